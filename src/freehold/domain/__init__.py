@@ -1,0 +1,1 @@
+"""The words of the product: frozen values and protocols, standard library only, no I/O."""

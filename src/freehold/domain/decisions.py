@@ -1,0 +1,110 @@
+"""What policy and routing decide: frozen values in, frozen values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from freehold.domain.deployment import Deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDecision:
+    """Whether a labelled text may go to one deployment.
+
+    Attributes:
+        deployment: The deployment's name.
+        allowed: True only if every rule says so.
+        rules: Ids of the rules that decided, for example ``zone`` or ``level``; never empty for a denial.
+        reasons: One sentence for each of ``rules``, fit for users.
+    """
+
+    deployment: str
+    allowed: bool
+    rules: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A deployment of the route with its policy decision and whether it can do the task."""
+
+    deployment: Deployment
+    decision: PolicyDecision
+    unable: str = ""
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutePlan:
+    """Deployments in the order they are tried: all of them permitted and able.
+
+    Attributes:
+        steps: First choice first.
+        rejected: Candidates left out, with their reasons.
+        route: Name of the route; the deployment's own name where a client named one.
+    """
+
+    steps: tuple[Deployment, ...]
+    rejected: tuple[Candidate, ...] = ()
+    route: str
+
+
+class ConfidenceStatus(StrEnum):
+    """How much a confidence is worth."""
+
+    CALIBRATED = "calibrated"
+    UNCALIBRATED = "uncalibrated"
+    UNMEASURED = "unmeasured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confidence:
+    """How sure we are of an answer.
+
+    Attributes:
+        probability: Calibrated P(answer acceptable), 0 to 1; ``None`` unless ``status`` is ``CALIBRATED``.
+        status: ``UNMEASURED`` where the engine gave no signals.
+        signals: Named features of the answer.
+        calibrated_on: Id of the calibration used.
+    """
+
+    probability: float | None
+    status: ConfidenceStatus
+    signals: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    calibrated_on: str = ""
+
+
+class Action(StrEnum):
+    """What becomes of an answer."""
+
+    ACCEPT = "accept"
+    ESCALATE = "escalate"
+    ABSTAIN = "abstain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The ladder's decision on one answer.
+
+    Attributes:
+        action: ``ABSTAIN`` returns this answer although it was not good enough, since nothing better is permitted.
+        reason: A short code, for example ``confident``, ``low_confidence``, ``last_permitted``.
+        threshold: What the probability was held against; ``None`` where none was.
+    """
+
+    action: Action
+    reason: str
+    threshold: float | None = None
+
+
+class Outcome(StrEnum):
+    """How one attempt, or the whole request, ended. Every request ends in exactly one."""
+
+    COMPLETE = "complete"
+    FAILED = "failed"
+    BROKEN = "broken"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"

@@ -1,0 +1,162 @@
+"""A model on an engine in a zone, and the routes that order them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from freehold.domain.labels import Level
+from freehold.domain.zones import DEVICE, Zone
+
+
+class EngineKind(StrEnum):
+    """How a deployment is reached."""
+
+    EMBEDDED = "embedded"
+    LLAMA_SERVER = "llama-server"
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    FAKE = "fake"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What is known of a model.
+
+    Attributes:
+        name: The model's name at its engine.
+        digest: ``sha256:…`` of the weights; empty for a model that is not ours to hash.
+        context_tokens: Longest prompt plus answer.
+        tools: Whether it can call tools.
+        vision: Whether it takes images.
+        embeds: Whether it serves embeddings.
+        infill: Whether it fills in the middle.
+        license: SPDX expression; empty where unknown.
+    """
+
+    name: str
+    digest: str = ""
+    context_tokens: int = 4096
+    tools: bool = True
+    vision: bool = False
+    embeds: bool = False
+    infill: bool = False
+    license: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an upstream promises about the texts it gets. Outside the LAN a missing fact is the worst value.
+
+    Attributes:
+        clearance: Highest level it may see.
+        kinds: Kinds it is cleared for; ``None`` means all.
+        retention_days: How long it keeps texts.
+        trains: Whether it may train on them.
+        contracts: ``dpa``, ``baa``, ``scc``, ``zdr``.
+        expires_unix_ms: When the evidence for these terms expires; after that it is cleared for public only.
+    """
+
+    clearance: Level = Level.PUBLIC
+    kinds: frozenset[str] | None = frozenset()
+    retention_days: int = 36_500
+    trains: bool = True
+    contracts: frozenset[str] = frozenset()
+    expires_unix_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPrice:
+    """List price in micro-units of ``currency`` per million tokens, with where it comes from."""
+
+    input_micros_per_mtok: int
+    output_micros_per_mtok: int
+    cached_input_micros_per_mtok: int | None = None
+    currency: str = "USD"
+    source: str = "config"
+    effective: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """An address that a deployment is called at.
+
+    Attributes:
+        base_url: ``https://host/v1``, ``http://…`` or ``unix:///path``; fixed by configuration, never by a request.
+        credential: Secret already resolved, sent as the upstream wants it; empty for none.
+    """
+
+    base_url: str
+    credential: str = ""
+
+    def __repr__(self) -> str:
+        return f"Upstream(base_url={self.base_url!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A model on an engine in exactly one zone.
+
+    Attributes:
+        name: Unique; what clients, receipts and metrics call it.
+        engine: How it is reached.
+        model: What is known of the model.
+        zone: Where it runs.
+        terms: What it promises.
+        slots: Requests it runs at once.
+        price: Typed-in list price; ``None`` means looked up or, for owned hardware, computed.
+        price_model: ``provider/model`` to look the price up with; empty for none.
+    """
+
+    name: str
+    engine: EngineKind
+    model: ModelCard
+    zone: Zone
+    terms: Terms
+    slots: int = 1
+    price: TokenPrice | None = None
+    price_model: str = ""
+
+    @property
+    def is_on_device(self) -> bool:
+        """Whether a text sent to it stays on this machine."""
+        return self.zone == DEVICE
+
+
+class StreamMode(StrEnum):
+    """When a streamed answer is judged: at its end, or not before it is sent."""
+
+    HOLD = "hold"
+    COMMIT = "commit"
+
+
+class Uncalibrated(StrEnum):
+    """The operator's stated default where no calibration holds."""
+
+    ACCEPT = "accept"
+    ESCALATE = "escalate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What a client asks for: ordered deployments and how to judge between them.
+
+    Attributes:
+        name: What clients send as ``model``.
+        deployments: Names, first choice first.
+        workload: Kind of task; chooses the calibration.
+        accept_at: Accept an answer whose calibrated probability is at least this, 0 to 1.
+        uncalibrated: What to do where no calibration holds.
+        stream: When streamed answers are judged.
+        signals: Whether log-probabilities are asked for, so that answers can be judged.
+        attempts_max: Most deployments tried for one request.
+    """
+
+    name: str
+    deployments: tuple[str, ...]
+    workload: str = "general"
+    accept_at: float = 0.7
+    uncalibrated: Uncalibrated = Uncalibrated.ACCEPT
+    stream: StreamMode = StreamMode.HOLD
+    signals: bool = True
+    attempts_max: int = 2

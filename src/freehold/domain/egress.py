@@ -1,0 +1,57 @@
+"""Leaving this machine: the intent, and the permit that its durable record earns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from freehold.domain.zones import Zone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressIntent:
+    """What is about to leave. Written to disk before the first byte goes.
+
+    Attributes:
+        request_id: The request that wants it.
+        tenant: Whose text it is.
+        deployment: Where it goes.
+        origin: ``scheme://host:port`` of the destination.
+        zone: Where that is.
+        label: The text's label as one line.
+        rules: Policy rules that allowed it.
+        body_bytes: Length of the exact body.
+        body_commitment: Keyed commitment (HMAC-SHA256, hex) of the exact body.
+    """
+
+    request_id: str
+    tenant: str
+    deployment: str
+    origin: str
+    zone: Zone
+    label: str
+    rules: tuple[str, ...]
+    body_bytes: int
+    body_commitment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressPermit:
+    """Leave to send one exact body to one destination, once. Only a durable journal entry earns one.
+
+    Attributes:
+        id: Unique; spent by the broker on first use.
+        audit_index: The intent's place in the audit log.
+        origin: The only destination it is good for.
+        zone: The destination's zone.
+        body_sha256: Digest of the only body it is good for; in memory only, never written down.
+        expires_monotonic_s: After this moment it is void.
+        seal: HMAC over the other fields with a key that only journal and broker hold.
+    """
+
+    id: str
+    audit_index: int
+    origin: str
+    zone: Zone
+    body_sha256: bytes
+    expires_monotonic_s: float
+    seal: bytes

@@ -1,0 +1,14 @@
+"""Every error a user can meet. One family a file; the class docstring is message and page.
+
+FreeholdError
+├── RequestError    FH-REQUEST-*   what the client sent
+├── AuthError       FH-AUTH-*      who the client is
+├── PolicyError     FH-POLICY-*    where the text may go
+├── AdmissionError  FH-ADMIT-*     whether there is room
+├── EngineError     FH-ENGINE-*    a local engine of ours
+├── UpstreamError   FH-UPSTREAM-*  a server that we call
+├── ModelError      FH-MODEL-*     pulling, verifying, fitting a model
+├── ConfigError     FH-CONFIG-*    freehold.toml
+├── AuditError      FH-AUDIT-*     the proof
+└── ServerError     FH-SERVER-*    starting and running the gateway
+"""

@@ -1,0 +1,38 @@
+"""Whether there is room."""
+
+from freehold.domain.errors.base import FreeholdError
+
+
+class AdmissionError(FreeholdError):
+    """There is no room now."""
+
+    status = 503
+    type = "overloaded_error"
+    retryable = True
+
+
+class QueueFull(AdmissionError):
+    """{deployment} runs {running!s} requests and {waiting!s} are waiting, which is its limit. Try again in {retry_s!s} s.
+
+    The queue is bounded so that nobody waits for an answer that comes too late.
+    """
+
+    code = "FH-ADMIT-001"
+
+
+class DeadlineUnreachable(AdmissionError):
+    """No slot of {deployment} came free within {waited_s!s} s. Try again later or raise its slots.
+
+    A request that cannot start in time is given up instead of being started late.
+    """
+
+    code = "FH-ADMIT-002"
+
+
+class ShuttingDown(AdmissionError):
+    """The server is stopping and takes no new requests. Try again in {retry_s!s} s.
+
+    Running streams are given time to end.
+    """
+
+    code = "FH-ADMIT-003"

