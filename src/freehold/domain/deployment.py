@@ -67,13 +67,17 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPrice:
-    """List price in micro-units of ``currency`` per million tokens, with where it comes from."""
+    """List price in micro-units of ``currency`` per million tokens, with where it comes from.
+
+    ``price_version`` names the edition of ``source``; the same edition prices the same usage to the same amount.
+    """
 
     input_micros_per_mtok: int
     output_micros_per_mtok: int
     cached_input_micros_per_mtok: int | None = None
     currency: str = "USD"
     source: str = "config"
+    price_version: str = ""
     effective: str = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 
 from freehold.domain.zones import Zone
@@ -55,3 +56,12 @@ class EgressPermit:
     body_sha256: bytes
     expires_monotonic_s: float
     seal: bytes
+
+
+def seal_permit(key: bytes, permit: EgressPermit) -> bytes:
+    """The seal that makes ``permit`` good: HMAC-SHA256 over its other fields.
+
+    Journal and broker hold ``key``, made at start and never written down, so that no other room can mint a permit.
+    """
+    fields = (permit.id, str(permit.audit_index), permit.origin, permit.zone, repr(permit.expires_monotonic_s))
+    return hmac.digest(key, "\0".join(fields).encode() + b"\0" + permit.body_sha256, "sha256")

@@ -78,6 +78,7 @@ class Receipt:
         steps: Names of the pipeline steps run, in order.
         attempts: Calls made, in order.
         outcome: How the request ended.
+        answered_index: Which of ``attempts`` the client got the answer of; ``None`` where it got none.
         error_code: Code of the error the client got, if any.
         counterfactual: What the same tokens cost at the named cloud model; ``None`` where unpriced.
         counterfactual_model: That model; empty where none is configured.
@@ -100,6 +101,7 @@ class Receipt:
     steps: tuple[str, ...]
     attempts: tuple[Attempt, ...]
     outcome: Outcome
+    answered_index: int | None = None
     error_code: str = ""
     counterfactual: Money | None = None
     counterfactual_model: str = ""
@@ -110,7 +112,7 @@ class Receipt:
     @property
     def answered_by(self) -> Attempt | None:
         """The attempt whose answer the client got."""
-        return self.attempts[-1] if self.attempts and self.outcome is Outcome.COMPLETE else None
+        return None if self.answered_index is None else self.attempts[self.answered_index]
 
     @property
     def bytes_left(self) -> int:
@@ -119,13 +121,14 @@ class Receipt:
 
     @property
     def cost(self) -> Money | None:
-        """Sum over attempts; ``None`` as soon as one attempt is unpriced."""
-        total = Money(micros=0)
+        """Sum over attempts; ``None`` as soon as one attempt is unpriced, or where they are in several currencies."""
+        total: Money | None = None
         for attempt in self.attempts:
-            if attempt.cost is None or attempt.cost.amount is None:
+            amount = attempt.cost.amount if attempt.cost is not None else None
+            if amount is None or (total is not None and total.currency != amount.currency):
                 return None
-            total = total + attempt.cost.amount
-        return total
+            total = amount if total is None else total + amount
+        return total if total is not None else Money(micros=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

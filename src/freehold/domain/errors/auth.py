@@ -39,3 +39,16 @@ class ScopeMissing(AuthError):
     status = 403
     type = "permission_error"
     openai_code = None
+
+
+class KeyRequestInvalid(AuthError):
+    """{what!s} is {value}: {reason!s}.
+
+    Keys are made with "freehold keys new NAME", listed with "freehold keys list" and revoked by their id. A key
+    belongs to a tenant of freehold.toml and has the scopes ``infer``, ``admin`` or both.
+    """
+
+    code = "FH-AUTH-004"
+    status = 400
+    type = "invalid_request_error"
+    openai_code = None

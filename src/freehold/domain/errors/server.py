@@ -53,3 +53,47 @@ class Internal(ServerError):
     """
 
     code = "FH-SERVER-005"
+
+
+class StorageFailed(ServerError):
+    """The database {name!s} cannot be {done!s}: {reason!s}. Free or repair the disk; Freehold goes on by itself once it can.
+
+    The write that met this error is not counted as done: whoever waited for it got this error. After an I/O error
+    the file is opened anew and checked before anything more is written. "freehold doctor" says what is wrong.
+    """
+
+    code = "FH-SERVER-006"
+    status = 503
+    retryable = True
+
+
+class StorageBusy(ServerError):
+    """{waiting!s} writes wait for the disk, which is the limit. Try again in {retry_s!s} s.
+
+    The queue is bounded so that a slow disk never fills the memory. Another program that holds the database open for
+    writing, for example a backup, has the same effect.
+    """
+
+    code = "FH-SERVER-007"
+    status = 503
+    type = "overloaded_error"
+    retryable = True
+
+
+class StorageNewer(ServerError):
+    """The database {path!s} is of version {found!s}, this Freehold knows versions up to {known!s}. Use the newer Freehold that wrote it, or set FREEHOLD_HOME to another folder. Nothing was changed.
+
+    An older program must not write newer data: it would lose what it does not know.
+    """
+
+    code = "FH-SERVER-008"
+
+
+class DataFolderUnusable(ServerError):
+    """The data folder {path!s} cannot be used: {reason!s}. Make it writable for you alone (chmod 700), or set FREEHOLD_HOME to another folder.
+
+    It holds keys, receipts and the audit log. A folder that others may write to is refused, since they could replace
+    files in it.
+    """
+
+    code = "FH-SERVER-009"

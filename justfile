@@ -1,0 +1,38 @@
+# The task list. `just` comes with the dev group: .venv/bin/just; `make test` sets that up.
+
+python := ".venv/bin/python"
+
+# what there is
+default:
+    @just --list --unsorted
+
+# the same as `make test` and `.ci/run`
+test *args:
+    {{python}} -m pytest {{args}}
+
+# without models and child processes: seconds
+quick:
+    {{python}} -m pytest tests/unit tests/golden tests/property tests/tidy -q
+
+# format and lint
+lint:
+    .venv/bin/ruff format .
+    .venv/bin/ruff check .
+    .venv/bin/lint-imports
+    .venv/bin/basedpyright
+
+# the main job on real models
+demo:
+    {{python}} -m demo
+
+# generated reference pages, checked in and held up to date by tests/docs
+gen:
+    {{python}} tools/generate_reference.py
+
+# first token and decode throughput through the gateway against the engine child asked directly
+bench-path *args:
+    {{python}} bench/path.py {{args}}
+
+# import and start-up times
+bench-start:
+    {{python}} bench/start.py

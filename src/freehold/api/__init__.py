@@ -1,0 +1,1 @@
+"""HTTP surfaces: parse, call, render. No decisions."""

@@ -1,0 +1,124 @@
+"""Everything that is not inference: models, receipts, health, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.datastructures import QueryParams
+
+from freehold.api.asgi import JSON, Headers, Scope
+from freehold.audit.proofs import proof_json
+from freehold.domain.deployment import Deployment
+from freehold.domain.errors.request import FieldInvalid, NotFound, UnknownModel
+from freehold.domain.identity import Principal
+from freehold.domain.ports import AuditLog, ReceiptStore
+from freehold.gateway.runtime import Runtime
+from freehold.wire.openai_response import encode_json
+
+_PAGE_RECEIPTS = 20
+_PAGE_RECEIPTS_MAX = 200
+_PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+
+View = tuple[int, bytes, Headers]
+
+
+class Views:
+    """One method a row of the URL table: what it shows, as status, body and headers."""
+
+    def __init__(
+        self,
+        *,
+        runtime: Callable[[], Runtime],
+        receipts: ReceiptStore,
+        audit: AuditLog,
+        metrics_text: Callable[[], str],
+        started_unix_s: int,
+    ) -> None:
+        self._runtime = runtime
+        self._receipts = receipts
+        self._audit = audit
+        self._metrics_text = metrics_text
+        self._started_unix_s = started_unix_s
+
+    async def models(self, _scope: Scope, _principal: Principal) -> View:
+        """Every name a client may send, in OpenAI's list shape."""
+        names = self._runtime().names()
+        return _json({"object": "list", "data": [self._model(name) for name in names]})
+
+    async def model(self, scope: Scope, _principal: Principal) -> View:
+        """One of them."""
+        name: str = scope["path_params"]["name"]
+        if name not in self._runtime().names():
+            raise UnknownModel(param="model", model=name, suggestion="")
+        return _json(self._model(name))
+
+    async def receipts(self, scope: Scope, principal: Principal) -> View:
+        """The caller's tenant's receipts, newest first; ``limit`` and ``before`` page through them."""
+        query = QueryParams(scope["query_string"])
+        limit = query.get("limit", str(_PAGE_RECEIPTS))
+        if not limit.isdigit() or not 1 <= int(limit) <= _PAGE_RECEIPTS_MAX:
+            raise FieldInvalid(
+                param="limit", field="limit", value=limit, reason=f"a whole number from 1 to {_PAGE_RECEIPTS_MAX} is taken"
+            )
+        found = await self._receipts.recent(
+            tenant=principal.tenant.name, limit=int(limit), before=query.get("before") or None
+        )
+        return _json({"object": "list", "data": found})
+
+    async def receipt(self, scope: Scope, principal: Principal) -> View:
+        """One receipt with the proof that its record is in the audit log."""
+        found = await self._receipts.get(scope["path_params"]["receipt_id"], tenant=principal.tenant.name)
+        if found is None:
+            raise NotFound(path=scope["path"])
+        index = found.get("audit_index")
+        proof = await self._audit.prove(index) if isinstance(index, int) else None
+        return _json({**found, "proof": None if proof is None else proof_json(proof)})
+
+    async def healthz(self, _scope: Scope, _principal: None) -> View:
+        """The process answers."""
+        return _json({"status": "ok"})
+
+    async def readyz(self, _scope: Scope, _principal: None) -> View:
+        """Some deployment is ready and the audit log can be written."""
+        engines = self._runtime().engines.values()
+        ready = sum(1 for engine in engines if engine.state().ready)
+        good = ready > 0 and self._audit.healthy
+        state = {"ready": good, "deployments_ready": ready, "deployments": len(engines), "audit": self._audit.healthy}
+        return _json(state, status=200 if good else 503)
+
+    async def metrics(self, _scope: Scope, _principal: Principal) -> View:
+        """Prometheus text."""
+        return 200, self._metrics_text().encode(), [_PROMETHEUS]
+
+    def _model(self, name: str) -> dict[str, object]:
+        runtime = self._runtime()
+        route = runtime.route_for(name)
+        kind = "route" if name in runtime.routes else "deployment" if name in runtime.engines else "alias"
+        return {
+            "id": name,
+            "object": "model",
+            "created": self._started_unix_s,
+            "owned_by": "freehold",
+            "freehold": {
+                "kind": kind,
+                "route": route.name,
+                "deployments": [self._deployment(each) for each in runtime.deployments_of(route)],
+            },
+        }
+
+    def _deployment(self, deployment: Deployment) -> dict[str, object]:
+        state = self._runtime().engines[deployment.name].state()
+        return {
+            "name": deployment.name,
+            "engine": deployment.engine.value,
+            "model": deployment.model.name,
+            "zone": deployment.zone,
+            "context_tokens": deployment.model.context_tokens,
+            "slots": deployment.slots,
+            "ready": state.ready,
+            "detail": state.detail,
+        }
+
+
+def _json(value: object, *, status: int = 200) -> View:
+    return status, encode_json(value), [JSON]

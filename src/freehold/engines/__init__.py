@@ -1,0 +1,1 @@
+"""One adapter for each way to reach a model, all behind the ``Engine`` protocol of ``domain.ports``."""

@@ -1,0 +1,62 @@
+"""One question with a known answer, and how a set of them is identified and split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Grading(StrEnum):
+    """How an answer is held against the known ones; rules in ``evals.grade``."""
+
+    CONTAINS = "contains"
+    CHOICE = "choice"
+    NUMBER = "number"
+    JSON = "json"
+
+
+class Half(StrEnum):
+    """Which half of a set a question is in: calibrations see only the first, reports only the second."""
+
+    CALIBRATE = "calibrate"
+    CHECK = "check"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A question that a program can grade.
+
+    Attributes:
+        id: Unique in its set.
+        kind: What it is about, for tables: ``capital``, ``sentiment``, ``addition``…
+        prompt: The user message, sent as it is.
+        grading: How to grade.
+        answers: Right answers; any one will do. For ``JSON`` the expected object as JSON.
+        options: For ``CHOICE``: everything that may be chosen.
+        words_max: An answer with more words is wrong, so that a ramble that happens on the right word does not count.
+    """
+
+    id: str
+    kind: str
+    prompt: str
+    grading: Grading
+    answers: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    words_max: int = 40
+
+    @property
+    def half(self) -> Half:
+        """The half this question is in. Depends on its prompt alone, so adding questions moves no other one."""
+        first = hashlib.sha256(self.prompt.encode()).digest()[0]
+        return Half.CALIBRATE if first < 128 else Half.CHECK
+
+
+def digest(questions: Iterable[Question]) -> str:
+    """``sha256:…`` of a set: of prompts, gradings and answers, whatever their order."""
+    lines = sorted(
+        "\0".join((item.id, item.prompt, item.grading, str(item.words_max), *item.answers, "", *item.options))
+        for item in questions
+    )
+    return "sha256:" + hashlib.sha256("\1".join(lines).encode()).hexdigest()

@@ -1,0 +1,140 @@
+"""One call to one deployment: record the egress, run it, and remember what it said."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+from freehold.domain.decisions import Confidence, Outcome, PolicyDecision, Verdict
+from freehold.domain.deployment import Deployment
+from freehold.domain.egress import EgressIntent, EgressPermit
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.ports import Engine, UpstreamCall
+from freehold.domain.receipt import Attempt, Cost
+from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
+from freehold.gateway.receipt import ReceiptDraft
+from freehold.gateway.runtime import Services
+from freehold.policy.text import format_label
+from freehold.wire.openai_response import Aggregator
+
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class AttemptRun:
+    """The state of one attempt. ``chunks`` or ``vectors`` runs it once; ``close`` turns it into an ``Attempt``."""
+
+    services: Services
+    engine: Engine
+    draft: ReceiptDraft
+    decision: PolicyDecision
+    want_logprobs: int
+    queue_ms: float = 0.0
+    answer: Aggregator = field(default_factory=Aggregator)
+    started_ms: float = field(init=False)
+    first_token_ms: float | None = None
+    permit: EgressPermit | None = None
+    body_bytes: int = 0
+    embedding_usage: Usage | None = None
+
+    def __post_init__(self) -> None:
+        self.started_ms = self.draft.elapsed_ms()
+
+    @property
+    def deployment(self) -> Deployment:
+        """Where this attempt runs."""
+        return self.engine.deployment
+
+    async def chunks(self, deadline_s: float) -> AsyncGenerator[ResponseChunk]:
+        """Run a chat or completion call. Closing this generator aborts the upstream connection at once."""
+        call = await self._leave()
+        stream = self.engine.stream(call, permit=self.permit, deadline_s=deadline_s)
+        async with contextlib.aclosing(stream):
+            async for chunk in stream:
+                if self.first_token_ms is None and (chunk.text or chunk.tool_call):
+                    self.first_token_ms = self.draft.elapsed_ms()
+                self.answer.add(chunk)
+                yield chunk
+
+    async def vectors(self, deadline_s: float) -> EmbeddingResult:
+        """Run an embedding call."""
+        call = await self._leave()
+        result = await self.engine.embed(call, permit=self.permit, deadline_s=deadline_s)
+        self.first_token_ms = self.draft.elapsed_ms()
+        self.embedding_usage = result.usage
+        return result
+
+    async def _leave(self) -> UpstreamCall:
+        """Build the exact call; beyond this device, have its intent on disk before anything is sent."""
+        request = self.draft.request
+        call = self.engine.prepare(request, want_logprobs=self.want_logprobs)
+        if self.deployment.is_on_device:
+            return call
+        intent = EgressIntent(
+            request_id=request.id,
+            tenant=self.draft.principal.tenant.name,
+            deployment=self.deployment.name,
+            origin=call.origin,
+            zone=self.deployment.zone,
+            label=format_label(self.draft.label),
+            rules=self.decision.rules,
+            body_bytes=len(call.body),
+            body_commitment=self.services.audit.commit(call.body),
+        )
+        self.permit = await self.services.journal.permit(intent, body=call.body)
+        self.body_bytes = len(call.body)
+        return call
+
+    def usage(self) -> Usage:
+        """What the upstream reported, else an estimate that says so."""
+        reported = self.embedding_usage or self.answer.usage
+        if reported is not None:
+            return reported
+        if self.first_token_ms is None:
+            return Usage(measured=False)
+        return Usage(
+            input_tokens=self.draft.request.input_bytes // _BYTES_PER_TOKEN,
+            output_tokens=max(len(self.answer.logprobs), len(self.answer.text.encode()) // _BYTES_PER_TOKEN),
+            measured=False,
+        )
+
+    def close(
+        self,
+        outcome: Outcome,
+        *,
+        cost: Cost,
+        confidence: Confidence | None = None,
+        verdict: Verdict | None = None,
+        error: FreeholdError | None = None,
+    ) -> Attempt:
+        """The attempt as the receipt keeps it; also the end of its egress record."""
+        if self.permit is not None:
+            self.services.journal.done(
+                self.permit,
+                request_id=self.draft.request.id,
+                tenant=self.draft.principal.tenant.name,
+                outcome=outcome.value,
+                bytes_sent=self.body_bytes,
+            )
+        return Attempt(
+            deployment=self.deployment.name,
+            zone=self.deployment.zone,
+            model=self.deployment.model.name,
+            model_digest=self.deployment.model.digest,
+            outcome=outcome,
+            usage=self.usage(),
+            confidence=confidence,
+            verdict=verdict,
+            finish_reason=self.answer.finish_reason,
+            timings=self.answer.timings,
+            queue_ms=self.queue_ms,
+            started_ms=self.started_ms,
+            first_token_ms=self.first_token_ms,
+            ended_ms=self.draft.elapsed_ms(),
+            bytes_left=self.body_bytes,
+            egress_index=None if self.permit is None else self.permit.audit_index,
+            cost=cost,
+            error_code="" if error is None else error.code,
+            error_message="" if error is None else error.message,
+        )

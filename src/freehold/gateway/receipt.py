@@ -1,0 +1,82 @@
+"""Collects what happens to one request, and ends as exactly one receipt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from freehold.domain.decisions import Outcome, PolicyDecision
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.identity import Principal
+from freehold.domain.labels import Label, LabelSource
+from freehold.domain.money import Money
+from freehold.domain.ports import Clock
+from freehold.domain.receipt import Attempt, Receipt
+from freehold.domain.request import InferenceRequest
+
+REFUSED_BELOW_STATUS = 500
+
+
+@dataclass(slots=True, kw_only=True)
+class ReceiptDraft:
+    """A receipt in the making: the one mutable thing that follows a request through the pipeline."""
+
+    request: InferenceRequest
+    principal: Principal
+    clock: Clock
+    config_digest: str
+    label: Label
+    route: str = ""
+    label_sources: tuple[LabelSource, ...] = ()
+    decisions: tuple[PolicyDecision, ...] = ()
+    steps: list[str] = field(default_factory=list[str])
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    answered_index: int | None = None
+    counterfactual: Money | None = None
+    counterfactual_model: str = ""
+    audit_index: int | None = None
+    created_unix_ms: int = field(init=False)
+    arrived_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.created_unix_ms = self.clock.unix_ms()
+        self.arrived_s = self.clock.monotonic_s()
+
+    def step(self, name: str) -> None:
+        """Note that a pipeline step began; a test holds the sequence against ARCHITECTURE.md."""
+        self.steps.append(name)
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request arrived."""
+        return (self.clock.monotonic_s() - self.arrived_s) * 1000
+
+    def outcome_of(self, error: FreeholdError) -> Outcome:
+        """A request that never reached a model and is the client's or policy's matter was refused, not failed."""
+        if any(attempt.outcome is Outcome.BROKEN for attempt in self.attempts):
+            return Outcome.BROKEN
+        return Outcome.REFUSED if error.http_status < REFUSED_BELOW_STATUS else Outcome.FAILED
+
+    def seal(self, outcome: Outcome, *, error_code: str = "") -> Receipt:
+        """The receipt as it will be kept."""
+        return Receipt(
+            id=self.request.id,
+            created_unix_ms=self.created_unix_ms,
+            tenant=self.principal.tenant.name,
+            key_id=self.principal.key_id,
+            task=self.request.task.value,
+            model_asked=self.request.model,
+            route=self.route,
+            stream=self.request.stream,
+            label=self.label,
+            label_sources=self.label_sources,
+            decisions=self.decisions,
+            steps=tuple(self.steps),
+            attempts=tuple(self.attempts),
+            outcome=outcome,
+            answered_index=self.answered_index,
+            error_code=error_code,
+            counterfactual=self.counterfactual,
+            counterfactual_model=self.counterfactual_model,
+            total_ms=self.elapsed_ms(),
+            audit_index=self.audit_index,
+            config_digest=self.config_digest,
+        )

@@ -1,0 +1,92 @@
+"""What one request sees of the configuration: a snapshot that a reload replaces whole."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from freehold.domain.deployment import Deployment, Route, StreamMode
+from freehold.domain.errors.request import UnknownModel
+from freehold.domain.labels import Label
+from freehold.domain.ports import Admission, AuditLog, Authenticator, Clock, EgressJournal, Engine, PriceBook, ReceiptStore
+from freehold.domain.receipt import Receipt
+from freehold.domain.zones import ZoneTree
+from freehold.ledger.pricing import OwnedHardware
+from freehold.routing.calibration import Calibration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Seconds a request may take in all, and may wait for a slot."""
+
+    total_s: float = 600.0
+    queue_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Everything that is decided from, as of one reload.
+
+    Attributes:
+        tree: The site's zones.
+        engines: By deployment name.
+        routes: By name.
+        route_labels: Label that a route adds to what goes through it.
+        aliases: Name that a client sends → route or deployment.
+        calibrations: By deployment name and workload; only those that apply to the running model.
+        hardware: What owned hardware costs.
+        compare_with: ``provider/model`` that local answers are priced against; empty for none.
+        deadlines: Time limits.
+        config_digest: Digest of the configuration.
+    """
+
+    tree: ZoneTree
+    engines: Mapping[str, Engine]
+    routes: Mapping[str, Route]
+    route_labels: Mapping[str, Label]
+    aliases: Mapping[str, str]
+    calibrations: Mapping[tuple[str, str], Calibration]
+    hardware: OwnedHardware
+    compare_with: str
+    deadlines: Deadlines
+    config_digest: str
+
+    def route_for(self, model: str) -> Route:
+        """The route that a client means by ``model``: a route, a deployment on its own, or an alias of either.
+
+        Raises:
+            UnknownModel: None of these.
+        """
+        name = model if model in self.routes or model in self.engines else self.aliases.get(model, model)
+        if route := self.routes.get(name):
+            return route
+        if name in self.engines:
+            return Route(name=name, deployments=(name,), stream=StreamMode.COMMIT, attempts_max=1)
+        raise UnknownModel(param="model", model=model, suggestion=self._suggestion(model))
+
+    def deployments_of(self, route: Route) -> tuple[Deployment, ...]:
+        """The route's deployments in order."""
+        return tuple(self.engines[name].deployment for name in route.deployments)
+
+    def names(self) -> tuple[str, ...]:
+        """Every name a client may send."""
+        return (*self.routes, *self.engines, *self.aliases)
+
+    def _suggestion(self, model: str) -> str:
+        near = difflib.get_close_matches(model[:80], self.names(), n=1)
+        return f"; did you mean {near[0]!r}?" if near else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What outlives a reload: the ports through which the pipeline acts."""
+
+    clock: Clock
+    authenticator: Authenticator
+    admission: Admission
+    audit: AuditLog
+    journal: EgressJournal
+    receipts: ReceiptStore
+    prices: PriceBook
+    observe: Callable[[Receipt], None]

@@ -1,0 +1,1 @@
+"""What this machine is: time, identifiers, processor, memory, accelerators."""

@@ -1,0 +1,38 @@
+"""Real time and real randomness behind ``domain.ports.Clock`` and ``domain.ports.IdSource``."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from freehold.domain.ids import uuid7
+from freehold.domain.ports import Clock
+
+_ID_RANDOM_BYTES = 10
+
+
+class SystemClock:
+    """The machine's clocks.
+
+    ``monotonic_s`` is on the event loop's scale: asyncio and uvloop both read ``CLOCK_MONOTONIC``, so that a moment
+    of one may be compared with a moment of the other.
+    """
+
+    def unix_ms(self) -> int:
+        """Wall clock in milliseconds since 1970; may jump, so never measure a duration with it."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic_s(self) -> float:
+        """Monotonic seconds; unharmed by changes of the wall clock."""
+        return time.monotonic()
+
+
+class SystemIds:
+    """UUIDv7 of the current moment and 74 bits from the system's generator."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def new_id(self) -> str:
+        """A fresh UUIDv7."""
+        return uuid7(unix_ms=self._clock.unix_ms(), random=os.urandom(_ID_RANDOM_BYTES))

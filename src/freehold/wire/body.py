@@ -1,0 +1,128 @@
+"""The body of a request: one JSON object, refused unless every reader of it would read the same.
+
+Top-level members are kept as the bytes that were sent, so that unknown members and big numbers reach the upstream
+unchanged; the decoded values beside them are what is decided on.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from freehold.domain.errors.request import BodyNotJson
+
+DEPTH_MAX = 128
+"""Deepest nesting taken; what chat bodies and JSON schemas need is below 30."""
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUES = msgspec.json.Decoder(dict[str, Any])
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A body that was read.
+
+    Attributes:
+        members: Every top-level member as it was sent.
+        values: The same members decoded.
+    """
+
+    members: dict[str, bytes]
+    values: dict[str, Any]
+
+
+def decode_members(raw: bytes, *, depth_max: int = DEPTH_MAX) -> dict[str, bytes]:
+    """Every top-level member of ``raw`` as it was sent.
+
+    Raises:
+        BodyNotJson: As ``decode_document``.
+    """
+    return decode_document(raw, depth_max=depth_max).members
+
+
+def decode_document(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Document:
+    """Read a body.
+
+    Args:
+        raw: The bytes as they came.
+        depth_max: Deepest nesting taken, the outermost object counted.
+
+    Raises:
+        BodyNotJson: It is empty, not valid UTF-8, has a byte order mark, is not one JSON object, is nested deeper than
+            ``depth_max``, names a member twice at any level, holds half a surrogate pair or a number that is not
+            finite.
+    """
+    _check_text(raw)
+    try:
+        members = _MEMBERS.decode(raw)
+        values = _VALUES.decode(raw)
+    except RecursionError:
+        raise _too_deep(depth_max) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BodyNotJson(reason=_reason(error)) from None
+    _check_depth(values, depth_max)
+    # A repeated name is lost in decoding. Compact JSON that encodes to itself had none; anything else is looked at.
+    if _ENCODER.encode(values) != raw:
+        _check_names(raw)
+    return Document(members={name: bytes(value) for name, value in members.items()}, values=values)
+
+
+def _check_text(raw: bytes) -> None:
+    if not raw or raw.isspace():
+        raise BodyNotJson(reason="it is empty")
+    if raw.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise BodyNotJson(reason="it starts with a byte order mark")
+    if not raw.isascii():
+        try:
+            raw.decode()
+        except UnicodeDecodeError as error:
+            raise BodyNotJson(reason=f"it is not valid UTF-8 at byte {error.start}") from None
+
+
+def _check_depth(value: dict[str, Any], depth_max: int) -> None:
+    level: list[Any] = [value]
+    for _ in range(depth_max):
+        level = [
+            child
+            for parent in level
+            for child in (cast("dict[str, Any]", parent).values() if type(parent) is dict else parent)
+            if type(child) is dict or type(child) is list
+        ]
+        if not level:
+            return
+    raise _too_deep(depth_max)
+
+
+def _check_names(raw: bytes) -> None:
+    # Numbers are not looked at here, so they need not be converted.
+    json.loads(raw, object_pairs_hook=_unique_names, parse_int=len, parse_float=len)
+
+
+def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BodyNotJson(reason=f"the name {twice[:40]!r} appears twice in one object")
+    return unique
+
+
+def _too_deep(depth_max: int) -> BodyNotJson:
+    return BodyNotJson(reason=f"it is nested more than {depth_max} deep")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "truncated" in text:
+        # The decoder says the same of a text that ends too early and of half a surrogate pair.
+        return "it ends too early, or holds half a surrogate pair (\\ud800 to \\udfff)"
+    if "out of range" in text:
+        return "it holds a number that is out of range"
+    if text.startswith("Expected `object`"):
+        return f"an object is needed at the top level, not {text.rpartition('got ')[2].strip('`')}"
+    return text.removeprefix("JSON is malformed: ")
