@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 
 from freehold.api.asgi import (
     JSON,
@@ -26,7 +27,8 @@ from freehold.domain.request import InferenceRequest, Task
 from freehold.gateway.answer import AnswerEvent, Delta, Finished, Started, Vectors
 from freehold.gateway.pipeline import Pipeline
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
-from freehold.wire.openai_response import Aggregator, encode_json, error_event
+from freehold.wire.openai_response import encode_json, error_event
+from freehold.wire.openai_whole import Aggregator
 from freehold.wire.receipt import receipt_comment, receipt_headers
 from freehold.wire.sse import DONE, encode_comment, encode_data
 
@@ -56,11 +58,11 @@ class Inference:
             ClientLeft: Nobody is there to answer.
         """
         raw = await read_body(scope, receive, limit_bytes=self._body_limit_bytes)
-        request = _DECODERS[task](
-            raw,
-            request_id=request_id,
+        decoded = _DECODERS[task](raw, request_id=request_id)
+        request = replace(
+            decoded,
             label_header=header(scope, b"freehold-label"),
-            include_receipt=header(scope, b"freehold-include-receipt") == "true",
+            include_receipt=decoded.include_receipt or header(scope, b"freehold-include-receipt") == "true",
         )
         async with leaving_client_cancels(receive), contextlib.aclosing(
             self._pipeline.answer(request, principal)

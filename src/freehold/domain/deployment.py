@@ -65,6 +65,10 @@ class Terms:
     expires_unix_ms: int | None = None
 
 
+OWN_HARDWARE = Terms(clearance=Level.RESTRICTED, kinds=None, retention_days=0, trains=False)
+"""Terms of hardware that the operator owns, where nothing else is said: it may have everything."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPrice:
     """List price in micro-units of ``currency`` per million tokens, with where it comes from.
@@ -125,6 +129,21 @@ class Deployment:
     def is_on_device(self) -> bool:
         """Whether a text sent to it stays on this machine."""
         return self.zone == DEVICE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFingerprint:
+    """What besides the weights decides how a model answers; a calibration holds only for the same one.
+
+    Attributes:
+        engine: For example ``llama.cpp``.
+        version: The engine's own version, for example ``b11549``; empty where unknown.
+        template_sha256: Hex digest of the chat template in use; empty where unknown.
+    """
+
+    engine: str
+    version: str = ""
+    template_sha256: str = ""
 
 
 class StreamMode(StrEnum):

@@ -25,7 +25,8 @@ class HardwareProfile:
         memory_bytes: Installed, or the cgroup's limit where that is lower.
         memory_free_bytes: Available now.
         gpus: Accelerators found.
-        bandwidth_bytes_per_s: Memory read bandwidth measured by a short copy; 0 where not measured.
+        bandwidth_bytes_per_s: Memory traffic (read plus written) measured by a short copy; 0 where not measured.
+        physical_cores: Of ``cores``, those that are not a second thread of another one; 0 where unknown.
     """
 
     cpu_name: str
@@ -35,13 +36,20 @@ class HardwareProfile:
     memory_free_bytes: int
     gpus: tuple[Gpu, ...] = ()
     bandwidth_bytes_per_s: int = 0
+    physical_cores: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
     """What a model file's header says about memory.
 
-    Lists hold one number a layer where the header gives one, else one number for all.
+    Where a header gives one number a layer, ``kv_heads`` is their mean, rounded up.
+
+    Attributes:
+        file_bytes: Size of the weights.
+        sliding_window: Tokens that a windowed layer looks back; 0 for none.
+        read_bytes: Weights read for each generated token: less than ``file_bytes`` for a mixture of experts and where
+            the embedding table is separate from the output; 0 where unknown.
     """
 
     architecture: str
@@ -54,6 +62,7 @@ class ModelShape:
     vocabulary: int
     context_length: int
     sliding_window: int = 0
+    read_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

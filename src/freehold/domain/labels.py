@@ -47,7 +47,7 @@ class LabelSource:
 
     Attributes:
         origin: ``tenant``, ``key``, ``route``, ``client`` or ``detector``.
-        rule: Id that a receipt shows, for example ``key:finance`` or ``header:freehold-label``.
+        rule: Id that a receipt shows, for example ``key:finance`` or ``client:freehold-label``.
         label: What this source asks for; the request's label is the join of all sources.
     """
 

@@ -181,7 +181,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InclusionProof:
-    """That entry ``index`` is in the tree of ``checkpoint`` (RFC 6962, section 2.1.1)."""
+    """That entry ``index`` is in the tree of ``checkpoint`` (RFC 6962, section 2.1.1).
+
+    ``leaf`` is the entry's exact bytes, so that who checks the proof also sees what was recorded.
+    """
 
     index: int
     leaf: bytes

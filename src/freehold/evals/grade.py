@@ -21,9 +21,11 @@ _SMALL = {
 
 
 def is_right(question: Question, text: str) -> bool:
-    """Whether ``text`` answers ``question``. An empty answer is wrong, and so is one above ``words_max``."""
+    """Whether ``text`` answers ``question``. Empty, above ``words_max`` or with one of ``rejects`` is wrong."""
     normal = normalise(text)
     if not normal or len(normal.split()) > question.words_max:
+        return False
+    if any(_position(each, normal) is not None for each in question.rejects):
         return False
     match question.grading:
         case Grading.CONTAINS:

@@ -35,6 +35,7 @@ class Question:
         grading: How to grade.
         answers: Right answers; any one will do. For ``JSON`` the expected object as JSON.
         options: For ``CHOICE``: everything that may be chosen.
+        rejects: An answer with any of these is wrong: the source text repeated whole, or a distractor of it.
         words_max: An answer with more words is wrong, so that a ramble that happens on the right word does not count.
     """
 
@@ -44,6 +45,7 @@ class Question:
     grading: Grading
     answers: tuple[str, ...]
     options: tuple[str, ...] = ()
+    rejects: tuple[str, ...] = ()
     words_max: int = 40
 
     @property
@@ -56,7 +58,12 @@ class Question:
 def digest(questions: Iterable[Question]) -> str:
     """``sha256:…`` of a set: of prompts, gradings and answers, whatever their order."""
     lines = sorted(
-        "\0".join((item.id, item.prompt, item.grading, str(item.words_max), *item.answers, "", *item.options))
+        "\0".join(
+            (
+                *(item.id, item.prompt, item.grading, str(item.words_max)),
+                *("", *item.answers, "", *item.options, "", *item.rejects),
+            )
+        )
         for item in questions
     )
     return "sha256:" + hashlib.sha256("\1".join(lines).encode()).hexdigest()

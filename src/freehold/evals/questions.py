@@ -23,7 +23,7 @@ def shipped_questions() -> tuple[Question, ...]:
 def parse_questions(text: str) -> tuple[Question, ...]:
     """Questions of a JSONL text: one object a line with ``id``, ``prompt``, ``grade`` and ``answers``.
 
-    ``kind``, ``options`` and ``words_max`` may be left out.
+    ``kind``, ``options``, ``rejects`` and ``words_max`` may be left out.
 
     Raises:
         ValueError: A line is not such an object, or an id occurs twice; the message names the line.
@@ -59,6 +59,7 @@ def _question(value: object) -> Question:
         grading=grading,
         answers=answers,
         options=options,
+        rejects=_texts(fields.get("rejects", [])),
         words_max=int(str(fields.get("words_max", 40))),
     )
 

@@ -16,7 +16,7 @@ from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Services
 from freehold.policy.text import format_label
-from freehold.wire.openai_response import Aggregator
+from freehold.wire.openai_whole import Aggregator
 
 _BYTES_PER_TOKEN = 4
 

@@ -106,6 +106,7 @@ class Climb:
             want_logprobs=LOGPROBS_PER_TOKEN if self.route.signals and draft.request.task is Task.CHAT else 0,
             queue_ms=self._slot.queue_ms,
         )
+        self.services.load.enter()
         if draft.request.task is Task.EMBEDDING:
             vectors = await self._run.vectors(self._deadline_s)
             self._held = [Started(deployment), Vectors(vectors)]
@@ -187,18 +188,20 @@ class Climb:
         error: FreeholdError | None = None,
     ) -> None:
         run = self._open_run()
-        attempt = run.close(outcome, cost=self._cost(run), confidence=judged, verdict=decided, error=error)
+        cost = self._cost(run, share_permille=self.services.load.leave())
+        attempt = run.close(outcome, cost=cost, confidence=judged, verdict=decided, error=error)
         self.draft.attempts.append(attempt)
         self._run = None
         self._release()
 
-    def _cost(self, run: AttemptRun) -> Cost:
+    def _cost(self, run: AttemptRun, *, share_permille: int) -> Cost:
         deployment, usage = run.deployment, run.usage()
         return cost_of_attempt(
             deployment,
             usage=usage,
             busy_ms=self.draft.elapsed_ms() - run.started_ms,
             hardware=self.runtime.hardware,
+            share_permille=share_permille,
             price=list_price(self.services.prices, deployment, usage=usage, unix_ms=self.draft.created_unix_ms),
         )
 

@@ -28,6 +28,7 @@ from freehold.gateway.runtime import Runtime, Services
 from freehold.ledger.entries import entries
 from freehold.policy.decide import decide
 from freehold.policy.labelling import label_request
+from freehold.policy.text import format_label
 from freehold.routing.candidates import unable_reason
 from freehold.routing.plan import make_plan
 
@@ -128,6 +129,7 @@ class Pipeline:
                 )
                 for deployment, decision in zip(deployments, draft.decisions, strict=True)
             ],
+            label=format_label(draft.label),
         )
 
     async def _record(self, draft: ReceiptDraft, outcome: Outcome, *, error_code: str = "") -> Receipt:

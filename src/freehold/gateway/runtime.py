@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from freehold.domain.deployment import Deployment, Route, StreamMode
 from freehold.domain.errors.request import UnknownModel
@@ -12,6 +12,7 @@ from freehold.domain.labels import Label
 from freehold.domain.ports import Admission, AuditLog, Authenticator, Clock, EgressJournal, Engine, PriceBook, ReceiptStore
 from freehold.domain.receipt import Receipt
 from freehold.domain.zones import ZoneTree
+from freehold.gateway.load import DeviceLoad
 from freehold.ledger.pricing import OwnedHardware
 from freehold.routing.calibration import Calibration
 
@@ -35,7 +36,7 @@ class Runtime:
         route_labels: Label that a route adds to what goes through it.
         aliases: Name that a client sends → route or deployment.
         calibrations: By deployment name and workload; only those that apply to the running model.
-        hardware: What owned hardware costs.
+        hardware: What owned hardware costs; ``None`` where its owner has not said.
         compare_with: ``provider/model`` that local answers are priced against; empty for none.
         deadlines: Time limits.
         config_digest: Digest of the configuration.
@@ -47,7 +48,7 @@ class Runtime:
     route_labels: Mapping[str, Label]
     aliases: Mapping[str, str]
     calibrations: Mapping[tuple[str, str], Calibration]
-    hardware: OwnedHardware
+    hardware: OwnedHardware | None
     compare_with: str
     deadlines: Deadlines
     config_digest: str
@@ -90,3 +91,4 @@ class Services:
     receipts: ReceiptStore
     prices: PriceBook
     observe: Callable[[Receipt], None]
+    load: DeviceLoad = field(default_factory=DeviceLoad)

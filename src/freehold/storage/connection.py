@@ -12,15 +12,17 @@ _BUSY_TIMEOUT_MS = 5_000
 _CACHE_KIB = 8_192
 
 # Failures of the disk rather than of one statement: nothing of the connection is to be trusted after them.
-_DISK_ERRORS = frozenset({
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_NOMEM,
-})
+_DISK_ERRORS = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -70,8 +72,18 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 def is_disk_error(error: sqlite3.Error) -> bool:
     """Whether the disk or the file failed, rather than one statement."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _DISK_ERRORS
+    return _primary_code(error) in _DISK_ERRORS
+
+
+def is_corrupting(error: sqlite3.Error) -> bool:
+    """Whether what is on the disk may differ from what was acknowledged, so that it must be checked."""
+    return _primary_code(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT)
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    # Extended codes keep the primary one in their low byte; errors of the binding itself have none.
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
 
 
 def check(connection: sqlite3.Connection) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.server import StorageBusy, StorageFailed
-from freehold.storage.connection import check, is_disk_error, open_writer
+from freehold.storage.connection import check, is_corrupting, is_disk_error, open_writer
 
 _LOG = logging.getLogger(__name__)
 _BATCH_MAX = 1_000
@@ -108,7 +108,7 @@ class Writer:
                 self._closing = True
                 left = [*self._queue]
                 self._queue.clear()
-            self._fail(left, StorageFailed(name=self._path.name, done="written", reason="the writer ended"))
+            self._fail(left, "the writer ended")
             _settle_all(left)
             self._drop_connection()
 
@@ -123,16 +123,32 @@ class Writer:
             connection = self._ready_connection()
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
-                _run_alone(connection, job)
+                self._run_alone(connection, job)
             connection.execute("COMMIT")
         except (sqlite3.Error, StorageFailed) as error:
             self._failed(jobs, error)
         except BaseException:
-            self._failed(jobs, StorageFailed(name=self._path.name, done="written", reason="the writer ended"))
+            self._fail(jobs, "the writer ended")
             _settle_all(jobs)
             raise
         else:
             self._failure = ""
+
+    def _run_alone(self, connection: sqlite3.Connection, job: Job) -> None:
+        connection.execute("SAVEPOINT unit")
+        try:
+            job.result = job.work(connection)
+        except _WORK_ERRORS as error:
+            if isinstance(error, sqlite3.Error) and (is_disk_error(error) or not connection.in_transaction):
+                raise
+            connection.execute("ROLLBACK TO unit")
+            _LOG.error("one write failed: %s", error)
+            if isinstance(error, FreeholdError):
+                job.error = error
+            else:
+                job.error = StorageFailed(name=self._path.name, done="written", reason=error)
+                job.error.__cause__ = error
+        connection.execute("RELEASE unit")
 
     def _ready_connection(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -146,20 +162,19 @@ class Writer:
 
     def _failed(self, jobs: Sequence[Job], error: sqlite3.Error | StorageFailed) -> None:
         if isinstance(error, sqlite3.Error):
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            self._suspect = self._suspect or code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT)
-            failure = StorageFailed(name=self._path.name, done="written", reason=error)
-            failure.__cause__ = error
+            self._suspect = self._suspect or is_corrupting(error)
+            reason = str(error)
         else:
-            failure = error
-        self._failure = failure.message
-        _LOG.error("%d writes failed: %s", len(jobs), failure.message)
-        self._fail(jobs, failure)
+            reason = str(error.values["reason"])
+        _LOG.error("%d writes failed: %s", len(jobs), reason)
+        self._fail(jobs, reason)
         self._drop_connection()
 
-    def _fail(self, jobs: Sequence[Job], failure: StorageFailed) -> None:
+    def _fail(self, jobs: Sequence[Job], reason: str) -> None:
+        self._failure = reason
         for job in jobs:
-            job.result, job.error = None, failure
+            # One error each: an exception that several waiters raise would grow one shared traceback.
+            job.result, job.error = None, StorageFailed(name=self._path.name, done="written", reason=reason)
 
     def _drop_connection(self) -> None:
         if self._connection is not None:
@@ -168,18 +183,6 @@ class Writer:
             except sqlite3.Error as error:
                 _LOG.warning("closing the database failed: %s", error)
             self._connection = None
-
-
-def _run_alone(connection: sqlite3.Connection, job: Job) -> None:
-    connection.execute("SAVEPOINT unit")
-    try:
-        job.result = job.work(connection)
-    except _WORK_ERRORS as error:
-        if isinstance(error, sqlite3.Error) and (is_disk_error(error) or not connection.in_transaction):
-            raise
-        connection.execute("ROLLBACK TO unit")
-        job.error = error
-    connection.execute("RELEASE unit")
 
 
 def _settle_all(jobs: Sequence[Job]) -> None:

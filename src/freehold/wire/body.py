@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from freehold.domain.errors.request import BodyNotJson
 DEPTH_MAX = 128
 """Deepest nesting taken; what chat bodies and JSON schemas need is below 30."""
 
+_BYTE = re.compile(r"byte (\d+)")
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUES = msgspec.json.Decoder(dict[str, Any])
 _ENCODER = msgspec.json.Encoder()
@@ -64,7 +66,7 @@ def decode_document(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Document:
     except RecursionError:
         raise _too_deep(depth_max) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BodyNotJson(reason=_reason(error)) from None
+        raise BodyNotJson(reason=_reason(error, raw)) from None
     _check_depth(values, depth_max)
     # A repeated name is lost in decoding. Compact JSON that encodes to itself had none; anything else is looked at.
     if _ENCODER.encode(values) != raw:
@@ -108,7 +110,7 @@ def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(unique) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise BodyNotJson(reason=f"the name {twice[:40]!r} appears twice in one object")
+        raise BodyNotJson(reason=f"a name appears twice in one object: {twice[:40]!r}")
     return unique
 
 
@@ -116,13 +118,16 @@ def _too_deep(depth_max: int) -> BodyNotJson:
     return BodyNotJson(reason=f"it is nested more than {depth_max} deep")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, raw: bytes) -> str:
     text = str(error)
-    if "truncated" in text:
+    if "truncated" in text or "surrogate" in text or "end of hex escape" in text:
         # The decoder says the same of a text that ends too early and of half a surrogate pair.
         return "it ends too early, or holds half a surrogate pair (\\ud800 to \\udfff)"
     if "out of range" in text:
         return "it holds a number that is out of range"
     if text.startswith("Expected `object`"):
         return f"an object is needed at the top level, not {text.rpartition('got ')[2].strip('`')}"
+    place = _BYTE.search(text)
+    if place and raw[int(place[1]) :].startswith((b"NaN", b"Infinity")):
+        return f"NaN and Infinity are not JSON ({place[0]})"
     return text.removeprefix("JSON is malformed: ")

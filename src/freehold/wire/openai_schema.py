@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 MESSAGES_MAX = 10_000
 TOKENS_MAX = 1_000_000
@@ -216,7 +216,7 @@ class ChatBody(Generating, kw_only=True):
 class CompletionBody(Generating, kw_only=True):
     """``POST /v1/completions``."""
 
-    prompt: Any = UNSET
+    prompt: Any
     suffix: str | None = None
     echo: bool | None = None
     logprobs: Annotated[int, Meta(ge=0, le=TOP_LOGPROBS_MAX)] | None = None
@@ -225,7 +225,7 @@ class CompletionBody(Generating, kw_only=True):
 class EmbeddingBody(Body, kw_only=True):
     """``POST /v1/embeddings``."""
 
-    input: Any = UNSET
+    input: Any
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Meta(ge=1, le=DIMENSIONS_MAX)] | None = None
 
@@ -240,5 +240,3 @@ ALLOWED = {
     "encoding_format": "float or base64",
 }
 """What a closed list of values allows, by the path without its indices; ``role`` stands for every role."""
-
-Unset = UnsetType

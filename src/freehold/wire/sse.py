@@ -17,7 +17,7 @@ DONE = b"data: [DONE]\n\n"
 _ENCODER = msgspec.json.Encoder()
 
 
-class EventTooLong(ValueError):
+class EventTooLongError(ValueError):
     """One event is longer than ``EVENT_BYTES_MAX``."""
 
 
@@ -49,7 +49,7 @@ class SseParser:
         """The events that ``data`` completes.
 
         Raises:
-            EventTooLong: An event does not end within the limit.
+            EventTooLongError: An event does not end within the limit.
         """
         if self._after_cr and data:
             # The second half of a CRLF that was cut in two; its first half has already ended the line.
@@ -82,14 +82,14 @@ class SseParser:
             self._pending.append(rest)
             self._pending_bytes += len(rest)
         if self._pending_bytes > self._bytes_max:
-            raise EventTooLong(f"an event has more than {self._bytes_max} bytes")
+            raise EventTooLongError(f"an event has more than {self._bytes_max} bytes")
 
     def _event(self, block: bytes) -> SseEvent | None:
         if self._at_start:
             self._at_start = False
             block = block.removeprefix(codecs.BOM_UTF8)
         if len(block) > self._bytes_max:
-            raise EventTooLong(f"an event has more than {self._bytes_max} bytes")
+            raise EventTooLongError(f"an event has more than {self._bytes_max} bytes")
         if block.startswith(b"data: ") and b"\n" not in block:
             return SseEvent("", block[6:])
         name = ""

@@ -10,5 +10,6 @@ FreeholdError
 ├── ModelError      FH-MODEL-*     pulling, verifying, fitting a model
 ├── ConfigError     FH-CONFIG-*    freehold.toml
 ├── AuditError      FH-AUDIT-*     the proof
+├── EvalsError      FH-EVALS-*     asking questions with known answers
 └── ServerError     FH-SERVER-*    starting and running the gateway
 """

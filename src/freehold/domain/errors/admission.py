@@ -36,3 +36,13 @@ class ShuttingDown(AdmissionError):
     """
 
     code = "FH-ADMIT-003"
+
+
+class WaitTooLong(AdmissionError):
+    """{deployment} is busy: a slot is expected in about {expected_s!s} s, and this request may wait {allowed_s!s} s. Try again in {retry_s!s} s.
+
+    The expectation comes from how long the last requests held their slots. A request that would start too late is
+    refused at once instead of being kept waiting in vain.
+    """
+
+    code = "FH-ADMIT-004"

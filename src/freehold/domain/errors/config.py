@@ -40,3 +40,13 @@ class SecretUnreadable(ConfigError):
     """
 
     code = "FH-CONFIG-003"
+
+
+class BaseUrlInvalid(ConfigError):
+    """The address {base_url} cannot be used: {reason!s}. Write http://host:port/path, https://host/path or unix:///path/to/socket.
+
+    An address is fixed by configuration and parsed once. It holds no credential, query or fragment; a host that is a
+    number is written as a plain IPv4 or IPv6 address.
+    """
+
+    code = "FH-CONFIG-004"

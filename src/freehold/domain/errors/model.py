@@ -74,3 +74,35 @@ class ModelNotInstalled(ModelError):
     """
 
     code = "FH-MODEL-007"
+
+
+class HubRefused(ModelError):
+    """The model hub {hub!s} does not hand out {name}: {reason!s}.
+
+    Some models are handed out only to those who accepted their terms on the hub's page and send an access token.
+    Freehold sends none unless one is configured, and never one that it finds on the machine.
+    """
+
+    code = "FH-MODEL-008"
+    status = 403
+
+
+class PullInProgress(ModelError):
+    """{name} is being fetched by process {pid!s}. Wait for it to end, or stop it; what it fetched is kept.
+
+    Two pulls of one model would write the same file.
+    """
+
+    code = "FH-MODEL-009"
+    status = 409
+    retryable = True
+
+
+class DiskTooSmall(ModelError):
+    """{name} needs {needs!s} on disk, {free!s} is free at {path!s}. Free some, or set FREEHOLD_HOME to a folder on a larger disk.
+
+    Checked before anything is fetched. "freehold models remove NAME" frees what a model holds.
+    """
+
+    code = "FH-MODEL-010"
+    status = 507

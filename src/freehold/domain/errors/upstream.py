@@ -1,14 +1,26 @@
 """A server that we call."""
 
+from typing import Literal
+
 from freehold.domain.errors.base import FreeholdError
 
 
 class UpstreamError(FreeholdError):
-    """A server that Freehold called failed."""
+    """A server that Freehold called failed.
+
+    Attributes:
+        reached_model: Whether the request may have been worked on: ``"no"`` (nothing was sent), ``"unknown"`` (sent,
+            no answer byte seen), ``"yes"`` (an answer had begun).
+        reused: Whether it went over a connection that had served a request before. Such a connection may have been
+            closed by the server while the request was on its way: with ``"unknown"``, the one case besides ``"no"``
+            in which a second try is fair.
+    """
 
     status = 502
     type = "upstream_error"
     retryable = True
+    reached_model: Literal["no", "unknown", "yes"] = "unknown"
+    reused: bool = False
 
 
 class UpstreamUnreachable(UpstreamError):

@@ -21,7 +21,7 @@ SELECT
     SUM(output_tokens) AS output_tokens,
     SUM(cached_tokens) AS cached_tokens,
     SUM(reasoning_tokens) AS reasoning_tokens,
-    MIN(usage_measured) AS usage_measured
+    MIN(usage_measured) AS measured
 FROM ledger_entries
 WHERE created_unix_ms >= :from_unix_ms AND created_unix_ms < :to_unix_ms AND (:tenant IS NULL OR tenant = :tenant)
 GROUP BY deployment, zone, currency

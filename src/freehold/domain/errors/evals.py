@@ -1,0 +1,30 @@
+"""Asking questions with known answers."""
+
+from freehold.domain.errors.base import FreeholdError
+
+
+class EvalsError(FreeholdError):
+    """A calibration or a trial could not be made."""
+
+    status = 400
+    type = "evals_error"
+
+
+class CalibrationImpossible(EvalsError):
+    """{model} cannot be calibrated: {reason!s}. Give more questions, or other ones, with "freehold calibrate --questions FILE".
+
+    A map from log-probabilities to the probability of being right is only worth something when both right and wrong
+    answers were seen. Until there is one, answers are "uncalibrated" and the route's own default decides.
+    """
+
+    code = "FH-EVALS-001"
+
+
+class QuestionsUnreadable(EvalsError):
+    """The questions in {path} cannot be used: {reason!s}.
+
+    One JSON object a line with "id", "prompt", "grade" (contains, choice, number or json) and "answers"; "kind",
+    "options", "rejects" and "words_max" may be left out.
+    """
+
+    code = "FH-EVALS-002"

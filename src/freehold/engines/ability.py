@@ -1,0 +1,25 @@
+"""What a model can take at all. Routing leaves such deployments out; this is the last check before the call is built."""
+
+from __future__ import annotations
+
+from freehold.domain.deployment import Deployment
+from freehold.domain.errors.request import ContentUnsupported
+from freehold.domain.request import InferenceRequest, Task, ToolChoice
+
+
+def refuse_unable(request: InferenceRequest, deployment: Deployment) -> None:
+    """Refuse what the deployment's model cannot take.
+
+    Raises:
+        ContentUnsupported: Images, tools, texts to embed or a gap to fill that the model has no means for.
+    """
+    model = deployment.model
+    unable = {
+        "images": request.has_images and not model.vision,
+        "tools": bool(request.tools) and request.tool_choice is not ToolChoice.NONE and not model.tools,
+        "texts to embed": request.task is Task.EMBEDDING and not model.embeds,
+        "a gap to fill (suffix)": request.suffix is not None and not model.infill,
+    }
+    for content, refused in unable.items():
+        if refused:
+            raise ContentUnsupported(source=deployment.name, deployment=deployment.name, content=content)

@@ -1,0 +1,96 @@
+"""Builds the exact call of a request: path and body. Pure."""
+
+from __future__ import annotations
+
+from freehold.domain.deployment import Deployment
+from freehold.domain.errors.request import ContentUnsupported
+from freehold.domain.ports import UpstreamCall
+from freehold.domain.request import InferenceRequest, PartKind, Task, ToolChoice
+from freehold.engines.llama import infill, tools
+from freehold.wire.openai_request import encode_body
+
+INFILL_PATH = "/infill"
+
+_HEADERS = (("content-type", "application/json"),)
+_LOGPROB_MEMBERS = ("logprobs", "top_logprobs")
+_TOOL_MEMBERS = ("tools", "tool_choice", "parallel_tool_calls")
+_CONTENT = {PartKind.IMAGE: "an image", PartKind.AUDIO: "sound", PartKind.FILE: "a file"}
+
+
+def build_call(request: InferenceRequest, deployment: Deployment, *, origin: str, want_logprobs: int) -> UpstreamCall:
+    """The call that serves ``request``.
+
+    It is always a stream with progress events: llama.cpp notices that a client left only where it writes to it.
+
+    Raises:
+        ContentUnsupported: The deployment's model cannot take what is asked.
+    """
+    unsupported = _unsupported(request, deployment)
+    if unsupported:
+        raise ContentUnsupported(source=deployment.name, deployment=deployment.name, content=unsupported)
+    path, overrides, dropped = _ROUTES[request.task](request, want_logprobs)
+    return UpstreamCall(
+        origin=origin,
+        path=path,
+        body=encode_body(
+            request, model=deployment.name, overrides=overrides, drop=dropped, rebuild=not deployment.is_on_device
+        ),
+        headers=_HEADERS,
+        request=request,
+        want_logprobs=want_logprobs,
+    )
+
+
+def _unsupported(request: InferenceRequest, deployment: Deployment) -> str:
+    """What the model cannot take; empty where it can take everything."""
+    model = deployment.model
+    if request.task is Task.EMBEDDING and not model.embeds:
+        return "texts to embed"
+    if request.suffix is not None and not model.infill:
+        return "a suffix (fill-in-the-middle)"
+    if request.tools and request.tool_choice is not ToolChoice.NONE and not model.tools:
+        return "tools"
+    kinds = {part.kind for message in request.messages for part in message.parts}
+    known = {PartKind.IMAGE} if model.vision else set[PartKind]()
+    return next((words for kind, words in _CONTENT.items() if kind in kinds - known), "")
+
+
+_Parts = tuple[str, dict[str, object], tuple[str, ...]]
+
+
+def _chat(request: InferenceRequest, want_logprobs: int) -> _Parts:
+    path, members = "/v1/chat/completions", _streamed() | _alternatives(request, want_logprobs)
+    if tools.is_forced(request):
+        return path, members | tools.forced_members(request), (*_LOGPROB_MEMBERS, "parallel_tool_calls", "grammar")
+    not_offered = request.tool_choice is ToolChoice.NONE
+    return path, members, (*_LOGPROB_MEMBERS, *_TOOL_MEMBERS) if not_offered else _LOGPROB_MEMBERS
+
+
+def _completion(request: InferenceRequest, want_logprobs: int) -> _Parts:
+    members = _streamed() | _alternatives(request, want_logprobs)
+    if request.suffix is not None:
+        return INFILL_PATH, members | infill.infill_members(request), infill.DROPPED
+    return "/v1/completions", members, _LOGPROB_MEMBERS
+
+
+def _embedding(request: InferenceRequest, want_logprobs: int) -> _Parts:
+    del request, want_logprobs
+    # Numbers: Freehold itself packs them where the client wants base64.
+    return "/v1/embeddings", {"encoding_format": "float"}, ()
+
+
+_ROUTES = {Task.CHAT: _chat, Task.COMPLETION: _completion, Task.EMBEDDING: _embedding}
+
+
+def _streamed() -> dict[str, object]:
+    return {"stream": True, "stream_options": {"include_usage": True}, "return_progress": True}
+
+
+def _alternatives(request: InferenceRequest, want_logprobs: int) -> dict[str, object]:
+    """Asks for log-probabilities by llama.cpp's own word: its ``logprobs`` refuses streams with tools.
+
+    Given no alternatives, llama.cpp leaves out the chosen token's probability too.
+    """
+    client = max(1, request.sampling.top_logprobs) if request.sampling.logprobs else 0
+    wanted = max(client, want_logprobs)
+    return {"n_probs": wanted} if wanted else {}

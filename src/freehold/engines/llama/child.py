@@ -1,0 +1,296 @@
+"""A child process with llama.cpp in it, and the connection to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from freehold.domain.errors.engine import EngineRefused
+from freehold.domain.errors.upstream import UpstreamError, UpstreamUnreachable
+from freehold.domain.ports import Clock
+from freehold.engines.llama.jail import Measure
+from freehold.engines.llama.sending import send
+from freehold.engines.llama.settings import LlamaSettings, Plan
+from freehold.net.client import HttpClient
+
+_LAST_OUTPUT_BYTES = 8_192
+_REPORT_BYTES_MAX = 65_536
+_CONNECT_RETRY_S = 0.05
+_ANSWER_BYTES_MAX = 4 << 20
+_LOADING = 503
+_OK = 200
+_SERVER_ERRORS = 500
+
+# The child's whole environment: nothing of the gateway's but what finds libraries and accelerators.
+_ENVIRONMENT_KEPT = (
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+    "GGML_VK_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSpec:
+    """What every start of one deployment's child has in common.
+
+    Attributes:
+        name: The deployment; the child calls its model so.
+        settings: How llama.cpp runs.
+        embeds: Whether it makes embeddings instead of answers.
+        threads: Decoding threads, at least 1.
+        connections: Most connections to it at once; each holds one of its threads.
+        folder: Private folder of the socket; made at each start, so its name must not be guessable.
+    """
+
+    name: str
+    settings: LlamaSettings
+    embeds: bool
+    threads: int
+    connections: int
+    folder: str
+
+    @property
+    def socket(self) -> str:
+        """Where the child listens."""
+        return f"{self.folder}/e.sock"
+
+    @property
+    def key_file(self) -> str:
+        """Where a ``llama-server`` finds its key: other users can read arguments."""
+        return f"{self.folder}/key"
+
+    def order(self, plan: Plan, *, key: str) -> dict[str, object]:
+        """The worker's order; it goes over standard input, so that nothing of it shows in a process list."""
+        settings = self.settings
+        # An embedding is made in one go: the batch must hold the whole text.
+        batch = min(plan.context_tokens, 2_048) if self.embeds else settings.batch_tokens
+        order: dict[str, object] = {
+            "folder": self.folder,
+            "socket": self.socket,
+            "key": key,
+            "key_file": self.key_file,
+            "model": str(Path(settings.model_path).resolve()),
+            "readable": [sys.prefix, sys.base_prefix, str(Path(settings.model_path).resolve().parent)],
+            "alias": self.name,
+            "slots": plan.slots,
+            "context_tokens": plan.context_tokens,
+            "threads": self.threads,
+            "connections": self.connections,
+            "batch_tokens": batch,
+            "cache_ram_mib": settings.cache_ram_mib,
+            "gpu_layers": settings.gpu_layers,
+            "embeds": self.embeds,
+            "pooling": settings.pooling,
+            "command": [],
+        }
+        if settings.program:
+            program = Path(settings.program).resolve()
+            cast("list[str]", order["readable"]).extend((str(program.parent), str(program.parent.parent / "lib")))
+            order["command"] = _command(str(program), order)
+        return order
+
+
+def _command(program: str, order: Mapping[str, Any]) -> list[str]:
+    """The command line of a ``llama-server``."""
+    command = [
+        program, "-m", order["model"], "-a", order["alias"], "--host", order["socket"],
+        "--api-key-file", order["key_file"], "-np", str(order["slots"]),
+        "-c", str(order["slots"] * order["context_tokens"]), "-b", str(order["batch_tokens"]),
+        "-ub", str(order["batch_tokens"]), "-t", str(order["threads"]), "-tb", str(order["threads"]),
+        "--cache-ram", str(order["cache_ram_mib"]), "--fit", "off", "--offline", "--no-webui",
+        "--slots", "--metrics", "--jinja", "--threads-http", str(order["connections"]), "-ngl", str(order["gpu_layers"] if order["gpu_layers"] >= 0 else 999),
+    ]  # fmt: skip
+    if order["embeds"]:
+        command += ["--embeddings"]
+        command += ["--pooling", order["pooling"]] if order["pooling"] else []
+    return command
+
+
+class LlamaChild:
+    """One worker process with a socket and key of its own (``life.Child``).
+
+    Attributes:
+        client: Connections to its socket, shared by all lives.
+        headers: What every request to it carries.
+        jail: What it gave up.
+        properties: What llama.cpp says of the model (``/props``), known once it is ready.
+    """
+
+    def __init__(
+        self, *, spec: ChildSpec, process: asyncio.subprocess.Process, client: HttpClient, key: str, clock: Clock
+    ) -> None:
+        self._spec = spec
+        self._process = process
+        self._clock = clock
+        self._output = b""
+        self._readers: list[asyncio.Task[None]] = []
+        self.client = client
+        self.headers = (("authorization", f"Bearer {key}"),)
+        self.jail: tuple[Measure, ...] = ()
+        self.properties: Mapping[str, object] = {}
+
+    @classmethod
+    async def launch(cls, spec: ChildSpec, plan: Plan, *, client: HttpClient, clock: Clock) -> LlamaChild:
+        """Start the process; whether it becomes ready shows later.
+
+        Raises:
+            OSError: The system has no room for another process or folder.
+        """
+        key = secrets.token_hex(32)
+        _make_folder(spec, key)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-s", "-m", "freehold.engines.llama.worker",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                cwd=spec.folder, env=_environment(),
+            )  # fmt: skip
+        except BaseException:
+            shutil.rmtree(spec.folder, ignore_errors=True)
+            raise
+        child = cls(spec=spec, process=process, client=client, key=key, clock=clock)
+        child._begin(json.dumps(spec.order(plan, key=key)).encode() + b"\n")
+        return child
+
+    def _begin(self, order: bytes) -> None:
+        streams = self._process
+        if streams.stdin is None or streams.stdout is None or streams.stderr is None:
+            raise RuntimeError("the worker was started without pipes")
+        # Standard input stays open: its end is how a worker learns, on every system, that the gateway is gone.
+        streams.stdin.write(order)
+        self._readers = [
+            asyncio.create_task(self._read_report(streams.stdout)),
+            asyncio.create_task(self._read_output(streams.stderr)),
+        ]
+
+    async def _read_report(self, stdout: asyncio.StreamReader) -> None:
+        report = b""
+        while piece := await stdout.read(_REPORT_BYTES_MAX):
+            if len(report) < _REPORT_BYTES_MAX:  # what follows the report is read and forgotten
+                report += piece
+        if b"\n" in report:
+            self.jail = tuple(Measure(**each) for each in json.loads(report.partition(b"\n")[0]))
+
+    async def _read_output(self, stderr: asyncio.StreamReader) -> None:
+        while piece := await stderr.read(_LAST_OUTPUT_BYTES):
+            self._output = (self._output + piece)[-_LAST_OUTPUT_BYTES:]
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """Its return code once it has ended, negative for a signal."""
+        returncode = await self._process.wait()
+        # Its last words may still be in the pipe; a grandchild that holds the pipe open must not hold us.
+        await asyncio.wait(self._readers, timeout=0.2)
+        return returncode
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            self._process.send_signal(number)
+        except ProcessLookupError:
+            return
+
+    def last_output(self) -> str:
+        """The end of what it wrote to its error output."""
+        return self._output.decode(errors="replace")
+
+    async def release(self) -> None:
+        """Remove the folder."""
+        for reader in self._readers:
+            reader.cancel()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        shutil.rmtree(self._spec.folder, ignore_errors=True)
+
+    async def prove_ready(self) -> None:
+        """Return once it has generated a token (or, if it embeds, a vector).
+
+        Raises:
+            EngineRefused: It is up, but answers with an error.
+        """
+        path, body = "/v1/completions", {"prompt": "1 2 3", "max_tokens": 1, "cache_prompt": False}
+        if self._spec.embeds:
+            path, body = "/v1/embeddings", {"input": "1 2 3"}
+        while True:
+            try:
+                status, answer = await self._ask(
+                    "POST", path, body, timeout_s=self._spec.settings.supervision.start_timeout_s
+                )
+            except UpstreamError:
+                status, answer = _LOADING, b""  # no socket yet; the supervisor knows when it is too late
+            if status == _OK:
+                break
+            if status != _LOADING:
+                raise EngineRefused(source=self._spec.name, deployment=self._spec.name, reason=_words(answer))
+            await asyncio.sleep(_CONNECT_RETRY_S)
+        _, answer = await self._ask(
+            "GET", "/props", None, timeout_s=self._spec.settings.supervision.heartbeat_timeout_s
+        )
+        self.properties = json.loads(answer)
+
+    async def heartbeat(self) -> None:
+        """Return once its inference loop, which answers ``/slots``, is heard of.
+
+        Raises:
+            UpstreamError: It is not.
+        """
+        status, _ = await self._ask(
+            "GET", "/slots", None, timeout_s=self._spec.settings.supervision.heartbeat_timeout_s
+        )
+        if status >= _SERVER_ERRORS:  # others say that /slots is switched off, which is an answer too
+            raise UpstreamUnreachable(source=self._spec.name, deployment=self._spec.name, reason=f"status {status}")
+
+    async def _ask(self, method: str, path: str, body: object, *, timeout_s: float) -> tuple[int, bytes]:
+        reply = await send(
+            self.client,
+            method=method,
+            path=path,
+            headers=(*self.headers, ("content-type", "application/json")),
+            body=b"" if body is None else json.dumps(body).encode(),
+            permit=None,
+            deadline_s=self._clock.monotonic_s() + timeout_s,
+        )
+        return reply.status, await reply.read(limit_bytes=_ANSWER_BYTES_MAX)
+
+
+def _make_folder(spec: ChildSpec, key: str) -> None:
+    """A fresh folder that only we can enter, with nothing of the child before."""
+    shutil.rmtree(spec.folder, ignore_errors=True)
+    Path(spec.folder).mkdir(mode=0o700)
+    if spec.settings.program:
+        Path(spec.key_file).write_text(key, encoding="ascii")
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _ENVIRONMENT_KEPT if name in os.environ}
+    return kept | {
+        "PYTHONPATH": os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def _words(answer: bytes) -> str:
+    """The message of an error object of llama.cpp, else the bytes as text."""
+    try:
+        return str(json.loads(answer)["error"]["message"])
+    except (ValueError, TypeError, KeyError):
+        return answer[:200].decode(errors="replace")

@@ -1,0 +1,270 @@
+"""The engine that answers on this machine: llama.cpp behind ``domain.ports.Engine``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import secrets
+import tempfile
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+from freehold.domain.deployment import Deployment, EngineFingerprint
+from freehold.domain.egress import EgressPermit
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.engine import EngineNotReady, EngineRefused, EngineStartFailed
+from freehold.domain.errors.request import ContentUnsupported
+from freehold.domain.errors.upstream import UpstreamError, UpstreamStatus
+from freehold.domain.ports import Clock, EngineState, IdSource, UpstreamCall
+from freehold.domain.request import InferenceRequest
+from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.zones import DEVICE
+from freehold.engines import openai_events
+from freehold.engines.base import Reply
+from freehold.engines.llama.calls import INFILL_PATH, build_call
+from freehold.engines.llama.child import ChildSpec, LlamaChild
+from freehold.engines.llama.host import ChildHost, Host, Lease, RemoteHost, WatchedReply
+from freehold.engines.llama.infill import InfillReply
+from freehold.engines.llama.jail import Measure
+from freehold.engines.llama.sending import send
+from freehold.engines.llama.settings import LlamaSettings, Plan
+from freehold.engines.llama.supervisor import Supervisor
+from freehold.engines.llama.tools import as_tool_calls, is_forced
+from freehold.net.broker import Broker
+from freehold.net.origin import Origin
+
+_CONNECTIONS_BESIDE_SLOTS = 8
+_NOT_SUPPORTED = 501
+_LOADING = 503
+_SERVER_ERRORS = 500
+_CREDENTIAL = (401, 403)
+
+
+def _any_share() -> float:
+    return secrets.randbelow(1 << 20) / (1 << 20)
+
+
+class LlamaEngine:
+    """A model on llama.cpp: in a child of ours, in a ``llama-server`` child, or on a server that somebody else runs.
+
+    Args:
+        deployment: What it serves; slots and context are what a child is started with.
+        settings: Where the model is and how llama.cpp runs.
+        broker: Opens the connections.
+        clock: Time.
+        ids: Ids of forced tool calls.
+        cores: Cores that this process may use; 0 asks the system.
+        cpu_flags: For example ``avx2``; empty where they are not known, then nothing is checked.
+        jitter: Random number from 0 to 1, for the waits between restarts.
+    """
+
+    def __init__(
+        self,
+        *,
+        deployment: Deployment,
+        settings: LlamaSettings,
+        broker: Broker,
+        clock: Clock,
+        ids: IdSource,
+        cores: int = 0,
+        cpu_flags: frozenset[str] = frozenset(),
+        jitter: Callable[[], float] = _any_share,
+    ) -> None:
+        self._deployment = deployment
+        self._settings = settings
+        self._broker = broker
+        self._clock = clock
+        self._ids = ids
+        self._cpu_flags = cpu_flags
+        self._base_path = ""
+        self._host = self._remote() if settings.base_url else self._child(cores or os.cpu_count() or 1, jitter)
+
+    def _remote(self) -> Host:
+        settings, deployment = self._settings, self._deployment
+        # /infill and /slots are beside /v1, not below it.
+        self._base_path = Origin.parse(settings.base_url).base_path.removesuffix("/v1")
+        headers = (("authorization", f"Bearer {settings.credential}"),) if settings.credential else ()
+        return RemoteHost(
+            self._broker.client(name=deployment.name, base_url=settings.base_url, zone=deployment.zone, headers=headers)
+        )
+
+    def _child(self, cores: int, jitter: Callable[[], float]) -> Host:
+        deployment = self._deployment
+        spec = ChildSpec(
+            name=deployment.name,
+            settings=self._settings,
+            embeds=deployment.model.embeds,
+            threads=self._settings.threads or max(1, cores - 1),
+            connections=deployment.slots + _CONNECTIONS_BESIDE_SLOTS,
+            folder=f"{tempfile.gettempdir()}/freehold-{secrets.token_hex(8)}",
+        )
+        client = self._broker.client(
+            name=deployment.name,
+            base_url=f"unix://{spec.socket}",
+            zone=DEVICE,
+            connections_max=spec.connections,
+        )
+
+        async def launch(plan: Plan) -> LlamaChild:
+            self._check_processor()
+            return await LlamaChild.launch(spec, plan, client=client, clock=self._clock)
+
+        supervisor = Supervisor(
+            name=deployment.name,
+            plan=Plan(slots=deployment.slots, context_tokens=deployment.model.context_tokens),
+            times=self._settings.supervision,
+            launch=launch,
+            jitter=jitter,
+        )
+        return ChildHost(supervisor, client=client, name=deployment.name)
+
+    def _check_processor(self) -> None:
+        """The embedded llama.cpp is built for AVX2; without it the child would die of SIGILL and say nothing."""
+        is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+        if is_x86 and not self._settings.program and self._cpu_flags and "avx2" not in self._cpu_flags:
+            raise EngineStartFailed(
+                source=self._deployment.name,
+                deployment=self._deployment.name,
+                reason="this processor has no AVX2, which the embedded llama.cpp needs; set program to a llama-server"
+                " built for it",
+            )
+
+    @property
+    def deployment(self) -> Deployment:
+        """What it serves now: deaths by memory may have lowered slots and context."""
+        plan = self._host.plan
+        if plan is None:
+            return self._deployment
+        model = replace(self._deployment.model, context_tokens=plan.context_tokens)
+        return replace(self._deployment, slots=plan.slots, model=model)
+
+    def state(self) -> EngineState:
+        """Current state; protections that the system refused to the child are part of it."""
+        state = self._host.state()
+        missing = [measure.name for measure in self.jail_report() if not measure.holds]
+        return replace(state, detail=f"{state.detail}; not enforced: {', '.join(missing)}") if missing else state
+
+    def jail_report(self) -> tuple[Measure, ...]:
+        """What the child gave up and what the system refused; empty before its start and for a remote server."""
+        return self._host.jail_report()
+
+    def fingerprint(self) -> EngineFingerprint:
+        """What besides the weights decides how it answers. The template is known once a child was ready."""
+        properties = self._host.properties()
+        template = str(properties.get("chat_template") or "")
+        if self._settings.program or self._settings.base_url:
+            version = str(properties.get("build_info") or "").partition("-")[0]
+        else:
+            # The package's version ends with llama.cpp's build number; its own build_info does not know it.
+            version = "b" + importlib.metadata.version("xllamacpp").rpartition(".")[2]
+        return EngineFingerprint(
+            engine="llama.cpp",
+            version=version,
+            template_sha256=hashlib.sha256(template.encode()).hexdigest() if template else "",
+        )
+
+    async def start(self) -> None:
+        """Make it ready: a child of ours has generated a token when this returns.
+
+        Raises:
+            EngineStartFailed: The child never became ready.
+        """
+        await self._host.start()
+
+    async def close(self) -> None:
+        """End the child and close the connections. Idempotent."""
+        await self._host.close()
+
+    def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:
+        """Build the exact call.
+
+        Raises:
+            ContentUnsupported: The model cannot take what is asked.
+        """
+        call = build_call(request, self.deployment, origin=self._host.origin, want_logprobs=want_logprobs)
+        return replace(call, path=self._base_path + call.path) if self._base_path else call
+
+    async def stream(
+        self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float
+    ) -> AsyncGenerator[ResponseChunk]:
+        """Run the call. Closing the generator aborts the connection in the same tick.
+
+        Raises:
+            EngineNotReady: No child is ready, and none became so in time.
+            EngineCrashed: The child ended while it answered.
+            EngineRefused: llama.cpp refused the request, in its words.
+            ContextTooLong: The prompt does not fit; with both numbers.
+            ContentUnsupported: The model has no tokens for fill-in-the-middle.
+            UpstreamError: The connection failed although the child lives, or a remote server failed.
+        """
+        lease = await self._lease(deadline_s)
+        try:
+            reply = await self._request(lease, call, permit, deadline_s)
+            try:
+                source: Reply = WatchedReply(reply, lease)
+                if call.path.endswith(INFILL_PATH):
+                    created_unix_s = self._clock.unix_ms() // 1000
+                    source = InfillReply(source, request_id=call.request.id, created_unix_s=created_unix_s)
+                chunks = openai_events.chunks(source, call, deployment=self._deployment)
+                if is_forced(call.request):
+                    chunks = as_tool_calls(chunks, new_id=self._ids.new_id)
+                async with aclosing(chunks):
+                    async for chunk in chunks:
+                        yield chunk
+            finally:
+                reply.abort()
+        except UpstreamError as error:
+            raise await self._explain(lease, error) from error
+
+    async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
+        """Run an embedding call. Raises as ``stream``."""
+        lease = await self._lease(deadline_s)
+        try:
+            reply = await self._request(lease, call, permit, deadline_s)
+            try:
+                return await openai_events.embedding(WatchedReply(reply, lease), call, deployment=self._deployment)
+            finally:
+                reply.abort()
+        except UpstreamError as error:
+            raise await self._explain(lease, error) from error
+
+    async def _lease(self, deadline_s: float) -> Lease:
+        left_s = deadline_s - self._clock.monotonic_s()
+        return await self._host.lease(wait_s=min(self._settings.supervision.ready_wait_s, left_s))
+
+    async def _request(self, lease: Lease, call: UpstreamCall, permit: EgressPermit | None, deadline_s: float) -> Reply:
+        progress = False
+        lease.begin_wait()
+        try:
+            reply = await send(
+                lease.client,
+                method="POST",
+                path=call.path,
+                headers=(*call.headers, *lease.headers),
+                body=call.body,
+                permit=permit,
+                deadline_s=deadline_s,
+            )
+            progress = True
+            return reply
+        finally:
+            lease.end_wait(progress=progress)
+
+    async def _explain(self, lease: Lease, error: UpstreamError) -> FreeholdError:
+        """What an error of the connection or an error answer means for a server that is ours."""
+        if not isinstance(error, UpstreamStatus):
+            return await lease.explain(error)
+        name, status = self._deployment.name, int(str(error.values["upstream_status"]))
+        if status == _NOT_SUPPORTED:
+            content = f"this request: {error.values['reason']!s}"
+            return ContentUnsupported(source=name, deployment=name, content=content)
+        if self._settings.base_url:
+            return error
+        if status == _LOADING:
+            return EngineNotReady(source=name, retry_after_s=1, deployment=name, detail="loading", retry_s=1)
+        if status >= _SERVER_ERRORS or status in _CREDENTIAL:
+            return error  # its own fault or ours, not the client's
+        return EngineRefused(source=name, deployment=name, reason=error.values["reason"])

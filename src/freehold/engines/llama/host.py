@@ -1,0 +1,253 @@
+"""Where a llama.cpp server is: in a child of ours, or somewhere that is only called."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Protocol
+
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.engine import EngineCrashed
+from freehold.domain.errors.upstream import UpstreamError
+from freehold.domain.ports import EngineState
+from freehold.engines.base import Reply
+from freehold.engines.llama.child import LlamaChild
+from freehold.engines.llama.jail import Measure
+from freehold.engines.llama.life import Life
+from freehold.engines.llama.settings import Plan
+from freehold.engines.llama.supervisor import Supervisor
+from freehold.net.client import HttpClient
+
+_DEATH_NOTICED_S = 0.5
+
+
+class Lease(Protocol):
+    """Leave to call the server as it is now, by one request."""
+
+    @property
+    def client(self) -> HttpClient:
+        """Connections to it."""
+        ...
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What every request to it carries."""
+        ...
+
+    def begin_wait(self) -> None:
+        """The request waits for output from here on."""
+        ...
+
+    def end_wait(self, *, progress: bool) -> None:
+        """Output came, or it was given up."""
+        ...
+
+    async def explain(self, error: UpstreamError) -> FreeholdError:
+        """What lies behind a failed connection."""
+        ...
+
+
+class Host(Protocol):
+    """A server that may have to be started first."""
+
+    @property
+    def origin(self) -> str:
+        """Where it is called."""
+        ...
+
+    @property
+    def plan(self) -> Plan | None:
+        """What it runs with; ``None`` where that is not ours to say."""
+        ...
+
+    def state(self) -> EngineState:
+        """Current state."""
+        ...
+
+    def properties(self) -> Mapping[str, object]:
+        """What it says of itself (``/props``); empty while unknown."""
+        ...
+
+    def jail_report(self) -> tuple[Measure, ...]:
+        """What it gave up; empty for one that is not ours."""
+        ...
+
+    async def start(self) -> None:
+        """Make it ready."""
+        ...
+
+    async def close(self) -> None:
+        """End it, if it is ours."""
+        ...
+
+    async def lease(self, *, wait_s: float) -> Lease:
+        """Leave to call it, waiting ``wait_s`` at most for it to be ready.
+
+        Raises:
+            EngineNotReady: It is not.
+        """
+        ...
+
+
+class ChildLease:
+    """Leave to call one life of a child."""
+
+    def __init__(self, life: Life[LlamaChild], *, name: str) -> None:
+        self._life = life
+        self._name = name
+        self.client = life.child.client
+        self.headers = life.child.headers
+        self.begin_wait = life.begin_wait
+        self.end_wait = life.end_wait
+
+    async def explain(self, error: UpstreamError) -> FreeholdError:
+        """``EngineCrashed`` if the child ended; a broken connection shows a little before a process's end does."""
+        try:
+            death = await self._life.death(within_s=_DEATH_NOTICED_S)
+        except TimeoutError:
+            return error
+        return EngineCrashed(source=self._name, deployment=self._name, how=death.how)
+
+
+class ChildHost:
+    """A supervised child."""
+
+    def __init__(self, supervisor: Supervisor[LlamaChild], *, client: HttpClient, name: str) -> None:
+        self._supervisor = supervisor
+        self._client = client
+        self._name = name
+        self._last_known: LlamaChild | None = None
+        self.origin = client.origin
+        self.start = supervisor.start
+
+    @property
+    def plan(self) -> Plan:
+        """What the child runs with."""
+        return self._supervisor.plan
+
+    def state(self) -> EngineState:
+        """Current state."""
+        return self._supervisor.state()
+
+    def properties(self) -> Mapping[str, object]:
+        """What the child said of itself, the last one that did."""
+        child = self._known()
+        return child.properties if child else {}
+
+    def jail_report(self) -> tuple[Measure, ...]:
+        """What the child gave up."""
+        child = self._known()
+        return child.jail if child else ()
+
+    async def close(self) -> None:
+        """End the child and close the connections to it."""
+        await self._supervisor.close()
+        await self._client.close()
+
+    def _known(self) -> LlamaChild | None:
+        child = self._supervisor.child
+        if child is not None and child.properties:
+            self._last_known = child
+        return self._last_known or child
+
+    async def lease(self, *, wait_s: float) -> ChildLease:
+        """Leave to call the child; raises ``EngineNotReady``."""
+        return ChildLease(await self._supervisor.ready(wait_s=wait_s), name=self._name)
+
+
+class RemoteHost:
+    """A llama.cpp server that somebody else runs. It is called when there is a request, never before."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self.client = client
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.origin = client.origin
+        self.plan: Plan | None = None
+        self._answered = False
+        self._detail = "not asked yet"
+
+    def state(self) -> EngineState:
+        """Whether it answered the last time."""
+        return EngineState(ready=self._answered, detail=self._detail)
+
+    def properties(self) -> Mapping[str, object]:
+        """Nothing: asking would be a call without a request."""
+        return {}
+
+    def jail_report(self) -> tuple[Measure, ...]:
+        """Nothing: it is not our process."""
+        return ()
+
+    async def start(self) -> None:
+        """Nothing is sent to somebody else's server without a request."""
+
+    async def close(self) -> None:
+        """Close the connections to it."""
+        await self.client.close()
+
+    async def lease(self, *, wait_s: float) -> RemoteHost:
+        """Itself: there is nothing to wait for."""
+        del wait_s
+        return self
+
+    def begin_wait(self) -> None:
+        """Nobody watches somebody else's process."""
+
+    def end_wait(self, *, progress: bool) -> None:
+        """Remember that it answers."""
+        if progress and not self._answered:
+            self._answered, self._detail = True, "ready"
+
+    async def explain(self, error: UpstreamError) -> FreeholdError:
+        """The error as it is."""
+        self._answered, self._detail = False, error.message
+        return error
+
+
+class WatchedReply:
+    """A reply whose every piece counts as a sign of life of the process that sends it."""
+
+    def __init__(self, reply: Reply, lease: Lease) -> None:
+        self._reply = reply
+        self._lease = lease
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        return self._reply.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header fields, names in lower case."""
+        return self._reply.headers
+
+    def abort(self) -> None:
+        """Close the connection now."""
+        self._reply.abort()
+
+    async def read(self, *, limit_bytes: int) -> bytes:
+        """The whole body."""
+        progress = False
+        self._lease.begin_wait()
+        try:
+            body = await self._reply.read(limit_bytes=limit_bytes)
+            progress = True
+            return body
+        finally:
+            self._lease.end_wait(progress=progress)
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """The body as it arrives."""
+        source = self._reply.pieces()
+        try:
+            while True:
+                piece = None
+                self._lease.begin_wait()
+                try:
+                    piece = await anext(source, None)
+                finally:
+                    self._lease.end_wait(progress=piece is not None)
+                if piece is None:
+                    return
+                yield piece
+        finally:
+            await source.aclose()

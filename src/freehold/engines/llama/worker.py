@@ -1,0 +1,63 @@
+"""The engine's child process: ``python -m freehold.engines.llama.worker``, started by ``child`` only.
+
+It reads one order, a line of JSON, from standard input, gives up all that it does not need (``jail``), says what came
+of that in one line of JSON on standard output, and serves until standard input closes, which happens at the latest
+when the gateway is gone. It holds no secret but the key of its own socket.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Any, cast
+
+from freehold.engines.llama import jail
+
+
+def main() -> None:
+    """Run one order."""
+    order: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    answers = os.dup(1)
+    os.dup2(2, 1)  # whatever a library prints must not be taken for an answer of ours
+    report = jail.enter(
+        writable=order["folder"], readable=[*sys.path, *order["readable"]], executes=bool(order["command"])
+    )
+    os.write(answers, json.dumps([asdict(measure) for measure in report]).encode() + b"\n")
+    os.close(answers)
+    if order["command"]:
+        os.execv(order["command"][0], order["command"])  # noqa: S606 - the operator's own program, no shell
+    server = _serve(order)
+    sys.stdin.buffer.read()
+    del server
+    # No orderly stop: the model's memory goes with the process, and destructors wait for running requests.
+    os._exit(0)
+
+
+def _serve(order: dict[str, Any]) -> object:
+    """Start llama.cpp's own server; it listens on the socket and answers from threads of its own."""
+    import xllamacpp as untyped  # only the child ever loads it
+
+    xllamacpp = cast("Any", untyped)
+    params = xllamacpp.CommonParams()
+    params.model.path, params.model_alias = order["model"], [order["alias"]]
+    params.hostnames, params.api_keys = [order["socket"]], [order["key"]]
+    params.n_parallel, params.n_ctx = order["slots"], order["slots"] * order["context_tokens"]
+    params.n_batch, params.n_ubatch = order["batch_tokens"], order["batch_tokens"]
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = order["threads"]
+    params.n_gpu_layers = order["gpu_layers"]
+    params.cache_ram_mib = order["cache_ram_mib"]
+    params.embedding = order["embeds"]
+    if order["pooling"]:
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, "LLAMA_POOLING_TYPE_" + order["pooling"].upper())
+    # Upstream's defaults are made for a desk: a web page, any origin with credentials, memory sized by itself.
+    params.ui, params.cors_origins, params.cors_credentials = False, "http://127.0.0.1", False
+    params.endpoint_slots, params.endpoint_metrics, params.endpoint_props = True, True, False
+    params.n_threads_http = order["connections"]  # an idle connection holds a thread
+    params.fit_params, params.offline, params.verbosity = False, True, 2
+    return xllamacpp.Server(params)
+
+
+if __name__ == "__main__":
+    main()

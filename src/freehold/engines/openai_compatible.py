@@ -1,0 +1,87 @@
+"""Any server that speaks OpenAI's dialect: vLLM, SGLang, llama-server, Ollama's ``/v1``, OpenAI, Groq and others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+
+from freehold.domain.deployment import Deployment, Upstream
+from freehold.domain.ports import Clock, UpstreamCall
+from freehold.domain.request import InferenceRequest, Task
+from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.engines.ability import refuse_unable
+from freehold.engines.base import Reply
+from freehold.engines.openai_events import chunks, embedding
+from freehold.engines.remote import RemoteEngine
+from freehold.net.broker import Broker
+from freehold.wire.openai_request import encode_body
+
+_PATHS = {Task.CHAT: "/chat/completions", Task.COMPLETION: "/completions", Task.EMBEDDING: "/embeddings"}
+
+
+class OpenAICompatibleEngine(RemoteEngine):
+    """One model of such a server.
+
+    Args:
+        deployment: What it is; ``deployment.model.name`` is the model's name there.
+        upstream: Its address, ``/v1`` included, and credential.
+        broker: The only way out.
+        clock: Time.
+    """
+
+    def __init__(self, *, deployment: Deployment, upstream: Upstream, broker: Broker, clock: Clock) -> None:
+        credential = (("authorization", f"Bearer {upstream.credential}"),) if upstream.credential else ()
+        super().__init__(deployment=deployment, upstream=upstream, broker=broker, clock=clock, headers=credential)
+        # A Unix socket's address has no room for a path.
+        self._base_path = "/v1" if upstream.base_url.startswith("unix:") else self._base_path
+
+    def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:
+        """Build the exact call: always a stream that ends with its usage; see ``domain.ports.Engine``."""
+        refuse_unable(request, self._deployment)
+        wanted = want_logprobs if self._has_logprobs and request.task is not Task.EMBEDDING else 0
+        body = encode_call(request, model=self._deployment.model.name, want_logprobs=wanted, rebuild=self._leaves)
+        return self._call(_PATHS[request.task], body, request, want_logprobs=wanted)
+
+    @property
+    def _leaves(self) -> bool:
+        return not self._deployment.is_on_device
+
+    def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
+        return chunks(reply, call, deployment=self._deployment)
+
+    async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:
+        return await embedding(reply, call, deployment=self._deployment)
+
+
+def encode_call(
+    request: InferenceRequest,
+    *,
+    model: str,
+    want_logprobs: int,
+    rebuild: bool,
+    overrides: dict[str, object] | None = None,
+) -> bytes:
+    """The body of a call in OpenAI's dialect.
+
+    Args:
+        request: What was asked.
+        model: The model's name at the server.
+        want_logprobs: Alternatives a token that Freehold wants; the client may want more.
+        rebuild: Re-encode every member, for what leaves this device.
+        overrides: Further members to add or replace.
+    """
+    members: dict[str, object] = {}
+    if request.task is Task.EMBEDDING:
+        # As numbers, whatever the client wants: not every server knows base64. The answer is rendered by us.
+        members["encoding_format"] = "float"
+    else:
+        options: dict[str, Any] = msgspec.json.decode(request.fields.get("stream_options", b"null")) or {}
+        members |= {"stream": True, "stream_options": {**options, "include_usage": True}}
+        top = max(want_logprobs, request.sampling.top_logprobs)
+        if want_logprobs and request.task is Task.CHAT:
+            members |= {"logprobs": True, "top_logprobs": top}
+        elif want_logprobs:
+            members["logprobs"] = top
+    return encode_body(request, model=model, overrides=members | (overrides or {}), rebuild=rebuild)

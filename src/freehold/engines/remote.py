@@ -1,0 +1,141 @@
+"""What every deployment behind an address shares: one client, health, and aborting what nobody waits for."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
+
+from freehold.domain.deployment import Deployment, Upstream
+from freehold.domain.egress import EgressPermit
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.upstream import UpstreamStatus
+from freehold.domain.ports import Clock, EngineState, UpstreamCall
+from freehold.domain.request import InferenceRequest
+from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.engines.base import Reply
+from freehold.engines.health import Health
+from freehold.engines.reply_faults import without_secret
+from freehold.net.broker import Broker
+from freehold.net.origin import Origin
+
+HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
+
+
+class RemoteEngine(ABC):
+    """A deployment at an address that configuration fixed.
+
+    Log-probabilities are asked for where wanted, until the server says that it has none; that call fails with
+    ``about`` = ``logprobs`` among the values of its ``UpstreamStatus``, and may be prepared anew without them.
+
+    Args:
+        deployment: What it is.
+        upstream: Its address and credential.
+        broker: The only way out.
+        clock: Time.
+        headers: Sent with every call, the credential among them.
+    """
+
+    def __init__(
+        self,
+        *,
+        deployment: Deployment,
+        upstream: Upstream,
+        broker: Broker,
+        clock: Clock,
+        headers: tuple[tuple[str, str], ...],
+    ) -> None:
+        self._deployment = deployment
+        self._credential = upstream.credential
+        self._base_path = Origin.parse(upstream.base_url).base_path
+        self._client = broker.client(
+            name=deployment.name,
+            base_url=upstream.base_url,
+            zone=deployment.zone,
+            connections_max=max(deployment.slots, 1),
+            headers=headers,
+        )
+        self._health = Health(clock)
+        self._has_logprobs = True
+
+    @property
+    def deployment(self) -> Deployment:
+        """What this engine serves."""
+        return self._deployment
+
+    def state(self) -> EngineState:
+        """Ready unless its last calls failed."""
+        return self._health.state()
+
+    async def start(self) -> None:  # noqa: B027 - not abstract: starting calls nobody
+        """Nothing to do: an upstream is not called before it is asked something."""
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.close()
+
+    @abstractmethod
+    def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:
+        """Build the exact call; see ``domain.ports.Engine``."""
+
+    async def stream(
+        self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float
+    ) -> AsyncGenerator[ResponseChunk]:
+        """Run the call; see ``domain.ports.Engine``."""
+        try:
+            reply = await self._send(call, permit, deadline_s)
+            try:
+                async with contextlib.aclosing(self._events(reply, call)) as events:
+                    async for chunk in events:
+                        yield chunk
+            except BaseException:
+                reply.abort()
+                raise
+        except FreeholdError as error:
+            self._failed(error, call)
+            raise without_secret(error, self._credential) from None
+        self._health.succeeded()
+
+    async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
+        """Run an embedding call; see ``domain.ports.Engine``."""
+        try:
+            reply = await self._send(call, permit, deadline_s)
+            try:
+                result = await self._vectors(reply, call)
+            except BaseException:
+                reply.abort()
+                raise
+        except FreeholdError as error:
+            self._failed(error, call)
+            raise without_secret(error, self._credential) from None
+        self._health.succeeded()
+        return result
+
+    @abstractmethod
+    def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
+        """The answer in the dialect of this engine."""
+
+    @abstractmethod
+    async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:
+        """The answer to an embedding call."""
+
+    async def _send(self, call: UpstreamCall, permit: EgressPermit | None, deadline_s: float) -> Reply:
+        return await self._client.request(
+            method="POST", path=call.path, headers=call.headers, body=call.body, permit=permit, deadline_s=deadline_s
+        )
+
+    def _call(self, path: str, body: bytes, request: InferenceRequest, *, want_logprobs: int = 0) -> UpstreamCall:
+        return UpstreamCall(
+            origin=self._client.origin,
+            path=f"{self._base_path}{path}",
+            body=body,
+            headers=HEADERS,
+            request=request,
+            want_logprobs=want_logprobs,
+        )
+
+    def _failed(self, error: FreeholdError, call: UpstreamCall) -> None:
+        if isinstance(error, UpstreamStatus) and error.values.get("about") == "logprobs" and call.want_logprobs:
+            self._has_logprobs = False
+        else:
+            self._health.failed(error)

@@ -1,0 +1,159 @@
+"""Calibrating an engine: ask questions with known answers as clients ask, measure as the request path does, fit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from freehold.domain.deployment import EngineFingerprint
+from freehold.domain.ports import Clock, Engine
+from freehold.domain.request import InferenceRequest
+from freehold.evals.answers import Answer, AnswerFile
+from freehold.evals.grade import is_right
+from freehold.evals.question import Half, Question, digest
+from freehold.routing.calibration import Calibration
+from freehold.routing.fit import Origin, Sample, fit
+from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
+from freehold.wire.openai_request import decode_chat
+from freehold.wire.openai_whole import Aggregator
+
+ANSWER_TOKENS_MAX = 64
+"""Most tokens of an answer. Longer answers are outside what the calibration knows, and it says so."""
+
+_ANSWER_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the asking is. ``asked`` counts answers found on disk too."""
+
+    asked: int
+    total: int
+    right: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """One question, what was answered, its signals and whether it was right."""
+
+    question: Question
+    answer: Answer
+    signals: dict[str, float]
+    right: bool
+
+    @property
+    def sample(self) -> Sample:
+        """What fitting needs of it."""
+        return Sample(id=self.question.id, signals=self.signals, right=self.right)
+
+
+async def calibrate(
+    engine: Engine,
+    questions: Sequence[Question],
+    *,
+    fingerprint: EngineFingerprint,
+    folder: Path,
+    clock: Clock,
+    workload: str = "general",
+    seed: int = 1,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Calibration:
+    """Ask every question and fit a calibration on the first half; the second half only says how good it is.
+
+    Args:
+        engine: Started and on this device; an engine elsewhere refuses, since nothing here may leave.
+        questions: With known answers.
+        fingerprint: What besides the weights decides how the engine answers.
+        folder: Where answers are kept, so that a second call goes on where the first was interrupted.
+        clock: Time; the calibration's date is taken from it.
+        workload: Kind of task that the questions stand for.
+        seed: Chooses the folds of cross-validation.
+        progress: Called after every answer; must not block.
+
+    Raises:
+        CalibrationImpossible: Too few answers, or too few right or wrong ones.
+        FreeholdError: The engine failed; what was answered until then is kept.
+    """
+    graded = await ask_all(engine, questions, fingerprint=fingerprint, folder=folder, clock=clock, progress=progress)
+    return fit_graded(graded, engine=engine, fingerprint=fingerprint, clock=clock, workload=workload, seed=seed)
+
+
+async def ask_all(
+    engine: Engine,
+    questions: Sequence[Question],
+    *,
+    fingerprint: EngineFingerprint,
+    folder: Path,
+    clock: Clock,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> list[Graded]:
+    """Ask the questions one after the other and grade the answers. Arguments and errors as ``calibrate``."""
+    deployment = engine.deployment
+    kept = AnswerFile(folder / f"{deployment.name}-answers.jsonl")
+    found: list[Graded] = []
+    for question in questions:
+        body = _body(question, deployment.name)
+        request = decode_chat(body, request_id=f"calibrate-{question.id}")
+        key = AnswerFile.key(
+            *(deployment.model.digest, fingerprint.engine, fingerprint.version, fingerprint.template_sha256),
+            body.decode(),
+        )
+        answer = kept.get(key)
+        if answer is None:
+            answer = await _ask(engine, request, deadline_s=clock.monotonic_s() + _ANSWER_TIMEOUT_S)
+            kept.add(key, answer)
+        found.append(_graded(question, request, answer))
+        progress(Progress(asked=len(found), total=len(questions), right=sum(each.right for each in found)))
+    return found
+
+
+def fit_graded(
+    graded: Sequence[Graded],
+    *,
+    engine: Engine,
+    fingerprint: EngineFingerprint,
+    clock: Clock,
+    workload: str = "general",
+    seed: int = 1,
+) -> Calibration:
+    """Fit a calibration on graded answers. Arguments and errors as ``calibrate``."""
+    origin = Origin(
+        workload=workload,
+        model_digest=engine.deployment.model.digest,
+        engine=fingerprint.engine,
+        engine_version=fingerprint.version,
+        template_digest=fingerprint.template_sha256,
+        question_digest=digest(each.question for each in graded),
+        created=datetime.fromtimestamp(clock.unix_ms() / 1000, UTC).date().isoformat(),
+    )
+    halves = {half: [each.sample for each in graded if each.question.half is half] for half in Half}
+    return fit(halves[Half.CALIBRATE], seed=seed, origin=origin, held_out=halves[Half.CHECK])
+
+
+def _body(question: Question, model: str) -> bytes:
+    """The request as a client sends it."""
+    members = {
+        "model": model,
+        "messages": [{"role": "user", "content": question.prompt}],
+        "max_tokens": ANSWER_TOKENS_MAX,
+        "temperature": 0,
+    }
+    return json.dumps(members, ensure_ascii=False).encode()
+
+
+async def _ask(engine: Engine, request: InferenceRequest, *, deadline_s: float) -> Answer:
+    call = engine.prepare(request, want_logprobs=LOGPROBS_PER_TOKEN)
+    whole = Aggregator()
+    async with contextlib.aclosing(engine.stream(call, permit=None, deadline_s=deadline_s)) as chunks:
+        async for chunk in chunks:
+            whole.add(chunk)
+    return Answer(text=whole.text, finish_reason=whole.finish_reason, logprobs=whole.logprobs)
+
+
+def _graded(question: Question, request: InferenceRequest, answer: Answer) -> Graded:
+    signals = measure(request, text=answer.text, logprobs=answer.logprobs, finish_reason=answer.finish_reason)
+    return Graded(question=question, answer=answer, signals=signals, right=is_right(question, answer.text))

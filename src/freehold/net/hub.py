@@ -1,0 +1,298 @@
+"""Files of a model hub, through the hub's own client library; used by ``freehold pull`` and by nothing else.
+
+The library finds the file, its digest and its address and knows the hub's errors. The bytes come over the library's
+HTTP session and not over its ``hf_hub_download``: that one begins anew after every interruption (it deletes what it
+has), and may use a transfer protocol of its own that no proxy can look into.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin, urlsplit
+
+from freehold.domain.errors.model import DigestMismatch, HubRefused, HubUnreachable, ModelError, ModelUnknown
+from freehold.domain.ports import HubFile, ProgressSink, PullProgress
+from freehold.net.partial_file import PartialFile
+
+if TYPE_CHECKING:
+    from httpx2 import AsyncClient, Response
+    from huggingface_hub import HfFileMetadata
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_METADATA_TIMEOUT_S: Final = 10.0
+_BLOCK_BYTES: Final = 1 << 20
+_REDIRECTS_MAX: Final = 5
+_RETRYABLE: Final = frozenset({403, 404, 408, 410, 416, 425, 429, 500, 502, 503, 504})
+"""403, 404 and 410 among them: the address of the bytes is a signed one that expires while a long fetch goes on."""
+
+
+class _TransferError(Exception):
+    """The transfer broke off and may go on."""
+
+
+class HubSource:
+    """Implements ``ports.HubFiles``.
+
+    Args:
+        endpoint: Address of the hub; by default the library's own (``HF_ENDPOINT``, else the public hub).
+        token: Access token for models that need one; none is ever taken from the machine.
+        stall_s: Silence after which a connection counts as broken.
+        retries: Interruptions in a row, without a new byte between them, that are borne.
+        retry_wait_s: Wait before the first retry; doubles with each.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str | None = None,
+        token: str | None = None,
+        stall_s: float = 30.0,
+        retries: int = 5,
+        retry_wait_s: float = 1.0,
+    ) -> None:
+        self._endpoint = endpoint.rstrip("/") if endpoint else None
+        self._token = token
+        self._stall_s = stall_s
+        self._retries = retries
+        self._retry_wait_s = retry_wait_s
+
+    @property
+    def endpoint(self) -> str:
+        """Address of the hub."""
+        if self._endpoint is None:
+            from huggingface_hub import constants  # lazy: only a pull needs it
+
+            self._endpoint = constants.ENDPOINT
+        return self._endpoint
+
+    async def describe(self, *, repo: str, filename: str, revision: str) -> HubFile:
+        """What the hub says of a file; see ``ports.HubFiles``."""
+        metadata = await self._metadata(repo, filename, revision)
+        sha256 = metadata.etag or ""
+        if not _SHA256.fullmatch(sha256):
+            sha256 = await asyncio.to_thread(self._lfs_digest, repo, filename, revision)
+        if not _SHA256.fullmatch(sha256) or not metadata.size:
+            raise HubRefused(hub=self.endpoint, name=_name(repo, filename), reason="it states no sha256 or size for it")
+        return HubFile(
+            repo=repo,
+            filename=filename,
+            revision=metadata.commit_hash or revision,
+            sha256=sha256,
+            size_bytes=metadata.size,
+        )
+
+    async def fetch(self, file: HubFile, *, target: str, progress: ProgressSink) -> str:
+        """Fetch the file; see ``ports.HubFiles``. A cancelled call stops at once and keeps what it has."""
+        from huggingface_hub.utils import get_async_session
+
+        with await asyncio.to_thread(PartialFile, target, limit_bytes=file.size_bytes) as partial:
+            failures = 0
+            async with get_async_session() as client:
+                while partial.size_bytes < file.size_bytes:
+                    before = partial.size_bytes
+                    try:
+                        await self._transfer(client, file, partial, progress)
+                    except _TransferError as error:
+                        failures = 0 if partial.size_bytes > before else failures + 1
+                        if failures > self._retries:
+                            raise HubUnreachable(hub=self.endpoint, reason=str(error)) from error
+                        await asyncio.sleep(self._retry_wait_s * 2 ** max(0, failures - 1))
+            await asyncio.to_thread(partial.sync)
+            return partial.sha256
+
+    async def _transfer(self, client: AsyncClient, file: HubFile, partial: PartialFile, progress: ProgressSink) -> None:
+        """One connection: go on from where the file ends.
+
+        Raises:
+            _TransferError: It broke off.
+            ModelError: The hub has no such file any more, or another one.
+        """
+        import httpx2  # the client library's own HTTP library
+
+        try:
+            metadata = await self._metadata(file.repo, file.filename, file.revision)
+        except HubUnreachable as error:
+            raise _TransferError(str(error.values.get("reason"))) from error
+        if _SHA256.fullmatch(metadata.etag or "") and metadata.etag != file.sha256:
+            raise DigestMismatch(name=_name(file.repo, file.filename), found=metadata.etag, expected=file.sha256)
+        url = metadata.location
+        try:
+            for _ in range(_REDIRECTS_MAX):
+                self._check_scheme(url, file)
+                headers = self._headers(url, offset=partial.size_bytes)
+                request = client.build_request("GET", url, headers=headers, timeout=self._stall_s)
+                response = await client.send(request, stream=True, follow_redirects=False)
+                try:
+                    if response.has_redirect_location:
+                        url = urljoin(url, response.headers["location"])
+                        continue
+                    return await _receive(response, file, partial, progress)
+                finally:
+                    await response.aclose()
+        except (httpx2.TransportError, httpx2.InvalidURL, httpx2.DecodingError) as error:
+            raise _TransferError(_reason(error)) from error
+        raise _TransferError(f"more than {_REDIRECTS_MAX} redirects")
+
+    def _headers(self, url: str, *, offset: int) -> Mapping[str, str]:
+        """Request headers; the token goes to the hub itself only, never to the storage that it points to."""
+        from huggingface_hub.utils import build_hf_headers  # pyright: ignore[reportUnknownVariableType]  # its annotations are incomplete
+
+        _silence_telemetry()
+        token = self._token if self._token and _origin(url) == _origin(self.endpoint) else False
+        headers: dict[str, str] = build_hf_headers(token=token, library_name="freehold")
+        headers["accept-encoding"] = "identity"
+        if offset:
+            headers["range"] = f"bytes={offset}-"
+        return headers
+
+    def _check_scheme(self, url: str, file: HubFile) -> None:
+        scheme = urlsplit(url).scheme
+        allowed = {"https"} if urlsplit(self.endpoint).scheme == "https" else {"http", "https"}
+        if scheme not in allowed:
+            reason = f"it points to a {scheme or 'nameless'} address"
+            raise HubRefused(hub=self.endpoint, name=_name(file.repo, file.filename), reason=reason)
+
+    async def _metadata(self, repo: str, filename: str, revision: str) -> HfFileMetadata:
+        return await asyncio.to_thread(self._metadata_now, repo, filename, revision)
+
+    def _metadata_now(self, repo: str, filename: str, revision: str) -> HfFileMetadata:
+        import httpx2
+        from huggingface_hub import (
+            get_hf_file_metadata,  # pyright: ignore[reportUnknownVariableType]  # as above
+            hf_hub_url,
+        )
+
+        _silence_telemetry()
+        try:
+            url = hf_hub_url(repo, filename, revision=revision, endpoint=self.endpoint)
+            return get_hf_file_metadata(
+                url,
+                token=self._token or False,
+                timeout=_METADATA_TIMEOUT_S,
+                library_name="freehold",
+                endpoint=self.endpoint,
+            )
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            raise self._translate(error, repo, filename, revision) from error
+
+    def _lfs_digest(self, repo: str, filename: str, revision: str) -> str:
+        """The digest from the repository's file list, for mirrors whose answers lack it; empty where it has none."""
+        import httpx2
+        from huggingface_hub import HfApi
+
+        try:
+            api = HfApi(endpoint=self.endpoint, token=self._token or False, library_name="freehold")
+            info = api.model_info(repo, revision=revision, files_metadata=True, timeout=_METADATA_TIMEOUT_S)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            raise self._translate(error, repo, filename, revision) from error
+        for sibling in info.siblings or ():
+            if sibling.rfilename == filename and sibling.lfs is not None:
+                return sibling.lfs.sha256
+        return ""
+
+    def _translate(self, error: Exception, repo: str, filename: str, revision: str) -> ModelError:
+        """Our error for one of the library's."""
+        from huggingface_hub import errors
+
+        name = _name(repo, filename)
+        unknown = {
+            errors.RevisionNotFoundError: f" in the revision {revision!r}; the repository has no such revision",
+            errors.EntryNotFoundError: " in this repository; check the file's name on the hub",
+            errors.RepositoryNotFoundError: " on the hub, or it is not public",
+            errors.HFValidationError: "",
+        }
+        if isinstance(error, (errors.GatedRepoError, errors.DisabledRepoError)):
+            reason = (
+                "its terms must be accepted first" if isinstance(error, errors.GatedRepoError) else "it is disabled"
+            )
+            return HubRefused(hub=self.endpoint, name=name, reason=reason)
+        for kind, suggestion in unknown.items():
+            if isinstance(error, kind):
+                return ModelUnknown(name=name, suggestion=suggestion)
+        if isinstance(error, errors.OfflineModeIsEnabled):
+            return HubUnreachable(hub=self.endpoint, reason="HF_HUB_OFFLINE is set")
+        if isinstance(error, errors.HfHubHTTPError):
+            status = error.response.status_code
+            if status in {401, 403}:
+                return HubRefused(hub=self.endpoint, name=name, reason=f"it answered {status}")
+            return HubUnreachable(hub=self.endpoint, reason=f"it answered {status}")
+        return HubUnreachable(hub=self.endpoint, reason=_reason(error))
+
+
+async def _receive(response: Response, file: HubFile, partial: PartialFile, progress: ProgressSink) -> None:
+    """Append the body of ``response`` to ``partial``, a block at a time.
+
+    Blocks are written on this thread: a write handed to another one could still run when a cancelled call ends.
+    """
+    status = response.status_code
+    if status == 416:
+        partial.restart()
+    if status not in {200, 206}:
+        if status in _RETRYABLE:
+            raise _TransferError(f"the storage answered {status}")
+        raise HubRefused(
+            hub=_origin(str(response.url)), name=_name(file.repo, file.filename), reason=f"it answered {status}"
+        )
+    if not _continues(response, file, partial):
+        partial.restart()
+    pending: list[bytes] = []
+    pending_bytes = 0
+    try:
+        async for chunk in response.aiter_raw():
+            pending.append(chunk)
+            pending_bytes += len(chunk)
+            if partial.size_bytes + pending_bytes > file.size_bytes:
+                pending.clear()
+                partial.restart()
+                raise _TransferError("it sent more bytes than it had announced")
+            if pending_bytes >= _BLOCK_BYTES:
+                partial.append(b"".join(pending))
+                pending.clear()
+                pending_bytes = 0
+                _report(partial, file, progress)
+    finally:
+        # Also a cancelled or broken transfer keeps what arrived.
+        partial.append(b"".join(pending))
+        _report(partial, file, progress)
+    if partial.size_bytes < file.size_bytes:
+        raise _TransferError("the connection closed too early")
+
+
+def _continues(response: Response, file: HubFile, partial: PartialFile) -> bool:
+    """Whether the body goes on exactly where ``partial`` ends; a server may ignore the range that was asked for."""
+    if response.status_code == 200:
+        return partial.size_bytes == 0
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+    if match is None or int(match[1]) != partial.size_bytes or match[2] not in {"*", str(file.size_bytes)}:
+        raise _TransferError("it sent another part of the file than was asked for")
+    return True
+
+
+def _report(partial: PartialFile, file: HubFile, progress: ProgressSink) -> None:
+    progress(PullProgress(stage="downloading", done_bytes=partial.size_bytes, total_bytes=file.size_bytes))
+
+
+def _silence_telemetry() -> None:
+    """Keep the library from naming other installed packages and from asking the hub which agents there are."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    constants.HF_HUB_DISABLE_XET = True
+
+
+def _name(repo: str, filename: str) -> str:
+    return f"hf:{repo}/{filename}"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _reason(error: Exception) -> str:
+    """The error's own words, or its kind where it has none: ``connection refused``, ``ReadTimeout``."""
+    return str(error) or type(error).__name__

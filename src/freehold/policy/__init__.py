@@ -1,0 +1,1 @@
+"""Where a labelled text may go: labels, how they join, and the rules that hold them against deployments. Pure."""

@@ -1,0 +1,54 @@
+"""How sensitive is this request? The join of everything that says so, with who said it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from freehold.domain.deployment import Route
+from freehold.domain.identity import Principal
+from freehold.domain.labels import Label, LabelSource, Level
+from freehold.domain.zones import DEVICE, ZoneTree
+from freehold.policy.lattice import bottom, join_all
+from freehold.policy.text import parse_label
+
+LABEL_HEADER = "freehold-label"
+"""The request header by which a client may raise the label."""
+
+UNLABELLED = Label(level=Level.CONFIDENTIAL, zones=frozenset({DEVICE}))
+"""The label of a text that nobody labelled: it stays here."""
+
+
+def label_request(
+    *, principal: Principal, route: Route, route_label: Label | None, header: str | None, tree: ZoneTree
+) -> tuple[Label, tuple[LabelSource, ...]]:
+    """The label of a request and of its answer, with every source.
+
+    The tenant's label is the floor. The key's, the route's and the client's may only raise it: a header that asks
+    for less changes nothing. A key or route whose label demands nothing is no source.
+
+    Args:
+        principal: Who asks.
+        route: Where the request goes.
+        route_label: What the route adds, if anything.
+        header: Value of the ``freehold-label`` header, if sent.
+        tree: The site's zones.
+
+    Raises:
+        LabelUnreadable: The header cannot be read; it is refused rather than taken for a lower label.
+    """
+    nothing = bottom(tree)
+    tenant = principal.tenant
+    sources = [LabelSource(origin="tenant", rule=f"tenant:{tenant.name}", label=tenant.label)]
+    if principal.label != nothing:
+        sources.append(LabelSource(origin="key", rule=f"key:{principal.key_name}", label=principal.label))
+    if route_label is not None and route_label != nothing:
+        sources.append(LabelSource(origin="route", rule=f"route:{route.name}", label=route_label))
+    if header is not None:
+        asked = parse_label(header, tree, param=LABEL_HEADER)
+        sources.append(LabelSource(origin="client", rule=f"client:{LABEL_HEADER}", label=asked))
+    return join_sources(sources, tree=tree), tuple(sources)
+
+
+def join_sources(sources: Sequence[LabelSource], *, tree: ZoneTree) -> Label:
+    """The label that all sources together demand; ``UNLABELLED`` where there are none."""
+    return join_all((source.label for source in sources), tree=tree) if sources else UNLABELLED

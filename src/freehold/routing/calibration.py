@@ -1,0 +1,226 @@
+"""From the signals of an answer to the probability that it is acceptable, for one model on one engine.
+
+A calibration is a value: it is fitted once (``routing.fit``), stored as JSON, and good for exactly the model weights,
+engine version, chat template and workload that it was fitted on. Anywhere else an answer is ``uncalibrated``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import cast
+
+from freehold.routing.quality import Quality
+
+FORMAT = 1
+MISSING = "missing:"
+"""Prefix of a feature that is 1 where the signal after it is absent, else 0."""
+
+_CLIP = 4.0
+"""Standard deviations beyond which a signal counts as this far: no extrapolation from a straight line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """One input of the score: ``weight * clip((signal - mean) / scale)``."""
+
+    name: str
+    mean: float
+    scale: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """A fitted map from signals to probability, and what is known of its quality.
+
+    Attributes:
+        id: Names it in receipts.
+        workload: Kind of task that it holds for.
+        model_digest: ``sha256:…`` of the weights.
+        engine: Engine that computed the log-probabilities.
+        engine_version: Its version; another one may compute others.
+        template_digest: ``sha256:…`` of the chat template.
+        question_digest: ``sha256:…`` of the questions asked.
+        created: Date, ISO 8601.
+        n: Answers fitted on.
+        n_right: How many of these were right.
+        tokens_max: Longest answer seen, in tokens; a longer one is outside what this knows.
+        features: Inputs of the score.
+        optional: Signals that some of the answers did not have; the others are in every one.
+        intercept: Constant of the score.
+        slope: Platt scaling: the probability is ``logistic(slope * score + offset)``; never negative.
+        offset: See ``slope``.
+        knots: Isotonic map instead of Platt scaling: (score, probability) rising in both, linear in between; empty below
+            1,000 answers.
+        ridge: Penalty chosen by cross-validation.
+        crossed: Quality by nested cross-validation over the ``n`` answers: each judged by a map that never saw it.
+        held_out: Quality on further answers that took no part in the fit; ``None`` where there were none.
+    """
+
+    id: str
+    workload: str
+    model_digest: str
+    engine: str
+    engine_version: str
+    template_digest: str
+    question_digest: str
+    created: str
+    n: int
+    n_right: int
+    tokens_max: int
+    features: tuple[Feature, ...]
+    optional: tuple[str, ...] = ()
+    intercept: float
+    slope: float
+    offset: float
+    knots: tuple[tuple[float, float], ...] = ()
+    ridge: float
+    crossed: Quality
+    held_out: Quality | None = None
+
+
+def applies(
+    calibration: Calibration,
+    *,
+    model_digest: str,
+    engine: str,
+    engine_version: str,
+    template_digest: str,
+    workload: str,
+) -> bool:
+    """Whether ``calibration`` was fitted on exactly this. An unknown (empty) digest matches nothing."""
+    return (
+        all((model_digest, template_digest, engine_version))
+        and calibration.model_digest == model_digest
+        and calibration.engine == engine
+        and calibration.engine_version == engine_version
+        and calibration.template_digest == template_digest
+        and calibration.workload == workload
+    )
+
+
+def covers(calibration: Calibration, signals: Mapping[str, float]) -> bool:
+    """Whether an answer with these signals is of the kind that was seen at fitting.
+
+    It is not when a signal is absent that never was, when the answer is longer than any seen, or when a schema or a
+    tool shaped it: the fitted answers are free text, and constrained decoding changes what log-probabilities mean.
+    """
+    needed = {feature.name for feature in calibration.features if not feature.name.startswith(MISSING)}
+    if not needed - set(calibration.optional) <= signals.keys():
+        return False
+    if "schema_valid" in signals or "tool_arguments_valid" in signals:
+        return False
+    return "tokens_log" not in signals or signals["tokens_log"] <= math.log(calibration.tokens_max) + 1e-9
+
+
+def probability(calibration: Calibration, signals: Mapping[str, float]) -> float:
+    """P(answer acceptable), strictly between 0 and 1, never more extreme than ``n`` answers can support.
+
+    Meant for signals that ``covers`` holds for; takes any.
+    """
+    return from_score(calibration, score(calibration, signals))
+
+
+def score(calibration: Calibration, signals: Mapping[str, float]) -> float:
+    """The linear score. An absent signal counts as its mean, its ``missing:`` indicator as 1."""
+    return calibration.intercept + math.fsum(
+        feature.weight * standardised(feature, value_of(feature.name, signals, default=feature.mean))
+        for feature in calibration.features
+    )
+
+
+def value_of(name: str, signals: Mapping[str, float], *, default: float) -> float:
+    """A feature's value in ``signals``; ``default`` where the signal is absent."""
+    if name.startswith(MISSING):
+        return float(name.removeprefix(MISSING) not in signals)
+    return signals.get(name, default)
+
+
+def standardised(feature: Feature, value: float) -> float:
+    """``value`` in standard deviations from the mean seen, at most 4 either way."""
+    return max(-_CLIP, min(_CLIP, (value - feature.mean) / feature.scale))
+
+
+def from_score(calibration: Calibration, value: float) -> float:
+    """Probability of a score; never falls as the score rises."""
+    if calibration.knots:
+        raw = _interpolated(calibration.knots, value)
+    else:
+        raw = logistic(calibration.slope * value + calibration.offset)
+    edge = 1.0 / (calibration.n + 2)
+    return max(edge, min(1.0 - edge, raw))
+
+
+def logistic(value: float) -> float:
+    """1 / (1 + exp(-value)) without overflow."""
+    if value >= 0:
+        return 1.0 / (1.0 + math.exp(-value))
+    grown = math.exp(value)
+    return grown / (1.0 + grown)
+
+
+def _interpolated(knots: Sequence[tuple[float, float]], value: float) -> float:
+    if value <= knots[0][0]:
+        return knots[0][1]
+    for (low, low_p), (high, high_p) in pairwise(knots):
+        if value <= high:
+            return low_p + (high_p - low_p) * (value - low) / (high - low)
+    return knots[-1][1]
+
+
+def to_json(calibration: Calibration) -> str:
+    """The calibration as an indented JSON text with a newline at its end."""
+    return json.dumps({"format": FORMAT} | asdict(calibration), indent=1) + "\n"
+
+
+def from_json(text: str) -> Calibration:
+    """A calibration that ``to_json`` wrote.
+
+    Raises:
+        ValueError: It is none, of another format, or its numbers cannot be computed with. The message says what.
+    """
+    try:
+        fields = cast("dict[str, object]", json.loads(text))
+        if fields.pop("format", None) != FORMAT:
+            raise ValueError(f"not a calibration of format {FORMAT}")
+        found = _decoded(fields)
+        _check(found)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"not a calibration: {error}") from error
+    return found
+
+
+def _decoded(fields: dict[str, object]) -> Calibration:
+    features = cast("list[dict[str, float]]", fields.pop("features"))
+    optional = cast("list[str]", fields.pop("optional"))
+    knots = cast("list[tuple[float, float]]", fields.pop("knots"))
+    crossed = cast("dict[str, float]", fields.pop("crossed"))
+    held_out = cast("dict[str, float] | None", fields.pop("held_out"))
+    return Calibration(
+        features=tuple(Feature(**feature) for feature in features),  # pyright: ignore[reportArgumentType]  # checked next
+        optional=tuple(optional),
+        knots=tuple((float(at), float(value)) for at, value in knots),
+        crossed=Quality(**crossed),  # pyright: ignore[reportArgumentType]  # checked next
+        held_out=None if held_out is None else Quality(**held_out),  # pyright: ignore[reportArgumentType]  # checked next
+        **fields,  # pyright: ignore[reportArgumentType]  # checked next
+    )
+
+
+def _check(calibration: Calibration) -> None:
+    """What computing with it relies on."""
+    numbers = [calibration.intercept, calibration.slope, calibration.offset]
+    for feature in calibration.features:
+        numbers += [feature.mean, feature.scale, feature.weight]
+    numbers += [number for knot in calibration.knots for number in knot]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("not a calibration: a number is not finite")
+    if calibration.slope < 0 or any(feature.scale <= 0 for feature in calibration.features):
+        raise ValueError("not a calibration: slope must not be negative, scales must be positive")
+    if calibration.n < 1 or calibration.tokens_max < 1:
+        raise ValueError("not a calibration: n and tokens_max must be at least 1")
+    if any(high[0] <= low[0] or high[1] < low[1] for low, high in pairwise(calibration.knots)):
+        raise ValueError("not a calibration: knots must rise")

@@ -1,0 +1,62 @@
+"""Can a deployment do the task at all? Asked of the model card, before anything is sent."""
+
+from __future__ import annotations
+
+from freehold.domain.deployment import Deployment
+from freehold.domain.request import InferenceRequest, PartKind, Task, ToolChoice
+
+_BYTES_PER_TOKEN_MAX = 8
+"""UTF-8 bytes a token of ordinary text never exceeds on average: English runs at 4 to 5, code and other languages
+lower. Dividing by it gives a lower bound, so that only what is clearly too long is turned away here; the engine's own
+tokenizer has the last word (``ContextTooLong``)."""
+
+
+def unable_reason(request: InferenceRequest, deployment: Deployment) -> str:
+    """What of ``request`` the deployment cannot take, worded to follow "cannot take"; empty when it is able.
+
+    A model that serves embeddings serves nothing else: engines load it in a mode of its own.
+    """
+    return _wrong_task(request, deployment) or _wrong_content(request, deployment) or _too_long(request, deployment)
+
+
+def prompt_tokens_at_least(request: InferenceRequest) -> int:
+    """Lower bound of the prompt's length in tokens; of the longest text for embeddings, each of which stands alone."""
+    if request.task is Task.EMBEDDING:
+        return max((len(text.encode()) for text in request.inputs), default=0) // _BYTES_PER_TOKEN_MAX
+    texts = [message.text for message in request.messages] + [request.prompt, request.suffix or ""]
+    tools = sum(len(tool.name) + len(tool.description) + len(tool.parameters_json) for tool in request.tools)
+    return (sum(len(text.encode()) for text in texts) + tools) // _BYTES_PER_TOKEN_MAX
+
+
+def is_too_long(request: InferenceRequest, deployment: Deployment) -> bool:
+    """Whether the prompt is clearly longer than the deployment's context."""
+    return prompt_tokens_at_least(request) > deployment.model.context_tokens
+
+
+def _wrong_task(request: InferenceRequest, deployment: Deployment) -> str:
+    model = deployment.model
+    if request.task is Task.EMBEDDING:
+        return "" if model.embeds else "embedding requests (it answers in text)"
+    if model.embeds:
+        return f"{request.task} requests (it serves embeddings only)"
+    return "a suffix (it cannot fill in the middle)" if request.suffix is not None and not model.infill else ""
+
+
+def _wrong_content(request: InferenceRequest, deployment: Deployment) -> str:
+    model = deployment.model
+    kinds = {part.kind for message in request.messages for part in message.parts}
+    if not model.vision:
+        # A card says nothing of audio and files; a model that reads only text surely takes neither.
+        for kind, name in ((PartKind.IMAGE, "images"), (PartKind.AUDIO, "audio"), (PartKind.FILE, "files")):
+            if kind in kinds:
+                return f"{name} (it reads only text)"
+    if request.tools and request.tool_choice is not ToolChoice.NONE and not model.tools:
+        return "tools (it has none)"
+    return ""
+
+
+def _too_long(request: InferenceRequest, deployment: Deployment) -> str:
+    if not is_too_long(request, deployment):
+        return ""
+    tokens = prompt_tokens_at_least(request)
+    return f"a prompt of at least {tokens} tokens (its context is {deployment.model.context_tokens})"

@@ -1,0 +1,180 @@
+"""Slots of deployments, waited for in order. ``queue.py`` decides; here are the futures and timers around it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from freehold.domain.deployment import Deployment
+from freehold.domain.errors.admission import DeadlineUnreachable, QueueFull, ShuttingDown, WaitTooLong
+from freehold.domain.ports import Clock
+from freehold.serving.queue import Arrival, QueueState, SlotQueue
+
+_WAITING_MAX: Final = 64
+_RETRY_S_MIN: Final = 1
+_RETRY_S_AT_STOP: Final = 5
+
+
+class HeldSlot:
+    """Leave to run; implements ``ports.Slot``."""
+
+    __slots__ = ("_line", "_queue_ms", "_ticket")
+
+    def __init__(self, line: _Line, ticket: int, *, queue_ms: float) -> None:
+        self._line = line
+        self._ticket = ticket
+        self._queue_ms = queue_ms
+
+    @property
+    def queue_ms(self) -> float:
+        """How long it was waited for."""
+        return self._queue_ms
+
+    def release(self) -> None:
+        """Give it back; the next in line starts. Idempotent."""
+        self._line.leave(self._ticket)
+
+
+class SlotAdmission:
+    """Implements ``ports.Admission`` for one event loop: a bounded queue for each deployment, first come first served.
+
+    A caller that is cancelled, even in the very tick in which its slot came, leaves no trace.
+
+    Args:
+        clock: On the event loop's scale.
+        waiting_max: Requests that may wait for one deployment.
+    """
+
+    def __init__(self, *, clock: Clock, waiting_max: int = _WAITING_MAX) -> None:
+        self._clock = clock
+        self._waiting_max = waiting_max
+        self._lines: dict[str, _Line] = {}
+        self._open = True
+
+    async def admit(
+        self,
+        deployment: Deployment,
+        *,
+        tenant: str,  # noqa: ARG002 - the port names it; this queue is the same for all
+        deadline_s: float,
+    ) -> HeldSlot:
+        """Wait for a slot; see ``ports.Admission``.
+
+        Raises:
+            QueueFull: As many wait already as may.
+            WaitTooLong: Going by the last requests, no slot comes before the deadline; said at once.
+            DeadlineUnreachable: The deadline came before a slot did.
+            ShuttingDown: ``close`` was called.
+        """
+        if not self._open:
+            raise ShuttingDown(retry_s=_RETRY_S_AT_STOP, retry_after_s=_RETRY_S_AT_STOP)
+        line = self._lines.get(deployment.name)
+        if line is None:
+            line = _Line(deployment, clock=self._clock, waiting_max=self._waiting_max)
+            self._lines[deployment.name] = line
+        line.resize(deployment.slots)
+        return await line.admit(deadline_s=deadline_s)
+
+    def states(self) -> Mapping[str, QueueState]:
+        """Running and waiting by deployment, for metrics."""
+        return {name: line.state for name, line in self._lines.items()}
+
+    def close(self) -> None:
+        """Take no newcomers and send all who wait away; who runs goes on. Idempotent."""
+        self._open = False
+        for line in self._lines.values():
+            line.close()
+
+
+class _Line:
+    """The queue of one deployment, with a future for each who waits."""
+
+    def __init__(self, deployment: Deployment, *, clock: Clock, waiting_max: int) -> None:
+        self._deployment = deployment
+        self._clock = clock
+        self._queue = SlotQueue(slots=deployment.slots, waiting_max=waiting_max)
+        self._turns: dict[int, asyncio.Future[None]] = {}
+        self._tickets = itertools.count()
+
+    @property
+    def state(self) -> QueueState:
+        return self._queue.state
+
+    async def admit(self, *, deadline_s: float) -> HeldSlot:
+        now_s = self._clock.monotonic_s()
+        ticket = next(self._tickets)
+        arrival = self._queue.arrive(ticket, now_s=now_s, deadline_s=deadline_s)
+        if arrival is Arrival.STARTS:
+            return HeldSlot(self, ticket, queue_ms=0.0)
+        if arrival is not Arrival.WAITS:
+            raise self._refusal(arrival, allowed_s=deadline_s - now_s)
+        await self._turn(ticket, now_s=now_s, deadline_s=deadline_s)
+        return HeldSlot(self, ticket, queue_ms=(self._clock.monotonic_s() - now_s) * 1_000)
+
+    async def _turn(self, ticket: int, *, now_s: float, deadline_s: float) -> None:
+        """Wait until the ticket starts, or its deadline comes."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._turns[ticket] = turn
+        timer = loop.call_later(max(0.0, deadline_s - now_s), self._expire, turn, now_s)
+        starts = False
+        try:
+            await turn
+            starts = True
+        finally:
+            timer.cancel()
+            if not starts:
+                # Gives up place or slot, also if the slot came in the same tick as the cancel.
+                self.leave(ticket, served=False)
+            del self._turns[ticket]
+
+    def leave(self, ticket: int, *, served: bool = True) -> None:
+        self._wake(self._queue.leave(ticket, now_s=self._clock.monotonic_s(), served=served))
+
+    def resize(self, slots: int) -> None:
+        if slots != self._queue.state.slots:
+            self._wake(self._queue.resize(slots, now_s=self._clock.monotonic_s()))
+
+    def close(self) -> None:
+        for turn in self._turns.values():
+            if not turn.done():
+                turn.set_exception(ShuttingDown(retry_s=_RETRY_S_AT_STOP, retry_after_s=_RETRY_S_AT_STOP))
+
+    def _wake(self, tickets: list[int]) -> None:
+        for ticket in tickets:
+            turn = self._turns[ticket]
+            if not turn.done():
+                turn.set_result(None)
+
+    def _expire(self, turn: asyncio.Future[None], since_s: float) -> None:
+        if not turn.done():
+            waited_s = round(self._clock.monotonic_s() - since_s, 1)
+            retry_s = self._retry_s()
+            turn.set_exception(
+                DeadlineUnreachable(deployment=self._deployment.name, waited_s=waited_s, retry_after_s=retry_s)
+            )
+
+    def _retry_s(self) -> int:
+        """When a newcomer could expect a slot, in whole seconds."""
+        return max(_RETRY_S_MIN, math.ceil(self._queue.expected_wait_s(now_s=self._clock.monotonic_s())))
+
+    def _refusal(self, arrival: Arrival, *, allowed_s: float) -> QueueFull | WaitTooLong:
+        state, retry_s = self._queue.state, self._retry_s()
+        if arrival is Arrival.FULL:
+            return QueueFull(
+                deployment=self._deployment.name,
+                running=state.running,
+                waiting=state.waiting,
+                retry_s=retry_s,
+                retry_after_s=retry_s,
+            )
+        return WaitTooLong(
+            deployment=self._deployment.name,
+            expected_s=retry_s,
+            allowed_s=max(0.0, round(allowed_s, 1)),
+            retry_s=retry_s,
+            retry_after_s=retry_s,
+        )

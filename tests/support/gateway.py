@@ -1,0 +1,224 @@
+"""A pipeline over fakes: engines that are scripted, ports that remember."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from freehold.domain.deployment import Deployment, Route
+from freehold.domain.egress import EgressIntent, EgressPermit
+from freehold.domain.errors.audit import AuditUnwritable
+from freehold.domain.errors.auth import KeyUnknown
+from freehold.domain.identity import Principal, Tenant
+from freehold.domain.labels import Label, Level
+from freehold.domain.ports import AuditTicket, Engine
+from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, LedgerEntry, Receipt
+from freehold.domain.request import InferenceRequest
+from freehold.domain.response import Usage
+from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
+from freehold.gateway.answer import AnswerEvent
+from freehold.gateway.pipeline import Pipeline
+from freehold.gateway.runtime import Deadlines, Runtime, Services
+from freehold.routing.calibration import Calibration
+
+TREE = ZoneTree(site_region=Zone("eu"), regions=frozenset({Zone("eu"), Zone("us")}))
+PUBLIC = Label(level=Level.PUBLIC, zones=TREE.zones)
+INTERNAL = Label(level=Level.INTERNAL, zones=TREE.zones)
+RESTRICTED = Label(level=Level.RESTRICTED, zones=frozenset({DEVICE}))
+GOOD_KEY = "fh-good"
+
+
+@dataclass
+class ManualClock:
+    """Time that stands still until it is moved."""
+
+    now_s: float = 1000.0
+
+    def unix_ms(self) -> int:
+        return 1_700_000_000_000 + int(self.now_s * 1000)
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class OneKey:
+    """Knows one caller."""
+
+    label: Label = PUBLIC
+    tenant_label: Label = PUBLIC
+
+    def authenticate(self, credential: str | None) -> Principal:
+        if credential != GOOD_KEY:
+            raise KeyUnknown
+        tenant = Tenant(name="default", label=self.tenant_label)
+        scopes = frozenset({"infer", "admin"})
+        return Principal(key_id="key-1", key_name="test", tenant=tenant, label=self.label, scopes=scopes)
+
+
+@dataclass
+class CountedSlot:
+    counts: dict[str, int]
+    name: str
+    queue_ms: float = 0.0
+
+    def release(self) -> None:
+        if self.name:
+            self.counts[self.name] -= 1
+            self.name = ""
+
+
+@dataclass
+class OpenAdmission:
+    """Always has room; remembers what is out."""
+
+    out: dict[str, int] = field(default_factory=dict[str, int])
+
+    async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> CountedSlot:
+        self.out[deployment.name] = self.out.get(deployment.name, 0) + 1
+        return CountedSlot(self.out, deployment.name)
+
+
+def _done() -> asyncio.Future[None]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    return future
+
+
+@dataclass
+class MemoryAudit:
+    """An audit log and egress journal in a list. ``broken`` makes every write fail."""
+
+    records: list[AuditRecord] = field(default_factory=list[AuditRecord])
+    broken: bool = False
+
+    @property
+    def healthy(self) -> bool:
+        return not self.broken
+
+    def append(self, record: AuditRecord) -> AuditTicket:
+        if self.broken:
+            raise AuditUnwritable(reason="disk full")
+        self.records.append(record)
+        return AuditTicket(len(self.records) - 1, _done())
+
+    async def prove(self, index: int) -> InclusionProof | None:
+        return None
+
+    async def checkpoint(self) -> Checkpoint:
+        raise NotImplementedError
+
+    def commit(self, body: bytes) -> str:
+        return f"commit:{len(body)}"
+
+    async def permit(self, intent: EgressIntent, *, body: bytes) -> EgressPermit:
+        ticket = self.append(
+            AuditRecord(
+                event="egress.intent",
+                unix_ms=0,
+                tenant=intent.tenant,
+                request_id=intent.request_id,
+                detail={"deployment": intent.deployment, "label": intent.label},
+            )
+        )
+        return EgressPermit(
+            id=f"permit-{ticket.index}",
+            audit_index=ticket.index,
+            origin=intent.origin,
+            zone=intent.zone,
+            body_sha256=b"",
+            expires_monotonic_s=0.0,
+            seal=b"",
+        )
+
+    def done(self, permit: EgressPermit, *, request_id: str, tenant: str, outcome: str, bytes_sent: int) -> None:
+        detail: dict[str, object] = {"intent": permit.audit_index, "outcome": outcome, "bytes": bytes_sent}
+        if not self.broken:
+            self.append(
+                AuditRecord(event="egress.done", unix_ms=0, tenant=tenant, request_id=request_id, detail=detail)
+            )
+
+    def events(self) -> list[str]:
+        return [record.event for record in self.records]
+
+
+@dataclass
+class MemoryReceipts:
+    kept: list[Receipt] = field(default_factory=list[Receipt])
+    entries: list[LedgerEntry] = field(default_factory=list[LedgerEntry])
+
+    def submit(self, receipt: Receipt, entries: tuple[LedgerEntry, ...]) -> asyncio.Future[None]:
+        self.kept.append(receipt)
+        self.entries.extend(entries)
+        return _done()
+
+    async def get(self, receipt_id: str, *, tenant: str) -> dict[str, object] | None:
+        found = [each for each in self.kept if each.id == receipt_id and each.tenant == tenant]
+        return {"id": found[0].id, "audit_index": found[0].audit_index} if found else None
+
+    async def recent(self, *, tenant: str, limit: int, before: str | None) -> list[dict[str, object]]:
+        return [{"id": each.id} for each in reversed(self.kept) if each.tenant == tenant][:limit]
+
+
+class NoPrices:
+    def price(self, model: str, *, usage: Usage, unix_ms: int) -> None:
+        return None
+
+
+@dataclass
+class House:
+    """Everything a test looks at."""
+
+    engines: Mapping[str, Engine]
+    routes: Mapping[str, Route]
+    calibrations: Mapping[tuple[str, str], Calibration] = field(default_factory=dict[tuple[str, str], Calibration])
+    route_labels: Mapping[str, Label] = field(default_factory=dict[str, Label])
+    keys: OneKey = field(default_factory=OneKey)
+    clock: ManualClock = field(default_factory=ManualClock)
+    admission: OpenAdmission = field(default_factory=OpenAdmission)
+    audit: MemoryAudit = field(default_factory=MemoryAudit)
+    receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
+    observed: list[Receipt] = field(default_factory=list[Receipt])
+
+    def runtime(self) -> Runtime:
+        return Runtime(
+            tree=TREE,
+            engines=self.engines,
+            routes=self.routes,
+            route_labels=self.route_labels,
+            aliases={"gpt-4o-mini": next(iter(self.routes), "")},
+            calibrations=self.calibrations,
+            hardware=None,
+            compare_with="",
+            deadlines=Deadlines(),
+            config_digest="sha256:test",
+        )
+
+    def pipeline(self) -> Pipeline:
+        services = Services(
+            clock=self.clock,
+            authenticator=self.keys,
+            admission=self.admission,
+            audit=self.audit,
+            journal=self.audit,
+            receipts=self.receipts,
+            prices=NoPrices(),
+            observe=self.observed.append,
+        )
+        snapshot = self.runtime()
+        return Pipeline(services=services, runtime=lambda: snapshot)
+
+    async def ask(self, request: InferenceRequest) -> list[AnswerEvent]:
+        pipeline = self.pipeline()
+        principal = pipeline.authenticate(GOOD_KEY)
+        return [event async for event in pipeline.answer(request, principal)]
+
+    @property
+    def receipt(self) -> Receipt:
+        """The one receipt that there must be."""
+        assert len(self.receipts.kept) == 1, self.receipts.kept
+        return self.receipts.kept[0]
+
+
+ALL_ZONES = (DEVICE, LAN, Zone("eu"), Zone("us"), WORLD)
