@@ -4,67 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from tests.support.net_client import LIMITS, echo, post, whole, with_server
+from tests.support.scripted import CHUNKED, LAST_CHUNK, LOOPS, Peer, Server, chunk, until
 
 from freehold.domain.errors.upstream import UpstreamBroken, UpstreamProtocol, UpstreamTimeout, UpstreamUnreachable
-from freehold.domain.zones import DEVICE
-from freehold.net.client import HttpClient, HttpReply
-from freehold.net.limits import HttpLimits
-from tests.support.egress import broker, soon
-from tests.support.scripted import CHUNKED, LAST_CHUNK, LOOPS, Peer, Server, chunk, run, serve, until
+from freehold.net.client import HttpClient
 
 pytestmark = pytest.mark.parametrize("loop_kind", LOOPS)
 
-LIMITS = HttpLimits()
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
-async def post(client: HttpClient, body: bytes = b"{}", *, seconds: float = 10.0) -> HttpReply:
-    return await client.request(method="POST", path="/", body=body, permit=None, deadline_s=soon(seconds))
-
-
-async def whole(client: HttpClient, body: bytes = b"{}", *, seconds: float = 10.0) -> bytes:
-    return await (await post(client, body, seconds=seconds)).read(limit_bytes=1 << 26)
-
-
-async def echo(server: Server, peer: Peer) -> None:
-    while True:
-        await peer.answer(await server.note(peer))
-
-
-def silent(server: Server, peer: Peer) -> Awaitable[None]:
-    async def script() -> None:
-        await server.note(peer)
-        await peer.gone()
-
-    return script()
+async def silent(server: Server, peer: Peer) -> None:
+    await server.note(peer)
+    await peer.gone()
 
 
 async def stream_without_end(server: Server, peer: Peer) -> None:
     await server.note(peer)
     await peer.send(CHUNKED, chunk(b"first"))
     await peer.gone()
-
-
-def with_server(
-    loop_kind: str,
-    script: Callable[[Server, Peer], Awaitable[None]],
-    scenario: Callable[[HttpClient, Server], Awaitable[None]],
-    *,
-    limits: HttpLimits = LIMITS,
-    connections_max: int = 64,
-) -> None:
-    async def main() -> None:
-        async with serve(script) as server, broker(limits) as made:
-            client = made.client(
-                name="box", base_url=server.base_url, zone=DEVICE, connections_max=connections_max
-            )
-            await scenario(client, server)
-
-    run(main, loop_kind)
 
 
 # --- reuse -----------------------------------------------------------------------------------------
@@ -147,13 +109,15 @@ def test_first_come_first_served(loop_kind: str) -> None:
 def test_who_waits_too_long_is_told_so_and_nothing_was_sent(loop_kind: str) -> None:
     async def scenario(client: HttpClient, server: Server) -> None:
         holder = await post(client)
-        with pytest.raises(UpstreamTimeout, match="did not have a free connection within 0.1 s") as caught:
+        with pytest.raises(UpstreamTimeout, match=r"did not have a free connection within 0\.1 s") as caught:
             await post(client, seconds=0.1)
         assert caught.value.reached_model == "no"
+        with pytest.raises(UpstreamTimeout):  # and has left the line, which holds one
+            await post(client, seconds=0.1)
         holder.abort()
         assert len(server.bodies) == 1
 
-    with_server(loop_kind, stream_without_end, scenario, connections_max=1)
+    with_server(loop_kind, stream_without_end, scenario, connections_max=1, limits=replace(LIMITS, waiters=1))
 
 
 def test_who_leaves_the_line_is_passed_over(loop_kind: str) -> None:

@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.certificates import Authority
+from tests.support.egress import broker, names, soon
+from tests.support.scripted import LOOPS, Peer, Server, run, serve, until
 
 from freehold.domain.errors.upstream import UpstreamBroken, UpstreamUnreachable
 from freehold.domain.zones import DEVICE
 from freehold.net.client import HttpClient
 from freehold.net.limits import HttpLimits
 from freehold.net.tls import tls_context
-from tests.support.certificates import Authority
-from tests.support.egress import broker, names, soon
-from tests.support.scripted import LOOPS, Peer, Server, run, serve, until
 
 HOST = "gateway.test"
 TO_US = names({HOST: ["127.0.0.1"]})
@@ -166,7 +166,9 @@ def test_older_than_tls_1_2_is_refused(loop_kind: str, authority: Authority) -> 
 
 @both_loops
 def test_a_missing_ca_file_is_named_as_the_reason(loop_kind: str, authority: Authority, tmp_path: Path) -> None:
-    refuses(loop_kind, authority.server(HOST)[0], str(tmp_path / "none.pem"), r"No such file or directory\); check ca_file")
+    refuses(
+        loop_kind, authority.server(HOST)[0], str(tmp_path / "none.pem"), r"No such file or directory\); check ca_file"
+    )
 
 
 @both_loops

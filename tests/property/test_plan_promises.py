@@ -6,6 +6,7 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.routing import calibration, chat, deployment, route
 
 from freehold.domain.decisions import Candidate, PolicyDecision
 from freehold.domain.errors.base import FreeholdError
@@ -13,7 +14,6 @@ from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.routing.calibration import Feature, from_json, from_score, probability, to_json
 from freehold.routing.candidates import unable_reason
 from freehold.routing.plan import make_plan
-from tests.support.routing import calibration, chat, deployment, route
 
 NAMES = ("a", "b", "c", "d", "e")
 finite = st.floats(-1e6, 1e6)
@@ -57,7 +57,11 @@ def test_no_plan_contains_a_forbidden_or_unable_deployment_or_one_outside_the_ro
     assert not set(rejected) & set(steps)
 
 
-@given(order=st.permutations(NAMES), zones=st.lists(st.sampled_from([DEVICE, LAN]), min_size=5, max_size=5), ready=st.sets(st.sampled_from(NAMES)))
+@given(
+    order=st.permutations(NAMES),
+    zones=st.lists(st.sampled_from([DEVICE, LAN]), min_size=5, max_size=5),
+    ready=st.sets(st.sampled_from(NAMES)),
+)
 def test_readiness_never_moves_a_deployment_past_another_zone(order, zones, ready):
     by_name = dict(zip(NAMES, zones, strict=True))
     given_ = [

@@ -60,12 +60,14 @@ class ScriptedServer:
 
     Attributes:
         exchanges: Everything it was asked, in order.
+        arrived: Set with each request.
         release: Answers in mode ``slow`` go on each time it is set.
     """
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.connections = 0
+        self.arrived = asyncio.Event()
         self.release = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task] = set()
@@ -110,6 +112,7 @@ class ScriptedServer:
             while byte := await first:
                 exchange = await self._read(byte, reader, writer)
                 self.exchanges.append(exchange)
+                self.arrived.set()
                 # The next byte is the next request, or the end of a client that left.
                 first = asyncio.ensure_future(reader.read(1))
                 await self._run(exchange, first)

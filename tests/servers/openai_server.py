@@ -16,6 +16,8 @@
 ``silent``            never answers
 ``stall``             two pieces, then silence
 ``slow``              each piece waits for ``release``
+``no-close``          whole with [DONE], but the transfer does not end
+``400-quote``         refuses and quotes the credential
 ``tools``             calls the tool ``weather`` with its arguments in pieces
 ``unknown``           pieces with members that nobody knows
 ``reasoning``         thinks before it answers
@@ -135,6 +137,8 @@ class OpenAIServer(ScriptedServer):
             await exchange.send(event(payload))
         if mode != "bare-end":
             await exchange.send(b": bye\n\ndata: [DONE]\n\n")
+        if mode == "no-close":
+            await asyncio.Event().wait()
         await exchange.end()
 
     @staticmethod
@@ -174,8 +178,9 @@ def payloads(body: dict, mode: str) -> list[dict]:
         "system_fingerprint": "fp_scripted",
     }
     choices = [_choice(piece, chat=chat) for piece in pieces(mode)]
-    if body.get("logprobs"):
-        top = body.get("top_logprobs", 0) if chat else body["logprobs"]
+    if body.get("logprobs") or body.get("n_probs"):
+        # n_probs is llama.cpp's own word.
+        top = body.get("n_probs") or (body.get("top_logprobs", 0) if chat else body["logprobs"])
         for choice in choices:
             text = choice["delta"].get("content") if chat else choice["text"]
             if text:

@@ -31,10 +31,10 @@ class RealClock:
 
 
 def permit_for(
-    origin: str, zone: Zone, body: bytes = b"", *, id: str = "p1", lives_s: float = 60.0, key: bytes = PERMIT_KEY
+    origin: str, zone: Zone, body: bytes = b"", *, permit_id: str = "p1", lives_s: float = 60.0, key: bytes = PERMIT_KEY
 ) -> EgressPermit:
     bare = EgressPermit(
-        id=id,
+        id=permit_id,
         audit_index=7,
         origin=origin,
         zone=zone,
@@ -58,9 +58,7 @@ def names(table: dict[str, list[str]]) -> Resolver:
 async def broker(
     limits: HttpLimits | None = None, *, resolver: Resolver = system_resolver, clock: RealClock | None = None
 ) -> AsyncIterator[Broker]:
-    made = Broker(
-        clock=clock or RealClock(), permit_key=PERMIT_KEY, limits=limits or HttpLimits(), resolver=resolver
-    )
+    made = Broker(clock=clock or RealClock(), permit_key=PERMIT_KEY, limits=limits or HttpLimits(), resolver=resolver)
     try:
         yield made
     finally:

@@ -188,7 +188,7 @@ class House:
             routes=self.routes,
             route_labels=self.route_labels,
             aliases={"gpt-4o-mini": next(iter(self.routes), "")},
-            calibrations=self.calibrations,
+            calibration=lambda name, workload: self.calibrations.get((name, workload)),
             hardware=None,
             compare_with="",
             deadlines=Deadlines(),

@@ -41,7 +41,7 @@ def run(scenario: Callable[[], Awaitable[T]], loop_kind: str) -> T:
     return result
 
 
-async def until(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], *, within_s: float = 2.0) -> None:
     """Wait for a condition of another party, tick by tick."""
     loop = asyncio.get_running_loop()
     give_up_s = loop.time() + within_s
@@ -142,7 +142,7 @@ async def serve(
             pass  # the client left; scripts that care look at it themselves
         except asyncio.CancelledError:
             pass
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - a failed script is a failed test, told at the end
             server.failures.append(error)
         finally:
             running.discard(task)

@@ -18,7 +18,7 @@ def render(error: FreeholdError, *, error_id: str) -> tuple[int, bytes, Headers]
     headers: Headers = [JSON]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
-    if error.http_status == 401:  # noqa: PLR2004 - the status that RFC 9110 ties to this header
+    if error.http_status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return error.http_status, encode_json(error_envelope(error, error_id=error_id)), headers
 

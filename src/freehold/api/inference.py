@@ -64,9 +64,10 @@ class Inference:
             label_header=header(scope, b"freehold-label"),
             include_receipt=decoded.include_receipt or header(scope, b"freehold-include-receipt") == "true",
         )
-        async with leaving_client_cancels(receive), contextlib.aclosing(
-            self._pipeline.answer(request, principal)
-        ) as events:
+        async with (
+            leaving_client_cancels(receive),
+            contextlib.aclosing(self._pipeline.answer(request, principal)) as events,
+        ):
             if request.stream:
                 await _Stream(request, send).relay(events)
             else:

@@ -58,7 +58,10 @@ class Views:
         limit = query.get("limit", str(_PAGE_RECEIPTS))
         if not limit.isdigit() or not 1 <= int(limit) <= _PAGE_RECEIPTS_MAX:
             raise FieldInvalid(
-                param="limit", field="limit", value=limit, reason=f"a whole number from 1 to {_PAGE_RECEIPTS_MAX} is taken"
+                param="limit",
+                field="limit",
+                value=limit,
+                reason=f"a whole number from 1 to {_PAGE_RECEIPTS_MAX} is taken",
             )
         found = await self._receipts.recent(
             tenant=principal.tenant.name, limit=int(limit), before=query.get("before") or None

@@ -50,16 +50,15 @@ class Stores:
 
 
 @contextlib.contextmanager
-def open_stores(
-    folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[str, Tenant]
-) -> Generator[Stores]:
+def open_stores(folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[str, Tenant]) -> Generator[Stores]:
     """Open everything, and close it again in the opposite order.
 
     Raises:
         DataFolderLocked: Another gateway uses the folder.
         FreeholdError: A store cannot be opened; what was opened is closed.
     """
-    clock, ids = SystemClock(), SystemIds()
+    clock = SystemClock()
+    ids = SystemIds(clock)
     permit_key = secrets.token_bytes(32)
     with contextlib.ExitStack() as open_things:
         open_things.enter_context(DataFolder.open(folder))
@@ -71,9 +70,7 @@ def open_stores(
         def label_of(text: str) -> Label:
             return parse_label(text, tree)
 
-        keys = KeyRing(
-            SqliteKeys(database), tenants, parse_label=label_of, bottom=bottom(tree), clock=clock, ids=ids
-        )
+        keys = KeyRing(SqliteKeys(database), tenants, parse_label=label_of, bottom=bottom(tree), clock=clock, ids=ids)
         yield Stores(
             clock=clock,
             ids=ids,

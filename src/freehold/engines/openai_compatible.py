@@ -41,7 +41,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         """Build the exact call: always a stream that ends with its usage; see ``domain.ports.Engine``."""
         refuse_unable(request, self._deployment)
         wanted = want_logprobs if self._has_logprobs and request.task is not Task.EMBEDDING else 0
-        body = encode_call(request, model=self._deployment.model.name, want_logprobs=wanted, rebuild=self._leaves)
+        body = _encode(request, model=self._deployment.model.name, want_logprobs=wanted, rebuild=self._leaves)
         return self._call(_PATHS[request.task], body, request, want_logprobs=wanted)
 
     @property
@@ -55,23 +55,8 @@ class OpenAICompatibleEngine(RemoteEngine):
         return await embedding(reply, call, deployment=self._deployment)
 
 
-def encode_call(
-    request: InferenceRequest,
-    *,
-    model: str,
-    want_logprobs: int,
-    rebuild: bool,
-    overrides: dict[str, object] | None = None,
-) -> bytes:
-    """The body of a call in OpenAI's dialect.
-
-    Args:
-        request: What was asked.
-        model: The model's name at the server.
-        want_logprobs: Alternatives a token that Freehold wants; the client may want more.
-        rebuild: Re-encode every member, for what leaves this device.
-        overrides: Further members to add or replace.
-    """
+def _encode(request: InferenceRequest, *, model: str, want_logprobs: int, rebuild: bool) -> bytes:
+    """The body of a call; the client may want more alternatives a token than Freehold's ``want_logprobs``."""
     members: dict[str, object] = {}
     if request.task is Task.EMBEDDING:
         # As numbers, whatever the client wants: not every server knows base64. The answer is rendered by us.
@@ -84,4 +69,4 @@ def encode_call(
             members |= {"logprobs": True, "top_logprobs": top}
         elif want_logprobs:
             members["logprobs"] = top
-    return encode_body(request, model=model, overrides=members | (overrides or {}), rebuild=rebuild)
+    return encode_body(request, model=model, overrides=members, rebuild=rebuild)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from freehold.domain.deployment import EngineFingerprint
+from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.ports import Clock, Engine
 from freehold.domain.request import InferenceRequest
 from freehold.evals.answers import Answer, AnswerFile
@@ -21,7 +22,7 @@ from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
 from freehold.wire.openai_request import decode_chat
 from freehold.wire.openai_whole import Aggregator
 
-ANSWER_TOKENS_MAX = 64
+ANSWER_TOKENS_MAX = 160
 """Most tokens of an answer. Longer answers are outside what the calibration knows, and it says so."""
 
 _ANSWER_TIMEOUT_S = 120.0
@@ -65,7 +66,7 @@ async def calibrate(
     """Ask every question and fit a calibration on the first half; the second half only says how good it is.
 
     Args:
-        engine: Started and on this device; an engine elsewhere refuses, since nothing here may leave.
+        engine: Started, and on this device.
         questions: With known answers.
         fingerprint: What besides the weights decides how the engine answers.
         folder: Where answers are kept, so that a second call goes on where the first was interrupted.
@@ -76,6 +77,7 @@ async def calibrate(
 
     Raises:
         CalibrationImpossible: Too few answers, or too few right or wrong ones.
+        EgressDenied: The engine is not on this device.
         FreeholdError: The engine failed; what was answered until then is kept.
     """
     graded = await ask_all(engine, questions, fingerprint=fingerprint, folder=folder, clock=clock, progress=progress)
@@ -93,6 +95,8 @@ async def ask_all(
 ) -> list[Graded]:
     """Ask the questions one after the other and grade the answers. Arguments and errors as ``calibrate``."""
     deployment = engine.deployment
+    if not deployment.is_on_device:
+        raise EgressDenied(origin=deployment.name, reason="calibration asks only engines on this device")
     kept = AnswerFile(folder / f"{deployment.name}-answers.jsonl")
     found: list[Graded] = []
     for question in questions:

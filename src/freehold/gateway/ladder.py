@@ -153,7 +153,7 @@ class Climb:
                 tool_calls=run.answer.tool_calls,
             )
         )
-        calibration = self.runtime.calibrations.get((run.deployment.name, self.route.workload))
+        calibration = self.runtime.calibration(run.deployment.name, self.route.workload)
         return confidence(signals, calibration)
 
     def _may_go_on(self, error: FreeholdError, deployment: Deployment) -> bool:
@@ -214,4 +214,3 @@ class Climb:
         if self._run is None:
             raise RuntimeError("no attempt is open")
         return self._run
-

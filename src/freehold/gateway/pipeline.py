@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 
 from freehold.audit.records import request_record
@@ -36,11 +37,16 @@ log = logging.getLogger("freehold.gateway")
 
 
 class Pipeline:
-    """Answers requests. Holds no state of its own beyond its ports."""
+    """Answers requests. Its only state is how many it is answering."""
 
     def __init__(self, *, services: Services, runtime: Callable[[], Runtime]) -> None:
         self._services = services
         self._runtime = runtime
+        self._active: Counter[str] = Counter()
+
+    def active(self, config_digest: str | None = None) -> int:
+        """Requests being answered now: all, or those that began under one configuration."""
+        return self._active.total() if config_digest is None else self._active[config_digest]
 
     def authenticate(self, credential: str | None) -> Principal:
         """Who asks? Done before the body is read.
@@ -65,9 +71,11 @@ class Pipeline:
             clock=self._services.clock,
             config_digest=runtime.config_digest,
             label=principal.tenant.label,
+            compare_with=runtime.compare_with,
         )
         draft.step("authenticate")
         climb = Climb(services=self._services, runtime=runtime, draft=draft)
+        self._active[runtime.config_digest] += 1
         try:
             self._plan(climb)
             async with contextlib.aclosing(climb.run()) as events:
@@ -85,6 +93,8 @@ class Pipeline:
             if "record" not in draft.steps:
                 self._record_without_waiting(draft)
             raise
+        finally:
+            self._active[runtime.config_digest] -= 1
 
     def _plan(self, climb: Climb) -> None:
         """How sensitive is this text, where may it run, in which order do we try?"""
@@ -146,7 +156,7 @@ class Pipeline:
             stored = self._services.receipts.submit(receipt, entries(receipt))
             await asyncio.shield(asyncio.gather(ticket.durable, stored))
         except (AuditError, ServerError) as error:
-            log.error("receipt %s was not recorded: %s", receipt.id, error)
+            log.error("receipt %s was not recorded: %s", receipt.id, error)  # noqa: TRY400 - told by health and metrics too
         self._services.observe(receipt)
         return receipt
 
@@ -158,10 +168,10 @@ class Pipeline:
             receipt = draft.seal(Outcome.CANCELLED)
             self._services.receipts.submit(receipt, entries(receipt))
         except (AuditError, ServerError) as error:
-            log.error("receipt %s was not recorded: %s", receipt.id, error)
+            log.error("receipt %s was not recorded: %s", receipt.id, error)  # noqa: TRY400 - told by health and metrics too
         self._services.observe(receipt)
 
     def _sealed(self, draft: ReceiptDraft, outcome: Outcome, error_code: str) -> Receipt:
         draft.step("record")
-        price_counterfactual(self._services.prices, self._runtime().compare_with, draft)
+        price_counterfactual(self._services.prices, draft)
         return draft.seal(outcome, error_code=error_code)

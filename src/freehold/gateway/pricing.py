@@ -5,6 +5,7 @@ from __future__ import annotations
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.ports import PriceBook
 from freehold.domain.response import Usage
+from freehold.domain.zones import WORLD
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.ledger.pricing import counterfactual
 
@@ -16,11 +17,15 @@ def list_price(prices: PriceBook, deployment: Deployment, *, usage: Usage, unix_
     return prices.price(deployment.price_model, usage=usage, unix_ms=unix_ms) if deployment.price_model else None
 
 
-def price_counterfactual(prices: PriceBook, compare_with: str, draft: ReceiptDraft) -> None:
-    """Note in ``draft`` what the answer's tokens would have cost at ``compare_with``."""
-    if not compare_with or draft.answered_index is None:
+def price_counterfactual(prices: PriceBook, draft: ReceiptDraft) -> None:
+    """Note what the answer's tokens would have cost at the cloud model to compare with.
+
+    A text that may not go there has no cloud alternative: its local cost is reported, never a saving.
+    """
+    model = draft.compare_with
+    if not model or draft.answered_index is None or WORLD not in draft.label.zones:
         return
     usage = draft.attempts[draft.answered_index].usage
-    price = prices.price(compare_with, usage=usage, unix_ms=draft.created_unix_ms)
+    price = prices.price(model, usage=usage, unix_ms=draft.created_unix_ms)
     draft.counterfactual = None if price is None else counterfactual(usage, price)
-    draft.counterfactual_model = compare_with
+    draft.counterfactual_model = model

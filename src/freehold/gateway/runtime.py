@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from freehold.domain.deployment import Deployment, Route, StreamMode
 from freehold.domain.errors.request import UnknownModel
 from freehold.domain.labels import Label
-from freehold.domain.ports import Admission, AuditLog, Authenticator, Clock, EgressJournal, Engine, PriceBook, ReceiptStore
+from freehold.domain.ports import (
+    Admission,
+    AuditLog,
+    Authenticator,
+    Clock,
+    EgressJournal,
+    Engine,
+    PriceBook,
+    ReceiptStore,
+)
 from freehold.domain.receipt import Receipt
 from freehold.domain.zones import ZoneTree
 from freehold.gateway.load import DeviceLoad
@@ -35,7 +44,7 @@ class Runtime:
         routes: By name.
         route_labels: Label that a route adds to what goes through it.
         aliases: Name that a client sends → route or deployment.
-        calibrations: By deployment name and workload; only those that apply to the running model.
+        calibration: Of a deployment's name and a workload; only one that applies to what runs there now.
         hardware: What owned hardware costs; ``None`` where its owner has not said.
         compare_with: ``provider/model`` that local answers are priced against; empty for none.
         deadlines: Time limits.
@@ -47,7 +56,7 @@ class Runtime:
     routes: Mapping[str, Route]
     route_labels: Mapping[str, Label]
     aliases: Mapping[str, str]
-    calibrations: Mapping[tuple[str, str], Calibration]
+    calibration: Callable[[str, str], Calibration | None]
     hardware: OwnedHardware | None
     compare_with: str
     deadlines: Deadlines

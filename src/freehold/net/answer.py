@@ -70,7 +70,7 @@ class Answer:
         self._loop = loop
         self._limits = limits
         self._bodiless = head_only
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._dry_bytes = 0
@@ -100,13 +100,10 @@ class Answer:
             ViolationError: What was promised is not kept; the answer is no HTTP, too big a head, a second message…
             httptools.HttpParserError: The framing inside the body is malformed.
         """
-        parser = self._parser
-        if parser is None:
-            raise ViolationError("bytes came behind the end of its answer")
         self.begun = True
         self._dry_bytes += len(data)
         try:
-            parser.feed_data(data)
+            self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if self.fault:
                 raise ViolationError(self.fault) from error
@@ -120,8 +117,11 @@ class Answer:
             raise ViolationError(f"more than {self._limits.head_bytes} bytes without any of the body")
 
     def release_parser(self) -> None:
-        """Break the cycle between parser and answer, so that both go without the garbage collector."""
-        self._parser = None
+        """Break the cycle between parser and answer, so that both go without the garbage collector.
+
+        Called once, when nothing more will be fed.
+        """
+        del self._parser
 
     def overfull(self) -> bool:
         """Whether so much is unread that the server should wait."""
@@ -177,8 +177,6 @@ class Answer:
     def on_headers_complete(self) -> None:
         """The head is here: interim, to be refused, or the one that was waited for."""
         parser = self._parser
-        if parser is None:
-            return
         self.status = parser.get_status_code()
         if self.status == 101:  # RFC 9110, section 15.2.2
             self._refuse("it wants to switch to another protocol")

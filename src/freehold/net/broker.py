@@ -78,6 +78,8 @@ class Broker:
             headers=headers,
             ca_file=ca_file,
         )
+        # Clients that were closed one by one, by a reload for example, are not kept.
+        self._clients = [known for known in self._clients if not known.is_closed]
         self._clients.append(client)
         return client
 

@@ -142,6 +142,11 @@ class HttpClient:
         return f"HttpClient(name={self.name!r}, origin={self.origin!r}, zone={self.zone!r})"
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more requests."""
+        return self._pool.is_closed
+
+    @property
     def open_connections(self) -> int:
         """Connections that exist, idle ones included."""
         return self._pool.open_connections
@@ -178,12 +183,11 @@ class HttpClient:
             UpstreamBroken: The connection ended before the answer's head.
             UpstreamTimeout: A deadline is over; it says which.
         """
-        now_s = self._clock.monotonic_s()
-        budget_s = deadline_s - now_s
+        budget_s = deadline_s - self._clock.monotonic_s()
         head = self._heads.head(method, path, headers, len(body))
         self._gate.spend(permit, origin=self.origin, zone=self.zone, body=body)
         if budget_s <= 0:
-            raise self._faults.timeout("get the request, its time was over", 0, reached="no")
+            raise self._faults.timeout("finish its answer", 0.0, reached="no")
         until_s = asyncio.get_running_loop().time() + budget_s
         connection = self._pool.take()
         reused = connection is not None

@@ -18,6 +18,7 @@ from freehold.net.limits import HttpLimits
 
 _KEEP_ALIVE_TIMEOUT = re.compile(r"timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
 _NEVER_S = float("inf")
+_GIVEN_UP = "Freehold gave it up"
 
 
 class Owner(Protocol):
@@ -109,7 +110,8 @@ class Connection(asyncio.Protocol):
         """Whether an idle connection may be used now: young enough, and nothing waits in it, not even its end.
 
         Asks the kernel, since bytes or an end of file may have arrived that the loop has not delivered yet: they
-        would be taken for the next request's answer.
+        would be taken for the next request's answer. What a broken server sends still later cannot be told from that
+        answer: HTTP/1.1 does not number them.
         """
         if self.is_gone or self._loop.time() + TIMER_SLACK_S >= self._idle_until_s:
             return False
@@ -139,7 +141,7 @@ class Connection(asyncio.Protocol):
         self._budget_s = until_s - now
         self._watchdog.no_later_than(min(until_s, now + self._setting.first_byte_s))
         if self.is_gone:
-            self._fail(self._setting.faults.broken("the connection was closed", reached="no", reused=reused))
+            self._fail(answer, self._setting.faults.broken("the connection was closed", reached="no", reused=reused))
         return answer
 
     def write(self, data: bytes) -> None:
@@ -176,7 +178,7 @@ class Connection(asyncio.Protocol):
     def drop(self, answer: Answer) -> None:
         """Its reader gives up. Does nothing once the answer is whole: then the connection serves others."""
         if self._answer is answer:
-            self._fail(self._setting.faults.broken("Freehold gave it up", reached="unknown", reused=answer.reused))
+            self.abort()
 
     def abort(self) -> None:
         """Close at once. Idempotent."""
@@ -206,10 +208,10 @@ class Connection(asyncio.Protocol):
         try:
             answer.feed(data)
         except ViolationError as violation:
-            self._fail(self._setting.faults.protocol(str(violation), reused=answer.reused))
+            self._fail(answer, self._setting.faults.protocol(str(violation), reused=answer.reused))
             return
         except httptools.HttpParserError as error:
-            self._fail(self._fault_broken(f"its framing is malformed ({error})", answer))
+            self._fail(answer, self._fault_broken(f"its framing is malformed ({error})", answer))
             return
         if answer.ended:
             self._finish(answer)
@@ -254,7 +256,7 @@ class Connection(asyncio.Protocol):
             self._finish(answer)
         else:
             where = "in the middle of its answer" if answer.head_seen else "before its answer"
-            self._fail(self._fault_broken(f"{transport_reason(exc)} {where}", answer))
+            self._fail(answer, self._fault_broken(f"{transport_reason(exc)} {where}", answer))
 
     def _finish(self, answer: Answer) -> None:
         """All of the answer is here."""
@@ -274,9 +276,6 @@ class Connection(asyncio.Protocol):
             and not transport.is_closing()
             and transport.get_write_buffer_size() == 0
         ):
-            if answer.paused:
-                answer.paused = False
-                transport.resume_reading()
             self._idle_until_s = now + keep_s
             self._watchdog.no_later_than(self._idle_until_s)
             self._owner.clean(self)
@@ -294,15 +293,13 @@ class Connection(asyncio.Protocol):
             keep_s = min(float(found[1]) - 1.0, limits.idle_max_s)
         return min(keep_s, self._born_s + limits.connection_age_s - self._loop.time())
 
-    def _fail(self, error: UpstreamError) -> None:
+    def _fail(self, answer: Answer, error: UpstreamError) -> None:
         """The answer will not become whole."""
-        answer = self._answer
         self._answer = None
+        answer.error = error
+        answer.release_parser()
         self.abort()
-        if answer is not None:
-            answer.error = error
-            answer.release_parser()
-            answer.wake()
+        answer.wake()
 
     def _leave(self) -> None:
         """Not to be used again: frees the slot, once."""
@@ -313,7 +310,7 @@ class Connection(asyncio.Protocol):
         self._wake_writer()
         answer, self._answer = self._answer, None
         if answer is not None:
-            answer.error = self._setting.faults.broken("Freehold gave it up", reached="unknown", reused=answer.reused)
+            answer.error = self._fault_broken(_GIVEN_UP, answer)
             answer.release_parser()
             answer.wake()
         self._owner.gone(self)
@@ -339,7 +336,7 @@ class Connection(asyncio.Protocol):
         if now < due_s:
             return due_s
         timeout = self._setting.faults.timeout(what, seconds, reached=_reached(answer), reused=answer.reused)
-        self._fail(timeout)
+        self._fail(answer, timeout)
         return None
 
     def _next_due(self, answer: Answer) -> tuple[str, float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 # Timers of uvloop count whole milliseconds and may fire up to one early; what is due within that is due.
 TIMER_SLACK_S = 0.002
@@ -69,28 +69,23 @@ class Expiry:
     def __init__(self, loop: asyncio.AbstractEventLoop, when_s: float) -> None:
         self._loop = loop
         self._when_s = when_s
-        self._task: asyncio.Task[object] | None = None
-        self._cancelling = 0
-        self._handle: asyncio.TimerHandle | None = None
         self.fired = False
 
     def __enter__(self) -> Self:
-        self._task = asyncio.current_task()
-        self._cancelling = self._task.cancelling() if self._task else 0
+        # Used inside coroutines only, so there is a task.
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._cancelling = self._task.cancelling()
         self._handle = self._loop.call_at(self._when_s, self._fire)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-        task, self._task = self._task, None
+        self._handle.cancel()
         # Someone else may have cancelled the task as well: then it stays cancelled.
-        if self.fired and task and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+        if self.fired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def _fire(self) -> None:
         self.fired = True
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()

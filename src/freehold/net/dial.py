@@ -183,12 +183,10 @@ class _Race:
         except OSError as error:
             self._error = self._error or error
         else:
-            if self._winner is None:
-                self._winner = sock
-                for task in self._running:
-                    if task is not asyncio.current_task():
-                        task.cancel()
-            else:
-                sock.close()
+            self._winner = sock
+            # Cancelled ones close their sockets, also those that connected in this very moment.
+            for task in self._running:
+                if task is not asyncio.current_task():
+                    task.cancel()
         if not self._news.done():
             self._news.set_result(None)

@@ -55,7 +55,7 @@ class Faults:
 
     def timeout(self, what: str, seconds: float, *, reached: Reached, reused: bool = False) -> UpstreamTimeout:
         """It did not do ``what`` within ``seconds``."""
-        error = UpstreamTimeout(deployment=self._name, source=self._name, what=what, seconds=f"{seconds:.4g}")
+        error = UpstreamTimeout(deployment=self._name, source=self._name, what=what, seconds=f"{round(seconds, 2):g}")
         return _marked(error, reached, reused=reused)
 
 

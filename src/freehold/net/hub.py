@@ -294,5 +294,8 @@ def _origin(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The error's own words, or its kind where it has none: ``connection refused``, ``ReadTimeout``."""
-    return str(error) or type(error).__name__
+    """The error's own words, or its kind where it has none: ``connection refused``, ``nothing came (ReadTimeout)``."""
+    kind = type(error).__name__
+    if "Timeout" in kind:
+        return f"nothing came in time ({kind})"
+    return str(error) or kind

@@ -103,9 +103,13 @@ def _host(host: str, base_url: str) -> str:
     """A name, or an address in its one plain form: ``127.1`` and ``0x7f.1`` would be read as numbers by resolvers."""
     name = host.strip("[]").lower()
     try:
-        return ipaddress.ip_address(name).compressed
+        address = ipaddress.ip_address(name)
     except ValueError:
         pass
+    else:
+        if host.startswith("[") and address.version == 4:
+            raise BaseUrlInvalid(base_url=base_url, reason="only an IPv6 address stands in brackets")
+        return address.compressed
     last = name.rstrip(".").rpartition(".")[2]
     if host.startswith("[") or last.isdigit() or last.startswith("0x"):
         raise BaseUrlInvalid(base_url=base_url, reason="its host is a number but not a plain IP address")

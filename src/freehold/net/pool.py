@@ -20,6 +20,9 @@ class Pool:
         dialer: Opens connections.
         setting: What they have in common.
         connections_max: Slots, at least 1.
+
+    Attributes:
+        is_closed: Nothing is handed out any more.
     """
 
     def __init__(self, *, dialer: Dialer, setting: Setting, connections_max: int) -> None:
@@ -34,7 +37,7 @@ class Pool:
         self._open: set[Connection] = set()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
-        self._is_closed = False
+        self.is_closed = False
 
     @property
     def open_connections(self) -> int:
@@ -83,7 +86,7 @@ class Pool:
 
     async def close(self, *, drain_s: float) -> None:
         """Refuse what is new, wait for running answers at most ``drain_s``, then close everything. Idempotent."""
-        self._is_closed = True
+        self.is_closed = True
         loop = asyncio.get_running_loop()
         until_s = loop.time() + drain_s
         self._abort(self._idle)
@@ -107,7 +110,7 @@ class Pool:
 
     def clean(self, connection: Connection) -> None:
         """It may be used again: by the first who waits, or later."""
-        if self._is_closed:
+        if self.is_closed:
             connection.abort()
         elif not self._hand_on(connection):
             self._idle.append(connection)
@@ -168,7 +171,7 @@ class Pool:
             connection = waiter.result()
             if connection is None:
                 self._free_slot()
-            elif not connection.is_gone:
+            elif not connection.is_gone:  # one that is gone has freed its slot itself
                 self.clean(connection)
 
     def _hand_on(self, connection: Connection | None) -> bool:
@@ -178,7 +181,7 @@ class Pool:
         return False
 
     def _free_slot(self) -> None:
-        if self._is_closed or not self._hand_on(None):
+        if self.is_closed or not self._hand_on(None):
             self._slots_taken -= 1
 
     def _abort(self, connections: list[Connection] | set[Connection]) -> None:
@@ -186,7 +189,7 @@ class Pool:
             connection.abort()
 
     def _refuse_if_closed(self) -> None:
-        if self._is_closed:
+        if self.is_closed:
             raise self._setting.faults.unreachable("its client is closed")
 
 

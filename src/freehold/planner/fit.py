@@ -5,8 +5,11 @@ Memory: weights + key-value cache + compute buffers, as llama.cpp allocates them
 are counted as such only for the architectures whose pattern is known; all others count in full, which errs to the
 safe side.
 
-Speed: one token reads the active weights and the cache once (roofline model, Williams et al. 2009), plus a fixed time
-for each layer.
+The weights are a mapped file. Where the engine packs them anew for the processor, the resident size shows both copies;
+the file's pages can be dropped and are not counted twice here.
+
+Speed: one token reads the active weights and the cache once (roofline model, Williams et al. 2009), limited by the
+memory or by the threads, plus a fixed time for each layer.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ CACHE_PAD_TOKENS: Final = 256
 CACHE_BYTES_PER_VALUE: Final = {"f16": 2.0, "q8_0": 34 / 32}
 
 ENGINE_OVERHEAD_BYTES: Final = 96 << 20
-"""The engine's process without model: interpreter, library, server buffers. Measured: 60 to 90 MiB."""
+"""The engine's process without model: interpreter, library, server buffers. Measured: 40 to 65 MiB."""
 
 GPU_OVERHEAD_BYTES: Final = 430 << 20
 """What a GPU runtime takes beside the model; the median over 13 models measured on one GPU family was 390 to 430 MiB."""
@@ -30,17 +33,17 @@ GPU_OVERHEAD_BYTES: Final = 430 << 20
 _WINDOW_PERIOD: Final = {"gemma3": 6, "gpt-oss": 2}
 """Architecture: every n-th layer attends to everything, the others to their window."""
 
-_CPU_EFFICIENCY: Final = 0.85
-"""Share of the memory traffic of a plain copy that decoding reaches."""
+_COPY_SHARE: Final = 0.95
+"""Share of the memory traffic of a plain copy that decoding reaches when the memory is what limits it."""
 
-_CPU_LAYER_S: Final = 0.00015
+_THREAD_BYTES_PER_S: Final = 17e9
+"""Quantised weights that one thread works through in a second; measured with AVX2 code on models of 0.1 to 1.5 B."""
+
+_LAYER_S: Final = 0.0001
 """Time a layer beside reading it: synchronising threads, small operations."""
 
-_GPU_EFFICIENCY: Final = 0.75
-_GPU_LAYER_S: Final = 0.00012
-
 _SPREAD: Final = 1.45
-"""Factor each way that held 88 % of measured devices that the constants were not fitted on."""
+"""Factor each way; for a model of this form it held 88 % of the devices that its constants were not fitted on."""
 
 _SPEED_DEPTH_TOKENS: Final = 512
 """Tokens in the cache at which the speed is stated."""
@@ -53,6 +56,7 @@ class Launch:
     Attributes:
         context_tokens: Prompt plus answer of one request.
         slots: Requests at once; the cache holds ``slots × context_tokens``.
+        threads: Threads that compute.
         batch_tokens: Prompt tokens worked on at once (``n_ubatch``).
         cache_type: Type of the cache's values, ``f16`` or ``q8_0``.
         flash_attention: Whether attention is computed without its whole score matrix.
@@ -61,6 +65,7 @@ class Launch:
 
     context_tokens: int
     slots: int
+    threads: int = 1
     batch_tokens: int = 128
     cache_type: str = "f16"
     flash_attention: bool = True
@@ -119,19 +124,19 @@ def windowed_layers(shape: ModelShape) -> int:
     return shape.layers - shape.layers // period
 
 
-def decode_seconds(shape: ModelShape, *, bandwidth_bytes_per_s: float, on_gpu: bool = False) -> float:
-    """Expected time of one token of one stream."""
-    efficiency, layer_s = (_GPU_EFFICIENCY, _GPU_LAYER_S) if on_gpu else (_CPU_EFFICIENCY, _CPU_LAYER_S)
+def decode_seconds(shape: ModelShape, *, bandwidth_bytes_per_s: float, threads: int) -> float:
+    """Expected time of one token of one stream on the processor."""
     short = Launch(context_tokens=_SPEED_DEPTH_TOKENS, slots=1)
     read_bytes = (shape.read_bytes or shape.file_bytes) + cache_bytes(shape, short)
-    return read_bytes / (bandwidth_bytes_per_s * efficiency) + layer_s * shape.layers
+    bytes_per_s = min(bandwidth_bytes_per_s * _COPY_SHARE, threads * _THREAD_BYTES_PER_S)
+    return read_bytes / bytes_per_s + _LAYER_S * shape.layers
 
 
 def _speed(shape: ModelShape, launch: Launch, profile: HardwareProfile) -> tuple[float, float]:
-    if not profile.bandwidth_bytes_per_s or not launch.slots:
+    if not profile.bandwidth_bytes_per_s:
         return 0.0, 0.0
-    expected = 1 / decode_seconds(shape, bandwidth_bytes_per_s=profile.bandwidth_bytes_per_s)
-    return expected / _SPREAD, expected * _SPREAD
+    seconds = decode_seconds(shape, bandwidth_bytes_per_s=profile.bandwidth_bytes_per_s, threads=launch.threads)
+    return 1 / seconds / _SPREAD, 1 / seconds * _SPREAD
 
 
 def _padded(tokens: int) -> int:

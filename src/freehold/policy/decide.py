@@ -14,9 +14,7 @@ RULE_ERROR = "rule-error"
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
-def decide(
-    label: Label, deployment: Deployment, *, tree: ZoneTree, unix_ms: int, audit_ready: bool
-) -> PolicyDecision:
+def decide(label: Label, deployment: Deployment, *, tree: ZoneTree, unix_ms: int, audit_ready: bool) -> PolicyDecision:
     """Whether a text with this label may go to this deployment.
 
     Args:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from freehold.domain.deployment import Deployment, Terms
 from freehold.domain.labels import Label, Level
 from freehold.domain.zones import DEVICE, LAN, ZoneTree
-from freehold.policy.text import SECRET
+from freehold.policy.text import DEVICE_ONLY_KIND
 
 PII_RETENTION_DAYS_MAX = 30
 """Longest that an upstream may keep personal data: the usual abuse-monitoring window of API terms."""
@@ -96,7 +96,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="secrets",
-        forbids=lambda f: SECRET in f.label.kinds,
+        forbids=lambda f: DEVICE_ONLY_KIND in f.label.kinds,
         denied=lambda _: f"is not in zone {DEVICE}, which secrets never leave",
         allowed="gets no secrets",
         beyond_device=True,

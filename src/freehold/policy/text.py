@@ -25,10 +25,10 @@ from freehold.domain.errors.policy import LabelUnreadable
 from freehold.domain.labels import Label, Level
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 
-SECRET = "secret"
+DEVICE_ONLY_KIND = "secret"
 """The kind of credentials and keys, which no rule lets off this machine."""
 
-WELL_KNOWN_KINDS = frozenset({"pii", "phi", "pci", SECRET})
+WELL_KNOWN_KINDS = frozenset({"pii", "phi", "pci", DEVICE_ONLY_KIND})
 """Personal, health and card data, and credentials: kinds with rules of their own. Others may be used too."""
 
 DEFAULT_ZONES = {

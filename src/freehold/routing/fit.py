@@ -90,8 +90,9 @@ def fit(samples: Sequence[Sample], *, seed: int, origin: Origin, held_out: Seque
             f"{OUTCOMES_MIN} right and {OUTCOMES_MIN} wrong"
         )
         raise CalibrationImpossible(model=origin.model_digest or origin.engine, reason=reason)
-    fitted = _fit_all(ordered, origin)
-    crossed = _crossed(ordered, origin)
+    is_isotonic = n >= _ISOTONIC_FROM
+    fitted = _fit_all(ordered, origin, is_isotonic=is_isotonic)
+    crossed = _crossed(ordered, origin, is_isotonic=is_isotonic)
     checked = [sample for sample in held_out if _is_scored(sample)]
     return replace(
         fitted,
@@ -138,20 +139,20 @@ def _folds(samples: Sequence[Sample]) -> list[list[Sample]]:
     return parts
 
 
-def _crossed(samples: Sequence[Sample], origin: Origin) -> Quality:
+def _crossed(samples: Sequence[Sample], origin: Origin, *, is_isotonic: bool) -> Quality:
     """Nested cross-validation: everything that ``_fit_all`` chooses is chosen again without the fold judged."""
     probabilities: list[float] = []
     right: list[bool] = []
     folds = _folds(samples)
     for index, judged in enumerate(folds):
         others = [sample for place, fold in enumerate(folds) if place != index for sample in fold]
-        fitted = _fit_all(others, origin)
+        fitted = _fit_all(others, origin, is_isotonic=is_isotonic)
         probabilities += [from_score(fitted, score(fitted, sample.signals)) for sample in judged]
         right += [sample.right for sample in judged]
     return measure_quality(probabilities, right)
 
 
-def _fit_all(samples: Sequence[Sample], origin: Origin) -> Calibration:
+def _fit_all(samples: Sequence[Sample], origin: Origin, *, is_isotonic: bool) -> Calibration:
     """Penalty by cross-validation, regression on all samples, map on the cross-validated scores."""
     best: tuple[float, float, list[float]] | None = None
     folds = _folds(samples)
@@ -169,7 +170,7 @@ def _fit_all(samples: Sequence[Sample], origin: Origin) -> Calibration:
         raise ValueError("no penalty to try")
     _, ridge, scores = best
     slope, offset = _platt(scores, outcomes)
-    knots = _isotonic(scores, outcomes) if len(samples) >= _ISOTONIC_FROM else ()
+    knots = _isotonic(scores, outcomes) if is_isotonic else ()
     return replace(_regress(samples, ridge, origin), slope=slope, offset=offset, knots=knots)
 
 

@@ -64,15 +64,21 @@ def auroc(pairs: Sequence[tuple[float, bool]]) -> float:
 
 
 def bins(pairs: Sequence[tuple[float, bool]], count: int = _BINS) -> list[tuple[float, float, int]]:
-    """Bins of equal mass over sorted pairs: (mean probability, share right, answers), lowest first."""
-    n = len(pairs)
-    edges = [round(index * n / count) for index in range(count + 1)]
+    """Bins of equal mass over sorted pairs: (mean probability, share right, answers), lowest first.
+
+    Where a bin's edge cuts through equal probabilities, each side gets their mean outcome: their order says nothing.
+    """
+    outcomes: list[float] = []
+    for _, tied in groupby(pairs, key=lambda pair: pair[0]):
+        block = [is_right for _, is_right in tied]
+        outcomes += [sum(block) / len(block)] * len(block)
+    edges = [round(index * len(pairs) / count) for index in range(count + 1)]
     found: list[tuple[float, float, int]] = []
     for low, high in pairwise(edges):
-        part = pairs[low:high]
-        if part:
-            mean = math.fsum(probability for probability, _ in part) / len(part)
-            found.append((mean, sum(is_right for _, is_right in part) / len(part), len(part)))
+        if high > low:
+            size = high - low
+            mean = math.fsum(probability for probability, _ in pairs[low:high]) / size
+            found.append((mean, math.fsum(outcomes[low:high]) / size, size))
     return found
 
 

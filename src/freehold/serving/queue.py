@@ -93,9 +93,7 @@ class SlotQueue:
         if len(self._waiting) >= self._waiting_max:
             return Arrival.FULL
         measured = bool(self._holds_s)
-        if deadline_s <= now_s or (
-            measured and now_s + self.expected_wait_s(now_s=now_s) > deadline_s
-        ):
+        if deadline_s <= now_s or (measured and now_s + self.expected_wait_s(now_s=now_s) > deadline_s):
             return Arrival.TOO_LATE
         self._waiting.append(ticket)
         return Arrival.WAITS

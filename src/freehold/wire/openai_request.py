@@ -88,7 +88,7 @@ def decode_chat(
         task=Task.CHAT,
         model=body.model,
         fields=_fields(document),
-        messages=tuple(_message(message, f"messages[{i}]") for i, message in enumerate(body.messages)),
+        messages=tuple(_message(message, place) for place, message in enumerate(body.messages)),
         sampling=_sampling(
             body,
             max_tokens=body.max_completion_tokens or body.max_tokens,
@@ -287,7 +287,7 @@ def _refuse_tokens(field: str, entries: list[object]) -> None:
         raise _unsupported(field, entries, "send text; token numbers mean something else to every model")
 
 
-def _message(message: ChatMessage, path: str) -> Message:
+def _message(message: ChatMessage, place: int) -> Message:
     kind = PartKind.TOOL_RESULT if message.role in ("tool", "function") else PartKind.TEXT
     parts: list[ContentPart] = []
     if message.reasoning_content:
@@ -314,7 +314,7 @@ def _message(message: ChatMessage, path: str) -> Message:
         for call in message.tool_calls or ()
     )
     if message.role == "user" and message.content is None:
-        raise invalid(f"{path}.content", "missing", "a user's message needs a string or a list of parts")
+        raise invalid(f"messages[{place}].content", "missing", "a user's message needs a string or a list of parts")
     if message.role == "tool" and not message.tool_call_id:
-        raise invalid(f"{path}.tool_call_id", "missing", "a tool's message says which call it answers")
+        raise invalid(f"messages[{place}].tool_call_id", "missing", "a tool's message says which call it answers")
     return Message(role=message.role, parts=tuple(parts))

@@ -2,9 +2,9 @@ import json
 import math
 
 import pytest
+from tests.support.routing import calibration
 
 from freehold.routing.calibration import Feature, applies, covers, from_json, from_score, probability, score, to_json
-from tests.support.routing import calibration
 
 HERE = {
     "model_digest": "sha256:aa",
@@ -51,7 +51,6 @@ def test_a_signal_that_was_sometimes_absent_may_be_absent():
 
 
 def test_score_is_the_standardised_weighted_sum():
-    # (-0.25 + 0.5) / 0.5 * 2
     assert score(calibration(), {"logprob_mean": -0.25}) == pytest.approx(1.0)
     assert probability(calibration(), {"logprob_mean": -0.25}) == pytest.approx(1 / (1 + math.exp(-1)))
 
@@ -79,7 +78,10 @@ def test_isotonic_knots_are_joined_by_straight_lines():
 
 
 def test_json_round_trip():
-    for each in (calibration(), calibration(knots=((0.0, 0.25), (1.0, 0.5)), optional=("a",), held_out=calibration().crossed)):
+    for each in (
+        calibration(),
+        calibration(knots=((0.0, 0.25), (1.0, 0.5)), optional=("a",), held_out=calibration().crossed),
+    ):
         assert from_json(to_json(each)) == each
 
 

@@ -1,8 +1,8 @@
 import pytest
+from tests.support.routing import chat, deployment
 
 from freehold.domain.request import InferenceRequest, PartKind, Task, Tool, ToolChoice
 from freehold.routing.candidates import prompt_tokens_at_least, unable_reason
-from tests.support.routing import chat, deployment
 
 TEXT = deployment("text", tools=False)
 TOOLS = (Tool(name="f"),)
@@ -26,7 +26,11 @@ INFILL = InferenceRequest(id="r", task=Task.COMPLETION, model="c", prompt="def f
         (chat(), deployment("e", embeds=True), "chat requests (it serves embeddings only)"),
         (INFILL, TEXT, "a suffix (it cannot fill in the middle)"),
         (INFILL, deployment("f", infill=True), ""),
-        (chat("x" * 8 * 101), deployment("s", context_tokens=100), "a prompt of at least 101 tokens (its context is 100)"),
+        (
+            chat("x" * 8 * 101),
+            deployment("s", context_tokens=100),
+            "a prompt of at least 101 tokens (its context is 100)",
+        ),
         (chat("x" * 8 * 100), deployment("s", context_tokens=100), ""),
     ],
 )

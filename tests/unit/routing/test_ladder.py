@@ -2,13 +2,13 @@ import itertools
 import time
 
 import pytest
+from tests.support.routing import calibration, chat, route, token
 
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus
 from freehold.domain.deployment import Uncalibrated
 from freehold.domain.response import FinishReason
 from freehold.routing.calibration import probability
 from freehold.routing.ladder import confidence, verdict
-from tests.support.routing import calibration, chat, route, token
 
 ACCEPT, ESCALATE, ABSTAIN = Action.ACCEPT, Action.ESCALATE, Action.ABSTAIN
 GOOD = {"empty": 0.0, "refusal": 0.0}
@@ -66,9 +66,7 @@ def test_unmeasured_follows_the_default_and_says_so():
 
 def test_laws_over_every_combination():
     signals = [{}, *GATED.values(), {"schema_valid": 1.0}]
-    for p, default, more, extra in itertools.product(
-        (None, 0.0, 0.5, 0.7, 1.0), Uncalibrated, (True, False), signals
-    ):
+    for p, default, more, extra in itertools.product((None, 0.0, 0.5, 0.7, 1.0), Uncalibrated, (True, False), signals):
         where = route("a", uncalibrated=default)
         decided = verdict(judged(p, **extra), where, more_permitted=more)
         assert (decided.action is ESCALATE) <= more, "nothing is escalated to nowhere"

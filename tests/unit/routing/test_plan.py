@@ -1,4 +1,5 @@
 import pytest
+from tests.support.routing import candidate, chat, deployment, route
 
 from freehold.domain.decisions import Candidate, PolicyDecision
 from freehold.domain.errors.policy import NoPermittedDeployment
@@ -6,7 +7,6 @@ from freehold.domain.errors.request import ContentUnsupported, ContextTooLong
 from freehold.domain.request import PartKind
 from freehold.domain.zones import LAN, Zone
 from freehold.routing.plan import make_plan
-from tests.support.routing import candidate, chat, deployment, route
 
 SMALL, LARGE = deployment("small"), deployment("large")
 LAN_BOX = deployment("box", LAN)
@@ -43,7 +43,9 @@ def test_ready_ones_come_first_only_inside_their_zone():
 
 
 def test_a_plan_may_be_longer_than_the_attempts_of_its_route():
-    plan = make_plan(chat(), route("small", "large", "cloud", attempts_max=1), [candidate(e) for e in (SMALL, LARGE, CLOUD)])
+    plan = make_plan(
+        chat(), route("small", "large", "cloud", attempts_max=1), [candidate(e) for e in (SMALL, LARGE, CLOUD)]
+    )
     assert len(plan.steps) == 3
 
 
@@ -65,7 +67,9 @@ def test_of_two_decisions_a_denial_wins(order):
 
 def test_forbidden_everywhere_names_the_label_and_every_reason():
     with pytest.raises(NoPermittedDeployment) as caught:
-        make_plan(chat(), route("box", "cloud"), [candidate(e, allowed=False) for e in (LAN_BOX, CLOUD)], label="restricted")
+        make_plan(
+            chat(), route("box", "cloud"), [candidate(e, allowed=False) for e in (LAN_BOX, CLOUD)], label="restricted"
+        )
     message = caught.value.message
     assert "labelled restricted" in message
     assert "box: lan is not a zone of the label" in message
@@ -74,13 +78,17 @@ def test_forbidden_everywhere_names_the_label_and_every_reason():
 
 def test_when_the_only_able_deployment_is_forbidden_policy_is_the_reason():
     with pytest.raises(NoPermittedDeployment) as caught:
-        make_plan(chat("Look", PartKind.IMAGE), route("small", "cloud"), [candidate(SMALL), candidate(CLOUD, allowed=False)])
+        make_plan(
+            chat("Look", PartKind.IMAGE), route("small", "cloud"), [candidate(SMALL), candidate(CLOUD, allowed=False)]
+        )
     assert "cloud: eu is not a zone" in caught.value.message
 
 
 def test_when_no_deployment_is_able_policy_is_not_the_reason():
     with pytest.raises(ContentUnsupported) as caught:
-        make_plan(chat("Look", PartKind.IMAGE), route("small", "box"), [candidate(SMALL), candidate(LAN_BOX, allowed=False)])
+        make_plan(
+            chat("Look", PartKind.IMAGE), route("small", "box"), [candidate(SMALL), candidate(LAN_BOX, allowed=False)]
+        )
     assert "images (it reads only text)" in caught.value.message
 
 

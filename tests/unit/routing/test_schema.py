@@ -7,7 +7,11 @@ from freehold.routing.schema import satisfies
 PERSON = {
     "type": "object",
     "required": ["name", "age"],
-    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}, "tags": {"type": "array", "items": {"enum": ["a", "b"]}}},
+    "properties": {
+        "name": {"type": "string"},
+        "age": {"type": "integer"},
+        "tags": {"type": "array", "items": {"enum": ["a", "b"]}},
+    },
     "additionalProperties": False,
 }
 

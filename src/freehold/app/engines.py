@@ -1,0 +1,65 @@
+"""Engines from configuration: which class serves a deployment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from freehold.app.stores import Stores
+from freehold.config.compile import DeploymentPlan
+from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Upstream
+from freehold.domain.hardware import HardwareProfile
+from freehold.domain.ports import Engine
+from freehold.engines.anthropic import AnthropicEngine
+from freehold.engines.llama.engine import LlamaEngine
+from freehold.engines.llama.settings import LlamaSettings
+from freehold.engines.openai_compatible import OpenAICompatibleEngine
+
+
+def build_engine(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> Engine:
+    """The engine of one deployment; nothing is started or called yet. May read a whole model file: blocks.
+
+    Raises:
+        ModelError: Its model is not here, or its file is not what it should be.
+    """
+    deployment, settings = plan.deployment, plan.settings
+    if deployment.engine in {EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER}:
+        return _llama(plan, stores, machine)
+    remote = AnthropicEngine if deployment.engine is EngineKind.ANTHROPIC else OpenAICompatibleEngine
+    upstream = Upstream(base_url=settings.base_url, credential=settings.credential)
+    return remote(deployment=deployment, upstream=upstream, broker=stores.broker, clock=stores.clock)
+
+
+def _llama(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> LlamaEngine:
+    settings, deployment, model_path = plan.settings, plan.deployment, ""
+    if not settings.base_url:
+        verified = stores.models.load(deployment.model.name)
+        deployment, model_path = _described_by_file(plan, verified.card), str(verified.model.path)
+    return LlamaEngine(
+        deployment=deployment,
+        settings=LlamaSettings(
+            model_path=model_path,
+            program=settings.program,
+            base_url=settings.base_url,
+            credential=settings.credential,
+            threads=settings.threads,
+            batch_tokens=settings.batch_tokens,
+        ),
+        broker=stores.broker,
+        clock=stores.clock,
+        ids=stores.ids,
+        cores=machine.cores,
+        cpu_flags=machine.cpu_flags,
+    )
+
+
+def _described_by_file(plan: DeploymentPlan, card: ModelCard) -> Deployment:
+    """What the file says of the model, except for what the configuration states; never more context than it has."""
+    said = plan.deployment.model
+    model = replace(
+        card,
+        name=said.name,
+        context_tokens=min(said.context_tokens, card.context_tokens),
+        vision=False,
+        **{name: getattr(said, name) for name in plan.said},
+    )
+    return replace(plan.deployment, model=model)

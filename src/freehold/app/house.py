@@ -1,0 +1,226 @@
+"""A running gateway: stores, engines, the snapshot in force, and what keeps them going."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from freehold import __version__
+from freehold.api.server import Api, Lifespan
+from freehold.api.views import Views
+from freehold.app.engines import build_engine
+from freehold.app.snapshot import snapshot, tenants_of
+from freehold.app.stores import Stores
+from freehold.audit.records import policy_change_record
+from freehold.config.compile import Compiled
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.hardware import HardwareProfile
+from freehold.domain.ports import Engine
+from freehold.domain.receipt import Receipt
+from freehold.gateway.pipeline import Pipeline
+from freehold.gateway.runtime import Runtime, Services
+from freehold.routing.calibration import Calibration
+from freehold.serving.admission import SlotAdmission
+from freehold.telemetry import metric_table as table
+from freehold.telemetry.logs import log_receipt
+from freehold.telemetry.metrics import Metrics
+from freehold.telemetry.observe import observe_receipt
+
+log = logging.getLogger("freehold.app")
+
+_CHECKPOINT_EVERY_S = 1.0
+_KEYS_EVERY_S = 2.0
+_RETIRE_EVERY_S = 0.25
+
+
+class House:
+    """Everything of one gateway process. ``run`` is its life; ``replace`` is a reload."""
+
+    def __init__(
+        self,
+        *,
+        stores: Stores,
+        compiled: Compiled,
+        calibrations: tuple[Calibration, ...],
+        machine: HardwareProfile,
+    ) -> None:
+        """Build every engine; start none.
+
+        Raises:
+            ModelError: A model is not here, or its file is not what it should be.
+        """
+        self._stores = stores
+        self._machine = machine
+        self._calibrations = calibrations
+        self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
+        self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
+        self._runtime = snapshot(compiled, self._engines, calibrations)
+        self._admission = SlotAdmission(clock=stores.clock)
+        self._pipeline = Pipeline(services=self._services(), runtime=self._current)
+        self._metrics = Metrics(_known(self._runtime))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def engines(self) -> Mapping[str, Engine]:
+        """The engines in force."""
+        return self._engines
+
+    def api(self, *, hosts: frozenset[str], body_limit_bytes: int, lifespan: Lifespan | None = None) -> Api:
+        """The application that serves this house; ``lifespan`` is ``run`` unless more is to live with it."""
+        return Api(
+            pipeline=self._pipeline,
+            views=Views(
+                runtime=self._current,
+                receipts=self._stores.receipts,
+                audit=self._stores.audit,
+                metrics_text=self._metrics_text,
+                started_unix_s=self._stores.clock.unix_ms() // 1000,
+            ),
+            ids=self._stores.ids,
+            hosts=hosts,
+            body_limit_bytes=body_limit_bytes,
+            lifespan=lifespan or self.run,
+        )
+
+    @contextlib.asynccontextmanager
+    async def run(self) -> AsyncGenerator[None]:
+        """The life of the gateway: engines start in the background, everything is closed in the end."""
+        for name, engine in self._engines.items():
+            self._spawn(self._start(name, engine))
+        self._spawn(self._keep_checkpoints())
+        self._spawn(self._keep_keys())
+        self._spawn(asyncio.to_thread(self._stores.prices.warm))
+        try:
+            yield
+        finally:
+            self._admission.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*(engine.close() for engine in self._engines.values()))
+            await self._stores.broker.close()
+            with contextlib.suppress(FreeholdError):
+                await self._stores.audit.checkpoint()
+
+    async def replace(self, compiled: Compiled) -> None:
+        """Put a new configuration in force: build, start, swap, then close what is no longer used.
+
+        Running requests keep the snapshot and the engines that they began with until they end.
+
+        Raises:
+            FreeholdError: The new one does not work; the old one stays in force.
+        """
+        tenants = tenants_of(compiled)
+        plans = {plan.deployment.name: plan for plan in compiled.deployments}
+        kept = {name: engine for name, engine in self._engines.items() if self._plans.get(name) == plans.get(name)}
+        built = {
+            name: await asyncio.to_thread(build_engine, plan, self._stores, self._machine)
+            for name, plan in plans.items()
+            if name not in kept
+        }
+        engines = {name: kept.get(name) or built[name] for name in plans}
+        runtime = snapshot(compiled, engines, self._calibrations)
+        retired = [engine for name, engine in self._engines.items() if engines.get(name) is not engine]
+        before = self._runtime.config_digest
+        await asyncio.to_thread(self._stores.keys.reload, tenants)
+        self._stores.audit.append(
+            policy_change_record(
+                unix_ms=self._stores.clock.unix_ms(),
+                tenant=next(iter(tenants)),
+                before=before,
+                after=compiled.digest,
+                source="reload",
+            )
+        )
+        self._plans, self._engines, self._runtime = plans, engines, runtime
+        self._metrics.know(_known(runtime))
+        for name, engine in built.items():
+            self._spawn(self._start(name, engine))
+        if retired:
+            self._spawn(self._retire(retired, before))
+        log.info("configuration %s is in force", compiled.digest[:19])
+
+    def _services(self) -> Services:
+        return Services(
+            clock=self._stores.clock,
+            authenticator=self._stores.keys,
+            admission=self._admission,
+            audit=self._stores.audit,
+            journal=self._stores.journal,
+            receipts=self._stores.receipts,
+            prices=self._stores.prices,
+            observe=self._observe,
+        )
+
+    def _current(self) -> Runtime:
+        return self._runtime
+
+    async def _start(self, name: str, engine: Engine) -> None:
+        try:
+            await engine.start()
+        except FreeholdError as error:
+            log.error("%s: %s", error.code, error.message)  # noqa: TRY400 - the message is all there is to say
+        else:
+            log.info("%s is ready: %s", name, engine.state().detail)
+
+    async def _retire(self, engines: list[Engine], config_digest: str) -> None:
+        """Close engines of an old configuration once the requests that began under it have ended."""
+        while self._pipeline.active(config_digest):  # noqa: ASYNC110 - a reload is rare, a request is not
+            await asyncio.sleep(_RETIRE_EVERY_S)
+        await asyncio.gather(*(engine.close() for engine in engines))
+
+    async def _keep_checkpoints(self) -> None:
+        while True:
+            await asyncio.sleep(_CHECKPOINT_EVERY_S)
+            with contextlib.suppress(FreeholdError):
+                await self._stores.audit.checkpoint()
+
+    async def _keep_keys(self) -> None:
+        """Keys that another process made or revoked hold here within seconds."""
+        while True:
+            await asyncio.sleep(_KEYS_EVERY_S)
+            try:
+                await asyncio.to_thread(self._stores.keys.reload)
+            except FreeholdError as error:
+                log.warning("keys could not be reloaded: %s", error.message)
+
+    def _observe(self, receipt: Receipt) -> None:
+        observe_receipt(self._metrics, receipt)
+        log_receipt(receipt)
+
+    def _metrics_text(self) -> str:
+        for name, engine in self._engines.items():
+            state = engine.state()
+            self._metrics.set(table.ENGINE_READY, name, value=int(state.ready))
+            self._metrics.set(table.ENGINE_RESTARTS, name, value=state.restarts)
+        for name, line in self._admission.states().items():
+            self._metrics.set(table.QUEUE_DEPTH, name, value=line.waiting)
+        self._metrics.set(table.AUDIT_HEALTHY, value=int(self._stores.audit.healthy))
+        self._metrics.set(table.AUDIT_ENTRIES, value=self._stores.audit.size)
+        self._metrics.set(table.STORAGE_HEALTHY, value=int(not self._stores.database.failure))
+        self._metrics.set(table.STORAGE_QUEUE_DEPTH, value=self._stores.database.waiting)
+        self._metrics.set(table.BUILD, __version__, value=1)
+        return self._metrics.render()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _known(runtime: Runtime) -> dict[str, tuple[str, ...]]:
+    """Label values that metrics may carry: names of the configuration, never what a client sends."""
+    return {
+        "route": (*runtime.routes, *runtime.engines),
+        "deployment": tuple(runtime.engines),
+        "zone": tuple(runtime.tree.zones),
+    }
+
+
+def calibrations_in(folder: Path) -> list[str]:
+    """JSON texts of the calibration files in a folder, by name; none where there is no folder."""
+    return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []

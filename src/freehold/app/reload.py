@@ -1,0 +1,87 @@
+"""Reloading: on SIGHUP, or when the file changed. A new configuration that is bad leaves the old one in force."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from freehold.config.compile import Compiled
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.config import ConfigInvalid
+
+log = logging.getLogger("freehold.app")
+
+_LOOK_EVERY_S = 2.0
+
+
+class Reloader:
+    """Watches one file and puts its configurations in force.
+
+    Args:
+        path: The file; ``None`` for a gateway that was started without one.
+        read: Reads and compiles it.
+        replace: Puts a compiled configuration in force.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        read: Callable[[], Compiled],
+        replace: Callable[[Compiled], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._path = path
+        self._read = read
+        self._replace = replace
+        self._seen = self._state()
+        self._wanted = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncGenerator[None]:
+        """Reload while the body runs."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError, ValueError):  # no signals on Windows or outside the main thread
+            loop.add_signal_handler(signal.SIGHUP, self._wanted.set)
+        task = asyncio.ensure_future(self._watch())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), _LOOK_EVERY_S)
+            state = self._state()
+            if self._wanted.is_set() or state != self._seen:
+                self._wanted.clear()
+                self._seen = state
+                await self.reload()
+
+    async def reload(self) -> bool:
+        """Put the file's configuration in force; False where it is bad and the old one stays."""
+        try:
+            await self._replace(await asyncio.to_thread(self._read))
+        except FreeholdError as error:
+            told = error.mistakes if isinstance(error, ConfigInvalid) else (error.message,)
+            for line in told:
+                log.error("%s: %s", error.code, line)  # noqa: TRY400 - the message is all there is to say
+            log.error("the configuration was not changed; the one before stays in force")  # noqa: TRY400
+            return False
+        return True
+
+    def _state(self) -> tuple[int, int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino

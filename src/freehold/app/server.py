@@ -1,0 +1,194 @@
+"""Serving: one process, one event loop, uvicorn in front."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from freehold.app.house import House, calibrations_in
+from freehold.app.reload import Reloader
+from freehold.app.snapshot import tenants_of
+from freehold.app.stores import Stores, open_stores
+from freehold.config.compile import Compiled, compile_config
+from freehold.config.load import LoadedConfig, load
+from freehold.config.schema import Server
+from freehold.domain.errors.server import BindRefused, PortInUse
+from freehold.evals.shipped import shipped_calibrations
+from freehold.hostinfo.probe import probe
+from freehold.routing.calibration import Calibration, from_json
+from freehold.telemetry.logs import LogFormat, Logs
+
+CALIBRATIONS_FOLDER = "calibrations"
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_KEEP_ALIVE_S = 75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """What a started server tells its owner.
+
+    Attributes:
+        url: Where it listens.
+        key_path: File of the first key; ``None`` where its owner keeps it elsewhere.
+        is_new_key: Whether this start made it.
+        routes: Names that clients may ask for.
+    """
+
+    url: str
+    key_path: Path | None
+    is_new_key: bool
+    routes: tuple[str, ...]
+
+
+def serve(
+    loaded: LoadedConfig,
+    *,
+    data_folder: Path,
+    announce: Callable[[Announcement], None] | None = None,
+    insecure_bind: bool = False,
+) -> int:
+    """Run the gateway until it is told to stop.
+
+    Args:
+        loaded: The configuration.
+        data_folder: Where everything is kept; made with mode 0700.
+        announce: Called once the server listens.
+        insecure_bind: Allow a non-loopback address without TLS, for something in front that does it.
+
+    Returns:
+        Exit code: 0 after an orderly stop.
+
+    Raises:
+        FreeholdError: It cannot be started; nothing is left running.
+    """
+    server = loaded.config.server
+    check_bind(server, insecure_bind=insecure_bind)
+    compiled = compile_config(loaded, environment=os.environ)
+    logs = Logs.start(stream=sys.stderr, log_format=LogFormat(server.log_format), level=server.log_level.upper())
+    try:
+        with open_stores(
+            data_folder, origin=loaded.config.audit.origin, tree=compiled.tree, tenants=tenants_of(compiled)
+        ) as stores:
+            house = House(
+                stores=stores,
+                compiled=compiled,
+                calibrations=calibrations_of(loaded, data_folder),
+                machine=probe(),
+            )
+            return _run(house, loaded, compiled, stores, announce)
+    finally:
+        logs.close()
+
+
+def check_bind(server: Server, *, insecure_bind: bool) -> None:
+    """Refuse to open keys and texts to a network in clear.
+
+    Raises:
+        BindRefused: Not loopback, no TLS, and nobody said that this is meant.
+    """
+    if not (is_loopback(server.host) or server.tls_certificate or insecure_bind):
+        raise BindRefused(host=server.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name can only be reached from this machine."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def calibrations_of(loaded: LoadedConfig, data_folder: Path) -> tuple[Calibration, ...]:
+    """Shipped calibrations, then the owner's, which win."""
+    folder = loaded.config.calibration.folder or str(data_folder / CALIBRATIONS_FOLDER)
+    own = (from_json(text) for text in calibrations_in(Path(folder).expanduser()))
+    return (*shipped_calibrations(), *own)
+
+
+def _run(
+    house: House,
+    loaded: LoadedConfig,
+    compiled: Compiled,
+    stores: Stores,
+    announce: Callable[[Announcement], None] | None,
+) -> int:
+    server = loaded.config.server
+
+    @contextlib.asynccontextmanager
+    async def life() -> AsyncGenerator[None]:
+        reloader = Reloader(loaded.path, read=lambda: _reread(loaded), replace=house.replace)
+        async with house.run(), reloader.watching():
+            yield
+
+    def listening(port: int) -> None:
+        if announce is None:
+            return
+        scheme = "https" if server.tls_certificate else "http"
+        shown = f"[{server.host}]" if ":" in server.host else server.host
+        key = stores.first_key
+        announce(
+            Announcement(
+                url=f"{scheme}://{shown}:{port}",
+                key_path=None if key is None else key.path,
+                is_new_key=key is not None and key.is_new,
+                routes=(*compiled.routes, *(plan.deployment.name for plan in compiled.deployments)),
+            )
+        )
+
+    hosts = frozenset({server.host.lower(), *_LOOPBACK_NAMES, *(name.lower() for name in server.hosts)})
+    app = house.api(hosts=hosts, body_limit_bytes=server.body_limit_bytes, lifespan=life)
+    running = _Uvicorn(_uvicorn_config(app, server), listening)
+    try:
+        running.run()
+    except SystemExit as stop:
+        if not running.started:
+            raise PortInUse(host=server.host, port=server.port) from stop
+        return int(stop.code or 0)
+    return 0
+
+
+def _reread(loaded: LoadedConfig) -> Compiled:
+    return compile_config(load(loaded.path), environment=os.environ)
+
+
+def _uvicorn_config(app: Any, server: Server) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=server.host,
+        port=server.port,
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http="httptools",
+        interface="asgi3",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=server.drain_s,
+        ssl_certfile=server.tls_certificate or None,
+        ssl_keyfile=server.tls_key or None,
+    )
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn that says when it listens, and on which port."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._listening(self.servers[0].sockets[0].getsockname()[1])

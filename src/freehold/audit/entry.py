@@ -1,0 +1,106 @@
+"""Entries of the log: canonical JSON, one object each.
+
+Keys are sorted, there is no white space, text is UTF-8: the same record always has the same bytes and so the same
+leaf hash. ``seq`` is the entry's index, which ties it to its place; ``ts`` is the wall clock in milliseconds and
+orders nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
+from freehold.domain.receipt import AuditRecord
+
+ENTRY_BYTES_MAX = 65_535
+"""What a bundle's length field can say."""
+
+FORMAT_VERSION = 1
+INTENT = "egress.intent"
+DONE = "egress.done"
+TRUNCATED = "log.truncated"
+
+_KEYS = frozenset({"detail", "event", "seq", "tenant", "ts", "v"})
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry in its place.
+
+    Attributes:
+        index: Its place.
+        data: Its exact bytes.
+        event: What it is about.
+        intent: For ``egress.done`` the index of the intent that it ends.
+    """
+
+    index: int
+    data: bytes
+    event: str
+    intent: int | None = None
+
+
+def encode_entry(record: AuditRecord, index: int) -> Entry:
+    """The entry of a record.
+
+    Raises:
+        AuditUnwritable: It is longer than an entry may be.
+    """
+    fields: dict[str, object] = {
+        "detail": record.detail,
+        "event": record.event,
+        "seq": index,
+        "tenant": record.tenant,
+        "ts": record.unix_ms,
+        "v": FORMAT_VERSION,
+    }
+    if record.request_id:
+        fields["request_id"] = record.request_id
+    data = _encoder.encode(fields)
+    if len(data) > ENTRY_BYTES_MAX:
+        raise AuditUnwritable(reason=f"a {record.event} entry has {len(data)} bytes, at most {ENTRY_BYTES_MAX} fit")
+    return Entry(index, data, record.event, _intent_of(record.event, record.detail))
+
+
+def decode_entry(data: bytes, index: int) -> tuple[Entry, AuditRecord]:
+    """Read the entry at ``index``.
+
+    Raises:
+        AuditBroken: It is not canonical, or belongs to another place.
+    """
+    try:
+        fields = msgspec.json.decode(data, type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise AuditBroken(reason=f"entry {index} cannot be read: {error}") from error
+    if _encoder.encode(fields) != data or _KEYS.symmetric_difference(fields) - {"request_id"}:
+        raise AuditBroken(reason=f"entry {index} is not in the log's own form")
+    if fields["seq"] != index or fields["v"] != FORMAT_VERSION:
+        raise AuditBroken(reason=f"entry {index} says that it is entry {fields['seq']} of version {fields['v']}")
+    record = _record(fields, index)
+    return Entry(index, data, record.event, _intent_of(record.event, record.detail)), record
+
+
+def _record(fields: dict[str, object], index: int) -> AuditRecord:
+    try:
+        return msgspec.convert(
+            {
+                "event": fields["event"],
+                "unix_ms": fields["ts"],
+                "tenant": fields["tenant"],
+                "request_id": fields.get("request_id", ""),
+                "detail": fields["detail"],
+            },
+            type=AuditRecord,
+        )
+    except msgspec.ValidationError as error:
+        raise AuditBroken(reason=f"entry {index} is not a record: {error}") from error
+
+
+def _intent_of(event: str, detail: dict[str, object]) -> int | None:
+    if event != DONE:
+        return None
+    intent = detail.get("intent")
+    return intent if isinstance(intent, int) and not isinstance(intent, bool) else None

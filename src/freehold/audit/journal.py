@@ -1,0 +1,107 @@
+"""No record, no egress: a permit exists only after its intent is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from dataclasses import replace
+
+from freehold.audit.entry import DONE, INTENT
+from freehold.domain.egress import EgressIntent, EgressPermit, seal_permit
+from freehold.domain.errors.audit import AuditError
+from freehold.domain.errors.policy import EgressDenied
+from freehold.domain.ports import AuditLog, Clock, IdSource
+from freehold.domain.receipt import AuditRecord
+
+_LOG = logging.getLogger(__name__)
+
+PERMIT_LIFE_S = 60.0
+"""How long a permit is good: enough to open a connection and to send a body, too short to be hoarded."""
+
+
+class Journal:
+    """Writes egress intents and ends into the audit log. Implements ``domain.ports.EgressJournal``.
+
+    Intents that a crash left without an end get one from ``TransparencyLog.open``.
+    """
+
+    def __init__(self, log: AuditLog, clock: Clock, ids: IdSource, permit_key: bytes) -> None:
+        """Take the log.
+
+        Args:
+            log: Where intents are written.
+            clock: Time of records and expiry of permits.
+            ids: Ids of permits.
+            permit_key: Seals permits; shared with the egress broker only, made at start, never written down.
+        """
+        self._log = log
+        self._clock = clock
+        self._ids = ids
+        self._permit_key = permit_key
+        self._open: set[int] = set()
+
+    async def permit(self, intent: EgressIntent, *, body: bytes) -> EgressPermit:
+        """Write the intent to disk, then hand out the permit for exactly this body. The body itself is not kept.
+
+        Raises:
+            AuditUnwritable: The intent could not be made durable; nothing may leave.
+            EgressDenied: The intent is about another body than the given one.
+        """
+        if intent.body_bytes != len(body) or not hmac.compare_digest(intent.body_commitment, self._log.commit(body)):
+            raise EgressDenied(origin=intent.origin, reason="the body was changed after its intent was made")
+        ticket = self._log.append(self._record(INTENT, intent.tenant, intent.request_id, _detail(intent)))
+        self._open.add(ticket.index)
+        try:
+            await ticket.durable
+        except AuditError:
+            self._open.discard(ticket.index)
+            raise
+        except asyncio.CancelledError:
+            self._end(ticket.index, intent.tenant, intent.request_id, outcome="not_sent", bytes_sent=0)
+            raise
+        permit = EgressPermit(
+            id=self._ids.new_id(),
+            audit_index=ticket.index,
+            origin=intent.origin,
+            zone=intent.zone,
+            body_sha256=hashlib.sha256(body).digest(),
+            expires_monotonic_s=self._clock.monotonic_s() + PERMIT_LIFE_S,
+            seal=b"",
+        )
+        return replace(permit, seal=seal_permit(self._permit_key, permit))
+
+    def done(self, permit: EgressPermit, *, request_id: str, tenant: str, outcome: str, bytes_sent: int) -> None:
+        """Record how it went; a second end of one permit is ignored. Never raises, never waits.
+
+        An end that cannot be written leaves the intent open: the next start ends it as ``unknown``.
+        """
+        self._end(permit.audit_index, tenant, request_id, outcome=outcome, bytes_sent=bytes_sent)
+
+    def _end(self, intent: int, tenant: str, request_id: str, *, outcome: str, bytes_sent: int) -> None:
+        if intent not in self._open:
+            return
+        self._open.discard(intent)
+        detail: dict[str, object] = {"intent": intent, "outcome": outcome, "bytes": bytes_sent}
+        try:
+            self._log.append(self._record(DONE, tenant, request_id, detail))
+        except AuditError as error:
+            _LOG.error("the end of egress %d was not recorded: %s", intent, error)
+
+    def _record(self, event: str, tenant: str, request_id: str, detail: dict[str, object]) -> AuditRecord:
+        return AuditRecord(
+            event=event, unix_ms=self._clock.unix_ms(), tenant=tenant, request_id=request_id, detail=detail
+        )
+
+
+def _detail(intent: EgressIntent) -> dict[str, object]:
+    return {
+        "deployment": intent.deployment,
+        "origin": intent.origin,
+        "zone": intent.zone,
+        "label": intent.label,
+        "rules": list(intent.rules),
+        "body_bytes": intent.body_bytes,
+        "body_commit": intent.body_commitment,
+    }

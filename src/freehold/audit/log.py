@@ -1,0 +1,241 @@
+"""The transparency log: append-only, signed, verifiable with public tools (C2SP tlog-tiles).
+
+An entry's index is known at once; a thread writes it ahead with whatever else is queued, and the ticket's future is
+settled when the disk has it. Tiles and a signed checkpoint follow after 1,024 entries, when ``checkpoint`` is called
+(the application does so every second), and at ``close``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import threading
+from pathlib import Path
+from typing import Self
+
+from freehold.audit import disk
+from freehold.audit.entry import DONE, TRUNCATED, Entry, decode_entry, encode_entry
+from freehold.audit.intents import OpenIntents
+from freehold.audit.keys import load_keys
+from freehold.audit.note import is_name
+from freehold.audit.recovery import Recovered, recover
+from freehold.audit.sealer import Sealer
+from freehold.audit.tile_store import CHECKPOINT, TileStore
+from freehold.audit.tiles import inclusion_path
+from freehold.audit.wal import Segment
+from freehold.audit.writer import Waiting, Writer
+from freehold.domain.errors.audit import AuditUnwritable
+from freehold.domain.ports import AuditTicket, Clock
+from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof
+from freehold.storage.folder import DataFolder
+
+WAL = "wal"
+SYSTEM_TENANT = "freehold"
+"""The tenant of what the log records on its own account."""
+
+
+class TransparencyLog:
+    """One log. Implements ``domain.ports.AuditLog``; appended to by coroutines of one event loop.
+
+    Made by ``open``.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: DataFolder,
+        store: TileStore,
+        sealer: Sealer,
+        segment: Segment,
+        size: int,
+        commitment_key: bytes,
+        vkey: str,
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._sealer = sealer
+        self._segment = segment
+        self._size = size
+        self._commitment_key = commitment_key
+        self._writer: Writer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self._last: asyncio.Future[None] | None = None
+        self._closed = False
+        self.vkey = vkey
+        """Public key for auditors; they must get it some other way than with the log."""
+
+    @classmethod
+    def open(cls, folder: Path, *, origin: str, clock: Clock) -> Self:
+        """Open the log in ``folder``, or start one there.
+
+        Entries that were durable before a crash are kept and sealed. A torn tail is dropped, which is recorded as the
+        first new entry; an egress intent without an end gets one that says ``unknown``.
+
+        Args:
+            folder: The log's own folder; locked while the log is open.
+            origin: The log's name, for example ``freehold.example/audit/main``: no space and no plus sign.
+            clock: Time of what the log records itself.
+
+        Raises:
+            DataFolderLocked: Another process has it open.
+            DataFolderUnusable: The folder cannot be made, or others may write to it.
+            AuditBroken: What lies there is not this log, or was changed.
+            AuditUnwritable: The disk fails, or ``origin`` cannot name a log.
+        """
+        if not is_name(origin):
+            raise AuditUnwritable(reason=f"{origin!r} cannot name a log: no space, no plus sign, not empty")
+        locked = DataFolder.open(folder)
+        try:
+            return cls._open(locked, origin, clock)
+        except OSError as error:
+            locked.close()
+            raise AuditUnwritable(reason=f"{folder} cannot be used ({error.strerror or error})") from error
+        except BaseException:
+            locked.close()
+            raise
+
+    @classmethod
+    def _open(cls, folder: DataFolder, origin: str, clock: Clock) -> Self:
+        store = TileStore(folder.path)
+        wal = folder.path / WAL
+        for changed in disk.make_folders(wal):
+            disk.sync_folder(changed)
+        keys = load_keys(folder.path, origin=origin, is_new=not (folder.path / CHECKPOINT).exists())
+        recovered = recover(store, wal, keys.signer.verifier)
+        news = _news(recovered, clock)
+        segment = Segment(wal, recovered.segments[-1][0] + 1 if recovered.segments else 1)
+        try:
+            if news:
+                segment.append(news[0].index, [entry.data for entry in news])
+            sealer = Sealer(
+                store,
+                keys.signer,
+                edge=recovered.edge,
+                bundle=recovered.bundle,
+                intents=recovered.intents,
+                checkpoint=recovered.checkpoint,
+            )
+            signed = sealer.seal([*recovered.pending, *news])
+            disk.remove_files(path for _, path in recovered.segments)
+        except BaseException:
+            segment.close()
+            raise
+        sealer.start()
+        return cls(
+            folder=folder,
+            store=store,
+            sealer=sealer,
+            segment=segment,
+            size=signed.size,
+            commitment_key=keys.commitment,
+            vkey=keys.signer.verifier.text,
+        )
+
+    @property
+    def healthy(self) -> bool:
+        """False once a write failed, and after ``close``: then nothing may leave."""
+        return not self._closed and not self._sealer.failure and not (self._writer and self._writer.failure)
+
+    @property
+    def size(self) -> int:
+        """Entries so far, those on their way to disk included."""
+        return self._size
+
+    @property
+    def newest_checkpoint(self) -> Checkpoint | None:
+        """The newest signed checkpoint."""
+        return self._sealer.checkpoint
+
+    def append(self, record: AuditRecord) -> AuditTicket:
+        """Queue one entry; its index is known at once, its durability may be awaited.
+
+        Raises:
+            AuditUnwritable: The log failed before or is closed, too many entries wait, or this one is too long.
+            RuntimeError: Called outside the event loop that the first entry came from.
+        """
+        writer = self._writer_here()
+        if self._sealer.failure:
+            raise AuditUnwritable(reason=self._sealer.failure)
+        writer.check()
+        entry = encode_entry(record, self._size)
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._size += 1
+        self._last = durable
+        writer.put(Waiting(entry, durable))
+        return AuditTicket(entry.index, durable)
+
+    async def checkpoint(self) -> Checkpoint:
+        """Sign the tree with everything appended so far, durably. Without news, the newest checkpoint.
+
+        Raises:
+            AuditUnwritable: It could not be written.
+        """
+        if self._last is not None:
+            await asyncio.wait([self._last])
+        return await asyncio.wrap_future(self._sealer.request())
+
+    async def prove(self, index: int) -> InclusionProof | None:
+        """Proof that an entry is in the newest checkpoint; ``None`` where it is not in one yet, or does not exist.
+
+        Raises:
+            AuditBroken: The tiles it needs are missing or damaged.
+        """
+        checkpoint = self._sealer.checkpoint
+        if checkpoint is None or not 0 <= index < checkpoint.size:
+            return None
+        return await asyncio.to_thread(self._prove, index, checkpoint)
+
+    def commit(self, body: bytes) -> str:
+        """Keyed commitment of a body, hex: HMAC-SHA256 under a key of this log, so that texts cannot be guessed."""
+        return hmac.digest(self._commitment_key, body, "sha256").hex()
+
+    def close(self) -> None:
+        """Write and seal what is queued, then release the folder. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._writer is not None:
+            self._writer.close()
+        self._segment.close()
+        self._sealer.close()
+        self._folder.close()
+
+    def _prove(self, index: int, checkpoint: Checkpoint) -> InclusionProof:
+        path = inclusion_path(index, checkpoint.size, self._store.nodes(checkpoint.size))
+        leaf = self._store.entry(index, checkpoint.size)
+        return InclusionProof(index=index, leaf=leaf, path=path, checkpoint=checkpoint)
+
+    def _writer_here(self) -> Writer:
+        """The writer, started by the first entry; only its event loop may use it, so that indexes need no lock."""
+        if self._writer is None:
+            if self._closed:
+                raise AuditUnwritable(reason="the log is closed")
+            self._loop = asyncio.get_running_loop()
+            self._thread = threading.get_ident()
+            self._writer = Writer(self._segment, self._sealer, self._loop)
+        elif threading.get_ident() != self._thread or asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("an audit log is appended to from one event loop only")
+        return self._writer
+
+
+def _news(recovered: Recovered, clock: Clock) -> list[Entry]:
+    """What opening a log adds to it: that a tail was torn, and an end for each egress whose end is not known."""
+    index = recovered.edge.size + len(recovered.pending)
+    intents = OpenIntents([*recovered.intents.open, *recovered.pending])
+    records: list[AuditRecord] = []
+    if recovered.torn_bytes:
+        detail: dict[str, object] = {"dropped_bytes": recovered.torn_bytes, "entries_before": index}
+        records.append(AuditRecord(event=TRUNCATED, unix_ms=clock.unix_ms(), tenant=SYSTEM_TENANT, detail=detail))
+    for intent in intents.open:
+        begun = decode_entry(intent.data, intent.index)[1]
+        records.append(
+            AuditRecord(
+                event=DONE,
+                unix_ms=clock.unix_ms(),
+                tenant=begun.tenant,
+                request_id=begun.request_id,
+                detail={"intent": intent.index, "outcome": "unknown", "bytes": None},
+            )
+        )
+    return [encode_entry(record, place) for place, record in enumerate(records, index)]

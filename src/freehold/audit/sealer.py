@@ -1,0 +1,198 @@
+"""The thread that turns durable entries into tiles and signed checkpoints, beside the one that appends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent import futures
+from pathlib import Path
+
+from freehold.audit import disk
+from freehold.audit.entry import Entry
+from freehold.audit.intents import OpenIntents
+from freehold.audit.note import Signer
+from freehold.audit.tile_store import CHECKPOINT, TileStore, bundle_file
+from freehold.audit.tiles import TILE_WIDTH, TreeEdge, leaf_hash
+from freehold.domain.errors.audit import AuditUnwritable
+from freehold.domain.receipt import Checkpoint
+
+_LOG = logging.getLogger(__name__)
+
+CHECKPOINT_ENTRIES = 1024
+"""A checkpoint is signed at the latest after so many entries."""
+
+OPEN_INTENTS = "open-intents"
+"""File with the index from which a restart must look for intents without an end. Only a short cut, never proof."""
+
+
+class Sealer:
+    """Owns the tree. ``seal`` may be called directly until ``start``; after that only the thread calls it."""
+
+    def __init__(
+        self,
+        store: TileStore,
+        signer: Signer,
+        *,
+        edge: TreeEdge,
+        bundle: Sequence[bytes],
+        intents: OpenIntents,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Take the tree over as a checkpoint left it.
+
+        Args:
+            store: Where tiles lie.
+            signer: Signs checkpoints.
+            edge: The tree's right edge.
+            bundle: Entries of the partial bundle.
+            intents: Intents that are open at this size.
+            checkpoint: The newest one; ``None`` for a log without one.
+        """
+        self._store = store
+        self._signer = signer
+        self._edge = edge
+        self._bundle = list(bundle)
+        self._intents = intents
+        self._checkpoint = checkpoint
+        self._partial = {name for name, _ in self._partial_files()}
+        self._stale: set[str] = set()
+        self._wake = threading.Condition()
+        self._entries: list[Entry] = []
+        self._waiters: list[futures.Future[Checkpoint]] = []
+        self._retired: list[tuple[int, Path]] = []
+        self._closing = False
+        self._failure = ""
+        self._thread = threading.Thread(target=self._run, name="freehold-audit-sealer", daemon=True)
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint."""
+        return self._checkpoint
+
+    @property
+    def failure(self) -> str:
+        """Why sealing failed; empty if it did not."""
+        return self._failure
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def offer(self, entries: Sequence[Entry]) -> None:
+        """Hand over entries that are durable, in order."""
+        with self._wake:
+            self._entries.extend(entries)
+            if len(self._entries) >= CHECKPOINT_ENTRIES:
+                self._wake.notify()
+
+    def retire(self, segment: Path, *, end: int) -> None:
+        """Have a write-ahead segment deleted once all entries below ``end`` are sealed."""
+        with self._wake:
+            self._retired.append((end, segment))
+
+    def request(self) -> futures.Future[Checkpoint]:
+        """A checkpoint of everything offered so far; the future fails with ``AuditUnwritable``."""
+        waiter: futures.Future[Checkpoint] = futures.Future()
+        with self._wake:
+            if self._failure or self._closing:
+                waiter.set_exception(AuditUnwritable(reason=self._failure or "the log is closed"))
+            else:
+                self._waiters.append(waiter)
+                self._wake.notify()
+        return waiter
+
+    def close(self) -> None:
+        """Seal what was offered, then end the thread. Idempotent."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def seal(self, entries: Sequence[Entry]) -> Checkpoint:
+        """Grow the tree, write its tiles, and sign it; all on disk at return. Without news, the last checkpoint.
+
+        Raises:
+            OSError: The disk failed. The sealer must not be used again.
+        """
+        if self._checkpoint is not None and not entries:
+            return self._checkpoint
+        files = self._grow(entries)
+        partial = dict(self._partial_files())
+        self._store.write({**files, **{name: data for name, data in partial.items() if name not in self._partial}})
+        signed = self._signer.sign(size=self._edge.size, root=self._edge.root())
+        mark = f"{self._intents.low_water(self._edge.size)}\n".encode()
+        self._store.write({OPEN_INTENTS: mark, CHECKPOINT: signed.note.encode()})
+        self._checkpoint = signed
+        self._drop_stale(set(partial))
+        return signed
+
+    def _grow(self, entries: Sequence[Entry]) -> dict[str, bytes]:
+        """Add entries to the tree; returns the files that they made full."""
+        files: dict[str, bytes] = {}
+        for entry in entries:
+            for tile in self._edge.append(leaf_hash(entry.data)):
+                files[tile.path] = tile.data
+            self._bundle.append(entry.data)
+            self._intents.note(entry)
+            if len(self._bundle) == TILE_WIDTH:
+                name, data = bundle_file(entry.index // TILE_WIDTH, self._bundle)
+                files[name] = data
+                self._bundle = []
+        return files
+
+    def _partial_files(self) -> list[tuple[str, bytes]]:
+        files = [(tile.path, tile.data) for tile in self._edge.partial()]
+        if self._bundle:
+            files.append(bundle_file(self._edge.size // TILE_WIDTH, self._bundle))
+        return files
+
+    def _drop_stale(self, partial: set[str]) -> None:
+        """Delete what no recent checkpoint needs.
+
+        Partial tiles outlive their checkpoint by one, for a reader that is in the middle of it; longer partial tiles
+        begin with the same bytes.
+        """
+        disk.remove_files(self._store.folder / name for name in self._stale - partial)
+        self._stale, self._partial = self._partial - partial, partial
+        with self._wake:
+            done = [path for end, path in self._retired if end <= self._edge.size]
+            self._retired = [(end, path) for end, path in self._retired if end > self._edge.size]
+        disk.remove_files(done)
+
+    def _run(self) -> None:
+        ended = "the sealer ended unexpectedly"
+        try:
+            while self._round():
+                pass
+            ended = ""
+        finally:
+            with self._wake:
+                self._closing = True
+                self._failure = self._failure or ended
+                waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if waiter.set_running_or_notify_cancel():
+                    waiter.set_exception(AuditUnwritable(reason=self._failure or "the log is closed"))
+
+    def _round(self) -> bool:
+        """Seal once; whether there may be more to do."""
+        with self._wake:
+            while not (len(self._entries) >= CHECKPOINT_ENTRIES or self._waiters or self._closing):
+                self._wake.wait()
+            entries, self._entries = self._entries, []
+            waiters, self._waiters = self._waiters, []
+            last = self._closing
+        try:
+            signed = self.seal(entries)
+        except OSError as error:
+            self._failure = f"a checkpoint could not be written ({error.strerror or error})"
+            _LOG.error("audit log: %s", self._failure)
+            with self._wake:
+                self._waiters += waiters
+            return False
+        for waiter in waiters:
+            if waiter.set_running_or_notify_cancel():
+                waiter.set_result(signed)
+        return not last

@@ -1,0 +1,72 @@
+"""The commands on one screen. Root help comes from here alone, so that asking for help loads no command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: its name, where it is, and its line in the root help."""
+
+    name: str
+    target: str
+    help: str
+
+
+COMMANDS = (
+    Command("up", "freehold.cli.up:up", "Start the server; at the first start, choose and fetch a model."),
+    Command("ask", "freehold.cli.ask:ask", "Ask the running server a question; shows where the answer came from."),
+    Command("pull", "freehold.cli.pull:pull", "Fetch a model: resumable, checked against its digest."),
+    Command("models", "freehold.cli.models:app", "What is installed, what can be had, and what fits this machine."),
+    Command("calibrate", "freehold.cli.calibrate:calibrate", "Measure how far a model's confidence can be trusted."),
+    Command("receipts", "freehold.cli.receipts:receipts", "What was asked, where it went and what it cost."),
+    Command("doctor", "freehold.cli.doctor:doctor", "Check this installation, one line a check."),
+    Command("config", "freehold.cli.config:app", "Check and explain the configuration."),
+    Command("keys", "freehold.cli.keys:app", "Make, list and revoke API keys."),
+    Command("audit", "freehold.cli.audit:app", "Verify the audit log."),
+    Command("explain", "freehold.cli.explain:explain", "What an error code means and what to do about it."),
+    Command("version", "freehold.cli.version:version", "Show the versions of Freehold and its engine."),
+)
+
+_ABOUT = "Answers on hardware you own first, escalates on measured doubt, and hands back a receipt."
+
+
+def root_help() -> str:
+    """What ``freehold --help`` prints."""
+    width = max(len(command.name) for command in COMMANDS)
+    lines = [f"  {command.name:{width}}  {command.help}" for command in COMMANDS]
+    return "\n".join(
+        [
+            "Usage: freehold COMMAND [OPTIONS]",
+            "",
+            _ABOUT,
+            "",
+            "Commands:",
+            *lines,
+            "",
+            '"freehold COMMAND --help" shows the options of one. Every command takes --json.',
+            'Begin with "freehold up".',
+        ]
+    )
+
+
+def build_app() -> App:
+    """The command line's parser. Commands are loaded when they are called."""
+    from cyclopts import App, Parameter  # lazy: it takes longer to load than root help takes to print
+
+    app = App(
+        name="freehold",
+        help=_ABOUT,
+        help_formatter="plain",
+        help_format="plaintext",
+        version_flags=[],
+        default_parameter=Parameter(negative=()),
+    )
+    for command in COMMANDS:
+        app.command(command.target, name=command.name, help=command.help)
+    return app

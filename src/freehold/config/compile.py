@@ -1,0 +1,194 @@
+"""From what is written to what the rooms work with: domain values, secrets resolved, defaults filled in fail-closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+
+from freehold.config.load import LoadedConfig
+from freehold.config.schema import Config, DeploymentSection, Ledger, RouteSection
+from freehold.config.secrets import read_secret
+from freehold.domain.deployment import (
+    Deployment,
+    EngineKind,
+    ModelCard,
+    Route,
+    StreamMode,
+    Terms,
+    TokenPrice,
+    Uncalibrated,
+)
+from freehold.domain.labels import Level
+from freehold.domain.money import Money
+from freehold.domain.zones import DEVICE, LAN, Zone, ZoneTree
+
+DEFAULT_TENANT = "default"
+DEFAULT_TENANT_LABEL = "internal"
+_WORST_RETENTION_DAYS = 36_500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """How a deployment's engine is reached or run; what these mean is in ``schema.DeploymentSection``."""
+
+    base_url: str
+    credential: str = field(repr=False)
+    ca_file: str
+    program: str
+    threads: int
+    batch_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentPlan:
+    """A deployment with its engine's settings.
+
+    ``said`` names the capabilities that the configuration states; the others are read from the model file where the
+    engine is ours.
+    """
+
+    deployment: Deployment
+    settings: EngineSettings
+    said: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """A configuration in domain values. Labels are still text: reading them is policy's business.
+
+    Attributes:
+        tree: The site's zones.
+        deployments: In the file's order.
+        routes: By name.
+        route_labels: Label text by route, where there is one.
+        aliases: Name → route or deployment.
+        tenants: Label text by tenant, at least one.
+        ledger: What owned hardware costs.
+        total_s: A request in all.
+        queue_s: Waiting for a slot.
+        digest: Of the configuration.
+    """
+
+    tree: ZoneTree
+    deployments: tuple[DeploymentPlan, ...]
+    routes: Mapping[str, Route]
+    route_labels: Mapping[str, str]
+    aliases: Mapping[str, str]
+    tenants: Mapping[str, str]
+    ledger: Ledger
+    total_s: float
+    queue_s: float
+    digest: str
+
+
+def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> Compiled:
+    """Compile a configuration that holds.
+
+    Raises:
+        SecretUnreadable: A secret is not there.
+    """
+    config = loaded.config
+    site = Zone(config.site.region)
+    tenants = {name: each.label for name, each in config.tenants.items()}
+    return Compiled(
+        tree=ZoneTree(site_region=site, regions=frozenset({site, *map(Zone, config.site.regions)})),
+        deployments=tuple(
+            _deployment(name, section, config, environment) for name, section in config.deployments.items()
+        ),
+        routes={name: _route(name, section) for name, section in config.routes.items()},
+        route_labels={name: section.label for name, section in config.routes.items() if section.label},
+        aliases=dict(config.aliases),
+        tenants=tenants or {DEFAULT_TENANT: DEFAULT_TENANT_LABEL},
+        ledger=config.ledger,
+        total_s=float(config.deadlines.total_s),
+        queue_s=float(config.deadlines.queue_s),
+        digest=loaded.digest,
+    )
+
+
+def _deployment(
+    name: str, section: DeploymentSection, config: Config, environment: Mapping[str, str]
+) -> DeploymentPlan:
+    zone = Zone(section.zone or DEVICE)
+    capabilities = {"tools": section.tools, "embeds": section.embeds, "infill": section.infill}
+    said = frozenset(key for key, value in capabilities.items() if value is not None)
+    credential = ""
+    if section.api_key is not None:
+        key = f"deployments.{name}.api_key"
+        credential = read_secret(section.api_key, key=key, environment=environment)
+    return DeploymentPlan(
+        deployment=Deployment(
+            name=name,
+            engine=EngineKind(section.engine),
+            model=ModelCard(
+                name=section.model,
+                context_tokens=section.context_tokens,
+                vision=section.vision,
+                tools=section.tools is not False,
+                embeds=section.embeds is True,
+                infill=section.infill is True,
+            ),
+            zone=zone,
+            terms=_terms(section, zone),
+            slots=section.slots,
+            price=_price(section, config.ledger.currency),
+            price_model=section.price_model,
+        ),
+        settings=EngineSettings(
+            base_url=section.base_url,
+            credential=credential,
+            ca_file=section.ca_file,
+            program=section.program,
+            threads=section.threads,
+            batch_tokens=section.batch_tokens,
+        ),
+        said=said,
+    )
+
+
+def _terms(section: DeploymentSection, zone: Zone) -> Terms:
+    """What is not said is the best on this device, the owner's own elsewhere at home, and the worst further out."""
+    at_home = zone in {DEVICE, LAN}
+    clearance = section.clearance or (Level.RESTRICTED.word if zone == DEVICE else Level.PUBLIC.word)
+    kinds = section.kinds if section.kinds is not None else (None if zone == DEVICE else [])
+    expires = section.evidence.expires
+    return Terms(
+        clearance=Level[clearance.upper()],
+        kinds=None if kinds is None else frozenset(kinds),
+        retention_days=section.retention_days if section.retention_days is not None else _retention_days(at_home),
+        trains=section.trains if section.trains is not None else not at_home,
+        contracts=frozenset(section.contracts),
+        expires_unix_ms=None if expires is None else int(datetime.combine(expires, time(), UTC).timestamp() * 1000),
+    )
+
+
+def _retention_days(at_home: bool) -> int:  # noqa: FBT001 - one place, named by its caller
+    return 0 if at_home else _WORST_RETENTION_DAYS
+
+
+def _price(section: DeploymentSection, currency: str) -> TokenPrice | None:
+    price = section.price
+    if price is None:
+        return None
+    cached = price.cached_input_per_mtok
+    return TokenPrice(
+        input_micros_per_mtok=Money.of(price.input_per_mtok, currency).micros,
+        output_micros_per_mtok=Money.of(price.output_per_mtok, currency).micros,
+        cached_input_micros_per_mtok=None if cached is None else Money.of(cached, currency).micros,
+        currency=currency,
+        source="config",
+    )
+
+
+def _route(name: str, section: RouteSection) -> Route:
+    return Route(
+        name=name,
+        deployments=tuple(section.deployments),
+        workload=section.workload,
+        accept_at=section.accept_at,
+        uncalibrated=Uncalibrated(section.uncalibrated),
+        stream=StreamMode(section.stream),
+        signals=section.signals,
+        attempts_max=section.attempts_max,
+    )

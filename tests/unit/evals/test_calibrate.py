@@ -1,0 +1,142 @@
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+from tests.support.routing import deployment
+
+from freehold.domain.deployment import EngineFingerprint
+from freehold.domain.errors.engine import EngineCrashed
+from freehold.domain.errors.evals import CalibrationImpossible
+from freehold.domain.errors.policy import EgressDenied
+from freehold.domain.zones import LAN
+from freehold.engines.fake import FakeAnswer, FakeEngine
+from freehold.evals.answers import AnswerFile
+from freehold.evals.calibrate import ANSWER_TOKENS_MAX, ask_all, calibrate
+from freehold.evals.question import Grading, Half, Question, digest
+from freehold.routing.calibration import applies
+from freehold.routing.signals import LOGPROBS_PER_TOKEN
+
+QUESTIONS = tuple(
+    Question(
+        id=f"q{index}",
+        kind="k",
+        prompt=f"What is the code of item {index}?",
+        grading=Grading.CONTAINS,
+        answers=("yes",),
+    )
+    for index in range(240)
+)
+FINGERPRINT = EngineFingerprint(engine="fake", version="1", template_sha256="ff")
+
+
+class FixedClock:
+    def unix_ms(self):
+        return 1_795_219_200_000
+
+    def monotonic_s(self):
+        return 0.0
+
+
+def engine(**fields):
+    """Right and sure, or wrong and unsure; every ninth answer the other way round."""
+    where = deployment("small", digest="sha256:aa")
+    answers = {}
+    for index, question in enumerate(QUESTIONS):
+        right = index % 2 == 0
+        sure = right != (index % 9 == 0)
+        answers[question.prompt] = FakeAnswer(
+            text="yes" if right else "never", probability=0.95 if sure else 0.4 + index / 1000
+        )
+    return FakeEngine(deployment=where, answers=answers, **fields)
+
+
+def run(target, folder, questions=QUESTIONS, what=ask_all, **more):
+    return asyncio.run(what(target, questions, fingerprint=FINGERPRINT, folder=folder, clock=FixedClock(), **more))
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    return run(engine(), tmp_path_factory.mktemp("answers"), what=calibrate, workload="codes")
+
+
+def test_asks_as_the_request_path_does(tmp_path):
+    target = engine()
+    run(target, tmp_path)
+    first = target.calls[0]
+    assert first.want_logprobs == LOGPROBS_PER_TOKEN
+    body = json.loads(first.body)
+    assert body["messages"] == [{"role": "user", "content": QUESTIONS[0].prompt}]
+    assert (body["temperature"], body["max_tokens"], body["stream"]) == (0, ANSWER_TOKENS_MAX, True)
+    assert target.permits == [None] * len(QUESTIONS)
+
+
+def test_the_calibration_names_everything_it_holds_for(fitted):
+    assert applies(
+        fitted, model_digest="sha256:aa", engine="fake", engine_version="1", template_digest="ff", workload="codes"
+    )
+    assert fitted.created == "2026-11-21"
+    assert fitted.question_digest == digest(QUESTIONS)
+
+
+def test_fits_on_one_half_and_checks_on_the_other(fitted):
+    halves = [question.half for question in QUESTIONS]
+    assert fitted.n == halves.count(Half.CALIBRATE)
+    assert fitted.held_out is not None
+    assert fitted.held_out.n == halves.count(Half.CHECK)
+    assert fitted.held_out.auroc > 0.75
+    assert fitted.crossed.auroc > 0.75
+
+
+def test_reports_progress(tmp_path):
+    seen = []
+    run(engine(), tmp_path, progress=seen.append)
+    assert [step.asked for step in seen] == list(range(1, len(QUESTIONS) + 1))
+    assert (seen[-1].total, seen[-1].right) == (240, 120)
+
+
+def test_goes_on_where_it_was_interrupted(tmp_path):
+    crash = EngineCrashed(deployment="small", how="by signal 9")
+    broken = engine()
+    broken.answers = broken.answers | {QUESTIONS[100].prompt: FakeAnswer(error=crash)}
+    with pytest.raises(EngineCrashed):
+        run(broken, tmp_path)
+    again = engine()
+    resumed = run(again, tmp_path)
+    assert len(again.calls) == 140
+    assert resumed == run(engine(), tmp_path / "fresh")
+
+
+def test_answers_of_another_model_or_version_are_not_taken(tmp_path):
+    run(engine(), tmp_path)
+    other = engine()
+    other.deployment = replace(other.deployment, model=replace(other.deployment.model, digest="sha256:bb"))
+    run(other, tmp_path)
+    assert len(other.calls) == len(QUESTIONS)
+
+
+def test_a_line_cut_off_by_a_kill_is_asked_again(tmp_path):
+    run(engine(), tmp_path)
+    (file,) = tmp_path.iterdir()
+    text = file.read_text("utf-8")
+    file.write_text(text[:-20], "utf-8")
+    again = engine()
+    run(again, tmp_path)
+    assert len(again.calls) == 1
+
+
+def test_an_engine_elsewhere_is_never_asked(tmp_path):
+    away = engine()
+    away.deployment = replace(away.deployment, zone=LAN)
+    with pytest.raises(EgressDenied):
+        run(away, tmp_path, what=calibrate)
+    assert away.calls == []
+
+
+def test_too_few_questions_are_refused(tmp_path):
+    with pytest.raises(CalibrationImpossible, match="sha256:aa"):
+        run(engine(), tmp_path, QUESTIONS[:40], calibrate)
+
+
+def test_keys_of_different_parts_differ():
+    assert AnswerFile.key("a", "bc") != AnswerFile.key("ab", "c")

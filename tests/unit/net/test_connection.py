@@ -1,0 +1,223 @@
+"""A connection without a network: a transport and a pool that only take notes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+from tests.support.transports import Transport
+
+from freehold.net.connection import Connection, Setting
+from freehold.net.faults import Faults
+from freehold.net.limits import HttpLimits
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def opened(self, connection: Connection) -> None:
+        self.told.append("opened")
+
+    def clean(self, connection: Connection) -> None:
+        self.told.append("clean")
+
+    def gone(self, connection: Connection) -> None:
+        self.told.append("gone")
+
+    def closed(self, connection: Connection) -> None:
+        self.told.append("closed")
+
+
+class Bench:
+    def __init__(self, limits: HttpLimits) -> None:
+        loop = asyncio.get_running_loop()
+        self.until_s = loop.time() + 60.0
+        self.pool = Notes()
+        self.transport = Transport()
+        setting = Setting(limits=limits, first_byte_s=60.0, faults=Faults("box"))
+        self.connection = Connection(loop=loop, setting=setting, owner=self.pool)
+
+    def open(self) -> Connection:
+        self.connection.connection_made(self.transport)
+        return self.connection
+
+
+def on_bench(scenario: Callable[[Bench], Awaitable[None]], limits: HttpLimits | None = None) -> None:
+    async def main() -> None:
+        bench = Bench(limits or HttpLimits())
+        await scenario(bench)
+        bench.connection.abort()
+
+    asyncio.run(main())
+
+
+def test_a_life() -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        connection.write(b"GET")
+        connection.data_received(OK)
+        assert (answer.take(), answer.whole, bench.transport.written) == (b"ok", True, b"GET")
+        assert connection.is_quiet()
+        connection.eof_received()
+        assert not connection.is_quiet()
+        connection.connection_lost(None)
+        assert bench.pool.told == ["opened", "clean", "gone", "closed"]
+
+    on_bench(scenario)
+
+
+def test_22_a_connect_that_succeeds_after_its_caller_gave_up_is_aborted() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.connection.abort()
+        bench.open()
+        assert bench.transport.calls == ["abort"]
+
+    on_bench(scenario)
+
+
+def test_abort_is_told_once() -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        connection.abort()
+        connection.abort()
+        connection.connection_lost(None)
+        assert bench.pool.told == ["opened", "gone", "closed"]
+
+    on_bench(scenario)
+
+
+def test_nothing_is_asked_of_a_connection_that_died_meanwhile() -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        connection.abort()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=True)
+        connection.write(b"GET")
+        await connection.write_slices(b"GET", b"x" * 200_000)
+        assert bench.transport.written == b""
+        assert answer.error is not None
+        assert (answer.error.reached_model, answer.error.reused) == ("no", True)
+
+    on_bench(scenario)
+
+
+@pytest.mark.parametrize("fault", ["unsent", "closing", "half-written"])
+def test_in_doubt_it_is_not_used_again(fault: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        if fault == "unsent":
+            bench.transport.unsent_bytes = 1
+        elif fault == "closing":
+            bench.transport.calls.append("abort")
+        else:
+            connection.pause_writing()
+            writing = asyncio.create_task(connection.write_slices(b"POST", b"x" * 200_000))
+            await asyncio.sleep(0)
+        connection.data_received(OK)
+        assert answer.whole
+        assert bench.pool.told == ["opened", "gone"]
+        if fault == "half-written":
+            await writing
+            assert len(bench.transport.written) == 4 + HttpLimits().write_slice_bytes
+
+    on_bench(scenario)
+
+
+def test_the_head_of_an_early_answer_stops_the_writing() -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        connection.pause_writing()
+        writing = asyncio.create_task(connection.write_slices(b"POST", b"x" * 200_000))
+        await asyncio.sleep(0)
+        connection.data_received(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\n")
+        await writing
+        assert len(bench.transport.written) == 4 + HttpLimits().write_slice_bytes
+
+    on_bench(scenario)
+
+
+def test_writing_goes_on_when_the_server_catches_up() -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        connection.pause_writing()
+        writing = asyncio.create_task(connection.write_slices(b"", b"x" * 200_000))
+        await asyncio.sleep(0)
+        assert len(bench.transport.written) < 200_000
+        connection.resume_writing()
+        await writing
+        assert len(bench.transport.written) == 200_000
+
+    on_bench(scenario)
+
+
+def test_reading_pauses_while_too_much_is_unread() -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        connection.data_received(b"x" * 10)
+        assert bench.transport.calls == []
+        connection.data_received(b"x" * 1)
+        connection.data_received(b"x" * 1)  # a transport may deliver what it had read already
+        assert bench.transport.calls == ["pause"]
+        assert len(answer.take()) == 12
+        connection.read_on(answer)
+        assert bench.transport.calls == ["pause", "resume"]
+        for _ in range(4):
+            connection.data_received(b"x")
+        assert bench.transport.calls == ["pause", "resume", "pause"]
+        connection.drop(answer)
+        connection.read_on(answer)
+        assert bench.transport.calls == ["pause", "resume", "pause", "abort"]
+
+    on_bench(scenario, HttpLimits(queue_bytes=10, queue_pieces=3))
+
+
+def test_an_answer_to_head_takes_no_body_even_if_one_comes() -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        answer = connection.begin(head_only=True, until_s=bench.until_s, reused=False)
+        connection.data_received(OK)
+        assert (answer.whole, answer.take()) == (True, b"")
+        assert bench.pool.told == ["opened", "gone"]
+
+    on_bench(scenario)
+
+
+def test_the_kernel_is_asked_before_reuse() -> None:
+    async def scenario(bench: Bench) -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        connection = bench.open()
+        connection.watch_socket(ours)
+        assert connection.is_quiet()
+        theirs.send(b"x")
+        assert not connection.is_quiet()
+        ours.recv(1)
+        assert connection.is_quiet()
+        theirs.close()
+        assert not connection.is_quiet()
+        ours.close()
+        assert not connection.is_quiet()
+
+    on_bench(scenario)
+
+
+def test_a_dropped_answer_says_so_to_its_reader() -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        waiting = answer.changed()
+        connection.drop(answer)
+        await waiting
+        assert "gave it up" in str(answer.error)
+
+    on_bench(scenario)

@@ -1,0 +1,95 @@
+"""The shipped catalogue: complete, pinned, and the demo-only sources marked."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from freehold.domain.errors.model import ModelUnknown
+from freehold.serving.catalogue import load_catalogue, parse_catalogue
+from freehold.serving.reference import FilePath, parse_reference
+
+ENTRIES = list(load_catalogue().entries.values())
+
+MINIMAL = """
+[[model]]
+name = "x"
+title = "X"
+parameters = 1
+license = "MIT"
+size_bytes = 0
+sha256 = ""
+quantisation = "F32"
+context_tokens = 1
+[model.shape]
+architecture = "llama"
+layers = 1
+embedding_length = 1
+heads = 1
+kv_heads = 1
+head_dim = 1
+vocabulary = 1
+[model.hub]
+repo = "o/r"
+filename = "f.gguf"
+revision = "main"
+"""
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_entry_is_whole(entry) -> None:
+    assert parse_reference(entry.name) == entry.name
+    assert entry.license
+    assert entry.size_bytes > 0
+    assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
+    assert re.fullmatch("[0-9a-f]{40}", entry.hub.revision)
+    assert parse_reference(f"hf:{entry.hub.repo}/{entry.hub.filename}@{entry.hub.revision}")
+    assert entry.model_shape.context_length == entry.context_tokens
+    assert entry.chat != entry.embeds
+    assert 0 <= entry.shape.read_bytes <= entry.size_bytes
+
+
+@pytest.mark.parametrize("entry", [each for each in ENTRIES if each.packages], ids=lambda entry: entry.name)
+def test_pieces_make_the_whole(entry) -> None:
+    parts = entry.packages.parts
+    assert sum(part.size_bytes for part in parts) == entry.size_bytes
+    assert len({part.requirement for part in parts}) == len(parts)
+    for part in parts:
+        assert re.fullmatch("[0-9a-f]{64}", part.sha256)
+        assert re.fullmatch(r"[a-z0-9-]+==[0-9.]+", part.requirement)
+        assert ".." not in part.member
+        assert not part.member.startswith("/")
+    assert entry.packages.provenance
+
+
+def test_only_the_smallest_comes_from_packages_unasked() -> None:
+    unasked = [each.name for each in ENTRIES if each.packages and not each.packages.demo_only]
+    assert unasked == ["smollm2-135m"]
+
+
+def test_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(ModelUnknown) as caught:
+        load_catalogue().find("smollm2-135")
+    assert "did you mean smollm2-135m?" in str(caught.value)
+    with pytest.raises(ModelUnknown) as caught:
+        load_catalogue().find("zzz")
+    assert "did you mean" not in str(caught.value)
+
+
+def test_references_pass_through() -> None:
+    assert load_catalogue().check_reference("./x.gguf") == FilePath("./x.gguf")
+    assert load_catalogue().check_reference("qwen3-4b") is load_catalogue().entries["qwen3-4b"]
+
+
+def test_mistakes_in_a_catalogue_are_refused() -> None:
+    assert list(parse_catalogue(MINIMAL).entries) == ["x"]
+    for wrong in (
+        "not toml",
+        MINIMAL + MINIMAL,
+        MINIMAL.replace('license = "MIT"', ""),
+        MINIMAL.replace("parameters = 1", 'parameters = "one"'),
+        "models = 1\n" + MINIMAL,
+    ):
+        with pytest.raises(ValueError, match=r".+"):
+            parse_catalogue(wrong)
