@@ -20,7 +20,7 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason
 from freehold.domain.zones import DEVICE, Zone
 from freehold.engines.anthropic import AnthropicEngine
-from freehold.engines.fake import FakeAnswer, FakeEngine
+from tests.support.fake_engine import FakeAnswer, FakeEngine
 from freehold.engines.llama.engine import LlamaEngine
 from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.openai_compatible import OpenAICompatibleEngine
@@ -99,7 +99,7 @@ class Harness:
 
 
 class FakeHarness(Harness):
-    kind = EngineKind.FAKE
+    kind = EngineKind.OPENAI
     modes = frozenset({"429", "500", "context", "cut", "tools", "stall"})
 
     async def open(self) -> FakeEngine:

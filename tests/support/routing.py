@@ -15,7 +15,7 @@ from freehold.routing.quality import Quality
 
 def deployment(name: str, zone: Zone = DEVICE, **card: object) -> Deployment:
     model = replace(ModelCard(name=name), **card)
-    return Deployment(name=name, engine=EngineKind.FAKE, model=model, zone=zone, terms=Terms())
+    return Deployment(name=name, engine=EngineKind.OPENAI, model=model, zone=zone, terms=Terms())
 
 
 def candidate(where: Deployment, *, allowed: bool = True, ready: bool = True, unable: str = "") -> Candidate:

@@ -116,7 +116,8 @@ class TransparencyLog:
                 intents=recovered.intents,
                 checkpoint=recovered.checkpoint,
             )
-            signed = sealer.seal([*recovered.pending, *news])
+            sealer.offer([*recovered.pending, *news])
+            signed = sealer.seal()
             disk.remove_files(path for _, path in recovered.segments)
         except BaseException:
             segment.close()

@@ -27,7 +27,11 @@ OPEN_INTENTS = "open-intents"
 
 
 class Sealer:
-    """Owns the tree. ``seal`` may be called directly until ``start``; after that only the thread calls it."""
+    """Owns the tree.
+
+    The tree grows at every ``offer``, in small steps: hashing 1,024 entries at once would hold the interpreter for
+    milliseconds. ``seal`` writes what has grown; until ``start`` it may be called directly, then only the thread does.
+    """
 
     def __init__(
         self,
@@ -57,8 +61,8 @@ class Sealer:
         self._checkpoint = checkpoint
         self._partial = {name for name, _ in self._partial_files()}
         self._stale: set[str] = set()
+        self._full: dict[str, bytes] = {}
         self._wake = threading.Condition()
-        self._entries: list[Entry] = []
         self._waiters: list[futures.Future[Checkpoint]] = []
         self._retired: list[tuple[int, Path]] = []
         self._closing = False
@@ -82,8 +86,9 @@ class Sealer:
     def offer(self, entries: Sequence[Entry]) -> None:
         """Hand over entries that are durable, in order."""
         with self._wake:
-            self._entries.extend(entries)
-            if len(self._entries) >= CHECKPOINT_ENTRIES:
+            for entry in entries:
+                self._grow(entry)
+            if self._is_due:
                 self._wake.notify()
 
     def retire(self, segment: Path, *, end: int) -> None:
@@ -110,37 +115,42 @@ class Sealer:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def seal(self, entries: Sequence[Entry]) -> Checkpoint:
-        """Grow the tree, write its tiles, and sign it; all on disk at return. Without news, the last checkpoint.
+    def seal(self) -> Checkpoint:
+        """Write the tiles of what was offered and sign the tree; all on disk at return.
+
+        Without news this is the newest checkpoint.
 
         Raises:
             OSError: The disk failed. The sealer must not be used again.
         """
-        if self._checkpoint is not None and not entries:
-            return self._checkpoint
-        files = self._grow(entries)
-        partial = dict(self._partial_files())
-        self._store.write({**files, **{name: data for name, data in partial.items() if name not in self._partial}})
-        signed = self._signer.sign(size=self._edge.size, root=self._edge.root())
-        mark = f"{self._intents.low_water(self._edge.size)}\n".encode()
+        with self._wake:
+            size = self._edge.size
+            if self._checkpoint is not None and size == self._checkpoint.size:
+                return self._checkpoint
+            full, self._full = self._full, {}
+            partial = dict(self._partial_files())
+            root = self._edge.root()
+            mark = f"{self._intents.low_water(size)}\n".encode()
+        self._store.write({**full, **{name: data for name, data in partial.items() if name not in self._partial}})
+        signed = self._signer.sign(size=size, root=root)
         self._store.write({OPEN_INTENTS: mark, CHECKPOINT: signed.note.encode()})
         self._checkpoint = signed
-        self._drop_stale(set(partial))
+        self._drop_stale(set(partial), size)
         return signed
 
-    def _grow(self, entries: Sequence[Entry]) -> dict[str, bytes]:
-        """Add entries to the tree; returns the files that they made full."""
-        files: dict[str, bytes] = {}
-        for entry in entries:
-            for tile in self._edge.append(leaf_hash(entry.data)):
-                files[tile.path] = tile.data
-            self._bundle.append(entry.data)
-            self._intents.note(entry)
-            if len(self._bundle) == TILE_WIDTH:
-                name, data = bundle_file(entry.index // TILE_WIDTH, self._bundle)
-                files[name] = data
-                self._bundle = []
-        return files
+    @property
+    def _is_due(self) -> bool:
+        return self._edge.size - (self._checkpoint.size if self._checkpoint else 0) >= CHECKPOINT_ENTRIES
+
+    def _grow(self, entry: Entry) -> None:
+        for tile in self._edge.append(leaf_hash(entry.data)):
+            self._full[tile.path] = tile.data
+        self._bundle.append(entry.data)
+        self._intents.note(entry)
+        if len(self._bundle) == TILE_WIDTH:
+            name, data = bundle_file(entry.index // TILE_WIDTH, self._bundle)
+            self._full[name] = data
+            self._bundle = []
 
     def _partial_files(self) -> list[tuple[str, bytes]]:
         files = [(tile.path, tile.data) for tile in self._edge.partial()]
@@ -148,7 +158,7 @@ class Sealer:
             files.append(bundle_file(self._edge.size // TILE_WIDTH, self._bundle))
         return files
 
-    def _drop_stale(self, partial: set[str]) -> None:
+    def _drop_stale(self, partial: set[str], size: int) -> None:
         """Delete what no recent checkpoint needs.
 
         Partial tiles outlive their checkpoint by one, for a reader that is in the middle of it; longer partial tiles
@@ -157,8 +167,8 @@ class Sealer:
         disk.remove_files(self._store.folder / name for name in self._stale - partial)
         self._stale, self._partial = self._partial - partial, partial
         with self._wake:
-            done = [path for end, path in self._retired if end <= self._edge.size]
-            self._retired = [(end, path) for end, path in self._retired if end > self._edge.size]
+            done = [path for end, path in self._retired if end <= size]
+            self._retired = [(end, path) for end, path in self._retired if end > size]
         disk.remove_files(done)
 
     def _run(self) -> None:
@@ -179,13 +189,14 @@ class Sealer:
     def _round(self) -> bool:
         """Seal once; whether there may be more to do."""
         with self._wake:
-            while not (len(self._entries) >= CHECKPOINT_ENTRIES or self._waiters or self._closing):
+            while not (self._is_due or self._waiters or self._closing):
                 self._wake.wait()
-            entries, self._entries = self._entries, []
             waiters, self._waiters = self._waiters, []
             last = self._closing
         try:
-            signed = self.seal(entries)
+            signed = self.seal()
+            if last:
+                disk.remove_files(self._store.folder / name for name in self._stale)
         except OSError as error:
             self._failure = f"a checkpoint could not be written ({error.strerror or error})"
             _LOG.error("audit log: %s", self._failure)

@@ -16,7 +16,6 @@ class EngineKind(StrEnum):
     LLAMA_SERVER = "llama-server"
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
-    FAKE = "fake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,7 +160,7 @@ class Climb:
         """Whether another deployment, or once the same one if nothing reached it, may still answer."""
         if self._live or isinstance(error, _NO_ROOM):
             return False
-        if getattr(error, "reached_model", "yes") == "no" and not self._retried and not self._more_permitted:
+        if not self._retried and _worth_repeating(error, more_permitted=self._more_permitted):
             self._retried = True
             self._tried -= 1
             self._steps.appendleft(deployment)
@@ -214,3 +214,17 @@ class Climb:
         if self._run is None:
             raise RuntimeError("no attempt is open")
         return self._run
+
+
+def _worth_repeating(error: FreeholdError, *, more_permitted: bool) -> bool:
+    """Whether the same deployment may be called once more; each try is an attempt with its own egress record.
+
+    It may where the server only refused to be measured, where a kept connection turned out to be closed, and, if no
+    other deployment is left, where nothing reached the model.
+    """
+    if error.values.get("about") == "logprobs":
+        return True
+    if not isinstance(error, UpstreamError):
+        return False
+    stale = error.reused and error.reached_model == "unknown"
+    return stale or (error.reached_model == "no" and not more_permitted)

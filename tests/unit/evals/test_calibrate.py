@@ -10,7 +10,7 @@ from freehold.domain.errors.engine import EngineCrashed
 from freehold.domain.errors.evals import CalibrationImpossible
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.zones import LAN
-from freehold.engines.fake import FakeAnswer, FakeEngine
+from tests.support.fake_engine import FakeAnswer, FakeEngine
 from freehold.evals.answers import AnswerFile
 from freehold.evals.calibrate import ANSWER_TOKENS_MAX, ask_all, calibrate
 from freehold.evals.question import Grading, Half, Question, digest

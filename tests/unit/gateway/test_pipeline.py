@@ -19,7 +19,7 @@ from freehold.domain.errors.upstream import UpstreamBroken, UpstreamUnreachable
 from freehold.domain.labels import Level
 from freehold.domain.request import InferenceRequest
 from freehold.domain.zones import DEVICE, WORLD, Zone
-from freehold.engines.fake import FakeAnswer, FakeEngine
+from tests.support.fake_engine import FakeAnswer, FakeEngine
 from freehold.gateway.answer import Delta, Finished, Started
 from freehold.wire.openai_request import decode_chat, decode_embedding
 from tests.support.gateway import RESTRICTED, House
@@ -31,7 +31,7 @@ def engine(name: str, *, zone: Zone = DEVICE, default: FakeAnswer | None = None,
     on_device = zone == DEVICE
     terms = Terms(clearance=Level.RESTRICTED if on_device else Level.INTERNAL, kinds=None, trains=False)
     card = ModelCard(name=f"{name}-model", embeds=embeds)
-    deployment = Deployment(name=name, engine=EngineKind.FAKE, model=card, zone=zone, terms=terms)
+    deployment = Deployment(name=name, engine=EngineKind.OPENAI, model=card, zone=zone, terms=terms)
     return FakeEngine(deployment=deployment, default=default or FakeAnswer(text=f"answer of {name}"))
 
 
