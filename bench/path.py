@@ -176,7 +176,9 @@ def compare(targets: list[Target], options: argparse.Namespace) -> None:
     direct, through = targets[0].name, targets[1].name
     print(f"added to the first token: {median_first[through] - median_first[direct]:.2f} ms (bar: 5)")
     print(f"throughput of direct: {median_speed[through] / median_speed[direct]:.1%} (bar: 98 %)")
-    print(f"throughput of direct, plain: {median_speed[through] / median_speed[targets[2].name]:.1%} (measuring included)")
+    print(
+        f"throughput of direct, plain: {median_speed[through] / median_speed[targets[2].name]:.1%} (measuring included)"
+    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,9 @@ def main() -> None:
         for name, command in COMMANDS.items():
             taken[name].append(wall_ms(command))
     for name, times in taken.items():
-        print(f"{name:20} {statistics.median(times):7.1f} ms   (min {min(times):.1f}, max {max(times):.1f}, {runs} runs)")
+        print(
+            f"{name:20} {statistics.median(times):7.1f} ms   (min {min(times):.1f}, max {max(times):.1f}, {runs} runs)"
+        )
 
 
 if __name__ == "__main__":

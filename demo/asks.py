@@ -49,13 +49,21 @@ ASKS = (
     Ask(kind="fact", text="What is the capital of Australia? One word.", expected="canberra"),
     Ask(kind="arithmetic", text="What is 17 + 26? Number only.", expected="43"),
     Ask(kind="percentage", text="What is 15% of 200? Number only.", expected="30"),
-    Ask(kind="sentiment", text="Sentiment (positive or negative): 'Absolutely love this product!' One word.", expected="positive"),
+    Ask(
+        kind="sentiment",
+        text="Sentiment (positive or negative): 'Absolutely love this product!' One word.",
+        expected="positive",
+    ),
     Ask(
         kind="topic",
         text="Topic (billing, technical or shipping): 'I was charged twice this month.' One word.",
         expected="billing",
     ),
-    Ask(kind="spam", text="Is this spam (yes or no): 'You WON a free iPhone, click here now!!!' One word.", expected="yes"),
+    Ask(
+        kind="spam",
+        text="Is this spam (yes or no): 'You WON a free iPhone, click here now!!!' One word.",
+        expected="yes",
+    ),
     Ask(kind="language", text="Language of this text (one word): 'Wo ist der Bahnhof?'", expected="german"),
     Ask(kind="translation", text="Translate to French, one word: dog", expected="chien"),
     Ask(

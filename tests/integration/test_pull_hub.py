@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.servers.hub_server import COMMIT, HubServer
+from tests.support.gguf_files import LLAMA_PAIRS as PAIRS
+from tests.support.gguf_files import TENSOR_BYTES, TENSORS, header, pair, tiny_model
 
 from freehold.domain.errors.model import (
     DigestMismatch,
@@ -23,9 +26,6 @@ from freehold.net.hub import HubSource
 from freehold.serving.pull import Puller
 from freehold.serving.pull_lock import pull_lock
 from freehold.serving.registry import InstalledModel, ModelRegistry
-from tests.servers.hub_server import COMMIT, HubServer
-from tests.support.gguf_files import TENSOR_BYTES, TENSORS, header, pair, tiny_model
-from tests.support.gguf_files import LLAMA_PAIRS as PAIRS
 
 NAME = "hf:owner/repo/tiny.gguf"
 FILE = "owner/repo/tiny.gguf"
@@ -67,7 +67,9 @@ def puller(registry: ModelRegistry, endpoint: str, **options: object) -> Puller:
     )
 
 
-def pull(registry: ModelRegistry, endpoint: str, name: str = NAME, *, repair: bool = False, **options) -> InstalledModel:
+def pull(
+    registry: ModelRegistry, endpoint: str, name: str = NAME, *, repair: bool = False, **options
+) -> InstalledModel:
     return asyncio.run(puller(registry, endpoint, **options).pull(name, repair=repair))
 
 

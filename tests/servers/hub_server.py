@@ -143,10 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _HubHandler(_Handler):
-    def do_HEAD(self) -> None:  # noqa: N802 - the base class names it
+    def do_HEAD(self) -> None:
         self._resolve()
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class names it
+    def do_GET(self) -> None:
         url = urlsplit(self.path)
         if url.path.startswith("/api/models/"):
             self._info(url.path.removeprefix("/api/models/"), parse_qs(url.query))
@@ -197,7 +197,7 @@ class _HubHandler(_Handler):
 
 
 class _StorageHandler(_Handler):
-    def do_GET(self) -> None:  # noqa: N802 - the base class names it
+    def do_GET(self) -> None:
         behaviour = self.owner.behaviour
         asked = self.headers.get("Range", "")
         self.owner.ranges.append(asked)

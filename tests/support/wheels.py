@@ -14,7 +14,9 @@ def make_wheel(folder: Path, *, name: str, version: str, members: dict[str, byte
     """A wheel that an installer accepts. ``requires`` is a dependency that no index has."""
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + (f"Requires-Dist: {requires}\n" if requires else "")
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + (
+        f"Requires-Dist: {requires}\n" if requires else ""
+    )
     files = {
         **members,
         f"{info}/METADATA": metadata.encode(),

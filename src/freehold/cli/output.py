@@ -29,9 +29,9 @@ class AnsweredWithError(Exception):
         super().__init__(str(envelope))
 
 
-def say(text: str = "") -> None:
-    """A line for people, at once even through a pipe."""
-    print(text, flush=True)
+def say(text: str = "", *, end: str = "\n") -> None:
+    """Text for people, at once even through a pipe."""
+    print(text, end=end, flush=True)
 
 
 def note(text: str) -> None:

@@ -74,8 +74,8 @@ def _usage(message: str, *, as_json: bool) -> int:
 
 def _report_unexpected(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """An error that nobody foresaw: the details go to a file, the user gets a sentence."""
-    from freehold.config.data_folder import data_folder
-    from freehold.hostinfo.clock import SystemClock, SystemIds
+    from freehold.config.load import data_folder  # lazy: configuration is slow to load
+    from freehold.hostinfo.clock import SystemClock, SystemIds  # lazy: only here
 
     error_id = SystemIds(SystemClock()).new_id()
     text = "".join(traceback.format_exception(kind, error, trace))

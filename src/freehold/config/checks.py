@@ -2,95 +2,185 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self, cast
 
-from freehold.config.mistakes import Mistake
-from freehold.config.schema import Config, DeploymentSection
+from freehold.config.lines import KeyPath
+from freehold.config.mistakes import Mistake, near
+from freehold.config.schema import Config, DeploymentSection, Ledger, Server
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 
-_LOCAL_ENGINES = frozenset({"embedded", "llama-server"})
-_PLAIN_HTTP_ZONES = frozenset({"device", "lan"})
-_SCHEMES = ("http://", "https://", "unix://")
+LabelCheck = Callable[[str, ZoneTree], object]
+"""Reads a label text; raises ``FreeholdError`` with a ``reason`` where it cannot."""
 
-
-def cross_check(config: Config) -> list[Mistake]:
-    """All mistakes of a configuration whose single values are right."""
-    return [*_names(config), *_deployments(config), *_routes(config), *_rest(config)]
-
-
-def known_zones(config: Config) -> frozenset[str]:
-    """Every zone that a deployment may be in."""
-    return frozenset({"device", "lan", "world", config.site.region, *config.site.regions})
-
-
-def _names(config: Config) -> Iterator[Mistake]:
-    for name in sorted(set(config.routes) & set(config.deployments)):
-        yield Mistake(path=("routes", name), text="a deployment has this name too; clients could not tell them apart")
-    for name in sorted(set(config.aliases) & (set(config.routes) | set(config.deployments))):
-        yield Mistake(path=("aliases", name), text="a route or deployment has this name, so the alias is never used")
-    for alias, target in config.aliases.items():
-        if target not in config.routes and target not in config.deployments:
-            near = _near(target, [*config.routes, *config.deployments])
-            yield Mistake(path=("aliases", alias), text=f"{target!r} is no route or deployment{near}")
+_OWN_ENGINES = frozenset({"embedded", "llama-server"})
+_AT_HOME = frozenset({DEVICE, LAN})
+_ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*)(?::\d+)?(?:/.*)?", re.IGNORECASE)
+_LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[::1\]", re.IGNORECASE)
+_PRICE_MODEL = re.compile(r"[a-z0-9_-]+/\S+")
 
 
-def _deployments(config: Config) -> Iterator[Mistake]:
-    zones = known_zones(config)
-    for name, section in config.deployments.items():
-        path = ("deployments", name)
-        if section.zone is None and section.engine != "embedded" and _is_remote(section):
-            yield Mistake(path=path, text="zone must be set: say where this server runs, nobody can guess it")
-        if section.zone is not None and section.zone not in zones:
-            near = _near(section.zone, zones) or "; add it to [site] regions"
-            yield Mistake(path=(*path, "zone"), text=f"{section.zone!r} is no zone of this site{near}")
-        if section.engine == "embedded" and section.zone not in {None, "device"}:
-            yield Mistake(path=(*path, "zone"), text="an embedded engine is on this device")
-        yield from _address(path, section)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Names that the file gives, those of tables with mistakes among them: a wrong deployment is still a known one."""
+
+    deployments: frozenset[str]
+    routes: frozenset[str]
+
+    @classmethod
+    def of(cls, tree: Mapping[str, object]) -> Self:
+        """The names in an unchecked tree."""
+
+        def names(table: str) -> frozenset[str]:
+            inner = tree.get(table)
+            return frozenset(cast("dict[str, Any]", inner)) if isinstance(inner, dict) else frozenset()
+
+        return cls(deployments=names("deployments"), routes=names("routes"))
 
 
-def _address(path: tuple[str, ...], section: DeploymentSection) -> Iterator[Mistake]:
-    if section.engine not in _LOCAL_ENGINES and not section.base_url:
-        yield Mistake(path=path, text="base_url must be set for this engine")
+def zone_tree(config: Config) -> ZoneTree:
+    """The site's zones."""
+    site = Zone(config.site.region)
+    return ZoneTree(site_region=site, regions=frozenset({site, *map(Zone, config.site.regions)}))
+
+
+def cross_check(config: Config, names: Names, check_label: LabelCheck | None = None) -> list[Mistake]:
+    """All mistakes of a configuration whose single values are right, without their places."""
+    return [
+        *_server(config.server),
+        *_site(config),
+        *(each for name in config.deployments for each in _deployment(name, config)),
+        *_routes(config, names),
+        *_aliases(config, names),
+        *_ledger(config.ledger),
+        *_labels(config, check_label),
+    ]
+
+
+def _server(server: Server) -> Iterator[Mistake]:
+    if bool(server.tls_certificate) != bool(server.tls_key):
+        given, missing = ("tls_certificate", "tls_key") if server.tls_certificate else ("tls_key", "tls_certificate")
+        yield Mistake(path=("server", given), text=f"{missing} must be set with it")
+    for number, host in enumerate(server.hosts):
+        if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", host):
+            text = f"{host!r}: write the bare name without scheme, port or path"
+            yield Mistake(path=("server", "hosts", number), text=text)
+
+
+def _site(config: Config) -> Iterator[Mistake]:
+    named: list[tuple[KeyPath, str]] = [(("site", "region"), config.site.region)]
+    named += [(("site", "regions", number), name) for number, name in enumerate(config.site.regions)]
+    for path, name in named:
+        if name in {DEVICE, LAN, WORLD}:
+            yield Mistake(path=path, text=f"{name!r} is a zone on every site; give the region another name")
+
+
+def _deployment(name: str, config: Config) -> Iterator[Mistake]:
+    path, section = ("deployments", name), config.deployments[name]
+    zones = zone_tree(config)
+    is_remote = section.engine not in _OWN_ENGINES or bool(section.base_url)
+    if section.zone is None and is_remote:
+        yield Mistake(path=path, text="zone must be set: say where this server runs, nobody can guess it")
+    if section.zone is not None and not zones.is_known(Zone(section.zone)):
+        suggestion = near(section.zone, zones.zones) or "; name it in [site] regions"
+        yield Mistake(path=(*path, "zone"), text=f"{section.zone!r} is none of this site's zones{suggestion}")
+    if not is_remote and section.zone not in {None, DEVICE}:
+        yield Mistake(path=(*path, "zone"), text="an engine of ours runs in zone 'device'")
+    yield from _engine(path, section)
+    if section.base_url:
+        yield from _address((*path, "base_url"), section)
+    yield from _price_model((*path, "price_model"), section.price_model)
+
+
+def _engine(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
+    is_child = section.engine == "llama-server"
+    if section.engine not in _OWN_ENGINES and not section.base_url:
+        yield Mistake(path=path, text=f"base_url must be set for engine '{section.engine}'")
     if section.engine == "embedded" and section.base_url:
-        yield Mistake(path=(*path, "base_url"), text="an embedded engine has no address; use engine llama-server")
-    if section.base_url and not section.base_url.startswith(_SCHEMES):
-        yield Mistake(
-            path=(*path, "base_url"), text=f"{section.base_url!r} must begin with one of {', '.join(_SCHEMES)}"
-        )
-    if section.base_url.startswith("http://") and (section.zone or "") not in _PLAIN_HTTP_ZONES:
-        yield Mistake(path=(*path, "base_url"), text="texts must not leave the network in clear; use https://")
-    if section.program and section.engine != "llama-server":
-        yield Mistake(path=(*path, "program"), text="only engine llama-server runs a program")
+        yield Mistake(path=(*path, "base_url"), text="an embedded engine has no address; engine 'llama-server' has one")
+    if section.program and not is_child:
+        yield Mistake(path=(*path, "program"), text="only engine 'llama-server' runs a program")
+    if is_child and bool(section.program) == bool(section.base_url):
+        text = "set either program (a llama-server that Freehold runs) or base_url (one that runs already)"
+        yield Mistake(path=path, text=text)
+    if section.api_key is not None and not section.base_url:
+        yield Mistake(path=(*path, "api_key"), text="there is no base_url that it could be sent to")
 
 
-def _routes(config: Config) -> Iterator[Mistake]:
+def _address(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
+    url, zone = section.base_url, section.zone
+    if "@" in url:
+        # Not shown: what stands before the "@" may be a password.
+        yield Mistake(path=path, text='a credential does not belong in an address; use api_key = "env:NAME"')
+        return
+    if url.startswith("unix:///"):
+        if zone is not None and zone != DEVICE:
+            yield Mistake(path=path, text="a Unix socket is on this machine: zone must be 'device'")
+        return
+    match = _ADDRESS.fullmatch(url)
+    if match is None or not match["host"]:
+        yield Mistake(path=path, text=f"{url!r}: write http://host:port/path, https://host/path or unix:///path")
+        return
+    is_loopback = _LOOPBACK.fullmatch(match["host"]) is not None
+    if zone == DEVICE and not is_loopback:
+        yield Mistake(path=path, text=f"{match['host']!r} is not this machine, which zone 'device' means")
+    elif zone is not None and zone not in _AT_HOME:
+        if is_loopback:
+            yield Mistake(path=path, text=f"{match['host']!r} is this machine, but zone is {zone!r}")
+        elif match["scheme"].lower() == "http":
+            yield Mistake(path=path, text="texts must not leave the network in clear; use https://")
+
+
+def _routes(config: Config, names: Names) -> Iterator[Mistake]:
     for name, route in config.routes.items():
-        for wanted in route.deployments:
-            if wanted not in config.deployments:
-                near = _near(wanted, config.deployments)
-                yield Mistake(path=("routes", name, "deployments"), text=f"{wanted!r} is no deployment{near}")
-        if len(set(route.deployments)) != len(route.deployments):
-            yield Mistake(path=("routes", name, "deployments"), text="a deployment is named twice")
+        path = ("routes", name)
+        if name in names.deployments:
+            yield Mistake(path=path, text="a deployment has this name too; clients could not tell them apart")
+        seen: set[str] = set()
+        for number, wanted in enumerate(route.deployments):
+            item = (*path, "deployments", number)
+            if wanted not in names.deployments:
+                yield Mistake(path=item, text=f"there is no deployment {wanted!r}{near(wanted, names.deployments)}")
+            if wanted in seen:
+                yield Mistake(path=item, text=f"{wanted!r} is named twice")
+            seen.add(wanted)
 
 
-def _rest(config: Config) -> Iterator[Mistake]:
-    if bool(config.server.tls_certificate) != bool(config.server.tls_key):
-        yield Mistake(
-            path=("server", "tls_certificate"), text="tls_certificate and tls_key are set together or not at all"
-        )
-    if config.site.region in {"device", "lan", "world"}:
-        yield Mistake(path=("site", "region"), text=f"{config.site.region!r} is a zone of its own, not a region")
-    models = [(("ledger", "compare_with"), config.ledger.compare_with)]
-    models += [(("deployments", name, "price_model"), each.price_model) for name, each in config.deployments.items()]
-    for path, model in models:
-        if model and "/" not in model:
-            yield Mistake(path=path, text=f"{model!r} must be provider/model, for example openai/{model}")
+def _aliases(config: Config, names: Names) -> Iterator[Mistake]:
+    known = names.routes | names.deployments
+    for alias, target in config.aliases.items():
+        path = ("aliases", alias)
+        if alias in known:
+            yield Mistake(path=path, text="a route or deployment has this name, so that the alias is never used")
+        if target not in known:
+            yield Mistake(path=path, text=f"there is no route or deployment {target!r}{near(target, known)}")
 
 
-def _is_remote(section: DeploymentSection) -> bool:
-    return section.engine not in _LOCAL_ENGINES or bool(section.base_url)
+def _ledger(ledger: Ledger) -> Iterator[Mistake]:
+    yield from _price_model(("ledger", "compare_with"), ledger.compare_with)
+    if ledger.busy_watts < ledger.idle_watts:
+        text = f"{ledger.busy_watts} is less than idle_watts, which is {ledger.idle_watts}"
+        yield Mistake(path=("ledger", "busy_watts"), text=text)
 
 
-def _near(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _price_model(path: KeyPath, model: str) -> Iterator[Mistake]:
+    if model and not _PRICE_MODEL.fullmatch(model):
+        yield Mistake(path=path, text=f"{model!r} is not PROVIDER/MODEL, for example openai/gpt-4o-mini")
+
+
+def _labels(config: Config, check_label: LabelCheck | None) -> Iterator[Mistake]:
+    if check_label is None:
+        return
+    tree = zone_tree(config)
+    labels: list[tuple[KeyPath, str]] = [
+        *((("routes", name, "label"), route.label) for name, route in config.routes.items() if route.label),
+        *((("tenants", name, "label"), tenant.label) for name, tenant in config.tenants.items()),
+    ]
+    for path, text in labels:
+        try:
+            check_label(text, tree)
+        except FreeholdError as error:
+            yield Mistake(path=path, text=f"{text!r} cannot be read: {error.values.get('reason', error.message)}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 
+from freehold.config.checks import zone_tree
 from freehold.config.load import LoadedConfig
 from freehold.config.schema import Config, DeploymentSection, Ledger, RouteSection
 from freehold.config.secrets import read_secret
@@ -25,7 +26,7 @@ from freehold.domain.zones import DEVICE, LAN, Zone, ZoneTree
 
 DEFAULT_TENANT = "default"
 DEFAULT_TENANT_LABEL = "internal"
-_WORST_RETENTION_DAYS = 36_500
+_FOR_EVER_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +90,9 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         SecretUnreadable: A secret is not there.
     """
     config = loaded.config
-    site = Zone(config.site.region)
     tenants = {name: each.label for name, each in config.tenants.items()}
     return Compiled(
-        tree=ZoneTree(site_region=site, regions=frozenset({site, *map(Zone, config.site.regions)})),
+        tree=zone_tree(config),
         deployments=tuple(
             _deployment(name, section, config, environment) for name, section in config.deployments.items()
         ),
@@ -148,23 +148,20 @@ def _deployment(
 
 
 def _terms(section: DeploymentSection, zone: Zone) -> Terms:
-    """What is not said is the best on this device, the owner's own elsewhere at home, and the worst further out."""
-    at_home = zone in {DEVICE, LAN}
-    clearance = section.clearance or (Level.RESTRICTED.word if zone == DEVICE else Level.PUBLIC.word)
-    kinds = section.kinds if section.kinds is not None else (None if zone == DEVICE else [])
+    """What is not said is the owner's own on this device, unread elsewhere at home, and the worst further out."""
+    is_device, is_home = zone == DEVICE, zone in {DEVICE, LAN}
+    clearance = section.clearance or (Level.RESTRICTED if is_device else Level.PUBLIC).word
+    kinds = None if section.kinds is None else frozenset(section.kinds)
+    retention_days = section.retention_days
     expires = section.evidence.expires
     return Terms(
         clearance=Level[clearance.upper()],
-        kinds=None if kinds is None else frozenset(kinds),
-        retention_days=section.retention_days if section.retention_days is not None else _retention_days(at_home),
-        trains=section.trains if section.trains is not None else not at_home,
+        kinds=frozenset() if kinds is None and not is_device else kinds,
+        retention_days=retention_days if retention_days is not None else 0 if is_home else _FOR_EVER_DAYS,
+        trains=section.trains if section.trains is not None else not is_home,
         contracts=frozenset(section.contracts),
         expires_unix_ms=None if expires is None else int(datetime.combine(expires, time(), UTC).timestamp() * 1000),
     )
-
-
-def _retention_days(at_home: bool) -> int:  # noqa: FBT001 - one place, named by its caller
-    return 0 if at_home else _WORST_RETENTION_DAYS
 
 
 def _price(section: DeploymentSection, currency: str) -> TokenPrice | None:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
 import pydantic
 
-from freehold.config.checks import cross_check
-from freehold.config.lines import Path, line_index, line_of
-from freehold.config.mistakes import Mistake, from_pydantic
+from freehold.config.checks import LabelCheck, Names, cross_check
+from freehold.config.layers import Tree, overlay_environment, overlay_flags
+from freehold.config.lines import dotted, line_index
+from freehold.config.mistakes import Mistake, Places, from_pydantic, in_order
+from freehold.config.paths import with_absolute_paths
+from freehold.config.salvage import salvage
 from freehold.config.schema import Config
-from freehold.domain.errors.config import ConfigInvalid, ConfigMissing
+from freehold.domain.errors.config import ConfigInvalid, ConfigMissing, ConfigUnreadable
 
-ENVIRONMENT_PREFIX = "FREEHOLD_"
-_SECTION_SEPARATOR = "__"
 FILE_NAME = "freehold.toml"
-Tree = dict[str, object]
+_AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,118 +33,137 @@ class LoadedConfig:
     """A configuration that holds, and where each of its values came from.
 
     Attributes:
-        config: The values.
+        config: The values; paths in it are absolute.
         path: The file, or ``None`` where there is none.
-        provenance: Dotted path → ``file:LINE``, ``environment NAME`` or ``flag``; what is not here is a default.
+        provenance: Dotted path → ``FILE:LINE``, ``environment NAME`` or ``flag``; what is not in it is a default.
         digest: ``sha256:…`` of the effective values; secrets are in it as references only.
-        lines: Line of each key of the file.
+        flags: The flags it was loaded with, so that a reload keeps them.
     """
 
     config: Config
-    path: FilePath | None
+    path: Path | None
     provenance: Mapping[str, str]
     digest: str
-    lines: Mapping[Path, int]
+    flags: Mapping[str, object]
 
 
-def data_folder(environment: Mapping[str, str] | None = None) -> FilePath:
-    """Where everything is kept: ``FREEHOLD_HOME``, else the user's data folder (XDG)."""
+def data_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where everything is kept: ``FREEHOLD_HOME``, else the user's data folder (XDG base directories)."""
     variables = os.environ if environment is None else environment
     if home := variables.get("FREEHOLD_HOME"):
-        return FilePath(home).expanduser().absolute()
-    base = variables.get("XDG_DATA_HOME") or str(FilePath(variables.get("HOME", "~")).expanduser() / ".local" / "share")
-    return FilePath(base) / "freehold"
+        return Path(home).expanduser().absolute()
+    base = variables.get("XDG_DATA_HOME", "")
+    # The specification: a path that is not absolute is to be ignored.
+    folder = Path(base) if Path(base).is_absolute() else Path(variables.get("HOME") or Path.home()) / ".local" / "share"
+    return folder / "freehold"
 
 
-def find_file(explicit: str | None, *, environment: Mapping[str, str] | None = None) -> FilePath:
-    """The configuration file: given, ``FREEHOLD_CONFIG``, ``./freehold.toml``, or in the data folder.
+def find_file(explicit: str | None, *, environment: Mapping[str, str] | None = None) -> Path:
+    """The configuration file: ``explicit``, ``FREEHOLD_CONFIG``, ``./freehold.toml``, or in the data folder.
 
     Raises:
-        ConfigMissing: There is none.
+        ConfigMissing: There is none. A file that was named is never replaced by another one.
     """
     variables = os.environ if environment is None else environment
     if named := explicit or variables.get("FREEHOLD_CONFIG"):
-        path = FilePath(named).expanduser().absolute()
+        path = Path(named).expanduser().absolute()
         if not path.is_file():
             raise ConfigMissing(path=str(path))
         return path
     folder = data_folder(variables)
-    for path in (FilePath.cwd() / FILE_NAME, folder / FILE_NAME):
+    for path in (Path.cwd() / FILE_NAME, folder / FILE_NAME):
         if path.is_file():
             return path
     raise ConfigMissing(path=str(folder / FILE_NAME))
 
 
 def load(
-    path: FilePath | None,
+    path: Path | None,
     *,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, object] | None = None,
+    check_label: LabelCheck | None = None,
 ) -> LoadedConfig:
     """Read, overlay and check a configuration.
 
     Args:
-        path: The file; ``None`` for defaults only.
-        environment: Variables; ``FREEHOLD_SERVER__PORT=9000`` sets ``server.port``.
+        path: The file; ``None`` for defaults, environment and flags only.
+        environment: Variables; ``FREEHOLD_SERVER__PORT=9000`` sets ``server.port``. The process's own by default.
         flags: Dotted path → value, from the command line.
+        check_label: Reads a label text on a site's zones (``policy.text.parse_label``), so that a label that cannot
+            be read is reported with its line like any other mistake.
 
     Raises:
-        ConfigMissing: The file cannot be read.
+        ConfigMissing: There is no such file.
+        ConfigUnreadable: It is there and cannot be read.
         ConfigInvalid: With all mistakes, each with its line.
     """
-    text = "" if path is None else _read(path)
     shown = "the configuration" if path is None else str(path)
-    try:
-        tree = cast("Tree", tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise _invalid(shown, [Mistake(path=(), line=None, text=f"this is not TOML: {error}")]) from error
+    text = "" if path is None else _read(path)
+    tree = _parse(text, shown)
     lines = line_index(text)
-    provenance = {".".join(key): f"{shown}:{line}" for key, line in lines.items()}
-    variables = os.environ if environment is None else environment
-    _overlay_environment(tree, variables, provenance)
-    for dotted, value in (flags or {}).items():
-        _put(tree, dotted.split("."), value)
-        provenance[dotted] = "flag"
-    try:
-        config = Config.model_validate(tree)
-    except pydantic.ValidationError as error:
-        raise _invalid(shown, from_pydantic(error, lines)) from error
-    mistakes = [each.at(line_of(each.path, lines)) for each in cross_check(config)]
-    if mistakes:
-        raise _invalid(shown, mistakes)
-    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+    sources = overlay_environment(tree, os.environ if environment is None else environment)
+    sources |= overlay_flags(tree, flags or {})
+    config, mistakes = _validate(tree, check_label)
+    if mistakes or config is None:
+        places = Places(lines, sources)
+        raise _invalid(shown, in_order(places.put(each) for each in mistakes))
     return LoadedConfig(
-        config=config,
+        config=with_absolute_paths(config, Path.cwd() if path is None else path.absolute().parent),
         path=path,
-        provenance=MappingProxyType(provenance),
-        digest=f"sha256:{digest}",
-        lines=MappingProxyType(lines),
+        provenance=MappingProxyType(
+            {dotted(key): f"{shown}:{line}" for key, line in lines.items()}
+            | {dotted(key): source for key, source in sources.items()}
+        ),
+        digest=config_digest(config),
+        flags=MappingProxyType(dict(flags or {})),
     )
 
 
-def _read(path: FilePath) -> str:
+def config_digest(config: Config) -> str:
+    """``sha256:…`` of the values as written, whatever order or layer they came in."""
+    canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def _validate(tree: Tree, check_label: LabelCheck | None) -> tuple[Config | None, list[Mistake]]:
+    """The values, and everything that is wrong with them. What single mistakes leave over is cross-checked too."""
+    names = Names.of(tree)
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigMissing(path=f"{path} ({error})") from error
+        config = Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        found = from_pydantic(error)
+        rest = salvage(tree, error)
+        if rest.config is not None:
+            found += [each for each in cross_check(rest.config, names, check_label) if not rest.spoils(each.path)]
+        return None, found
+    return config, cross_check(config, names, check_label)
 
 
-def _overlay_environment(tree: Tree, variables: Mapping[str, str], provenance: dict[str, str]) -> None:
-    for name, value in sorted(variables.items()):
-        section, separator, key = name.removeprefix(ENVIRONMENT_PREFIX).partition(_SECTION_SEPARATOR)
-        if name.startswith(ENVIRONMENT_PREFIX) and separator:
-            path = [section.lower(), *key.lower().split(_SECTION_SEPARATOR)]
-            _put(tree, path, value)
-            provenance[".".join(path)] = f"environment {name}"
+def _read(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigMissing(path=str(path)) from error
+    except OSError as error:
+        raise ConfigUnreadable(path=str(path), reason=error.strerror or error) from error
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        mistake = Mistake(path=(), line=line, text=f"the byte 0x{raw[error.start]:02x} is not UTF-8")
+        raise _invalid(str(path), [mistake]) from error
 
 
-def _put(tree: Tree, path: list[str], value: object) -> None:
-    for piece in path[:-1]:
-        inner = tree.setdefault(piece, {})
-        if not isinstance(inner, dict):
-            return
-        tree = cast("Tree", inner)
-    tree[path[-1]] = value
+def _parse(text: str, shown: str) -> Tree:
+    try:
+        return cast("Tree", tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        told = str(error)
+        match = _AT_LINE.search(told)
+        line = int(match[1]) if match and match[1] else text.count("\n") + 1
+        what = _AT_LINE.sub("", told)
+        raise _invalid(shown, [Mistake(path=(), line=line, text=f"this is not TOML: {what}")]) from error
 
 
 def _invalid(shown: str, mistakes: list[Mistake]) -> ConfigInvalid:

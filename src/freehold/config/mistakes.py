@@ -3,73 +3,130 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import pydantic
 
-from freehold.config.lines import Path, line_of
-from freehold.config.schema import Config
+from freehold.config.lines import KeyPath, dotted, line_of
+from freehold.config.settings import names_beside, setting_at
 
-_VALUE_CHARACTERS = 60
+_VALUE_CHARACTERS: Final = 60
+_HIDDEN: Final = frozenset({"api_key"})
+"""Settings whose wrong value is most likely a secret that was pasted there."""
+
+_NAME_RULE: Final = "a name has at most 64 letters, digits and . _ : / -, and begins with a letter or digit"
+_REASONS: Final = {
+    "greater_than_equal": "it must be at least {ge}",
+    "less_than_equal": "it must be at most {le}",
+    "finite_number": "it must be a finite number",
+    "too_short": "it must hold at least {min_length} item",
+    "string_too_short": "it must not be empty",
+    "model_type": "it is a table",
+    "dict_type": "it is a table",
+    "list_type": 'it must be a list, for example ["one", "two"]',
+    "string_type": "it must be text in quotes",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
-    """One mistake."""
+    """One mistake.
 
-    path: Path
+    Attributes:
+        path: The setting; empty for the file as a whole.
+        line: Line of the file; ``None`` where it stands nowhere in it.
+        source: Where it stands instead: ``environment NAME``, ``flag``.
+        text: What is wrong and what would be right.
+    """
+
+    path: KeyPath
     line: int | None = None
+    source: str = ""
     text: str
 
-    def at(self, line: int | None) -> Mistake:
-        """The same mistake with its line."""
-        return replace(self, line=line)
-
     def __str__(self) -> str:
-        place = "" if self.line is None else f"line {self.line}: "
-        return f"{place}{'.'.join(self.path)}{': ' if self.path else ''}{self.text}"
+        place = self.source or ("" if self.line is None else f"line {self.line}")
+        return ": ".join(part for part in (place, dotted(self.path), self.text) if part)
 
 
-def from_pydantic(error: pydantic.ValidationError, lines: Mapping[Path, int]) -> list[Mistake]:
-    """Pydantic's findings in our words, by line."""
-    found = [_mistake(detail, dict(lines)) for detail in error.errors(include_url=False, include_context=False)]
-    return sorted(set(found), key=lambda each: (each.line or 0, each.path))
+class Places:
+    """Finds where a path was written: in a line of the file, or in another layer."""
+
+    def __init__(self, lines: Mapping[KeyPath, int], sources: Mapping[KeyPath, str]) -> None:
+        self._lines = lines
+        self._sources = sources
+
+    def put(self, mistake: Mistake) -> Mistake:
+        """The same mistake with its place."""
+        for length in range(len(mistake.path), 0, -1):
+            head = mistake.path[:length]
+            if head in self._sources:
+                return Mistake(path=mistake.path, source=self._sources[head], text=mistake.text)
+            if head in self._lines:
+                break
+        return Mistake(path=mistake.path, line=line_of(mistake.path, self._lines), text=mistake.text)
 
 
-def _mistake(detail: Any, lines: dict[Path, int]) -> Mistake:
-    path = tuple(str(piece) for piece in detail["loc"] if piece != "[key]")
-    line = line_of(path, lines)
-    if detail["type"] == "extra_forbidden":
-        return Mistake(path=path, line=line, text=f"there is no such setting{_suggestion(path)}")
-    if detail["type"] == "missing":
-        return Mistake(path=path, line=line, text="it must be set")
-    value = repr(detail["input"])
-    shown = value if len(value) <= _VALUE_CHARACTERS else value[:_VALUE_CHARACTERS] + "…"
-    reason = detail["msg"][0].lower() + detail["msg"][1:]
-    return Mistake(path=path, line=line, text=f"{shown} cannot be taken: {reason}")
+def in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:
+    """The mistakes by line, each once; those outside of the file last."""
+    return sorted(set(mistakes), key=lambda each: (bool(each.source), each.line or 0, dotted(each.path), each.text))
 
 
-def _suggestion(path: Path) -> str:
-    near = difflib.get_close_matches(path[-1], settings_beside(path), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def near(name: object, names: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` with the nearest of ``names``, or nothing."""
+    found = difflib.get_close_matches(str(name)[:_VALUE_CHARACTERS], sorted(names), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def settings_beside(path: Path) -> tuple[str, ...]:
-    """Names of the settings at the place where ``path`` ends."""
-    model: Any = Config
-    for piece in path[:-1]:
-        field = model.model_fields.get(piece) if hasattr(model, "model_fields") else None
-        if field is not None:
-            model = field.annotation
-        elif len(arguments := get_args(model)) == 2:
-            model = arguments[1]
-        else:
-            return ()
-        if isinstance(model, type) and hasattr(model, "model_fields"):
-            continue
-        sections = [each for each in get_args(model) if hasattr(each, "model_fields")]
-        if sections and len(get_args(model)) != 2:
-            model = sections[0]
-    return tuple(model.model_fields) if hasattr(model, "model_fields") else ()
+def from_pydantic(error: pydantic.ValidationError) -> list[Mistake]:
+    """Pydantic's findings in our words, without their places."""
+    return [_mistake(detail) for detail in error.errors(include_url=False)]
+
+
+def _mistake(detail: Any) -> Mistake:
+    kind: str = detail["type"]
+    path: KeyPath = tuple(piece for piece in detail["loc"] if piece != "[key]")
+    if kind == "extra_forbidden":
+        kinds = "table" if isinstance(detail["input"], dict) and len(path) == 1 else "setting"
+        return Mistake(path=path, text=f"there is no such {kinds}{near(path[-1], names_beside(path))}")
+    if kind == "missing":
+        return Mistake(path=path, text="it must be set")
+    if "[key]" in detail["loc"]:
+        return Mistake(path=path, text=_NAME_RULE)
+    return Mistake(path=path, text=f"{_shown(path, detail['input'])}{_reason(path, detail)}")
+
+
+def _reason(path: KeyPath, detail: Any) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    setting = setting_at(path)
+    wanted = setting.kind if setting is not None else ""
+    if kind == "literal_error":
+        words = [word.strip('"') for word in wanted.split(" or ")]
+        return f"it must be {wanted}{near(detail['input'], words)}"
+    if kind == "string_pattern_mismatch":
+        is_name = wanted in {"name", "list of names"}
+        return _NAME_RULE if is_name else f"it must be {wanted}"
+    if kind == "string_type" and isinstance(path[-1], int):
+        return "each item must be text in quotes"
+    if kind in _REASONS:
+        return _REASONS[kind].format(**context)
+    return f"it must be {_article(wanted)}" if wanted else str(detail["msg"])
+
+
+def _article(wanted: str) -> str:
+    if wanted.startswith(("true", "list")):
+        return wanted
+    return f"{'an' if wanted[0] in 'aeiou' else 'a'} {wanted}"
+
+
+def _shown(path: KeyPath, value: object) -> str:
+    if path[-1] in _HIDDEN:
+        return ""
+    if isinstance(value, (dict, list)):
+        return ""
+    text = ("true" if value else "false") if isinstance(value, bool) else repr(value)
+    if not isinstance(value, (str, int, float)):
+        text = str(value)
+    return (text if len(text) <= _VALUE_CHARACTERS else text[:_VALUE_CHARACTERS] + "…") + ": "

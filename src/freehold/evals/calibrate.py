@@ -1,4 +1,9 @@
-"""Calibrating an engine: ask questions with known answers as clients ask, measure as the request path does, fit."""
+"""Calibrating an engine: ask questions with known answers as clients ask, measure as the request path does, fit.
+
+Answers are decoded greedily, so that the same engine gives the same calibration. An answer sampled at llama.cpp's
+default temperature scores lower than it deserves (SmolLM2-135M: 0.07 on average where 0.20 were right, AUROC 0.75
+against 0.78): doubt errs towards escalation, never towards acceptance.
+"""
 
 from __future__ import annotations
 

@@ -25,6 +25,8 @@ Installer = Literal["auto", "pip", "uv"]
 
 _REQUIREMENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}==[A-Za-z0-9][A-Za-z0-9.!+_-]{0,49}", re.ASCII)
 _USER_INFO: Final = re.compile(r"//[^/@\s]+@")
+_REMARKS: Final = ("[notice]", "WARNING:", "warning:", "hint:")
+_LABEL: Final = re.compile(r"^(?:ERROR|error|cause):\s*")
 _ERROR_BYTES_MAX: Final = 1 << 16
 
 
@@ -143,8 +145,8 @@ def _folder_bytes(folder: Path) -> int:
 
 
 def _last_error(errors: bytes) -> str:
-    """The last line that is an error, without credentials of an index."""
+    """The installer's last line that is no remark, without the credentials of an index."""
     lines = [line.strip() for line in errors.decode("utf-8", errors="replace").splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("[notice]", "WARNING:", "warning:"))]
-    last = next((line for line in reversed(lines) if line.startswith(("ERROR:", "error:"))), lines[-1] if lines else "")
-    return _USER_INFO.sub("//", last.removeprefix("ERROR:").removeprefix("error:").strip()) or "the installer failed"
+    lines = [line for line in lines if line and not line.startswith(_REMARKS)]
+    last = _LABEL.sub("", lines[-1]) if lines else ""
+    return _USER_INFO.sub("//", last) or "the installer failed and said nothing"

@@ -3,6 +3,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.routing import deployment
 
 from freehold.domain.deployment import EngineFingerprint
@@ -10,7 +11,6 @@ from freehold.domain.errors.engine import EngineCrashed
 from freehold.domain.errors.evals import CalibrationImpossible
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.zones import LAN
-from tests.support.fake_engine import FakeAnswer, FakeEngine
 from freehold.evals.answers import AnswerFile
 from freehold.evals.calibrate import ANSWER_TOKENS_MAX, ask_all, calibrate
 from freehold.evals.question import Grading, Half, Question, digest

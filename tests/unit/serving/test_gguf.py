@@ -8,9 +8,6 @@ import struct
 from pathlib import Path
 
 import pytest
-
-from freehold.domain.errors.model import ModelFileInvalid
-from freehold.serving.gguf import read_header
 from tests.support.gguf_files import (
     ARRAY,
     BOOL,
@@ -28,6 +25,9 @@ from tests.support.gguf_files import (
     tiny_model,
     write,
 )
+
+from freehold.domain.errors.model import ModelFileInvalid
+from freehold.serving.gguf import read_header
 
 
 def test_right_file(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_many_empty_texts_take_neither_time_nor_memory(tmp_path: Path) -> None:
     start = header([text("a") + struct.pack("<IIQ", ARRAY, STRING, 1 << 22)], ())
     path = write(tmp_path, start)
     os.truncate(path, 1 << 40)
-    with pytest.raises(ModelFileInvalid, match="architecture|tensors"):
+    with pytest.raises(ModelFileInvalid, match=r"architecture|tensors"):
         read_header(path)
 
 

@@ -11,7 +11,7 @@ class ConfigError(FreeholdError):
 
 
 class ConfigInvalid(ConfigError):
-    """{path!s} has {count!s} mistakes: {mistakes!s}. Nothing was changed.
+    """{path!s} has mistakes ({count!s}): {mistakes!s}. Nothing was changed.
 
     All mistakes are reported at once, each with its line. "freehold config check" shows them one a line.
     """
@@ -50,3 +50,12 @@ class BaseUrlInvalid(ConfigError):
     """
 
     code = "FH-CONFIG-004"
+
+
+class ConfigUnreadable(ConfigError):
+    """The configuration {path!s} cannot be read: {reason!s}. Make it readable for the user that runs Freehold.
+
+    A file that is there and cannot be read is never passed over in favour of another one.
+    """
+
+    code = "FH-CONFIG-005"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from freehold.domain.deployment import Deployment
-from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.ports import UpstreamCall
-from freehold.domain.request import InferenceRequest, PartKind, Task, ToolChoice
+from freehold.domain.request import InferenceRequest, Task, ToolChoice
+from freehold.engines.ability import refuse_unable
 from freehold.engines.llama import infill, tools
 from freehold.wire.openai_request import encode_body
 
@@ -14,7 +14,6 @@ INFILL_PATH = "/infill"
 _HEADERS = (("content-type", "application/json"),)
 _LOGPROB_MEMBERS = ("logprobs", "top_logprobs")
 _TOOL_MEMBERS = ("tools", "tool_choice", "parallel_tool_calls")
-_CONTENT = {PartKind.IMAGE: "an image", PartKind.AUDIO: "sound", PartKind.FILE: "a file"}
 
 
 def build_call(request: InferenceRequest, deployment: Deployment, *, origin: str, want_logprobs: int) -> UpstreamCall:
@@ -25,9 +24,7 @@ def build_call(request: InferenceRequest, deployment: Deployment, *, origin: str
     Raises:
         ContentUnsupported: The deployment's model cannot take what is asked.
     """
-    unsupported = _unsupported(request, deployment)
-    if unsupported:
-        raise ContentUnsupported(source=deployment.name, deployment=deployment.name, content=unsupported)
+    refuse_unable(request, deployment)
     path, overrides, dropped = _ROUTES[request.task](request, want_logprobs)
     return UpstreamCall(
         origin=origin,
@@ -39,20 +36,6 @@ def build_call(request: InferenceRequest, deployment: Deployment, *, origin: str
         request=request,
         want_logprobs=want_logprobs,
     )
-
-
-def _unsupported(request: InferenceRequest, deployment: Deployment) -> str:
-    """What the model cannot take; empty where it can take everything."""
-    model = deployment.model
-    if request.task is Task.EMBEDDING and not model.embeds:
-        return "texts to embed"
-    if request.suffix is not None and not model.infill:
-        return "a suffix (fill-in-the-middle)"
-    if request.tools and request.tool_choice is not ToolChoice.NONE and not model.tools:
-        return "tools"
-    kinds = {part.kind for message in request.messages for part in message.parts}
-    known = {PartKind.IMAGE} if model.vision else set[PartKind]()
-    return next((words for kind, words in _CONTENT.items() if kind in kinds - known), "")
 
 
 _Parts = tuple[str, dict[str, object], tuple[str, ...]]

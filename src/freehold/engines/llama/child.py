@@ -19,13 +19,14 @@ from freehold.domain.errors.upstream import UpstreamError, UpstreamUnreachable
 from freehold.domain.ports import Clock
 from freehold.engines.llama.jail import Measure
 from freehold.engines.llama.sending import send
-from freehold.engines.llama.settings import LlamaSettings, Plan
+from freehold.engines.llama.settings import LlamaSettings, Plan, batch_for
 from freehold.net.client import HttpClient
 
 _LAST_OUTPUT_BYTES = 8_192
 _REPORT_BYTES_MAX = 65_536
 _CONNECT_RETRY_S = 0.05
 _ANSWER_BYTES_MAX = 4 << 20
+_EMBEDDING_TOKENS_MAX = 2_048
 _LOADING = 503
 _OK = 200
 _SERVER_ERRORS = 500
@@ -70,15 +71,20 @@ class ChildSpec:
     def order(self, plan: Plan, *, key: str) -> dict[str, object]:
         """The worker's order; it goes over standard input, so that nothing of it shows in a process list."""
         settings = self.settings
-        # An embedding is made in one go: the batch must hold the whole text.
-        batch = min(plan.context_tokens, 2_048) if self.embeds else settings.batch_tokens
+        model = Path(settings.model_path).resolve()
+        batch = settings.batch_tokens
+        if self.embeds:  # an embedding is made in one go: the batch must hold the whole text
+            batch = min(plan.context_tokens, _EMBEDDING_TOKENS_MAX)
+        elif not batch:
+            on_gpu = settings.gpu_layers != 0
+            batch = batch_for(file_bytes=model.stat().st_size, threads=self.threads, on_gpu=on_gpu)
         order: dict[str, object] = {
             "folder": self.folder,
             "socket": self.socket,
             "key": key,
             "key_file": self.key_file,
-            "model": str(Path(settings.model_path).resolve()),
-            "readable": [sys.prefix, sys.base_prefix, str(Path(settings.model_path).resolve().parent)],
+            "model": str(model),
+            "readable": [sys.prefix, sys.base_prefix, str(model.parent)],
             "alias": self.name,
             "slots": plan.slots,
             "context_tokens": plan.context_tokens,
@@ -142,9 +148,10 @@ class LlamaChild:
         """Start the process; whether it becomes ready shows later.
 
         Raises:
-            OSError: The system has no room for another process or folder.
+            OSError: The model file is gone, or the system has no room for another process or folder.
         """
         key = secrets.token_hex(32)
+        order = spec.order(plan, key=key)
         _make_folder(spec, key)
         try:
             process = await asyncio.create_subprocess_exec(
@@ -156,7 +163,7 @@ class LlamaChild:
             shutil.rmtree(spec.folder, ignore_errors=True)
             raise
         child = cls(spec=spec, process=process, client=client, key=key, clock=clock)
-        child._begin(json.dumps(spec.order(plan, key=key)).encode() + b"\n")
+        child._begin(json.dumps(order).encode() + b"\n")
         return child
 
     def _begin(self, order: bytes) -> None:

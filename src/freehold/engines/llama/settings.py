@@ -59,6 +59,26 @@ class Supervision:
     ready_wait_s: float = 30.0
 
 
+_BATCH_S = 0.25
+_BATCHES = (128, 64, 32, 16)
+_BATCH_ON_GPU = 512
+_READ_BYTES_PER_S = 45e9
+_READ_TOK_PER_S_MAX = 200.0
+
+
+def batch_for(*, file_bytes: int, threads: int, on_gpu: bool) -> int:
+    """The largest batch, in tokens, that an ordinary processor reads in about a quarter of a second.
+
+    llama.cpp notices that a client left only between two batches, and frees the slot one or two batches later. The
+    rate is tokens a second and thread times the size of the model file: measured with AVX-512 on files of 0.1, 0.5 and
+    1.1 GB it is 22, 45 and 50 GB/s. Half the batch costs 3 to 20 % of the speed of reading.
+    """
+    if on_gpu:
+        return _BATCH_ON_GPU
+    tok_per_s = threads * min(_READ_TOK_PER_S_MAX, _READ_BYTES_PER_S / max(1, file_bytes))
+    return next((batch for batch in _BATCHES if batch <= tok_per_s * _BATCH_S), _BATCHES[-1])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlamaSettings:
     """Where the model is and how llama.cpp runs it.
@@ -70,9 +90,9 @@ class LlamaSettings:
         program: A ``llama-server`` binary to run instead of the embedded one; empty for the embedded one.
         base_url: Root of a running llama.cpp server, for example ``http://127.0.0.1:8080``.
         credential: Secret for ``base_url``, already resolved; empty for none.
-        threads: Decoding threads; 0 leaves one core to the gateway and takes the others.
-        batch_tokens: Prompt tokens processed in one go. It bounds how long a prompt goes on being read after its
-            client left, about two batches, and costs prefill speed when small.
+        threads: Computing threads; 0 leaves one core to the gateway and takes the others. A thread too many costs
+            more than it brings: all spin while one of them waits for its core.
+        batch_tokens: Prompt tokens read in one go; 0 chooses by ``batch_for``.
         cache_ram_mib: Bound of the prompt cache, in MiB.
         gpu_layers: Layers on an accelerator; 0 is none, -1 all.
         pooling: How an embedding model pools: ``mean``, ``cls``, ``last``; empty for what the model file says.
@@ -84,7 +104,7 @@ class LlamaSettings:
     base_url: str = ""
     credential: str = field(default="", repr=False)
     threads: int = 0
-    batch_tokens: int = 128
+    batch_tokens: int = 0
     cache_ram_mib: int = 256
     gpu_layers: int = 0
     pooling: str = ""

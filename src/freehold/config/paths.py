@@ -1,0 +1,43 @@
+"""Paths of the file made absolute: a relative one is relative to the folder that the file is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from freehold.config.schema import Calibration, Config, DeploymentSection, Server
+
+_FILE_PREFIX = "file:"
+_MODEL_FILE = ".gguf"
+_PATH_STARTS = ("/", "./", "../", "~/")
+
+
+def with_absolute_paths(config: Config, folder: Path) -> Config:
+    """The same configuration with every path absolute."""
+
+    def absolute(path: str) -> str:
+        return str(folder / Path(path).expanduser()) if path else ""
+
+    def deployment(section: DeploymentSection) -> DeploymentSection:
+        update = {"ca_file": absolute(section.ca_file), "program": absolute(section.program)}
+        if section.api_key is not None and section.api_key.startswith(_FILE_PREFIX):
+            update["api_key"] = _FILE_PREFIX + absolute(section.api_key.removeprefix(_FILE_PREFIX))
+        if section.engine in {"embedded", "llama-server"} and is_model_path(section.model):
+            update["model"] = absolute(section.model)
+        return section.model_copy(update=update)
+
+    server, own = config.server, config.calibration
+    return config.model_copy(
+        update={
+            "server": Server.model_copy(
+                server,
+                update={"tls_certificate": absolute(server.tls_certificate), "tls_key": absolute(server.tls_key)},
+            ),
+            "calibration": Calibration.model_copy(own, update={"folder": absolute(own.folder)}),
+            "deployments": {name: deployment(section) for name, section in config.deployments.items()},
+        }
+    )
+
+
+def is_model_path(model: str) -> bool:
+    """Whether a model reference is a file of the user's own, not a name or a file of a hub."""
+    return model.startswith(_PATH_STARTS) or (model.endswith(_MODEL_FILE) and not model.startswith("hf:"))
