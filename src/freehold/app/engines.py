@@ -25,7 +25,7 @@ def build_engine(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile)
     if deployment.engine in {EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER}:
         return _llama(plan, stores, machine)
     remote = AnthropicEngine if deployment.engine is EngineKind.ANTHROPIC else OpenAICompatibleEngine
-    upstream = Upstream(base_url=settings.base_url, credential=settings.credential)
+    upstream = Upstream(base_url=settings.base_url, credential=settings.credential, ca_file=settings.ca_file)
     return remote(deployment=deployment, upstream=upstream, broker=stores.broker, clock=stores.clock)
 
 

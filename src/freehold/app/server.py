@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -182,7 +183,7 @@ def _uvicorn_config(app: Any, server: Server) -> uvicorn.Config:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn that says when it listens, and on which port."""
+    """Uvicorn that says when it listens, and on which port, and that returns when it is told to stop."""
 
     def __init__(self, config: uvicorn.Config, listening: Callable[[int], None]) -> None:
         super().__init__(config)
@@ -192,3 +193,12 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._listening(self.servers[0].sockets[0].getsockname()[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; at once when told a second time.
+
+        Uvicorn's own way raises the signal anew in the end, which would kill the process before its stores are closed.
+        """
+        del sig, frame
+        self.force_exit = self.should_exit
+        self.should_exit = True

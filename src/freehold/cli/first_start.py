@@ -121,7 +121,7 @@ def _check_fits(name: str, profile: HardwareProfile) -> None:
 
 
 def _write_config(folder: Path, name: str, profile: HardwareProfile) -> Path:
-    """Write the configuration for a model that is here; never over one that is there."""
+    """Write the configuration for a model that is here; wholly or not at all."""
     shape = registry_of(folder).load(name).header.shape
     launch = launch_for(shape, profile)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -39,9 +39,9 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def print_json(value: object) -> None:
-    """A JSON document on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str), flush=True)
+def print_json(value: object, *, one_line: bool = False) -> None:
+    """A JSON document on standard output; on one line where the command goes on and a program reads along."""
+    print(json.dumps(value, ensure_ascii=False, indent=None if one_line else 2, default=str), flush=True)
 
 
 def envelope_of(error: FreeholdError) -> dict[str, object]:

@@ -13,7 +13,6 @@ from typing import Any, cast
 from freehold.cli import output
 from freehold.config.load import data_folder, find_file, load
 from freehold.config.schema import Server
-from freehold.domain.errors.auth import KeyMissing
 from freehold.domain.errors.config import ConfigMissing
 from freehold.domain.errors.server import NotRunning
 from freehold.domain.errors.upstream import UpstreamError
@@ -34,7 +33,7 @@ class RunningServer:
     Attributes:
         url: Address without ``/v1``.
         ca_file: PEM file to trust; ``None`` for the system's authorities.
-        headers: With the key in them.
+        headers: With the key in them, where there is one.
     """
 
     url: str
@@ -48,14 +47,15 @@ def find_server(*, url: str, key_file: str) -> RunningServer:
     Raises:
         ConfigInvalid: The configuration holds mistakes, and no address was given.
         DataFolderUnusable: The key's file cannot be read, or others can read it.
-        KeyMissing: There is no key.
     """
     ca_file: str | None = None
     if not url:
         server = _configured()
         url, ca_file = url_of(server), server.tls_certificate or None
     key = _key(key_file)
-    headers = (("authorization", f"Bearer {key}"), ("content-type", "application/json"))
+    # Without a key the server says what is missing, and where no server is, that is what matters.
+    authorization = (("authorization", f"Bearer {key}"),) if key else ()
+    headers = (*authorization, ("content-type", "application/json"))
     return RunningServer(url=url.rstrip("/").removesuffix("/v1"), ca_file=ca_file, headers=headers)
 
 
@@ -123,13 +123,13 @@ def _configured() -> Server:
     return load(path).config.server
 
 
-def _key(key_file: str) -> str:
+def _key(key_file: str) -> str | None:
     from freehold.identity.first_key import read_secret  # lazy: pulls in the database's modules
 
     if not key_file and (given := os.environ.get(KEY_VARIABLE, "").strip()):
         return given
     path = Path(key_file).expanduser() if key_file else data_folder() / FIRST_KEY_FILE
     key = read_secret(path)
-    if key is None:
-        raise KeyMissing
+    if key is None and key_file:
+        raise output.UsageError(f"There is no key file {key_file!r}.")
     return key

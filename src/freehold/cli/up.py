@@ -81,7 +81,8 @@ def _config_path(config: str) -> Path | None:
 def _announce(url: str, key_path: Path | None, is_new_key: bool, loaded: LoadedConfig, *, as_json: bool) -> None:  # noqa: FBT001 - passed on as it comes
     if as_json:
         output.print_json(
-            {"url": url, "key_path": None if key_path is None else str(key_path), "is_new_key": is_new_key}
+            {"url": url, "key_path": None if key_path is None else str(key_path), "is_new_key": is_new_key},
+            one_line=True,
         )
         return
     output.say(f"Freehold listens at {url} (stop it with Ctrl-C).")

@@ -91,10 +91,12 @@ class Upstream:
     Attributes:
         base_url: ``https://host/v1``, ``http://…`` or ``unix:///path``; fixed by configuration, never by a request.
         credential: Secret already resolved, sent as the upstream wants it; empty for none.
+        ca_file: PEM file of the authority to trust instead of the system's; empty for the system's.
     """
 
     base_url: str
     credential: str = ""
+    ca_file: str = ""
 
     def __repr__(self) -> str:
         return f"Upstream(base_url={self.base_url!r})"

@@ -54,6 +54,7 @@ class RemoteEngine(ABC):
             zone=deployment.zone,
             connections_max=max(deployment.slots, 1),
             headers=headers,
+            ca_file=upstream.ca_file or None,
         )
         self._health = Health(clock)
         self._has_logprobs = True

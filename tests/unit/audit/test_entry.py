@@ -6,19 +6,19 @@ import json
 
 import pytest
 from hypothesis import given
+from tests.support.audit import record
+from tests.support.receipts import receipts
 
 from freehold.audit.entry import ENTRY_BYTES_MAX, decode_entry, encode_entry
 from freehold.audit.records import request_record
 from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
 from freehold.domain.receipt import Receipt
-from tests.support.audit import record
-from tests.support.receipts import receipts
 
 GOOD = encode_entry(record(3, text="naïve ⟦x⟧\n"), 9).data
 
 
 def test_an_entry_is_canonical_json_with_its_place() -> None:
-    assert GOOD == json.dumps(json.loads(GOOD), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    assert json.dumps(json.loads(GOOD), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() == GOOD
     assert json.loads(GOOD) == {
         "v": 1,
         "seq": 9,

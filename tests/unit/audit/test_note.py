@@ -112,7 +112,6 @@ def test_what_is_no_private_key_is_refused(text: str) -> None:
 
 def test_base64_has_one_spelling() -> None:
     """The last character of a 32-byte hash has unused bits; setting one must not pass as the same value."""
-    assert KEY.text.endswith("=") or KEY.text[-1] in "AQgw048EIMUYcko"
     line = GOOD.splitlines()[-1]
     assert line.endswith("=")
     spelt = line[:-2] + chr(ord(line[-2]) + 1) + "="
@@ -121,7 +120,8 @@ def test_base64_has_one_spelling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "good"), [("a.test/b", True), ("", False), ("a b", False), ("a+b", False), ("a\nb", False), ("a\u00a0b", False)]
+    ("name", "good"),
+    [("a.test/b", True), ("", False), ("a b", False), ("a+b", False), ("a\nb", False), ("a\u00a0b", False)],
 )
 def test_names(name: str, good: bool) -> None:
     assert is_name(name) is good

@@ -1,0 +1,98 @@
+"""``freehold receipts``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from freehold.cli import output
+from freehold.cli.options import Json, KeyFile, Url
+from freehold.cli.receipt_line import receipt_line
+from freehold.cli.server_call import find_server, get
+
+_LIMIT_MAX = 200
+
+
+def receipts(
+    receipt_id: Annotated[str, Parameter(name="ID")] = "",
+    /,
+    *,
+    limit: int = 20,
+    url: Url = "",
+    key_file: KeyFile = "",
+    as_json: Json = False,
+) -> int:
+    """Show what was asked, where it went and what it cost: the newest receipts, or one whole with its reasons.
+
+    Args:
+        receipt_id: One receipt.
+        limit: Most receipts listed, 1 to 200.
+    """
+    if not 1 <= limit <= _LIMIT_MAX:
+        raise output.UsageError(f"--limit is {limit}; 1 to {_LIMIT_MAX} are taken.")
+    server = find_server(url=url, key_file=key_file)
+    if receipt_id:
+        receipt = get(server, f"/v1/receipts/{receipt_id}")
+        if as_json:
+            output.print_json(receipt)
+        else:
+            output.say(receipt_text(receipt))
+        return output.OK
+    found: list[dict[str, Any]] = get(server, f"/v1/receipts?limit={limit}")["data"]
+    if as_json:
+        output.print_json(found)
+    elif not found:
+        output.say("No receipts yet.")
+    else:
+        rows = [(str(each["id"]), str(each["created"]), str(each["route"]), receipt_line(each)) for each in found]
+        output.say(output.table(rows, head=("receipt", "time", "route", "what happened")))
+    return output.OK
+
+
+def receipt_text(receipt: Mapping[str, Any]) -> str:
+    """One receipt whole: label and why, each deployment and why, each attempt and why."""
+    lines = [
+        f"receipt   {receipt['id']}",
+        f"time      {receipt['created']}, {receipt['total_ms']:.0f} ms in all",
+        f"asked     {receipt['task']} of {receipt['model_asked']!r}, route {receipt['route']}",
+        f"outcome   {receipt['outcome']}{_code(receipt)}",
+        f"label     {receipt['label']['level']}",
+    ]
+    lines += [
+        f"          from {source['origin']} ({source['rule']}): {source['label']['level']}"
+        for source in receipt["label_sources"]
+    ]
+    for decision in receipt["decisions"]:
+        said = "allowed" if decision["allowed"] else f"denied: {' '.join(decision['reasons'])}"
+        lines.append(f"policy    {decision['deployment']}: {said}")
+    lines += [f"attempt   {_attempt(attempt)}" for attempt in receipt["attempts"]]
+    lines.append(f"audit     {_audit(receipt)}")
+    lines.append(f"summary   {receipt_line(receipt)}")
+    return "\n".join(lines)
+
+
+def _code(document: Mapping[str, Any]) -> str:
+    return f" ({document['error_code']})" if document.get("error_code") else ""
+
+
+def _attempt(attempt: Mapping[str, Any]) -> str:
+    text = f"{attempt['deployment']} in {attempt['zone']}, model {attempt['model']}: {attempt['outcome']}{_code(attempt)}"
+    confidence, verdict = attempt.get("confidence"), attempt.get("verdict")
+    if confidence:
+        probability = confidence["probability"]
+        shown = confidence["status"] if probability is None else f"{probability:.2f} ({confidence['status']})"
+        text += f", confidence {shown}"
+    if verdict:
+        text += f", {verdict['action']} ({verdict['reason']})"
+    usage = attempt["usage"]
+    measured = "" if usage["measured"] else " (estimated)"
+    return f"{text}, {usage['input_tokens']} + {usage['output_tokens']} tokens{measured}"
+
+
+def _audit(receipt: Mapping[str, Any]) -> str:
+    index = receipt.get("audit_index")
+    if index is None:
+        return "not recorded"
+    return f"entry {index}{', with proof (--json)' if receipt.get('proof') else ''}"
