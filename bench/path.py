@@ -33,7 +33,7 @@ import sys, signal, xllamacpp
 path, port, key = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 p = xllamacpp.CommonParams()
 p.model.path, p.model_alias, p.api_keys = path, ["local"], [key]
-p.hostname, p.port = "127.0.0.1", port
+p.hostnames, p.port = ["127.0.0.1"], port
 p.n_ctx, p.n_parallel, p.n_batch, p.n_ubatch, p.ui = 8192, 2, 128, 128, False
 p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
 server = xllamacpp.Server(p)

@@ -78,7 +78,7 @@ def _stream(client: OpenAI, freehold: Server) -> bool:
     _title("4. A streamed answer")
     opened = client.chat.completions.with_streaming_response.create(
         model="large",
-        messages=[{"role": "user", "content": "Write one sentence about a lighthouse."}],
+        messages=[{"role": "user", "content": "In one sentence: why is the sky blue?"}],
         max_tokens=40,
         stream=True,
     )

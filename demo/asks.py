@@ -80,7 +80,7 @@ ASKS = (
     Ask(
         kind="JSON schema",
         text="Describe Tokyo as JSON with its city and country.",
-        expected="japan",
+        expected="tokyo",
         options={"response_format": _CITY, "max_tokens": 60},
     ),
     Ask(

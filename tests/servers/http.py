@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from dataclasses import dataclass, field
 
 
@@ -14,6 +15,7 @@ class Exchange:
 
     Attributes:
         gone: Set when the client closed the connection before the answer was whole.
+        gone_s: When that was noticed (``time.monotonic``).
         finished: Set when the handler is through, however it ended.
     """
 
@@ -23,6 +25,7 @@ class Exchange:
     raw: bytes
     writer: asyncio.StreamWriter
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    gone_s: float = 0.0
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -61,7 +64,7 @@ class ScriptedServer:
     Attributes:
         exchanges: Everything it was asked, in order.
         arrived: Set with each request.
-        release: Answers in mode ``slow`` go on each time it is set.
+        release: Answers in mode ``slow`` go on each time it is set; ``let_go`` sets it from another thread.
     """
 
     def __init__(self) -> None:
@@ -76,8 +79,12 @@ class ScriptedServer:
         raise NotImplementedError
 
     async def __aenter__(self):
+        self._loop = asyncio.get_running_loop()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return self
+
+    def let_go(self) -> None:
+        self._loop.call_soon_threadsafe(self.release.set)
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
@@ -126,6 +133,7 @@ class ScriptedServer:
         try:
             await asyncio.wait({work, first}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
+                exchange.gone_s = time.monotonic()
                 exchange.gone.set()
         finally:
             work.cancel()

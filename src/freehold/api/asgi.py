@@ -50,7 +50,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit_bytes: int) -> byte
         ClientLeft: The client went before the end.
     """
     declared = header(scope, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
+    if declared is not None and declared.isdecimal() and int(declared) > limit_bytes:
         raise BodyTooLarge(size_bytes=int(declared), limit_bytes=limit_bytes)
     timer = asyncio.get_running_loop().call_later(_BODY_S, _cancel_current(task := _this_task()))
     pieces: list[bytes] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from starlette.datastructures import QueryParams
@@ -17,6 +18,7 @@ from freehold.wire.openai_response import encode_json
 
 _PAGE_RECEIPTS = 20
 _PAGE_RECEIPTS_MAX = 200
+_SMALL_NUMBER = re.compile(r"[0-9]{1,3}")
 _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 View = tuple[int, bytes, Headers]
@@ -56,7 +58,7 @@ class Views:
         """The caller's tenant's receipts, newest first; ``limit`` and ``before`` page through them."""
         query = QueryParams(scope["query_string"])
         limit = query.get("limit", str(_PAGE_RECEIPTS))
-        if not limit.isdigit() or not 1 <= int(limit) <= _PAGE_RECEIPTS_MAX:
+        if not _SMALL_NUMBER.fullmatch(limit) or not 1 <= int(limit) <= _PAGE_RECEIPTS_MAX:
             raise FieldInvalid(
                 param="limit",
                 field="limit",

@@ -48,7 +48,7 @@ def load_keys(folder: Path, *, origin: str, is_new: bool) -> LogKeys:
         disk.sync_folder(folder)
     signer = Signer.parse(_read_private(signing))
     if signer.verifier.name != origin:
-        raise AuditBroken(reason=f"{folder} is the log {signer.verifier.name!r}, not {origin!r}")
+        raise AuditBroken(reason=f"its key is of the log {signer.verifier.name!r}, not {origin!r}")
     vkey = folder / VERIFIER_KEY
     if not vkey.exists():
         disk.replace_file(vkey, signer.verifier.text.encode() + b"\n")
@@ -72,5 +72,5 @@ def _read_private(path: Path) -> str:
         raise AuditBroken(reason=f"{path.name} is missing beside its log; restore it from a backup") from error
     with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
         if os.fstat(descriptor).st_mode & _OTHERS:
-            raise AuditBroken(reason=f"{path} can be read by others: chmod 600 {path}")
+            raise AuditBroken(reason=f"others can read {path.name}; chmod 600 {path}")
         return file.read()

@@ -90,7 +90,7 @@ class TransparencyLog:
             return cls._open(locked, origin, clock)
         except OSError as error:
             locked.close()
-            raise AuditUnwritable(reason=f"{folder} cannot be used ({error.strerror or error})") from error
+            raise AuditUnwritable(reason=f"{error.strerror or error}: {folder}") from error
         except BaseException:
             locked.close()
             raise

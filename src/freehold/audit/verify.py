@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from freehold.audit.bundle import join_entries
+from freehold.audit.bundle import join_entries, split_entries
 from freehold.audit.entry import DONE, INTENT, TRUNCATED, decode_entry
 from freehold.audit.keys import VERIFIER_KEY
 from freehold.audit.log import WAL
@@ -80,9 +80,11 @@ def verify_folder(folder: Path, vkey: str | None = None, *, remembered: str | No
                 # A log in use may have moved on below our hands; then the newer checkpoint is what counts.
                 if store.checkpoint() == note:
                     raise
-        raise AuditBroken(reason=f"{folder} changes faster than it can be read; verify a copy")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AuditBroken(reason=f"{folder} cannot be read: {error}") from error
+        raise AuditBroken(reason="the log changes faster than it can be read; verify a copy")
+    except OSError as error:
+        raise AuditBroken(reason=f"{error.strerror}: {error.filename or folder}") from error
+    except UnicodeDecodeError as error:
+        raise AuditBroken(reason=f"{VERIFIER_KEY} is no text") from error
 
 
 def _verify(
@@ -130,28 +132,36 @@ def _bundles(store: TileStore, size: int) -> Iterator[tuple[int, tuple[bytes, ..
     for index in range(-(-size // TILE_WIDTH)):
         width = min(TILE_WIDTH, size - index * TILE_WIDTH)
         entries = store.bundle(index, width)
-        _check_files(store, None, index, width, join_entries(entries))
+        _check_files(store, None, index, [join_entries([entry]) for entry in entries])
         yield index, entries
 
 
 def _check_tile(store: TileStore, tile: Tile) -> None:
-    width = len(tile.hashes)
-    if store.tile(tile.level, tile.index, width) != tile.hashes:
+    if store.tile(tile.level, tile.index, len(tile.hashes)) != tile.hashes:
         raise AuditBroken(reason=f"{tile.path} does not hold the hashes of its entries")
-    _check_files(store, tile.level, tile.index, width, tile.data)
+    _check_files(store, tile.level, tile.index, tile.hashes)
 
 
-def _check_files(store: TileStore, level: int | None, index: int, width: int, data: bytes) -> None:
-    """Every file of one tile or bundle holds the same bytes, as far as both go: the full one and each partial one."""
+def _check_files(store: TileStore, level: int | None, index: int, parts: Sequence[bytes]) -> None:
+    """Every file of one tile or bundle, full or partial, holds exactly what its entries make of it.
+
+    A file may be wider than ``parts`` where a crash came between tiles and checkpoint; then it begins with them.
+    """
     full = store.folder / tile_path(level, index)
     found = [(TILE_WIDTH, full)] if full.exists() else []
     partial = full.with_name(f"{full.name}.p")
     if partial.is_dir():
         found += [(int(path.name), path) for path in partial.iterdir() if path.name.isdigit()]
-    for file_width, path in found:
+    for width, path in found:
         content = path.read_bytes()
-        fits = content == data if file_width == width else content.startswith(data) or data.startswith(content)
-        if not fits or (level is not None and len(content) != file_width * HASH_BYTES):
+        due = b"".join(parts[:width])
+        if width <= len(parts):
+            fits = content == due
+        elif level is None:
+            fits = content.startswith(due) and len(split_entries(content) or ()) == width
+        else:
+            fits = content.startswith(due) and len(content) == width * HASH_BYTES
+        if not fits:
             name = path.relative_to(store.folder)
             raise AuditBroken(reason=f"{name} was changed: it does not hold what its entries make of it")
 

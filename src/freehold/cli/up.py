@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def _announce(url: str, key_path: Path | None, is_new_key: bool, loaded: LoadedC
         return
     output.say(f"Freehold listens at {url} (stop it with Ctrl-C).")
     if key_path is None:
-        output.say('The first key is kept elsewhere. "freehold keys new NAME" makes another one.')
+        output.say('Use a key of "freehold keys list", or make one: freehold keys new NAME')
         return
     made = ", made now" if is_new_key else ""
     output.say(f"API key: in {key_path} (readable by you alone{made}).")

@@ -155,7 +155,9 @@ def _aliases(config: Config, names: Names) -> Iterator[Mistake]:
         path = ("aliases", alias)
         if alias in known:
             yield Mistake(path=path, text="a route or deployment has this name, so that the alias is never used")
-        if target not in known:
+        if target in config.aliases and target not in known:
+            yield Mistake(path=path, text=f"{target!r} is an alias too; name what it leads to")
+        elif target not in known:
             yield Mistake(path=path, text=f"there is no route or deployment {target!r}{near(target, known)}")
 
 

@@ -161,8 +161,8 @@ def _parse(text: str, shown: str) -> Tree:
     except tomllib.TOMLDecodeError as error:
         told = str(error)
         match = _AT_LINE.search(told)
-        line = int(match[1]) if match and match[1] else text.count("\n") + 1
-        what = _AT_LINE.sub("", told)
+        line = int(match[1]) if match and match[1] else max(1, len(text.splitlines()))
+        what = _AT_LINE.sub("", told).replace("Cannot overwrite a value", "this key is given a second time")
         raise _invalid(shown, [Mistake(path=(), line=line, text=f"this is not TOML: {what}")]) from error
 
 

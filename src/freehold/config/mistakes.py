@@ -23,8 +23,8 @@ _REASONS: Final = {
     "finite_number": "it must be a finite number",
     "too_short": "it must hold at least {min_length} item",
     "string_too_short": "it must not be empty",
-    "model_type": "it is a table",
-    "dict_type": "it is a table",
+    "model_type": "a table is wanted here",
+    "dict_type": "a table is wanted here",
     "list_type": 'it must be a list, for example ["one", "two"]',
     "string_type": "it must be text in quotes",
 }

@@ -189,7 +189,7 @@ def _range(field: FieldInfo) -> str:
     bounds = {name: getattr(rule, name) for rule in field.metadata for name in ("ge", "le") if hasattr(rule, name)}
     if len(bounds) < len(("ge", "le")):
         return ""
-    return f", {toml_value(bounds['ge'])} to {toml_value(bounds['le'])}"
+    return f", {bounds['ge']:,} to {bounds['le']:,}"
 
 
 def toml_value(value: object) -> str:

@@ -26,10 +26,7 @@ from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
 from freehold.ledger.pricing import cost_of_attempt
 from freehold.routing.ladder import confidence, verdict
-from freehold.routing.signals import measure
-
-LOGPROBS_PER_TOKEN = 5
-"""Alternatives a token that signals are measured from; also what ``freehold calibrate`` asks for."""
+from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
 
 _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied)
 """Failures of one deployment that the next permitted one may make good."""

@@ -80,7 +80,7 @@ def test_a_copy_without_write_ahead_log_and_keys_verifies(tmp_path: Path) -> Non
     shutil.copytree(tmp_path / "log" / "tile", tmp_path / "copy" / "tile")
     shutil.copy(tmp_path / "log" / "checkpoint", tmp_path / "copy")
     assert verify_folder(tmp_path / "copy", vkey).entries == 300
-    with pytest.raises(AuditBroken, match=r"log\.vkey"):
+    with pytest.raises(AuditBroken, match="No such file or directory"):
         verify_folder(tmp_path / "copy")
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_log_is_said_so(tmp_path: Path) -> None:
     vkey = Signer(ORIGIN, bytes(32)).verifier.text
     with pytest.raises(AuditBroken, match="there is no checkpoint"):
         verify_folder(tmp_path, vkey)
-    with pytest.raises(AuditBroken, match="cannot be read"):
+    with pytest.raises(AuditBroken, match="No such file"):
         verify_folder(tmp_path / "missing")
     with pytest.raises(AuditBroken, match="no verifier key"):
         verify_folder(tmp_path, "nonsense")
@@ -98,7 +98,7 @@ def forge(folder: Path, records: Sequence[AuditRecord]) -> None:
     """Rewrite a log from the start with its own key: what its owner could do."""
     keys = load_keys(folder, origin=ORIGIN, is_new=False)
     shutil.rmtree(folder / "tile")
-    shutil.rmtree(folder / "wal")
+    shutil.rmtree(folder / "wal", ignore_errors=True)
     sealer = Sealer(TileStore(folder), keys.signer, edge=TreeEdge(), bundle=[], intents=OpenIntents(), checkpoint=None)
     sealer.offer([encode_entry(each, index) for index, each in enumerate(records)])
     sealer.seal()
@@ -185,3 +185,24 @@ def test_damage_to_entries_that_wait_for_a_checkpoint_is_seen(tmp_path: Path) ->
 def test_entries_decode_to_what_was_recorded(tmp_path: Path) -> None:
     write_log(tmp_path, [record(0, text="ä")])
     assert decode_entry(TileStore(tmp_path).entry(0, 1), 0)[1] == record(0, text="ä")
+
+
+def test_tiles_written_before_a_crash_kept_the_checkpoint_from_following_are_no_damage(tmp_path: Path) -> None:
+    write_log(tmp_path, map(record, range(250)))
+    old = (tmp_path / "checkpoint").read_bytes()
+    write_log(tmp_path, map(record, range(250, 254)))
+    newer = sorted((tmp_path / "tile").rglob("254"))
+    assert len(newer) == 2
+    write_log(tmp_path, map(record, range(254, 300)))
+    (tmp_path / "checkpoint").write_bytes(old)
+    with pytest.raises(AuditBroken, match="goes on with entry 254, 250 is due"):
+        verify_folder(tmp_path)
+    shutil.rmtree(tmp_path / "wal")
+    assert verify_folder(tmp_path).entries == 250
+    for path in (tmp_path / "tile" / "0" / "000", tmp_path / "tile" / "entries" / "000"):
+        good = path.read_bytes()
+        for changed in (good[:-1], good + b"\0", b"\1" + good[1:]):
+            path.write_bytes(changed)
+            with pytest.raises(AuditBroken):
+                verify_folder(tmp_path)
+        path.write_bytes(good)

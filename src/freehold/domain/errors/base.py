@@ -67,7 +67,8 @@ class Shown:
 
     def __format__(self, spec: str) -> str:
         text = repr(self._value) if isinstance(self._value, (str, bytes)) and spec != "s" else str(self._value)
-        text = " ".join(text.split())
+        lead = " " if text[:1].isspace() else ""  # a suggestion brings the space before it
+        text = lead + " ".join(text.split())
         return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
     def __str__(self) -> str:

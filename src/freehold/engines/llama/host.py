@@ -162,11 +162,11 @@ class RemoteHost:
         self.headers: tuple[tuple[str, str], ...] = ()
         self.origin = client.origin
         self.plan: Plan | None = None
-        self._answered = False
+        self._answered = True  # until it fails: a server that nobody asked yet is not known to be down
         self._detail = "not asked yet"
 
     def state(self) -> EngineState:
-        """Whether it answered the last time."""
+        """Ready unless it failed the last time."""
         return EngineState(ready=self._answered, detail=self._detail)
 
     def properties(self) -> Mapping[str, object]:
@@ -194,7 +194,7 @@ class RemoteHost:
 
     def end_wait(self, *, progress: bool) -> None:
         """Remember that it answers."""
-        if progress and not self._answered:
+        if progress:
             self._answered, self._detail = True, "ready"
 
     async def explain(self, error: UpstreamError) -> FreeholdError:

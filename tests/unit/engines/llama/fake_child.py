@@ -103,10 +103,10 @@ class Rig:
 
     async def die(self, returncode: int, output: str = "", *, after_s: float = 0.0) -> float:
         """Let the child end once it is ready; seconds until the next one was launched."""
-        await self.life()
+        life = await self.life()
         await asyncio.sleep(after_s)
         ended_s = asyncio.get_running_loop().time()
-        self.child.end(returncode, output)
-        await asyncio.sleep(0)
+        life.child.end(returncode, output)
+        await life.death()
         await self.life()
         return self.launched_s[-1] - ended_s

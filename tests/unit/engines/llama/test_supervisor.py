@@ -167,8 +167,9 @@ def test_requests_wait_for_a_restart_but_not_for_ever() -> None:
     async def scenario() -> None:
         rig = Rig({}, {"ready_after_s": 9.0})
         await rig.supervisor.start()
-        rig.child.end(1)
-        await asyncio.sleep(0)
+        life = await rig.life()
+        life.child.end(1)
+        await life.death()
         with pytest.raises(EngineNotReady) as caught:
             await rig.supervisor.ready(wait_s=2.0)
         assert "it ended with exit code 1" in caught.value.message

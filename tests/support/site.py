@@ -1,0 +1,118 @@
+"""A gateway in front of scripted servers: what most end-to-end tests ask."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.servers.anthropic_server import AnthropicServer
+from tests.servers.openai_server import OpenAIServer
+from tests.support.server import Gateway, running
+from tests.support.upstream import in_thread
+
+CONFIG = """
+[server]
+port = 0
+drain_s = 2
+
+[tenants.default]
+label = "internal"
+[tenants.other]
+label = "internal"
+
+[deployments.small]
+engine = "openai"
+model = "scripted-small"
+zone = "lan"
+base_url = "{small}"
+clearance = "confidential"
+tools = true
+
+[deployments.large]
+engine = "openai"
+model = "scripted-large"
+zone = "lan"
+base_url = "{large}"
+clearance = "internal"
+
+[deployments.claude]
+engine = "anthropic"
+model = "scripted-claude"
+zone = "lan"
+base_url = "{claude}"
+clearance = "internal"
+tools = true
+
+[deployments.vectors]
+engine = "openai"
+model = "scripted-vectors"
+zone = "lan"
+base_url = "{small}"
+clearance = "internal"
+embeds = true
+
+[deployments.nowhere]
+engine = "openai"
+model = "scripted-nowhere"
+zone = "lan"
+base_url = "http://127.0.0.1:{closed_port}/v1"
+clearance = "internal"
+
+[routes.plain]
+deployments = ["small"]
+[routes.auto]
+deployments = ["small", "large"]
+uncalibrated = "escalate"
+[routes.fallback]
+deployments = ["nowhere", "large"]
+[routes.commit]
+deployments = ["small", "large"]
+stream = "commit"
+
+[aliases]
+"gpt-4o-mini" = "plain"
+"""
+
+
+@dataclass
+class Site:
+    """The gateway and the servers behind it."""
+
+    gateway: Gateway
+    small: OpenAIServer
+    large: OpenAIServer
+    claude: AnthropicServer
+
+    def ask(self, text: str, *, model: str = "plain", **more: Any) -> Any:
+        """One chat through the official client; the raw reply, headers and all."""
+        messages = [{"role": "user", "content": text}]
+        chat = self.gateway.openai().chat.completions
+        return chat.with_raw_response.create(model=model, messages=messages, **more)
+
+    def receipt_of(self, reply: Any) -> dict[str, Any]:
+        return self.gateway.receipt(reply.headers["freehold-receipt"])
+
+
+@contextmanager
+def site(folder: Path, *, more: str = "", small: OpenAIServer | None = None) -> Generator[Site]:
+    """Run all of it; ``more`` is appended to the configuration."""
+    with ExitStack() as servers:
+        first = servers.enter_context(in_thread(small or OpenAIServer()))
+        second = servers.enter_context(in_thread(OpenAIServer()))
+        claude = servers.enter_context(in_thread(AnthropicServer()))
+        config = CONFIG.format(
+            small=first.base_url, large=second.base_url, claude=claude.base_url, closed_port=closed_port()
+        )
+        gateway = servers.enter_context(running(config + more, folder))
+        yield Site(gateway, first, second, claude)
+
+
+def closed_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
