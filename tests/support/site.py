@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.anthropic_server import AnthropicServer
+from tests.servers.http import Exchange
 from tests.servers.openai_server import OpenAIServer
 from tests.support.server import Gateway, running
 from tests.support.upstream import in_thread
@@ -18,6 +19,7 @@ CONFIG = """
 [server]
 port = 0
 drain_s = 2
+{server}
 
 [tenants.default]
 label = "internal"
@@ -78,6 +80,13 @@ stream = "commit"
 """
 
 
+class SteadyServer(OpenAIServer):
+    """Answers everything, also what another server is asked to fail at."""
+
+    async def _complete(self, exchange: Exchange, mode: str) -> None:
+        await super()._complete(exchange, f"not {mode}")
+
+
 @dataclass
 class Site:
     """The gateway and the servers behind it."""
@@ -98,14 +107,16 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, *, more: str = "", small: OpenAIServer | None = None) -> Generator[Site]:
-    """Run all of it; ``more`` is appended to the configuration."""
+def site(
+    folder: Path, *, server: str = "", more: str = "", small: OpenAIServer | None = None
+) -> Generator[Site]:
+    """Run all of it; ``server`` goes into that section, ``more`` to the end of the configuration."""
     with ExitStack() as servers:
         first = servers.enter_context(in_thread(small or OpenAIServer()))
-        second = servers.enter_context(in_thread(OpenAIServer()))
+        second = servers.enter_context(in_thread(SteadyServer()))
         claude = servers.enter_context(in_thread(AnthropicServer()))
         config = CONFIG.format(
-            small=first.base_url, large=second.base_url, claude=claude.base_url, closed_port=closed_port()
+            server=server, small=first.base_url, large=second.base_url, claude=claude.base_url, closed_port=closed_port()
         )
         gateway = servers.enter_context(running(config + more, folder))
         yield Site(gateway, first, second, claude)

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from freehold.domain.errors.request import BodyTooLarge, RequestTimeout
+from freehold.domain.errors.server import Stopping
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -18,6 +19,7 @@ Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 _LINGER_S = 2.0
 _BODY_S = 60.0
+_RESTART_S = 5
 
 
 class ClientLeft(Exception):  # noqa: N818 - not an error: the client's right
@@ -92,10 +94,14 @@ def _cancel_current(task: asyncio.Task[Any]) -> Callable[[], None]:
 
 @contextlib.asynccontextmanager
 async def leaving_client_cancels(receive: Receive) -> AsyncGenerator[None]:
-    """Cancel the body of this context in the tick in which the client's departure is seen; ends as ``ClientLeft``.
+    """Cancel the body of this context in the tick in which the client's departure is seen.
 
     Reading goes on after the request's end for exactly that purpose, on streaming and plain calls alike: a server
     that only notices when it writes keeps an engine busy for nobody.
+
+    Raises:
+        ClientLeft: The client is gone.
+        Stopping: Somebody else cancelled: the server stops, and the time for running requests is over.
     """
     task = _this_task()
     left = False
@@ -111,10 +117,10 @@ async def leaving_client_cancels(receive: Receive) -> AsyncGenerator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        if not left:
-            raise
         task.uncancel()
-        raise ClientLeft from None
+        if left:
+            raise ClientLeft from None
+        raise Stopping(retry_after_s=_RESTART_S, retry_s=_RESTART_S) from None
     finally:
         watcher.cancel()
 

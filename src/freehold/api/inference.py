@@ -21,6 +21,7 @@ from freehold.api.asgi import (
 from freehold.api.errors import render, unexpected
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.server import Stopping
 from freehold.domain.identity import Principal
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest, Task
@@ -64,14 +65,17 @@ class Inference:
             label_header=header(scope, b"freehold-label"),
             include_receipt=decoded.include_receipt or header(scope, b"freehold-include-receipt") == "true",
         )
-        async with (
-            leaving_client_cancels(receive),
-            contextlib.aclosing(self._pipeline.answer(request, principal)) as events,
-        ):
-            if request.stream:
-                await _Stream(request, send).relay(events)
-            else:
-                await _reply_whole(request, events, send)
+        stream = _Stream(request, send)
+        try:
+            async with (
+                leaving_client_cancels(receive),
+                contextlib.aclosing(self._pipeline.answer(request, principal)) as events,
+            ):
+                await (stream.relay(events) if request.stream else _reply_whole(request, events, send))
+        except Stopping as error:
+            if not stream.started:
+                raise
+            await stream.break_off(error)
 
 
 async def _reply_whole(request: InferenceRequest, events: AsyncGenerator[AnswerEvent], send: Send) -> None:
@@ -96,12 +100,15 @@ async def _reply_whole(request: InferenceRequest, events: AsyncGenerator[AnswerE
 
 
 class _Stream:
-    """Relays events as server-sent events. Headers go out with the first one, so that a refusal keeps its status."""
+    """Relays events as server-sent events. Headers go out with the first one, so that a refusal keeps its status.
+
+    Once ``started``, an error is told by ``break_off``.
+    """
 
     def __init__(self, request: InferenceRequest, send: Send) -> None:
         self._request = request
         self._send = send
-        self._started = False
+        self.started = False
 
     async def relay(self, events: AsyncGenerator[AnswerEvent]) -> None:
         try:
@@ -109,15 +116,15 @@ class _Stream:
             async for event in events:
                 await self._event(event)
         except FreeholdError as error:
-            if not self._started:
+            if not self.started:
                 raise
-            await self._break(error)
+            await self.break_off(error)
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:
-            if not self._started:
+            if not self.started:
                 raise
-            await self._break(unexpected(error, error_id=self._request.id))
+            await self.break_off(unexpected(error, error_id=self._request.id))
 
     async def _first(self, events: AsyncGenerator[AnswerEvent]) -> AnswerEvent:
         """The first event; while it takes long the client is told that we are alive."""
@@ -153,9 +160,9 @@ class _Stream:
                 raise RuntimeError("embeddings are not streamed")
 
     async def _open(self, headers: Headers) -> None:
-        if self._started:
+        if self.started:
             return
-        self._started = True
+        self.started = True
         receipt = (b"freehold-receipt", self._request.id.encode())
         start = {"type": "http.response.start", "status": 200, "headers": [*_EVENT_STREAM, receipt, *headers]}
         await self._send(start)
@@ -163,7 +170,7 @@ class _Stream:
     async def _write(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def _break(self, error: FreeholdError) -> None:
+    async def break_off(self, error: FreeholdError) -> None:
         """An answer that broke: an error event, and no end. Returning without the last piece closes the connection."""
         await self._write(error_event(error, error_id=self._request.id))
 

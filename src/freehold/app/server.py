@@ -24,6 +24,7 @@ from freehold.config.schema import Server
 from freehold.domain.errors.server import BindRefused, PortInUse
 from freehold.evals.shipped import shipped_calibrations
 from freehold.hostinfo.probe import probe
+from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, from_json
 from freehold.telemetry.logs import LogFormat, Logs
 
@@ -157,7 +158,8 @@ def _run(
 
 
 def _reread(loaded: LoadedConfig) -> Compiled:
-    return compile_config(load(loaded.path), environment=os.environ)
+    again = load(loaded.path, flags=loaded.flags, check_label=parse_label)
+    return compile_config(again, environment=os.environ)
 
 
 def _uvicorn_config(app: Any, server: Server) -> uvicorn.Config:

@@ -15,7 +15,7 @@ from freehold.cli import output
 from freehold.cli.options import Json, KeyFile, Url
 from freehold.cli.receipt_line import receipt_line
 from freehold.cli.server_call import RunningServer, find_server, get, json_of, not_running
-from freehold.domain.errors.upstream import UpstreamError
+from freehold.domain.errors.upstream import UpstreamUnreachable
 from freehold.net.client import HttpReply
 from freehold.net.fetch import LocalAnswer, stream_local
 from freehold.wire.sse import SseParser
@@ -51,7 +51,7 @@ def ask(
 
     Args:
         question: The question; "-" reads it from standard input.
-        model: A route, a deployment or an alias.
+        model: A route, a deployment or an alias; "auto" if not given.
         label: What the question may be shown to, for example "confidential"; it only ever narrows.
         max_tokens: Most tokens of the answer.
         stream: Show the answer as it arrives.
@@ -64,7 +64,7 @@ def ask(
     shown = _hidden if as_json else _shown
     try:
         asked = asyncio.run(_ask(server, body, label=label, show=shown))
-    except UpstreamError as error:
+    except UpstreamUnreachable as error:
         raise not_running(server.url, error) from error
     receipt = get(server, f"/v1/receipts/{asked.receipt_id}")
     if as_json:
@@ -116,8 +116,9 @@ async def _texts(reply: HttpReply) -> AsyncGenerator[str]:
             if "error" in chunk:
                 raise output.AnsweredWithError(chunk)
             for choice in chunk.get("choices") or ():
-                if piece := (choice.get("delta") or {}).get("content"):
-                    yield piece
+                delta: dict[str, Any] = choice.get("delta") or {}
+                if piece := delta.get("content"):
+                    yield str(piece)
 
 
 def _shown(text: str) -> None:

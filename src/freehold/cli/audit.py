@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from freehold.cli import output
 from freehold.cli.options import Json
@@ -21,8 +20,8 @@ def verify(
     folder: str = "",
     /,
     *,
-    vkey: Annotated[str, Parameter(show_default=False)] = "",
-    remembered: Annotated[str, Parameter(show_default=False)] = "",
+    vkey: str = "",
+    remembered: str = "",
     as_json: Json = False,
 ) -> int:
     """Recompute the whole audit log from its entries. Works while the server runs, and on a copy.
@@ -57,7 +56,9 @@ def verify(
     for event, count in sorted(report.events.items()):
         output.say(f"  {count:8,} {event}")
     if report.orphans:
-        output.say(f"{len(report.orphans)} of {report.intents} egress intents have no end: a call was cut off or is running.")
+        output.say(
+            f"{len(report.orphans)} of {report.intents} egress intents have no end: a call was cut off or is running."
+        )
     if report.truncations:
         output.say(f"{len(report.truncations)} entries tell of a tail that a crash tore off.")
     if report.pending:

@@ -28,6 +28,7 @@ from freehold.evals.question import Question
 from freehold.evals.questions import parse_questions, shipped_questions
 from freehold.evals.report import Report, as_text, report
 from freehold.hostinfo.probe import probe
+from freehold.policy.text import parse_label
 from freehold.routing.calibration import to_json
 
 CALIBRATIONS_FOLDER = "calibrations"
@@ -54,10 +55,10 @@ def calibrate(
     Args:
         deployments: Deployments of the configuration; all whose engine is ours if none is given.
         questions: File of questions of your own, one JSON object a line; the shipped ones if not given.
-        workload: Kind of task that the questions stand for; routes choose by it.
+        workload: Kind of task that the questions stand for; routes choose by it. "general" if not given.
         out: Folder for the results; the configuration's if not given.
     """
-    loaded = load(find_file(config or None))
+    loaded = load(find_file(config or None), check_label=parse_label)
     compiled = compile_config(loaded, environment=os.environ)
     asked = _questions(questions)
     plans = _wanted(compiled, deployments)

@@ -7,6 +7,7 @@ import os
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import LoadedConfig, find_file, load
 from freehold.domain.errors.config import ConfigMissing
+from freehold.policy.text import parse_label
 
 
 def loaded_or_default(config: str) -> LoadedConfig:
@@ -22,7 +23,7 @@ def loaded_or_default(config: str) -> LoadedConfig:
         if config or os.environ.get("FREEHOLD_CONFIG"):
             raise
         path = None
-    return load(path)
+    return load(path, check_label=parse_label)
 
 
 def compiled_or_default(config: str) -> Compiled:

@@ -19,7 +19,7 @@ from freehold.domain.errors import (
     server,
     upstream,
 )
-from freehold.domain.errors.base import FreeholdError, catalogue, message_template, page
+from freehold.domain.errors.base import FreeholdError, catalogue, message_shape, page
 
 FAMILIES = (admission, audit, auth, config, engine, evals, model, policy, request, server, upstream)
 """Imported so that the catalogue is whole."""
@@ -55,7 +55,7 @@ def page_text(error: type[FreeholdError]) -> str:
     lines = [
         f"{error.code}  {error.__name__}",
         "",
-        message_template(error),
+        message_shape(error),
         "",
         page(error),
         "",
@@ -77,7 +77,7 @@ def _document(error: type[FreeholdError]) -> dict[str, object]:
     return {
         "code": error.code,
         "name": error.__name__,
-        "message": message_template(error),
+        "message": message_shape(error),
         "page": page(error),
         "status": error.status,
         "type": error.type,

@@ -85,7 +85,7 @@ def read_reply(text: str) -> Reply | str:
 
 
 def proposal_line(proposal: Proposal) -> str:
-    """``Best fit: NAME, 1.1 GB, about 18 tok/s (estimate: 12 to 26).``"""
+    """For example ``Best fit: NAME, 1.1 GB, about 18 tok/s (estimate: 12 to 26).``."""
     choice = proposal.choice
     size = wording.size(choice.option.shape.file_bytes)
     first = "Installed" if proposal.is_installed else "Best fit"

@@ -44,7 +44,7 @@ def first_start(folder: Path, *, model: str, yes: bool, as_json: bool, endpoint:
     chosen = model or _choose(folder, profile, yes=yes)
     if chosen is None:
         return None
-    name = _fetched(folder, chosen, profile, is_free=not model, yes=yes, quiet=as_json, endpoint=endpoint)
+    name = _fetched(chosen, profile, is_free=not model, yes=yes, quiet=as_json, endpoint=endpoint)
     return None if name is None else _write_config(folder, name, profile)
 
 
@@ -82,7 +82,7 @@ def _asked(proposal: Proposal) -> str | None:
 
 
 def _fetched(
-    folder: Path, name: str, profile: HardwareProfile, *, is_free: bool, yes: bool, quiet: bool, endpoint: str
+    name: str, profile: HardwareProfile, *, is_free: bool, yes: bool, quiet: bool, endpoint: str
 ) -> str | None:
     """The name of a model that is here; another one than asked for only where the user agreed to any."""
     if isinstance(parse_reference(name), FilePath):

@@ -10,12 +10,12 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from freehold.cli import output
+from freehold.cli.configured import compiled_or_default
+from freehold.cli.key_ring import open_ring
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
 from freehold.identity.keys import KeyRing
 from freehold.storage.keys import KeyRecord
-
-DATABASE_FILE = "freehold.db"
 
 app = App(name="keys", help="Make, list and revoke API keys.")
 
@@ -25,8 +25,8 @@ def new_key(
     name: str,
     /,
     *,
-    tenant: Annotated[str, Parameter(show_default=False)] = "",
-    scope: Annotated[tuple[Literal["infer", "admin"], ...], Parameter(negative=())] = ("infer",),
+    tenant: str = "",
+    scope: tuple[Literal["infer", "admin"], ...] = ("infer",),
     label: str = "",
     config: ConfigFile = "",
     as_json: Json = False,
@@ -36,7 +36,7 @@ def new_key(
     Args:
         name: What you call it.
         tenant: A tenant of the configuration; its first one if not given.
-        scope: infer (ask models, read own receipts) or admin (everything else); give it twice for both.
+        scope: infer (ask models, read own receipts) or admin (everything else); give it twice for both. infer if not given.
         label: Label that the key adds to everything sent with it, for example "confidential".
     """
     with _ring(config) as (ring, tenants):
@@ -98,40 +98,10 @@ def revoke_key(
 
 @contextlib.contextmanager
 def _ring(config: str) -> Generator[tuple[KeyRing, tuple[str, ...]]]:
-    """The keys of the data folder, and the tenants of the configuration; the server may run beside."""
-    # Lazy: help for these commands needs neither configuration nor database.
-    from freehold.cli.configured import compiled_or_default
-    from freehold.domain.identity import Tenant
-    from freehold.domain.labels import Label
-    from freehold.hostinfo.clock import SystemClock, SystemIds
-    from freehold.policy.lattice import bottom
-    from freehold.policy.text import parse_label
-    from freehold.storage.database import Database
-    from freehold.storage.keys import SqliteKeys
-
+    """The keys of the data folder, and the tenants of the configuration."""
     compiled = compiled_or_default(config)
-    tree = compiled.tree
-
-    def label_of(text: str) -> Label:
-        return parse_label(text, tree)
-
-    tenants = {name: Tenant(name=name, label=label_of(text)) for name, text in compiled.tenants.items()}
-    folder = data_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database = Database.open(folder / DATABASE_FILE)
-    clock = SystemClock()
-    try:
-        ring = KeyRing(
-            SqliteKeys(database),
-            tenants,
-            parse_label=label_of,
-            bottom=bottom(tree),
-            clock=clock,
-            ids=SystemIds(clock),
-        )
-        yield ring, tuple(tenants)
-    finally:
-        database.close()
+    with open_ring(data_folder(), compiled) as (ring, _):
+        yield ring, tuple(compiled.tenants)
 
 
 def _document(record: KeyRecord) -> dict[str, object]:

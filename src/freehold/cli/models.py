@@ -50,10 +50,14 @@ def models(
         output.print_json({"installed": [model_json(each) for each in installed], "served": served})
         return output.OK
     if installed:
-        rows = [(each.name, wording.size(each.size_bytes), each.license or "not stated", each.origin) for each in installed]
+        rows = [
+            (each.name, wording.size(each.size_bytes), each.license or "not stated", each.origin) for each in installed
+        ]
         output.say(output.table(rows, head=("installed", "size", "licence", "origin")))
     else:
-        output.say('No model is installed. "freehold up" chooses one, "freehold models --catalogue" lists what can be had.')
+        output.say(
+            'No model is installed. "freehold up" chooses one, "freehold models --catalogue" lists what can be had.'
+        )
     output.say()
     output.say(_served_text(served))
     return output.OK
@@ -168,9 +172,11 @@ def _catalogue(registry: ModelRegistry, *, as_json: bool) -> int:
     entries = registry.catalogue.entries.values()
     fits = {entry.name: _fit(entry, profile) for entry in entries}
     if as_json:
-        output.print_json([{"name": e.name, **_about(registry.find(e.name), e), "fit": fit_json(*fits[e.name])} for e in entries])
+        output.print_json(
+            [{"name": e.name, **_about(registry.find(e.name), e), "fit": fit_json(*fits[e.name])} for e in entries]
+        )
         return output.OK
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for entry in entries:
         report = fits[entry.name][1]
         here = "installed" if registry.find(entry.name) else wording.size(entry.size_bytes)
@@ -206,7 +212,13 @@ def _served_text(served: dict[str, Any] | None) -> str:
     for model in served["data"]:
         for each in model["freehold"]["deployments"]:
             state = "ready" if each["ready"] else each["detail"] or "not ready"
-            rows[each["name"]] = (each["name"], each["model"], each["zone"], f"{each['slots']} x {each['context_tokens']}", state)
+            rows[each["name"]] = (
+                each["name"],
+                each["model"],
+                each["zone"],
+                f"{each['slots']} x {each['context_tokens']}",
+                state,
+            )
             names.setdefault(each["name"], []).append(model["id"])
     shown = [(*row, ", ".join(names[name])) for name, row in rows.items()]
     return output.table(shown, head=("deployment", "model", "zone", "slots x tokens", "state", "asked for as"))

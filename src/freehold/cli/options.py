@@ -11,16 +11,11 @@ ConfigFile = Annotated[
     str,
     Parameter(
         name="--config",
-        show_default=False,
         help="Configuration file. Else FREEHOLD_CONFIG, ./freehold.toml, or the one in the data folder.",
     ),
 ]
-Url = Annotated[
-    str, Parameter(name="--url", show_default=False, help="Address of the server. Else the configuration's.")
-]
+Url = Annotated[str, Parameter(name="--url", help="Address of the server. Else the configuration's.")]
 KeyFile = Annotated[
     str,
-    Parameter(
-        name="--key-file", show_default=False, help="File that holds the API key. Else FREEHOLD_KEY, or the first key."
-    ),
+    Parameter(name="--key-file", help="File that holds the API key. Else FREEHOLD_KEY, or the first key."),
 ]

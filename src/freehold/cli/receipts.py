@@ -28,7 +28,7 @@ def receipts(
 
     Args:
         receipt_id: One receipt.
-        limit: Most receipts listed, 1 to 200.
+        limit: Most receipts listed, 1 to 200; 20 if not given.
     """
     if not 1 <= limit <= _LIMIT_MAX:
         raise output.UsageError(f"--limit is {limit}; 1 to {_LIMIT_MAX} are taken.")
@@ -46,7 +46,9 @@ def receipts(
     elif not found:
         output.say("No receipts yet.")
     else:
-        rows = [(str(each["id"]), str(each["created"]), str(each["route"]), receipt_line(each)) for each in found]
+        rows = [
+            (str(each["id"]), str(each["created"]), str(each["route"] or "-"), receipt_line(each)) for each in found
+        ]
         output.say(output.table(rows, head=("receipt", "time", "route", "what happened")))
     return output.OK
 
@@ -56,7 +58,7 @@ def receipt_text(receipt: Mapping[str, Any]) -> str:
     lines = [
         f"receipt   {receipt['id']}",
         f"time      {receipt['created']}, {receipt['total_ms']:.0f} ms in all",
-        f"asked     {receipt['task']} of {receipt['model_asked']!r}, route {receipt['route']}",
+        f"asked     {receipt['task']} of {receipt['model_asked']!r}, route {receipt['route'] or 'none'}",
         f"outcome   {receipt['outcome']}{_code(receipt)}",
         f"label     {receipt['label']['level']}",
     ]
@@ -78,7 +80,9 @@ def _code(document: Mapping[str, Any]) -> str:
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:
-    text = f"{attempt['deployment']} in {attempt['zone']}, model {attempt['model']}: {attempt['outcome']}{_code(attempt)}"
+    text = (
+        f"{attempt['deployment']} in {attempt['zone']}, model {attempt['model']}: {attempt['outcome']}{_code(attempt)}"
+    )
     confidence, verdict = attempt.get("confidence"), attempt.get("verdict")
     if confidence:
         probability = confidence["probability"]

@@ -15,7 +15,7 @@ from freehold.config.load import data_folder, find_file, load
 from freehold.config.schema import Server
 from freehold.domain.errors.config import ConfigMissing
 from freehold.domain.errors.server import NotRunning
-from freehold.domain.errors.upstream import UpstreamError
+from freehold.domain.errors.upstream import UpstreamUnreachable
 from freehold.net.fetch import LocalAnswer, call_local
 
 FIRST_KEY_FILE = "first-key"
@@ -84,7 +84,7 @@ def get(server: RunningServer, path: str) -> dict[str, Any]:
                 ca_file=server.ca_file,
             )
         )
-    except UpstreamError as error:
+    except UpstreamUnreachable as error:
         raise not_running(server.url, error) from error
     return json_of(server.url, answer)
 
@@ -110,7 +110,7 @@ def json_of(url: str, answer: LocalAnswer) -> dict[str, Any]:
     return values
 
 
-def not_running(url: str, error: UpstreamError) -> NotRunning:
+def not_running(url: str, error: UpstreamUnreachable) -> NotRunning:
     """The error for a server that cannot be reached."""
     return NotRunning(url=url, reason=str(error.values.get("reason") or error.message))
 

@@ -65,7 +65,8 @@ def build_app() -> App:
         help_formatter="plain",
         help_format="plaintext",
         version_flags=[],
-        default_parameter=Parameter(negative=()),
+        default_parameter=Parameter(negative=(), show_default=False),
+        suppress_keyboard_interrupt=False,
     )
     for command in COMMANDS:
         app.command(command.target, name=command.name, help=command.help)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from freehold.cli.options import ConfigFile, Json
 from freehold.cli.snippets import snippets
 from freehold.config.load import LoadedConfig, data_folder, find_file, load
 from freehold.domain.errors.config import ConfigMissing
+from freehold.policy.text import parse_label
 
 
 def up(
@@ -49,13 +49,13 @@ def up(
         flags["server.port"] = port
     path = _config_path(config)
     # What cannot be started is refused before anything is fetched.
-    loaded = load(path, flags=flags)
+    loaded = load(path, flags=flags, check_label=parse_label)
     check_bind(loaded.config.server, insecure_bind=insecure_bind)
     if path is None:
         path = first_start(folder, model=model, yes=yes, as_json=as_json, endpoint=loaded.config.hub.endpoint)
         if path is None:
             return output.FAILED
-        loaded = load(path, flags=flags)
+        loaded = load(path, flags=flags, check_label=parse_label)
     elif model:
         raise output.UsageError(f"--model is for the first start; {path} says which models run.")
 

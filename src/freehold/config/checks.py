@@ -18,7 +18,7 @@ LabelCheck = Callable[[str, ZoneTree], object]
 
 _OWN_ENGINES = frozenset({"embedded", "llama-server"})
 _AT_HOME = frozenset({DEVICE, LAN})
-_ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*)(?::\d+)?(?:/.*)?", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*)(?::\d+)?(?:/[^?#\\\s]*)?", re.IGNORECASE)
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[::1\]", re.IGNORECASE)
 _PRICE_MODEL = re.compile(r"[a-z0-9_-]+/\S+")
 
@@ -115,6 +115,9 @@ def _address(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
     if "@" in url:
         # Not shown: what stands before the "@" may be a password.
         yield Mistake(path=path, text='a credential does not belong in an address; use api_key = "env:NAME"')
+        return
+    if "?" in url or "#" in url:
+        yield Mistake(path=path, text='an address has no query and no fragment; a key goes into api_key = "env:NAME"')
         return
     if url.startswith("unix:///"):
         if zone is not None and zone != DEVICE:

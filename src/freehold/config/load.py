@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -147,6 +148,7 @@ def _read(path: Path) -> str:
         raise ConfigMissing(path=str(path)) from error
     except OSError as error:
         raise ConfigUnreadable(path=str(path), reason=error.strerror or error) from error
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:

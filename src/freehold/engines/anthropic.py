@@ -31,7 +31,7 @@ class AnthropicEngine(RemoteEngine):
 
     Args:
         deployment: What it is; ``deployment.model.name`` is the model's name there.
-        upstream: Its address, ``/v1`` included, and key.
+        upstream: Its address, with or without ``/v1`` at its end, and key.
         broker: The only way out.
         clock: Time.
     """
@@ -40,6 +40,8 @@ class AnthropicEngine(RemoteEngine):
         key = (("x-api-key", upstream.credential),) if upstream.credential else ()
         headers = (("anthropic-version", VERSION), *key)
         super().__init__(deployment=deployment, upstream=upstream, broker=broker, clock=clock, headers=headers)
+        # Anthropic's own clients are given the address without its version, OpenAI's with it: both are taken.
+        self._base_path = self._base_path.removesuffix("/v1") + "/v1"
         self._clock = clock
 
     def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:  # noqa: ARG002 - it has none

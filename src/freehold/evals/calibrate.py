@@ -2,7 +2,7 @@
 
 Answers are decoded greedily, so that the same engine gives the same calibration. An answer sampled at llama.cpp's
 default temperature scores lower than it deserves (SmolLM2-135M: 0.07 on average where 0.20 were right, AUROC 0.75
-against 0.78): doubt errs towards escalation, never towards acceptance.
+against 0.78): on that model doubt errs towards escalation; the others were not measured so.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Runtime:
 
     def _suggestion(self, model: str) -> str:
         near = difflib.get_close_matches(model[:80], self.names(), n=1)
-        return f"; did you mean {near[0]!r}?" if near else ""
+        return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,11 +22,12 @@ from tests.support.audit import (
 )
 
 from freehold.audit import disk, sealer, writer
-from freehold.audit.entry import decode_entry
+from freehold.audit.entry import decode_entry, encode_entry
 from freehold.audit.log import TransparencyLog
 from freehold.audit.note import VerifierKey, open_checkpoint
 from freehold.audit.verify import verify_folder
 from freehold.audit.wal import encode_frame
+from freehold.audit.writer import Waiting
 from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
 from freehold.domain.errors.server import DataFolderLocked, DataFolderUnusable
 
@@ -445,6 +446,96 @@ def test_too_many_waiting_entries_are_refused_and_the_rest_goes_on(
         log.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("place", ["freehold.audit.wal.Segment.append", "freehold.audit.sealer.Sealer.seal"])
+def test_a_thread_that_dies_of_something_unforeseen_leaves_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def unforeseen(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        log = open_log(tmp_path)
+        monkeypatch.setattr(place, unforeseen)
+        with pytest.raises(AuditUnwritable, match="ended unexpectedly"):
+            await append_all(log, [record(0)])
+            await log.checkpoint()
+        assert not log.healthy
+        with pytest.raises(AuditUnwritable, match="ended unexpectedly"):
+            log.append(record(1))
+        monkeypatch.undo()
+        log.close()
+
+    asyncio.run(run())
+    open_log(tmp_path).close()
+    verify_folder(tmp_path)
+
+
+def test_entries_whose_event_loop_is_gone_are_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+    really = disk.append_durably
+
+    def slowly(descriptor: int, data: bytes) -> None:
+        assert let_go.wait(20)
+        really(descriptor, data)
+
+    log = open_log(tmp_path)
+    monkeypatch.setattr(disk, "append_durably", slowly)
+
+    async def run() -> None:
+        log.append(record(0))
+        log.append(record(1))
+
+    asyncio.run(run())
+    let_go.set()
+    log.close()
+    assert verify_folder(tmp_path).entries == 2
+
+
+def test_whoever_gives_up_waiting_disturbs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+    really = disk.replace_file
+
+    def slowly(path: Path, data: bytes) -> None:
+        assert let_go.wait(20)
+        really(path, data)
+
+    async def run() -> None:
+        log = open_log(tmp_path)
+        abandoned = asyncio.ensure_future(log.append(record(0)).durable)
+        abandoned.cancel()
+        await append_all(log, [record(1)])
+        monkeypatch.setattr(disk, "replace_file", slowly)
+        gone, stays = (asyncio.ensure_future(log.checkpoint()) for _ in range(2))
+        await asyncio.wait([gone], timeout=0.02)
+        gone.cancel()
+        await asyncio.wait([gone])
+        let_go.set()
+        assert (await stays).size == 2
+        log.close()
+
+    asyncio.run(run())
+    assert verify_folder(tmp_path).entries == 2
+
+
+def test_an_entry_that_meets_a_closing_writer_fails_its_ticket(tmp_path: Path) -> None:
+    async def run() -> None:
+        log = open_log(tmp_path)
+        await append_all(log, [record(0)])
+        assert log._writer is not None
+        log._writer.close()
+        late = asyncio.get_running_loop().create_future()
+        log._writer.put(Waiting(encode_entry(record(1), 1), late))
+        with pytest.raises(AuditUnwritable, match="the log is closed"):
+            await late
+        log.close()
+
+    asyncio.run(run())
+    assert verify_folder(tmp_path).entries == 1
 
 
 # --- who may use it --------------------------------------------------------------------------------

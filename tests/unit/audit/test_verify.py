@@ -206,3 +206,37 @@ def test_tiles_written_before_a_crash_kept_the_checkpoint_from_following_are_no_
             with pytest.raises(AuditBroken):
                 verify_folder(tmp_path)
         path.write_bytes(good)
+
+
+def test_a_log_that_never_stands_still_is_to_be_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_log(tmp_path, [record(0)])
+    signer = load_keys(tmp_path, origin=ORIGIN, is_new=False).signer
+    sizes = iter(range(2, 100))
+
+    def moving(*_: object) -> tuple[bytes, ...]:
+        (tmp_path / "checkpoint").write_text(signer.sign(size=next(sizes), root=bytes(32)).note)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tile_store.TileStore, "bundle", moving)
+    with pytest.raises(AuditBroken, match="verify a copy"):
+        verify_folder(tmp_path)
+
+
+def test_a_signed_root_that_the_entries_do_not_have_is_refused(tmp_path: Path) -> None:
+    write_log(tmp_path, map(record, range(3)))
+    signer = load_keys(tmp_path, origin=ORIGIN, is_new=False).signer
+    (tmp_path / "checkpoint").write_text(signer.sign(size=3, root=bytes(32)).note)
+    with pytest.raises(AuditBroken, match="do not lead to the root"):
+        verify_folder(tmp_path)
+
+
+def test_a_public_key_that_is_no_text_is_said_so(tmp_path: Path) -> None:
+    write_log(tmp_path, map(record, range(3)))
+    (tmp_path / "log.vkey").write_bytes(b"\xff")
+    with pytest.raises(AuditBroken, match="no text"):
+        verify_folder(tmp_path)
+
+
+def test_a_request_record_of_another_make_is_no_reason_to_fail(tmp_path: Path) -> None:
+    write_log(tmp_path, [record(0, "request"), record(1, "request", attempts=[1, {}])])
+    assert verify_folder(tmp_path).events == {"request": 2}

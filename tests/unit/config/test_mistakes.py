@@ -51,6 +51,12 @@ def test_a_byte_that_is_not_utf8_has_its_line(tmp_path: Path) -> None:
     assert caught.value.mistakes == ("line 2: the byte 0xff is not UTF-8",)
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "freehold.toml"
+    file.write_bytes(b"\xef\xbb\xbf[server]\nport = 1\n")
+    assert load(file, environment={}).config.server.port == 1
+
+
 def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path) -> None:
     file = tmp_path / "freehold.toml"
     file.write_text("[server]\nport = 1\n", encoding="utf-8")

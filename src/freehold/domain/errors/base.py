@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
-_SHOWN_CHARACTERS = 120
+_VALUE_CHARACTERS = 120
+"""Of a value that a client may have sent."""
+
+_TEXT_CHARACTERS = 600
+"""Of a text of ours."""
+
+_FIELD = re.compile(r"\{(\w+)(?:!s)?\}")
 
 
 class FreeholdError(Exception):
@@ -12,8 +19,8 @@ class FreeholdError(Exception):
 
     A subclass states in the first paragraph of its docstring the message template (what happened, which
     value, what to do next); the rest of the docstring is the page that ``freehold explain CODE`` prints.
-    Values are given by name and shown with ``repr``, cut at 120 characters; a value that is to be shown
-    bare (a number with its unit, a command) is used as ``{name!s}`` in the template.
+    Values are given by name and shown with ``repr``, cut at 120 characters; a text of ours, a
+    number or a command is shown bare with ``{name!s}``, cut at 600.
 
     Attributes:
         code: Stable and never reused, for example ``FH-POLICY-001``.
@@ -66,10 +73,12 @@ class Shown:
         self._value = value
 
     def __format__(self, spec: str) -> str:
-        text = repr(self._value) if isinstance(self._value, (str, bytes)) and spec != "s" else str(self._value)
+        quoted = isinstance(self._value, (str, bytes)) and spec != "s"
+        text = repr(self._value) if quoted else str(self._value)
         lead = " " if text[:1].isspace() else ""  # a suggestion brings the space before it
         text = lead + " ".join(text.split())
-        return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+        limit = _VALUE_CHARACTERS if quoted else _TEXT_CHARACTERS
+        return text if len(text) <= limit else text[: limit - 1] + "…"
 
     def __str__(self) -> str:
         return format(self, "s")
@@ -79,6 +88,11 @@ def message_template(error: type[FreeholdError]) -> str:
     """First paragraph of the docstring as one line."""
     paragraph = (error.__doc__ or error.code).strip().split("\n\n", 1)[0]
     return " ".join(line.strip() for line in paragraph.splitlines())
+
+
+def message_shape(error: type[FreeholdError]) -> str:
+    """The message with its values as words in capitals, for pages about the error."""
+    return _FIELD.sub(lambda found: found[1].upper(), message_template(error))
 
 
 def page(error: type[FreeholdError]) -> str:

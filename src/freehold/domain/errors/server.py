@@ -97,3 +97,15 @@ class DataFolderUnusable(ServerError):
     """
 
     code = "FH-SERVER-009"
+
+
+class Stopping(ServerError):
+    """This server is being stopped, and the request did not end in the time that was left. Send it again in {retry_s!s} s.
+
+    Running requests may go on for [server] drain_s seconds after the server is told to stop; a second signal ends
+    them at once.
+    """
+
+    code = "FH-SERVER-010"
+    status = 503
+    retryable = True

@@ -41,6 +41,7 @@ _NOT_SUPPORTED = 501
 _LOADING = 503
 _SERVER_ERRORS = 500
 _CREDENTIAL = (401, 403)
+_PARSER_WORDS = "Unable to generate parser for this template. Automatic parser generation failed: "
 
 
 def _any_share() -> float:
@@ -267,4 +268,5 @@ class LlamaEngine:
             return EngineNotReady(source=name, retry_after_s=1, deployment=name, detail="loading", retry_s=1)
         if status >= _SERVER_ERRORS or status in _CREDENTIAL:
             return error  # its own fault or ours, not the client's
-        return EngineRefused(source=name, deployment=name, reason=error.values["reason"])
+        reason = str(error.values["reason"]).removeprefix(_PARSER_WORDS)
+        return EngineRefused(source=name, deployment=name, reason=reason)

@@ -29,7 +29,7 @@ END = {
 
 class FakeReply:
     status = 200
-    headers: Mapping[str, str] = {"content-type": "text/event-stream"}  # noqa: RUF012 - a reply's headers never change
+    headers: Mapping[str, str] = {"content-type": "text/event-stream"}
 
     def __init__(self, data: bytes, cut: int) -> None:
         self._data, self._cut = data, cut

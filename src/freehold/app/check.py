@@ -1,0 +1,69 @@
+"""What a configuration refers to and only this machine can say: secrets, files, and labels on the site's zones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from freehold.config.checks import zone_tree
+from freehold.config.lines import KeyPath, dotted
+from freehold.config.load import LoadedConfig
+from freehold.config.secrets import read_secret
+from freehold.domain.errors.base import FreeholdError
+from freehold.policy.text import parse_label
+
+
+def problems(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> list[str]:
+    """Everything that would keep a gateway from starting with this configuration, one line each, all at once.
+
+    Args:
+        loaded: A configuration whose values hold by themselves.
+        environment: Variables in which ``env:`` secrets are looked for.
+
+    Returns:
+        Lines that begin with ``FILE:LINE`` where the value came from the file; empty where nothing is wrong. A
+        secret itself is in none of them.
+    """
+    found = [*_secrets(loaded, environment), *_files(loaded), *_labels(loaded)]
+    return [f"{loaded.provenance.get(dotted(path), 'default')}: {dotted(path)}: {text}" for path, text in found]
+
+
+def _secrets(loaded: LoadedConfig, environment: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
+    for name, section in loaded.config.deployments.items():
+        if section.api_key is None:
+            continue
+        path = ("deployments", name, "api_key")
+        try:
+            read_secret(section.api_key, key=dotted(path), environment=environment)
+        except FreeholdError as error:
+            yield path, f"{section.api_key} cannot be read: {error.values.get('reason', error.message)}"
+
+
+def _files(loaded: LoadedConfig) -> Iterator[tuple[KeyPath, str]]:
+    server = loaded.config.server
+    named: dict[KeyPath, str] = {
+        ("server", "tls_certificate"): server.tls_certificate,
+        ("server", "tls_key"): server.tls_key,
+    }
+    for name, section in loaded.config.deployments.items():
+        named["deployments", name, "ca_file"] = section.ca_file
+        named["deployments", name, "program"] = section.program
+    for path, file in named.items():
+        if file and not Path(file).is_file():
+            yield path, f"there is no file {file}"
+    folder = loaded.config.calibration.folder
+    if folder and not Path(folder).is_dir():
+        yield ("calibration", "folder"), f"there is no folder {folder}"
+
+
+def _labels(loaded: LoadedConfig) -> Iterator[tuple[KeyPath, str]]:
+    tree = zone_tree(loaded.config)
+    labels: dict[KeyPath, str] = {
+        ("tenants", name, "label"): tenant.label for name, tenant in loaded.config.tenants.items()
+    }
+    labels |= {("routes", name, "label"): route.label for name, route in loaded.config.routes.items() if route.label}
+    for path, text in labels.items():
+        try:
+            parse_label(text, tree)
+        except FreeholdError as error:
+            yield path, f"{text!r} cannot be read: {error.values.get('reason', error.message)}"

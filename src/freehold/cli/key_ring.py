@@ -1,0 +1,50 @@
+"""The keys of a data folder, opened beside the server, which may be running."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+
+from freehold.config.compile import Compiled
+from freehold.domain.identity import Tenant
+from freehold.domain.labels import Label
+from freehold.hostinfo.clock import SystemClock, SystemIds
+from freehold.identity.keys import KeyRing
+from freehold.policy.lattice import bottom
+from freehold.policy.text import parse_label
+from freehold.storage.database import Database
+from freehold.storage.keys import SqliteKeys
+
+DATABASE_FILE = "freehold.db"
+
+
+@contextlib.contextmanager
+def open_ring(folder: Path, compiled: Compiled) -> Generator[tuple[KeyRing, Database]]:
+    """Open the database, making it where it is missing, and load the keys.
+
+    Raises:
+        StorageFailed: It cannot be opened.
+        LabelUnreadable: A tenant's label cannot be read.
+    """
+    tree = compiled.tree
+
+    def label_of(text: str) -> Label:
+        return parse_label(text, tree)
+
+    tenants = {name: Tenant(name=name, label=label_of(text)) for name, text in compiled.tenants.items()}
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database.open(folder / DATABASE_FILE)
+    clock = SystemClock()
+    try:
+        ring = KeyRing(
+            SqliteKeys(database),
+            tenants,
+            parse_label=label_of,
+            bottom=bottom(tree),
+            clock=clock,
+            ids=SystemIds(clock),
+        )
+        yield ring, database
+    finally:
+        database.close()

@@ -1,0 +1,37 @@
+"""Tables and examples of the how-to pages that repeat what the code decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from freehold.domain.labels import Level
+from freehold.evals.question import Grading
+from freehold.evals.questions import parse_questions
+from freehold.policy.rules import PII_RETENTION_DAYS_MAX, RULES
+from freehold.policy.text import DEFAULT_ZONES
+from tests.support.documents import ROOT, Block, blocks, rows
+
+HOW_TO = ROOT / "docs" / "how-to"
+LABELS = HOW_TO / "labels-and-zones.md"
+CALIBRATE = HOW_TO / "calibrate.md"
+
+
+def test_zones_of_labels_that_name_none() -> None:
+    table = {level.strip("`"): zones for level, zones in rows(LABELS, below="## How a label is written")}
+    assert table == {level.word: ", ".join(sorted(DEFAULT_ZONES[level])) for level in Level}
+
+
+def test_every_rule_is_explained() -> None:
+    table = {rule.strip("`"): text for rule, text in rows(LABELS, below="## The rules")}
+    assert list(table) == [rule.id for rule in RULES]
+    assert f"{PII_RETENTION_DAYS_MAX} days" in table["pii-retention"]
+
+
+def test_every_grading_is_explained() -> None:
+    table = [grade.strip("`") for grade, _ in rows(CALIBRATE, below="## On your own questions")]
+    assert table == [str(grading) for grading in Grading]
+
+
+@pytest.mark.parametrize("block", [each for each in blocks(CALIBRATE) if each.language == "json"], ids=lambda b: b.place)
+def test_the_question_shown_is_one(block: Block) -> None:
+    assert parse_questions(block.text)
