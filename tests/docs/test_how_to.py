@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.documents import ROOT, Block, blocks, rows
 
 from freehold.domain.labels import Level
 from freehold.evals.question import Grading
 from freehold.evals.questions import parse_questions
 from freehold.policy.rules import PII_RETENTION_DAYS_MAX, RULES
 from freehold.policy.text import DEFAULT_ZONES
-from tests.support.documents import ROOT, Block, blocks, rows
 
 HOW_TO = ROOT / "docs" / "how-to"
 LABELS = HOW_TO / "labels-and-zones.md"
@@ -32,6 +32,8 @@ def test_every_grading_is_explained() -> None:
     assert table == [str(grading) for grading in Grading]
 
 
-@pytest.mark.parametrize("block", [each for each in blocks(CALIBRATE) if each.language == "json"], ids=lambda b: b.place)
+@pytest.mark.parametrize(
+    "block", [each for each in blocks(CALIBRATE) if each.language == "json"], ids=lambda b: b.place
+)
 def test_the_question_shown_is_one(block: Block) -> None:
     assert parse_questions(block.text)

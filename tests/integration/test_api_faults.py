@@ -13,13 +13,13 @@ from pathlib import Path
 import httpx2
 import openai
 import pytest
-
-from freehold.audit.keys import VERIFIER_KEY
-from freehold.audit.verify import verify_folder
 from tests.servers.http import Exchange
 from tests.servers.openai_server import TEXT, OpenAIServer
 from tests.support.server import eventually, refused_start, running
 from tests.support.site import Site, site
+
+from freehold.audit.keys import VERIFIER_KEY
+from freehold.audit.verify import verify_folder
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,10 @@ def test_a_revoked_key_opens_nothing_within_seconds(house: Site) -> None:
 def test_an_orderly_stop_lets_a_running_stream_end(own_house: Site) -> None:
     gateway, small = own_house.gateway, own_house.small
     small.let_go()
-    with gateway.http() as client, client.stream("POST", "/v1/chat/completions", json=chat("slow", stream=True)) as reply:
+    with (
+        gateway.http() as client,
+        client.stream("POST", "/v1/chat/completions", json=chat("slow", stream=True)) as reply,
+    ):
         lines = reply.iter_lines()
         next(lines)
         gateway.process.send_signal(signal.SIGTERM)
@@ -223,7 +226,10 @@ def _release(server: OpenAIServer, over: threading.Event) -> None:
 
 def test_a_stop_ends_a_stream_that_does_not_end_by_itself(own_house: Site) -> None:
     gateway = own_house.gateway
-    with gateway.http() as client, client.stream("POST", "/v1/chat/completions", json=chat("stall", stream=True)) as reply:
+    with (
+        gateway.http() as client,
+        client.stream("POST", "/v1/chat/completions", json=chat("stall", stream=True)) as reply,
+    ):
         receipt_id = reply.headers["freehold-receipt"]
         lines = reply.iter_lines()
         next(lines)

@@ -17,11 +17,11 @@ from typing import Any
 
 import openai
 import pytest
+from tests.models import starter_model
+from tests.support.server import Gateway, eventually, running
 
 from freehold.audit.keys import VERIFIER_KEY
 from freehold.audit.verify import verify_folder
-from tests.models import starter_model
-from tests.support.server import Gateway, eventually, running
 
 pytestmark = pytest.mark.models
 
@@ -75,8 +75,9 @@ class Stream:
         return time.monotonic() - self.begun_s
 
     def rest(self) -> bytes:
-        while piece := self.connection.recv(65_536):
-            self.received += piece
+        with self.connection:
+            while piece := self.connection.recv(65_536):
+                self.received += piece
         return self.received
 
     def leave(self) -> float:

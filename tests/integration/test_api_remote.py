@@ -9,13 +9,13 @@ from pathlib import Path
 
 import openai
 import pytest
+from tests.servers import anthropic_server, openai_server
+from tests.support.server import eventually
+from tests.support.site import Site, site
 
 from freehold.audit.keys import VERIFIER_KEY
 from freehold.audit.proofs import verify_receipt_proof
 from freehold.audit.verify import verify_folder
-from tests.servers import anthropic_server, openai_server
-from tests.support.server import eventually
-from tests.support.site import Site, site
 
 WEATHER = {
     "type": "function",
@@ -112,9 +112,7 @@ def test_the_asynchronous_client_gets_the_same(house: Site) -> None:
     assert asyncio.run(scenario()) == (openai_server.TEXT, openai_server.TEXT)
 
 
-@pytest.mark.parametrize(
-    "choice", ["auto", "required", {"type": "function", "function": {"name": "weather"}}], ids=str
-)
+@pytest.mark.parametrize("choice", ["auto", "required", {"type": "function", "function": {"name": "weather"}}], ids=str)
 @pytest.mark.parametrize("model", ["plain", "claude"])
 def test_tool_calls_come_back_whole_from_every_dialect(house: Site, model: str, choice: object) -> None:
     reply = house.ask("tools", model=model, tools=[WEATHER], tool_choice=choice)

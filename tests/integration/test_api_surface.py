@@ -8,7 +8,6 @@ import socket
 from collections.abc import Generator
 
 import pytest
-
 from tests.support.site import Site, site
 
 METRIC_LINE = re.compile(r'[a-z_]+(?:\{[a-z_]+="[^"\n]*"(?:,[a-z_]+="[^"\n]*")*\})? [-+0-9.eE]+(?:inf)?')
@@ -69,7 +68,9 @@ def test_unknown_paths_and_methods(house: Site) -> None:
     assert int(head.headers["content-length"]) > 100
 
 
-@pytest.mark.parametrize("path", ["/v1/%6dodels", "/V1/models", "/v1/models/../receipts", "/metrics%00", "/%2e%2e/metrics"])
+@pytest.mark.parametrize(
+    "path", ["/v1/%6dodels", "/V1/models", "/v1/models/../receipts", "/metrics%00", "/%2e%2e/metrics"]
+)
 def test_a_path_written_in_another_way_opens_nothing_more(house: Site, path: str) -> None:
     """The key is checked for the row of the table that answers."""
     status, _ = raw(house, f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")

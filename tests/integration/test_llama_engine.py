@@ -8,6 +8,9 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,6 +215,33 @@ def test_the_child_has_no_network() -> None:
     run(TINY, scenario)
 
 
+GATEWAY = """
+import asyncio, os, signal, sys
+from tests.integration.test_llama_engine import bench
+from pathlib import Path
+
+async def main():
+    async with bench(Path(sys.argv[1])) as found:
+        await found.engine.start()
+        print(found.engine.state().pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def test_the_child_dies_with_the_gateway() -> None:
+    root = Path(__file__).parents[2]
+    environment = {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}", "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", GATEWAY, str(starter_model(TINY))]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    pid = int(done.stdout)
+    deadline_s = time.monotonic() + 5
+    while b"worker" in fact(pid, "cmdline"):
+        assert time.monotonic() < deadline_s
+
+
 def test_another_key_is_refused() -> None:
     async def scenario(bench: Bench) -> None:
         lease = await bench.lease()
@@ -394,7 +424,7 @@ def test_a_forced_tool_is_called(choice: object, names: set[str]) -> None:
 def test_fill_in_the_middle() -> None:
     async def scenario(bench: Bench) -> None:
         body = {
-            "model": "auto", "prompt": "def add(a, b):\n    ", "suffix": "\n\nprint(add(1, 2))\n", "max_tokens": 8,
+            "model": "auto", "prompt": "def add(a, b):\n    return ", "suffix": "\n\nprint(add(1, 2))\n", "max_tokens": 8,
             "temperature": 0, "stop": ["\n"], "logprobs": 1,
         }  # fmt: skip
         request = decode_completion(json.dumps(body).encode(), request_id="r1")

@@ -6,7 +6,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tools.example_config import example, uncommented
 
@@ -52,6 +52,7 @@ def texts(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
+@settings(deadline=None)
 @given(texts())
 def test_every_text_is_good_or_has_mistakes_with_lines(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -68,6 +69,7 @@ def test_every_text_is_good_or_has_mistakes_with_lines(text: str) -> None:
                 assert 1 <= int(found[1]) <= last
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abc=[]{}\"'.#,\\\n 1\u00e9", max_size=60))
 def test_any_text(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -165,9 +165,7 @@ class Gateway:
 
 
 @contextmanager
-def running(
-    config: str, folder: Path, *, prefix: Sequence[str] = (), wait_ready: bool = True
-) -> Generator[Gateway]:
+def running(config: str, folder: Path, *, prefix: Sequence[str] = (), wait_ready: bool = True) -> Generator[Gateway]:
     """Run the gateway with the text of a freehold.toml; it must end with exit code 0 on SIGTERM.
 
     Args:

@@ -107,16 +107,18 @@ class Site:
 
 
 @contextmanager
-def site(
-    folder: Path, *, server: str = "", more: str = "", small: OpenAIServer | None = None
-) -> Generator[Site]:
+def site(folder: Path, *, server: str = "", more: str = "", small: OpenAIServer | None = None) -> Generator[Site]:
     """Run all of it; ``server`` goes into that section, ``more`` to the end of the configuration."""
     with ExitStack() as servers:
         first = servers.enter_context(in_thread(small or OpenAIServer()))
         second = servers.enter_context(in_thread(SteadyServer()))
         claude = servers.enter_context(in_thread(AnthropicServer()))
         config = CONFIG.format(
-            server=server, small=first.base_url, large=second.base_url, claude=claude.base_url, closed_port=closed_port()
+            server=server,
+            small=first.base_url,
+            large=second.base_url,
+            claude=claude.base_url,
+            closed_port=closed_port(),
         )
         gateway = servers.enter_context(running(config + more, folder))
         yield Site(gateway, first, second, claude)

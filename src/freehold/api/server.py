@@ -84,7 +84,7 @@ class Api:
     def _view_route(self, row: ViewRoute, views: Views) -> Route:
         view = getattr(views, row.view)
 
-        async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        async def endpoint(scope: Scope, _receive: Receive, send: Send) -> None:
             if scope["method"] not in (row.method, "HEAD"):
                 raise MethodNotAllowed(path=scope["path"], method=scope["method"], allowed=row.method)
             principal = self._authorise(scope, row.scope) if row.scope else None
@@ -93,7 +93,7 @@ class Api:
 
         return Route(row.path, _AsgiEndpoint(endpoint), name=row.view)
 
-    async def _nothing_here(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _nothing_here(self, scope: Scope, _receive: Receive, _send: Send) -> None:
         raise NotFound(path=scope["path"])
 
     def _check_host(self, scope: Scope) -> None:

@@ -41,6 +41,7 @@ def _llama(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> Ll
             program=settings.program,
             base_url=settings.base_url,
             credential=settings.credential,
+            ca_file=settings.ca_file,
             threads=settings.threads,
             batch_tokens=settings.batch_tokens,
         ),

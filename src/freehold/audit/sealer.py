@@ -112,8 +112,7 @@ class Sealer:
         with self._wake:
             self._closing = True
             self._wake.notify()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.join()
 
     def seal(self) -> Checkpoint:
         """Write the tiles of what was offered and sign the tree; all on disk at return.
@@ -186,6 +185,10 @@ class Sealer:
                 if waiter.set_running_or_notify_cancel():
                     waiter.set_exception(AuditUnwritable(reason=self._failure or "the log is closed"))
 
+    def _hand_back(self, waiters: Sequence[futures.Future[Checkpoint]]) -> None:
+        with self._wake:
+            self._waiters += waiters
+
     def _round(self) -> bool:
         """Seal once; whether there may be more to do."""
         with self._wake:
@@ -200,9 +203,11 @@ class Sealer:
         except OSError as error:
             self._failure = f"a checkpoint could not be written ({error.strerror or error})"
             _LOG.error("audit log: %s", self._failure)
-            with self._wake:
-                self._waiters += waiters
+            self._hand_back(waiters)
             return False
+        except BaseException:
+            self._hand_back(waiters)
+            raise
         for waiter in waiters:
             if waiter.set_running_or_notify_cancel():
                 waiter.set_result(signed)

@@ -20,6 +20,7 @@ QUEUE_MAX = 10_000
 """Entries that may wait for the disk; more are refused."""
 
 GROUP_ENTRIES_MAX = 1_000
+_UNFORESEEN = "the writer ended unexpectedly"
 SEGMENT_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -85,7 +86,7 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        ended = "the writer ended unexpectedly"
+        ended = _UNFORESEEN
         try:
             while (group := self._take()) and self._write(group):
                 pass
@@ -117,6 +118,10 @@ class Writer:
             _LOG.error("audit log: %s", self._failure)
             self._settle(group, self._failure)
             return False
+        except BaseException:
+            self._failure = _UNFORESEEN
+            self._settle(group, self._failure)
+            raise
         self._sealer.offer(entries)
         self._settle(group, "")
         return True

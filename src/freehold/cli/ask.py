@@ -15,7 +15,8 @@ from freehold.cli import output
 from freehold.cli.options import Json, KeyFile, Url
 from freehold.cli.receipt_line import receipt_line
 from freehold.cli.server_call import RunningServer, find_server, get, json_of, not_running
-from freehold.domain.errors.upstream import UpstreamUnreachable
+from freehold.domain.errors.server import NotRunning
+from freehold.domain.errors.upstream import UpstreamBroken, UpstreamUnreachable
 from freehold.net.client import HttpReply
 from freehold.net.fetch import LocalAnswer, stream_local
 from freehold.wire.sse import SseParser
@@ -91,34 +92,51 @@ async def _ask(server: RunningServer, body: dict[str, object], *, label: str, sh
         if reply.status != _OK or not streams:
             raw = await reply.read(limit_bytes=_ERROR_BYTES_MAX)
             whole = json_of(server.url, LocalAnswer(status=reply.status, headers=reply.headers, body=raw))
-            text = str(whole["choices"][0]["message"].get("content") or "")
+            text = _whole_text(server.url, whole)
             show(text)
             return Asked(text=text, receipt_id=receipt_id)
         pieces: list[str] = []
-        async for piece in _texts(reply):
+        async for piece in _texts(server.url, reply):
             pieces.append(piece)
             show(piece)
         return Asked(text="".join(pieces), receipt_id=receipt_id)
 
 
-async def _texts(reply: HttpReply) -> AsyncGenerator[str]:
+def _whole_text(url: str, whole: dict[str, Any]) -> str:
+    try:
+        return str(whole["choices"][0]["message"].get("content") or "")
+    except (LookupError, TypeError, AttributeError) as error:
+        raise NotRunning(url=url, reason="another program answers there") from error
+
+
+async def _texts(url: str, reply: HttpReply) -> AsyncGenerator[str]:
     """The answer's text as it arrives.
 
     Raises:
         AnsweredWithError: The answer broke off with an error event.
+        NotRunning: What comes is no stream of Freehold.
+        UpstreamBroken: It ended before its end.
     """
     parser = SseParser()
     async for data in reply.pieces():
         for event in parser.feed(data):
             if event.data == _DONE:
                 return
-            chunk: dict[str, Any] = json.loads(event.data)
-            if "error" in chunk:
-                raise output.AnsweredWithError(chunk)
-            for choice in chunk.get("choices") or ():
-                delta: dict[str, Any] = choice.get("delta") or {}
-                if piece := delta.get("content"):
-                    yield str(piece)
+            if piece := _piece(url, event.data):
+                yield piece
+    raise UpstreamBroken(deployment=url, source=url, reason="the answer ended before its end")
+
+
+def _piece(url: str, data: bytes) -> str:
+    """The text that one event brings; empty for none."""
+    try:
+        chunk: dict[str, Any] = json.loads(data)
+        if "error" in chunk:
+            raise output.AnsweredWithError(chunk)
+        deltas: list[dict[str, Any]] = [choice.get("delta") or {} for choice in chunk.get("choices") or ()]
+        return "".join(delta.get("content") or "" for delta in deltas)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise NotRunning(url=url, reason="what streams from there is not an answer") from error
 
 
 def _shown(text: str) -> None:

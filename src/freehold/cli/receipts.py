@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from freehold.cli.receipt_line import receipt_line
 from freehold.cli.server_call import find_server, get
 
 _LIMIT_MAX = 200
+_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 def receipts(
@@ -32,6 +34,8 @@ def receipts(
     """
     if not 1 <= limit <= _LIMIT_MAX:
         raise output.UsageError(f"--limit is {limit}; 1 to {_LIMIT_MAX} are taken.")
+    if receipt_id and not _ID.fullmatch(receipt_id):
+        raise output.UsageError(f'{receipt_id!r} is no receipt id; "freehold receipts" lists them.')
     server = find_server(url=url, key_file=key_file)
     if receipt_id:
         receipt = get(server, f"/v1/receipts/{receipt_id}")
@@ -67,8 +71,10 @@ def receipt_text(receipt: Mapping[str, Any]) -> str:
         for source in receipt["label_sources"]
     ]
     for decision in receipt["decisions"]:
-        said = "allowed" if decision["allowed"] else f"denied: {' '.join(decision['reasons'])}"
-        lines.append(f"policy    {decision['deployment']}: {said}")
+        said = "allowed" if decision["allowed"] else "denied"
+        lines.append(
+            ": ".join(filter(None, (f"policy    {decision['deployment']}", said, " ".join(decision["reasons"]))))
+        )
     lines += [f"attempt   {_attempt(attempt)}" for attempt in receipt["attempts"]]
     lines.append(f"audit     {_audit(receipt)}")
     lines.append(f"summary   {receipt_line(receipt)}")

@@ -69,5 +69,6 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for command in COMMANDS:
-        app.command(command.target, name=command.name, help=command.help)
+        # No help here: root help is ours, and the help of a command is its own docstring.
+        app.command(command.target, name=command.name)
     return app

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from freehold.app.reload import Reloader
+from freehold.app.server import _reread
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import load
+from freehold.domain.errors.config import ConfigInvalid
 from freehold.domain.errors.model import ModelNotInstalled
 
 GOOD = "[deployments.small]\nengine = 'embedded'\nmodel = 'm'\n\n[routes.{name}]\ndeployments = ['small']\n"
@@ -99,6 +101,15 @@ def test_it_looks_again_when_told_and_when_the_file_changed(force: Force, monkey
     asyncio.run(watch())
     assert force.routes[0] == ("auto",)
     assert force.routes[-1] == ("other-name",)
+
+
+def test_flags_outlive_a_reload_and_labels_are_checked_with_their_line(force: Force) -> None:
+    loaded = load(force.path, environment={}, flags={"deadlines.total_s": 7})
+    assert _reread(loaded).total_s == 7
+    force.path.write_text(GOOD.format(name="auto") + "label = 'secrett'\n", encoding="utf-8")
+    with pytest.raises(ConfigInvalid) as caught:
+        _reread(loaded)
+    assert caught.value.mistakes[0].startswith("line 7: routes.auto.label: 'secrett' cannot be read")
 
 
 def test_the_signal_is_nobodys_after_the_end(force: Force) -> None:

@@ -496,12 +496,17 @@ def test_entries_whose_event_loop_is_gone_are_written_all_the_same(
     assert verify_folder(tmp_path).entries == 2
 
 
-def test_whoever_gives_up_waiting_disturbs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failing", [False, True])
+def test_whoever_gives_up_waiting_disturbs_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: bool
+) -> None:
     let_go = threading.Event()
     really = disk.replace_file
 
     def slowly(path: Path, data: bytes) -> None:
         assert let_go.wait(20)
+        if failing:
+            fail()
         really(path, data)
 
     async def run() -> None:
@@ -515,10 +520,16 @@ def test_whoever_gives_up_waiting_disturbs_nobody(tmp_path: Path, monkeypatch: p
         gone.cancel()
         await asyncio.wait([gone])
         let_go.set()
-        assert (await stays).size == 2
+        if failing:
+            with pytest.raises(AuditUnwritable):
+                await stays
+            monkeypatch.undo()
+        else:
+            assert (await stays).size == 2
         log.close()
 
     asyncio.run(run())
+    open_log(tmp_path).close()
     assert verify_folder(tmp_path).entries == 2
 
 

@@ -48,6 +48,7 @@ def test_a_changed_frame_before_a_whole_one_is_damage(place: int) -> None:
 
 def test_zeros_after_a_power_cut_are_a_torn_tail() -> None:
     assert read_segment(FIRST + bytes(4096), "0.wal").torn_bytes == 4096
+    assert read_segment(FIRST + b"\xffFHW" * 30, "0.wal").torn_bytes == 120
 
 
 def test_a_segment_is_written_once_and_found_again(tmp_path: Path) -> None:

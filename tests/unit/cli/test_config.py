@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.unit.cli.conftest import Cli
 
 from freehold.cli.first_run import config_text
 from freehold.config.settings import settings_by_path
-from tests.unit.cli.conftest import Cli
 
 WRONG = """\
 [server]
@@ -92,7 +92,9 @@ def test_show_lists_every_value_with_its_source_and_no_secret(
 ) -> None:
     monkeypatch.setenv("CLOUD_KEY", "very-secret")
     text = config_text(model="m", slots=1, context_tokens=2048)
-    cloud = 'engine = "openai"\nmodel = "x"\nzone = "world"\nbase_url = "https://a.example/v1"\napi_key = "env:CLOUD_KEY"'
+    cloud = (
+        'engine = "openai"\nmodel = "x"\nzone = "world"\nbase_url = "https://a.example/v1"\napi_key = "env:CLOUD_KEY"'
+    )
     file = _write(home, f"{text}\n[deployments.cloud]\n{cloud}\n")
     shown = cli("config", "show")
     assert shown.code == 0

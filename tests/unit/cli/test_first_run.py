@@ -91,9 +91,7 @@ def test_lines_name_size_and_an_estimate_that_is_called_one(machine: Machine) ->
 def test_the_written_configuration() -> None:
     values = tomllib.loads(first_run.config_text(model="hf:a/b/c.gguf", slots=3, context_tokens=4096))
     assert values == {
-        "deployments": {
-            "small": {"engine": "embedded", "model": "hf:a/b/c.gguf", "context_tokens": 4096, "slots": 3}
-        },
+        "deployments": {"small": {"engine": "embedded", "model": "hf:a/b/c.gguf", "context_tokens": 4096, "slots": 3}},
         "routes": {"auto": {"deployments": ["small"]}},
         "aliases": {"gpt-4o-mini": "auto", "gpt-4o": "auto"},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.gguf_files import tiny_model
+from tests.support.gguf_files import tiny_model, write
 from tests.unit.cli.conftest import Cli
 
 from freehold.app import server
@@ -37,8 +38,9 @@ class World:
         self.pulled.append((name, source))
         registry = first_start.registry_of(self.home)
         self.home.mkdir(exist_ok=True)
-        fetched = self.home / "fetched"
-        digest = tiny_model(fetched)
+        content = tiny_model()
+        fetched = write(self.home, content)
+        digest = hashlib.sha256(content).hexdigest()
         registry.install(fetched, name=name, sha256=digest, license_text="MIT", origin="a test", unix_ms=0)
 
     def serve(self, loaded: LoadedConfig, *, announce: Callable[[Any], None], **_: object) -> int:

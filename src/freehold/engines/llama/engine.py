@@ -89,7 +89,13 @@ class LlamaEngine:
         self._base_path = Origin.parse(settings.base_url).base_path.removesuffix("/v1")
         headers = (("authorization", f"Bearer {settings.credential}"),) if settings.credential else ()
         return RemoteHost(
-            self._broker.client(name=deployment.name, base_url=settings.base_url, zone=deployment.zone, headers=headers)
+            self._broker.client(
+                name=deployment.name,
+                base_url=settings.base_url,
+                zone=deployment.zone,
+                headers=headers,
+                ca_file=settings.ca_file or None,
+            )
         )
 
     def _child(self, cores: int, jitter: Callable[[], float]) -> Host:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import stat
@@ -81,7 +82,7 @@ def enter(*, writable: str, readable: Sequence[str], executes: bool) -> tuple[Me
         ("no network", _leave_network),
         ("no files of others", lambda: _landlock(writable, readable, executes=executes)),
         ("no capabilities", _drop_capabilities),
-        ("no tracing", lambda: _prctl(_PR_SET_DUMPABLE, 0)),
+        ("no tracing", lambda: _forbid_tracing(executes=executes)),
         ("dies with the gateway", lambda: _prctl(_PR_SET_PDEATHSIG, _SIGKILL)),
     )
     for name, step in steps:
@@ -115,6 +116,12 @@ def _prctl(option: int, value: int) -> str:
     return "prctl"
 
 
+def _forbid_tracing(*, executes: bool) -> str:
+    if executes:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))  # the next program could be traced again
+    return _prctl(_PR_SET_DUMPABLE, 0)
+
+
 def _leave_network() -> str:
     """Enter a network namespace of its own, which has no interface that is up."""
     libc = _libc()
@@ -146,7 +153,8 @@ def _landlock(writable: str, readable: Sequence[str], *, executes: bool) -> str:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
                 _allow(rules, path, _FS_READ_FILE | _FS_READ_FOLDER)
         _allow(rules, "/dev", _FS_WRITE_FILE)  # accelerators are opened for writing
-        _allow(rules, writable, _FS_READ_FOLDER | _FS_WRITE_FILE | _FS_REMOVE_FILE | _FS_MAKE_SOCK)
+        own = _FS_READ_FILE | _FS_READ_FOLDER | _FS_WRITE_FILE | _FS_REMOVE_FILE | _FS_MAKE_SOCK
+        _allow(rules, writable, own)
         _syscall(_SYS_LANDLOCK_RESTRICT, rules, 0)
     finally:
         os.close(rules)

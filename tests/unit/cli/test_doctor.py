@@ -1,0 +1,166 @@
+"""The checks, each on what it is to find."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.gguf_files import tiny_model
+from tests.support.gguf_files import write as write_gguf
+from tests.unit.cli.conftest import Cli
+
+from freehold.audit.log import TransparencyLog
+from freehold.cli import checks, doctor, jail_probe
+from freehold.cli.checks import Check, State, guarded
+from freehold.cli.first_run import config_text
+from freehold.domain.errors.server import StorageFailed
+from freehold.domain.hardware import HardwareProfile
+from freehold.hostinfo.clock import SystemClock
+from freehold.storage.folder import DataFolder
+
+NOW_S = 1_800_000_000.0
+
+
+@pytest.fixture
+def sound(home: Path, machine: Callable[..., HardwareProfile], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A processor that is good enough, and no child for the jail."""
+    monkeypatch.setattr(doctor, "probe", machine)
+    monkeypatch.setattr(jail_probe, "check_jail", lambda: [checks.good("engine jail", "held")])
+    yield
+
+
+@pytest.mark.usefixtures("sound")
+def test_a_fresh_machine_is_well(cli: Cli, home: Path) -> None:
+    shown = cli("doctor")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.endswith("All is well.\n")
+    assert not home.exists(), "it changes nothing"
+
+
+@pytest.mark.usefixtures("sound")
+def test_a_failed_check_is_a_word_and_the_exit_code(cli: Cli, home: Path) -> None:
+    home.mkdir(mode=0o700)
+    (home / "first-key").write_text("x")
+    (home / "first-key").chmod(0o644)
+    (home / "freehold.toml").write_text(config_text(model="smollm2-135m", slots=1, context_tokens=2048))
+    shown = cli("doctor")
+    assert shown.code == 1
+    assert "✗ FAILED  key file: others can read" in shown.out
+    assert "✗ FAILED  model smollm2-135m: FH-MODEL-007" in shown.out
+    assert shown.out.endswith("2 checks failed.\n")
+    document = json.loads(cli("doctor", "--json").out)
+    assert document["ok"] is False
+    assert sum(each["state"] == "failed" for each in document["checks"]) == 2
+
+
+@pytest.mark.usefixtures("sound")
+def test_every_mistake_of_the_configuration_is_a_finding(cli: Cli, home: Path) -> None:
+    home.mkdir(mode=0o700)
+    (home / "freehold.toml").write_text("[server]\nprot = 1\nport = 'x'\n")
+    shown = cli("doctor")
+    assert shown.code == 1
+    assert shown.out.count("✗ FAILED  configuration: line ") == 2
+
+
+@pytest.mark.usefixtures("sound")
+def test_an_open_address_fails(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FREEHOLD_SERVER__HOST", "0.0.0.0")
+    assert "✗ FAILED  bind address: Binding to 0.0.0.0" in cli("doctor").out
+
+
+def _only(found: list[Check], state: State) -> str:
+    (check,) = found
+    assert check.state is state, check
+    return check.detail
+
+
+def test_the_data_folder(tmp_path: Path) -> None:
+    assert "not there yet" in _only(checks.check_folder(tmp_path / "none"), State.NOTE)
+    tmp_path.chmod(0o700)
+    assert "not in use" in _only(checks.check_folder(tmp_path), State.OK)
+    with DataFolder.open(tmp_path):
+        assert "in use by the server" in _only(checks.check_folder(tmp_path), State.OK)
+    tmp_path.chmod(0o777)
+    assert "chmod 700" in _only(checks.check_folder(tmp_path), State.FAILED)
+
+
+def test_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        free = 10_000_000
+
+    assert _only(checks.check_disk(tmp_path / "none" / "none"), State.OK)
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: Usage)
+    assert "10.0 MB is free" in _only(checks.check_disk(tmp_path), State.FAILED)
+
+
+def test_the_clock(tmp_path: Path) -> None:
+    assert _only(checks.check_clock(tmp_path, unix_s=NOW_S), State.OK)
+    assert "before 2026" in _only(checks.check_clock(tmp_path, unix_s=0), State.FAILED)
+    (tmp_path / "freehold.db").touch()
+    written_s = (tmp_path / "freehold.db").stat().st_mtime
+    assert "went back" in _only(checks.check_clock(tmp_path, unix_s=written_s - 1000), State.FAILED)
+    assert _only(checks.check_clock(tmp_path, unix_s=written_s - 10), State.OK)
+
+
+def test_the_processor(machine: Callable[..., HardwareProfile]) -> None:
+    assert _only(checks.check_processor(machine()), State.OK)
+    assert "AVX2" in _only(checks.check_processor(machine(cpu_flags=frozenset({"sse2"}))), State.FAILED)
+
+
+def test_the_way_out_refuses() -> None:
+    assert "was refused" in _only(checks.check_egress(), State.OK)
+
+
+def test_the_audit_log(tmp_path: Path) -> None:
+    assert _only(checks.check_audit(tmp_path), State.NOTE)
+    TransparencyLog.open(tmp_path / "audit", origin="here/audit", clock=SystemClock()).close()
+    assert "verifies: 0 entries" in _only(checks.check_audit(tmp_path), State.OK)
+    for file in (tmp_path / "audit").rglob("checkpoint*"):
+        file.chmod(0o600)
+        file.write_text("here/audit\n7\nAAAA\n\n")
+    assert "FH-AUDIT-002" in _only(list(guarded("audit", lambda: checks.check_audit(tmp_path))), State.FAILED)
+
+
+def test_an_error_of_ours_does_not_keep_the_other_checks_from_running() -> None:
+    def broken() -> list[Check]:
+        raise StorageFailed(name="db", done="opened", reason="no")
+
+    def denied() -> list[Check]:
+        raise PermissionError(13, "denied")
+
+    assert "FH-SERVER-006" in _only(list(guarded("x", broken)), State.FAILED)
+    assert "denied" in _only(list(guarded("x", denied)), State.FAILED)
+
+
+@pytest.mark.usefixtures("sound")
+def test_a_damaged_model_is_found(cli: Cli, home: Path) -> None:
+    from hashlib import sha256
+
+    from freehold.cli.pulling import registry_of
+
+    home.mkdir(mode=0o700)
+    content = tiny_model()
+    digest = sha256(content).hexdigest()
+    model = registry_of(home).install(
+        write_gguf(home, content), name="tiny", sha256=digest, license_text="", origin="test", unix_ms=0
+    )
+    assert "✓ ok      model tiny" in cli("doctor").out
+    model.path.chmod(0o600)
+    model.path.write_bytes(content[:-1] + b"\xff")
+    shown = cli("doctor")
+    assert shown.code == 1
+    assert "✗ FAILED  model tiny: FH-MODEL-003" in shown.out
+
+
+def test_the_jail_is_asked_of_a_real_child() -> None:
+    found = jail_probe.check_jail()
+    assert found
+    assert all(each.state is not State.FAILED for each in found), found
+    assert any("no core dumps" in each.detail for each in found)
+
+
+def test_a_child_that_dies_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jail_probe.sys, "executable", "/bin/false")
+    assert "failed" in _only(jail_probe.check_jail(), State.FAILED)

@@ -1,0 +1,68 @@
+"""Keys, made and revoked without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.unit.cli.conftest import Cli
+
+from freehold.storage.folder import DataFolder
+
+
+def test_a_key_is_shown_once_listed_and_revoked(cli: Cli, home: Path) -> None:
+    made = cli("keys", "new", "laptop")
+    assert made.code == 0
+    secret = made.out.strip()
+    assert secret.startswith("fh-")
+    (record,) = json.loads(cli("keys", "list", "--json").out)
+    assert (record["name"], record["tenant"], record["scopes"]) == ("laptop", "default", ["infer"])
+    assert record["id"] in made.err
+    assert secret not in cli("keys", "list").out
+    assert all(secret.encode() not in file.read_bytes() for file in home.iterdir())
+    assert cli("keys", "revoke", record["id"]).out == f"Key {record['id']} is revoked.\n"
+    assert "revoked" in cli("keys", "list").out
+    again = cli("keys", "revoke", record["id"])
+    assert again.code == 1
+    assert again.err.startswith("FH-AUTH-004: ")
+
+
+def test_it_works_while_the_server_holds_the_folder(cli: Cli, home: Path) -> None:
+    with DataFolder.open(home):
+        assert cli("keys", "new", "laptop").code == 0
+
+
+def test_tenant_scope_and_label(cli: Cli, home: Path) -> None:
+    home.mkdir()
+    (home / "freehold.toml").write_text('[tenants.legal]\nlabel = "confidential"\n[tenants.other]\n')
+    words = ("--tenant", "other", "--scope", "infer", "--scope", "admin", "--label", "restricted", "--json")
+    made = json.loads(cli("keys", "new", "x", *words).out)
+    assert (made["tenant"], made["scopes"], made["label"]) == ("other", ["admin", "infer"], "restricted")
+    assert json.loads(cli("keys", "new", "y", "--json").out)["tenant"] == "legal"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("--tenant", "nobody"), 1, "FH-AUTH-004"),
+        (("--label", "very secret"), 1, "FH-POLICY-002"),
+        (("--scope", "root"), 2, "usage: "),
+    ],
+)
+def test_what_cannot_be_makes_no_key(cli: Cli, words: tuple[str, ...], code: int, told: str) -> None:
+    shown = cli("keys", "new", "x", *words)
+    assert (shown.code, shown.out) == (code, "")
+    assert shown.err.startswith(told)
+    assert "There are no keys yet" in cli("keys", "list").out
+
+
+def test_a_key_that_opens_nothing_is_named(cli: Cli, home: Path) -> None:
+    home.mkdir()
+    file = home / "freehold.toml"
+    file.write_text("[tenants.legal]\n")
+    cli("keys", "new", "x")
+    file.write_text("[tenants.other]\n")
+    shown = cli("keys", "list")
+    assert shown.code == 0
+    assert "Opens nothing: " in shown.err

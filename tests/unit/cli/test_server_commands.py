@@ -1,0 +1,232 @@
+"""Commands that talk to the running server: ask, receipts, models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.cli.conftest import Cli
+from tests.unit.cli.fake_server import Answer, FakeServer, fake_server
+
+from freehold.cli.receipt_line import receipt_line
+from freehold.cli.server_call import url_of
+from freehold.config.schema import Server
+from freehold.identity.first_key import write_secret
+
+RECEIPT = json.loads((Path(__file__).parents[2] / "golden" / "receipt" / "typical.json").read_text("utf-8"))
+KEY = "fh-" + "k" * 43
+CHAT = "/v1/chat/completions"
+EVENTS = (
+    b'data: {"choices": [{"delta": {"role": "assistant"}}]}\n\n: ping\n\n'
+    b'data: {"choices": [{"delta": {"content": "Par"}}]}\n\n'
+    b'data: {"choices": [{"delta": {"content": "is."}}]}\n\n'
+    b'data: {"choices": [], "usage": {}}\n\ndata: [DONE]\n\n'
+)
+REFUSED = {"error": {"message": "no", "type": "policy_error", "code": "x", "freehold_code": "FH-POLICY-001"}}
+
+
+@pytest.fixture
+def server(home: Path) -> Generator[FakeServer]:
+    home.mkdir()
+    write_secret(home / "first-key", KEY)
+    with fake_server() as made:
+        made.answers["/v1/receipts/r-1"] = Answer(json.dumps(RECEIPT).encode())
+        yield made
+
+
+def _stream(body: bytes = EVENTS) -> Answer:
+    return Answer(body, kind="text/event-stream; charset=utf-8")
+
+
+def test_ask_shows_the_answer_and_one_line_of_its_receipt(cli: Cli, server: FakeServer) -> None:
+    server.answers[CHAT] = _stream()
+    shown = cli("ask", "Capital of France?", "--url", server.url)
+    assert (shown.code, shown.out) == (0, "Paris.\n")
+    assert shown.err == receipt_line(RECEIPT) + "\n"
+    _, _, headers, body = server.asked[0]
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert "freehold-label" not in headers
+    assert json.loads(body) == {
+        "model": "auto",
+        "messages": [{"role": "user", "content": "Capital of France?"}],
+        "stream": True,
+    }
+
+
+def test_ask_passes_on_what_was_said(cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FREEHOLD_KEY", "fh-other")
+    whole = {"choices": [{"message": {"content": "Paris."}}]}
+    server.answers[CHAT] = Answer(json.dumps(whole).encode())
+    words = ("--model", "large", "--label", "confidential", "--max-tokens", "5", "--no-stream", "--json")
+    shown = cli("ask", "Capital?", "--url", f"{server.url}/v1", *words)
+    assert shown.code == 0
+    assert json.loads(shown.out) == {"answer": "Paris.", "receipt": RECEIPT}
+    _, _, headers, body = server.asked[0]
+    assert (headers["authorization"], headers["freehold-label"]) == ("Bearer fh-other", "confidential")
+    asked = json.loads(body)
+    assert (asked["model"], asked["max_tokens"], asked["stream"]) == ("large", 5, False)
+
+
+def test_a_refusal_is_shown_with_its_code(cli: Cli, server: FakeServer) -> None:
+    server.answers[CHAT] = Answer(json.dumps(REFUSED).encode(), status=403)
+    shown = cli("ask", "x", "--url", server.url)
+    assert (shown.code, shown.out, shown.err) == (1, "", "FH-POLICY-001: no\n")
+    assert json.loads(cli("ask", "x", "--url", server.url, "--json").out) == REFUSED
+
+
+def test_an_answer_that_breaks_off_is_an_error(cli: Cli, server: FakeServer) -> None:
+    first = EVENTS.split(b": ping")[0]
+    server.answers[CHAT] = _stream(first + b"data: " + json.dumps(REFUSED).encode() + b"\n\n")
+    shown = cli("ask", "x", "--url", server.url)
+    assert shown.code == 1
+    assert shown.err.endswith("FH-POLICY-001: no\n")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"choices": {"a": 1}}', b'{"choices": []}'])
+def test_another_program_is_not_taken_for_freehold(cli: Cli, server: FakeServer, body: bytes) -> None:
+    server.answers[CHAT] = Answer(body)
+    shown = cli("ask", "x", "--url", server.url, "--no-stream")
+    assert shown.code == 1
+    assert shown.err.startswith("FH-SERVER-004: ")
+
+
+def test_events_that_are_none_are_not_taken_for_an_answer(cli: Cli, server: FakeServer) -> None:
+    server.answers[CHAT] = _stream(b"data: nonsense\n\n")
+    shown = cli("ask", "x", "--url", server.url)
+    assert shown.code == 1
+    assert shown.err.startswith("FH-SERVER-004: ")
+
+
+def test_a_stream_without_an_end_is_said_to_be_cut(cli: Cli, server: FakeServer) -> None:
+    server.answers[CHAT] = _stream(EVENTS.split(b"data: [DONE]")[0])
+    shown = cli("ask", "x", "--url", server.url)
+    assert shown.code == 1
+    assert shown.out.startswith("Paris.")
+    assert "FH-UPSTREAM" in shown.err
+
+
+@pytest.mark.parametrize("words", [("ask", "x"), ("receipts",), ("receipts", "r-1")])
+def test_nobody_there(cli: Cli, words: tuple[str, ...]) -> None:
+    shown = cli(*words, "--url", "http://127.0.0.1:1")
+    assert (shown.code, shown.out) == (1, "")
+    assert shown.err.startswith("FH-SERVER-004: No Freehold answers at http://127.0.0.1:1: ")
+
+
+def test_a_key_file_that_others_can_read_is_refused(cli: Cli, server: FakeServer, home: Path) -> None:
+    (home / "first-key").chmod(0o644)
+    shown = cli("receipts", "--url", server.url)
+    assert shown.code == 1
+    assert "FH-SERVER-009" in shown.err
+    assert server.asked == []
+
+
+def test_a_key_file_that_is_not_there(cli: Cli, server: FakeServer) -> None:
+    shown = cli("receipts", "--url", server.url, "--key-file", "/nonexistent")
+    assert (shown.code, shown.out) == (2, "")
+    assert "/nonexistent" in shown.err
+
+
+def test_receipts_in_a_table(cli: Cli, server: FakeServer) -> None:
+    server.answers["/v1/receipts?limit=3"] = Answer(json.dumps({"data": [RECEIPT]}).encode())
+    shown = cli("receipts", "--limit", "3", "--url", server.url)
+    assert shown.code == 0
+    assert RECEIPT["id"] in shown.out
+    assert receipt_line(RECEIPT) in shown.out
+    assert json.loads(cli("receipts", "--limit", "3", "--url", server.url, "--json").out) == [RECEIPT]
+
+
+def test_no_receipts(cli: Cli, server: FakeServer) -> None:
+    server.answers["/v1/receipts?limit=20"] = Answer(b'{"data": []}')
+    assert cli("receipts", "--url", server.url).out == "No receipts yet.\n"
+
+
+@pytest.mark.parametrize("limit", ["0", "201", "-1"])
+def test_a_limit_out_of_range(cli: Cli, limit: str) -> None:
+    assert cli("receipts", "--limit", limit).code == 2
+
+
+def test_one_receipt_says_why(cli: Cli, server: FakeServer) -> None:
+    shown = cli("receipts", "r-1", "--url", server.url)
+    assert shown.code == 0
+    for attempt in RECEIPT["attempts"]:
+        assert attempt["deployment"] in shown.out
+    for decision in RECEIPT["decisions"]:
+        assert all(reason in shown.out for reason in decision["reasons"])
+
+
+def test_what_is_no_receipt_id_is_not_sent(cli: Cli, server: FakeServer) -> None:
+    shown = cli("receipts", "../models?x", "--url", server.url)
+    assert (shown.code, shown.out, server.asked) == (2, "", [])
+
+
+def test_models_shows_what_the_server_serves(cli: Cli, server: FakeServer) -> None:
+    deployment = {"name": "small", "model": "m", "zone": "device", "slots": 2, "context_tokens": 4096}
+    deployment |= {"ready": True, "detail": ""}
+    listed = {"data": [{"id": each, "freehold": {"deployments": [deployment]}} for each in ("auto", "gpt-4o")]}
+    server.answers["/v1/models"] = Answer(json.dumps(listed).encode())
+    shown = cli("models", "--url", server.url)
+    assert shown.code == 0
+    assert "2 x 4096" in shown.out
+    assert "auto, gpt-4o" in shown.out
+    assert json.loads(cli("models", "--url", server.url, "--json").out)["served"] == listed
+
+
+def _receipt(**changes: Any) -> dict[str, Any]:
+    attempt = {
+        "deployment": "small",
+        "zone": "device",
+        "timings": {"generated_tokens": 176, "generation_ms": 10_000.0},
+        "confidence": {"probability": 0.834, "status": "calibrated"},
+    }
+    values: dict[str, Any] = {
+        "answered_index": 0,
+        "bytes_left": 0,
+        "cost": {"micros": 12, "currency": "USD"},
+        "counterfactual": {"micros": 400, "currency": "USD"},
+        "attempts": [attempt | changes.pop("attempt", {})],
+    }
+    return values | changes
+
+
+def test_the_line_of_a_receipt() -> None:
+    assert receipt_line(_receipt()) == (
+        "device · small · 17.6 tok/s measured · 0 bytes left this machine · confidence 0.83 (calibrated) · "
+        "$0.000012 (cloud: $0.0004)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cost": None, "counterfactual": None}, "unpriced"),
+        ({"cost": None}, "unpriced (cloud: $0.0004)"),
+        ({"attempt": {"timings": None}}, "speed not measured"),
+        ({"attempt": {"timings": {"generated_tokens": 0, "generation_ms": 0.0}}}, "speed not measured"),
+        ({"attempt": {"confidence": None}}, "confidence unmeasured"),
+        ({"attempt": {"confidence": {"probability": None, "status": "uncalibrated"}}}, "confidence uncalibrated"),
+        ({"bytes_left": 1}, "1 byte left this machine"),
+        ({"bytes_left": 12345}, "12,345 bytes left this machine"),
+        ({"cost": {"micros": 2_500_000, "currency": "CHF"}}, "2.50 CHF (cloud"),
+        ({"answered_index": None, "error_code": "FH-POLICY-001"}, "no answer (FH-POLICY-001)"),
+    ],
+)
+def test_what_is_not_known_is_a_word(changes: dict[str, Any], words: str) -> None:
+    line = receipt_line(_receipt(**changes))
+    assert words in line
+    assert "None" not in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "url"),
+    [
+        ({}, "http://127.0.0.1:8484"),
+        ({"host": "0.0.0.0"}, "http://127.0.0.1:8484"),
+        ({"host": "::", "port": 9}, "http://[::1]:9"),
+        ({"host": "box.lan", "tls_certificate": "c", "tls_key": "k"}, "https://box.lan:8484"),
+    ],
+)
+def test_the_address_of_the_configured_server(changes: dict[str, Any], url: str) -> None:
+    assert url_of(Server(**changes)) == url
