@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from tests.servers import anthropic_server, openai_server
-from tests.servers.http import ScriptedServer
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms, Upstream
 from freehold.domain.errors.request import ContextTooLong
@@ -20,13 +18,15 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason
 from freehold.domain.zones import DEVICE, Zone
 from freehold.engines.anthropic import AnthropicEngine
-from tests.support.fake_engine import FakeAnswer, FakeEngine
 from freehold.engines.llama.engine import LlamaEngine
 from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.openai_compatible import OpenAICompatibleEngine
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
+from tests.servers import anthropic_server, openai_server
+from tests.servers.http import ScriptedServer
+from tests.support.fake_engine import FakeAnswer, FakeEngine
 
 SECRET = "sk-very-secret-credential"
 WEATHER = {

@@ -8,7 +8,6 @@ import json
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.contract.harnesses import HARNESSES, WEATHER, Harness, RemoteHarness, chat, completion, embedding
 
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.policy import EgressDenied
@@ -19,6 +18,7 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk
 from freehold.domain.zones import Zone
 from freehold.wire.openai_response import Aggregator
+from tests.contract.harnesses import HARNESSES, WEATHER, Harness, RemoteHarness, chat, completion, embedding
 
 HarnessKind = type[Harness]
 every_engine = pytest.mark.parametrize("kind", HARNESSES)

@@ -9,17 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from tests.contract.harnesses import (
-    SECRET,
-    AnthropicHarness,
-    OpenAIHarness,
-    RemoteHarness,
-    chat,
-    completion,
-    embedding,
-)
-from tests.servers.http import Exchange
-from tests.servers.openai_server import TEXT, TIMINGS, USAGE, OpenAIServer
 
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamStatus, UpstreamTimeout, UpstreamUnreachable
@@ -32,6 +21,17 @@ from freehold.engines.health import BUSY_MAX_S, FAILURES_MAX, REST_MAX_S, REST_S
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.broker import Broker
 from freehold.wire.openai_response import Aggregator
+from tests.contract.harnesses import (
+    SECRET,
+    AnthropicHarness,
+    OpenAIHarness,
+    RemoteHarness,
+    chat,
+    completion,
+    embedding,
+)
+from tests.servers.http import Exchange
+from tests.servers.openai_server import TEXT, TIMINGS, USAGE, OpenAIServer
 
 Scenario = Callable[[Any], Awaitable[None]]
 

@@ -6,12 +6,12 @@ import tomllib
 from collections.abc import Callable
 
 import pytest
-from tests.support.documents import ROOT, rows
 
 from freehold.audit.journal import PERMIT_LIFE_S
 from freehold.config.schema import DeadlineSection, DeploymentSection, RouteSection, Server
 from freehold.domain.deployment import Route
 from freehold.gateway.ladder import LOGPROBS_PER_TOKEN
+from tests.support.documents import ROOT, rows
 
 PAGE = ROOT / "ARCHITECTURE.md"
 

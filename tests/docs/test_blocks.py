@@ -12,10 +12,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.servers.openai_server import OpenAIServer
-from tests.support.documents import PAGES, ROOT, Block, blocks, named
-from tests.support.server import Gateway, running
-from tests.support.upstream import in_thread
 
 from freehold.app.check import problems
 from freehold.cli.table import build_app
@@ -26,6 +22,10 @@ from freehold.domain.response import Usage
 from freehold.ledger.book import GenaiPriceBook
 from freehold.policy.decide import decide
 from freehold.policy.text import parse_label
+from tests.servers.openai_server import OpenAIServer
+from tests.support.documents import PAGES, ROOT, Block, blocks, named
+from tests.support.server import Gateway, running
+from tests.support.upstream import in_thread
 
 ADDRESS = "http://127.0.0.1:8484"
 """What pages write for the address of a gateway; the tests put in that of a running one."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.documents import ROOT, Block, blocks, rows
 
 from freehold.domain.labels import Level
 from freehold.evals.question import Grading
 from freehold.evals.questions import parse_questions
 from freehold.policy.rules import PII_RETENTION_DAYS_MAX, RULES
 from freehold.policy.text import DEFAULT_ZONES
+from tests.support.documents import ROOT, Block, blocks, rows
 
 HOW_TO = ROOT / "docs" / "how-to"
 LABELS = HOW_TO / "labels-and-zones.md"

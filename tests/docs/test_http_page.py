@@ -7,11 +7,11 @@ import json
 import re
 
 import pytest
-from tests.support.documents import ROOT, Block, blocks, rows
 
 import freehold.cli.explain  # noqa: F401 - it imports every family of errors
 from freehold.api.routes import INFER, INFERENCE_ROUTES, VIEW_ROUTES
 from freehold.domain.errors.base import catalogue, message_template
+from tests.support.documents import ROOT, Block, blocks, rows
 
 PAGE = ROOT / "docs" / "reference" / "http.md"
 SOURCES = [*(ROOT / "src" / "freehold" / "api").glob("*.py"), *(ROOT / "src" / "freehold" / "wire").glob("*.py")]

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from tools import example_config
-from tools.generate_reference import ROOT, generated
 
 from freehold.config.load import load
 from freehold.config.settings import ANY_NAME, settings_by_path, tables
 from freehold.policy.text import parse_label
+from tools import example_config
+from tools.generate_reference import ROOT, generated
 
 EXAMPLE = (ROOT / "freehold.example.toml").read_text("utf-8")
 

@@ -10,12 +10,11 @@ import os
 import sys
 from pathlib import Path
 
-from tests.support.audit import ORIGIN, CountingIds, StillClock, intent
-
 from freehold.audit import sealer, writer
 from freehold.audit.journal import Journal
 from freehold.audit.log import TransparencyLog
 from freehold.domain.receipt import AuditRecord
+from tests.support.audit import ORIGIN, CountingIds, StillClock, intent
 
 WORKERS = 8
 

@@ -12,13 +12,12 @@ import resource
 import sys
 from pathlib import Path
 
-from tests.support.receipts import make_receipt, receipt_id
-
 from freehold.domain.errors.base import FreeholdError
 from freehold.ledger.entries import entries
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyRecord, SqliteKeys
 from freehold.storage.receipts import SqliteReceipts
+from tests.support.receipts import make_receipt, receipt_id
 
 _AT_ONCE = 8
 

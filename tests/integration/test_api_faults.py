@@ -13,13 +13,13 @@ from pathlib import Path
 import httpx2
 import openai
 import pytest
+
+from freehold.audit.keys import VERIFIER_KEY
+from freehold.audit.verify import verify_folder
 from tests.servers.http import Exchange
 from tests.servers.openai_server import TEXT, OpenAIServer
 from tests.support.server import eventually, refused_start, running
 from tests.support.site import Site, site
-
-from freehold.audit.keys import VERIFIER_KEY
-from freehold.audit.verify import verify_folder
 
 
 @pytest.fixture(scope="module")

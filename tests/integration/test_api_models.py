@@ -17,11 +17,11 @@ from typing import Any
 
 import openai
 import pytest
-from tests.models import starter_model
-from tests.support.server import Gateway, eventually, running
 
 from freehold.audit.keys import VERIFIER_KEY
 from freehold.audit.verify import verify_folder
+from tests.models import starter_model
+from tests.support.server import Gateway, eventually, running
 
 pytestmark = pytest.mark.models
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import openai
 import pytest
-from tests.servers import anthropic_server, openai_server
-from tests.support.server import eventually
-from tests.support.site import Site, site
 
 from freehold.audit.keys import VERIFIER_KEY
 from freehold.audit.proofs import verify_receipt_proof
 from freehold.audit.verify import verify_folder
+from tests.servers import anthropic_server, openai_server
+from tests.support.server import eventually
+from tests.support.site import Site, site
 
 WEATHER = {
     "type": "function",

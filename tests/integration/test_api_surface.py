@@ -8,6 +8,7 @@ import socket
 from collections.abc import Generator
 
 import pytest
+
 from tests.support.site import Site, site
 
 METRIC_LINE = re.compile(r'[a-z_]+(?:\{[a-z_]+="[^"\n]*"(?:,[a-z_]+="[^"\n]*")*\})? [-+0-9.eE]+(?:inf)?')

@@ -9,11 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.audit import open_log
-
 from freehold.audit.entry import decode_entry
 from freehold.audit.tile_store import TileStore
 from freehold.audit.verify import verify_folder
+from tests.support.audit import open_log
 
 ROOT = Path(__file__).parents[2]
 KILLS = 24

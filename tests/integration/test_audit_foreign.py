@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.audit import ORIGIN, record, write_log
 
 from freehold.audit.tile_store import TileStore
+from tests.support.audit import ORIGIN, record, write_log
 
 VERIFIER = os.environ.get("FREEHOLD_TLOG_VERIFIER") or shutil.which("aics-tlog")
 SIZE = 700

@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.support.server import Gateway
 from tests.support.site import Site, site
 

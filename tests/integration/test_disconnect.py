@@ -9,6 +9,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+
 from tests.servers.http import Exchange
 from tests.support.server import Gateway, eventually
 from tests.support.site import Site, site

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.models import starter_model
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.errors.engine import EngineCrashed, EngineRefused, EngineStartFailed
@@ -32,6 +31,7 @@ from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
 from freehold.wire.openai_response import Aggregator
+from tests.models import starter_model
 
 pytestmark = pytest.mark.models
 

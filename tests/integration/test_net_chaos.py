@@ -7,13 +7,13 @@ import random
 from dataclasses import replace
 
 import pytest
-from tests.support.egress import broker, soon
-from tests.support.scripted import CHUNKED, LAST_CHUNK, LOOPS, Peer, Server, chunk, run, serve, until
 
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.zones import DEVICE
 from freehold.net.client import HttpClient
 from freehold.net.limits import HttpLimits
+from tests.support.egress import broker, soon
+from tests.support.scripted import CHUNKED, LAST_CHUNK, LOOPS, Peer, Server, chunk, run, serve, until
 
 SLOTS = 5
 FAULTS = ("whole", "whole", "whole", "chunks", "chunks", "closing", "reset", "half", "garbage", "surplus", "silent")

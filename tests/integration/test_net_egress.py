@@ -10,8 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.egress import RealClock, broker, names, permit_for, soon
-from tests.support.scripted import LOOPS, Peer, Server, run, serve, until
 
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.policy import EgressDenied
@@ -20,6 +18,8 @@ from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.net.addresses import Endpoint
 from freehold.net.client import HttpClient
 from freehold.net.limits import HttpLimits
+from tests.support.egress import RealClock, broker, names, permit_for, soon
+from tests.support.scripted import LOOPS, Peer, Server, run, serve, until
 
 EU = Zone("eu")
 BODY = b'{"messages":[]}'

@@ -6,12 +6,12 @@ import asyncio
 import os
 
 import pytest
-from tests.support.egress import soon
-from tests.support.net_client import echo, fails, post, replies, whole, with_server
-from tests.support.scripted import CHUNKED, LAST_CHUNK, LOOPS, Peer, Server, chunk, until
 
 from freehold.domain.errors.upstream import UpstreamBroken, UpstreamProtocol
 from freehold.net.client import HttpClient
+from tests.support.egress import soon
+from tests.support.net_client import echo, fails, post, replies, whole, with_server
+from tests.support.scripted import CHUNKED, LAST_CHUNK, LOOPS, Peer, Server, chunk, until
 
 pytestmark = pytest.mark.parametrize("loop_kind", LOOPS)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.support.scripted import CHUNKED, Peer, Server, chunk, run, serve, until
 
 from freehold.domain.errors.config import BaseUrlInvalid
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.errors.upstream import UpstreamTimeout, UpstreamUnreachable
 from freehold.net.fetch import call_local, stream_local
+from tests.support.scripted import CHUNKED, Peer, Server, chunk, run, serve, until
 
 
 async def echo(server: Server, peer: Peer) -> None:

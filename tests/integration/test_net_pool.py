@@ -7,11 +7,11 @@ import socket
 from dataclasses import replace
 
 import pytest
-from tests.support.net_client import LIMITS, echo, post, whole, with_server
-from tests.support.scripted import CHUNKED, LAST_CHUNK, LOOPS, Peer, Server, chunk, until
 
 from freehold.domain.errors.upstream import UpstreamBroken, UpstreamProtocol, UpstreamTimeout, UpstreamUnreachable
 from freehold.net.client import HttpClient
+from tests.support.net_client import LIMITS, echo, post, whole, with_server
+from tests.support.scripted import CHUNKED, LAST_CHUNK, LOOPS, Peer, Server, chunk, until
 
 pytestmark = pytest.mark.parametrize("loop_kind", LOOPS)
 

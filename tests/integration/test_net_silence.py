@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.support.egress import broker
-from tests.support.net_client import LIMITS, echo, fails, post, replies, whole, with_server
-from tests.support.scripted import CHUNKED, LOOPS, Peer, Server, chunk, run, serve, until
 
 from freehold.domain.errors.upstream import UpstreamTimeout, UpstreamUnreachable
 from freehold.domain.zones import DEVICE
 from freehold.net.client import HttpClient
+from tests.support.egress import broker
+from tests.support.net_client import LIMITS, echo, fails, post, replies, whole, with_server
+from tests.support.scripted import CHUNKED, LOOPS, Peer, Server, chunk, run, serve, until
 
 pytestmark = pytest.mark.parametrize("loop_kind", LOOPS)
 

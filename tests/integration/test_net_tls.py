@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.certificates import Authority
-from tests.support.egress import broker, names, soon
-from tests.support.scripted import LOOPS, Peer, Server, run, serve, until
 
 from freehold.domain.errors.upstream import UpstreamBroken, UpstreamUnreachable
 from freehold.domain.zones import DEVICE
 from freehold.net.client import HttpClient
 from freehold.net.limits import HttpLimits
 from freehold.net.tls import tls_context
+from tests.support.certificates import Authority
+from tests.support.egress import broker, names, soon
+from tests.support.scripted import LOOPS, Peer, Server, run, serve, until
 
 HOST = "gateway.test"
 TO_US = names({HOST: ["127.0.0.1"]})

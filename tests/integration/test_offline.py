@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.models import starter_model
 from tests.support.sealed import FAR_ADDRESS
 from tests.support.server import ROOT

@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.servers.hub_server import COMMIT, HubServer
-from tests.support.gguf_files import LLAMA_PAIRS as PAIRS
-from tests.support.gguf_files import TENSOR_BYTES, TENSORS, header, pair, tiny_model
 
 from freehold.domain.errors.model import (
     DigestMismatch,
@@ -26,6 +23,9 @@ from freehold.net.hub import HubSource
 from freehold.serving.pull import Puller
 from freehold.serving.pull_lock import pull_lock
 from freehold.serving.registry import InstalledModel, ModelRegistry
+from tests.servers.hub_server import COMMIT, HubServer
+from tests.support.gguf_files import LLAMA_PAIRS as PAIRS
+from tests.support.gguf_files import TENSOR_BYTES, TENSORS, header, pair, tiny_model
 
 NAME = "hf:owner/repo/tiny.gguf"
 FILE = "owner/repo/tiny.gguf"

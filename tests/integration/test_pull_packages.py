@@ -13,9 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.gguf_files import tiny_model
-from tests.support.scripted import until
-from tests.support.wheels import make_wheel, only_from
 
 from freehold.domain.errors.model import DigestMismatch, HubUnreachable, ModelFileInvalid, PackageUnavailable
 from freehold.domain.ports import HubFile, ProgressSink, PullProgress
@@ -24,6 +21,9 @@ from freehold.net.packages import Installer, PackageSource
 from freehold.serving.catalogue import Catalogue, CatalogueEntry, CatalogueShape, HubOrigin, PackageOrigin, PackagePart
 from freehold.serving.pull import Puller
 from freehold.serving.registry import InstalledModel, ModelRegistry
+from tests.support.gguf_files import tiny_model
+from tests.support.scripted import until
+from tests.support.wheels import make_wheel, only_from
 
 CONTENT = tiny_model(filler=os.urandom(997))
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

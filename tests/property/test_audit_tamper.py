@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.audit import append_all, open_log, record
 
 from freehold.audit.verify import verify_folder
 from freehold.domain.errors.audit import AuditBroken
+from tests.support.audit import append_all, open_log, record
 
 SIZE = 300
 SHARED = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools.example_config import example, uncommented
 
 from freehold.config.load import load
 from freehold.domain.errors.config import ConfigInvalid
 from freehold.policy.text import parse_label
+from tools.example_config import example, uncommented
 
 _LINES = [line for line in uncommented(example()).splitlines() if line and not line.startswith("#")]
 _VALUES = st.sampled_from(

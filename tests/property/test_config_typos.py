@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools.example_config import example, uncommented
 
 from freehold.config.load import load
 from freehold.domain.errors.config import ConfigInvalid
+from tools.example_config import example, uncommented
 
 LINES = uncommented(example()).splitlines()
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.gguf_files import LLAMA_PAIRS, TENSORS, header, tiny_model
 
 from freehold.domain.errors.model import ModelFileInvalid
 from freehold.serving.gguf import GgufHeader, read_header
+from tests.support.gguf_files import LLAMA_PAIRS, TENSORS, header, tiny_model
 
 WHOLE = tiny_model()
 HEADER_BYTES = len(header(LLAMA_PAIRS, TENSORS))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.labels import labels, raises, trees
 
 from freehold.domain.labels import Label
 from freehold.domain.zones import DEVICE, ZoneTree
 from freehold.policy.lattice import bottom, join, join_all, leq
 from freehold.policy.text import format_label, parse_label
+from tests.support.labels import labels, raises, trees
 
 
 @st.composite

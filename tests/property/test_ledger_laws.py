@@ -7,7 +7,6 @@ from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.receipts import receipts
 
 from freehold.domain.deployment import TokenPrice
 from freehold.domain.money import Money
@@ -16,6 +15,7 @@ from freehold.domain.response import Usage
 from freehold.ledger.entries import entries
 from freehold.ledger.pricing import MachineTime, OwnedHardware, cost_of_machine_time, cost_of_tokens
 from freehold.ledger.rounding import divide_half_even
+from tests.support.receipts import receipts
 
 tokens = st.integers(0, 10**9)
 rates = st.integers(0, 10**9)

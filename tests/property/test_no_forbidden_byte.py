@@ -11,9 +11,6 @@ from dataclasses import dataclass, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.fake_engine import FakeAnswer, FakeEngine
-from tests.support.gateway import PUBLIC, House, OneKey
-from tests.support.labels import KINDS, TREE, labels
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Route, StreamMode, Terms, Uncalibrated
 from freehold.domain.egress import EgressPermit
@@ -23,6 +20,9 @@ from freehold.domain.errors.upstream import UpstreamUnreachable
 from freehold.domain.labels import Label, Level
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.wire.openai_request import decode_chat
+from tests.support.fake_engine import FakeAnswer, FakeEngine
+from tests.support.gateway import PUBLIC, House, OneKey
+from tests.support.labels import KINDS, TREE, labels
 
 NAMES = ("a", "b", "c", "d")
 EU, US = Zone("eu"), Zone("us")

@@ -6,7 +6,6 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.routing import calibration, chat, deployment, route
 
 from freehold.domain.decisions import Candidate, PolicyDecision
 from freehold.domain.errors.base import FreeholdError
@@ -14,6 +13,7 @@ from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.routing.calibration import Feature, from_json, from_score, probability, to_json
 from freehold.routing.candidates import unable_reason
 from freehold.routing.plan import make_plan
+from tests.support.routing import calibration, chat, deployment, route
 
 NAMES = ("a", "b", "c", "d", "e")
 finite = st.floats(-1e6, 1e6)

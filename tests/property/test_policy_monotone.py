@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.labels import CLOUD, EU, KINDS, ON_DEVICE, TREE, US, cloud, deployments, labels, raises
 
 from freehold.domain.deployment import Deployment, Terms
 from freehold.domain.labels import Label, Level
@@ -17,6 +16,7 @@ from freehold.policy import decide as decide_module
 from freehold.policy.decide import decide
 from freehold.policy.lattice import join
 from freehold.policy.rules import RULES, Facts, Rule
+from tests.support.labels import CLOUD, EU, KINDS, ON_DEVICE, TREE, US, cloud, deployments, labels, raises
 
 NOW = 1_500
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.receipts import receipts
 
 from freehold.domain.receipt import Receipt
 from freehold.domain.receipt_json import receipt_document, receipt_from_document, receipt_from_json, receipt_to_json
 from freehold.ledger.entries import entries
 from freehold.storage.database import Database
 from freehold.storage.receipts import SqliteReceipts
+from tests.support.receipts import receipts
 
 
 @given(receipts())

@@ -110,7 +110,7 @@ class FakeEngine:
         call: UpstreamCall,
         *,
         permit: EgressPermit | None,
-        deadline_s: float,  # noqa: ARG002 - a script takes no time of its own
+        deadline_s: float,
     ) -> AsyncGenerator[ResponseChunk]:
         """Play the script."""
         answer = self._begin(call, permit)
@@ -131,7 +131,7 @@ class FakeEngine:
         call: UpstreamCall,
         *,
         permit: EgressPermit | None,
-        deadline_s: float,  # noqa: ARG002 - a script takes no time of its own
+        deadline_s: float,
     ) -> EmbeddingResult:
         """A vector made from each text's characters."""
         answer = self._begin(call, permit)

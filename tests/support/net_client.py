@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.support.egress import broker, soon
-from tests.support.scripted import Peer, Server, run, serve, until
 
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.zones import DEVICE
 from freehold.net.client import HttpClient, HttpReply
 from freehold.net.limits import HttpLimits
+from tests.support.egress import broker, soon
+from tests.support.scripted import Peer, Server, run, serve, until
 
 LIMITS = HttpLimits()
 NetScript = Callable[[Server, Peer], Awaitable[None]]

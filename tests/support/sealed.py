@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import openai
+
 from tests.support.server import Gateway, eventually, running
 
 TUNSETIFF, IFF_TUN_NO_PI = 0x400454CA, 0x1001

@@ -78,7 +78,9 @@ def test_only_net_dials(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=_relative)
 def test_no_dynamic_code(path: Path) -> None:
-    names = {node.func.id for node in ast.walk(_tree(path)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    names = {
+        node.func.id for node in ast.walk(_tree(path)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     assert not names & {"__import__", "eval", "exec"}, _relative(path)
 
 
@@ -106,7 +108,9 @@ def test_every_module_is_reachable() -> None:
         for name in names - entry
         if not name.endswith("__init__")
         and not re.search(rf"(from|import) {re.escape(name)}\b|{re.escape(name)}:|\"{re.escape(name)}\"", text)
-        and not re.search(rf"from {re.escape(name.rpartition('.')[0])} import [^\n]*\b{name.rpartition('.')[2]}\b", text)
+        and not re.search(
+            rf"from {re.escape(name.rpartition('.')[0])} import [^\n]*\b{name.rpartition('.')[2]}\b", text
+        )
     )
     assert not unreached, f"nothing imports {unreached}"
 

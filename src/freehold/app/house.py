@@ -116,6 +116,8 @@ class House:
         """
         tenants = tenants_of(compiled)
         plans = {plan.deployment.name: plan for plan in compiled.deployments}
+        if plans == self._plans and compiled.digest == self._runtime.config_digest:
+            return
         kept = {name: engine for name, engine in self._engines.items() if self._plans.get(name) == plans.get(name)}
         built = {
             name: await asyncio.to_thread(build_engine, plan, self._stores, self._machine)
@@ -126,7 +128,6 @@ class House:
         runtime = snapshot(compiled, engines, self._calibrations)
         retired = [engine for name, engine in self._engines.items() if engines.get(name) is not engine]
         before = self._runtime.config_digest
-        await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._stores.audit.append(
             policy_change_record(
                 unix_ms=self._stores.clock.unix_ms(),
@@ -136,6 +137,7 @@ class House:
                 source="reload",
             )
         )
+        await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._plans, self._engines, self._runtime = plans, engines, runtime
         self._metrics.know(_known(runtime))
         for name, engine in built.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -31,6 +32,9 @@ from freehold.telemetry.logs import LogFormat, Logs
 CALIBRATIONS_FOLDER = "calibrations"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _KEEP_ALIVE_S = 75
+_READ_AT_START = ("server", "audit", "calibration")
+
+log = logging.getLogger("freehold.app")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +163,9 @@ def _run(
 
 def _reread(loaded: LoadedConfig) -> Compiled:
     again = load(loaded.path, flags=loaded.flags, check_label=parse_label)
+    for section in _READ_AT_START:
+        if getattr(again.config, section) != getattr(loaded.config, section):
+            log.warning("[%s] has changed; that takes effect at the next start", section)
     return compile_config(again, environment=os.environ)
 
 

@@ -18,6 +18,7 @@ from freehold.serving.pull import Puller, Source
 from freehold.serving.registry import InstalledModel, ModelRegistry
 
 MODELS_FOLDER = "models"
+_BAR_CHARACTERS = 20
 
 
 def registry_of(folder: Path) -> ModelRegistry:
@@ -106,16 +107,16 @@ def _progress(name: str, *, quiet: bool) -> Generator[tuple[ProgressSink, Callab
     from rich.console import Console  # lazy: only here is anything drawn
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=_BAR_CHARACTERS),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        TextColumn("resumes if interrupted"),
     )
     with Progress(*columns, console=console, transient=True) as bar:
+        console.print(f"{name}: if this is interrupted, the same command goes on where it stopped.")
         task = bar.add_task(name, total=None)
 
         def show(progress: PullProgress, /) -> None:

@@ -12,6 +12,7 @@ from freehold.cli import output
 from freehold.cli.options import Json, KeyFile, Url
 from freehold.cli.receipt_line import receipt_line
 from freehold.cli.server_call import find_server, get
+from freehold.cli.sums import show_sums
 
 _LIMIT_MAX = 200
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -22,6 +23,8 @@ def receipts(
     /,
     *,
     limit: int = 20,
+    sums: Annotated[bool, Parameter(name="--sum")] = False,
+    days: int = 30,
     url: Url = "",
     key_file: KeyFile = "",
     as_json: Json = False,
@@ -31,9 +34,13 @@ def receipts(
     Args:
         receipt_id: One receipt.
         limit: Most receipts listed, 1 to 200; 20 if not given.
+        sums: Show what all requests came to instead; read from the data folder, also while no server runs.
+        days: How far back the sums go; 30 if not given.
     """
     if not 1 <= limit <= _LIMIT_MAX:
         raise output.UsageError(f"--limit is {limit}; 1 to {_LIMIT_MAX} are taken.")
+    if sums:
+        return show_sums(days=days, as_json=as_json)
     if receipt_id and not _ID.fullmatch(receipt_id):
         raise output.UsageError(f'{receipt_id!r} is no receipt id; "freehold receipts" lists them.')
     server = find_server(url=url, key_file=key_file)

@@ -21,7 +21,10 @@ def measure_bandwidth(*, threads: int, seconds: float = _SECONDS) -> int:
     """
     count = max(1, threads)
     try:
-        pairs = [(ctypes.create_string_buffer(_BUFFER_BYTES), ctypes.create_string_buffer(_BUFFER_BYTES)) for _ in range(count)]
+        pairs = [
+            (ctypes.create_string_buffer(_BUFFER_BYTES), ctypes.create_string_buffer(_BUFFER_BYTES))
+            for _ in range(count)
+        ]
     except MemoryError:
         return 0
     copied = [0.0] * count

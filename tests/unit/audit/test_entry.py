@@ -6,13 +6,13 @@ import json
 
 import pytest
 from hypothesis import given
-from tests.support.audit import record
-from tests.support.receipts import receipts
 
 from freehold.audit.entry import ENTRY_BYTES_MAX, decode_entry, encode_entry
 from freehold.audit.records import request_record
 from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
 from freehold.domain.receipt import Receipt
+from tests.support.audit import record
+from tests.support.receipts import receipts
 
 GOOD = encode_entry(record(3, text="naïve ⟦x⟧\n"), 9).data
 

@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.audit import CountingIds, StillClock, entries, intent, open_log
 
 from freehold.audit import disk
 from freehold.audit.entry import decode_entry
@@ -22,6 +21,7 @@ from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.ports import AuditTicket
 from freehold.domain.receipt import AuditRecord
 from freehold.net.permits import PermitGate
+from tests.support.audit import CountingIds, StillClock, entries, intent, open_log
 
 KEY = b"k" * 32
 BODY = b'{"messages":[{"role":"user","content":"the secret plan"}]}'

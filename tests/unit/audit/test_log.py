@@ -10,16 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.audit import (
-    ORIGIN,
-    StillClock,
-    append_all,
-    crashed_copy,
-    entries,
-    open_log,
-    record,
-    write_log,
-)
 
 from freehold.audit import disk, sealer, writer
 from freehold.audit.entry import decode_entry, encode_entry
@@ -30,6 +20,16 @@ from freehold.audit.wal import encode_frame
 from freehold.audit.writer import Waiting
 from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
 from freehold.domain.errors.server import DataFolderLocked, DataFolderUnusable
+from tests.support.audit import (
+    ORIGIN,
+    StillClock,
+    append_all,
+    crashed_copy,
+    entries,
+    open_log,
+    record,
+    write_log,
+)
 
 
 def fail(*_: object) -> None:

@@ -8,11 +8,11 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.audit import append_all, open_log, record
 
 from freehold.audit.note import Signer
 from freehold.audit.proofs import proof_json, verify_receipt_proof
 from freehold.domain.errors.audit import AuditBroken
+from tests.support.audit import append_all, open_log, record
 
 SIZE = 700
 

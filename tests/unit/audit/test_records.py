@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.receipts import make_attempt, make_receipt
-
 from freehold.audit.records import deny_record, model_install_record, policy_change_record, request_record
 from freehold.domain.decisions import Outcome
 from freehold.domain.receipt import Cost
+from tests.support.receipts import make_attempt, make_receipt
 
 
 def test_a_request_record_tells_who_where_why_and_how_it_ended() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.support.audit import ORIGIN, append_all, open_log, record, write_log
 
 from freehold.audit import tile_store
 from freehold.audit.entry import decode_entry, encode_entry
@@ -21,6 +20,7 @@ from freehold.audit.tiles import TreeEdge
 from freehold.audit.verify import verify_folder
 from freehold.domain.errors.audit import AuditBroken
 from freehold.domain.receipt import AuditRecord
+from tests.support.audit import ORIGIN, append_all, open_log, record, write_log
 
 
 def test_a_report_tells_what_was_verified(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import Cli
 
 from freehold.audit.log import TransparencyLog
 from freehold.domain.receipt import AuditRecord
 from freehold.hostinfo.clock import SystemClock
+from tests.unit.cli.conftest import Cli
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import Cli
 
 from freehold.cli import calibrate
 from freehold.evals.calibrate import Progress
+from tests.unit.cli.conftest import Cli
 
 CONFIG = """\
 [deployments.small]

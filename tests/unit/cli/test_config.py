@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import Cli
 
 from freehold.cli.first_run import config_text
 from freehold.config.settings import settings_by_path
+from tests.unit.cli.conftest import Cli
 
 WRONG = """\
 [server]

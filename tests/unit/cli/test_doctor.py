@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.gguf_files import tiny_model
-from tests.support.gguf_files import write as write_gguf
-from tests.unit.cli.conftest import Cli
 
 from freehold.audit.log import TransparencyLog
 from freehold.cli import checks, doctor, jail_probe
@@ -19,6 +16,9 @@ from freehold.domain.errors.server import StorageFailed
 from freehold.domain.hardware import HardwareProfile
 from freehold.hostinfo.clock import SystemClock
 from freehold.storage.folder import DataFolder
+from tests.support.gguf_files import tiny_model
+from tests.support.gguf_files import write as write_gguf
+from tests.unit.cli.conftest import Cli
 
 NOW_S = 1_800_000_000.0
 

@@ -6,11 +6,11 @@ import json
 import pkgutil
 
 import pytest
-from tests.unit.cli.conftest import Cli
 
 from freehold.cli.explain import FAMILIES
 from freehold.domain import errors
 from freehold.domain.errors.base import catalogue
+from tests.unit.cli.conftest import Cli
 
 CODES = sorted(code for code, error in catalogue().items() if error.__module__.startswith("freehold."))
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import Cli
 
 from freehold.storage.folder import DataFolder
+from tests.unit.cli.conftest import Cli
 
 
 def test_a_key_is_shown_once_listed_and_revoked(cli: Cli, home: Path) -> None:

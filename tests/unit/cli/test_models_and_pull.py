@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.gguf_files import tiny_model, write
-from tests.unit.cli.conftest import Cli
 
 from freehold.cli import detected, models, pulling
 from freehold.cli.detected import toml_lines
@@ -19,6 +17,8 @@ from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import PullProgress
 from freehold.engines.detect import DetectedServer
 from freehold.serving.catalogue import load_catalogue
+from tests.support.gguf_files import tiny_model, write
+from tests.unit.cli.conftest import Cli
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.conftest import Cli
 
 from freehold.cli import run as running
 from freehold.cli import version
 from freehold.cli.table import COMMANDS, root_help
+from tests.unit.cli.conftest import Cli
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cli"
 

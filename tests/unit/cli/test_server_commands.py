@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.cli.conftest import Cli
-from tests.unit.cli.fake_server import Answer, FakeServer, fake_server
 
 from freehold.cli.receipt_line import receipt_line
 from freehold.cli.server_call import url_of
 from freehold.config.schema import Server
 from freehold.identity.first_key import write_secret
+from tests.unit.cli.conftest import Cli
+from tests.unit.cli.fake_server import Answer, FakeServer, fake_server
 
 RECEIPT = json.loads((Path(__file__).parents[2] / "golden" / "receipt" / "typical.json").read_text("utf-8"))
 KEY = "fh-" + "k" * 43

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.gguf_files import tiny_model, write
-from tests.unit.cli.conftest import Cli
 
 from freehold.app import server
 from freehold.cli import first_start
@@ -21,6 +19,8 @@ from freehold.cli.snippets import snippets
 from freehold.config.load import LoadedConfig
 from freehold.domain.errors.model import HubUnreachable
 from freehold.domain.hardware import HardwareProfile
+from tests.support.gguf_files import tiny_model, write
+from tests.unit.cli.conftest import Cli
 
 
 @dataclass

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.receipts import make_attempt, make_receipt
 
 from freehold.domain.decisions import Confidence, ConfidenceStatus
 from freehold.domain.receipt_json import receipt_document, receipt_from_document, receipt_from_json
+from tests.support.receipts import make_attempt, make_receipt
 
 _GOLDEN = Path(__file__).parents[2] / "golden" / "receipt" / "typical.json"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.contract.harnesses import chat
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms, Upstream
 from freehold.domain.zones import WORLD
 from freehold.engines.anthropic import AnthropicEngine
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.broker import Broker
+from tests.contract.harnesses import chat
 
 
 @pytest.mark.parametrize(

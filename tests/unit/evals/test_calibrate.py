@@ -3,8 +3,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.support.fake_engine import FakeAnswer, FakeEngine
-from tests.support.routing import deployment
 
 from freehold.domain.deployment import EngineFingerprint
 from freehold.domain.errors.engine import EngineCrashed
@@ -16,6 +14,8 @@ from freehold.evals.calibrate import ANSWER_TOKENS_MAX, ask_all, calibrate
 from freehold.evals.question import Grading, Half, Question, digest
 from freehold.routing.calibration import applies
 from freehold.routing.signals import LOGPROBS_PER_TOKEN
+from tests.support.fake_engine import FakeAnswer, FakeEngine
+from tests.support.routing import deployment
 
 QUESTIONS = tuple(
     Question(

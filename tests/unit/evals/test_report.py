@@ -1,12 +1,11 @@
 import json
 
-from tests.support.routing import calibration
-
 from freehold.evals.answers import Answer
 from freehold.evals.calibrate import Graded
 from freehold.evals.question import Grading, Half, Question
 from freehold.evals.report import as_text, report
 from freehold.routing.calibration import probability
+from tests.support.routing import calibration
 
 FITTED = calibration(held_out=calibration().crossed)
 

@@ -19,9 +19,9 @@ from freehold.domain.errors.upstream import UpstreamBroken, UpstreamUnreachable
 from freehold.domain.labels import Level
 from freehold.domain.request import InferenceRequest
 from freehold.domain.zones import DEVICE, WORLD, Zone
-from tests.support.fake_engine import FakeAnswer, FakeEngine
 from freehold.gateway.answer import Delta, Finished, Started
 from freehold.wire.openai_request import decode_chat, decode_embedding
+from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import RESTRICTED, House
 
 REQUEST_ID = "01890000-0000-7000-8000-000000000001"
@@ -44,7 +44,9 @@ def house(*engines: FakeEngine, **route: object) -> House:
     )
 
 
-def chat(text: str = "hello", *, model: str = "auto", stream: bool = False, label: str | None = None) -> InferenceRequest:
+def chat(
+    text: str = "hello", *, model: str = "auto", stream: bool = False, label: str | None = None
+) -> InferenceRequest:
     members = f'"model":"{model}","stream":{str(stream).lower()},"messages":[{{"role":"user","content":"{text}"}}]'
     return replace(decode_chat(b"{" + members.encode() + b"}", request_id=REQUEST_ID), label_header=label)
 
@@ -163,7 +165,9 @@ def test_a_failed_engine_is_followed_by_the_next_permitted_one() -> None:
 
 
 def test_a_live_stream_that_breaks_is_never_continued_by_another_model() -> None:
-    at = house(engine("small", default=FakeAnswer(text="one two three", cut_at=2)), engine("large"), stream=StreamMode.COMMIT)
+    at = house(
+        engine("small", default=FakeAnswer(text="one two three", cut_at=2)), engine("large"), stream=StreamMode.COMMIT
+    )
     with pytest.raises(UpstreamBroken):
         asyncio.run(at.ask(chat(stream=True)))
     assert at.receipt.outcome is Outcome.BROKEN
@@ -269,7 +273,12 @@ def test_embeddings_run_the_same_path() -> None:
 
 def test_every_end_leaves_exactly_one_receipt_and_no_slot_taken() -> None:
     for error_at in range(4):
-        at = house(engine("small", default=FakeAnswer(text="one two", error=EngineCrashed(deployment="s", how="x"), error_at=error_at)))
+        at = house(
+            engine(
+                "small",
+                default=FakeAnswer(text="one two", error=EngineCrashed(deployment="s", how="x"), error_at=error_at),
+            )
+        )
         with contextlib.suppress(FreeholdError):
             asyncio.run(at.ask(chat()))
         assert at.receipt.outcome in {Outcome.FAILED, Outcome.BROKEN}

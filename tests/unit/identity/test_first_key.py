@@ -5,13 +5,13 @@ from __future__ import annotations
 import stat
 
 import pytest
-from tests.unit.identity.test_keys import ACME, BOTTOM, FixedClock, Ids, parse_label
 
 from freehold.domain.errors.auth import KeyRequestInvalid, KeyUnknown
 from freehold.domain.errors.server import DataFolderUnusable
 from freehold.identity.first_key import ensure_first_key, write_secret
 from freehold.identity.keys import KeyRing, new_secret
 from freehold.storage.keys import KeyRecord
+from tests.unit.identity.test_keys import ACME, BOTTOM, FixedClock, Ids, parse_label
 
 
 class MemoryKeys:

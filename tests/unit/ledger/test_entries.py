@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tests.support.receipts import make_attempt, make_receipt
-
 from freehold.domain.decisions import Outcome
 from freehold.domain.money import Money
 from freehold.domain.receipt import Cost
 from freehold.ledger.entries import entries
+from tests.support.receipts import make_attempt, make_receipt
 
 
 def test_each_attempt_is_paid_for_and_compared_once():

@@ -7,11 +7,11 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.support.transports import Transport
 
 from freehold.net.connection import Connection, Setting
 from freehold.net.faults import Faults
 from freehold.net.limits import HttpLimits
+from tests.support.transports import Transport
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 

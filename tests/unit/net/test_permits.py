@@ -2,11 +2,11 @@ import time
 from dataclasses import replace
 
 import pytest
-from tests.support.egress import PERMIT_KEY, RealClock, permit_for
 
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.zones import DEVICE, LAN, WORLD
 from freehold.net.permits import OpenGate, PermitGate
+from tests.support.egress import PERMIT_KEY, RealClock, permit_for
 
 ORIGIN = "https://api.test:443"
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 import pytest
-from tests.support.transports import Transport
 
 from freehold.domain.errors.upstream import UpstreamUnreachable
 from freehold.net.connection import Connection, Setting
@@ -15,6 +14,7 @@ from freehold.net.dial import Dialer
 from freehold.net.faults import Faults
 from freehold.net.limits import HttpLimits
 from freehold.net.pool import Pool
+from tests.support.transports import Transport
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 

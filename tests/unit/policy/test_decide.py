@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.support.labels import CLOUD, EU, ON_DEVICE, TREE, US, cloud, label
 
 from freehold.domain.decisions import PolicyDecision
 from freehold.domain.deployment import Deployment, Terms
@@ -14,6 +13,7 @@ from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.policy import decide as decide_module
 from freehold.policy.decide import RULE_ERROR, decide
 from freehold.policy.rules import RULES, Facts, Rule
+from tests.support.labels import CLOUD, EU, ON_DEVICE, TREE, US, cloud, label
 
 NOW = 1_000_000
 ATLANTIS = Zone("atlantis")

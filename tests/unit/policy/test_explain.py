@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-from tests.support.labels import EU, ON_DEVICE, TREE, cloud, label
-
 from freehold.domain.labels import LabelSource, Level
 from freehold.domain.zones import DEVICE, LAN
 from freehold.policy.explain import Explanation, explain
+from tests.support.labels import EU, ON_DEVICE, TREE, cloud, label
 
 SOURCES = (
     LabelSource(origin="tenant", rule="tenant:acme", label=label(Level.INTERNAL, EU)),

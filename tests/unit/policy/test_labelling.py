@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.labels import EU, TREE, label
 
 from freehold.domain.deployment import Route
 from freehold.domain.errors.policy import LabelUnreadable
@@ -11,6 +10,7 @@ from freehold.domain.identity import Principal, Tenant
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.zones import DEVICE, LAN
 from freehold.policy.labelling import UNLABELLED, join_sources, label_request
+from tests.support.labels import EU, TREE, label
 
 ROUTE = Route(name="auto", deployments=("home",))
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.labels import EU, TREE, US, label
-
 from freehold.domain.labels import Label, Level
 from freehold.domain.zones import DEVICE, LAN, WORLD
 from freehold.policy.lattice import bottom, join, join_all, leq
+from tests.support.labels import EU, TREE, US, label
 
 
 def test_join_takes_the_stricter_of_every_component() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.labels import EU, TREE, US, label
 
 from freehold.domain.errors.policy import LabelUnreadable
 from freehold.domain.labels import Label, Level
 from freehold.domain.zones import DEVICE, LAN, WORLD
 from freehold.policy.text import DEFAULT_ZONES, format_label, parse_label
+from tests.support.labels import EU, TREE, US, label
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@ import json
 import math
 
 import pytest
-from tests.support.routing import calibration
 
 from freehold.routing.calibration import Feature, applies, covers, from_json, from_score, probability, score, to_json
+from tests.support.routing import calibration
 
 HERE = {
     "model_digest": "sha256:aa",

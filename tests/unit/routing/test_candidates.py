@@ -1,8 +1,8 @@
 import pytest
-from tests.support.routing import chat, deployment
 
 from freehold.domain.request import InferenceRequest, PartKind, Task, Tool, ToolChoice
 from freehold.routing.candidates import prompt_tokens_at_least, unable_reason
+from tests.support.routing import chat, deployment
 
 TEXT = deployment("text", tools=False)
 TOOLS = (Tool(name="f"),)

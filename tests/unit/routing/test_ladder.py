@@ -2,13 +2,13 @@ import itertools
 import time
 
 import pytest
-from tests.support.routing import calibration, chat, route, token
 
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus
 from freehold.domain.deployment import Uncalibrated
 from freehold.domain.response import FinishReason
 from freehold.routing.calibration import probability
 from freehold.routing.ladder import confidence, verdict
+from tests.support.routing import calibration, chat, route, token
 
 ACCEPT, ESCALATE, ABSTAIN = Action.ACCEPT, Action.ESCALATE, Action.ABSTAIN
 GOOD = {"empty": 0.0, "refusal": 0.0}

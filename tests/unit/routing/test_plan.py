@@ -1,5 +1,4 @@
 import pytest
-from tests.support.routing import candidate, chat, deployment, route
 
 from freehold.domain.decisions import Candidate, PolicyDecision
 from freehold.domain.errors.policy import NoPermittedDeployment
@@ -7,6 +6,7 @@ from freehold.domain.errors.request import ContentUnsupported, ContextTooLong
 from freehold.domain.request import PartKind
 from freehold.domain.zones import LAN, Zone
 from freehold.routing.plan import make_plan
+from tests.support.routing import candidate, chat, deployment, route
 
 SMALL, LARGE = deployment("small"), deployment("large")
 LAN_BOX = deployment("box", LAN)

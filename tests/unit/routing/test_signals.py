@@ -1,11 +1,11 @@
 import math
 
 import pytest
-from tests.support.routing import chat, token
 
 from freehold.domain.request import Tool, ToolChoice
 from freehold.domain.response import FinishReason
 from freehold.routing.signals import LOGPROB_FLOOR, measure
+from tests.support.routing import chat, token
 
 STOP = FinishReason.STOP
 

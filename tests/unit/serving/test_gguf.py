@@ -8,6 +8,9 @@ import struct
 from pathlib import Path
 
 import pytest
+
+from freehold.domain.errors.model import ModelFileInvalid
+from freehold.serving.gguf import read_header
 from tests.support.gguf_files import (
     ARRAY,
     BOOL,
@@ -25,9 +28,6 @@ from tests.support.gguf_files import (
     tiny_model,
     write,
 )
-
-from freehold.domain.errors.model import ModelFileInvalid
-from freehold.serving.gguf import read_header
 
 
 def test_right_file(tmp_path: Path) -> None:

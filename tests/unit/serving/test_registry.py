@@ -8,11 +8,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.support.gguf_files import tiny_model
 
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
 from freehold.serving import digests
 from freehold.serving.registry import InstalledModel, ModelRegistry
+from tests.support.gguf_files import tiny_model
 
 
 def digest(content: bytes) -> str:

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.support.receipts import make_attempt, make_receipt, receipt_id
 
 from freehold.domain.decisions import Action, Outcome, Verdict
 from freehold.domain.errors.server import StorageFailed
@@ -20,6 +19,7 @@ from freehold.ledger.entries import entries
 from freehold.storage.database import Database
 from freehold.storage.ledger import RequestRow, SpendRow, SqliteLedger
 from freehold.storage.receipts import SqliteReceipts
+from tests.support.receipts import make_attempt, make_receipt, receipt_id
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import logging
 import threading
 
 import pytest
-from tests.support.receipts import make_attempt, make_receipt
 
 from freehold.domain.decisions import Outcome
 from freehold.telemetry.logs import LogFormat, Logs, log_receipt, receipt_fields
 from freehold.telemetry.redact import is_secret_name, one_line, redact
+from tests.support.receipts import make_attempt, make_receipt
 
 SECRET = "fh-" + "aB3_-" * 8 + "xyz"
 LOG = logging.getLogger("freehold.test")

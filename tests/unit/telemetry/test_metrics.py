@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.support.receipts import make_attempt, make_receipt
 
 from freehold.domain.decisions import Action, Outcome, Verdict
 from freehold.domain.money import Money
@@ -15,6 +14,7 @@ from freehold.telemetry import metric_table as table
 from freehold.telemetry.metric_table import METRICS, MetricType
 from freehold.telemetry.metrics import Metrics
 from freehold.telemetry.observe import observe_receipt
+from tests.support.receipts import make_attempt, make_receipt
 
 KNOWN = {"route": ["auto"], "deployment": ["small", "cloud"], "zone": ["device", "us"]}
 

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.servers.anthropic_server import TEXT, events
 
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
@@ -15,6 +14,7 @@ from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
 from freehold.wire.openai_request import decode_chat
 from freehold.wire.openai_response import Aggregator
 from freehold.wire.sse import SseEvent
+from tests.servers.anthropic_server import TEXT, events
 
 
 def chat(**members: Any) -> InferenceRequest:

@@ -4,11 +4,11 @@ import asyncio
 import signal
 
 import pytest
-from tests.support.virtual_time import run_virtual
-from tests.unit.engines.llama.fake_child import TIMES, Rig
 
 from freehold.domain.errors.engine import EngineNotReady, EngineStartFailed
 from freehold.engines.llama.settings import Plan
+from tests.support.virtual_time import run_virtual
+from tests.unit.engines.llama.fake_child import TIMES, Rig
 
 
 def now_s() -> float:
