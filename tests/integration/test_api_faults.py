@@ -240,6 +240,7 @@ def test_a_stop_ends_a_stream_that_does_not_end_by_itself(own_house: Site) -> No
     assert gateway.process.wait(10) == 0
     assert "FH-SERVER-010" in "".join(rest)
     assert "Traceback" not in gateway.log
+    assert "completing response" not in gateway.log
     assert f"chat cancelled request_id={receipt_id}" in gateway.log
 
 

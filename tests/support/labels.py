@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from freehold.domain.deployment import OWN_HARDWARE, Deployment, EngineKind, ModelCard, Terms
+from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.labels import Label, Level
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 
@@ -29,6 +29,9 @@ GOOD_TERMS = Terms(
     expires_unix_ms=None,
 )
 """Terms that no rule objects to."""
+
+OWN_HARDWARE = Terms(clearance=Level.RESTRICTED, kinds=None, retention_days=0, trains=False)
+"""What the configuration says of a deployment on this machine where its owner says nothing."""
 
 ON_DEVICE = Deployment(
     name="home", engine=EngineKind.EMBEDDED, model=ModelCard(name="m"), zone=DEVICE, terms=OWN_HARDWARE

@@ -150,6 +150,7 @@ def _run(
         )
 
     hosts = frozenset({server.host.lower(), *_LOOPBACK_NAMES, *(name.lower() for name in server.hosts)})
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     app = house.api(hosts=hosts, body_limit_bytes=server.body_limit_bytes, lifespan=life)
     running = _Uvicorn(_uvicorn_config(app, server), listening)
     try:
@@ -167,6 +168,11 @@ def _reread(loaded: LoadedConfig) -> Compiled:
         if getattr(again.config, section) != getattr(loaded.config, section):
             log.warning("[%s] has changed; that takes effect at the next start", section)
     return compile_config(again, environment=os.environ)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """A stream that breaks is ended without its last piece on purpose, and its receipt has said so."""
+    return "without completing response" not in record.msg
 
 
 def _uvicorn_config(app: Any, server: Server) -> uvicorn.Config:

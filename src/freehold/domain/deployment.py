@@ -64,10 +64,6 @@ class Terms:
     expires_unix_ms: int | None = None
 
 
-OWN_HARDWARE = Terms(clearance=Level.RESTRICTED, kinds=None, retention_days=0, trains=False)
-"""Terms of hardware that the operator owns, where nothing else is said: it may have everything."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPrice:
     """List price in micro-units of ``currency`` per million tokens, with where it comes from.
