@@ -290,7 +290,7 @@ def test_the_deadline_ends_a_call(mode: str) -> None:
     async def scenario(harness: OpenAIHarness) -> None:
         call = harness.engine.prepare(chat(mode), want_logprobs=0)
         with pytest.raises(UpstreamTimeout):
-            async for _ in harness.engine.stream(call, permit=None, deadline_s=harness.deadline_s(0.2)):
+            async for _ in harness.engine.stream(call, permit=None, deadline_s=harness.deadline_s(1.0)):
                 pass
         await harness.left()
 

@@ -5,8 +5,6 @@ Not even what a client sent as ``model`` is recorded, since anybody may write an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from freehold.domain.decisions import PolicyDecision
 from freehold.domain.labels import Label
 from freehold.domain.receipt import Attempt, AuditRecord, Receipt
@@ -40,28 +38,6 @@ def request_record(receipt: Receipt) -> AuditRecord:
             "config": receipt.config_digest,
         },
     )
-
-
-def deny_record(
-    *, unix_ms: int, tenant: str, request_id: str, label: Label, decisions: Sequence[PolicyDecision]
-) -> AuditRecord:
-    """Something that policy kept from going anywhere, outside a request's own record."""
-    return AuditRecord(
-        event="deny",
-        unix_ms=unix_ms,
-        tenant=tenant,
-        request_id=request_id,
-        detail={
-            "label": label_detail(label),
-            "decisions": [_decision(decision) for decision in decisions if not decision.allowed],
-        },
-    )
-
-
-def model_install_record(*, unix_ms: int, tenant: str, model: str, digest: str, source: str) -> AuditRecord:
-    """A model was added: its name, the digest that was checked, and where it came from."""
-    detail: dict[str, object] = {"model": model, "digest": digest, "source": source}
-    return AuditRecord(event="model.install", unix_ms=unix_ms, tenant=tenant, detail=detail)
 
 
 def policy_change_record(*, unix_ms: int, tenant: str, before: str, after: str, source: str) -> AuditRecord:
