@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from freehold.audit.journal import PERMIT_LIFE_S
-from freehold.config.schema import DeadlineSection, DeploymentSection, RouteSection, Server
+from freehold.config.schema import DeadlineSection, RouteSection, Server
 from freehold.domain.deployment import Route
-from freehold.gateway.ladder import LOGPROBS_PER_TOKEN
+from freehold.engines.llama.settings import batch_for
+from freehold.routing.signals import LOGPROBS_PER_TOKEN
 from tests.support.documents import ROOT, rows
 
 PAGE = ROOT / "ARCHITECTURE.md"
@@ -22,15 +23,19 @@ def _attempts() -> str:
     return str(default)
 
 
+def _batches() -> str:
+    sizes = (10**8, 5 * 10**8, 10**10)
+    found = sorted({batch_for(file_bytes=size, threads=cores, on_gpu=False) for size in sizes for cores in (1, 8)})
+    return f"{found[2]}, {found[1]} or {found[0]}"
+
+
 CONSTANTS: dict[str, Callable[[], str]] = {
     "alternatives per token asked of engines": lambda: str(LOGPROBS_PER_TOKEN),
     "attempts per request by default": _attempts,
     "request body limit": lambda: f"{Server().body_limit_bytes >> 20} MiB",
     "a request in all, waiting for a slot": lambda: f"{DeadlineSection().total_s} s, {DeadlineSection().queue_s} s",
     "life of a permit": lambda: f"{PERMIT_LIFE_S:.0f} s",
-    "prompt tokens an engine reads between two looks at its socket": lambda: str(
-        DeploymentSection(engine="embedded", model="m").batch_tokens
-    ),
+    "prompt tokens an engine reads between two looks at its socket": _batches,
 }
 TABLE = {what: value for what, value, _ in rows(PAGE, below="## Constants")}
 

@@ -230,9 +230,9 @@ asyncio.run(main())
 """
 
 
-def test_the_child_dies_with_the_gateway() -> None:
+def test_the_child_dies_with_the_gateway(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
-    environment = {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}", "PATH": os.environ["PATH"]}
+    environment = {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}", "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-c", GATEWAY, str(starter_model(TINY))]
     done = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
@@ -424,7 +424,7 @@ def test_a_forced_tool_is_called(choice: object, names: set[str]) -> None:
 def test_fill_in_the_middle() -> None:
     async def scenario(bench: Bench) -> None:
         body = {
-            "model": "auto", "prompt": "def add(a, b):\n    return ", "suffix": "\n\nprint(add(1, 2))\n", "max_tokens": 8,
+            "model": "auto", "prompt": "def add(a, b):\n    ", "suffix": "\n\nprint(add(1, 2))\n", "max_tokens": 8,
             "temperature": 0, "stop": ["\n"], "logprobs": 1,
         }  # fmt: skip
         request = decode_completion(json.dumps(body).encode(), request_id="r1")
@@ -433,6 +433,16 @@ def test_fill_in_the_middle() -> None:
         whole = found.whole(request, model="home")
         assert (whole["object"], whole["usage"]["prompt_tokens"] > 5) == ("text_completion", True)
         assert found.logprobs
+        # /infill would cut this to a batch; nothing of it may be lost.
+        long = {
+            "model": "auto",
+            "prompt": "# a line of text\n" * 100,
+            "suffix": "# another line\n" * 100,
+            "max_tokens": 1,
+        }
+        found = await bench.answer(decode_completion(json.dumps(long).encode(), request_id="r1"))
+        assert found.usage is not None
+        assert found.usage.input_tokens > 800
 
     run(CODER, scenario)
 

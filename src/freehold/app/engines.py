@@ -44,6 +44,7 @@ def _llama(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> Ll
             ca_file=settings.ca_file,
             threads=settings.threads,
             batch_tokens=settings.batch_tokens,
+            gpu_layers=settings.gpu_layers,
         ),
         broker=stores.broker,
         clock=stores.clock,

@@ -39,6 +39,7 @@ class EngineSettings:
     program: str
     threads: int
     batch_tokens: int
+    gpu_layers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,7 @@ def _deployment(
             program=section.program,
             threads=section.threads,
             batch_tokens=section.batch_tokens,
+            gpu_layers=section.gpu_layers,
         ),
         said=said,
     )

@@ -138,11 +138,17 @@ class DeploymentSection(Section):
         default=0, ge=0, le=1_024, description="Threads of an engine of ours; 0 leaves one core to the rest."
     )
     batch_tokens: int = Field(
-        default=128,
-        ge=32,
+        default=0,
+        ge=0,
         le=8_192,
         description="Prompt tokens that an engine of ours reads in one go. Larger reads prompts faster, and goes on"
-        " longer for a client that left.",
+        " longer for a client that left; 0 chooses for this machine and model.",
+    )
+    gpu_layers: int = Field(
+        default=0,
+        ge=-1,
+        le=10_000,
+        description="Layers that an engine of ours puts on an accelerator, where its build has one; -1 is all.",
     )
     program: str = Field(
         default="", description="Path of a llama-server program to run, with engine llama-server and no base_url."

@@ -6,7 +6,8 @@ from freehold.domain.deployment import Deployment
 from freehold.domain.ports import UpstreamCall
 from freehold.domain.request import InferenceRequest, Task, ToolChoice
 from freehold.engines.ability import refuse_unable
-from freehold.engines.llama import infill, tools
+from freehold.engines.llama import tools
+from freehold.engines.llama.infill import DROPPED, InfillForm, infill_members
 from freehold.wire.openai_request import encode_body
 
 INFILL_PATH = "/infill"
@@ -16,16 +17,33 @@ _LOGPROB_MEMBERS = ("logprobs", "top_logprobs")
 _TOOL_MEMBERS = ("tools", "tool_choice", "parallel_tool_calls")
 
 
-def build_call(request: InferenceRequest, deployment: Deployment, *, origin: str, want_logprobs: int) -> UpstreamCall:
+def build_call(
+    request: InferenceRequest,
+    deployment: Deployment,
+    *,
+    origin: str,
+    want_logprobs: int,
+    infill_form: InfillForm | None = None,
+) -> UpstreamCall:
     """The call that serves ``request``.
 
     It is always a stream with progress events: llama.cpp notices that a client left only where it writes to it.
+
+    Args:
+        request: What is asked.
+        deployment: Who serves it.
+        origin: Where that is.
+        want_logprobs: Alternatives a token that Freehold wants, 0 for none.
+        infill_form: How the model's prompts for fill-in-the-middle are written; ``None`` leaves it to ``/infill``.
 
     Raises:
         ContentUnsupported: The deployment's model cannot take what is asked.
     """
     refuse_unable(request, deployment)
-    path, overrides, dropped = _ROUTES[request.task](request, want_logprobs)
+    if request.suffix is not None:
+        path, overrides, dropped = _infill(request, want_logprobs, infill_form)
+    else:
+        path, overrides, dropped = _ROUTES[request.task](request, want_logprobs)
     return UpstreamCall(
         origin=origin,
         path=path,
@@ -50,10 +68,14 @@ def _chat(request: InferenceRequest, want_logprobs: int) -> _Parts:
 
 
 def _completion(request: InferenceRequest, want_logprobs: int) -> _Parts:
+    return "/v1/completions", _streamed() | _alternatives(request, want_logprobs), _LOGPROB_MEMBERS
+
+
+def _infill(request: InferenceRequest, want_logprobs: int, form: InfillForm | None) -> _Parts:
     members = _streamed() | _alternatives(request, want_logprobs)
-    if request.suffix is not None:
-        return INFILL_PATH, members | infill.infill_members(request), infill.DROPPED
-    return "/v1/completions", members, _LOGPROB_MEMBERS
+    if form is None:
+        return INFILL_PATH, members | infill_members(request), DROPPED
+    return "/v1/completions", members | {"prompt": form.prompt(request)}, (*_LOGPROB_MEMBERS, "suffix")
 
 
 def _embedding(request: InferenceRequest, want_logprobs: int) -> _Parts:

@@ -17,6 +17,8 @@ from typing import Any, cast
 from freehold.domain.errors.engine import EngineRefused
 from freehold.domain.errors.upstream import UpstreamError, UpstreamUnreachable
 from freehold.domain.ports import Clock
+from freehold.engines.llama.calls import INFILL_PATH
+from freehold.engines.llama.infill import FORM_REQUEST, InfillForm, read_form
 from freehold.engines.llama.jail import Measure
 from freehold.engines.llama.sending import send
 from freehold.engines.llama.settings import LlamaSettings, Plan, batch_for
@@ -46,6 +48,7 @@ class ChildSpec:
         name: The deployment; the child calls its model so.
         settings: How llama.cpp runs.
         embeds: Whether it makes embeddings instead of answers.
+        infill: Whether it is to fill in the middle.
         threads: Decoding threads, at least 1.
         connections: Most connections to it at once; each holds one of its threads.
         folder: Private folder of the socket; made at each start, so its name must not be guessable.
@@ -54,6 +57,7 @@ class ChildSpec:
     name: str
     settings: LlamaSettings
     embeds: bool
+    infill: bool
     threads: int
     connections: int
     folder: str
@@ -78,6 +82,7 @@ class ChildSpec:
         elif not batch:
             on_gpu = settings.gpu_layers != 0
             batch = batch_for(file_bytes=model.stat().st_size, threads=self.threads, on_gpu=on_gpu)
+        batch = max(batch, plan.slots)  # every slot gets a token a step
         order: dict[str, object] = {
             "folder": self.folder,
             "socket": self.socket,
@@ -128,6 +133,7 @@ class LlamaChild:
         headers: What every request to it carries.
         jail: What it gave up.
         properties: What llama.cpp says of the model (``/props``), known once it is ready.
+        infill_form: How its prompts for fill-in-the-middle are written; ``None`` where it has none.
     """
 
     def __init__(
@@ -142,6 +148,7 @@ class LlamaChild:
         self.headers = (("authorization", f"Bearer {key}"),)
         self.jail: tuple[Measure, ...] = ()
         self.properties: Mapping[str, object] = {}
+        self.infill_form: InfillForm | None = None
 
     @classmethod
     async def launch(cls, spec: ChildSpec, plan: Plan, *, client: HttpClient, clock: Clock) -> LlamaChild:
@@ -236,11 +243,10 @@ class LlamaChild:
         path, body = "/v1/completions", {"prompt": "1 2 3", "max_tokens": 1, "cache_prompt": False}
         if self._spec.embeds:
             path, body = "/v1/embeddings", {"input": "1 2 3"}
+        times = self._spec.settings.supervision
         while True:
             try:
-                status, answer = await self._ask(
-                    "POST", path, body, timeout_s=self._spec.settings.supervision.start_timeout_s
-                )
+                status, answer = await self._ask("POST", path, body, timeout_s=times.start_timeout_s)
             except UpstreamError:
                 status, answer = _LOADING, b""  # no socket yet; the supervisor knows when it is too late
             if status == _OK:
@@ -248,10 +254,13 @@ class LlamaChild:
             if status != _LOADING:
                 raise EngineRefused(source=self._spec.name, deployment=self._spec.name, reason=_words(answer))
             await asyncio.sleep(_CONNECT_RETRY_S)
-        _, answer = await self._ask(
-            "GET", "/props", None, timeout_s=self._spec.settings.supervision.heartbeat_timeout_s
-        )
-        self.properties = json.loads(answer)
+        _, answer = await self._ask("GET", "/props", None, timeout_s=times.start_timeout_s)
+        properties = json.loads(answer)
+        if self._spec.infill:
+            status, answer = await self._ask("POST", INFILL_PATH, FORM_REQUEST, timeout_s=times.start_timeout_s)
+            if status == _OK:
+                self.infill_form = read_form(json.loads(answer), bos=str(properties.get("bos_token") or ""))
+        self.properties = properties
 
     async def heartbeat(self) -> None:
         """Return once its inference loop, which answers ``/slots``, is heard of.

@@ -104,6 +104,7 @@ class LlamaEngine:
             name=deployment.name,
             settings=self._settings,
             embeds=deployment.model.embeds,
+            infill=deployment.model.infill,
             threads=self._settings.threads or max(1, cores - 1),
             connections=deployment.slots + _CONNECTIONS_BESIDE_SLOTS,
             folder=f"{tempfile.gettempdir()}/freehold-{secrets.token_hex(8)}",
@@ -191,7 +192,13 @@ class LlamaEngine:
         Raises:
             ContentUnsupported: The model cannot take what is asked.
         """
-        call = build_call(request, self.deployment, origin=self._host.origin, want_logprobs=want_logprobs)
+        call = build_call(
+            request,
+            self.deployment,
+            origin=self._host.origin,
+            want_logprobs=want_logprobs,
+            infill_form=self._host.infill_form(),
+        )
         return replace(call, path=self._base_path + call.path) if self._base_path else call
 
     async def stream(

@@ -11,6 +11,7 @@ from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.ports import EngineState
 from freehold.engines.base import Reply
 from freehold.engines.llama.child import LlamaChild
+from freehold.engines.llama.infill import InfillForm
 from freehold.engines.llama.jail import Measure
 from freehold.engines.llama.life import Life
 from freehold.engines.llama.settings import Plan
@@ -65,6 +66,10 @@ class Host(Protocol):
 
     def properties(self) -> Mapping[str, object]:
         """What it says of itself (``/props``); empty while unknown."""
+        ...
+
+    def infill_form(self) -> InfillForm | None:
+        """How its prompts for fill-in-the-middle are written; ``None`` where that is not known."""
         ...
 
     def jail_report(self) -> tuple[Measure, ...]:
@@ -133,6 +138,11 @@ class ChildHost:
         child = self._known()
         return child.properties if child else {}
 
+    def infill_form(self) -> InfillForm | None:
+        """What the child made of a trial; ``None`` before it was ready and for a model without tokens for it."""
+        child = self._known()
+        return child.infill_form if child else None
+
     def jail_report(self) -> tuple[Measure, ...]:
         """What the child gave up."""
         child = self._known()
@@ -172,6 +182,10 @@ class RemoteHost:
     def properties(self) -> Mapping[str, object]:
         """Nothing: asking would be a call without a request."""
         return {}
+
+    def infill_form(self) -> InfillForm | None:
+        """Not known; its own ``/infill`` is asked."""
+        return None
 
     def jail_report(self) -> tuple[Measure, ...]:
         """Nothing: it is not our process."""

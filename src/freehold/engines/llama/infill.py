@@ -1,9 +1,16 @@
-"""Fill-in-the-middle: ``/v1/completions`` with a ``suffix`` over llama.cpp's own ``/infill``."""
+"""Fill-in-the-middle: ``/v1/completions`` with a ``suffix``.
+
+llama.cpp's own ``/infill`` knows a model's special tokens, but cuts what is before the gap to three quarters of a batch
+and what is behind it to a quarter, and our batches are small. So a child is asked once how it would write the prompt,
+and after that gets whole prompts over ``/v1/completions``. Where that is not known, ``/infill`` is used and its events
+are translated.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
@@ -16,6 +23,45 @@ DROPPED = ("prompt", "suffix", "max_tokens", "logprobs", "echo", "best_of", "n")
 """Members of a completion that ``/infill`` calls otherwise or does not have."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
+_BEFORE_GAP, _BEHIND_GAP = "alpha", "omega"
+
+FORM_REQUEST: Mapping[str, object] = {
+    "input_prefix": _BEFORE_GAP,
+    "input_suffix": _BEHIND_GAP,
+    "n_predict": 1,
+    "cache_prompt": False,
+}
+"""Body of the call to ``/infill`` whose answer ``read_form`` reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfillForm:
+    """How a model's prompt for fill-in-the-middle is written: three texts of special tokens around the two given."""
+
+    head: str
+    middle: str
+    tail: str
+
+    def prompt(self, request: InferenceRequest) -> str:
+        """The prompt for the gap of ``request``."""
+        return f"{self.head}{request.prompt}{self.middle}{request.suffix or ''}{self.tail}"
+
+
+def read_form(answer: Mapping[str, object], *, bos: str) -> InfillForm | None:
+    """The form, read from the prompt that ``/infill`` says it made of ``FORM_REQUEST``; ``None`` where it does not say.
+
+    Args:
+        answer: What ``/infill`` answered.
+        bos: Text of the token that begins every prompt; llama.cpp puts it in front by itself.
+    """
+    written = str(answer.get("prompt") or "")
+    if written.count(_BEFORE_GAP) != 1 or written.count(_BEHIND_GAP) != 1:
+        return None
+    head, _, rest = written.partition(_BEFORE_GAP)
+    middle, found, tail = rest.partition(_BEHIND_GAP)
+    if bos:
+        head = head.removeprefix(bos)
+    return InfillForm(head=head, middle=middle, tail=tail) if found and (head or middle or tail) else None
 
 
 def infill_members(request: InferenceRequest) -> dict[str, object]:

@@ -60,7 +60,7 @@ class Supervision:
 
 
 _BATCH_S = 0.35
-_BATCHES = (128, 64, 32, 16)
+_BATCHES = (128, 64, 16)
 _BATCH_ON_GPU = 512
 _READ_BYTES_PER_S = 50e9
 _READ_TOK_PER_S_MAX = 200.0
@@ -71,7 +71,8 @@ def batch_for(*, file_bytes: int, threads: int, on_gpu: bool) -> int:
 
     llama.cpp notices that a client left only between two batches, and frees the slot one or two batches later. The
     rate is tokens a second and thread times the size of the model file: with AVX-512 and files of 0.1, 0.5 and 1.1 GB
-    it was 20, 48 and 50 GB/s. Above 64 tokens a batch brings no more speed; at 16 a third of it is lost.
+    it was 20, 47 and 50 GB/s at 64 tokens. Larger batches are hardly faster; below 64 llama.cpp takes another path
+    that is a third slower, with little between 48 tokens and 16.
     """
     if on_gpu:
         return _BATCH_ON_GPU

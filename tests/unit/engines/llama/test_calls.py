@@ -10,6 +10,7 @@ from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.ports import UpstreamCall
 from freehold.domain.zones import DEVICE, LAN, Zone
 from freehold.engines.llama.calls import build_call
+from freehold.engines.llama.infill import InfillForm
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
 
 TOOLS = [{"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}]
@@ -87,6 +88,17 @@ def test_a_suffix_goes_to_infill() -> None:
         "n_predict": 9,
     }  # fmt: skip
     assert completion(suffix="").path == "/infill"
+
+
+def test_a_suffix_becomes_a_whole_prompt_where_the_form_is_known() -> None:
+    body = b'{"model": "auto", "prompt": "def f(", "suffix": "): pass", "max_tokens": 9, "logprobs": 2}'
+    request = decode_completion(body, request_id="r1")
+    form = InfillForm(head="<pre>", middle="<suf>", tail="<mid>")
+    call = build_call(request, deployment(), origin="unix:///s", want_logprobs=0, infill_form=form)
+    assert call.path == "/v1/completions"
+    assert json.loads(call.body) == {
+        "model": "tiny", "prompt": "<pre>def f(<suf>): pass<mid>", "max_tokens": 9, "n_probs": 2, **STREAMED,
+    }  # fmt: skip
 
 
 def test_embeddings_are_asked_for_as_numbers() -> None:

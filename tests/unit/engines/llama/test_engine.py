@@ -92,7 +92,9 @@ def test_nothing_secret_is_in_the_command_line_of_a_program(tmp_path: Path) -> N
     model = tmp_path / "m.gguf"
     model.write_bytes(b"GGUF")
     settings = LlamaSettings(model_path=str(model), program="/opt/llama/bin/llama-server", pooling="mean")
-    spec = ChildSpec(name="tiny", settings=settings, embeds=True, threads=3, connections=9, folder="/tmp/f")
+    spec = ChildSpec(
+        name="tiny", settings=settings, embeds=True, infill=False, threads=3, connections=9, folder="/tmp/f"
+    )
     order = spec.order(Plan(slots=2, context_tokens=4096), key="hush")
     command = order["command"]
     assert isinstance(command, list)

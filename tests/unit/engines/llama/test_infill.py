@@ -12,7 +12,7 @@ from freehold.domain.errors.upstream import UpstreamBroken
 from freehold.domain.ports import UpstreamCall
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
 from freehold.domain.zones import DEVICE
-from freehold.engines.llama.infill import InfillReply
+from freehold.engines.llama.infill import InfillForm, InfillReply, read_form
 from freehold.engines.openai_events import chunks
 from freehold.wire.openai_request import decode_completion
 
@@ -91,3 +91,19 @@ def test_a_stream_that_breaks_off_never_looks_whole() -> None:
 def test_what_is_no_infill_event_is_an_error(event: object) -> None:
     with pytest.raises(FreeholdError):
         answer(event, END)
+
+
+@pytest.mark.parametrize(
+    ("written", "bos", "form"),
+    [
+        ("<pre>alpha<suf>omega<mid>", "", InfillForm(head="<pre>", middle="<suf>", tail="<mid>")),
+        ("<s><pre>alpha<suf>omega<mid>", "<s>", InfillForm(head="<pre>", middle="<suf>", tail="<mid>")),
+        ("<suf>omega<pre>alpha<mid>", "", None),
+        ("<pre>al<suf>omega<mid>", "", None),
+        ("alphaomega", "", None),
+        ("<alpha>alpha<suf>omega", "", None),
+        (None, "", None),
+    ],
+)
+def test_the_form_is_read_from_the_prompt_that_was_made(written: str | None, bos: str, form: InfillForm | None) -> None:
+    assert read_form({"prompt": written}, bos=bos) == form

@@ -22,10 +22,10 @@ def test_a_plan_below_the_floor_is_left_alone() -> None:
     ("file_bytes", "threads", "on_gpu", "batch"),
     [
         (98_000_000, 1, False, 64),
-        (491_000_000, 1, False, 32),
+        (491_000_000, 1, False, 16),
         (1_117_000_000, 1, False, 16),
         (491_000_000, 7, False, 128),
-        (4_700_000_000, 15, False, 32),
+        (4_700_000_000, 15, False, 16),
         (98_000_000, 64, False, 128),
         (0, 1, False, 64),
         (40_000_000_000, 1, True, 512),
