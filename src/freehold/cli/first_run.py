@@ -15,6 +15,8 @@ from freehold.serving.catalogue import Catalogue
 DEPLOYMENT = "small"
 ROUTE = "auto"
 ALIASES = ("gpt-4o-mini", "gpt-4o")
+COMPARE_WITH = "openai/gpt-6-luna"
+"""A cheap cloud model: the comparison is not to flatter the machine at home."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,4 +119,9 @@ deployments = [{json.dumps(DEPLOYMENT)}]
 # Names that existing programs send.
 [aliases]
 {aliases}
+
+# What an answer would have cost in the cloud, for comparison only. Say what this machine costs, and answers at home
+# have a price too: "freehold config explain ledger.purchase_price".
+[ledger]
+compare_with = {json.dumps(COMPARE_WITH)}
 """

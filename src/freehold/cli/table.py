@@ -58,12 +58,17 @@ def root_help() -> str:
 
 def build_app() -> App:
     """The command line's parser. Commands are loaded when they are called."""
-    from cyclopts import App, Parameter  # lazy: it takes longer to load than root help takes to print
+    # Lazy: these take longer to load than root help takes to print.
+    from cyclopts import App, Parameter
+    from rich.console import Console
+
+    from freehold.cli.help_text import HelpFormatter
 
     app = App(
         name="freehold",
         help=_ABOUT,
-        help_formatter="plain",
+        console=Console(),  # a fresh one: the shared one keeps the width of whoever used it first
+        help_formatter=HelpFormatter(),
         help_format="plaintext",
         version_flags=[],
         default_parameter=Parameter(negative=(), show_default=False),

@@ -94,4 +94,5 @@ def test_the_written_configuration() -> None:
         "deployments": {"small": {"engine": "embedded", "model": "hf:a/b/c.gguf", "context_tokens": 4096, "slots": 3}},
         "routes": {"auto": {"deployments": ["small"]}},
         "aliases": {"gpt-4o-mini": "auto", "gpt-4o": "auto"},
+        "ledger": {"compare_with": "openai/gpt-6-luna"},
     }
