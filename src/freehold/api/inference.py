@@ -119,9 +119,7 @@ class _Stream:
             if not self.started:
                 raise
             await self.break_off(error)
-        except (asyncio.CancelledError, GeneratorExit):
-            raise
-        except BaseException as error:
+        except Exception as error:  # a boundary: what nobody foresaw ends a begun stream as an error event
             if not self.started:
                 raise
             await self.break_off(unexpected(error, error_id=self._request.id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.routing import Route, Router
 
@@ -121,14 +121,8 @@ class Api:
 class _AsgiEndpoint:
     """Starlette wraps plain functions as request handlers; an object is taken for an ASGI application."""
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], object]) -> None:
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)  # pyright: ignore[reportGeneralTypeIssues] - an async function
-
-
-@contextlib.asynccontextmanager
-async def nothing_to_do() -> AsyncGenerator[None]:
-    """A lifespan for tests that manage their engines themselves."""
-    yield
+        await self._app(scope, receive, send)
