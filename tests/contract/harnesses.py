@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -24,6 +22,7 @@ from freehold.engines.openai_compatible import OpenAICompatibleEngine
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
+from tests.models import starter_model
 from tests.servers import anthropic_server, openai_server
 from tests.servers.http import ScriptedServer
 from tests.support.fake_engine import FakeAnswer, FakeEngine
@@ -36,8 +35,6 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
-MODELS_VARIABLE = "FREEHOLD_TEST_MODELS"
-LLAMA_MODEL = "smollm2-135m-instruct-q4_1.gguf"
 
 
 def chat(mode: str = "Hi", **members: Any) -> InferenceRequest:
@@ -209,9 +206,13 @@ class LlamaHarness(Harness):
     modes = frozenset()
     tasks = frozenset({"chat", "completion"})
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = starter_model("smollm2-135m")
+
     async def open(self) -> LlamaEngine:
         self.broker = Broker(clock=self.clock, permit_key=b"k" * 32)
-        settings = LlamaSettings(model_path=str(_model_file()), threads=1)
+        settings = LlamaSettings(model_path=str(self.model), threads=1)
         return LlamaEngine(
             deployment=self.deployment,
             settings=settings,
@@ -226,16 +227,6 @@ class LlamaHarness(Harness):
 
     async def left(self) -> None:
         """The child tells nobody; ``tests/integration`` measures it."""
-
-
-def _model_file() -> Path:
-    folder = os.environ.get(MODELS_VARIABLE)
-    if not folder:
-        pytest.skip(f"{MODELS_VARIABLE} names no folder with {LLAMA_MODEL}")
-    file = Path(folder) / LLAMA_MODEL
-    if not file.is_file():
-        pytest.skip(f"{file} is missing")
-    return file
 
 
 HARNESSES = [
