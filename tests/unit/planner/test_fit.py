@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -23,6 +21,7 @@ from freehold.planner.fit import (
     fit,
     windowed_layers,
 )
+from tests.support.shared_data import shared_data
 
 MIB = 1 << 20
 SHAPE = ModelShape(
@@ -145,9 +144,7 @@ def test_faster_memory_or_more_threads_never_slow_down(bandwidth: float, threads
 
 
 def truth() -> Iterator[tuple[ModelShape, Launch, dict[str, str]]]:
-    folder = Path(os.environ.get("FREEHOLD_TEST_DATA", "")) / "hardware"
-    if not os.environ.get("FREEHOLD_TEST_DATA") or not (folder / "memory_truth_dev.csv").is_file():
-        pytest.skip("FREEHOLD_TEST_DATA/hardware/memory_truth_dev.csv is not here")
+    folder = shared_data("hardware", "memory_truth_dev.csv").parent
     with (folder / "models.csv").open() as stream:
         models = {row["model"]: row for row in csv.DictReader(stream)}
     with (folder / "memory_truth_dev.csv").open() as stream:
