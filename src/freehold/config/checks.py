@@ -13,6 +13,9 @@ from freehold.config.schema import Config, DeploymentSection, Ledger, Server
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 
+AUTO = "auto"
+"""The route that clients may always ask for."""
+
 LabelCheck = Callable[[str, ZoneTree], object]
 """Reads a label text; raises ``FreeholdError`` with a ``reason`` where it cannot."""
 
@@ -153,10 +156,11 @@ def _routes(config: Config, names: Names) -> Iterator[Mistake]:
 
 
 def _aliases(config: Config, names: Names) -> Iterator[Mistake]:
-    known = names.routes | names.deployments
+    taken = names.routes | names.deployments
+    known = taken | (frozenset({AUTO}) if names.deployments else frozenset[str]())
     for alias, target in config.aliases.items():
         path = ("aliases", alias)
-        if alias in known:
+        if alias in taken:
             yield Mistake(path=path, text="a route or deployment has this name, so that the alias is never used")
         if target in config.aliases and target not in known:
             yield Mistake(path=path, text=f"{target!r} is an alias too; name what it leads to")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 
-from freehold.config.checks import zone_tree
+from freehold.config.checks import AUTO, zone_tree
 from freehold.config.load import LoadedConfig
 from freehold.config.schema import Config, DeploymentSection, Ledger, RouteSection
 from freehold.config.secrets import read_secret
@@ -97,7 +97,7 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         deployments=tuple(
             _deployment(name, section, config, environment) for name, section in config.deployments.items()
         ),
-        routes={name: _route(name, section) for name, section in config.routes.items()},
+        routes=_routes(config),
         route_labels={name: section.label for name, section in config.routes.items() if section.label},
         aliases=dict(config.aliases),
         tenants=tenants or {DEFAULT_TENANT: DEFAULT_TENANT_LABEL},
@@ -106,6 +106,15 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         queue_s=float(config.deadlines.queue_s),
         digest=loaded.digest,
     )
+
+
+def _routes(config: Config) -> dict[str, Route]:
+    """The routes; ``auto`` means every deployment in the file's order where nobody gave it another meaning."""
+    routes = {name: _route(name, section) for name, section in config.routes.items()}
+    taken = {*config.routes, *config.deployments, *config.aliases}
+    if config.deployments and AUTO not in taken:
+        routes[AUTO] = Route(name=AUTO, deployments=tuple(config.deployments))
+    return routes
 
 
 def _deployment(

@@ -100,7 +100,7 @@ def test_it_looks_again_when_told_and_when_the_file_changed(force: Force, monkey
 
     asyncio.run(watch())
     assert force.routes[0] == ("auto",)
-    assert force.routes[-1] == ("other-name",)
+    assert force.routes[-1] == ("other-name", "auto")
 
 
 def test_flags_outlive_a_reload_and_labels_are_checked_with_their_line(force: Force) -> None:

@@ -146,6 +146,16 @@ def test_routes_zones_and_names(tmp_path: Path) -> None:
     assert found.tree.site_region == "eu"
 
 
+def test_auto_is_every_deployment_unless_it_means_something_else(tmp_path: Path) -> None:
+    deployments = (
+        '[deployments.a]\nengine = "embedded"\nmodel = "m"\n[deployments.b]\nengine = "embedded"\nmodel = "n"\n'
+    )
+    assert compiled(tmp_path, deployments).routes["auto"].deployments == ("a", "b")
+    aliased = compiled(tmp_path, deployments + '[aliases]\nauto = "b"\n')
+    assert "auto" not in aliased.routes
+    assert not compiled(tmp_path, "").routes
+
+
 def test_there_is_always_a_tenant(tmp_path: Path) -> None:
     assert compiled(tmp_path).tenants == {"default": "internal"}
     named = compiled(tmp_path, TEXT + '[tenants.finance]\nlabel = "confidential"\n')
