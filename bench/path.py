@@ -1,6 +1,6 @@
 """What the gateway adds to a warm local stream: the same engine asked directly and through Freehold, turn about.
 
-    python bench/path.py [--model smollm2-135m] [--rounds 30] [--tokens 128]
+    python bench/path.py --gguf FILE [--rounds 30] [--tokens 128]
 
 Starts one llama.cpp (xllamacpp, own process) and one Freehold in front of it. Prints medians of one run:
 time to the first token and decode throughput, direct and through the gateway. "direct" sends the body that the
