@@ -70,7 +70,7 @@ def _ask_all(client: OpenAI, freehold: Server) -> list[Json]:
 def _ask(client: OpenAI, freehold: Server, ask: Ask) -> tuple[Json, str]:
     options = {"max_tokens": 24, "temperature": 0, **ask.options}
     messages = [{"role": "user", "content": ask.text}]
-    raw = client.chat.completions.with_raw_response.create(model="auto", messages=messages, **options)  # type: ignore[call-overload]
+    raw = client.chat.completions.with_raw_response.create(model="auto", messages=messages, **options)  # type: ignore[call-overload] - options of all kinds
     return freehold.receipt(raw.headers["freehold-receipt"]), answered(raw.parse())
 
 

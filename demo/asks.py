@@ -1,4 +1,4 @@
-"""What the demo asks: questions of different kinds, none of them tuned to come out in a certain way."""
+"""What the demo asks: questions of different kinds, none of them one that a calibration was fitted or checked on."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ ASKS = (
     ),
     Ask(
         kind="topic",
-        text="Topic (billing, technical or shipping): 'I was charged twice this month.' One word.",
-        expected="billing",
+        text="Topic (billing, technical or shipping): 'My router loses its connection every evening.' One word.",
+        expected="technical",
     ),
     Ask(
         kind="spam",
-        text="Is this spam (yes or no): 'You WON a free iPhone, click here now!!!' One word.",
+        text="Is this spam (yes or no): 'Final notice: pay a small fee to claim your inheritance.' One word.",
         expected="yes",
     ),
-    Ask(kind="language", text="Language of this text (one word): 'Wo ist der Bahnhof?'", expected="german"),
-    Ask(kind="translation", text="Translate to French, one word: dog", expected="chien"),
+    Ask(kind="language", text="Language of this text (one word): 'Il treno parte alle otto.'", expected="italian"),
+    Ask(kind="translation", text="Translate to French, one word: bridge", expected="pont"),
     Ask(
         kind="extraction",
         text="Extract only the email address: 'Reach Ann at ann.lee@corp.com or by phone.'",
@@ -76,11 +76,11 @@ ASKS = (
         text="Context: Alice manages Bob. Bob manages Carol. Question: who manages Carol? One word.",
         expected="bob",
     ),
-    Ask(kind="SQL", text="Which SQL keyword removes duplicate rows from a SELECT? One word.", expected="distinct"),
+    Ask(kind="SQL", text="Which SQL clause sorts the rows of a SELECT? Two words.", expected="order by"),
     Ask(
         kind="JSON schema",
         text="Describe Tokyo as JSON with its city and country.",
-        expected="tokyo",
+        expected='"japan"',
         options={"response_format": _CITY, "max_tokens": 60},
     ),
     Ask(
