@@ -73,6 +73,8 @@ def make_receipt(**changes: Any) -> Receipt:
         total_ms=72.25,
         audit_index=7,
         config_digest="sha256:cd",
+        client_request_id="mine-1",
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     )
     return replace(receipt, **changes)
 
@@ -188,4 +190,6 @@ def receipts(draw: st.DrawFn) -> Receipt:
         total_ms=draw(_times_ms),
         audit_index=draw(st.none() | _counts),
         config_digest=draw(_names),
+        client_request_id=draw(_names),
+        traceparent=draw(_names),
     )

@@ -85,6 +85,8 @@ class Receipt:
         total_ms: From arrival to the last byte.
         audit_index: Place of this request's record in the audit log.
         config_digest: Digest of the configuration that decided.
+        client_request_id: The client's own name of the request; empty where it gave none.
+        traceparent: The client's trace context, of which this request's spans are a part; empty where it gave none.
     """
 
     id: str
@@ -108,6 +110,8 @@ class Receipt:
     total_ms: float
     audit_index: int | None = None
     config_digest: str = ""
+    client_request_id: str = ""
+    traceparent: str = ""
 
     @property
     def answered_by(self) -> Attempt | None:

@@ -74,6 +74,8 @@ def receipt_document(receipt: Receipt) -> dict[str, object]:
         "attempts": [_attempt(attempt) for attempt in receipt.attempts],
         "audit_index": receipt.audit_index,
         "config_digest": receipt.config_digest,
+        "client_request_id": receipt.client_request_id,
+        "traceparent": receipt.traceparent,
     }
 
 
@@ -140,6 +142,8 @@ def receipt_from_document(document: _Json) -> Receipt:
         total_ms=_number(document, "total_ms"),
         audit_index=_optional(_integer, document, "audit_index"),
         config_digest=_text(document, "config_digest"),
+        client_request_id=_newer_text(document, "client_request_id"),
+        traceparent=_newer_text(document, "traceparent"),
     )
 
 
@@ -335,6 +339,11 @@ def _member(document: _Json, name: str, *kinds: type) -> Any:
 
 def _text(document: _Json, name: str) -> str:
     return _member(document, name, str)
+
+
+def _newer_text(document: _Json, name: str) -> str:
+    """A member that receipts of earlier versions lack."""
+    return _text(document, name) if name in document else ""
 
 
 def _integer(document: _Json, name: str) -> int:

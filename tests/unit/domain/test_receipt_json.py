@@ -23,6 +23,13 @@ def test_an_old_document_can_be_read():
     assert receipt_from_json(_GOLDEN.read_text("utf-8")) == make_receipt()
 
 
+def test_a_document_of_an_earlier_version_can_be_read():
+    document = receipt_document(make_receipt())
+    del document["client_request_id"], document["traceparent"]
+    found = receipt_from_document(document)
+    assert (found.client_request_id, found.traceparent) == ("", "")
+
+
 def test_an_unpriced_cost_is_null_and_not_zero():
     receipt = make_receipt(attempts=(make_attempt(cost=None),))
     document = receipt_document(receipt)
