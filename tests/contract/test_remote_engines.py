@@ -17,7 +17,7 @@ from freehold.domain.response import EngineTimings, FinishReason, ResponseChunk,
 from freehold.domain.zones import Zone
 from freehold.engines.anthropic import VERSION
 from freehold.engines.detect import DetectedServer, detect
-from freehold.engines.health import BUSY_MAX_S, FAILURES_MAX, REST_MAX_S, REST_S
+from freehold.engines.ejection import BUSY_MAX_S, FAILURES_MAX, REST_MAX_S, REST_S
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.broker import Broker
 from freehold.wire.openai_response import Aggregator
@@ -322,22 +322,49 @@ def test_failed_embedding() -> None:
 # --- health ----------------------------------------------------------------------------------------------------------
 
 
-def test_failures_in_a_row_give_it_a_rest_that_ends() -> None:
+def test_failures_in_a_row_give_it_a_rest_and_a_trial_afterwards() -> None:
     clock = SetClock()
 
     async def scenario(harness: OpenAIHarness) -> None:
-        for round_ in (1, 2):
-            for _ in range(FAILURES_MAX):
-                assert harness.engine.state().ready
-                await refused(harness, chat("500"))
+        for _ in range(FAILURES_MAX):
+            assert harness.engine.state().ready
+            await refused(harness, chat("500"))
+        for round_ in (1, 2, 3):
             state = harness.engine.state()
             assert not state.ready
             assert "5 failures in a row" in state.detail
             clock.ahead_s += REST_S * round_ - 5
             assert not harness.engine.state().ready
             clock.ahead_s += 6
+            assert harness.engine.state().ready
+            await refused(harness, chat("500"))  # one trial is enough to find out
+        clock.ahead_s += REST_MAX_S
+        await ask(harness, chat())
+        await refused(harness, chat("500"))
         assert harness.engine.state().ready
-        assert REST_S < REST_MAX_S
+
+    harness = OpenAIHarness()
+    harness.clock = clock
+    run(harness, scenario)
+
+
+def test_one_trial_at_a_time_and_one_that_its_client_left_says_nothing() -> None:
+    clock = SetClock()
+
+    async def scenario(harness: OpenAIHarness) -> None:
+        for _ in range(FAILURES_MAX):
+            await refused(harness, chat("500"))
+        clock.ahead_s += REST_S + 1
+        trial = asyncio.create_task(ask(harness, chat("silent")))
+        while not any(b"silent" in each.raw for each in harness.server.exchanges):
+            harness.server.arrived.clear()
+            await harness.server.arrived.wait()
+        assert "on trial" in harness.engine.state().detail
+        assert not harness.engine.state().ready
+        trial.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await trial
+        assert harness.engine.state().ready
 
     harness = OpenAIHarness()
     harness.clock = clock
@@ -372,7 +399,7 @@ def test_busy_is_a_rest_and_no_illness() -> None:
         await refused(harness, chat("429"))
         state = harness.engine.state()
         assert (state.ready, "busy" in state.detail) == (False, True)
-        clock.ahead_s += 7.5
+        clock.ahead_s += 7 * 1.25 + 0.5
         assert harness.engine.state().ready
         assert BUSY_MAX_S == 60
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 
 from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamStatus
-from freehold.domain.ports import Clock, EngineState, UpstreamCall
+from freehold.domain.ports import Clock, EngineState, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, ResponseChunk
 from freehold.engines.base import Reply
-from freehold.engines.health import Health
+from freehold.engines.health import CallHealth, Health
 from freehold.engines.reply_faults import without_secret
 from freehold.net.broker import Broker
+from freehold.net.client import HttpReply
 from freehold.net.origin import Origin
 
 HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
@@ -34,6 +35,9 @@ class RemoteEngine(ABC):
         broker: The only way out.
         clock: Time.
         headers: Sent with every call, the credential among them.
+
+    Attributes:
+        health: What its calls say of it.
     """
 
     def __init__(
@@ -56,7 +60,7 @@ class RemoteEngine(ABC):
             headers=headers,
             ca_file=upstream.ca_file or None,
         )
-        self._health = Health(clock)
+        self.health = Health(clock)
         self._has_logprobs = True
 
     @property
@@ -66,7 +70,7 @@ class RemoteEngine(ABC):
 
     def state(self) -> EngineState:
         """Ready unless its last calls failed."""
-        return self._health.state()
+        return self.health.state()
 
     async def start(self) -> None:  # noqa: B027 - not abstract: starting calls nobody
         """Nothing to do: an upstream is not called before it is asked something."""
@@ -75,30 +79,41 @@ class RemoteEngine(ABC):
         """Close its connections."""
         await self._client.close()
 
+    @property
+    def relays(self) -> bool:
+        """Whether its answers may pass through as they came."""
+        return False
+
     @abstractmethod
-    def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:
+    def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
         """Build the exact call; see ``domain.ports.Engine``."""
 
     async def stream(
         self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float
     ) -> AsyncGenerator[ResponseChunk]:
         """Run the call; see ``domain.ports.Engine``."""
+        health = self.health.call()
         try:
             reply = await self._send(call, permit, deadline_s)
             try:
                 async with contextlib.aclosing(self._events(reply, call)) as events:
                     async for chunk in events:
+                        health.answering()
                         yield chunk
             except BaseException:
                 reply.abort()
                 raise
         except FreeholdError as error:
-            self._failed(error, call)
+            self._failed(error, call, health)
             raise without_secret(error, self._credential) from None
-        self._health.succeeded()
+        except BaseException:
+            health.abandoned()
+            raise
+        health.succeeded()
 
     async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
         """Run an embedding call; see ``domain.ports.Engine``."""
+        health = self.health.call()
         try:
             reply = await self._send(call, permit, deadline_s)
             try:
@@ -107,10 +122,21 @@ class RemoteEngine(ABC):
                 reply.abort()
                 raise
         except FreeholdError as error:
-            self._failed(error, call)
+            self._failed(error, call, health)
             raise without_secret(error, self._credential) from None
-        self._health.succeeded()
+        except BaseException:
+            health.abandoned()
+            raise
+        health.succeeded()
         return result
+
+    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
+        """Run the call of a stream; see ``domain.ports.Engine``."""
+        raise NotImplementedError(f"{type(self).__name__} does not relay")
+
+    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
+        """Run the call of a whole answer; see ``domain.ports.Engine``."""
+        raise NotImplementedError(f"{type(self).__name__} does not relay")
 
     @abstractmethod
     def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
@@ -120,7 +146,7 @@ class RemoteEngine(ABC):
     async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:
         """The answer to an embedding call."""
 
-    async def _send(self, call: UpstreamCall, permit: EgressPermit | None, deadline_s: float) -> Reply:
+    async def _send(self, call: UpstreamCall, permit: EgressPermit | None, deadline_s: float) -> HttpReply:
         return await self._client.request(
             method="POST", path=call.path, headers=call.headers, body=call.body, permit=permit, deadline_s=deadline_s
         )
@@ -135,8 +161,21 @@ class RemoteEngine(ABC):
             want_logprobs=want_logprobs,
         )
 
-    def _failed(self, error: FreeholdError, call: UpstreamCall) -> None:
+    @contextlib.contextmanager
+    def _watched(self, call: UpstreamCall, health: CallHealth) -> Generator[None]:
+        """What is raised inside is told to the health, and without the credential."""
+        try:
+            yield
+        except FreeholdError as error:
+            self._failed(error, call, health)
+            raise without_secret(error, self._credential) from None
+        except BaseException:
+            health.abandoned()
+            raise
+
+    def _failed(self, error: FreeholdError, call: UpstreamCall, health: CallHealth) -> None:
         if isinstance(error, UpstreamStatus) and error.values.get("about") == "logprobs" and call.want_logprobs:
             self._has_logprobs = False
+            health.abandoned()
         else:
-            self._health.failed(error)
+            health.failed(error)
