@@ -29,7 +29,7 @@ def say(text: str) -> None:
 
 async def write_receipts(database: Database, start: int) -> None:
     """Several writers, so that commits are groups; each receipt is told once its future is done."""
-    store = SqliteReceipts(database)
+    store = SqliteReceipts(database, entries)
 
     async def one(offset: int) -> None:
         number = start + offset
@@ -77,7 +77,7 @@ def migrate(folder: Path) -> None:
 
 async def fill(database: Database, folder: Path) -> None:
     """Write until the disk is full (a limit on file size stands in for it), free it, and write on."""
-    store = SqliteReceipts(database)
+    store = SqliteReceipts(database, entries)
     wal_bytes = (folder / "freehold.db-wal").stat().st_size
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (wal_bytes + 200_000, hard))

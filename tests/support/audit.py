@@ -53,10 +53,11 @@ def open_log(folder: Path) -> TransparencyLog:
 
 
 async def append_all(log: TransparencyLog, records: Iterable[AuditRecord]) -> list[int]:
-    """Append records at once and wait until the disk has them; returns their indexes."""
-    tickets = [log.append(each) for each in records]
-    await asyncio.gather(*(ticket.durable for ticket in tickets))
-    return [ticket.index for ticket in tickets]
+    """Append records and wait until they are on the medium; returns their indexes."""
+    places = [log.append(each) for each in records]
+    if places:
+        await log.durable(places[-1])
+    return places
 
 
 def write_log(folder: Path, records: Iterable[AuditRecord]) -> str:

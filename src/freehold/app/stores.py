@@ -17,6 +17,7 @@ from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.identity.first_key import FirstKey, ensure_first_key
 from freehold.identity.keys import KeyRing
 from freehold.ledger.book import GenaiPriceBook
+from freehold.ledger.entries import entries
 from freehold.net.broker import Broker
 from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
@@ -75,7 +76,7 @@ def open_stores(folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[s
             clock=clock,
             ids=ids,
             database=database,
-            receipts=SqliteReceipts(database),
+            receipts=SqliteReceipts(database, entries),
             keys=keys,
             first_key=ensure_first_key(keys, folder / FIRST_KEY_FILE, tenant=next(iter(tenants))),
             audit=audit,

@@ -21,6 +21,7 @@ FORMAT_VERSION = 1
 INTENT = "egress.intent"
 DONE = "egress.done"
 TRUNCATED = "log.truncated"
+RESUMED = "log.resumed"
 
 _KEYS = frozenset({"detail", "event", "seq", "tenant", "ts", "v"})
 _encoder = msgspec.json.Encoder(order="sorted")

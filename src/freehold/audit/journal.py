@@ -1,4 +1,4 @@
-"""No record, no egress: a permit exists only after its intent is on disk."""
+"""No record, no egress: a permit exists only after its intent is on the medium."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Journal:
         self._open: set[int] = set()
 
     async def permit(self, intent: EgressIntent, *, body: bytes) -> EgressPermit:
-        """Write the intent to disk, then hand out the permit for exactly this body. The body itself is not kept.
+        """Have the intent on the medium, then hand out the permit for exactly this body. The body itself is not kept.
 
         Raises:
             AuditUnwritable: The intent could not be made durable; nothing may leave.
@@ -51,19 +51,16 @@ class Journal:
         """
         if intent.body_bytes != len(body) or not hmac.compare_digest(intent.body_commitment, self._log.commit(body)):
             raise EgressDenied(origin=intent.origin, reason="the body was changed after its intent was made")
-        ticket = self._log.append(self._record(INTENT, intent.tenant, intent.request_id, _detail(intent)))
-        self._open.add(ticket.index)
+        index = self._log.append(self._record(INTENT, intent.tenant, intent.request_id, _detail(intent)))
+        self._open.add(index)
         try:
-            await ticket.durable
-        except AuditError:
-            self._open.discard(ticket.index)
-            raise
-        except asyncio.CancelledError:
-            self._end(ticket.index, intent.tenant, intent.request_id, outcome="not_sent", bytes_sent=0)
+            await self._log.durable(index)
+        except (AuditError, asyncio.CancelledError):
+            self._end(index, intent.tenant, intent.request_id, outcome="not_sent", bytes_sent=0)
             raise
         permit = EgressPermit(
             id=self._ids.new_id(),
-            audit_index=ticket.index,
+            audit_index=index,
             origin=intent.origin,
             zone=intent.zone,
             body_sha256=hashlib.sha256(body).digest(),

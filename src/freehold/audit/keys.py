@@ -8,9 +8,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from freehold.audit import disk
 from freehold.audit.note import Signer
 from freehold.domain.errors.audit import AuditBroken
+from freehold.storage import disk
 
 SIGNING_KEY = "log.key"
 COMMITMENT_KEY = "commitment.key"

@@ -1,19 +1,22 @@
 """The transparency log: append-only, signed, verifiable with public tools (C2SP tlog-tiles).
 
-An entry's index is known at once; a thread writes it ahead with whatever else is queued, and the ticket's future is
-settled when the disk has it. Tiles and a signed checkpoint follow after 1,024 entries, when ``checkpoint`` is called
-(the application does so every second), and at ``close``.
+``append`` returns once the kernel has the entry: killing this process, by whatever signal, loses nothing that it
+returned for. ``durable`` returns once the medium has it: a power cut loses at most what was appended in the
+milliseconds before and not yet flushed, and never an egress intent whose permit was issued, since a permit waits for
+``durable``. The tree grows over durable entries only. Tiles and a signed checkpoint follow after 1,024 entries, when
+``checkpoint`` is called (the application does so every second), and at ``close``.
+
+A disk that fails makes the log refuse entries, and so everything that would leave this machine; it goes on by itself
+once the disk can be written again, with an entry that says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import threading
 from pathlib import Path
 from typing import Self
 
-from freehold.audit import disk
 from freehold.audit.entry import DONE, TRUNCATED, Entry, decode_entry, encode_entry
 from freehold.audit.intents import OpenIntents
 from freehold.audit.keys import load_keys
@@ -23,22 +26,18 @@ from freehold.audit.sealer import Sealer
 from freehold.audit.tile_store import CHECKPOINT, TileStore
 from freehold.audit.tiles import inclusion_path
 from freehold.audit.wal import Segment
-from freehold.audit.writer import Waiting, Writer
+from freehold.audit.writer import SYSTEM_TENANT, Writer
 from freehold.domain.errors.audit import AuditUnwritable
-from freehold.domain.ports import AuditTicket, Clock
+from freehold.domain.ports import Clock
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof
+from freehold.storage import disk
 from freehold.storage.folder import DataFolder
 
 WAL = "wal"
-SYSTEM_TENANT = "freehold"
-"""The tenant of what the log records on its own account."""
 
 
 class TransparencyLog:
-    """One log. Implements ``domain.ports.AuditLog``; appended to by coroutines of one event loop.
-
-    Made by ``open``.
-    """
+    """One log. Implements ``domain.ports.AuditLog``; made by ``open``."""
 
     def __init__(
         self,
@@ -46,21 +45,15 @@ class TransparencyLog:
         folder: DataFolder,
         store: TileStore,
         sealer: Sealer,
-        segment: Segment,
-        size: int,
+        writer: Writer,
         commitment_key: bytes,
         vkey: str,
     ) -> None:
         self._folder = folder
         self._store = store
         self._sealer = sealer
-        self._segment = segment
-        self._size = size
+        self._writer = writer
         self._commitment_key = commitment_key
-        self._writer: Writer | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = 0
-        self._last: asyncio.Future[None] | None = None
         self._closed = False
         self.vkey = vkey
         """Public key for auditors; they must get it some other way than with the log."""
@@ -106,8 +99,9 @@ class TransparencyLog:
         news = _news(recovered, clock)
         segment = Segment(wal, recovered.segments[-1][0] + 1 if recovered.segments else 1)
         try:
-            if news:
-                segment.append(news[0].index, [entry.data for entry in news])
+            for entry in news:
+                segment.append(entry.index, entry.data)
+            segment.sync(segment.size_bytes)
             sealer = Sealer(
                 store,
                 keys.signer,
@@ -127,44 +121,43 @@ class TransparencyLog:
             folder=folder,
             store=store,
             sealer=sealer,
-            segment=segment,
-            size=signed.size,
+            writer=Writer(segment, sealer, size=signed.size, clock=clock),
             commitment_key=keys.commitment,
             vkey=keys.signer.verifier.text,
         )
 
     @property
     def healthy(self) -> bool:
-        """False once a write failed, and after ``close``: then nothing may leave."""
-        return not self._closed and not self._sealer.failure and not (self._writer and self._writer.failure)
+        """False from a failed write until the disk can be written again, and after ``close``: then nothing may leave."""
+        return not (self._closed or self._sealer.failure or self._writer.failure)
 
     @property
     def size(self) -> int:
-        """Entries so far, those on their way to disk included."""
-        return self._size
+        """Entries so far, those on their way to the medium included."""
+        return self._writer.size
 
     @property
     def newest_checkpoint(self) -> Checkpoint | None:
         """The newest signed checkpoint."""
         return self._sealer.checkpoint
 
-    def append(self, record: AuditRecord) -> AuditTicket:
-        """Queue one entry; its index is known at once, its durability may be awaited.
+    def append(self, record: AuditRecord) -> int:
+        """Write one entry and return its index; at return the kernel has it. Safe to call from any thread.
 
         Raises:
-            AuditUnwritable: The log failed before or is closed, too many entries wait, or this one is too long.
-            RuntimeError: Called outside the event loop that the first entry came from.
+            AuditUnwritable: The disk fails, the log is closed, too many entries wait, or this one is too long.
         """
-        writer = self._writer_here()
         if self._sealer.failure:
             raise AuditUnwritable(reason=self._sealer.failure)
-        writer.check()
-        entry = encode_entry(record, self._size)
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._size += 1
-        self._last = durable
-        writer.put(Waiting(entry, durable))
-        return AuditTicket(entry.index, durable)
+        return self._writer.append(record)
+
+    async def durable(self, index: int) -> None:
+        """Return once entry ``index`` is on the medium.
+
+        Raises:
+            AuditUnwritable: It is not, and whether it will be is not known.
+        """
+        await self._writer.durable(index)
 
     async def checkpoint(self) -> Checkpoint:
         """Sign the tree with everything appended so far, durably. Without news, the newest checkpoint.
@@ -172,8 +165,8 @@ class TransparencyLog:
         Raises:
             AuditUnwritable: It could not be written.
         """
-        if self._last is not None:
-            await asyncio.wait([self._last])
+        if self._writer.size:
+            await self._writer.durable(self._writer.size - 1)
         return await asyncio.wrap_future(self._sealer.request())
 
     async def prove(self, index: int) -> InclusionProof | None:
@@ -192,13 +185,11 @@ class TransparencyLog:
         return hmac.digest(self._commitment_key, body, "sha256").hex()
 
     def close(self) -> None:
-        """Write and seal what is queued, then release the folder. Idempotent."""
+        """Flush and seal what was appended, then release the folder. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        if self._writer is not None:
-            self._writer.close()
-        self._segment.close()
+        self._writer.close()
         self._sealer.close()
         self._folder.close()
 
@@ -206,18 +197,6 @@ class TransparencyLog:
         path = inclusion_path(index, checkpoint.size, self._store.nodes(checkpoint.size))
         leaf = self._store.entry(index, checkpoint.size)
         return InclusionProof(index=index, leaf=leaf, path=path, checkpoint=checkpoint)
-
-    def _writer_here(self) -> Writer:
-        """The writer, started by the first entry; only its event loop may use it, so that indexes need no lock."""
-        if self._writer is None:
-            if self._closed:
-                raise AuditUnwritable(reason="the log is closed")
-            self._loop = asyncio.get_running_loop()
-            self._thread = threading.get_ident()
-            self._writer = Writer(self._segment, self._sealer, self._loop)
-        elif threading.get_ident() != self._thread or asyncio.get_running_loop() is not self._loop:
-            raise RuntimeError("an audit log is appended to from one event loop only")
-        return self._writer
 
 
 def _news(recovered: Recovered, clock: Clock) -> list[Entry]:

@@ -11,7 +11,7 @@ from freehold.audit.note import VerifierKey, open_checkpoint
 from freehold.audit.sealer import OPEN_INTENTS
 from freehold.audit.tile_store import TileStore
 from freehold.audit.tiles import TILE_WIDTH, TreeEdge
-from freehold.audit.wal import read_segment, segments
+from freehold.audit.wal import Frame, read_segment, segments
 from freehold.domain.errors.audit import AuditBroken
 from freehold.domain.receipt import Checkpoint
 
@@ -28,7 +28,7 @@ class Recovered:
         bundle: Entries of its partial bundle.
         intents: Intents open at the checkpoint.
         pending: Durable entries after the checkpoint.
-        torn_bytes: Bytes of a frame that a crash cut off, and that nobody was told to be durable.
+        torn_bytes: Bytes after the last whole frame: one that a crash cut, or several that a power cut did.
         segments: The write-ahead segments read, by number.
     """
 
@@ -73,23 +73,31 @@ def read_pending(wal: Path, size: int) -> tuple[Entry, ...]:
 def _replay(found: list[tuple[int, Path]], size: int) -> tuple[tuple[Entry, ...], int]:
     """The entries from ``size`` on, and the length of a torn tail."""
     pending: list[Entry] = []
-    torn_bytes, due = 0, size
+    torn_bytes = 0
     for _, path in found:
         content = read_segment(path.read_bytes(), path.name)
         for frame in content.frames:
             # Whatever lies below the checkpoint is in tiles; a power cut may bring a deleted segment back.
             if frame.end <= size:
                 continue
-            if frame.first > due or (pending and frame.first < due):
-                raise AuditBroken(reason=f"{path.name} goes on with entry {frame.first}, {due} is due")
-            due = frame.end
-            pending += [
-                decode_entry(data, index)[0] for index, data in enumerate(frame.entries, frame.first) if index >= size
-            ]
+            _take(frame, size, pending, path.name)
         if content.frames or content.torn_bytes:
             # A tail torn by an earlier crash is noted by the first entry of the segment after it.
             torn_bytes = content.torn_bytes
     return tuple(pending), torn_bytes
+
+
+def _take(frame: Frame, size: int, pending: list[Entry], name: str) -> None:
+    """Add a frame's entries to those after the first ``size``."""
+    due = size + len(pending)
+    if frame.first > due:
+        raise AuditBroken(reason=f"{name} goes on with entry {frame.first}, {due} is due")
+    for index, data in enumerate(frame.entries, frame.first):
+        if index >= due:
+            pending.append(decode_entry(data, index)[0])
+        elif index >= size and pending[index - size].data != data:
+            # After a failed flush the same entries are written once more, elsewhere; never others in their place.
+            raise AuditBroken(reason=f"{name} holds another entry {index} than the segment before it")
 
 
 def _open_intents(store: TileStore, size: int) -> OpenIntents:

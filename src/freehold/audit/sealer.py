@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent import futures
 from pathlib import Path
 
-from freehold.audit import disk
 from freehold.audit.entry import Entry
 from freehold.audit.intents import OpenIntents
 from freehold.audit.note import Signer
@@ -16,11 +15,15 @@ from freehold.audit.tile_store import CHECKPOINT, TileStore, bundle_file
 from freehold.audit.tiles import TILE_WIDTH, TreeEdge, leaf_hash
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.receipt import Checkpoint
+from freehold.storage import disk
 
 _LOG = logging.getLogger(__name__)
 
 CHECKPOINT_ENTRIES = 1024
 """A checkpoint is signed at the latest after so many entries."""
+
+RETRY_S = 1.0
+"""Between two attempts to write a checkpoint after a failure."""
 
 OPEN_INTENTS = "open-intents"
 """File with the index from which a restart must look for intents without an end. Only a short cut, never proof."""
@@ -76,7 +79,7 @@ class Sealer:
 
     @property
     def failure(self) -> str:
-        """Why sealing failed; empty if it did not."""
+        """Why the last checkpoint could not be written; empty if it could."""
         return self._failure
 
     def start(self) -> None:
@@ -120,13 +123,13 @@ class Sealer:
         Without news this is the newest checkpoint.
 
         Raises:
-            OSError: The disk failed. The sealer must not be used again.
+            OSError: The disk failed. Nothing is lost by it: the next call writes all of it again.
         """
         with self._wake:
             size = self._edge.size
             if self._checkpoint is not None and size == self._checkpoint.size:
                 return self._checkpoint
-            full, self._full = self._full, {}
+            full = dict(self._full)
             partial = dict(self._partial_files())
             root = self._edge.root()
             mark = f"{self._intents.low_water(size)}\n".encode()
@@ -135,6 +138,9 @@ class Sealer:
         self._store.write({OPEN_INTENTS: mark, CHECKPOINT: signed.note.encode()})
         self._checkpoint = signed
         self._drop_stale(set(partial), size)
+        with self._wake:
+            for name in full:
+                del self._full[name]
         return signed
 
     @property
@@ -181,9 +187,7 @@ class Sealer:
                 self._closing = True
                 self._failure = self._failure or ended
                 waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                if waiter.set_running_or_notify_cancel():
-                    waiter.set_exception(AuditUnwritable(reason=self._failure or "the log is closed"))
+            _fail(waiters, self._failure or "the log is closed")
 
     def _hand_back(self, waiters: Sequence[futures.Future[Checkpoint]]) -> None:
         with self._wake:
@@ -192,8 +196,10 @@ class Sealer:
     def _round(self) -> bool:
         """Seal once; whether there may be more to do."""
         with self._wake:
-            while not (self._is_due or self._waiters or self._closing):
-                self._wake.wait()
+            if self._failure:
+                self._wake.wait_for(lambda: self._closing, RETRY_S)
+            else:
+                self._wake.wait_for(lambda: self._is_due or self._waiters or self._closing)
             waiters, self._waiters = self._waiters, []
             last = self._closing
         try:
@@ -201,14 +207,23 @@ class Sealer:
             if last:
                 disk.remove_files(self._store.folder / name for name in self._stale)
         except OSError as error:
-            self._failure = f"a checkpoint could not be written ({error.strerror or error})"
-            _LOG.error("audit log: %s", self._failure)
-            self._hand_back(waiters)
-            return False
+            failure = f"a checkpoint could not be written ({error.strerror or error})"
+            if failure != self._failure:
+                _LOG.error("audit log: %s", failure)
+            self._failure = failure
+            _fail(waiters, failure)
+            return not last
         except BaseException:
             self._hand_back(waiters)
             raise
+        self._failure = ""
         for waiter in waiters:
             if waiter.set_running_or_notify_cancel():
                 waiter.set_result(signed)
         return not last
+
+
+def _fail(waiters: Sequence[futures.Future[Checkpoint]], failure: str) -> None:
+    for waiter in waiters:
+        if waiter.set_running_or_notify_cancel():
+            waiter.set_exception(AuditUnwritable(reason=failure))

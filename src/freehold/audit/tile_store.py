@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from freehold.audit import disk
 from freehold.audit.bundle import join_entries, split_entries
 from freehold.audit.tiles import (
     HASH_BYTES,
@@ -20,6 +19,7 @@ from freehold.audit.tiles import (
     tiles_of,
 )
 from freehold.domain.errors.audit import AuditBroken
+from freehold.storage import disk
 
 CHECKPOINT = "checkpoint"
 

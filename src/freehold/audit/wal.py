@@ -1,8 +1,8 @@
 r"""The write-ahead log: entries that are on disk before they are in a tile.
 
-A segment file is a row of frames. A frame is what one write put there, and the next one is only begun once the disk
-has it: so only the last frame of the last segment can be incomplete after a crash, and damage anywhere else is damage
-to entries that were acknowledged.
+A segment file is a row of frames, one an entry. They are appended as they come and flushed behind, in order, and a new
+segment is only begun once the one before is flushed: so a crash can cut the last frame of the last segment, a power cut
+the last frames, and damage before a whole frame is damage to entries that were on the medium.
 
 ```
 frame   = mark "\xffFHW"  first index u64  entries u32  payload bytes u32  CRC-32 of the fields before and the payload u32
@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from freehold.audit import disk
 from freehold.audit.bundle import join_entries, split_entries
 from freehold.domain.errors.audit import AuditBroken
+from freehold.storage import disk
 
 _MARK = b"\xffFHW"
 _HEAD = struct.Struct(">4sQII")
@@ -69,17 +69,27 @@ class Segment:
         self.path = folder / f"{number:010d}{_SUFFIX}"
         self.number = number
         self.size_bytes = 0
+        self.synced_bytes = 0
         self._descriptor = disk.create_appendable(self.path)
 
-    def append(self, first: int, entries: Sequence[bytes]) -> None:
-        """Write one frame; on disk at return.
+    def append(self, index: int, data: bytes) -> None:
+        """Write one entry; at return the kernel has it.
 
         Raises:
-            OSError: It may not be; the segment must be closed and not written again.
+            OSError: It has a part of it at most; the segment must be closed and not written again.
         """
-        frame = encode_frame(first, entries)
-        disk.append_durably(self._descriptor, frame)
+        frame = encode_frame(index, [data])
+        disk.append(self._descriptor, frame)
         self.size_bytes += len(frame)
+
+    def sync(self, written_bytes: int) -> None:
+        """Bring the first ``written_bytes``, and whatever else was appended, to the medium.
+
+        Raises:
+            OSError: They may not be there; the segment must be closed and not written again.
+        """
+        disk.sync(self._descriptor)
+        self.synced_bytes = written_bytes
 
     def close(self) -> None:
         """Close the file. Idempotent."""

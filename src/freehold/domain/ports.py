@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.identity import Principal
-from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, LedgerEntry, Receipt
+from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
+from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, ResponseChunk, Usage
 from freehold.domain.zones import Zone
+from freehold.domain.values import value
 
 
 class Clock(Protocol):
@@ -38,7 +39,7 @@ class IdSource(Protocol):
 # --- engines -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class UpstreamCall:
     """One call, fully built: the exact body is known before anything is sent, so that it can be recorded.
 
@@ -76,6 +77,76 @@ class EngineState:
     pid: int | None = None
 
 
+class WholeReply(Protocol):
+    """A whole answer in OpenAI's dialect, as it came."""
+
+    @property
+    def body(self) -> bytes:
+        """Its bytes."""
+        ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """As the upstream reported it; ``None`` where it did not."""
+        ...
+
+    @property
+    def timings(self) -> EngineTimings | None:
+        """What the engine says of its own speed."""
+        ...
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why it ended."""
+        ...
+
+
+class Relay(Protocol):
+    """A stream in OpenAI's dialect that passes through. ``usage`` and its like are known at the end."""
+
+    async def read(self) -> bytes:
+        """The next whole events, as they came; empty at the end of a stream that is whole.
+
+        Raises:
+            UpstreamError: It broke, or reported an error. ``told`` says that its report was among what ``read`` gave.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Close the connection now, unless the answer is whole. Idempotent."""
+        ...
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of the answer was given out."""
+        ...
+
+    @property
+    def end(self) -> bytes:
+        """The bytes by which the stream said that it is whole; to be sent when everything is recorded."""
+        ...
+
+    @property
+    def events(self) -> int:
+        """Events given out: about one a token."""
+        ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """As the upstream reported it; ``None`` where it did not."""
+        ...
+
+    @property
+    def timings(self) -> EngineTimings | None:
+        """What the engine says of its own speed."""
+        ...
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why it ended."""
+        ...
+
+
 class Engine(Protocol):
     """One deployment that can be called. Always a stream underneath; whoever wants a whole answer aggregates."""
 
@@ -100,12 +171,33 @@ class Engine(Protocol):
         """Release everything. Idempotent."""
         ...
 
-    def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:
+    @property
+    def relays(self) -> bool:
+        """Whether it answers in the dialect that clients speak, so that an answer may pass through as it came."""
+        ...
+
+    def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
         """Build the exact call. Pure.
+
+        Args:
+            request: What is asked.
+            want_logprobs: Alternatives a token to ask for, 0 for none.
+            as_it_comes: The call is for ``relay`` or ``relay_whole``: what the client asked for, and as it asked.
 
         Raises:
             RequestError: The deployment cannot serve this request.
         """
+        ...
+
+    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
+        """Run a call of a client that streams; returns when the answer's head is there. Only where ``relays``.
+
+        Raises as ``stream``.
+        """
+        ...
+
+    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
+        """Run a call of a client that does not stream. Only where ``relays``. Raises as ``stream``."""
         ...
 
     def stream(
@@ -154,12 +246,14 @@ class PriceBook(Protocol):
 
 
 class ReceiptStore(Protocol):
-    """Receipts and ledger entries, durable."""
+    """Receipts, and the ledger entries that follow from them."""
 
-    def submit(self, receipt: Receipt, entries: tuple[LedgerEntry, ...]) -> Awaitable[None]:
-        """Queue a receipt with its entries in one transaction; awaiting it waits until that is committed.
+    def keep(self, receipt: Receipt) -> None:
+        """Write a receipt down; at return the kernel has it, so that it survives ``kill -9`` of this process.
 
-        Queued at the call, not at the await: a cancelled request may drop the awaitable.
+        Raises:
+            StorageFailed: The disk fails.
+            StorageBusy: Too much waits for the database.
         """
         ...
 
@@ -172,28 +266,33 @@ class ReceiptStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class AuditTicket:
-    """An entry's place, known at once, and its durability, which may be awaited."""
-
-    index: int
-    durable: Awaitable[None]
-
-
 class AuditLog(Protocol):
     """The append-only transparency log."""
 
-    def append(self, record: AuditRecord) -> AuditTicket:
-        """Queue one entry.
+    @property
+    def size(self) -> int:
+        """Entries so far: the index of the next one."""
+        ...
+
+    def append(self, record: AuditRecord) -> int:
+        """Write one entry and return its index; at return the kernel has it, so that it survives ``kill -9``.
 
         Raises:
-            AuditError: The log cannot take it (disk full, failed before).
+            AuditUnwritable: The log cannot take it.
+        """
+        ...
+
+    async def durable(self, index: int) -> None:
+        """Return once an entry is on the medium, so that it survives a power cut.
+
+        Raises:
+            AuditUnwritable: It is not, and whether it will be is not known.
         """
         ...
 
     @property
     def healthy(self) -> bool:
-        """False once a write failed: then nothing may leave."""
+        """False while the log cannot be written: then nothing may leave."""
         ...
 
     async def prove(self, index: int) -> InclusionProof | None:
@@ -243,6 +342,10 @@ class Slot(Protocol):
 
 class Admission(Protocol):
     """Is there room, and whose turn is it?"""
+
+    def try_admit(self, deployment: Deployment) -> Slot | None:
+        """A slot, if one is free and nobody waits for it; ``None`` otherwise, also where nobody is admitted at all."""
+        ...
 
     async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> Slot:
         """Wait for a slot.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Awaitable, Mapping
+from collections.abc import Callable, Mapping
 
 from freehold.domain.decisions import Action
 from freehold.domain.receipt import LedgerEntry, Receipt
@@ -18,27 +18,31 @@ LIMIT_MAX = 1_000
 class SqliteReceipts:
     """The store of receipts. Every look-up names its tenant; there is none that sees across tenants."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, entries: Callable[[Receipt], tuple[LedgerEntry, ...]]) -> None:
+        """Take the database.
+
+        Args:
+            database: Where receipts are looked up.
+            entries: The ledger's view of a receipt.
+        """
         self._database = database
+        self._entries = entries
         self._sql: Mapping[str, str] = {**load("receipts"), **load("ledger")}
 
-    def submit(self, receipt: Receipt, entries: tuple[LedgerEntry, ...]) -> Awaitable[None]:
-        """Queue a receipt with its entries in one transaction; awaiting it waits until that is committed.
-
-        Queued at the call, not at the await: a cancelled request may drop the awaitable. Encoding happens on the
-        writer's thread.
+    def keep(self, receipt: Receipt) -> None:
+        """Queue a receipt with its entries in one transaction.
 
         Raises:
             StorageBusy: Too many writes wait.
-            StorageFailed: It could not be written (from the await), or the store is closed.
+            StorageFailed: The store is closed.
         """
         sql = self._sql
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(sql["insert_receipt"], _receipt_row(receipt))
-            connection.executemany(sql["insert_entry"], [_entry_row(entry) for entry in entries])
+            connection.executemany(sql["insert_entry"], [_entry_row(entry) for entry in self._entries(receipt)])
 
-        return self._database.submit(work)
+        self._database.submit(work)
 
     async def get(self, receipt_id: str, *, tenant: str) -> dict[str, object] | None:
         """One receipt of this tenant as JSON-ready values; ``None`` where the tenant has no such receipt."""

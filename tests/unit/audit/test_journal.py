@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from freehold.audit import disk
 from freehold.audit.entry import decode_entry
 from freehold.audit.journal import PERMIT_LIFE_S, Journal
 from freehold.audit.log import TransparencyLog
@@ -18,9 +17,9 @@ from freehold.audit.verify import verify_folder
 from freehold.domain.egress import EgressPermit, seal_permit
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.policy import EgressDenied
-from freehold.domain.ports import AuditTicket
 from freehold.domain.receipt import AuditRecord
 from freehold.net.permits import PermitGate
+from freehold.storage import disk
 from tests.support.audit import CountingIds, StillClock, entries, intent, open_log
 
 KEY = b"k" * 32
@@ -96,7 +95,7 @@ def test_intent_and_end_are_recorded_without_the_body(tmp_path: Path) -> None:
 
 
 def test_the_permit_waits_for_the_disk(tmp_path: Path) -> None:
-    """A log that takes the intent and has not written it yet."""
+    """A log that takes the intent, while the medium does not have it yet."""
 
     class Slow:
         def __init__(self, log: TransparencyLog) -> None:
@@ -108,9 +107,12 @@ def test_the_permit_waits_for_the_disk(tmp_path: Path) -> None:
         def healthy(self) -> bool:
             return True
 
-        def append(self, record: AuditRecord) -> AuditTicket:
+        def append(self, record: AuditRecord) -> int:
             self.events.append(record.event)
-            return AuditTicket(len(self.events) - 1, self.written)
+            return len(self.events) - 1
+
+        async def durable(self, index: int) -> None:
+            await self.written
 
         def __getattr__(self, name: str) -> object:
             return getattr(self.log, name)
@@ -134,6 +136,12 @@ def test_the_permit_waits_for_the_disk(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert slow.events == ["egress.intent", "egress.intent", "egress.done"]
+
+        slow.written = asyncio.get_running_loop().create_future()
+        slow.written.set_exception(AuditUnwritable(reason="syncing failed"))
+        with pytest.raises(AuditUnwritable):
+            await permit(slow, book)  # pyright: ignore[reportArgumentType]
+        assert slow.events[3:] == ["egress.intent", "egress.done"], "nothing was sent, and that is known"
         log.close()
 
     asyncio.run(run())
@@ -159,14 +167,14 @@ def test_without_a_record_there_is_no_permit(tmp_path: Path, monkeypatch: pytest
         log = open_log(tmp_path)
         book = journal(log)
         given = await permit(log, book)
-        monkeypatch.setattr(disk, "append_durably", fail)
+        monkeypatch.setattr(disk, "append", fail)
         with pytest.raises(AuditUnwritable, match="No space left"):
             await permit(log, book)
         with pytest.raises(AuditUnwritable, match="No space left"):
             await permit(log, book)
         end(book, given)
-        monkeypatch.undo()
         log.close()
+        monkeypatch.undo()
 
     asyncio.run(run())
     open_log(tmp_path).close()

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from freehold.audit import disk, writer
+from freehold.audit import writer
 from freehold.audit.entry import decode_entry
 from freehold.audit.log import TransparencyLog
 from freehold.audit.note import VerifierKey, open_checkpoint
 from freehold.audit.verify import verify_folder
 from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
 from freehold.domain.errors.server import DataFolderLocked, DataFolderUnusable
+from freehold.storage import disk
 from tests.support.audit import (
     ORIGIN,
     StillClock,
@@ -34,7 +35,7 @@ def partial_tiles(folder: Path, below: str) -> list[str]:
 def test_entries_get_their_index_at_once_and_are_sealed_at_close(tmp_path: Path) -> None:
     async def run() -> None:
         log = open_log(tmp_path)
-        assert [log.append(record(n)).index for n in range(5)] == [0, 1, 2, 3, 4]
+        assert [log.append(record(n)) for n in range(5)] == [0, 1, 2, 3, 4]
         assert log.size == 5
         log.close()
 
@@ -49,9 +50,9 @@ def test_several_coroutines_append_and_nothing_is_lost_or_mixed_up(tmp_path: Pat
 
     async def one(log: TransparencyLog, numbers: range) -> None:
         for number in numbers:
-            ticket = log.append(record(number))
-            await ticket.durable
-            places[ticket.index] = number
+            place = log.append(record(number))
+            await log.durable(place)
+            places[place] = number
 
     async def run() -> None:
         log = open_log(tmp_path)
@@ -66,23 +67,30 @@ def test_several_coroutines_append_and_nothing_is_lost_or_mixed_up(tmp_path: Pat
 
 
 def test_durable_means_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ticket is not settled while the disk is still at it."""
+    """Nobody is told so while the disk is still at it; the kernel has the entry all the same."""
     let_go = threading.Event()
-    really = disk.append_durably
+    really = disk.sync
 
-    def slowly(descriptor: int, data: bytes) -> None:
+    def slowly(descriptor: int) -> None:
         assert let_go.wait(20)
-        really(descriptor, data)
+        really(descriptor)
 
     async def run() -> None:
         log = open_log(tmp_path)
-        monkeypatch.setattr(disk, "append_durably", slowly)
-        ticket = log.append(record(1))
-        done, _ = await asyncio.wait([asyncio.ensure_future(ticket.durable)], timeout=0.05)
+        monkeypatch.setattr(disk, "sync", slowly)
+        place = log.append(record(1))
+        waiting = asyncio.ensure_future(log.durable(place))
+        done, _ = await asyncio.wait([waiting], timeout=0.05)
         assert not done
+        copy = crashed_copy(tmp_path, tmp_path.with_name(f"{tmp_path.name}-killed"))
         let_go.set()
-        await ticket.durable
+        await waiting
+        await log.durable(place)
+        with pytest.raises(AuditUnwritable, match="no entry 1 yet"):
+            await log.durable(1)
         log.close()
+        open_log(copy).close()
+        assert verify_folder(copy).entries == 1
 
     asyncio.run(run())
 
@@ -162,7 +170,7 @@ def test_segments_are_changed_when_full_and_deleted_when_sealed(
         for number in range(100):
             await append_all(log, [record(number)])
         assert len(list((tmp_path / "wal").iterdir())) > 3
-        copy = crashed_copy(tmp_path, tmp_path.with_name("copy"))
+        copy = crashed_copy(tmp_path, tmp_path.with_name(f"{tmp_path.name}-copy"))
         await log.checkpoint()
         assert len(list((tmp_path / "wal").iterdir())) == 1
         log.close()
@@ -175,23 +183,19 @@ def test_segments_are_changed_when_full_and_deleted_when_sealed(
 # --- who may use it --------------------------------------------------------------------------------
 
 
-def test_it_is_appended_to_from_one_event_loop_only(tmp_path: Path) -> None:
+def test_it_is_appended_to_from_any_thread_and_waited_for_on_any_loop(tmp_path: Path) -> None:
     log = open_log(tmp_path)
-    with pytest.raises(RuntimeError, match="no running event loop"):
-        log.append(record(0))
+    assert log.append(record(0)) == 0
+
+    async def elsewhere() -> None:
+        await log.durable(log.append(record(1)))
 
     async def run() -> None:
-        await append_all(log, [record(0)])
-
-        async def elsewhere() -> None:
-            log.append(record(1))
-
-        with pytest.raises(RuntimeError, match="one event loop only"):
-            await asyncio.to_thread(asyncio.run, elsewhere())
+        await asyncio.gather(elsewhere(), *(asyncio.to_thread(asyncio.run, elsewhere()) for _ in range(4)))
 
     asyncio.run(run())
     log.close()
-    assert verify_folder(tmp_path).entries == 1
+    assert verify_folder(tmp_path).entries == 6
 
 
 def test_a_closed_log_takes_nothing(tmp_path: Path) -> None:
@@ -208,6 +212,8 @@ def test_a_closed_log_takes_nothing(tmp_path: Path) -> None:
                 closed.append(record(1))
             with pytest.raises(AuditUnwritable, match="closed"):
                 await closed.checkpoint()
+            with pytest.raises(AuditUnwritable, match="closed"):
+                await closed.durable(1)
 
     asyncio.run(run())
 

@@ -1,22 +1,27 @@
-"""Disks that fail: the log says so, takes nothing more, and opens again with all that was acknowledged."""
+"""Disks that fail: the log says so, takes nothing more, and goes on with all that was acknowledged."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from freehold.audit import disk, sealer, writer
-from freehold.audit.entry import decode_entry, encode_entry
+from freehold.audit import sealer, writer
+from freehold.audit.entry import decode_entry
 from freehold.audit.verify import verify_folder
-from freehold.audit.writer import Waiting
+from freehold.audit.wal import Segment
 from freehold.domain.errors.audit import AuditUnwritable
+from freehold.domain.receipt import AuditRecord
+from freehold.storage import disk
 from tests.support.audit import (
     append_all,
+    crashed_copy,
     entries,
     open_log,
     record,
@@ -28,44 +33,157 @@ def fail(*_: object) -> None:
     raise OSError(errno.EIO, "Input/output error")
 
 
-def test_after_a_failed_write_nothing_is_taken_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def resumed(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once the log has begun to write again, which it tries without delay."""
+    event = threading.Event()
+    really = writer.Writer._note_resumed
+
+    def note(self: writer.Writer, failure: str, again: int) -> None:
+        really(self, failure, again)
+        event.set()
+
+    monkeypatch.setattr(writer.Writer, "_note_resumed", note)
+    monkeypatch.setattr(writer, "RETRY_S", 0.01)
+    return event
+
+
+def told(folder: Path) -> list[AuditRecord]:
+    """All that the sealed entries of a folder say."""
+    return [decode_entry(data, n)[1] for n, data in enumerate(entries(folder, verify_folder(folder).entries))]
+
+
+def test_a_failed_write_closes_the_log_until_the_disk_can_be_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: threading.Event
+) -> None:
     async def run() -> None:
         log = open_log(tmp_path)
         await append_all(log, [record(0), record(1)])
         assert log.healthy
-        monkeypatch.setattr(disk, "append_durably", fail)
-        tickets = [log.append(record(2)), log.append(record(3))]
-        for ticket in tickets:
+        with monkeypatch.context() as broken:
+            broken.setattr(disk, "append", fail)
+            broken.setattr(disk, "create_appendable", fail)
             with pytest.raises(AuditUnwritable, match="Input/output error"):
-                await ticket.durable
-        monkeypatch.undo()
-        assert not log.healthy
-        with pytest.raises(AuditUnwritable, match="Input/output error"):
-            log.append(record(4))
-        assert (await log.checkpoint()).size == 2
+                log.append(record(2))
+            assert not log.healthy
+            assert log.size == 2
+            with pytest.raises(AuditUnwritable, match="Input/output error"):
+                log.append(record(3))
+            assert (await log.checkpoint()).size == 2
+            assert not resumed.is_set()
+        assert await asyncio.to_thread(resumed.wait, 20)
+        assert log.healthy
+        assert await append_all(log, [record(4)]) == [3]
         log.close()
 
     asyncio.run(run())
-    assert verify_folder(tmp_path).entries == 2
-    write_log(tmp_path, [record(5)])
-    assert verify_folder(tmp_path).entries == 3
+    first, second, gone_on, last = told(tmp_path)
+    assert (first, second, last) == (record(0), record(1), record(4))
+    assert (gone_on.event, gone_on.tenant) == ("log.resumed", "freehold")
+    assert gone_on.detail == {"failure": "writing failed (Input/output error)", "written_again": 0}
 
 
-def test_a_full_disk_cuts_a_frame_and_the_next_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    really = disk._write_all
-
-    def half(descriptor: int, data: bytes) -> None:
-        really(descriptor, data[: len(data) // 2])
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_50_entries_that_a_failed_flush_may_have_lost_are_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: threading.Event
+) -> None:
+    """After a failed flush the system may forget what it was to write, and say nothing of it the next time."""
 
     async def run() -> None:
         log = open_log(tmp_path)
         await append_all(log, [record(0)])
-        monkeypatch.setattr(disk, "_write_all", half)
-        with pytest.raises(AuditUnwritable, match="No space left"):
-            await append_all(log, [record(1)])
-        monkeypatch.undo()
+        (segment,) = (tmp_path / "wal").iterdir()
+        flushed_bytes = segment.stat().st_size
+        with monkeypatch.context() as broken:
+            broken.setattr(disk, "sync", fail)
+            places = [log.append(record(number)) for number in (1, 2)]
+            with pytest.raises(AuditUnwritable, match="syncing failed"):
+                await log.durable(places[-1])
+            assert not log.healthy
+            with pytest.raises(AuditUnwritable, match="syncing failed"):
+                await log.durable(places[0])
+            with pytest.raises(AuditUnwritable, match="syncing failed"):
+                log.append(record(3))
+        assert await asyncio.to_thread(resumed.wait, 20)
+        await log.durable(places[-1])
+        assert segment.stat().st_size == flushed_bytes
+        assert await append_all(log, [record(4)]) == [4]
+        crashed_copy(tmp_path, tmp_path.with_name(f"{tmp_path.name}-copy"))
         log.close()
+
+    asyncio.run(run())
+    open_log(tmp_path.with_name(f"{tmp_path.name}-copy")).close()
+    for folder in (tmp_path, tmp_path.with_name(f"{tmp_path.name}-copy")):
+        first, second, third, gone_on, last = told(folder)
+        assert (first, second, third, last) == (record(0), record(1), record(2), record(4))
+        assert gone_on.detail == {"failure": "syncing failed (Input/output error)", "written_again": 2}
+
+
+def test_50_what_is_read_back_otherwise_than_it_was_written_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: threading.Event
+) -> None:
+    tried = threading.Event()
+    really = writer._discard
+
+    def discard(fresh: Segment) -> None:
+        really(fresh)
+        tried.set()
+
+    monkeypatch.setattr(writer, "_discard", discard)
+
+    async def run() -> None:
+        log = open_log(tmp_path)
+        with monkeypatch.context() as broken:
+            broken.setattr(disk, "sync", fail)
+            place = log.append(record(0))
+            with pytest.raises(AuditUnwritable):
+                await log.durable(place)
+            broken.setattr(writer, "encode_frame", lambda *_: b"other")
+            broken.setattr(disk, "sync", lambda _: None)
+            tried.clear()
+            assert await asyncio.to_thread(tried.wait, 20)
+            assert not log.healthy
+        assert await asyncio.to_thread(resumed.wait, 20)
+        await log.durable(place)
+        log.close()
+
+    asyncio.run(run())
+    assert [each.event for each in told(tmp_path)] == ["test", "log.resumed"]
+
+
+def half(descriptor: int, data: bytes) -> None:
+    os.write(descriptor, data[: len(data) // 2])
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_49_a_full_disk_cuts_a_frame_and_the_log_goes_on_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: threading.Event
+) -> None:
+    async def run() -> None:
+        log = open_log(tmp_path)
+        log.append(record(0))
+        with monkeypatch.context() as broken:
+            broken.setattr(disk, "append", half)
+            with pytest.raises(AuditUnwritable, match="No space left"):
+                log.append(record(1))
+        assert await asyncio.to_thread(resumed.wait, 20)
+        assert await append_all(log, [record(2)]) == [2]
+        log.close()
+
+    asyncio.run(run())
+    assert [each.event for each in told(tmp_path)] == ["test", "log.resumed", "test"]
+    assert verify_folder(tmp_path).truncations == ()
+
+
+def test_a_full_disk_cuts_a_frame_and_the_next_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        log = open_log(tmp_path)
+        await append_all(log, [record(0)])
+        monkeypatch.setattr(disk, "append", half)
+        monkeypatch.setattr(disk, "create_appendable", fail)
+        with pytest.raises(AuditUnwritable, match="No space left"):
+            log.append(record(1))
+        log.close()
+        monkeypatch.undo()
 
     asyncio.run(run())
     write_log(tmp_path, [record(2)])
@@ -73,27 +191,42 @@ def test_a_full_disk_cuts_a_frame_and_the_next_start_goes_on(tmp_path: Path, mon
     assert (report.entries, report.truncations) == (3, (1,))
 
 
-def test_a_failed_checkpoint_ends_the_log_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_checkpoint_closes_the_log_until_one_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealer, "RETRY_S", 0.01)
+
     async def run() -> None:
         log = open_log(tmp_path)
-        monkeypatch.setattr(disk, "sync_folder", fail)
-        await append_all(log, [record(0)])
-        with pytest.raises(AuditUnwritable, match="a checkpoint could not be written"):
-            await log.checkpoint()
-        assert not log.healthy
-        with pytest.raises(AuditUnwritable, match="a checkpoint could not be written"):
-            log.append(record(1))
-        with pytest.raises(AuditUnwritable):
-            await log.checkpoint()
-        monkeypatch.undo()
+        sealed = threading.Event()
+        watched = log._sealer._drop_stale
+
+        def watch(*given: object) -> None:
+            watched(*given)  # pyright: ignore[reportArgumentType]
+            sealed.set()
+
+        log._sealer._drop_stale = watch  # pyright: ignore[reportAttributeAccessIssue]
+        with monkeypatch.context() as broken:
+            broken.setattr(disk, "sync_folder", fail)
+            await append_all(log, map(record, range(300)))
+            with pytest.raises(AuditUnwritable, match="a checkpoint could not be written"):
+                await log.checkpoint()
+            assert not log.healthy
+            with pytest.raises(AuditUnwritable, match="a checkpoint could not be written"):
+                log.append(record(300))
+            with pytest.raises(AuditUnwritable):
+                await log.checkpoint()
+        assert await asyncio.to_thread(sealed.wait, 20)
+        assert (await log.checkpoint()).size == 300
+        assert log.healthy
+        await append_all(log, [record(300)])
         log.close()
 
     asyncio.run(run())
-    open_log(tmp_path).close()
-    assert verify_folder(tmp_path).entries == 1
+    assert verify_folder(tmp_path).entries == 301
 
 
-@pytest.mark.parametrize("function", ["replace_file", "sync_folder", "append_durably", "make_folders"])
+@pytest.mark.parametrize("function", ["replace_file", "sync_folder", "append", "sync", "make_folders"])
 def test_a_disk_that_fails_at_start_is_said_so_and_the_folder_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
@@ -125,7 +258,16 @@ def test_every_single_failing_write_leaves_a_log_that_opens_again(
 
         return call
 
-    for name in ("append_durably", "replace_file", "sync_folder", "make_folders", "create_appendable", "remove_files"):
+    for name in (
+        "append",
+        "sync",
+        "cut",
+        "replace_file",
+        "sync_folder",
+        "make_folders",
+        "create_appendable",
+        "remove_files",
+    ):
         monkeypatch.setattr(disk, name, counted(getattr(disk, name)))
     monkeypatch.setattr(sealer, "CHECKPOINT_ENTRIES", 8)
     acknowledged: list[int] = []
@@ -143,43 +285,87 @@ def test_every_single_failing_write_leaves_a_log_that_opens_again(
         asyncio.run(run())
     monkeypatch.undo()
     open_log(tmp_path).close()
-    report = verify_folder(tmp_path)
-    told = [decode_entry(data, n)[1] for n, data in enumerate(entries(tmp_path, report.entries))]
-    assert [each for each in told if each.event == "test"][: len(acknowledged)] == [
+    assert [each for each in told(tmp_path) if each.event == "test"][: len(acknowledged)] == [
         record(number) for number in range(len(acknowledged))
     ]
 
 
-def test_too_many_waiting_entries_are_refused_and_the_rest_goes_on(
+@pytest.mark.parametrize("nth", range(1, 46))
+def test_every_single_failing_write_is_got_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: threading.Event, nth: int
+) -> None:
+    """Fail one disk operation, whichever it is: the log goes on, and nothing that was acknowledged is missing."""
+    log = open_log(tmp_path)
+    count = 0
+    lock = threading.Lock()
+
+    def counted(really: Callable[..., object]) -> Callable[..., object]:
+        def call(*given: object) -> object:
+            nonlocal count
+            with lock:
+                count += 1
+                failing = count == nth
+            return fail() if failing else really(*given)
+
+        return call
+
+    for name in ("append", "sync", "cut", "replace_file", "sync_folder", "create_appendable"):
+        monkeypatch.setattr(disk, name, counted(getattr(disk, name)))
+    monkeypatch.setattr(sealer, "CHECKPOINT_ENTRIES", 8)
+    monkeypatch.setattr(sealer, "RETRY_S", 0.01)
+    monkeypatch.setattr(writer, "SEGMENT_BYTES_MAX", 500)
+
+    async def run() -> list[int]:
+        accepted: list[int] = []
+        for number in range(16):
+            while True:
+                try:
+                    log.append(record(number))
+                    break
+                except AuditUnwritable:
+                    await asyncio.sleep(0.001)
+            accepted.append(number)
+            with contextlib.suppress(AuditUnwritable):
+                await log.durable(log.size - 1)
+        log.close()
+        return accepted
+
+    accepted = asyncio.run(run())
+    assert verify_folder(tmp_path).truncations == ()
+    assert [each for each in told(tmp_path) if each.event == "test"] == [record(number) for number in accepted]
+    open_log(tmp_path).close()
+
+
+def test_too_many_entries_on_their_way_are_refused_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "QUEUE_MAX", 3)
+    monkeypatch.setattr(writer, "UNSYNCED_MAX", 3)
     let_go = threading.Event()
-    really = disk.append_durably
+    really = disk.sync
 
-    def slowly(descriptor: int, data: bytes) -> None:
+    def slowly(descriptor: int) -> None:
         assert let_go.wait(20)
-        really(descriptor, data)
+        really(descriptor)
 
     async def run() -> None:
         log = open_log(tmp_path)
-        monkeypatch.setattr(disk, "append_durably", slowly)
-        tickets = []
+        monkeypatch.setattr(disk, "sync", slowly)
+        for number in range(3):
+            log.append(record(number))
         with pytest.raises(AuditUnwritable, match="3 entries wait for the disk"):
-            for number in range(10):
-                tickets.append(log.append(record(number)))  # noqa: PERF401 - the refusal comes in the middle
-        assert 3 <= len(tickets) <= 4
+            log.append(record(3))
         assert log.healthy
         let_go.set()
-        await asyncio.gather(*(ticket.durable for ticket in tickets))
+        await log.durable(2)
         await append_all(log, [record(99)])
         log.close()
 
     asyncio.run(run())
+    assert verify_folder(tmp_path).entries == 4
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.parametrize("place", ["freehold.audit.wal.Segment.append", "freehold.audit.sealer.Sealer.seal"])
+@pytest.mark.parametrize("place", ["freehold.audit.wal.Segment.sync", "freehold.audit.sealer.Sealer.seal"])
 def test_a_thread_that_dies_of_something_unforeseen_leaves_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -203,27 +389,26 @@ def test_a_thread_that_dies_of_something_unforeseen_leaves_nobody_waiting(
     verify_folder(tmp_path)
 
 
-def test_entries_whose_event_loop_is_gone_are_written_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_waiter_whose_event_loop_is_gone_disturbs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
-    really = disk.append_durably
+    really = disk.sync
 
-    def slowly(descriptor: int, data: bytes) -> None:
+    def slowly(descriptor: int) -> None:
         assert let_go.wait(20)
-        really(descriptor, data)
+        really(descriptor)
 
     log = open_log(tmp_path)
-    monkeypatch.setattr(disk, "append_durably", slowly)
+    monkeypatch.setattr(disk, "sync", slowly)
 
     async def run() -> None:
-        log.append(record(0))
-        log.append(record(1))
+        waiting = asyncio.ensure_future(log.durable(log.append(record(0))))
+        await asyncio.wait([waiting], timeout=0.01)
+        waiting.cancel()
 
     asyncio.run(run())
     let_go.set()
     log.close()
-    assert verify_folder(tmp_path).entries == 2
+    assert verify_folder(tmp_path).entries == 1
 
 
 @pytest.mark.parametrize("failing", [False, True])
@@ -241,7 +426,7 @@ def test_whoever_gives_up_waiting_disturbs_nobody(
 
     async def run() -> None:
         log = open_log(tmp_path)
-        abandoned = asyncio.ensure_future(log.append(record(0)).durable)
+        abandoned = asyncio.ensure_future(log.durable(log.append(record(0))))
         abandoned.cancel()
         await append_all(log, [record(1)])
         monkeypatch.setattr(disk, "replace_file", slowly)
@@ -261,19 +446,3 @@ def test_whoever_gives_up_waiting_disturbs_nobody(
     asyncio.run(run())
     open_log(tmp_path).close()
     assert verify_folder(tmp_path).entries == 2
-
-
-def test_an_entry_that_meets_a_closing_writer_fails_its_ticket(tmp_path: Path) -> None:
-    async def run() -> None:
-        log = open_log(tmp_path)
-        await append_all(log, [record(0)])
-        assert log._writer is not None
-        log._writer.close()
-        late = asyncio.get_running_loop().create_future()
-        log._writer.put(Waiting(encode_entry(record(1), 1), late))
-        with pytest.raises(AuditUnwritable, match="the log is closed"):
-            await late
-        log.close()
-
-    asyncio.run(run())
-    assert verify_folder(tmp_path).entries == 1

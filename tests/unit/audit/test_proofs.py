@@ -32,8 +32,8 @@ def proofs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[int, dic
             assert proof is not None
             found[index] = json.loads(json.dumps(proof_json(proof)))
         late = log.append(record(SIZE))
-        await late.durable
-        for index in (-1, late.index, 10**9):
+        await log.durable(late)
+        for index in (-1, late, 10**9):
             assert await log.prove(index) is None
         log.close()
         return log.vkey, found

@@ -53,12 +53,14 @@ def test_zeros_after_a_power_cut_are_a_torn_tail() -> None:
 
 def test_a_segment_is_written_once_and_found_again(tmp_path: Path) -> None:
     segment = Segment(tmp_path, 3)
-    segment.append(5, [b"one", b""])
-    segment.append(7, [b"three"])
+    segment.append(6, b"two")
+    segment.sync(segment.size_bytes)
+    segment.append(7, b"three")
     segment.close()
     segment.close()
-    assert segment.size_bytes == len(FIRST + SECOND)
-    assert segment.path.read_bytes() == FIRST + SECOND
+    assert segment.size_bytes == len(encode_frame(6, [b"two"]) + SECOND)
+    assert segment.synced_bytes == len(encode_frame(6, [b"two"]))
+    assert segment.path.read_bytes() == encode_frame(6, [b"two"]) + SECOND
     assert segment.path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
         Segment(tmp_path, 3)

@@ -13,8 +13,9 @@ class AuditError(FreeholdError):
 class AuditUnwritable(AuditError):
     """The audit log cannot be written: {reason!s}. Nothing leaves this machine until it can; local answers go on.
 
-    After a failed write the log is closed, since its last entries can no longer be trusted to be on disk. Free the
-    disk and restart; "freehold doctor" says what is wrong.
+    After a failed write the log takes nothing until the disk can be written again, which it tries every second: what
+    had not reached the disk is then written once more to a fresh file, and an entry says so. Free the disk; "freehold
+    doctor" says what is wrong.
     """
 
     code = "FH-AUDIT-001"

@@ -1,4 +1,4 @@
-"""Durable writes on every kind of system."""
+"""Writes that the kernel has, and writes that the medium has, on every kind of system."""
 
 from __future__ import annotations
 
@@ -8,19 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from freehold.audit import disk
+from freehold.storage import disk
 
 
-def test_without_synchronous_writes_every_append_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_appending_and_syncing_are_two_things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(disk, "_DURABLE", 0)
     monkeypatch.setattr(disk.os, "fdatasync", synced.append, raising=False)
     descriptor = disk.create_appendable(tmp_path / "file")
-    disk.append_durably(descriptor, b"one")
-    disk.append_durably(descriptor, b"two")
-    os.close(descriptor)
-    assert synced == [descriptor, descriptor]
+    disk.append(descriptor, b"one")
+    disk.append(descriptor, b"two")
+    assert synced == []
     assert (tmp_path / "file").read_bytes() == b"onetwo"
+    disk.sync(descriptor)
+    os.close(descriptor)
+    assert synced == [descriptor]
+
+
+def test_an_append_that_is_cut_short_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = os.write
+    descriptor = disk.create_appendable(tmp_path / "file")
+    monkeypatch.setattr(disk.os, "write", lambda descriptor, data: really(descriptor, data[:3]))
+    with pytest.raises(OSError, match="No space left"):
+        disk.append(descriptor, b"0123456789")
+    os.close(descriptor)
+    disk.cut(tmp_path / "file", 1)
+    assert (tmp_path / "file").read_bytes() == b"0"
 
 
 def test_on_macos_the_drive_is_asked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +57,7 @@ def test_a_file_that_could_not_be_replaced_is_untouched(tmp_path: Path, monkeypa
         raise OSError(errno.EIO, "Input/output error")
 
     disk.replace_file(tmp_path / "file", b"old")
-    monkeypatch.setattr(disk, "_sync", fail)
+    monkeypatch.setattr(disk, "sync", fail)
     with pytest.raises(OSError, match="Input/output"):
         disk.replace_file(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"old"

@@ -1,10 +1,11 @@
-"""Bytes that are on disk when a function returns.
+"""Bytes that the kernel has, and bytes that are on the medium, when a function returns.
 
-Every write of the audit room goes through here, so that tests can make the disk fail at any one of them.
+Every write of log segments and tiles goes through here, so that tests can make the disk fail at any one of them.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sys
@@ -14,17 +15,14 @@ from pathlib import Path
 _PRIVATE_FILE = 0o600
 _PRIVATE_FOLDER = 0o700
 
-# One write that returns when the data is on disk: a second system call would mean waiting for the interpreter twice.
-_DURABLE = getattr(os, "O_DSYNC", 0) if sys.platform == "linux" else 0
-
 
 def create_appendable(path: Path) -> int:
-    """Make a file that ``append_durably`` writes to; the folder's entry is durable too.
+    """Make a file that ``append`` writes to; the folder's entry is durable.
 
     Raises:
         OSError: It exists, or cannot be made.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | _DURABLE, _PRIVATE_FILE)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
     try:
         sync_folder(path.parent)
     except OSError:
@@ -33,16 +31,42 @@ def create_appendable(path: Path) -> int:
     return descriptor
 
 
-def append_durably(descriptor: int, data: bytes) -> None:
-    """Append ``data``; on disk at return.
+def append(descriptor: int, data: bytes) -> None:
+    """Append ``data``: at return the kernel has it, so that it outlives this process, not a power cut.
 
     Raises:
-        OSError: It is not, or not surely. The descriptor must not be used again: after a failed sync a second one
-            may succeed although the data is lost.
+        OSError: The kernel has a part of it at most. The descriptor must not be appended to again.
     """
-    _write_all(descriptor, data)
-    if not _DURABLE:
-        _sync(descriptor)
+    if os.write(descriptor, data) != len(data):
+        # The rest would not follow what others may have appended since; a full disk is the usual reason.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def sync(descriptor: int) -> None:
+    """Bring what was appended to the medium.
+
+    Raises:
+        OSError: It may not be there. The descriptor must not be used again: after a failed sync a second one may
+            succeed although the data is lost.
+    """
+    if sys.platform == "darwin":
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # macOS's fsync stops at the drive's cache
+    else:
+        os.fdatasync(descriptor)
+
+
+def cut(path: Path, size_bytes: int) -> None:
+    """Shorten a file through a descriptor of its own; on the medium at return.
+
+    Raises:
+        OSError: It may still be longer.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+    try:
+        os.ftruncate(descriptor, size_bytes)
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -55,7 +79,7 @@ def replace_file(path: Path, data: bytes) -> None:
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _PRIVATE_FILE)
     try:
         _write_all(descriptor, data)
-        _sync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
     scratch.replace(path)
@@ -97,10 +121,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _sync(descriptor: int) -> None:
-    if sys.platform == "darwin":
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # macOS's fsync stops at the drive's cache
-    else:
-        os.fdatasync(descriptor)
