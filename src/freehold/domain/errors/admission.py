@@ -46,3 +46,31 @@ class WaitTooLong(AdmissionError):
     """
 
     code = "FH-ADMIT-004"
+
+
+class ConnectionsFull(AdmissionError):
+    """This server holds {limit!s} connections, which is its limit. Try again in {retry_s!s} s, and keep fewer open.
+
+    A few more are served for health and administration, so that an operator can look while clients crowd it.
+    """
+
+    code = "FH-ADMIT-005"
+
+
+class Overloaded(AdmissionError):
+    """This server is short of {what!s} and takes no {refused!s} for now. Try again in {retry_s!s} s.
+
+    It gives up work in steps, the least urgent first: batch requests, requests of low priority, new streams, everything
+    but health. What is running goes on.
+    """
+
+    code = "FH-ADMIT-006"
+
+
+class NoRoom(AdmissionError):
+    """{deployment} is {state!s}, and route {route} names nothing else that has room now. Try again in {retry_s!s} s.
+
+    ``when_busy`` and ``when_down`` of a route say whether a request waits or turns to another permitted deployment.
+    """
+
+    code = "FH-ADMIT-007"

@@ -121,3 +121,35 @@ class RequestTimeout(RequestError):
     code = "FH-REQUEST-011"
     status = 408
     retryable = True
+
+
+class NotHttp(RequestError):
+    """This is not one clear HTTP/1.1 request: {reason!s}. Send it with a standard HTTP client.
+
+    What two programs could read differently is refused, never guessed: a body's length given twice or in two ways,
+    folded fields, line feeds without carriage returns, no Host or more than one, a target that is not a path, a second
+    request before the first one is answered. The connection is closed.
+    """
+
+    code = "FH-REQUEST-012"
+
+
+class HeadTooLarge(RequestError):
+    """The request has more than {limit!s} {what!s}. Send less.
+
+    Address and header fields are bounded so that nobody fills the memory with them; what a model is to read belongs
+    in the body.
+    """
+
+    code = "FH-REQUEST-013"
+    status = 431
+
+
+class UpgradeRefused(RequestError):
+    """This server does not switch to {protocol}; it speaks HTTP/1.1. Send the request without an Upgrade field.
+
+    There are no WebSockets here, and HTTP/2 is spoken by whatever stands in front, if anything does.
+    """
+
+    code = "FH-REQUEST-014"
+    status = 426
