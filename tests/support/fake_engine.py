@@ -11,7 +11,7 @@ from freehold.domain.deployment import Deployment
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamBroken
-from freehold.domain.ports import EngineState, UpstreamCall
+from freehold.domain.ports import EngineState, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.response import EmbeddingResult, FinishReason, ResponseChunk, Usage
 from freehold.engines.ability import refuse_unable
@@ -92,7 +92,20 @@ class FakeEngine:
         """Stop being ready."""
         self.ready = False
 
-    def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:
+    @property
+    def relays(self) -> bool:
+        """It is always looked into."""
+        return False
+
+    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
+        """Never called."""
+        raise NotImplementedError
+
+    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
+        """Never called."""
+        raise NotImplementedError
+
+    def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
         """Build the call as an OpenAI-compatible engine would."""
         refuse_unable(request, self.deployment)
         body = encode_body(

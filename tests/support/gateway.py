@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from freehold.domain.deployment import Deployment, Route
@@ -12,15 +11,16 @@ from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.auth import KeyUnknown
 from freehold.domain.identity import Principal, Tenant
 from freehold.domain.labels import Label, Level
-from freehold.domain.ports import AuditTicket, Engine
+from freehold.domain.ports import Engine
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, LedgerEntry, Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import Usage
+from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
-from freehold.gateway.answer import AnswerEvent
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Deadlines, Runtime, Services
+from freehold.ledger.entries import entries
 from freehold.routing.calibration import Calibration
+from freehold.wire.openai_whole import Aggregator
 
 TREE = ZoneTree(site_region=Zone("eu"), regions=frozenset({Zone("eu"), Zone("us")}))
 PUBLIC = Label(level=Level.PUBLIC, zones=TREE.zones)
@@ -75,15 +75,13 @@ class OpenAdmission:
 
     out: dict[str, int] = field(default_factory=dict[str, int])
 
-    async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> CountedSlot:
+    def try_admit(self, deployment: Deployment) -> CountedSlot | None:
         self.out[deployment.name] = self.out.get(deployment.name, 0) + 1
         return CountedSlot(self.out, deployment.name)
 
-
-def _done() -> asyncio.Future[None]:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_result(None)
-    return future
+    async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> CountedSlot:
+        self.out[deployment.name] = self.out.get(deployment.name, 0) + 1
+        return CountedSlot(self.out, deployment.name)
 
 
 @dataclass
@@ -97,11 +95,18 @@ class MemoryAudit:
     def healthy(self) -> bool:
         return not self.broken
 
-    def append(self, record: AuditRecord) -> AuditTicket:
+    @property
+    def size(self) -> int:
+        return len(self.records)
+
+    def append(self, record: AuditRecord) -> int:
         if self.broken:
             raise AuditUnwritable(reason="disk full")
         self.records.append(record)
-        return AuditTicket(len(self.records) - 1, _done())
+        return len(self.records) - 1
+
+    async def durable(self, index: int) -> None:
+        assert index < len(self.records)
 
     async def prove(self, index: int) -> InclusionProof | None:
         return None
@@ -113,7 +118,7 @@ class MemoryAudit:
         return f"commit:{len(body)}"
 
     async def permit(self, intent: EgressIntent, *, body: bytes) -> EgressPermit:
-        ticket = self.append(
+        index = self.append(
             AuditRecord(
                 event="egress.intent",
                 unix_ms=0,
@@ -123,8 +128,8 @@ class MemoryAudit:
             )
         )
         return EgressPermit(
-            id=f"permit-{ticket.index}",
-            audit_index=ticket.index,
+            id=f"permit-{index}",
+            audit_index=index,
             origin=intent.origin,
             zone=intent.zone,
             body_sha256=b"",
@@ -148,10 +153,9 @@ class MemoryReceipts:
     kept: list[Receipt] = field(default_factory=list[Receipt])
     entries: list[LedgerEntry] = field(default_factory=list[LedgerEntry])
 
-    def submit(self, receipt: Receipt, entries: tuple[LedgerEntry, ...]) -> asyncio.Future[None]:
+    def keep(self, receipt: Receipt) -> None:
         self.kept.append(receipt)
-        self.entries.extend(entries)
-        return _done()
+        self.entries.extend(entries(receipt))
 
     async def get(self, receipt_id: str, *, tenant: str) -> dict[str, object] | None:
         found = [each for each in self.kept if each.id == receipt_id and each.tenant == tenant]
@@ -159,6 +163,51 @@ class MemoryReceipts:
 
     async def recent(self, *, tenant: str, limit: int, before: str | None) -> list[dict[str, object]]:
         return [{"id": each.id} for each in reversed(self.kept) if each.tenant == tenant][:limit]
+
+
+@dataclass
+class MemorySink:
+    """Remembers what it got; ``on_chunk`` is called with each one."""
+
+    takes_events: bool = False
+    is_full: bool = False
+    deployments: list[str] = field(default_factory=list[str])
+    chunks: list[ResponseChunk] = field(default_factory=list[ResponseChunk])
+    answer: Aggregator = field(default_factory=Aggregator)
+    passed: bytes = b""
+    result: EmbeddingResult | None = None
+    receipt: Receipt | None = None
+    on_chunk: Callable[[ResponseChunk], None] = lambda _: None
+
+    @property
+    def text(self) -> str:
+        return self.answer.text or "".join(chunk.text for chunk in self.chunks)
+
+    async def drained(self) -> None:
+        return
+
+    def started(self, deployment: Deployment) -> None:
+        self.deployments.append(deployment.name)
+
+    def chunk(self, chunk: ResponseChunk) -> None:
+        self.chunks.append(chunk)
+        self.on_chunk(chunk)
+
+    def events(self, data: bytes) -> None:
+        self.passed += data
+
+    def whole(self, body: bytes) -> None:
+        self.passed = body
+
+    def collected(self, answer: Aggregator) -> None:
+        self.answer = answer
+
+    def vectors(self, result: EmbeddingResult) -> None:
+        self.result = result
+
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
+        self.passed += end
+        self.receipt = receipt
 
 
 class NoPrices:
@@ -209,10 +258,12 @@ class House:
         snapshot = self.runtime()
         return Pipeline(services=services, runtime=lambda: snapshot)
 
-    async def ask(self, request: InferenceRequest) -> list[AnswerEvent]:
+    async def ask(self, request: InferenceRequest, sink: MemorySink | None = None) -> MemorySink:
+        """Ask once; what the sink got."""
         pipeline = self.pipeline()
-        principal = pipeline.authenticate(GOOD_KEY)
-        return [event async for event in pipeline.answer(request, principal)]
+        sink = sink or MemorySink()
+        await pipeline.answer(request, pipeline.authenticate(GOOD_KEY), sink)
+        return sink
 
     @property
     def receipt(self) -> Receipt:

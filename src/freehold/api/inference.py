@@ -1,176 +1,179 @@
-"""The inference routes: decode, run the pipeline, render its events."""
+"""The inference routes: decode, run the pipeline, render what it says. The hot path."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
-from freehold.api.asgi import (
-    JSON,
-    Headers,
-    Receive,
-    Scope,
-    Send,
-    header,
-    leaving_client_cancels,
-    read_body,
-    reply,
-)
 from freehold.api.errors import render, unexpected
-from freehold.domain.deployment import Deployment
+from freehold.api.exchange import ClientLeft, Exchange, Headers
+from freehold.api.sinks import StreamSink, WholeSink
+from freehold.domain.errors.auth import ScopeMissing
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.request import BodyTooLarge, HostNotAllowed, MethodNotAllowed, NotFound
 from freehold.domain.errors.server import Stopping
 from freehold.domain.identity import Principal
-from freehold.domain.receipt import Receipt
+from freehold.domain.ports import IdSource
 from freehold.domain.request import InferenceRequest, Task
-from freehold.gateway.answer import AnswerEvent, Delta, Finished, Started, Vectors
 from freehold.gateway.pipeline import Pipeline
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
-from freehold.wire.openai_response import encode_json, error_event
-from freehold.wire.openai_whole import Aggregator
-from freehold.wire.receipt import receipt_comment, receipt_headers
-from freehold.wire.sse import DONE, encode_comment, encode_data
 
 _DECODERS: dict[Task, Callable[..., InferenceRequest]] = {
     Task.CHAT: decode_chat,
     Task.COMPLETION: decode_completion,
     Task.EMBEDDING: decode_embedding,
 }
-_EVENT_STREAM: Headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-_PING_S = 15.0
+_RESTART_S = 5
+_HOSTS_KEPT = 64
+
+
+class Hosts:
+    """The names that this server answers to, against DNS rebinding.
+
+    Args:
+        names: In lower case, without port.
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+        self._good: set[str | None] = set()
+
+    def check(self, host: str | None) -> None:
+        """Let a ``Host`` header pass.
+
+        Raises:
+            HostNotAllowed: It names another server.
+        """
+        if host in self._good:
+            return
+        name = host or ""
+        bare = name.rsplit(":", 1)[0] if not name.endswith("]") else name
+        if bare.lower() not in self._names:
+            raise HostNotAllowed(host=name)
+        if len(self._good) < _HOSTS_KEPT:
+            self._good.add(host)
+
+
+class Departure:
+    """Cancels a task when its client leaves, and tells that from any other cancellation."""
+
+    __slots__ = ("left", "task")
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self.task = task
+        self.left = False
+
+    def __call__(self) -> None:
+        """The client has left."""
+        self.left = True
+        self.task.cancel()
 
 
 class Inference:
-    """Serves one inference call."""
+    """Serves inference calls.
 
-    def __init__(self, *, pipeline: Pipeline, body_limit_bytes: int) -> None:
-        self._pipeline = pipeline
-        self._body_limit_bytes = body_limit_bytes
-
-    async def serve(
-        self, task: Task, principal: Principal, scope: Scope, receive: Receive, send: Send, *, request_id: str
-    ) -> None:
-        """Answer one call. The receipt's id is the request's, and is in every answer's headers.
-
-        Raises:
-            FreeholdError: Nothing was sent yet.
-            ClientLeft: Nobody is there to answer.
-        """
-        raw = await read_body(scope, receive, limit_bytes=self._body_limit_bytes)
-        decoded = _DECODERS[task](raw, request_id=request_id)
-        request = replace(
-            decoded,
-            label_header=header(scope, b"freehold-label"),
-            include_receipt=decoded.include_receipt or header(scope, b"freehold-include-receipt") == "true",
-        )
-        stream = _Stream(request, send)
-        try:
-            async with (
-                leaving_client_cancels(receive),
-                contextlib.aclosing(self._pipeline.answer(request, principal)) as events,
-            ):
-                await (stream.relay(events) if request.stream else _reply_whole(request, events, send))
-        except Stopping as error:
-            if not stream.started:
-                raise
-            await stream.break_off(error)
-
-
-async def _reply_whole(request: InferenceRequest, events: AsyncGenerator[AnswerEvent], send: Send) -> None:
-    answer = Aggregator()
-    served_by: Deployment | None = None
-    vectors: Vectors | None = None
-    receipt: Receipt | None = None
-    async for event in events:
-        match event:
-            case Started():
-                served_by = event.deployment
-            case Delta():
-                answer.add(event.chunk)
-            case Vectors():
-                vectors = event
-            case Finished():
-                receipt = event.receipt
-    if served_by is None or receipt is None:
-        raise RuntimeError("the pipeline ended without an answer")
-    payload = vectors.result.payload if vectors else answer.whole(request, model=served_by.name)
-    await reply(send, 200, encode_json(payload), [JSON, *receipt_headers(receipt)])
-
-
-class _Stream:
-    """Relays events as server-sent events. Headers go out with the first one, so that a refusal keeps its status.
-
-    Once ``started``, an error is told by ``break_off``.
+    Args:
+        pipeline: Answers them.
+        ids: Ids of requests, which are also their receipts'.
+        hosts: Names of this server.
+        routes: Task by raw path.
+        scope: What a key must be allowed to do.
+        body_limit_bytes: Longest body.
     """
 
-    def __init__(self, request: InferenceRequest, send: Send) -> None:
-        self._request = request
-        self._send = send
-        self.started = False
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        ids: IdSource,
+        hosts: Hosts,
+        routes: dict[bytes, Task],
+        scope: str,
+        body_limit_bytes: int,
+    ) -> None:
+        self._pipeline = pipeline
+        self._ids = ids
+        self._hosts = hosts
+        self._routes = routes
+        self._scope = scope
+        self._body_limit_bytes = body_limit_bytes
 
-    async def relay(self, events: AsyncGenerator[AnswerEvent]) -> None:
+    async def infer(self, exchange: Exchange) -> None:
+        """Answer one call, whatever happens. The receipt's id is the request's, and is in every answer's headers."""
+        request_id = self._ids.new_id()
+        sink: StreamSink | None = None
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("needs a task")
+        departure = Departure(task)
         try:
-            await self._event(await self._first(events))
-            async for event in events:
-                await self._event(event)
-        except FreeholdError as error:
-            if not self.started:
-                raise
-            await self.break_off(error)
-        except Exception as error:  # a boundary: what nobody foresaw ends a begun stream as an error event
-            if not self.started:
-                raise
-            await self.break_off(unexpected(error, error_id=self._request.id))
-
-    async def _first(self, events: AsyncGenerator[AnswerEvent]) -> AnswerEvent:
-        """The first event; while it takes long the client is told that we are alive."""
-        first = asyncio.ensure_future(anext(events))
-        try:
-            while True:
-                done, _ = await asyncio.wait({first}, timeout=_PING_S)
-                if done:
-                    return first.result()
-                await self._open([])
-                await self._write(encode_comment("ping"))
-        finally:
-            if not first.done():
-                first.cancel()
-                await asyncio.wait({first})
-
-    async def _event(self, event: AnswerEvent) -> None:
-        match event:
-            case Started():
-                await self._open(
-                    [
-                        (b"freehold-deployment", event.deployment.name.encode()),
-                        (b"freehold-zone", event.deployment.zone.encode()),
-                    ]
-                )
-            case Delta():
-                if event.chunk.payload is not None:
-                    await self._write(encode_data(event.chunk.payload))
-            case Finished():
-                comment = receipt_comment(event.receipt) if self._request.include_receipt else b""
-                await self._send({"type": "http.response.body", "body": comment + DONE, "more_body": False})
-            case Vectors():
-                raise RuntimeError("embeddings are not streamed")
-
-    async def _open(self, headers: Headers) -> None:
-        if self.started:
+            kind = self._checked(exchange)
+            principal = self._authorised(exchange)
+            raw = await exchange.body(limit_bytes=self._body_limit_bytes)
+            request = self._decoded(kind, raw, exchange, request_id)
+            exchange.on_gone(departure)
+            if request.stream:
+                sink = StreamSink(exchange, request)
+                await self._pipeline.answer(request, principal, sink)
+            else:
+                await self._pipeline.answer(request, principal, WholeSink(exchange, request))
+        except ClientLeft:
             return
-        self.started = True
-        receipt = (b"freehold-receipt", self._request.id.encode())
-        start = {"type": "http.response.start", "status": 200, "headers": [*_EVENT_STREAM, receipt, *headers]}
-        await self._send(start)
+        except asyncio.CancelledError:
+            task.uncancel()
+            if not departure.left:
+                refuse(exchange, sink, Stopping(retry_after_s=_RESTART_S, retry_s=_RESTART_S), request_id)
+        except FreeholdError as error:
+            refuse(exchange, sink, error, request_id)
+        except Exception as error:  # noqa: BLE001 - the outermost boundary: a fault of ours becomes a 500 with an id
+            refuse(exchange, sink, unexpected(error, error_id=request_id), request_id)
+        finally:
+            if sink is not None:
+                sink.close()
 
-    async def _write(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+    def _checked(self, exchange: Exchange) -> Task:
+        self._hosts.check(exchange.header(b"host"))
+        kind = self._routes.get(exchange.raw_path)
+        if kind is None:
+            raise NotFound(path=exchange.raw_path.decode("latin-1"))
+        if exchange.method != "POST":
+            raise MethodNotAllowed(path=exchange.raw_path.decode("latin-1"), method=exchange.method, allowed="POST")
+        return kind
 
-    async def break_off(self, error: FreeholdError) -> None:
-        """An answer that broke: an error event, and no end. Returning without the last piece closes the connection."""
-        await self._write(error_event(error, error_id=self._request.id))
+    def _authorised(self, exchange: Exchange) -> Principal:
+        principal = self._pipeline.authenticate(credential_of(exchange.header))
+        if self._scope not in principal.scopes:
+            raise ScopeMissing(scope=self._scope)
+        return principal
+
+    def _decoded(self, kind: Task, raw: bytes, exchange: Exchange, request_id: str) -> InferenceRequest:
+        request = _DECODERS[kind](
+            raw,
+            request_id=request_id,
+            label_header=exchange.header(b"freehold-label"),
+            include_receipt=exchange.header(b"freehold-include-receipt") == "true",
+        )
+        traceparent = exchange.header(b"traceparent")
+        return request if traceparent is None else replace(request, traceparent=traceparent)
+
+
+def credential_of(header: Callable[[bytes], str | None]) -> str | None:
+    """The credential of ``Authorization: Bearer``, or of ``x-api-key``, as clients of either kind send it."""
+    value = header(b"authorization")
+    if value is None:
+        return header(b"x-api-key")
+    scheme, _, credential = value.partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else None
+
+
+def refuse(exchange: Exchange, sink: StreamSink | None, error: FreeholdError, request_id: str) -> None:
+    """Tell the client of an error: with its status where nothing was sent yet, else by breaking the stream off."""
+    if sink is not None and sink.started_sending:
+        sink.break_off(error)
+        return
+    status, body, headers = refusal(error, request_id=request_id)
+    exchange.reply(status, headers, body, close=isinstance(error, (BodyTooLarge, Stopping)))
 
 
 def refusal(error: FreeholdError, *, request_id: str) -> tuple[int, bytes, Headers]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
 from starlette.routing import Route, Router
 
-from freehold.api.asgi import ClientLeft, Receive, Scope, Send, bearer, header, reply, reply_and_linger
+from freehold.api.asgi import Receive, Scope, Send, header, reply
+from freehold.api.asgi_exchange import AsgiExchange
 from freehold.api.errors import unexpected
-from freehold.api.inference import Inference, refusal
+from freehold.api.inference import Hosts, Inference, credential_of, refusal
 from freehold.api.routes import INFER, INFERENCE_ROUTES, VIEW_ROUTES, ViewRoute
 from freehold.api.views import Views
 from freehold.domain.errors.auth import ScopeMissing
 from freehold.domain.errors.base import FreeholdError
-from freehold.domain.errors.request import BodyTooLarge, HostNotAllowed, MethodNotAllowed, NotFound
+from freehold.domain.errors.request import MethodNotAllowed, NotFound
 from freehold.domain.identity import Principal
 from freehold.domain.ports import IdSource
 from freehold.gateway.pipeline import Pipeline
@@ -23,7 +25,11 @@ Lifespan = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 
 class Api:
-    """What uvicorn serves."""
+    """What uvicorn serves: everything over ASGI, inference also straight from the connection.
+
+    Attributes:
+        inference_paths: Raw paths that ``infer`` answers.
+    """
 
     def __init__(
         self,
@@ -36,47 +42,53 @@ class Api:
         lifespan: Lifespan,
     ) -> None:
         self._pipeline = pipeline
-        self._inference = Inference(pipeline=pipeline, body_limit_bytes=body_limit_bytes)
-        self._inference_routes = {route.path: route for route in INFERENCE_ROUTES}
+        self._hosts = Hosts(hosts)
+        self._inference = Inference(
+            pipeline=pipeline,
+            ids=ids,
+            hosts=self._hosts,
+            routes={route.path: route.task for route in INFERENCE_ROUTES},
+            scope=INFER,
+            body_limit_bytes=body_limit_bytes,
+        )
+        self.inference_paths = frozenset(route.path for route in INFERENCE_ROUTES)
         self._router = Router([self._view_route(row, views) for row in VIEW_ROUTES], redirect_slashes=False)
         self._router.default = self._nothing_here
         self._ids = ids
-        self._hosts = hosts
         self._lifespan = lifespan
+        self.infer = self._inference.infer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection event of ASGI: the server's life, or one request."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-            return
+        elif scope["raw_path"] in self.inference_paths:
+            await self._infer_over_asgi(AsgiExchange(scope, receive, send))
+        else:
+            await self._view(scope, receive, send)
+
+    async def _infer_over_asgi(self, exchange: AsgiExchange) -> None:
+        sending = asyncio.ensure_future(exchange.run())
+        try:
+            await self.infer(exchange)
+        finally:
+            exchange.close()
+            await sending
+
+    async def _view(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = self._ids.new_id()
         try:
-            self._check_host(scope)
-            await self._dispatch(scope, receive, send, request_id)
-        except ClientLeft:
-            return
+            self._hosts.check(header(scope, b"host"))
+            await self._router(scope, receive, send)
         except FreeholdError as error:
             status, body, headers = refusal(error, request_id=request_id)
-            if isinstance(error, BodyTooLarge):
-                await reply_and_linger(receive, send, status, body, headers)
-            else:
-                await reply(send, status, body, headers, head_only=scope["method"] == "HEAD")
+            await reply(send, status, body, headers, head_only=scope["method"] == "HEAD")
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a fault of ours becomes a 500 with an id
             status, body, headers = refusal(unexpected(error, error_id=request_id), request_id=request_id)
             await reply(send, status, body, headers)
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        route = self._inference_routes.get(scope["raw_path"])
-        if route is None:
-            await self._router(scope, receive, send)
-            return
-        if scope["method"] != "POST":
-            raise MethodNotAllowed(path=route.path.decode(), method=scope["method"], allowed="POST")
-        principal = self._authorise(scope, INFER)
-        await self._inference.serve(route.task, principal, scope, receive, send, request_id=request_id)
-
     def _authorise(self, scope: Scope, needed: str) -> Principal:
-        principal = self._pipeline.authenticate(bearer(scope))
+        principal = self._pipeline.authenticate(credential_of(lambda name: header(scope, name)))
         if needed not in principal.scopes:
             raise ScopeMissing(scope=needed)
         return principal
@@ -95,12 +107,6 @@ class Api:
 
     async def _nothing_here(self, scope: Scope, _receive: Receive, _send: Send) -> None:
         raise NotFound(path=scope["path"])
-
-    def _check_host(self, scope: Scope) -> None:
-        name = header(scope, b"host") or ""
-        bare = name.rsplit(":", 1)[0] if not name.endswith("]") else name
-        if bare.lower() not in self._hosts:
-            raise HostNotAllowed(host=name)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

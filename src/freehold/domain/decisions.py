@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from freehold.domain.deployment import Deployment
+from freehold.domain.values import value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class PolicyDecision:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Candidate:
     """A deployment of the route with its policy decision and whether it can do the task."""
 
@@ -38,6 +39,21 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How a deployment is now.
+
+    Attributes:
+        ready: Its engine is, and it is not being left alone.
+        free: A request could start at once.
+        waits: If it could not: its queue has a place, and going by the last requests its turn would come in time.
+    """
+
+    ready: bool
+    free: bool
+    waits: bool
+
+
+@value
 class RoutePlan:
     """Deployments in the order they are tried: all of them permitted and able.
 
@@ -60,7 +76,7 @@ class ConfidenceStatus(StrEnum):
     UNMEASURED = "unmeasured"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Confidence:
     """How sure we are of an answer.
 
@@ -85,7 +101,7 @@ class Action(StrEnum):
     ABSTAIN = "abstain"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Verdict:
     """The ladder's decision on one answer.
 

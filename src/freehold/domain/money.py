@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+
+from freehold.domain.values import value
 
 _MICROS = Decimal(1_000_000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Money:
     """An amount.
 

@@ -12,8 +12,8 @@ from freehold.domain.identity import Principal
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, ResponseChunk, Usage
-from freehold.domain.zones import Zone
 from freehold.domain.values import value
+from freehold.domain.zones import Zone
 
 
 class Clock(Protocol):

@@ -8,10 +8,11 @@ from freehold.domain.decisions import Confidence, Outcome, PolicyDecision, Verdi
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.money import Money
 from freehold.domain.response import EngineTimings, FinishReason, Usage
+from freehold.domain.values import value
 from freehold.domain.zones import Zone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Cost:
     """What an attempt cost. An amount that is not known is ``None``, never zero.
 
@@ -30,7 +31,7 @@ class Cost:
     effective: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Attempt:
     """One call to one deployment.
 
@@ -59,7 +60,7 @@ class Attempt:
     error_message: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Receipt:
     """Where a text went, why, and what it cost.
 
@@ -135,7 +136,7 @@ class Receipt:
         return total if total is not None else Money(micros=0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class LedgerEntry:
     """One attempt's money.
 
@@ -154,7 +155,7 @@ class LedgerEntry:
     counterfactual: Money | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class AuditRecord:
     """One entry of the transparency log before it is encoded.
 

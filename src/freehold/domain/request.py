@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import overload
+
+from freehold.domain.values import value
 
 
 class Task(StrEnum):
@@ -28,7 +31,7 @@ class PartKind(StrEnum):
     REASONING = "reasoning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ContentPart:
     """One part of a message. ``text`` is empty for parts that are not text."""
 
@@ -36,7 +39,7 @@ class ContentPart:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Message:
     """One turn of a conversation, as policy and routing look at it; the wire bytes are in ``fields``."""
 
@@ -49,7 +52,52 @@ class Message:
         return "".join(part.text for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def kinds_of(messages: Iterable[Message]) -> frozenset[PartKind]:
+    """Kinds of all parts."""
+    return frozenset(part.kind for message in messages for part in message.parts)
+
+
+class LazyMessages(Sequence[Message]):
+    """Messages that are made when somebody looks at them: a text that stays on this device often nobody does.
+
+    Args:
+        make: Makes them; called at most once.
+        kinds: Kinds of all their parts.
+    """
+
+    __slots__ = ("_made", "_make", "kinds")
+
+    def __init__(self, make: Callable[[], tuple[Message, ...]], *, kinds: frozenset[PartKind]) -> None:
+        self._make = make
+        self._made: tuple[Message, ...] | None = None
+        self.kinds = kinds
+
+    def _all(self) -> tuple[Message, ...]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    @overload
+    def __getitem__(self, place: int) -> Message: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Message]: ...
+    def __getitem__(self, place: int | slice) -> Message | Sequence[Message]:
+        return self._all()[place]
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == (tuple(other) if isinstance(other, LazyMessages) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+
+@value
 class SamplingParams:
     """How to sample. ``None`` means that the client said nothing: the engine's default holds.
 
@@ -81,7 +129,7 @@ class ToolChoice(StrEnum):
     NAMED = "named"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Tool:
     """A function that the model may call. ``parameters_json`` is its JSON schema as sent."""
 
@@ -90,7 +138,7 @@ class Tool:
     parameters_json: bytes = b"{}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class InferenceRequest:
     """One request in the OpenAI shape, whatever surface it came through.
 
@@ -99,7 +147,7 @@ class InferenceRequest:
         task: What to do.
         model: Route, deployment or alias, as the client sent it.
         fields: Every top-level member of the body as raw JSON, unknown ones too: they reach the upstream as sent.
-        messages: The conversation (chat).
+        messages: The conversation (chat); may be made when it is first looked at.
         prompt: The text to continue (completion), or the part before the gap when ``suffix`` is given.
         suffix: Text after the gap (fill-in-the-middle); ``None`` where this is no fill-in.
         inputs: Texts to embed (embedding).
@@ -112,13 +160,15 @@ class InferenceRequest:
         include_usage: Whether a stream ends with a usage event.
         include_receipt: Whether a stream ends with the receipt as a comment event.
         label_header: Value of the ``freehold-label`` header; it may only raise.
+        traceparent: Value of the ``traceparent`` header (W3C Trace Context), so that a trace goes on here.
+        client_request_id: Value of the ``x-request-id`` header, where it is a plain word.
     """
 
     id: str
     task: Task
     model: str
     fields: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
-    messages: tuple[Message, ...] = ()
+    messages: Sequence[Message] = ()
     prompt: str = ""
     suffix: str | None = None
     inputs: tuple[str, ...] = ()
@@ -131,11 +181,19 @@ class InferenceRequest:
     include_usage: bool = False
     include_receipt: bool = False
     label_header: str | None = None
+    traceparent: str = ""
+    client_request_id: str = ""
+
+    @property
+    def content_kinds(self) -> frozenset[PartKind]:
+        """Kinds of parts in ``messages``."""
+        messages = self.messages
+        return messages.kinds if isinstance(messages, LazyMessages) else kinds_of(messages)
 
     @property
     def has_images(self) -> bool:
         """Whether any message holds an image."""
-        return any(part.kind is PartKind.IMAGE for message in self.messages for part in message.parts)
+        return PartKind.IMAGE in self.content_kinds
 
     @property
     def input_bytes(self) -> int:

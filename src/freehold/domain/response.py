@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from freehold.domain.values import value
 
 
 class FinishReason(StrEnum):
@@ -16,7 +18,7 @@ class FinishReason(StrEnum):
     CONTENT_FILTER = "content_filter"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Usage:
     """Tokens of one answer. ``input_tokens`` is the total, cached ones included.
 
@@ -39,7 +41,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class TokenLogprob:
     """One generated token with the natural-log probabilities that the engine gave it.
 
@@ -54,7 +56,7 @@ class TokenLogprob:
     alternatives: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class EngineTimings:
     """What the engine says about its own speed. Zero where it says nothing."""
 
@@ -70,7 +72,7 @@ class EngineTimings:
         return self.generated_tokens / self.generation_ms * 1000 if self.generation_ms > 0 else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ResponseChunk:
     """One event of an answer.
 
@@ -88,7 +90,7 @@ class ResponseChunk:
     timings: EngineTimings | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class EmbeddingResult:
     """Vectors in the order of the inputs, as the upstream's OpenAI ``embedding`` reply."""
 

@@ -44,7 +44,13 @@ class AnthropicEngine(RemoteEngine):
         self._base_path = self._base_path.removesuffix("/v1") + "/v1"
         self._clock = clock
 
-    def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:  # noqa: ARG002 - it has none
+    def prepare(
+        self,
+        request: InferenceRequest,
+        *,
+        want_logprobs: int,  # noqa: ARG002 - it has none
+        as_it_comes: bool = False,  # noqa: ARG002 - never: it speaks another dialect
+    ) -> UpstreamCall:
         """Build the exact call; see ``domain.ports.Engine``."""
         refuse_unable(request, self._deployment)
         if request.task is not Task.CHAT:

@@ -34,3 +34,11 @@ class Reply(Protocol):
     def abort(self) -> None:
         """Close the connection now. Idempotent."""
         ...
+
+
+class StepReply(Reply, Protocol):
+    """A reply that is also read piece by piece, without a generator in between."""
+
+    async def next_piece(self) -> bytes:
+        """The next piece of the body; empty at the end of an answer that is whole. Whoever stops early aborts."""
+        ...

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from freehold.domain.deployment import Deployment, Upstream
-from freehold.domain.ports import Clock, UpstreamCall
+from freehold.domain.egress import EgressPermit
+from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.engines import openai_relay
 from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply
 from freehold.engines.openai_events import chunks, embedding
@@ -18,6 +21,7 @@ from freehold.engines.remote import RemoteEngine
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import encode_body
 
+_NO_MEMBERS: Mapping[str, object] = MappingProxyType({})
 _PATHS = {Task.CHAT: "/chat/completions", Task.COMPLETION: "/completions", Task.EMBEDDING: "/embeddings"}
 
 
@@ -37,12 +41,51 @@ class OpenAICompatibleEngine(RemoteEngine):
         # A Unix socket's address has no room for a path.
         self._base_path = "/v1" if upstream.base_url.startswith("unix:") else self._base_path
 
-    def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:
-        """Build the exact call: always a stream that ends with its usage; see ``domain.ports.Engine``."""
+    @property
+    def relays(self) -> bool:
+        """Its dialect is the clients'."""
+        return True
+
+    def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
+        """Build the exact call; see ``domain.ports.Engine``.
+
+        A stream that ends with its usage; with ``as_it_comes`` only where the client streams.
+        """
         refuse_unable(request, self._deployment)
+        model = self._deployment.model.name
+        if as_it_comes:
+            overrides = _with_usage(request) if request.stream and not request.include_usage else _NO_MEMBERS
+            body = encode_body(request, model=model, overrides=overrides, rebuild=self._leaves)
+            return self._call(_PATHS[request.task], body, request)
         wanted = want_logprobs if self._has_logprobs and request.task is not Task.EMBEDDING else 0
-        body = _encode(request, model=self._deployment.model.name, want_logprobs=wanted, rebuild=self._leaves)
+        body = _encode(request, model=model, want_logprobs=wanted, rebuild=self._leaves)
         return self._call(_PATHS[request.task], body, request, want_logprobs=wanted)
+
+    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
+        """Run the call of a stream; see ``domain.ports.Engine``."""
+        health = self.health.call()
+        with self._watched(call, health):
+            reply = await self._send(call, permit, deadline_s)
+            try:
+                return await openai_relay.stream(
+                    reply, call, deployment=self._deployment, health=health, credential=self._credential
+                )
+            except BaseException:
+                reply.abort()
+                raise
+
+    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
+        """Run the call of a whole answer; see ``domain.ports.Engine``."""
+        health = self.health.call()
+        with self._watched(call, health):
+            reply = await self._send(call, permit, deadline_s)
+            try:
+                answer = await openai_relay.whole(reply, call, deployment=self._deployment)
+            except BaseException:
+                reply.abort()
+                raise
+        health.succeeded()
+        return answer
 
     @property
     def _leaves(self) -> bool:
@@ -55,6 +98,12 @@ class OpenAICompatibleEngine(RemoteEngine):
         return await embedding(reply, call, deployment=self._deployment)
 
 
+def _with_usage(request: InferenceRequest) -> dict[str, object]:
+    """What a receipt needs of a stream and the client did not ask for."""
+    options: dict[str, Any] = msgspec.json.decode(request.fields.get("stream_options", b"null")) or {}
+    return {"stream_options": {**options, "include_usage": True}}
+
+
 def _encode(request: InferenceRequest, *, model: str, want_logprobs: int, rebuild: bool) -> bytes:
     """The body of a call; the client may want more alternatives a token than Freehold's ``want_logprobs``."""
     members: dict[str, object] = {}
@@ -62,8 +111,7 @@ def _encode(request: InferenceRequest, *, model: str, want_logprobs: int, rebuil
         # As numbers, whatever the client wants: not every server knows base64. The answer is rendered by us.
         members["encoding_format"] = "float"
     else:
-        options: dict[str, Any] = msgspec.json.decode(request.fields.get("stream_options", b"null")) or {}
-        members |= {"stream": True, "stream_options": {**options, "include_usage": True}}
+        members |= {"stream": True, **_with_usage(request)}
         top = max(want_logprobs, request.sampling.top_logprobs)
         if want_logprobs and request.task is Task.CHAT:
             members |= {"logprobs": True, "top_logprobs": top}

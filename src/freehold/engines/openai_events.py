@@ -117,6 +117,11 @@ async def _whole(reply: Reply, request: InferenceRequest, deployment: Deployment
         yield chunk
 
 
+def events_of_whole(body: bytes, request: InferenceRequest) -> Iterator[dict[str, Any]]:
+    """A whole answer, known to be a JSON object, as the events that a stream would have had."""
+    return _as_events(_OBJECT.decode(body), request)
+
+
 def _as_events(payload: dict[str, Any], request: InferenceRequest) -> Iterator[dict[str, Any]]:
     payload = dict(payload)
     usage = payload.pop("usage", None)

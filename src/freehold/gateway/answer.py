@@ -1,40 +1,66 @@
-"""What the request path hands to a surface, event by event."""
+"""Where an answer goes: what the request path tells a surface, which renders it for its client."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Protocol
 
 from freehold.domain.deployment import Deployment
 from freehold.domain.receipt import Receipt
 from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.wire.openai_whole import Aggregator
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The answer of ``deployment`` is on its way; exactly one, before the first ``Delta``."""
+class Sink(Protocol):
+    """One answer's way to its client.
 
-    deployment: Deployment
+    ``started`` comes once and first. For a client that streams, ``chunk`` and ``events`` follow in any number; for one
+    that does not, exactly one of ``whole``, ``collected`` and ``vectors``. ``finished`` comes last, and only for an
+    answer that is whole and on record. An answer that fails ends without it: the surface sees the error.
+    """
 
+    @property
+    def takes_events(self) -> bool:
+        """Whether its client speaks OpenAI's dialect, so that an answer in it may pass through as it came."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of the answer."""
+    @property
+    def is_full(self) -> bool:
+        """Whether the client reads more slowly than it is written to: await ``drained`` before going on."""
+        ...
 
-    chunk: ResponseChunk
+    async def drained(self) -> None:
+        """Wait until the client has caught up."""
+        ...
 
+    def started(self, deployment: Deployment) -> None:
+        """The answer of ``deployment`` is on its way."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class Vectors:
-    """The whole answer of an embedding request."""
+    def chunk(self, chunk: ResponseChunk) -> None:
+        """One event of a stream, decoded."""
+        ...
 
-    result: EmbeddingResult
+    def events(self, data: bytes) -> None:
+        """Whole events of a stream, as they came."""
+        ...
 
+    def whole(self, body: bytes) -> None:
+        """A whole answer, as it came."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The answer is whole, recorded and priced; always the last event."""
+    def collected(self, answer: Aggregator) -> None:
+        """A whole answer, put together from events."""
+        ...
 
-    receipt: Receipt
+    def vectors(self, result: EmbeddingResult) -> None:
+        """The answer to an embedding request."""
+        ...
 
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
+        """The answer is whole and its receipt is kept.
 
-AnswerEvent = Started | Delta | Vectors | Finished
+        Args:
+            receipt: Where it came from, why, and what it cost.
+            end: How the upstream's own stream ended, where that passed through.
+        """
+        ...

@@ -10,12 +10,11 @@ from freehold.domain.decisions import Confidence, Outcome, PolicyDecision, Verdi
 from freehold.domain.deployment import Deployment
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.errors.base import FreeholdError
-from freehold.domain.ports import Engine, UpstreamCall
+from freehold.domain.ports import Engine, Relay, UpstreamCall, WholeReply
 from freehold.domain.receipt import Attempt, Cost
 from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Services
-from freehold.policy.text import format_label
 from freehold.wire.openai_whole import Aggregator
 
 _BYTES_PER_TOKEN = 4
@@ -23,15 +22,22 @@ _BYTES_PER_TOKEN = 4
 
 @dataclass(slots=True, kw_only=True)
 class AttemptRun:
-    """The state of one attempt. ``chunks`` or ``vectors`` runs it once; ``close`` turns it into an ``Attempt``."""
+    """The state of one attempt. One of its four ways of running is taken once; ``close`` turns it into an ``Attempt``.
+
+    Attributes:
+        as_it_comes: The answer passes through: nobody looks into it.
+    """
 
     services: Services
     engine: Engine
     draft: ReceiptDraft
     decision: PolicyDecision
     want_logprobs: int
+    as_it_comes: bool = False
     queue_ms: float = 0.0
     answer: Aggregator = field(default_factory=Aggregator)
+    relayed: Relay | None = None
+    replied: WholeReply | None = None
     started_ms: float = field(init=False)
     first_token_ms: float | None = None
     permit: EgressPermit | None = None
@@ -48,7 +54,9 @@ class AttemptRun:
 
     async def chunks(self, deadline_s: float) -> AsyncGenerator[ResponseChunk]:
         """Run a chat or completion call. Closing this generator aborts the upstream connection at once."""
-        call = await self._leave()
+        call = self._prepared()
+        if not self.deployment.is_on_device:
+            await self._leave(call)
         stream = self.engine.stream(call, permit=self.permit, deadline_s=deadline_s)
         async with contextlib.aclosing(stream):
             async for chunk in stream:
@@ -57,52 +65,83 @@ class AttemptRun:
                 self.answer.add(chunk)
                 yield chunk
 
+    async def relay(self, deadline_s: float) -> Relay:
+        """Run the call of a stream that passes through; who has the relay reads it, and notes its first token."""
+        call = self._prepared()
+        if not self.deployment.is_on_device:
+            await self._leave(call)
+        self.relayed = relay = await self.engine.relay(call, permit=self.permit, deadline_s=deadline_s)
+        return relay
+
+    async def whole(self, deadline_s: float) -> WholeReply:
+        """Run the call of a whole answer that passes through."""
+        call = self._prepared()
+        if not self.deployment.is_on_device:
+            await self._leave(call)
+        self.replied = whole = await self.engine.relay_whole(call, permit=self.permit, deadline_s=deadline_s)
+        self.first_token_ms = self.draft.elapsed_ms()
+        return whole
+
     async def vectors(self, deadline_s: float) -> EmbeddingResult:
         """Run an embedding call."""
-        call = await self._leave()
+        call = self._prepared()
+        if not self.deployment.is_on_device:
+            await self._leave(call)
         result = await self.engine.embed(call, permit=self.permit, deadline_s=deadline_s)
         self.first_token_ms = self.draft.elapsed_ms()
         self.embedding_usage = result.usage
         return result
 
-    async def _leave(self) -> UpstreamCall:
-        """Build the exact call; beyond this device, have its intent on disk before anything is sent."""
+    def _prepared(self) -> UpstreamCall:
+        return self.engine.prepare(self.draft.request, want_logprobs=self.want_logprobs, as_it_comes=self.as_it_comes)
+
+    async def _leave(self, call: UpstreamCall) -> None:
+        """Beyond this device: have the intent on disk before anything is sent."""
         request = self.draft.request
-        call = self.engine.prepare(request, want_logprobs=self.want_logprobs)
-        if self.deployment.is_on_device:
-            return call
         intent = EgressIntent(
             request_id=request.id,
             tenant=self.draft.principal.tenant.name,
             deployment=self.deployment.name,
             origin=call.origin,
             zone=self.deployment.zone,
-            label=format_label(self.draft.label),
+            label=self.draft.label_text,
             rules=self.decision.rules,
             body_bytes=len(call.body),
             body_commitment=self.services.audit.commit(call.body),
         )
         self.permit = await self.services.journal.permit(intent, body=call.body)
         self.body_bytes = len(call.body)
-        return call
+
+    @property
+    def noted(self) -> Relay | WholeReply | Aggregator:
+        """What is known of the answer, whichever way it took."""
+        return self.relayed or self.replied or self.answer
 
     def usage(self) -> Usage:
         """What the upstream reported, else an estimate that says so."""
-        reported = self.embedding_usage or self.answer.usage
+        reported = self.embedding_usage or self.noted.usage
         if reported is not None:
             return reported
         if self.first_token_ms is None:
             return Usage(measured=False)
         return Usage(
             input_tokens=self.draft.request.input_bytes // _BYTES_PER_TOKEN,
-            output_tokens=max(len(self.answer.logprobs), len(self.answer.text.encode()) // _BYTES_PER_TOKEN),
+            output_tokens=self._output_tokens_about(),
             measured=False,
         )
+
+    def _output_tokens_about(self) -> int:
+        if self.relayed is not None:
+            return self.relayed.events
+        if self.replied is not None:
+            return len(self.replied.body) // _BYTES_PER_TOKEN
+        return max(len(self.answer.logprobs), len(self.answer.text.encode()) // _BYTES_PER_TOKEN)
 
     def close(
         self,
         outcome: Outcome,
         *,
+        usage: Usage,
         cost: Cost,
         confidence: Confidence | None = None,
         verdict: Verdict | None = None,
@@ -117,17 +156,18 @@ class AttemptRun:
                 outcome=outcome.value,
                 bytes_sent=self.body_bytes,
             )
+        deployment, noted = self.deployment, self.noted
         return Attempt(
-            deployment=self.deployment.name,
-            zone=self.deployment.zone,
-            model=self.deployment.model.name,
-            model_digest=self.deployment.model.digest,
+            deployment=deployment.name,
+            zone=deployment.zone,
+            model=deployment.model.name,
+            model_digest=deployment.model.digest,
             outcome=outcome,
-            usage=self.usage(),
+            usage=usage,
             confidence=confidence,
             verdict=verdict,
-            finish_reason=self.answer.finish_reason,
-            timings=self.answer.timings,
+            finish_reason=noted.finish_reason,
+            timings=noted.timings,
             queue_ms=self.queue_ms,
             started_ms=self.started_ms,
             first_token_ms=self.first_token_ms,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from freehold.domain.decisions import Action, Confidence, Outcome, RoutePlan, Verdict
-from freehold.domain.deployment import Deployment, Route, StreamMode
+from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Outcome, Verdict
+from freehold.domain.deployment import Deployment, StreamMode
 from freehold.domain.errors.admission import AdmissionError
 from freehold.domain.errors.audit import AuditError
 from freehold.domain.errors.base import FreeholdError
@@ -17,14 +16,14 @@ from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.ports import Slot
-from freehold.domain.receipt import Cost
 from freehold.domain.request import Task
-from freehold.gateway.answer import AnswerEvent, Delta, Started, Vectors
+from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.gateway.answer import Sink
 from freehold.gateway.attempt import AttemptRun
-from freehold.gateway.pricing import list_price
+from freehold.gateway.footing import Footing
+from freehold.gateway.pricing import price_attempt
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
-from freehold.ledger.pricing import cost_of_attempt
 from freehold.routing.ladder import confidence, verdict
 from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
 
@@ -34,27 +33,60 @@ _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, Eg
 _NO_ROOM = (AdmissionError,)
 """Busy is not failed: a request is not moved to another place because this one is full, but a held answer is given."""
 
+_NOT_LOOKED_AT = Confidence(probability=None, status=ConfidenceStatus.UNMEASURED)
+
+
+@dataclass(slots=True, kw_only=True)
+class Held:
+    """An answer that is here: what is left to send once its receipt is kept.
+
+    Attributes:
+        run: The attempt that gave it.
+        live: It began to be sent while it came.
+        vectors: What an embedding request gets.
+        chunks: Events of a stream that are not sent yet.
+    """
+
+    run: AttemptRun
+    live: bool = False
+    vectors: EmbeddingResult | None = None
+    chunks: list[ResponseChunk] = field(default_factory=list[ResponseChunk])
+
+    def send(self, sink: Sink) -> bytes:
+        """Send the rest; returns how the upstream's own stream ended, where it passed through."""
+        run = self.run
+        if not self.live:
+            sink.started(run.deployment)
+        if self.vectors is not None:
+            sink.vectors(self.vectors)
+        elif run.replied is not None:
+            sink.whole(run.replied.body)
+        elif run.relayed is not None:
+            return run.relayed.end
+        elif run.draft.request.stream:
+            for chunk in self.chunks:
+                sink.chunk(chunk)
+        else:
+            sink.collected(run.answer)
+        return b""
+
 
 @dataclass(slots=True, kw_only=True)
 class Climb:
-    """One request's way through its plan.
-
-    ``tail`` holds the events that may only be sent once the receipt is on disk.
-    """
+    """One request's way through its plan."""
 
     services: Services
     runtime: Runtime
     draft: ReceiptDraft
-    route: Route = field(default_factory=lambda: Route(name="", deployments=()))
-    plan: RoutePlan = field(default_factory=lambda: RoutePlan(route="", steps=()))
-    tail: list[AnswerEvent] = field(default_factory=list[AnswerEvent])
-    _steps: deque[Deployment] = field(default_factory=deque[Deployment])
+    sink: Sink
+    footing: Footing
+    steps: deque[Deployment]
+    live: bool = False
+    _held: Held | None = None
     _tried: int = 0
     _retried: bool = False
     _run: AttemptRun | None = None
     _slot: Slot | None = None
-    _held: list[AnswerEvent] = field(default_factory=list[AnswerEvent])
-    _live: bool = False
 
     @property
     def _deadline_s(self) -> float:
@@ -62,76 +94,125 @@ class Climb:
 
     @property
     def _more_permitted(self) -> bool:
-        return bool(self._steps) and self._tried < self.route.attempts_max
+        return bool(self.steps) and self._tried < self.footing.route.attempts_max
 
-    async def run(self) -> AsyncGenerator[AnswerEvent]:
-        """Try the plan's deployments in order; yields what may be sent at once, keeps the rest in ``tail``."""
-        self._steps.extend(self.plan.steps)
+    async def run(self) -> Held:
+        """Try the plan's deployments in order; sends what may be sent at once, and returns the rest."""
         while True:
-            deployment = self._steps.popleft()
+            deployment = self.steps.popleft()
             self._tried += 1
             try:
-                async with contextlib.aclosing(self._attempt(deployment)) as events:
-                    async for event in events:
-                        yield event
+                await self._admit(deployment)
+                await self._attempt(deployment)
             except (*_DEPLOYMENT_FAILED, *_NO_ROOM) as error:
                 self._fail(error)
-                if not self._may_go_on(error, deployment):
-                    if self._held:
-                        break
+                if self._may_go_on(error, deployment):
+                    continue
+                if self._held is None or self.live:
                     raise
-                continue
-            if self._judge() is not Action.ESCALATE:
-                break
-        self.tail = self._held
+                return self._held
+            if self._judge() is not Action.ESCALATE and self._held is not None:
+                return self._held
 
-    async def _attempt(self, deployment: Deployment) -> AsyncGenerator[AnswerEvent]:
-        """Admit and run one deployment. A stream passes through at once when nothing further could be chosen."""
-        draft = self.draft
+    async def _admit(self, deployment: Deployment) -> None:
+        """Is there room, and whose turn is it?"""
+        services, draft = self.services, self.draft
         draft.step("admit")
-        self._slot = await self.services.admission.admit(
-            deployment,
-            tenant=draft.principal.tenant.name,
-            deadline_s=min(self._deadline_s, self.services.clock.monotonic_s() + self.runtime.deadlines.queue_s),
-        )
+        slot = services.admission.try_admit(deployment)
+        if slot is None:
+            queue_until_s = services.clock.monotonic_s() + self.runtime.deadlines.queue_s
+            slot = await services.admission.admit(
+                deployment, tenant=draft.principal.tenant.name, deadline_s=min(self._deadline_s, queue_until_s)
+            )
+        self._slot = slot
+
+    async def _attempt(self, deployment: Deployment) -> None:
+        """Run one deployment. A stream passes through at once when nothing further could be chosen."""
+        draft, request, route = self.draft, self.draft.request, self.footing.route
         draft.step("attempt")
-        self._run = AttemptRun(
+        engine = self.runtime.engines[deployment.name]
+        commits = request.stream and (route.stream is StreamMode.COMMIT or not self._more_permitted)
+        run = AttemptRun(
             services=self.services,
-            engine=self.runtime.engines[deployment.name],
+            engine=engine,
             draft=draft,
-            decision=next(each for each in draft.decisions if each.deployment == deployment.name),
-            want_logprobs=LOGPROBS_PER_TOKEN if self.route.signals and draft.request.task is Task.CHAT else 0,
-            queue_ms=self._slot.queue_ms,
+            decision=self.footing.decision(deployment),
+            want_logprobs=LOGPROBS_PER_TOKEN if self._is_measured(deployment) else 0,
+            as_it_comes=(
+                engine.relays
+                and self.sink.takes_events
+                and request.task is not Task.EMBEDDING
+                and not self._is_measured(deployment)
+                and (commits or not self._more_permitted)
+            ),
+            queue_ms=0.0 if self._slot is None else self._slot.queue_ms,
         )
+        self._run = run
         self.services.load.enter()
-        if draft.request.task is Task.EMBEDDING:
-            vectors = await self._run.vectors(self._deadline_s)
-            self._held = [Started(deployment), Vectors(vectors)]
-            return
-        commit = draft.request.stream and (self.route.stream is StreamMode.COMMIT or not self._more_permitted)
-        pieces: list[AnswerEvent] = []
-        async with contextlib.aclosing(self._run.chunks(self._deadline_s)) as chunks:
+        if request.task is Task.EMBEDDING:
+            self._held = Held(run=run, vectors=await run.vectors(self._deadline_s))
+        elif not run.as_it_comes:
+            await self._look_into(run, commits=commits)
+        elif request.stream:
+            await self._pass_through(run)
+        else:
+            await run.whole(self._deadline_s)
+            self._held = Held(run=run)
+
+    def _is_measured(self, deployment: Deployment) -> bool:
+        """Whether log-probabilities could change what becomes of the answer, or tell how good it is."""
+        route = self.footing.route
+        if not route.signals or self.draft.request.task is not Task.CHAT:
+            return False
+        return self._more_permitted or self.runtime.calibration(deployment.name, route.workload) is not None
+
+    async def _look_into(self, run: AttemptRun, *, commits: bool) -> None:
+        held = Held(run=run)
+        sink = self.sink
+        async with contextlib.aclosing(run.chunks(self._deadline_s)) as chunks:
             async for chunk in chunks:
-                if commit and not pieces and chunk.finish_reason is None:
-                    if not self._live:
-                        self._live = True
-                        yield Started(deployment)
-                    yield Delta(chunk)
-                else:
-                    pieces.append(Delta(chunk))
-        self._held = pieces if self._live else [Started(deployment), *pieces]
+                if commits and not held.chunks and chunk.finish_reason is None:
+                    self._begin(run)
+                    sink.chunk(chunk)
+                    if sink.is_full:
+                        await sink.drained()
+                elif self.draft.request.stream:
+                    held.chunks.append(chunk)
+        held.live = self.live
+        self._held = held
+
+    async def _pass_through(self, run: AttemptRun) -> None:
+        sink = self.sink
+        relay = await run.relay(self._deadline_s)
+        try:
+            while events := await relay.read():
+                if run.first_token_ms is None:
+                    if relay.begun:
+                        run.first_token_ms = self.draft.elapsed_ms()
+                    self._begin(run)
+                sink.events(events)
+                if sink.is_full:
+                    await sink.drained()
+        finally:
+            relay.abort()
+        self._held = Held(run=run, live=self.live)
+
+    def _begin(self, run: AttemptRun) -> None:
+        if not self.live:
+            self.live = True
+            self.sink.started(run.deployment)
 
     def _judge(self) -> Action:
         """How sure are we of this answer, and what becomes of it?"""
         run = self._open_run()
         self.draft.step("judge")
-        judged = self._confidence(run)
+        judged = _NOT_LOOKED_AT if run.as_it_comes else self._confidence(run)
         self.draft.step("verdict")
         decided = verdict(
             judged,
-            self.route,
-            more_permitted=self._more_permitted and not self._live,
-            finish_reason=run.answer.finish_reason,
+            self.footing.route,
+            more_permitted=self._more_permitted and not self.live,
+            finish_reason=run.noted.finish_reason,
         )
         self.draft.answered_index = len(self.draft.attempts)
         self._close(Outcome.COMPLETE, judged=judged, decided=decided)
@@ -150,17 +231,17 @@ class Climb:
                 tool_calls=run.answer.tool_calls,
             )
         )
-        calibration = self.runtime.calibration(run.deployment.name, self.route.workload)
+        calibration = self.runtime.calibration(run.deployment.name, self.footing.route.workload)
         return confidence(signals, calibration)
 
     def _may_go_on(self, error: FreeholdError, deployment: Deployment) -> bool:
         """Whether another deployment, or once the same one if nothing reached it, may still answer."""
-        if self._live or isinstance(error, _NO_ROOM):
+        if self.live or isinstance(error, _NO_ROOM):
             return False
         if not self._retried and _worth_repeating(error, more_permitted=self._more_permitted):
             self._retried = True
             self._tried -= 1
-            self._steps.appendleft(deployment)
+            self.steps.appendleft(deployment)
             return True
         return self._more_permitted
 
@@ -170,10 +251,10 @@ class Climb:
             self._close(outcome, error=error)
         self._release()
 
-    def abandon(self) -> None:
-        """The client has left: book what was used until now."""
+    def abandon(self, outcome: Outcome) -> None:
+        """The request is over: book what an attempt that still runs has used until now, and leave nothing taken."""
         if self._run is not None:
-            self._close(Outcome.CANCELLED)
+            self._close(outcome)
         self._release()
 
     def _close(
@@ -185,22 +266,13 @@ class Climb:
         error: FreeholdError | None = None,
     ) -> None:
         run = self._open_run()
-        cost = self._cost(run, share_permille=self.services.load.leave())
-        attempt = run.close(outcome, cost=cost, confidence=judged, verdict=decided, error=error)
-        self.draft.attempts.append(attempt)
+        usage = run.usage()
+        cost = price_attempt(run, usage, self.runtime, share_permille=self.services.load.leave())
+        self.draft.attempts.append(
+            run.close(outcome, usage=usage, cost=cost, confidence=judged, verdict=decided, error=error)
+        )
         self._run = None
         self._release()
-
-    def _cost(self, run: AttemptRun, *, share_permille: int) -> Cost:
-        deployment, usage = run.deployment, run.usage()
-        return cost_of_attempt(
-            deployment,
-            usage=usage,
-            busy_ms=self.draft.elapsed_ms() - run.started_ms,
-            hardware=self.runtime.hardware,
-            share_permille=share_permille,
-            price=list_price(self.services.prices, deployment, usage=usage, unix_ms=self.draft.created_unix_ms),
-        )
 
     def _release(self) -> None:
         if self._slot is not None:

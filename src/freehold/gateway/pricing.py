@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.ports import PriceBook
+from freehold.domain.receipt import Cost
 from freehold.domain.response import Usage
 from freehold.domain.zones import WORLD
+from freehold.gateway.attempt import AttemptRun
 from freehold.gateway.receipt import ReceiptDraft
-from freehold.ledger.pricing import counterfactual
+from freehold.gateway.runtime import Runtime
+from freehold.ledger.pricing import cost_of_attempt, counterfactual
 
 
 def list_price(prices: PriceBook, deployment: Deployment, *, usage: Usage, unix_ms: int) -> TokenPrice | None:
@@ -15,6 +18,26 @@ def list_price(prices: PriceBook, deployment: Deployment, *, usage: Usage, unix_
     if deployment.price is not None:
         return deployment.price
     return prices.price(deployment.price_model, usage=usage, unix_ms=unix_ms) if deployment.price_model else None
+
+
+def price_attempt(run: AttemptRun, usage: Usage, runtime: Runtime, *, share_permille: int) -> Cost:
+    """What an attempt cost until now.
+
+    Args:
+        run: The attempt.
+        usage: Its tokens.
+        runtime: Says what owned hardware costs.
+        share_permille: The attempt's share of this machine.
+    """
+    draft, deployment = run.draft, run.deployment
+    return cost_of_attempt(
+        deployment,
+        usage=usage,
+        busy_ms=draft.elapsed_ms() - run.started_ms,
+        hardware=runtime.hardware,
+        share_permille=share_permille,
+        price=list_price(run.services.prices, deployment, usage=usage, unix_ms=draft.created_unix_ms),
+    )
 
 
 def price_counterfactual(prices: PriceBook, draft: ReceiptDraft) -> None:

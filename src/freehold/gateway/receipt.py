@@ -25,6 +25,7 @@ class ReceiptDraft:
     clock: Clock
     config_digest: str
     label: Label
+    label_text: str = ""
     compare_with: str = ""
     route: str = ""
     label_sources: tuple[LabelSource, ...] = ()

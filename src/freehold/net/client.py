@@ -51,22 +51,28 @@ class HttpReply:
             UpstreamProtocol: The answer breaks a rule, for example by bytes behind its end.
             UpstreamTimeout: Silence for too long, or the deadline.
         """
-        answer = self._answer
         try:
-            while True:
-                piece = answer.take()
-                if answer.paused:
-                    self._connection.read_on(answer)
-                if piece:
-                    yield piece
-                elif answer.whole:
-                    return
-                elif answer.error is not None:
-                    raise answer.error
-                else:
-                    await answer.changed()
+            while piece := await self.next_piece():
+                yield piece
         finally:
-            self._connection.drop(answer)
+            self._connection.drop(self._answer)
+
+    async def next_piece(self) -> bytes:
+        """The next piece of the body; empty at the end of an answer that is whole. Whoever stops early aborts.
+
+        Raises:
+            UpstreamError: As ``pieces``.
+        """
+        answer = self._answer
+        while True:
+            piece = answer.take()
+            if answer.paused:
+                self._connection.read_on(answer)
+            if piece or answer.whole:
+                return piece
+            if answer.error is not None:
+                raise answer.error
+            await answer.changed()
 
     async def read(self, *, limit_bytes: int) -> bytes:
         """The whole body.

@@ -44,11 +44,13 @@ class HeadWriter:
         EgressDenied: A configured field would break out of its line or belongs to the connection.
     """
 
-    __slots__ = ("_fixed", "_origin", "_taken")
+    __slots__ = ("_fixed", "_known", "_known_headers", "_origin", "_taken")
 
     def __init__(self, origin: Origin, headers: Sequence[tuple[str, str]]) -> None:
         self._origin = origin.text
         self._taken = _RESERVED
+        self._known_headers: Sequence[tuple[str, str]] | None = None
+        self._known = ""
         lines = self._lines(headers)
         self._taken = _RESERVED | {name.lower() for name, _ in headers}
         agent = "" if "user-agent" in self._taken else "user-agent: freehold\r\n"
@@ -65,7 +67,11 @@ class HeadWriter:
         if _PATH.fullmatch(path) is None:
             raise EgressDenied(origin=self._origin, reason="the path is not plain ASCII starting with a slash")
         length = f"content-length: {body_bytes}\r\n" if body_bytes or method in _WITH_BODY else ""
-        return f"{method} {path}{self._fixed}{self._lines(headers)}{length}\r\n".encode("latin-1")
+        if headers is not self._known_headers:
+            # Callers hand over the same fields again and again: what was checked once need not be checked anew.
+            self._known = self._lines(headers)
+            self._known_headers = headers if isinstance(headers, tuple) else None
+        return f"{method} {path}{self._fixed}{self._known}{length}\r\n".encode("latin-1")
 
     def _lines(self, headers: Sequence[tuple[str, str]]) -> str:
         lines = ""

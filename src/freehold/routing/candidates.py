@@ -30,6 +30,8 @@ def prompt_tokens_at_least(request: InferenceRequest) -> int:
 
 def is_too_long(request: InferenceRequest, deployment: Deployment) -> bool:
     """Whether the prompt is clearly longer than the deployment's context."""
+    if request.input_bytes and request.input_bytes // _BYTES_PER_TOKEN_MAX <= deployment.model.context_tokens:
+        return False  # a text is never longer than its JSON
     return prompt_tokens_at_least(request) > deployment.model.context_tokens
 
 
@@ -44,7 +46,7 @@ def _wrong_task(request: InferenceRequest, deployment: Deployment) -> str:
 
 def _wrong_content(request: InferenceRequest, deployment: Deployment) -> str:
     model = deployment.model
-    kinds = {part.kind for message in request.messages for part in message.parts}
+    kinds = request.content_kinds
     if not model.vision:
         # A card says nothing of audio and files; a model that reads only text surely takes neither.
         for kind, name in ((PartKind.IMAGE, "images"), (PartKind.AUDIO, "audio"), (PartKind.FILE, "files")):

@@ -67,7 +67,8 @@ def decode_document(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Document:
         raise _too_deep(depth_max) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BodyNotJson(reason=_reason(error, raw)) from None
-    _check_depth(values, depth_max)
+    if _has_many_brackets(raw, depth_max):
+        _check_depth(values, depth_max)
     # A repeated name is lost in decoding. Compact JSON that encodes to itself had none; anything else is looked at.
     if _ENCODER.encode(values) != raw:
         _check_names(raw)
@@ -84,6 +85,12 @@ def _check_text(raw: bytes) -> None:
             raw.decode()
         except UnicodeDecodeError as error:
             raise BodyNotJson(reason=f"it is not valid UTF-8 at byte {error.start}") from None
+
+
+def _has_many_brackets(raw: bytes, most: int) -> bool:
+    """Whether the text opens more than ``most`` arrays and objects; with fewer it cannot be nested deeper."""
+    # split() jumps from bracket to bracket and stops at the limit; count() looks at every byte.
+    return len(raw.split(b"{", most)) + len(raw.split(b"[", most)) > most
 
 
 def _check_depth(value: dict[str, Any], depth_max: int) -> None:

@@ -12,6 +12,7 @@ from freehold.domain.errors.request import UnsupportedParameter
 from freehold.domain.request import (
     ContentPart,
     InferenceRequest,
+    LazyMessages,
     Message,
     PartKind,
     SamplingParams,
@@ -88,7 +89,7 @@ def decode_chat(
         task=Task.CHAT,
         model=body.model,
         fields=_fields(document),
-        messages=tuple(_message(message, place) for place, message in enumerate(body.messages)),
+        messages=_messages(body.messages),
         sampling=_sampling(
             body,
             max_tokens=body.max_completion_tokens or body.max_tokens,
@@ -287,7 +288,22 @@ def _refuse_tokens(field: str, entries: list[object]) -> None:
         raise _unsupported(field, entries, "send text; token numbers mean something else to every model")
 
 
-def _message(message: ChatMessage, place: int) -> Message:
+def _messages(messages: list[ChatMessage]) -> LazyMessages:
+    kinds: set[PartKind] = set()
+    for place, message in enumerate(messages):
+        role, content = message.role, message.content
+        if role == "user" and content is None:
+            raise invalid(f"messages[{place}].content", "missing", "a user's message needs a string or a list of parts")
+        if role == "tool" and not message.tool_call_id:
+            raise invalid(f"messages[{place}].tool_call_id", "missing", "a tool's message says which call it answers")
+        if type(content) is str and role != "assistant" and role != "tool":
+            kinds.add(PartKind.TEXT)
+        else:
+            kinds.update(part.kind for part in _message(message).parts)
+    return LazyMessages(lambda: tuple(map(_message, messages)), kinds=frozenset(kinds))
+
+
+def _message(message: ChatMessage) -> Message:
     kind = PartKind.TOOL_RESULT if message.role in ("tool", "function") else PartKind.TEXT
     parts: list[ContentPart] = []
     if message.reasoning_content:
@@ -313,8 +329,4 @@ def _message(message: ChatMessage, place: int) -> Message:
         ContentPart(kind=PartKind.TOOL_CALL, text=f"{call.function.name}({call.function.arguments})")
         for call in message.tool_calls or ()
     )
-    if message.role == "user" and message.content is None:
-        raise invalid(f"messages[{place}].content", "missing", "a user's message needs a string or a list of parts")
-    if message.role == "tool" and not message.tool_call_id:
-        raise invalid(f"messages[{place}].tool_call_id", "missing", "a tool's message says which call it answers")
     return Message(role=message.role, parts=tuple(parts))

@@ -18,11 +18,11 @@ from freehold.domain.errors.request import UnknownModel
 from freehold.domain.errors.upstream import UpstreamBroken, UpstreamUnreachable
 from freehold.domain.labels import Level
 from freehold.domain.request import InferenceRequest
+from freehold.domain.response import ResponseChunk
 from freehold.domain.zones import DEVICE, WORLD, Zone
-from freehold.gateway.answer import Delta, Finished, Started
 from freehold.wire.openai_request import decode_chat, decode_embedding
 from tests.support.fake_engine import FakeAnswer, FakeEngine
-from tests.support.gateway import RESTRICTED, House
+from tests.support.gateway import RESTRICTED, House, MemorySink
 
 REQUEST_ID = "01890000-0000-7000-8000-000000000001"
 
@@ -51,12 +51,12 @@ def chat(
     return replace(decode_chat(b"{" + members.encode() + b"}", request_id=REQUEST_ID), label_header=label)
 
 
-def text_of(events: list[object]) -> str:
-    return "".join(event.chunk.text for event in events if isinstance(event, Delta))
+def text_of(sink: MemorySink) -> str:
+    return sink.text
 
 
-def started(events: list[object]) -> list[str]:
-    return [event.deployment.name for event in events if isinstance(event, Started)]
+def started(sink: MemorySink) -> list[str]:
+    return sink.deployments
 
 
 def test_uncalibrated_answers_escalate_to_the_last_permitted_which_says_so() -> None:
@@ -87,14 +87,13 @@ def test_attempts_max_ends_the_climb() -> None:
 def test_the_receipt_is_kept_before_the_last_event() -> None:
     at = house(engine("small"))
 
-    async def watch() -> None:
-        async for event in at.pipeline().answer(chat(), at.keys.authenticate("fh-good")):
-            last = isinstance(event, Delta) and event.chunk.finish_reason is not None
-            if last or isinstance(event, Finished):
-                assert at.receipts.kept, "the end was sent before its receipt was stored"
-                assert "request" in at.audit.events()
+    def look(chunk: ResponseChunk) -> None:
+        if chunk.finish_reason is not None:
+            assert at.receipts.kept, "the end was sent before its receipt was stored"
+            assert "request" in at.audit.events()
 
-    asyncio.run(watch())
+    sink = asyncio.run(at.ask(chat(stream=True), MemorySink(on_chunk=look)))
+    assert any(chunk.finish_reason for chunk in sink.chunks)
     assert at.receipt.audit_index == at.audit.events().index("request")
 
 
@@ -116,17 +115,17 @@ def test_a_stream_passes_through_live_when_nothing_further_could_be_chosen(route
 
     at = house(engine("small", default=FakeAnswer(text="one two three", before_piece=hold)), engine("large"), **route)
 
-    async def watch() -> str:
-        seen = ""
-        answer = at.pipeline().answer(chat(stream=True), at.keys.authenticate("fh-good"))
-        async with contextlib.aclosing(answer):
-            async for event in answer:
-                seen += event.chunk.text if isinstance(event, Delta) else ""
-                if seen == "one two":
-                    return seen
-        return seen
+    sink = MemorySink()
 
-    assert asyncio.run(watch()) == "one two"
+    async def watch() -> None:
+        asking = asyncio.ensure_future(at.ask(chat(stream=True), sink))
+        await reached.wait()
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(watch())
+    assert sink.text == "one two"
     assert at.receipt.outcome is Outcome.CANCELLED
 
 

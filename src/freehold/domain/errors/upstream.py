@@ -14,6 +14,7 @@ class UpstreamError(FreeholdError):
         reused: Whether it went over a connection that had served a request before. Such a connection may have been
             closed by the server while the request was on its way: with ``"unknown"``, the one case besides ``"no"``
             in which a second try is fair.
+        told: Whether the client has been told already, in the upstream's own words.
     """
 
     status = 502
@@ -21,6 +22,7 @@ class UpstreamError(FreeholdError):
     retryable = True
     reached_model: Literal["no", "unknown", "yes"] = "unknown"
     reused: bool = False
+    told: bool = False
 
 
 class UpstreamUnreachable(UpstreamError):

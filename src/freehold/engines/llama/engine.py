@@ -18,7 +18,7 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.engine import EngineNotReady, EngineRefused, EngineStartFailed
 from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.errors.upstream import UpstreamError, UpstreamStatus
-from freehold.domain.ports import Clock, EngineState, IdSource, UpstreamCall
+from freehold.domain.ports import Clock, EngineState, IdSource, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, ResponseChunk
 from freehold.domain.zones import DEVICE
@@ -74,7 +74,8 @@ class LlamaEngine:
         cpu_flags: frozenset[str] = frozenset(),
         jitter: Callable[[], float] = _any_share,
     ) -> None:
-        self._deployment = deployment
+        self._deployment = self._shown = deployment
+        self._shown_plan: Plan | None = None
         self._settings = settings
         self._broker = broker
         self._clock = clock
@@ -144,10 +145,10 @@ class LlamaEngine:
     def deployment(self) -> Deployment:
         """What it serves now: deaths by memory may have lowered slots and context."""
         plan = self._host.plan
-        if plan is None:
-            return self._deployment
-        model = replace(self._deployment.model, context_tokens=plan.context_tokens)
-        return replace(self._deployment, slots=plan.slots, model=model)
+        if plan is not self._shown_plan and plan is not None:
+            model = replace(self._deployment.model, context_tokens=plan.context_tokens)
+            self._shown, self._shown_plan = replace(self._deployment, slots=plan.slots, model=model), plan
+        return self._shown
 
     def state(self) -> EngineState:
         """Current state; protections that the system refused to the child are part of it."""
@@ -186,7 +187,26 @@ class LlamaEngine:
         """End the child and close the connections. Idempotent."""
         await self._host.close()
 
-    def prepare(self, request: InferenceRequest, *, want_logprobs: int) -> UpstreamCall:
+    @property
+    def relays(self) -> bool:
+        """Never: llama.cpp is asked for progress, which must be taken out of what the client gets."""
+        return False
+
+    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
+        """Never called; see ``relays``."""
+        raise NotImplementedError("llama.cpp's answers are looked into")
+
+    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
+        """Never called; see ``relays``."""
+        raise NotImplementedError("llama.cpp's answers are looked into")
+
+    def prepare(
+        self,
+        request: InferenceRequest,
+        *,
+        want_logprobs: int,
+        as_it_comes: bool = False,  # noqa: ARG002 - never
+    ) -> UpstreamCall:
         """Build the exact call.
 
         Raises:

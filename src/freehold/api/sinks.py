@@ -1,0 +1,164 @@
+"""Answers as HTTP: a whole one, and a stream of events. Implement ``gateway.answer.Sink``."""
+
+from __future__ import annotations
+
+import asyncio
+
+from freehold.api.asgi import JSON
+from freehold.api.exchange import Exchange, Headers
+from freehold.domain.deployment import Deployment
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.upstream import UpstreamError
+from freehold.domain.receipt import Receipt
+from freehold.domain.request import InferenceRequest
+from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.wire.openai_response import encode_json, error_event
+from freehold.wire.openai_whole import Aggregator
+from freehold.wire.receipt import receipt_comment, receipt_headers
+from freehold.wire.sse import DONE, encode_comment, encode_data
+
+_EVENT_STREAM: Headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+_PING_S = 15.0
+_PING = encode_comment("ping")
+
+
+class _Sink:
+    """What one kind of answer has no use for: called all the same, it is a fault of ours."""
+
+    __slots__ = ()
+
+    takes_events = True
+
+    def chunk(self, chunk: ResponseChunk) -> None:
+        """An event of a stream."""
+        raise RuntimeError(f"an event for a whole answer: {chunk!r}")
+
+    def events(self, data: bytes) -> None:
+        """Events of a stream, as they came."""
+        raise RuntimeError(f"{len(data)} bytes of events for a whole answer")
+
+    def whole(self, body: bytes) -> None:
+        """A whole answer, as it came."""
+        raise RuntimeError(f"a whole answer of {len(body)} bytes for a stream")
+
+    def collected(self, answer: Aggregator) -> None:
+        """A whole answer, put together from events."""
+        raise RuntimeError(f"a whole answer for a stream: {answer.finish_reason}")
+
+    def vectors(self, result: EmbeddingResult) -> None:
+        """The answer to an embedding request."""
+        raise RuntimeError(f"embeddings for a stream: {result.usage}")
+
+
+class WholeSink(_Sink):
+    """One JSON object at the end. There is nothing to be drained: the pipeline hands it over once."""
+
+    __slots__ = ("_body", "_exchange", "_request", "_served_by")
+
+    is_full = False
+
+    def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
+        self._exchange = exchange
+        self._request = request
+        self._served_by: Deployment | None = None
+        self._body = b""
+
+    async def drained(self) -> None:
+        """Returns at once."""
+
+    def started(self, deployment: Deployment) -> None:
+        """Remember who answers."""
+        self._served_by = deployment
+
+    def whole(self, body: bytes) -> None:
+        """An answer as it came."""
+        self._body = body
+
+    def collected(self, answer: Aggregator) -> None:
+        """An answer put together from events."""
+        model = self._served_by.name if self._served_by is not None else self._request.model
+        self._body = encode_json(answer.whole(self._request, model=model))
+
+    def vectors(self, result: EmbeddingResult) -> None:
+        """Embeddings."""
+        self._body = encode_json(result.payload)
+
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
+        """Send it."""
+        self._exchange.reply(200, [JSON, *receipt_headers(receipt)], self._body)
+
+
+class StreamSink(_Sink):
+    """Server-sent events. The head goes out with the first one, so that a refusal keeps its status.
+
+    While the first event takes long the client is told that we are alive. ``close`` must be called in the end.
+
+    Attributes:
+        started_sending: The head is out: an error is told by ``break_off`` from now on.
+    """
+
+    __slots__ = ("_exchange", "_is_over", "_ping", "_request", "started_sending")
+
+    def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
+        self._exchange = exchange
+        self._request = request
+        self.started_sending = False
+        self._is_over = False
+        self._ping: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(_PING_S, self._still_here)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client is behind."""
+        return self._exchange.is_full
+
+    async def drained(self) -> None:
+        """Wait for it."""
+        await self._exchange.drained()
+
+    def started(self, deployment: Deployment) -> None:
+        """Begin the answer."""
+        self.close()
+        name, zone = deployment.name.encode(), deployment.zone.encode()
+        self._open([(b"freehold-deployment", name), (b"freehold-zone", zone)])
+
+    def chunk(self, chunk: ResponseChunk) -> None:
+        """One event, encoded."""
+        if chunk.payload is not None:
+            self._exchange.write(encode_data(chunk.payload))
+
+    def events(self, data: bytes) -> None:
+        """Events as they came."""
+        self._exchange.write(data)
+
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
+        """The end, as the upstream wrote it where its stream passed through."""
+        comment = receipt_comment(receipt) if self._request.include_receipt else b""
+        self._is_over = True
+        self._exchange.end(comment + (end or DONE))
+
+    def break_off(self, error: FreeholdError) -> None:
+        """An answer that broke: an error event, unless the upstream's own was passed on, and no end."""
+        self.close()
+        if self._is_over:
+            return
+        self._is_over = True
+        if not (isinstance(error, UpstreamError) and error.told):
+            self._exchange.write(error_event(error, error_id=self._request.id))
+        self._exchange.abort()
+
+    def close(self) -> None:
+        """Stop the ping. Idempotent."""
+        if self._ping is not None:
+            self._ping.cancel()
+            self._ping = None
+
+    def _open(self, headers: Headers) -> None:
+        if not self.started_sending:
+            self.started_sending = True
+            receipt = (b"freehold-receipt", self._request.id.encode())
+            self._exchange.start(200, [*_EVENT_STREAM, receipt, *headers])
+
+    def _still_here(self) -> None:
+        self._open([])
+        self._exchange.write(_PING)
+        self._ping = asyncio.get_running_loop().call_later(_PING_S, self._still_here)

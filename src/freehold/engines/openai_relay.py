@@ -1,0 +1,226 @@
+"""Answers of an OpenAI-dialect server that pass through as they came."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Protocol
+
+from freehold.domain.deployment import Deployment
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.upstream import UpstreamError
+from freehold.domain.ports import UpstreamCall
+from freehold.domain.response import EngineTimings, FinishReason, Usage
+from freehold.engines.base import Reply, StepReply
+from freehold.engines.health import CallHealth
+from freehold.engines.openai_events import WHOLE_BYTES_MAX, chunks, events_of_whole
+from freehold.engines.reply_faults import broken, fault_of_event, protocol, refusal, without_secret
+from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
+from freehold.wire.openai_relay import StreamRelay, WholeAnswer
+from freehold.wire.openai_response import encode_json
+from freehold.wire.openai_whole import Aggregator
+from freehold.wire.sse import DONE, EventTooLongError, encode_data
+
+_OK = 200
+_EVENTS = "text/event-stream"
+_LINGER_S = 0.1
+
+
+async def whole(reply: Reply, call: UpstreamCall, *, deployment: Deployment) -> WholeAnswer:
+    """The whole answer of ``reply``; events where JSON was asked for are put together without loss.
+
+    Raises:
+        UpstreamStatus: A status other than 200, or an error with status 200.
+        ContextTooLong: It said that the prompt does not fit.
+        UpstreamProtocol: Not an answer in this dialect.
+        UpstreamError: As the connection says.
+    """
+    if reply.status != _OK:
+        raise await refusal(reply, deployment=deployment)
+    kind = _kind(reply)
+    if kind not in ("application/json", _EVENTS):
+        reply.abort()
+        raise protocol(deployment, f"content type {kind or 'missing'!r} where JSON was asked for")
+    try:
+        if kind == _EVENTS:
+            return WholeAnswer(await _put_together(reply, call, deployment))
+        return WholeAnswer(await reply.read(limit_bytes=WHOLE_BYTES_MAX))
+    except (ErrorEventError, InvalidChunkError) as error:
+        raise fault_of_event(error, deployment=deployment, begun=False) from None
+
+
+async def stream(
+    reply: StepReply, call: UpstreamCall, *, deployment: Deployment, health: CallHealth, credential: str
+) -> OpenAIRelay:
+    """The stream of ``reply``, whose head is good; JSON where events were asked for is cut up without loss.
+
+    Raises as ``whole``.
+    """
+    if reply.status != _OK:
+        raise await refusal(reply, deployment=deployment)
+    kind = _kind(reply)
+    if kind not in ("application/json", _EVENTS):
+        reply.abort()
+        raise protocol(deployment, f"content type {kind or 'missing'!r} where events were asked for")
+    source: _Source = reply
+    if kind != _EVENTS:
+        answer = await whole(reply, call, deployment=deployment)
+        source = _Held(b"".join(map(encode_data, events_of_whole(answer.body, call.request))) + DONE)
+    events = StreamRelay(keep_usage=call.request.include_usage)
+    return OpenAIRelay(source, events, deployment=deployment, health=health, credential=credential)
+
+
+async def _put_together(reply: Reply, call: UpstreamCall, deployment: Deployment) -> bytes:
+    answer = Aggregator()
+    async with contextlib.aclosing(chunks(reply, call, deployment=deployment)) as events:
+        async for chunk in events:
+            answer.add(chunk)
+    return encode_json(answer.whole(call.request, model=deployment.model.name))
+
+
+class _Source(Protocol):
+    """What a relay reads from."""
+
+    async def next_piece(self) -> bytes: ...
+
+    def abort(self) -> None: ...
+
+
+class _Held:
+    """Events that are all here."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def next_piece(self) -> bytes:
+        data, self._data = self._data, b""
+        return data
+
+    def abort(self) -> None:
+        self._data = b""
+
+
+class OpenAIRelay:
+    """A stream that passes through; implements ``domain.ports.Relay``.
+
+    Args:
+        source: What is read.
+        events: Cuts it.
+        deployment: Whom errors name.
+        health: Is told what becomes of the call.
+        credential: Never shown in an error, should the server have quoted it.
+    """
+
+    __slots__ = ("_credential", "_deployment", "_events", "_health", "_over", "_source")
+
+    def __init__(
+        self, source: _Source, events: StreamRelay, *, deployment: Deployment, health: CallHealth, credential: str
+    ) -> None:
+        self._source = source
+        self._events = events
+        self._deployment = deployment
+        self._health = health
+        self._credential = credential
+        self._over = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of the answer was given out."""
+        return self._events.begun
+
+    @property
+    def end(self) -> bytes:
+        """The bytes by which the stream said that it is whole."""
+        return self._events.end
+
+    @property
+    def events(self) -> int:
+        """Events given out."""
+        return self._events.events
+
+    @property
+    def usage(self) -> Usage | None:
+        """As the upstream reported it."""
+        return self._events.usage
+
+    @property
+    def timings(self) -> EngineTimings | None:
+        """What the engine says of its own speed."""
+        return self._events.timings
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why it ended."""
+        return self._events.finish_reason
+
+    async def read(self) -> bytes:
+        """The next whole events; see ``domain.ports.Relay``."""
+        try:
+            while not self._over:
+                if self._events.ended:
+                    await self._run_out()
+                    break
+                if self._events.error is not None:
+                    raise self._reported(self._events.error)
+                piece = await self._source.next_piece()
+                if not piece:
+                    return self._close()
+                if passed := self._events.feed(piece):
+                    self._health.answering()
+                    return passed
+        except InvalidChunkError as error:
+            raise self._failed(fault_of_event(error, deployment=self._deployment, begun=self.begun)) from None
+        except EventTooLongError as error:
+            raise self._failed(protocol(self._deployment, str(error))) from None
+        except FreeholdError as error:
+            raise self._failed(error) from None
+        return b""
+
+    def abort(self) -> None:
+        """Close the connection now, unless the answer is whole."""
+        self._source.abort()
+        if not self._over:
+            self._over = True
+            self._health.abandoned()
+
+    def _close(self) -> bytes:
+        """The connection has nothing more: was that the end?"""
+        events = self._events
+        rest = events.close()
+        if events.error is not None:
+            raise self._reported(events.error)
+        if not events.ended and events.finish_reason is None:
+            raise broken(self._deployment, "it ended without saying why")
+        self._over = True
+        self._health.succeeded()
+        return rest
+
+    async def _run_out(self) -> None:
+        """Read to the end, so that the connection can serve again; a server that does not end is not waited for."""
+        self._over = True
+        self._events.close()
+        self._health.succeeded()
+        stop = asyncio.get_running_loop().call_later(_LINGER_S, self._source.abort)
+        try:
+            while await self._source.next_piece():
+                pass
+        except UpstreamError:
+            return  # The answer is whole: what happens to the connection after it concerns nobody.
+        finally:
+            stop.cancel()
+
+    def _reported(self, error: ErrorEventError) -> FreeholdError:
+        fault = fault_of_event(error, deployment=self._deployment, begun=self.begun)
+        if isinstance(fault, UpstreamError):
+            fault.told = self.begun
+        return fault
+
+    def _failed(self, error: FreeholdError) -> FreeholdError:
+        self._over = True
+        self._source.abort()
+        self._health.failed(error)
+        return without_secret(error, self._credential)
+
+
+def _kind(reply: Reply) -> str:
+    return reply.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -1,0 +1,181 @@
+"""What is the same for many requests, decided once: label, policy and plan of a caller on a route.
+
+The label space is finite, so decisions are too. What is kept here is exactly what the deciders said for the same
+values; nothing is kept beyond the moment at which they could say something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from freehold.domain.decisions import Candidate, PolicyDecision, RoutePlan
+from freehold.domain.deployment import Deployment, Route
+from freehold.domain.identity import Principal
+from freehold.domain.labels import Label, LabelSource
+from freehold.domain.request import InferenceRequest, Task, ToolChoice
+from freehold.gateway.runtime import Runtime
+from freehold.policy.decide import decide
+from freehold.policy.labelling import label_request
+from freehold.policy.text import format_label
+from freehold.routing.candidates import is_too_long, unable_reason
+from freehold.routing.plan import make_plan
+
+_KEPT_MAX = 4096
+_PLANS_MAX = 64
+_FOR_EVER = 1 << 62
+
+
+class Asking(NamedTuple):
+    """All that the deciders look at besides the configuration.
+
+    Attributes:
+        principal: Who asks.
+        model: What for, as the client said it.
+        label_header: What the client says of its text's label.
+        unix_ms: When.
+        audit_ready: Whether what leaves could be recorded.
+    """
+
+    principal: Principal
+    model: str
+    label_header: str | None
+    unix_ms: int
+    audit_ready: bool
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for who gets the same decisions at the same time.
+
+        The principal by identity: hashing one with its labels costs more than all else here. Whoever keeps something
+        by this key keeps the principal too.
+        """
+        return id(self.principal), self.model, self.label_header, self.audit_ready
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Footing:
+    """What holds for a caller, a route and a label.
+
+    Attributes:
+        principal: Who asks.
+        route: The route taken.
+        label: The request's label.
+        label_text: The same as one line.
+        sources: Why it is so.
+        deployments: The route's, as they are now.
+        decisions: Policy for each of them, in the same order.
+        until_unix_ms: From this moment on it must be decided anew: some terms' evidence expires.
+    """
+
+    principal: Principal
+    route: Route
+    label: Label
+    label_text: str
+    sources: tuple[LabelSource, ...]
+    deployments: tuple[Deployment, ...]
+    decisions: tuple[PolicyDecision, ...]
+    until_unix_ms: int
+    _plans: dict[Hashable, RoutePlan] = field(default_factory=dict[Hashable, RoutePlan])
+
+    def decision(self, deployment: Deployment) -> PolicyDecision:
+        """The decision on one of them."""
+        return next(each for each in self.decisions if each.deployment == deployment.name)
+
+    def plan(self, request: InferenceRequest, runtime: Runtime) -> RoutePlan:
+        """In which order are they tried?
+
+        Raises:
+            FreeholdError: As ``routing.plan.make_plan``.
+        """
+        engines = runtime.engines
+        ready = (
+            (True,)
+            if len(self.deployments) == 1
+            else tuple(engines[each.name].state().ready for each in self.deployments)
+        )
+        key = _shape(request), ready
+        if (known := self._plans.get(key)) is not None and not any(
+            is_too_long(request, each) for each in self.deployments
+        ):
+            return known
+        plan = make_plan(request, self.route, self._candidates(request, ready), label=self.label_text)
+        if not any(is_too_long(request, each) for each in self.deployments):
+            if len(self._plans) >= _PLANS_MAX:
+                self._plans.clear()
+            self._plans[key] = plan
+        return plan
+
+    def _candidates(self, request: InferenceRequest, ready: Sequence[bool]) -> list[Candidate]:
+        return [
+            Candidate(
+                deployment=deployment, decision=decision, unable=unable_reason(request, deployment), ready=is_ready
+            )
+            for deployment, decision, is_ready in zip(self.deployments, self.decisions, ready, strict=True)
+        ]
+
+
+class Footings:
+    """Keeps footings of one runtime.
+
+    Args:
+        runtime: What they are decided from; a reload brings a new one, and with it new footings.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self._kept: dict[Hashable, Footing] = {}
+
+    def find(self, asking: Asking) -> Footing | None:
+        """The footing decided before for the same values, if it still holds."""
+        found = self._kept.get(asking.key)
+        if found is None or asking.unix_ms >= found.until_unix_ms:
+            return None
+        deployments = found.deployments
+        engines = self.runtime.engines
+        if any(engines[each.name].deployment is not each for each in deployments):
+            return None  # an engine has come back smaller than it was
+        return found
+
+    def decide(self, asking: Asking, route: Route) -> Footing:
+        """Ask the deciders, and keep what they say.
+
+        Raises:
+            LabelUnreadable: The client's label cannot be read.
+        """
+        runtime = self.runtime
+        label, sources = label_request(
+            principal=asking.principal,
+            route=route,
+            route_label=runtime.route_labels.get(route.name),
+            header=asking.label_header,
+            tree=runtime.tree,
+        )
+        deployments = runtime.deployments_of(route)
+        expiries = [each.terms.expires_unix_ms for each in deployments if each.terms.expires_unix_ms is not None]
+        footing = Footing(
+            principal=asking.principal,
+            route=route,
+            label=label,
+            label_text=format_label(label),
+            sources=sources,
+            deployments=deployments,
+            decisions=tuple(
+                decide(label, each, tree=runtime.tree, unix_ms=asking.unix_ms, audit_ready=asking.audit_ready)
+                for each in deployments
+            ),
+            until_unix_ms=min((expiry for expiry in expiries if expiry > asking.unix_ms), default=_FOR_EVER),
+        )
+        if len(self._kept) >= _KEPT_MAX:
+            self._kept.clear()
+        self._kept[asking.key] = footing
+        return footing
+
+
+def _shape(request: InferenceRequest) -> Hashable:
+    """All that ``routing.candidates`` looks at, but for the length."""
+    if request.task is Task.EMBEDDING:
+        return request.task
+    offers_tools = bool(request.tools) and request.tool_choice is not ToolChoice.NONE
+    return request.task, request.content_kinds, offers_tools, request.suffix is not None
