@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from freehold.api.errors import unexpected
 from freehold.api.exchange import Exchange
-from freehold.api.http1_exchange import UNKNOWN_LENGTH, HttpExchange
+from freehold.api.http1_exchange import ENDED, NEW, UNKNOWN_LENGTH, HttpExchange
 from freehold.api.http1_limits import Head, ServerLimits, encode_refusal, fault_of
 from freehold.domain.errors.admission import ConnectionsFull
 from freehold.domain.errors.base import FreeholdError
@@ -54,6 +54,12 @@ class FreeholdProtocol(HttpToolsProtocol):
 
     Subclasses made by ``protocol`` set the class attributes.
     """
+
+    __slots__ = (
+        "_body_begun_s", "_body_bytes", "_exchange", "_fields", "_head_bytes", "_infer", "_is_plain", "_is_reserve",
+        "_is_stopping", "_lines", "_linger_left_bytes", "_paths", "_phase", "_repeated", "_since_piece_bytes",
+        "_stalled_until_s", "_timer", "_timer_at_s", "_until_s",
+    )  # fmt: skip
 
     parser: httptools.HttpRequestParser
     limits = ServerLimits()
@@ -272,7 +278,8 @@ class FreeholdProtocol(HttpToolsProtocol):
         try:
             await self._infer(exchange)
         finally:
-            exchange.abort()
+            if exchange.state < ENDED:
+                exchange.abort()
             task = exchange.task
             if task is not None:
                 self.tasks.discard(task)
@@ -297,7 +304,9 @@ class FreeholdProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self._close()
         elif self._phase == WHOLE:
-            self._go_idle()
+            self._phase = IDLE
+            self._until_s = self.loop.time() + self.limits.idle_s
+            self.flow.resume_reading()
         elif self._phase < WHOLE:
             self._linger()
 
@@ -313,7 +322,8 @@ class FreeholdProtocol(HttpToolsProtocol):
         if self._exchange is exchange:
             self._exchange = None
             if keep:
-                self._go_idle()
+                self._phase = IDLE
+                self._until_s = self.loop.time() + self.limits.idle_s
             elif self._phase == WHOLE:
                 self._close()
             else:
@@ -329,12 +339,6 @@ class FreeholdProtocol(HttpToolsProtocol):
             self._reset()
 
     # Ends.
-
-    def _go_idle(self) -> None:
-        self._phase = IDLE
-        self._until_s = self.loop.time() + self.limits.idle_s
-        if self.flow.read_paused:
-            self.flow.resume_reading()
 
     def _close(self) -> None:
         """Send what was written, then close."""
@@ -390,7 +394,9 @@ class FreeholdProtocol(HttpToolsProtocol):
     def _refuse(self, error: FreeholdError) -> None:
         """Answer and close; where an answer has begun, break it off."""
         exchange = self._exchange
-        begun = (exchange is not None and exchange.has_begun) or (self._cycle_is_open() and self.cycle.response_started)
+        begun = (exchange is not None and exchange.state != NEW) or (
+            self._cycle_is_open() and self.cycle.response_started
+        )
         self._let_go()
         if begun:
             self._close()
@@ -488,4 +494,6 @@ def protocol(limits: ServerLimits, new_id: Callable[[], str]) -> type[FreeholdPr
         limits: Of every connection.
         new_id: Makes the ids of refusals that no application has seen.
     """
-    return type("FreeholdProtocol", (FreeholdProtocol,), {"limits": limits, "new_id": staticmethod(new_id)})
+    return type(
+        "FreeholdProtocol", (FreeholdProtocol,), {"__slots__": (), "limits": limits, "new_id": staticmethod(new_id)}
+    )

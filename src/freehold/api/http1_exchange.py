@@ -21,6 +21,10 @@ STREAMING = 1
 ENDED = 2
 GONE = 3
 
+_STATUS_LINES = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
+_LINE_END = b"\r\n".join
+_FIELD = b": ".join
+
 _JOINED_BYTES = 64 * 1024
 """Up to this a head and a body are joined, which costs less than a second buffer."""
 
@@ -68,7 +72,6 @@ class HttpExchange:
         "_limit_bytes",
         "_pieces",
         "_size_bytes",
-        "_state",
         "_waiter",
         "expects_continue",
         "is_http_1_1",
@@ -76,6 +79,7 @@ class HttpExchange:
         "keep_alive",
         "method",
         "raw_path",
+        "state",
         "task",
     )
 
@@ -86,7 +90,7 @@ class HttpExchange:
         self._fields = fields
         self._length = length
         self._limit_bytes = whole_bytes
-        self._state = NEW
+        self.state = NEW
         self._pieces: list[bytes] = []
         self._size_bytes = 0
         self._callback: Callable[[], None] | None = None
@@ -113,7 +117,7 @@ class HttpExchange:
         if self._length > limit_bytes:
             raise BodyTooLarge(size_bytes=self._length, limit_bytes=limit_bytes)
         self._limit_bytes = limit_bytes
-        if not self.is_whole or self._state == GONE:
+        if not self.is_whole or self.state == GONE:
             await self._arrival()
         if self._size_bytes > limit_bytes:
             raise BodyTooLarge(size_bytes=f"more than {limit_bytes}", limit_bytes=limit_bytes)
@@ -121,10 +125,10 @@ class HttpExchange:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _arrival(self) -> None:
-        if self.expects_continue and not self._size_bytes and self._state == NEW:
+        if self.expects_continue and not self._size_bytes and self.state == NEW:
             self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._connection.flow.resume_reading()
-        while not self.is_whole and self._fault is None and self._state != GONE:
+        while not self.is_whole and self._fault is None and self.state != GONE:
             if self._size_bytes > self._limit_bytes:
                 return
             self._waiter = self._connection.loop.create_future()
@@ -132,27 +136,30 @@ class HttpExchange:
                 await self._waiter
             finally:
                 self._waiter = None
-        if self._state == GONE:
+        if self.state == GONE:
             raise ClientLeft
         if self._fault is not None:
             raise self._fault
 
     def on_gone(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when the client leaves."""
-        if self._state < ENDED:
+        if self.state < ENDED:
             self._callback = callback
-        elif self._state == GONE:
+        elif self.state == GONE:
             callback()
 
     def reply(self, status: int, headers: Headers, body: bytes, *, close: bool = False) -> None:
         """One complete answer."""
-        if self._state != NEW:
+        if self.state != NEW:
             self._refuse_unless_gone()
             return
         keep = not close and self._connection.may_keep(self)
-        end = b"content-length: %d\r\n\r\n" if keep else b"content-length: %d\r\nconnection: close\r\n\r\n"
-        head = encode_head(status, headers, end % len(body))
-        self._finish()
+        if keep:
+            head = encode_head(status, headers, b"content-length: %d\r\n\r\n" % len(body), 2)
+        else:
+            head = encode_head(status, headers, b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body), 3)
+        self.state = ENDED
+        self._callback = None
         if len(body) <= _JOINED_BYTES:
             self._connection.transport.write(head + body)
         else:
@@ -161,20 +168,20 @@ class HttpExchange:
 
     def start(self, status: int, headers: Headers) -> None:
         """Begin a streamed answer."""
-        if self._state != NEW:
+        if self.state != NEW:
             self._refuse_unless_gone()
             return
         self._keep = self._connection.may_keep(self)
         end = b"\r\n" if self._keep else b"connection: close\r\n\r\n"
         if self.is_http_1_1:
             end = b"transfer-encoding: chunked\r\n" + end
-        self._head = encode_head(status, headers, end)
-        self._state = STREAMING
+        self._head = encode_head(status, headers, end, end.count(b"\n"))
+        self.state = STREAMING
         self._connection.loop.call_soon(self._send_head)
 
     def write(self, data: bytes) -> None:
         """Send a piece of the body."""
-        if self._state != STREAMING:
+        if self.state != STREAMING:
             self._refuse_unless_gone()
             return
         if not data:  # as a chunk it would be the end
@@ -198,7 +205,7 @@ class HttpExchange:
 
     def end(self, data: bytes = b"") -> None:
         """The regular end of a streamed answer."""
-        if self._state != STREAMING:
+        if self.state != STREAMING:
             self._refuse_unless_gone()
             return
         head, self._head = self._head, b""
@@ -216,18 +223,13 @@ class HttpExchange:
 
     def abort(self) -> None:
         """Break the answer off."""
-        if self._state >= ENDED:
+        if self.state >= ENDED:
             return
         self._send_head()
         self._finish()
         self._connection.broken_off(self)
 
     # What the connection does.
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether the client has been told anything of the answer."""
-        return self._state != NEW
 
     @property
     def waits_for_body(self) -> bool:
@@ -242,7 +244,7 @@ class HttpExchange:
         elif self._waiter is not None:
             self._pieces.clear()
             self._wake()
-        elif self.task is not None and self._state == NEW:
+        elif self.task is not None and self.state == NEW:
             # Nobody has asked yet: what came is kept, and the next piece stays with the sender.
             self._pieces.append(piece)
             self._connection.flow.pause_reading()
@@ -259,9 +261,9 @@ class HttpExchange:
 
     def leave(self) -> None:
         """The client has left."""
-        if self._state >= ENDED:
+        if self.state >= ENDED:
             return
-        self._state = GONE
+        self.state = GONE
         self._pieces.clear()
         self._wake()
         callback, self._callback = self._callback, None
@@ -274,31 +276,31 @@ class HttpExchange:
 
     def _send_head(self) -> None:
         head, self._head = self._head, b""
-        if head and self._state == STREAMING:
+        if head and self.state == STREAMING:
             self._connection.transport.write(head)
 
     def _finish(self) -> None:
-        self._state = ENDED
+        self.state = ENDED
         self._callback = None
 
     def _refuse_unless_gone(self) -> None:
-        if self._state != GONE:
+        if self.state != GONE:
             raise RuntimeError("an answer is one reply, or one start, its pieces and one end")
 
 
-def encode_head(status: int, headers: Headers, end: bytes) -> bytes:
+def encode_head(status: int, headers: Headers, end: bytes, end_lines: int) -> bytes:
     """Status line and fields.
 
     Args:
         status: HTTP status.
         headers: Fields.
         end: What follows them: fields of the connection and the empty line.
+        end_lines: How many lines that is.
 
     Raises:
         ValueError: A value would break the line: an upstream or a name must not write our head.
     """
-    head = b"".join([STATUS_LINE[status], *[b"%b: %b\r\n" % field for field in headers], end])
-    lines = 1 + len(headers) + end.count(b"\n")
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
-        raise ValueError("a field of the answer has a line break or NUL in it")
+    head = _LINE_END([_STATUS_LINES[status], *map(_FIELD, headers), end])
+    if len(head.splitlines()) != 1 + len(headers) + end_lines:
+        raise ValueError("a field of the answer has a line break in it")
     return head

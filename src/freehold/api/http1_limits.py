@@ -128,4 +128,4 @@ def encode_refusal(error: FreeholdError, *, error_id: str) -> bytes:
     if isinstance(error, UpgradeRefused):
         headers.append((b"upgrade", b"HTTP/1.1"))
     end = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-    return encode_head(status, headers, end) + body
+    return encode_head(status, headers, end, end.count(b"\n")) + body
