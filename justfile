@@ -14,6 +14,10 @@ test *args:
 quick:
     {{python}} -m pytest tests/unit tests/golden tests/property tests/tidy -q
 
+# the gateway in virtual time under seeded faults: --seeds A..B, or --seed N --trace
+sim *args:
+    {{python}} -m tests.simulation {{args}}
+
 # format and lint
 lint:
     .venv/bin/ruff format .

@@ -1,0 +1,282 @@
+"""What must hold after every run, whatever went wrong in it. Each check yields what it finds; nothing is good news."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from freehold.domain.decisions import Outcome
+from freehold.domain.errors.server import Internal
+from freehold.domain.receipt import Receipt
+from tests.simulation import faults
+from tests.simulation.house import TOTAL_S, SimHouse
+from tests.simulation.world import TAG, Ask, Call, World, tag_in
+
+ANSWERED_S = TOTAL_S + 35.0
+"""A request's deadline, what reading a slow client takes, and some air."""
+
+LEFT_S = 1.0
+"""How soon after a client has left its upstream connections are closed (bar: 50 ms, and what the network takes)."""
+
+_DONE = b"data: [DONE]\n\n"
+_ANSWER_STATUS = {200, 400, 401, 429, 500, 502, 503, 504}
+
+
+class Oracle:
+    """Judges one finished run."""
+
+    def __init__(self, world: World, house: SimHouse) -> None:
+        self._world = world
+        self._house = house
+        self._by_id = {receipt.id: receipt for receipt in house.receipts.kept}
+        self._id_of = {tag_in(request.messages[-1].text.encode()): request.id for request in house.requests}
+
+    def findings(self) -> Iterator[str]:
+        """Everything that does not hold."""
+        for ask in self._world.asks:
+            for finding in self._of_ask(ask):
+                yield f"{finding}: {ask.tag} ({ask.kind}, {ask.route}, stream={ask.stream})"
+        yield from self._receipts()
+        yield from (f"I8 {fault}" for fault in self._world.egress_faults)
+        yield from (f"I4 {fault}" for fault in self._house.loop.faults)
+
+    # --- I1, I2, I7: what clients saw ------------------------------------------------------------
+
+    def _of_ask(self, ask: Ask) -> Iterator[str]:
+        foreign = {found.decode() for found in TAG.findall(bytes(ask.body) + ask.surplus)} - {ask.tag}
+        if foreign:
+            yield f"I7 an answer holds {sorted(foreign)}"
+        if ask.surplus:
+            yield f"I1 bytes came behind the answer {ask.surplus[:60]!r}"
+        yield from self._departure(ask)
+        if ask.left_s is not None or ask.sent_s is None:
+            return
+        if not ask.ended or ask.ended_s is None or ask.ended_s - ask.sent_s > ANSWERED_S:
+            yield "I1 no outcome before the deadline"
+        elif ask.ended == "complete" and ask.status == 200:
+            yield from self._whole(ask)
+        elif ask.ended == "complete":
+            yield from self._refusal(ask)
+        else:
+            yield from self._broken(ask)
+
+    def _whole(self, ask: Ask) -> Iterator[str]:
+        if ask.kind in faults.REFUSALS:
+            yield "I1 answered although it was no good request"
+            return
+        where = ask.headers.get("freehold-deployment", "")
+        calls = [call for call in self._world.calls_of(ask.tag) if _may_pass(call) and where in ("", call.deployment)]
+        read = _read_stream(bytes(ask.body)) if ask.stream else _read_whole(bytes(ask.body))
+        if read is None:
+            yield f"I2 cannot be read: {bytes(ask.body[-80:])!r}"
+            return
+        text, places, usage = read
+        same = [call for call in calls if call.text == text]
+        if not same:
+            yield f"I2 not what the upstream sent: {text[:60]!r} from {where!r}"
+            return
+        call = same[0]
+        if ask.stream and call.events:
+            # Usage that the client did not ask for may be kept from it, with its event or without.
+            ends = {len(call.events), len(call.events) - (0 if ask.usage_wanted else 1)}
+            if places != list(range(len(places))) or len(places) not in ends:
+                yield f"I2 events {places} of {len(call.events)}"
+        wanted = ask.usage_wanted or not ask.stream
+        if wanted and (usage or {}).get("completion_tokens") != call.output_tokens:
+            yield f"I2 usage {usage}"
+
+    def _refusal(self, ask: Ask) -> Iterator[str]:
+        try:
+            error: Any = json.loads(bytes(ask.body))["error"] if ask.kind != "wrong_method" or ask.body else {}
+        except (ValueError, KeyError, TypeError):
+            yield f"I1 a refusal that is no error object: {ask.status} {bytes(ask.body[:60])!r}"
+            return
+        allowed = faults.REFUSALS.get(ask.kind, _ANSWER_STATUS - {200, 400})
+        if ask.route == "away" and (ask.restricted or "disk_full" in self._world.disturbed):
+            allowed = allowed | {403}
+        if "revoke" in self._world.disturbed:
+            allowed = allowed | {401}
+        if ask.status not in allowed and not (self._drained(ask) and ask.status == 503):
+            yield f"I1 status {ask.status}"
+        if error.get("freehold_code") == Internal.code:
+            yield "I4 an error that nobody foresaw"
+        if ask.kind == "good" and self._must_succeed(ask):
+            yield f"I1 refused with {ask.status} {error.get('code')} although all went well"
+
+    def _must_succeed(self, ask: Ask) -> bool:
+        """Whether nothing went wrong that could excuse a failure."""
+        calls = self._world.calls_of(ask.tag)
+        return bool(calls) and all(call.whole for call in calls) and not self._world.disturbed
+
+    def _broken(self, ask: Ask) -> Iterator[str]:
+        if ask.kind in ("half_head", "half_body", "too_large") and not ask.status:
+            if ask.kind == "too_large":
+                yield f"I1 refused without a readable answer ({ask.ended})"
+            return
+        if not ask.status:
+            if not self._drained(ask):
+                yield f"I1 closed without an answer ({ask.ended})"
+            return
+        if not ask.stream:
+            if not ask.reads_late:
+                yield f"I1 an answer ended before its end ({ask.ended})"
+            return
+        body = bytes(ask.body)
+        if body.endswith(_DONE):
+            yield "I2 [DONE] although the stream is not whole"
+        elif not ask.reads_late and not _last_is_error(body):
+            yield f"I1 a stream broke without an error event: {body[-80:]!r}"
+        elif self._must_succeed(ask):
+            yield "I1 broken although all went well"
+
+    def _drained(self, ask: Ask) -> bool:
+        drain_s = self._world.drain_s
+        return drain_s is not None and ask.ended_s is not None and ask.ended_s >= drain_s
+
+    # --- I3: nobody works for a client that is gone ----------------------------------------------
+
+    def _departure(self, ask: Ask) -> Iterator[str]:
+        over_s = ask.gone_s if ask.left_s is not None else ask.ended_s
+        if over_s is None:
+            return
+        for call in self._world.calls_of(ask.tag):
+            if call.started_s > over_s + LEFT_S:
+                yield f"I3 {call.deployment} was called {call.started_s - over_s:.2f} s after its client's end"
+            elif call.ended_s is None or call.ended_s > over_s + LEFT_S:
+                yield f"I3 {call.deployment} worked on after its client's end ({call.mode})"
+
+    # --- I5: receipts and ledger -----------------------------------------------------------------
+
+    def _receipts(self) -> Iterator[str]:
+        kept = Counter(receipt.id for receipt in self._house.receipts.kept)
+        asked = Counter(request.id for request in self._house.requests)
+        for request_id, count in (asked | kept).items():
+            if kept[request_id] != 1 or asked[request_id] != 1:
+                yield f"I5 {kept[request_id]} receipts for {asked[request_id]} requests {request_id} ({count})"
+        records = Counter(each.record.request_id for each in self._house.audit.kept if each.record.event == "request")
+        if not self._world.disturbed & {"disk_full"} and records != kept:
+            yield "I5 the audit log does not hold exactly one record a request"
+        for ask in self._world.asks:
+            receipt = self._by_id.get(self._id_of.get(ask.tag, ""))
+            if receipt is not None:
+                yield from (f"{finding}: {ask.tag}" for finding in self._of_receipt(ask, receipt))
+
+    def _of_receipt(self, ask: Ask, receipt: Receipt) -> Iterator[str]:
+        if receipt.tenant != ask.tenant:
+            yield f"I7 the receipt is {receipt.tenant}'s, not {ask.tenant}'s"
+        if ask.ended == "complete" and ask.headers.get("freehold-receipt") != receipt.id:
+            yield "I7 the answer names another receipt"
+        if ask.ended == "complete" and ask.left_s is None:
+            good = ask.status == 200
+            if good != (receipt.outcome is Outcome.COMPLETE):
+                yield f"I5 status {ask.status}, outcome {receipt.outcome}"
+        elif (
+            ask.ended in ("eof", "reset") and ask.stream and receipt.outcome is Outcome.COMPLETE and not ask.reads_late
+        ):
+            yield "I5 booked as complete, but the client saw it break"
+        entries = [entry for entry in self._house.receipts.entries if entry.request_id == receipt.id]
+        if [entry.attempt_index for entry in entries] != list(range(len(receipt.attempts))):
+            yield "I5 the ledger does not hold one entry an attempt"
+        yield from self._usage(ask, receipt)
+
+    def _usage(self, ask: Ask, receipt: Receipt) -> Iterator[str]:
+        calls = self._world.calls_of(ask.tag)
+        for name in ("home", "big"):
+            attempts = [attempt for attempt in receipt.attempts if attempt.deployment == name]
+            there = [call for call in calls if call.deployment == name]
+            if len(there) > len(attempts):
+                yield f"I5 {len(there)} calls of {name}, {len(attempts)} attempts on the receipt"
+            done = [attempt for attempt in attempts if attempt.outcome is Outcome.COMPLETE]
+            whole = [call for call in there if _may_pass(call)]
+            if len(done) > len(whole):
+                yield f"I5 {len(done)} complete attempts of {name}, {len(whole)} whole answers"
+            booked = Counter((each.usage.input_tokens, each.usage.output_tokens) for each in done)
+            reported = Counter((call.input_tokens, call.output_tokens) for call in whole)
+            if booked - reported:
+                yield f"I5 booked {dict(booked)} at {name}, the upstream reported {dict(reported)}"
+
+    # --- I6: nothing is left ---------------------------------------------------------------------
+
+    def at_rest(self) -> Iterator[str]:
+        """Looked at while the gateway runs and nobody asks anything."""
+        house = self._house.house
+        for name, state in house._admission.states().items():
+            if state.running or state.waiting:
+                yield f"I6 {state.running} slots of {name} are still taken, {state.waiting} wait"
+        if house._pipeline.active():
+            yield f"I6 {house._pipeline.active()} requests are still being answered"
+        for client in self._house.clients:
+            if client.open_connections != client.idle_connections:
+                yield f"I6 {client.name}: {client.open_connections} connections, {client.idle_connections} idle"
+        if connections := len(self._house.server.server_state.connections):
+            yield f"I6 {connections} client connections are still open"
+
+    def at_end(self) -> Iterator[str]:
+        """Looked at after the gateway has stopped."""
+        loop = self._house.loop
+        tasks = [task for task in asyncio.all_tasks(loop) if not task.get_name().startswith("sim")]
+        if tasks:
+            yield f"I6 tasks are left: {sorted(str(task.get_coro()) for task in tasks)}"
+        timers = [timer for timer in loop.timers() if "tests.simulation" not in _module(timer)]
+        if timers:
+            yield f"I6 timers are left: {sorted(repr(timer) for timer in timers)}"
+
+
+def _may_pass(call: Call) -> bool:
+    """Whether its answer may be given as a whole one."""
+    return call.whole or call.proven
+
+
+def _module(timer: asyncio.TimerHandle) -> str:
+    callback: Any = timer._callback  # type: ignore[attr-defined]
+    return str(getattr(callback, "__module__", ""))
+
+
+Read = tuple[str, list[int], dict[str, Any] | None]
+
+
+def _read_whole(body: bytes) -> Read | None:
+    try:
+        payload = json.loads(body)
+        return payload["choices"][0]["message"]["content"], [], payload.get("usage")
+    except (ValueError, KeyError, IndexError, TypeError):
+        return None
+
+
+def _read_stream(body: bytes) -> Read | None:
+    """Text, places of the events and usage of a stream that ended well."""
+    events = _events(body)
+    if not events or events[-1] != b"[DONE]":
+        return None
+    text, usage, places = "", None, []
+    try:
+        for event in events[:-1]:
+            payload = json.loads(event)
+            places.append(payload.get("x_place", -1))
+            usage = payload.get("usage") or usage
+            for choice in payload["choices"]:
+                text += choice["delta"].get("content") or ""
+    except (ValueError, KeyError, TypeError):
+        return None
+    return text, places, usage
+
+
+def _events(body: bytes) -> list[bytes]:
+    lines = body.replace(b"\r\n", b"\n").split(b"\n")
+    return [line[6:] for line in lines if line.startswith(b"data: ")]
+
+
+def _last_is_error(body: bytes) -> bool:
+    events = _events(body)
+    try:
+        return "error" in json.loads(events[-1]) if events else False
+    except ValueError:
+        return False
+
+
+def calls_summary(calls: list[Call]) -> str:
+    """One line for a trace."""
+    return ", ".join(f"{call.deployment}:{call.mode}" for call in calls)

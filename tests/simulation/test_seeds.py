@@ -1,0 +1,28 @@
+"""The commit's share of seeds: the promises hold in every one of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.regressions import SEEDS
+from tests.simulation.run import run_seed
+
+CHUNKS = 20
+SEEDS_A_CHUNK = 25
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_every_seed_is_clean(chunk: int) -> None:
+    for seed in range(chunk * SEEDS_A_CHUNK, (chunk + 1) * SEEDS_A_CHUNK):
+        run = run_seed(seed)
+        assert not run.findings, _told(seed, run.findings)
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=str)
+def test_seeds_that_once_found_a_bug_are_clean(seed: int) -> None:
+    findings = run_seed(seed).findings
+    assert not findings, _told(seed, findings)
+
+
+def _told(seed: int, findings: tuple[str, ...]) -> str:
+    return "\n".join([f"seed {seed}; replay it with: just sim --seed {seed} --trace", *findings])

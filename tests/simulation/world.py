@@ -1,0 +1,111 @@
+"""What one run remembers: who asked what, what the upstreams did, and everything that happened, in order."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+TAG = re.compile(rb"tag-[0-9]+-[0-9]+")
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request of a client, and what became of it.
+
+    Attributes:
+        kind: ``good``, or what is wrong with it.
+        patience_s: When it leaves, counted from its last byte; ``None`` for one that stays.
+        ended: ``complete``, ``eof`` or ``reset``; empty while it waits.
+        gone_s: When the gateway was told that it has left.
+    """
+
+    tag: str
+    tenant: str
+    kind: str
+    route: str
+    stream: bool
+    restricted: bool = False
+    usage_wanted: bool = False
+    patience_s: float | None = None
+    leaves_by: str = "fin"
+    reads_late: bool = False
+    sent_s: float | None = None
+    left_s: float | None = None
+    gone_s: float | None = None
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    body: bytearray = field(default_factory=bytearray)
+    ended: str = ""
+    ended_s: float | None = None
+    surplus: bytes = b""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request as an upstream saw it.
+
+    Attributes:
+        whole: Its answer left the upstream complete and correct.
+        proven: The mark that ends such an answer was sent, whatever its framing says.
+        ended_s: When the upstream had nothing more to say, or its connection was gone.
+    """
+
+    tag: str
+    deployment: str
+    mode: str
+    body: bytes
+    started_s: float
+    text: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    whole: bool = False
+    proven: bool = False
+    ended_s: float | None = None
+
+
+class World:
+    """Everything of one run that the oracle looks at afterwards."""
+
+    def __init__(self, seed: int, now: Any) -> None:
+        self.seed = seed
+        self._now = now
+        self.asks: list[Ask] = []
+        self.calls: list[Call] = []
+        self.events: list[tuple[float, str, str]] = []
+        self.disturbed: set[str] = set()
+        self.egress_faults: list[str] = []
+        self.drain_s: float | None = None
+        self.revoked: dict[str, float] = {}
+        self.upstream_modes: dict[str, float] | None = None
+
+    def chance(self, name: str) -> random.Random:
+        """Randomness that belongs to one thing."""
+        return random.Random(f"{self.seed} {name}")
+
+    def note(self, who: str, what: str) -> None:
+        """A line of the trace."""
+        self.events.append((self._now(), who, what))
+
+    def calls_of(self, tag: str) -> list[Call]:
+        """What reached upstreams of one request."""
+        return [call for call in self.calls if call.tag == tag]
+
+    def trace(self) -> list[str]:
+        """All of it as text; the same for the same seed."""
+        return [f"{at:12.6f}  {who:<14} {what}" for at, who, what in sorted(self.events, key=lambda each: each[:2])]
+
+
+def tag_in(body: bytes) -> str:
+    """The tag that a request or answer carries; empty for none."""
+    found = TAG.search(body)
+    return found[0].decode() if found else ""
+
+
+def last_message(body: bytes) -> dict[str, Any]:
+    """A request's body as JSON."""
+    parsed: dict[str, Any] = json.loads(body)
+    return parsed
