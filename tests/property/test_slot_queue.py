@@ -15,7 +15,7 @@ class SlotQueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.queue = SlotQueue(slots=2, waiting_max=WAITING_MAX)
-        self.slots = 2
+        self.slots, self.waiting_max = 2, WAITING_MAX
         self.running: list[int] = []
         self.waiting: list[int] = []
         self.now_s = 0.0
@@ -35,11 +35,13 @@ class SlotQueueMachine(RuleBasedStateMachine):
     def arrive(self, patience_s: float) -> None:
         self.tickets += 1
         room = len(self.running) < self.slots and not self.waiting
+        expected = self.queue.outlook(now_s=self.now_s, deadline_s=self.now_s + patience_s)
         arrival = self.queue.arrive(self.tickets, now_s=self.now_s, deadline_s=self.now_s + patience_s)
+        assert arrival is expected
         if room:
             assert arrival is Arrival.STARTS
             self.running.append(self.tickets)
-        elif len(self.waiting) >= WAITING_MAX:
+        elif len(self.waiting) >= self.waiting_max:
             assert arrival is Arrival.FULL
         elif arrival is Arrival.WAITS:
             self.waiting.append(self.tickets)
@@ -64,10 +66,10 @@ class SlotQueueMachine(RuleBasedStateMachine):
     def leave_without_a_ticket(self, ticket: int) -> None:
         assert self.queue.leave(ticket, now_s=self.now_s) == []
 
-    @rule(slots=st.integers(0, 4))
-    def resize(self, slots: int) -> None:
-        self.slots = max(1, slots)
-        self.started(self.queue.resize(slots, now_s=self.now_s))
+    @rule(slots=st.integers(0, 4), waiting_max=st.integers(0, 5))
+    def resize(self, slots: int, waiting_max: int) -> None:
+        self.slots, self.waiting_max = max(1, slots), waiting_max
+        self.started(self.queue.resize(slots, waiting_max=waiting_max, now_s=self.now_s))
 
     @invariant()
     def counts_agree(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 from freehold.config.lines import KeyPath
 from freehold.config.mistakes import Mistake, near
-from freehold.config.schema import Config, DeploymentSection, Ledger, Server
+from freehold.config.schema import Config, DeploymentSection, Ledger, RouteSection, Server
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 
@@ -60,6 +60,7 @@ def cross_check(config: Config, names: Names, check_label: LabelCheck | None = N
         *_aliases(config, names),
         *_ledger(config.ledger),
         *_labels(config, check_label),
+        *_telemetry(config),
     ]
 
 
@@ -94,7 +95,7 @@ def _deployment(name: str, config: Config) -> Iterator[Mistake]:
         yield Mistake(path=(*path, "zone"), text="an engine of ours runs in zone 'device'")
     yield from _engine(path, section)
     if section.base_url:
-        yield from _address((*path, "base_url"), section)
+        yield from _address((*path, "base_url"), section.base_url, section.zone, setting="api_key")
     yield from _price_model((*path, "price_model"), section.price_model)
 
 
@@ -113,14 +114,15 @@ def _engine(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
         yield Mistake(path=(*path, "api_key"), text="there is no base_url that it could be sent to")
 
 
-def _address(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
-    url, zone = section.base_url, section.zone
+def _address(path: KeyPath, url: str, zone: str | None, *, setting: str) -> Iterator[Mistake]:
     if "@" in url:
         # Not shown: what stands before the "@" may be a password.
-        yield Mistake(path=path, text='a credential does not belong in an address; use api_key = "env:NAME"')
+        yield Mistake(path=path, text=f'a credential does not belong in an address; use {setting} = "env:NAME"')
         return
     if "?" in url or "#" in url:
-        yield Mistake(path=path, text='an address has no query and no fragment; a key goes into api_key = "env:NAME"')
+        yield Mistake(
+            path=path, text=f'an address has no query and no fragment; a key goes into {setting} = "env:NAME"'
+        )
         return
     if url.startswith("unix:///"):
         if zone is not None and zone != DEVICE:
@@ -153,6 +155,18 @@ def _routes(config: Config, names: Names) -> Iterator[Mistake]:
             if wanted in seen:
                 yield Mistake(path=item, text=f"{wanted!r} is named twice")
             seen.add(wanted)
+        yield from _instead(path, route)
+
+
+def _instead(path: KeyPath, route: RouteSection) -> Iterator[Mistake]:
+    for key in ("when_busy", "when_down"):
+        words: list[str] = getattr(route, key)
+        for number, word in enumerate(words):
+            if word in words[:number]:
+                yield Mistake(path=(*path, key, number), text=f"{word!r} is named twice")
+        if len(route.deployments) == 1 and words != ["queue"]:
+            text = "this route has one deployment, so that there is nothing to turn to; leave it out"
+            yield Mistake(path=(*path, key), text=text)
 
 
 def _aliases(config: Config, names: Names) -> Iterator[Mistake]:
@@ -193,3 +207,18 @@ def _labels(config: Config, check_label: LabelCheck | None) -> Iterator[Mistake]
             check_label(text, tree)
         except FreeholdError as error:
             yield Mistake(path=path, text=f"{text!r} cannot be read: {error.values.get('reason', error.message)}")
+
+
+def _telemetry(config: Config) -> Iterator[Mistake]:
+    section, zones = config.telemetry, zone_tree(config)
+    path = ("telemetry", "otlp_endpoint")
+    if not zones.is_known(Zone(section.otlp_zone)):
+        suggestion = near(section.otlp_zone, zones.zones) or "; name it in [site] regions"
+        text = f"{section.otlp_zone!r} is none of this site's zones{suggestion}"
+        yield Mistake(path=("telemetry", "otlp_zone"), text=text)
+    if section.otlp_endpoint:
+        yield from _address(path, section.otlp_endpoint, section.otlp_zone, setting="otlp_authorization")
+    elif section.otlp_authorization is not None:
+        yield Mistake(
+            path=("telemetry", "otlp_authorization"), text="there is no otlp_endpoint that it could be sent to"
+        )

@@ -13,6 +13,7 @@ from freehold.config.secrets import read_secret
 from freehold.domain.deployment import (
     Deployment,
     EngineKind,
+    Instead,
     ModelCard,
     Route,
     StreamMode,
@@ -142,6 +143,7 @@ def _deployment(
             zone=zone,
             terms=_terms(section, zone),
             slots=section.slots,
+            queue_max=section.queue_max,
             price=_price(section, config.ledger.currency),
             price_model=section.price_model,
         ),
@@ -199,4 +201,6 @@ def _route(name: str, section: RouteSection) -> Route:
         stream=StreamMode(section.stream),
         signals=section.signals,
         attempts_max=section.attempts_max,
+        when_busy=tuple(Instead(word) for word in section.when_busy),
+        when_down=tuple(Instead(word) for word in section.when_down),
     )

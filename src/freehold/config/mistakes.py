@@ -103,6 +103,7 @@ def _reason(path: KeyPath, detail: Any) -> str:
     setting = setting_at(path)
     wanted = setting.kind if setting is not None else ""
     if kind == "literal_error":
+        wanted = wanted.removeprefix("list of ")  # the item is at fault, not the list
         words = [word.strip('"') for word in wanted.split(" or ")]
         return f"it must be {wanted}{near(detail['input'], words)}"
     if kind == "string_pattern_mismatch":

@@ -19,6 +19,7 @@ def _exact(value: object) -> object:
     return value
 
 
+InsteadWord = Literal["queue", "smaller", "overflow", "overflow-farther"]
 LevelWord = Literal["public", "internal", "confidential", "restricted"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$")]
 SecretReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
@@ -134,6 +135,9 @@ class DeploymentSection(Section):
         default=4_096, ge=256, le=4_194_304, description="Prompt and answer together, for each request."
     )
     slots: int = Field(default=2, ge=1, le=1_024, description="Requests that it runs at once.")
+    queue_max: int = Field(
+        default=64, ge=0, le=65_536, description="Requests that may wait for a slot; more are refused at once."
+    )
     threads: int = Field(
         default=0, ge=0, le=1_024, description="Threads of an engine of ours; 0 leaves one core to the rest."
     )
@@ -190,6 +194,19 @@ class RouteSection(Section):
         default=True, description="Whether answers are measured, which costs about 4 % of decode speed."
     )
     attempts_max: int = Field(default=2, ge=1, le=8, description="Most deployments tried for one request.")
+    when_busy: list[InsteadWord] = Field(
+        default=["queue"],
+        min_length=1,
+        description="What to do where a deployment has no free slot, first choice first: queue (wait, if the turn comes"
+        " in time), smaller (a smaller model on this device), overflow (the next permitted deployment in the same zone"
+        " or nearer), overflow-farther (the next permitted one, also in a farther zone). Where none of them is possible"
+        " the request is refused.",
+    )
+    when_down: list[InsteadWord] = Field(
+        default=["queue"],
+        min_length=1,
+        description="The same where its engine is not ready, or left alone since it failed: queue tries it all the same.",
+    )
     label: str = Field(
         default="", description="Label that this route adds to everything sent through it, for example confidential."
     )
@@ -253,6 +270,34 @@ class Hub(Section):
     )
 
 
+class Telemetry(Section):
+    """Where spans are sent. Nothing is sent to anybody unless an endpoint is set; prompts and answers never are."""
+
+    otlp_endpoint: str = Field(
+        default="",
+        description="Address of an OpenTelemetry collector that takes OTLP over HTTP, for example"
+        " http://127.0.0.1:4318; empty for none.",
+    )
+    otlp_zone: Name = Field(
+        default="device",
+        description="Where the collector runs. Outside of device each batch is recorded in the audit log before it goes.",
+    )
+    otlp_authorization: SecretReference | None = Field(
+        default=None, description="Value of the Authorization header by reference: env:NAME or file:PATH."
+    )
+    otlp_ca_file: str = Field(
+        default="", description="PEM file of the certificate authority to trust instead of the system's."
+    )
+    service_name: Name = Field(default="freehold", description="Name that spans carry as service.name.")
+    sample_share: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the requests whose spans are sent. A request that is part of a client's trace is sent if"
+        " that trace is sampled.",
+    )
+
+
 class Config(Section):
     """A whole configuration."""
 
@@ -271,3 +316,4 @@ class Config(Section):
     audit: Audit = Field(default=Audit(), description="The audit log.")
     calibration: Calibration = Field(default=Calibration(), description="Calibrations of one's own.")
     hub: Hub = Field(default=Hub(), description="Where models are pulled from.")
+    telemetry: Telemetry = Field(default=Telemetry(), description="Where spans are sent.")

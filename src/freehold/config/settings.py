@@ -177,7 +177,8 @@ def _words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(f'"{value}"' for value in get_args(hint))
     if get_origin(hint) is list:
-        return f"list of {_words(get_args(hint)[0])}s"
+        item = get_args(hint)[0]
+        return f"list of {_words(item)}" if get_origin(item) is Literal else f"list of {_words(item)}s"
     return _PLAIN[hint]
 
 

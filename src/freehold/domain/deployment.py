@@ -31,6 +31,7 @@ class ModelCard:
         embeds: Whether it serves embeddings.
         infill: Whether it fills in the middle.
         license: SPDX expression; empty where unknown.
+        size_bytes: Of the weights; 0 for a model that is not ours to weigh.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ModelCard:
     embeds: bool = False
     infill: bool = False
     license: str = ""
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,7 @@ class Deployment:
         zone: Where it runs.
         terms: What it promises.
         slots: Requests it runs at once.
+        queue_max: Requests that may wait for one of its slots.
         price: Typed-in list price; ``None`` means looked up or, for owned hardware, computed.
         price_model: ``provider/model`` to look the price up with; empty for none.
     """
@@ -119,6 +122,7 @@ class Deployment:
     zone: Zone
     terms: Terms
     slots: int = 1
+    queue_max: int = 64
     price: TokenPrice | None = None
     price_model: str = ""
 
@@ -157,6 +161,15 @@ class Uncalibrated(StrEnum):
     ESCALATE = "escalate"
 
 
+class Instead(StrEnum):
+    """What may be done where the deployment whose turn it is has no room; see ``routing/degrade.py``."""
+
+    QUEUE = "queue"
+    SMALLER = "smaller"
+    OVERFLOW = "overflow"
+    OVERFLOW_FARTHER = "overflow-farther"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """What a client asks for: ordered deployments and how to judge between them.
@@ -170,6 +183,8 @@ class Route:
         stream: When streamed answers are judged.
         signals: Whether log-probabilities are asked for, so that answers can be judged.
         attempts_max: Most deployments tried for one request.
+        when_busy: What to do where a deployment has no free slot, first choice first.
+        when_down: What to do where it is not ready, or left alone for its failures.
     """
 
     name: str
@@ -180,3 +195,5 @@ class Route:
     stream: StreamMode = StreamMode.HOLD
     signals: bool = True
     attempts_max: int = 2
+    when_busy: tuple[Instead, ...] = (Instead.QUEUE,)
+    when_down: tuple[Instead, ...] = (Instead.QUEUE,)

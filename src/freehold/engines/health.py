@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 
 from freehold.domain.errors.base import FreeholdError
@@ -19,17 +18,13 @@ from freehold.domain.errors.upstream import (
 from freehold.domain.health import CallWindow, FailureKind
 from freehold.domain.ports import Clock, EngineState
 from freehold.engines.ejection import Ejection
+from freehold.hostinfo.clock import any_share
 
 _BUSY = (429, 529)
 _CREDENTIAL = (401, 403)
 _SERVER_ERRORS = 500
 _SEEN_FROM_HERE = (UpstreamUnreachable, UpstreamTimeout, UpstreamBroken)
 _READY = EngineState(ready=True, detail="ready")
-
-
-def any_share() -> float:
-    """A random number from 0 to 1."""
-    return secrets.randbelow(1 << 20) / (1 << 20)
 
 
 def failure_kind(error: FreeholdError) -> FailureKind | None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 
 from freehold.domain.ids import uuid7
 from freehold.domain.ports import Clock
 
 _ID_RANDOM_BYTES = 10
+
+
+def any_share() -> float:
+    """A random number from 0 to 1, for pauses that must not fall in step. No secret: a simulation may seed it."""
+    return random.random()  # noqa: S311 - see above
 
 
 class SystemClock:

@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.admission import DeadlineUnreachable, QueueFull, ShuttingDown, WaitTooLong
 from freehold.domain.ports import Clock
+from freehold.hostinfo.clock import any_share
 from freehold.serving.queue import Arrival, QueueState, SlotQueue
 
-_WAITING_MAX: Final = 64
 _RETRY_S_MIN: Final = 1
+_RETRY_SPREAD_S: Final = 2.0
+_RETRY_SPREAD_SHARE: Final = 0.25
+"""Retry-After is what is expected and up to this much more, so that those who were refused do not come back in step."""
+
 _RETRY_S_AT_STOP: Final = 5
+
+
+def spread_s(expected_s: float, *, jitter: Callable[[], float]) -> float:
+    """A time that those who are told to come back share out among them; never earlier than expected."""
+    return expected_s + jitter() * max(_RETRY_SPREAD_S, _RETRY_SPREAD_SHARE * expected_s)
 
 
 class HeldSlot:
@@ -45,14 +55,19 @@ class SlotAdmission:
 
     Args:
         clock: On the event loop's scale.
-        waiting_max: Requests that may wait for one deployment.
+        jitter: Random number from 0 to 1.
     """
 
-    def __init__(self, *, clock: Clock, waiting_max: int = _WAITING_MAX) -> None:
+    def __init__(self, *, clock: Clock, jitter: Callable[[], float] = any_share) -> None:
         self._clock = clock
-        self._waiting_max = waiting_max
+        self._jitter = jitter
         self._lines: dict[str, _Line] = {}
         self._open = True
+
+    def try_admit(self, deployment: Deployment) -> HeldSlot | None:
+        """A slot, if one is free and nobody waits for it; ``None`` otherwise; see ``ports.Admission``."""
+        line = self._lines.get(deployment.name)
+        return line.try_admit(deployment) if line is not None and self._open else None
 
     async def admit(
         self,
@@ -71,16 +86,25 @@ class SlotAdmission:
         """
         if not self._open:
             raise ShuttingDown(retry_s=_RETRY_S_AT_STOP, retry_after_s=_RETRY_S_AT_STOP)
-        line = self._lines.get(deployment.name)
-        if line is None:
-            line = _Line(deployment, clock=self._clock, waiting_max=self._waiting_max)
-            self._lines[deployment.name] = line
-        line.resize(deployment.slots)
-        return await line.admit(deadline_s=deadline_s)
+        return await self._line(deployment).admit(deadline_s=deadline_s)
+
+    def room(self, deployment: Deployment, *, ready: bool, deadline_s: float) -> Room:
+        """How a deployment is now; see ``ports.Admission``."""
+        arrival = self._line(deployment).outlook(deadline_s=deadline_s)
+        return Room(ready=ready, free=arrival is Arrival.STARTS, waits=arrival is Arrival.WAITS)
+
+    def retry_s(self, deployment: Deployment) -> int:
+        """When it makes sense to ask for a slot again, in whole seconds; for ``Retry-After``."""
+        return self._line(deployment).retry_s()
 
     def states(self) -> Mapping[str, QueueState]:
         """Running and waiting by deployment, for metrics."""
         return {name: line.state for name, line in self._lines.items()}
+
+    def keep(self, deployments: Collection[str]) -> None:
+        """Forget the queues of all others, unless somebody is still in them."""
+        for name in [name for name, line in self._lines.items() if name not in deployments and line.is_empty]:
+            del self._lines[name]
 
     def close(self) -> None:
         """Take no newcomers and send all who wait away; who runs goes on. Idempotent."""
@@ -88,20 +112,43 @@ class SlotAdmission:
         for line in self._lines.values():
             line.close()
 
+    def _line(self, deployment: Deployment) -> _Line:
+        line = self._lines.get(deployment.name)
+        if line is None:
+            line = self._lines[deployment.name] = _Line(deployment, clock=self._clock, jitter=self._jitter)
+        line.resize(deployment)
+        return line
+
 
 class _Line:
     """The queue of one deployment, with a future for each who waits."""
 
-    def __init__(self, deployment: Deployment, *, clock: Clock, waiting_max: int) -> None:
+    def __init__(self, deployment: Deployment, *, clock: Clock, jitter: Callable[[], float]) -> None:
         self._deployment = deployment
         self._clock = clock
-        self._queue = SlotQueue(slots=deployment.slots, waiting_max=waiting_max)
+        self._jitter = jitter
+        self._queue = SlotQueue(slots=deployment.slots, waiting_max=deployment.queue_max)
         self._turns: dict[int, asyncio.Future[None]] = {}
         self._tickets = itertools.count()
 
     @property
     def state(self) -> QueueState:
         return self._queue.state
+
+    @property
+    def is_empty(self) -> bool:
+        state = self._queue.state
+        return not (state.running or state.waiting)
+
+    def outlook(self, *, deadline_s: float) -> Arrival:
+        return self._queue.outlook(now_s=self._clock.monotonic_s(), deadline_s=deadline_s)
+
+    def try_admit(self, deployment: Deployment) -> HeldSlot | None:
+        self.resize(deployment)
+        ticket = next(self._tickets)
+        if self._queue.start_at_once(ticket, now_s=self._clock.monotonic_s()):
+            return HeldSlot(self, ticket, queue_ms=0.0)
+        return None
 
     async def admit(self, *, deadline_s: float) -> HeldSlot:
         now_s = self._clock.monotonic_s()
@@ -134,9 +181,12 @@ class _Line:
     def leave(self, ticket: int, *, served: bool = True) -> None:
         self._wake(self._queue.leave(ticket, now_s=self._clock.monotonic_s(), served=served))
 
-    def resize(self, slots: int) -> None:
-        if slots != self._queue.state.slots:
-            self._wake(self._queue.resize(slots, now_s=self._clock.monotonic_s()))
+    def resize(self, deployment: Deployment) -> None:
+        """Take over other bounds, after a reload or where an engine was lowered."""
+        before, self._deployment = self._deployment, deployment
+        if (before.slots, before.queue_max) != (deployment.slots, deployment.queue_max):
+            now_s = self._clock.monotonic_s()
+            self._wake(self._queue.resize(deployment.slots, waiting_max=deployment.queue_max, now_s=now_s))
 
     def close(self) -> None:
         for turn in self._turns.values():
@@ -152,17 +202,20 @@ class _Line:
     def _expire(self, turn: asyncio.Future[None], since_s: float) -> None:
         if not turn.done():
             waited_s = round(self._clock.monotonic_s() - since_s, 1)
-            retry_s = self._retry_s()
+            retry_s = self.retry_s()
             turn.set_exception(
                 DeadlineUnreachable(deployment=self._deployment.name, waited_s=waited_s, retry_after_s=retry_s)
             )
 
-    def _retry_s(self) -> int:
-        """When a newcomer could expect a slot, in whole seconds."""
-        return max(_RETRY_S_MIN, math.ceil(self._queue.expected_wait_s(now_s=self._clock.monotonic_s())))
+    def retry_s(self) -> int:
+        return max(_RETRY_S_MIN, math.ceil(spread_s(self._expected_s(), jitter=self._jitter)))
+
+    def _expected_s(self) -> float:
+        """When a newcomer could expect a slot."""
+        return self._queue.expected_wait_s(now_s=self._clock.monotonic_s())
 
     def _refusal(self, arrival: Arrival, *, allowed_s: float) -> QueueFull | WaitTooLong:
-        state, retry_s = self._queue.state, self._retry_s()
+        state, retry_s = self._queue.state, self.retry_s()
         if arrival is Arrival.FULL:
             return QueueFull(
                 deployment=self._deployment.name,
@@ -173,7 +226,7 @@ class _Line:
             )
         return WaitTooLong(
             deployment=self._deployment.name,
-            expected_s=retry_s,
+            expected_s=max(_RETRY_S_MIN, math.ceil(self._expected_s())),
             allowed_s=max(0.0, round(allowed_s, 1)),
             retry_s=retry_s,
             retry_after_s=retry_s,

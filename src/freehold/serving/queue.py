@@ -85,17 +85,36 @@ class SlotQueue:
         # After a resize more may run than there are slots; the surplus frees nothing.
         return sorted(free_at)[max(0, len(free_at) - self._slots)]
 
+    @property
+    def slots(self) -> int:
+        """Requests that may run at once."""
+        return self._slots
+
+    def start_at_once(self, ticket: int, *, now_s: float) -> bool:
+        """Let a newcomer start if a slot is free and nobody waits; else nothing happens."""
+        if self._waiting or len(self._running) >= self._slots:
+            return False
+        self._running[ticket] = now_s
+        return True
+
     def arrive(self, ticket: int, *, now_s: float, deadline_s: float) -> Arrival:
         """Let a newcomer in, make them wait, or send them away at once."""
-        if len(self._running) < self._slots and not self._waiting:
+        arrival = self.outlook(now_s=now_s, deadline_s=deadline_s)
+        if arrival is Arrival.STARTS:
             self._running[ticket] = now_s
+        elif arrival is Arrival.WAITS:
+            self._waiting.append(ticket)
+        return arrival
+
+    def outlook(self, *, now_s: float, deadline_s: float) -> Arrival:
+        """What would become of a newcomer. Changes nothing."""
+        if len(self._running) < self._slots and not self._waiting:
             return Arrival.STARTS
         if len(self._waiting) >= self._waiting_max:
             return Arrival.FULL
         measured = bool(self._holds_s)
         if deadline_s <= now_s or (measured and now_s + self.expected_wait_s(now_s=now_s) > deadline_s):
             return Arrival.TOO_LATE
-        self._waiting.append(ticket)
         return Arrival.WAITS
 
     def leave(self, ticket: int, *, now_s: float, served: bool = True) -> list[int]:
@@ -114,9 +133,10 @@ class SlotQueue:
             self._holds_s.append(max(0.0, now_s - started_s))
         return self._fill(now_s)
 
-    def resize(self, slots: int, *, now_s: float) -> list[int]:
-        """Change the number of slots; who starts now. With fewer slots nobody who runs is stopped."""
+    def resize(self, slots: int, *, waiting_max: int, now_s: float) -> list[int]:
+        """Change the bounds; who starts now. Nobody who runs is stopped, and nobody who waits is sent away."""
         self._slots = max(1, slots)
+        self._waiting_max = waiting_max
         return self._fill(now_s)
 
     def _fill(self, now_s: float) -> list[int]:

@@ -76,6 +76,7 @@ class VerifiedModel:
             embeds=header.pooling,
             infill=header.infill,
             license=self.model.license,
+            size_bytes=self.model.size_bytes,
         )
 
 

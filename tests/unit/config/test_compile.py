@@ -8,7 +8,7 @@ import pytest
 
 from freehold.config.compile import Compiled, DeploymentPlan, compile_config
 from freehold.config.load import load
-from freehold.domain.deployment import EngineKind, StreamMode, TokenPrice, Uncalibrated
+from freehold.domain.deployment import EngineKind, Instead, StreamMode, TokenPrice, Uncalibrated
 from freehold.domain.errors.config import SecretUnreadable
 from freehold.domain.labels import Level
 from freehold.domain.zones import DEVICE
@@ -55,6 +55,7 @@ attempts_max = 3
 accept_at = 0.8
 uncalibrated = "escalate"
 stream = "commit"
+when_busy = ["smaller", "overflow-farther"]
 label = "internal"
 
 [routes.plain]
@@ -139,6 +140,8 @@ def test_routes_zones_and_names(tmp_path: Path) -> None:
     assert auto.deployments == ("small", "office", "cloud")
     assert (auto.attempts_max, auto.accept_at) == (3, 0.8)
     assert (auto.uncalibrated, auto.stream) == (Uncalibrated.ESCALATE, StreamMode.COMMIT)
+    assert auto.when_busy == (Instead.SMALLER, Instead.OVERFLOW_FARTHER)
+    assert auto.when_down == (Instead.QUEUE,)
     assert found.routes["plain"].stream is StreamMode.HOLD
     assert found.route_labels == {"auto": "internal"}
     assert found.aliases == {"gpt-4o": "auto"}

@@ -30,20 +30,30 @@ class ManualClock(LoopClock):
         return self.now_s
 
 
-def deployment(*, slots: int = 1, name: str = "small") -> Deployment:
+def deployment(*, slots: int = 1, queue_max: int = 64, name: str = "small") -> Deployment:
+    card = ModelCard(name="m")
     return Deployment(
-        name=name, engine=EngineKind.EMBEDDED, model=ModelCard(name="m"), zone=DEVICE, terms=Terms(), slots=slots
+        name=name,
+        engine=EngineKind.EMBEDDED,
+        model=card,
+        zone=DEVICE,
+        terms=Terms(),
+        slots=slots,
+        queue_max=queue_max,
     )
 
 
-def admission(clock: LoopClock | None = None, *, waiting_max: int = 64) -> SlotAdmission:
-    return SlotAdmission(clock=clock or LoopClock(), waiting_max=waiting_max)
+def admission(clock: LoopClock | None = None, *, share: float = 0.0) -> SlotAdmission:
+    return SlotAdmission(clock=clock or LoopClock(), jitter=lambda: share)
 
 
-def admit(queue: SlotAdmission, *, slots: int = 1, within_s: float = 60.0) -> Coroutine[None, None, HeldSlot]:
+def admit(
+    queue: SlotAdmission, *, slots: int = 1, queue_max: int = 64, within_s: float = 60.0
+) -> Coroutine[None, None, HeldSlot]:
     async def ask() -> HeldSlot:
         deadline_s = asyncio.get_running_loop().time() + within_s
-        return await queue.admit(deployment(slots=slots), tenant="t", deadline_s=deadline_s)
+        there = deployment(slots=slots, queue_max=queue_max)
+        return await queue.admit(there, tenant="t", deadline_s=deadline_s)
 
     return ask()
 
@@ -109,12 +119,12 @@ def test_deployments_do_not_wait_for_each_other() -> None:
 
 def test_full_queue_is_refused_with_a_time() -> None:
     async def scenario() -> None:
-        queue = admission(waiting_max=1)
-        held = await admit(queue)
-        waiting = asyncio.ensure_future(admit(queue))
+        queue = admission()
+        held = await admit(queue, queue_max=1)
+        waiting = asyncio.ensure_future(admit(queue, queue_max=1))
         await settle()
         with pytest.raises(QueueFull) as caught:
-            await admit(queue)
+            await admit(queue, queue_max=1)
         assert caught.value.values["running"] == 1
         assert caught.value.values["waiting"] == 1
         assert caught.value.retry_after_s
@@ -205,12 +215,12 @@ def test_any_order_of_cancels_and_releases_ends_empty(seed: int) -> None:
     chance = random.Random(seed)
 
     async def scenario() -> None:
-        queue = admission(waiting_max=1_000)
+        queue = admission()
         running, most = 0, 0
 
         async def client() -> None:
             nonlocal running, most
-            slot = await admit(queue, slots=3)
+            slot = await admit(queue, slots=3, queue_max=1_000)
             running += 1
             most = max(most, running)
             try:
@@ -244,6 +254,78 @@ def test_more_slots_after_a_reload_wake_who_waits() -> None:
         assert queue.states()["small"].running == 3
         held.release()
         third.release()
+
+    asyncio.run(scenario())
+
+
+def test_a_queue_may_be_none_and_grow_with_a_reload() -> None:
+    async def scenario() -> None:
+        queue = admission()
+        held = await admit(queue, queue_max=0)
+        with pytest.raises(QueueFull):
+            await admit(queue, queue_max=0)
+        waiting = asyncio.ensure_future(admit(queue, queue_max=1))
+        await settle()
+        held.release()
+        (await waiting).release()
+        queue.keep({"another"})
+        assert queue.states() == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_queue_in_use_is_not_forgotten() -> None:
+    async def scenario() -> None:
+        queue = admission()
+        held = await admit(queue)
+        queue.keep(())
+        assert queue.states()["small"].running == 1
+        held.release()
+        queue.keep(())
+        assert queue.states() == {}
+
+    asyncio.run(scenario())
+
+
+def test_room_is_told_without_taking_it() -> None:
+    async def scenario() -> None:
+        clock = ManualClock()
+        queue = admission(clock)
+        there = deployment(queue_max=1)
+
+        def room(within_s: float = 60.0) -> tuple[bool, bool]:
+            found = queue.room(there, ready=True, deadline_s=clock.now_s + within_s)
+            return found.free, found.waits
+
+        assert room() == (True, False)
+        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        clock.now_s += 10
+        held.release()
+        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        assert room() == (False, True)
+        assert room(within_s=9) == (False, False)
+        assert queue.states()["small"].waiting == 0
+        assert not queue.room(there, ready=False, deadline_s=clock.now_s).ready
+        held.release()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("share", "retry_s"), [(0.0, 40), (0.5, 45), (1.0, 50)])
+def test_who_is_sent_away_is_not_told_to_come_back_in_step(share: float, retry_s: int) -> None:
+    async def scenario() -> None:
+        clock = ManualClock()
+        queue = admission(clock, share=share)
+        there = deployment(queue_max=0)
+        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        clock.now_s += 40
+        held.release()
+        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        with pytest.raises(QueueFull) as caught:
+            await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        assert caught.value.retry_after_s == retry_s
+        assert queue.retry_s(there) == retry_s
+        held.release()
 
     asyncio.run(scenario())
 

@@ -73,7 +73,7 @@ def test_what_was_not_served_teaches_nothing() -> None:
 
 def test_fewer_slots_stop_nobody() -> None:
     queue = busy(slots=3, hold_s=10.0)
-    assert queue.resize(1, now_s=1.0) == []
+    assert queue.resize(1, waiting_max=1, now_s=1.0) == []
     assert queue.state.running == 3
     assert queue.expected_wait_s(now_s=1.0) == 9.0
     queue.arrive(10, now_s=1.0, deadline_s=FAR_S)

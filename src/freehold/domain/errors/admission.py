@@ -58,7 +58,7 @@ class ConnectionsFull(AdmissionError):
 
 
 class Overloaded(AdmissionError):
-    """This server is short of {what!s} and takes no {refused!s} for now. Try again in {retry_s!s} s.
+    """This server is short of {resource!s} and takes no {refused!s} for now. Try again in {retry_s!s} s.
 
     It gives up work in steps, the least urgent first: batch requests, requests of low priority, new streams, everything
     but health. What is running goes on.
