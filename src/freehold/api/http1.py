@@ -417,13 +417,13 @@ class FreeholdProtocol(HttpToolsProtocol):
                 self._until_s = self.loop.time() + limits.head_s
                 self._arm(self._until_s)
             if self._head_bytes > limits.head_bytes:
-                self._refuse(HeadTooLarge(what="bytes of head", limit=limits.head_bytes))
+                self._refuse(HeadTooLarge(part="bytes of head", limit=limits.head_bytes))
             return
         if before != BODY:
             self._begin_body()
         self._body_bytes += size_bytes
         if self._since_piece_bytes > limits.head_bytes:
-            self._refuse(HeadTooLarge(what="bytes of trailers", limit=limits.head_bytes))
+            self._refuse(HeadTooLarge(part="bytes of trailers", limit=limits.head_bytes))
 
     def _begin_body(self) -> None:
         self._body_bytes = 0

@@ -66,7 +66,6 @@ class HttpExchange:
         "_fault",
         "_fields",
         "_head",
-        "_is_chunked",
         "_keep",
         "_length",
         "_limit_bytes",

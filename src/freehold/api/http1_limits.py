@@ -88,11 +88,11 @@ def fault_of(head: Head, limits: ServerLimits) -> FreeholdError | None:
 
 def _size_fault(head: Head, limits: ServerLimits) -> FreeholdError | None:
     if len(head.fields) + len(head.repeated) > limits.fields:
-        return HeadTooLarge(what="header fields", limit=limits.fields)
+        return HeadTooLarge(part="header fields", limit=limits.fields)
     if len(head.target) > limits.target_bytes:
-        return HeadTooLarge(what="bytes of target", limit=limits.target_bytes)
+        return HeadTooLarge(part="bytes of target", limit=limits.target_bytes)
     if head.size_bytes > limits.head_bytes:
-        return HeadTooLarge(what="bytes of head", limit=limits.head_bytes)
+        return HeadTooLarge(part="bytes of head", limit=limits.head_bytes)
     return None
 
 

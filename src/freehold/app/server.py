@@ -15,6 +15,8 @@ from typing import Any
 
 import uvicorn
 
+from freehold.api.http1 import protocol
+from freehold.api.http1_limits import ServerLimits
 from freehold.app.house import House, calibrations_in
 from freehold.app.reload import Reloader
 from freehold.app.snapshot import tenants_of
@@ -32,7 +34,10 @@ from freehold.telemetry.logs import LogFormat, Logs
 CALIBRATIONS_FOLDER = "calibrations"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _KEEP_ALIVE_S = 75
-_READ_AT_START = ("server", "audit", "calibration")
+_BACKLOG = 4096
+_CONNECTIONS_MAX = 10_000
+_OWN_DESCRIPTORS = 512
+_READ_AT_START = ("server", "audit", "calibration", "telemetry")
 
 log = logging.getLogger("freehold.app")
 
@@ -152,7 +157,7 @@ def _run(
     hosts = frozenset({server.host.lower(), *_LOOPBACK_NAMES, *(name.lower() for name in server.hosts)})
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     app = house.api(hosts=hosts, body_limit_bytes=server.body_limit_bytes, lifespan=life)
-    running = _Uvicorn(_uvicorn_config(app, server), listening)
+    running = _Uvicorn(_uvicorn_config(app, server, stores.ids.new_id), listening)
     try:
         running.run()
     except SystemExit as stop:
@@ -175,13 +180,27 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "without completing response" not in record.msg
 
 
-def _uvicorn_config(app: Any, server: Server) -> uvicorn.Config:
+def _connections_max() -> int:
+    """How many clients at once: each may need a descriptor to an upstream as well, and stores and engines some."""
+    if sys.platform == "win32":
+        return _CONNECTIONS_MAX
+    import resource  # not on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _CONNECTIONS_MAX + _OWN_DESCRIPTORS
+    if soft < wanted:  # what the hard limit allows is there to be used; shells start with 1,024
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(_CONNECTIONS_MAX, (soft - _OWN_DESCRIPTORS) // 2))
+
+
+def _uvicorn_config(app: Any, server: Server, new_id: Callable[[], str]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=server.host,
         port=server.port,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=protocol(ServerLimits(idle_s=_KEEP_ALIVE_S, connections=_connections_max()), new_id),
         interface="asgi3",
         ws="none",
         lifespan="on",
@@ -190,6 +209,7 @@ def _uvicorn_config(app: Any, server: Server) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         date_header=False,
+        backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=server.drain_s,
         ssl_certfile=server.tls_certificate or None,

@@ -135,7 +135,7 @@ class NotHttp(RequestError):
 
 
 class HeadTooLarge(RequestError):
-    """The request has more than {limit!s} {what!s}. Send less.
+    """The request has more than {limit!s} {part!s}. Send less.
 
     Address and header fields are bounded so that nobody fills the memory with them; what a model is to read belongs
     in the body.
