@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,30 +28,61 @@ class CgroupLimits:
     memory_free_bytes: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryGroup:
+    """A control group that limits memory.
+
+    Attributes:
+        limit_bytes: Its limit.
+        used: File that says how much is used.
+        stat: File that says, among much else, how much of that can be dropped.
+        droppable: Name of that number in ``stat``.
+    """
+
+    limit_bytes: int
+    used: Path
+    stat: Path
+    droppable: str
+
+    def free_bytes(self, used_text: str, stat_text: str) -> int:
+        """What is left, from the texts of both files; cache that can be dropped counts as free."""
+        used = number(used_text) or 0
+        droppable = 0
+        for line in stat_text.splitlines():
+            name, _, value = line.partition(" ")
+            if name == self.droppable:
+                droppable = number(value) or 0
+        return max(0, self.limit_bytes - max(0, used - droppable))
+
+
+def memory_groups(root: Path) -> list[MemoryGroup]:
+    """All groups on the way from this process's up to the root group that limit memory."""
+    return [found for path in _folders(root) if (found := _memory(path)) is not None]
+
+
 def read_limits(root: Path) -> CgroupLimits:
     """The narrowest limits on the way from this process's group up to the root group.
 
     Args:
         root: Root of the file system; another folder in tests.
     """
-    cpus: list[float] = []
-    memory: list[tuple[int, int]] = []
+    groups = memory_groups(root)
+    return CgroupLimits(
+        cpus=min((share for path in _folders(root) if (share := _cpus(path)) is not None), default=None),
+        memory_bytes=min((group.limit_bytes for group in groups), default=None),
+        memory_free_bytes=min(
+            (group.free_bytes(read_text(group.used), read_text(group.stat)) for group in groups), default=None
+        ),
+    )
+
+
+def _folders(root: Path) -> Iterator[Path]:
     base = root / "sys/fs/cgroup"
     for line in read_text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
         for controller in controllers.split(",") if controllers else ("",):
-            folder = base / controller if controller else base
-            for path in _upwards(folder, group):
-                if (share := _cpus(path)) is not None:
-                    cpus.append(share)
-                if (found := _memory(path)) is not None:
-                    memory.append(found)
-    return CgroupLimits(
-        cpus=min(cpus, default=None),
-        memory_bytes=min((limit for limit, _ in memory), default=None),
-        memory_free_bytes=min((free for _, free in memory), default=None),
-    )
+            yield from _upwards(base / controller if controller else base, group)
 
 
 def _upwards(folder: Path, group: str) -> list[Path]:
@@ -66,20 +98,13 @@ def _cpus(path: Path) -> float | None:
     return quota_us / period_us if quota_us and period_us and quota_us > 0 else None
 
 
-def _memory(path: Path) -> tuple[int, int] | None:
-    """Limit and what of it is free."""
-    for limit_name, used_name, cache_name in (
+def _memory(path: Path) -> MemoryGroup | None:
+    for limit_name, used_name, droppable in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
         limit = number(read_text(path / limit_name))
-        if limit is None or not 0 < limit < _UNLIMITED_BYTES:
-            continue
-        used = number(read_text(path / used_name)) or 0
-        droppable = 0
-        for line in read_text(path / "memory.stat").splitlines():
-            name, _, value = line.partition(" ")
-            if name == cache_name:
-                droppable = number(value) or 0
-        return limit, max(0, limit - max(0, used - droppable))
+        if limit is not None and 0 < limit < _UNLIMITED_BYTES:
+            stat = path / "memory.stat"
+            return MemoryGroup(limit_bytes=limit, used=path / used_name, stat=stat, droppable=droppable)
     return None

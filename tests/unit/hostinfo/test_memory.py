@@ -7,10 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from freehold.hostinfo.memory import memory_share
+from freehold.hostinfo.memory import MemoryMeter
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MIB = 1 << 20
+
+
+def memory_share(root: Path = Path("/"), processes: int = 1) -> float | None:
+    meter = MemoryMeter(root=root, processes=processes)
+    try:
+        return meter.share()
+    finally:
+        meter.close()
+        meter.close()
 
 
 def machine(root: Path, *, own: int, available: int | None, group: tuple[int, int] | None = None) -> Path:
@@ -46,6 +55,21 @@ def test_all_processes_of_the_program_count(tmp_path: Path) -> None:
 def test_a_system_that_does_not_say(tmp_path: Path) -> None:
     assert memory_share(root=tmp_path) is None
     assert memory_share(root=machine(tmp_path, own=MIB, available=None)) is None
+
+
+def test_what_changes_is_seen(tmp_path: Path) -> None:
+    meter = MemoryMeter(root=machine(tmp_path, own=100 * MIB, available=10_000 * MIB, group=(1_000 * MIB, 100 * MIB)))
+    assert meter.share() == pytest.approx(0.1)
+    (tmp_path / "sys/fs/cgroup/memory.current").write_text(f"{950 * MIB}\n", encoding="utf-8")
+    assert meter.share() == pytest.approx(100 / 150)
+    meter.close()
+    assert meter.share() is None
+
+
+def test_cache_that_can_be_dropped_is_free(tmp_path: Path) -> None:
+    root = machine(tmp_path, own=100 * MIB, available=10_000 * MIB, group=(1_000 * MIB, 950 * MIB))
+    (root / "sys/fs/cgroup/memory.stat").write_text(f"anon 5\ninactive_file {750 * MIB}\n", encoding="utf-8")
+    assert memory_share(root=root) == pytest.approx(100 / 900)
 
 
 def test_this_machine() -> None:
