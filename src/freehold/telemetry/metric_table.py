@@ -1,7 +1,8 @@
 """Every metric there is: the declaration that code, docs and tests are held against.
 
 Names follow Prometheus' conventions: prefix, what is counted, base unit last, ``_total`` for counters. Money is the
-exception to base units: whole micro-units of a currency, since money is never a float.
+exception to base units: whole micro-units of a currency, since money is never a float. What every program shows about
+its process (``process_…``) has the names that all client libraries give it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class MetricSpec:
     buckets: tuple[float, ...] = ()
 
 
-_LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+_LAG_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 REQUESTS = MetricSpec(
     name="freehold_requests_total",
@@ -68,6 +71,18 @@ REFUSALS = MetricSpec(
     type=MetricType.COUNTER,
     help="Requests that were refused before any deployment was called, by the error's code.",
     labels=("code",),
+)
+FAILOVERS = MetricSpec(
+    name="freehold_failovers_total",
+    type=MetricType.COUNTER,
+    help="Calls to another deployment after this one had failed, before any byte was sent to the client.",
+    labels=("route", "deployment"),
+)
+RETRIES = MetricSpec(
+    name="freehold_retries_total",
+    type=MetricType.COUNTER,
+    help="Further calls to a deployment that was called before for the same request.",
+    labels=("deployment",),
 )
 TOKENS = MetricSpec(
     name="freehold_tokens_total",
@@ -100,6 +115,20 @@ FIRST_TOKEN_SECONDS = MetricSpec(
     labels=("deployment",),
     buckets=_LATENCY_S,
 )
+FIRST_CHUNK_SECONDS = MetricSpec(
+    name="freehold_first_chunk_seconds",
+    type=MetricType.HISTOGRAM,
+    help="From a streamed request's arrival to the first token of its answer, queue and earlier attempts included.",
+    labels=("route",),
+    buckets=_LATENCY_S,
+)
+OUTPUT_TOKEN_SECONDS = MetricSpec(
+    name="freehold_output_token_seconds",
+    type=MetricType.HISTOGRAM,
+    help="Mean time between two tokens of one answer, the first one left out.",
+    labels=("deployment",),
+    buckets=_TOKEN_S,
+)
 REQUEST_SECONDS = MetricSpec(
     name="freehold_request_seconds",
     type=MetricType.HISTOGRAM,
@@ -113,6 +142,17 @@ QUEUE_SECONDS = MetricSpec(
     help="Wait for a slot of a deployment.",
     labels=("deployment",),
     buckets=_LATENCY_S,
+)
+REQUESTS_IN_FLIGHT = MetricSpec(
+    name="freehold_requests_in_flight",
+    type=MetricType.GAUGE,
+    help="Requests that are being answered now.",
+)
+UPSTREAM_CONNECTIONS = MetricSpec(
+    name="freehold_upstream_connections",
+    type=MetricType.GAUGE,
+    help="Connections to a deployment now, by state: busy or idle.",
+    labels=("deployment", "state"),
 )
 ENGINE_READY = MetricSpec(
     name="freehold_engine_ready",
@@ -137,6 +177,11 @@ AUDIT_ENTRIES = MetricSpec(
     type=MetricType.GAUGE,
     help="Entries in the audit log.",
 )
+AUDIT_UNSYNCED = MetricSpec(
+    name="freehold_audit_unsynced_entries",
+    type=MetricType.GAUGE,
+    help="Entries of the audit log on their way to the disk: what a power cut would cost now.",
+)
 AUDIT_HEALTHY = MetricSpec(
     name="freehold_audit_healthy",
     type=MetricType.GAUGE,
@@ -153,37 +198,94 @@ STORAGE_QUEUE_DEPTH = MetricSpec(
     help="Writes that wait for the disk now.",
 )
 LOG_LINES_DROPPED = MetricSpec(
-    name="freehold_log_lines_dropped",
+    name="freehold_log_lines_dropped_total",
+    type=MetricType.COUNTER,
+    help="Log lines lost, since their sink was too slow or failed.",
+)
+SPANS_SENT = MetricSpec(
+    name="freehold_spans_sent_total",
+    type=MetricType.COUNTER,
+    help="Requests whose spans a collector has taken.",
+)
+SPANS_DROPPED = MetricSpec(
+    name="freehold_spans_dropped_total",
+    type=MetricType.COUNTER,
+    help="Requests whose spans were lost: the queue was full, or the collector was away or refused them.",
+    labels=("reason",),
+)
+LOOP_LAG_SECONDS = MetricSpec(
+    name="freehold_event_loop_lag_seconds",
+    type=MetricType.HISTOGRAM,
+    help="How late the event loop was for a timer, looked at twice a second.",
+    buckets=_LAG_S,
+)
+PROCESS_CPU_SECONDS = MetricSpec(
+    name="process_cpu_seconds_total",
+    type=MetricType.COUNTER,
+    help="CPU time of this process, user and system.",
+)
+PROCESS_MEMORY_BYTES = MetricSpec(
+    name="process_resident_memory_bytes",
     type=MetricType.GAUGE,
-    help="Log lines dropped since the start, since their sink was too slow or failed.",
+    help="Memory of this process that is resident; engines run in processes of their own.",
+)
+PROCESS_OPEN_FDS = MetricSpec(
+    name="process_open_fds",
+    type=MetricType.GAUGE,
+    help="File descriptors that this process has open.",
+)
+PROCESS_MAX_FDS = MetricSpec(
+    name="process_max_fds",
+    type=MetricType.GAUGE,
+    help="Most file descriptors that this process may have open.",
+)
+PROCESS_START_SECONDS = MetricSpec(
+    name="process_start_time_seconds",
+    type=MetricType.GAUGE,
+    help="Start of this process, in seconds since 1970.",
 )
 BUILD = MetricSpec(
     name="freehold_build_info",
     type=MetricType.GAUGE,
-    help="Always 1; the version is its label.",
-    labels=("version",),
+    help="Always 1; the versions of Freehold and of Python are its labels.",
+    labels=("version", "python"),
 )
 
 METRICS: tuple[MetricSpec, ...] = (
     REQUESTS,
+    REQUESTS_IN_FLIGHT,
     ATTEMPTS,
     ESCALATIONS,
+    FAILOVERS,
+    RETRIES,
     ERRORS,
     REFUSALS,
     TOKENS,
     EGRESS_BYTES,
     COST_MICROS,
     UNPRICED_ATTEMPTS,
+    FIRST_CHUNK_SECONDS,
     FIRST_TOKEN_SECONDS,
+    OUTPUT_TOKEN_SECONDS,
     REQUEST_SECONDS,
     QUEUE_SECONDS,
+    QUEUE_DEPTH,
+    UPSTREAM_CONNECTIONS,
     ENGINE_READY,
     ENGINE_RESTARTS,
-    QUEUE_DEPTH,
     AUDIT_ENTRIES,
+    AUDIT_UNSYNCED,
     AUDIT_HEALTHY,
     STORAGE_HEALTHY,
     STORAGE_QUEUE_DEPTH,
     LOG_LINES_DROPPED,
+    SPANS_SENT,
+    SPANS_DROPPED,
+    LOOP_LAG_SECONDS,
+    PROCESS_CPU_SECONDS,
+    PROCESS_MEMORY_BYTES,
+    PROCESS_OPEN_FDS,
+    PROCESS_MAX_FDS,
+    PROCESS_START_SECONDS,
     BUILD,
 )

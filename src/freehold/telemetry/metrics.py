@@ -1,7 +1,8 @@
 """Counting while requests run, rendering only when somebody scrapes.
 
-Counters are plain integers in plain dicts: about 0.04 µs an increment against 0.7 µs of a client library. All updates
-come from the event loop's thread.
+A series is a small object with a plain integer in it. Who counts often keeps the object (``counter``, ``histogram``),
+so that one count is one addition: about 0.03 µs, against 0.7 µs of a client library. All updates come from the event
+loop's thread.
 """
 
 from __future__ import annotations
@@ -15,24 +16,36 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 
 _SERIES_MAX = 2_000
-_MICROS = 1_000_000
+_MS_PER_S = 1_000
+_SUM_DIGITS = 9
+
+
+class Series:
+    """One counter or gauge."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: int | float = 0
 
 
 class Histogram:
-    """Counts per bucket and the sum in microseconds, all integers."""
+    """Counts per bucket, and the sum in milliseconds."""
 
-    __slots__ = ("bounds", "counts", "sum_us")
+    __slots__ = ("bounds_ms", "counts", "sum_ms")
 
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum_us = 0
+    def __init__(self, bounds_s: tuple[float, ...]) -> None:
+        self.bounds_ms = [bound * _MS_PER_S for bound in bounds_s]
+        self.counts = [0] * (len(bounds_s) + 1)
+        self.sum_ms = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Count one value; negative ones, which only a jumping clock makes, count as 0."""
-        seconds = max(seconds, 0.0)
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.sum_us += round(seconds * _MICROS)
+    def observe_ms(self, ms: float) -> None:
+        """Count one duration; negative ones, which only a jumping clock makes, count as 0."""
+        if ms > 0.0:
+            self.counts[bisect_left(self.bounds_ms, ms)] += 1
+            self.sum_ms += ms
+        else:
+            self.counts[0] += 1
 
 
 class Metrics:
@@ -40,6 +53,9 @@ class Metrics:
 
     The number of series is bounded: a label that has known values (routes, deployments and zones of the
     configuration) shows every other value as ``other``, and a metric that reached 2,000 series shows further ones so.
+
+    Attributes:
+        generation: Rises with every ``know``: series that were looked up before may have other labels now.
     """
 
     def __init__(self, known: Mapping[str, Collection[str]], *, series_max: int = _SERIES_MAX) -> None:
@@ -49,9 +65,10 @@ class Metrics:
             known: Allowed values by label name; labels not named here are bounded by ``series_max`` alone.
             series_max: Most series of one metric.
         """
+        self.generation = 0
         self._series_max = series_max
         self._known: dict[str, frozenset[str]] = {}
-        self._values: dict[str, dict[tuple[str, ...], int | float]] = {
+        self._values: dict[str, dict[tuple[str, ...], Series]] = {
             spec.name: {} for spec in METRICS if spec.type is not MetricType.HISTOGRAM
         }
         self._histograms: dict[str, dict[tuple[str, ...], Histogram]] = {
@@ -62,30 +79,46 @@ class Metrics:
     def know(self, known: Mapping[str, Collection[str]]) -> None:
         """Take over the names of a new configuration. Series of names that are gone stay, as counters must."""
         self._known = {label: frozenset(values) | {""} for label, values in known.items()}
+        self.generation += 1
+
+    def counter(self, spec: MetricSpec, *labels: str) -> Series:
+        """The series of a counter or gauge, made at 0 if it is new. Good until the next ``know``."""
+        found = self._values[spec.name]
+        key = self._key(spec, labels, found)
+        series = found.get(key)
+        if series is None:
+            series = found[key] = Series()
+        return series
+
+    def histogram(self, spec: MetricSpec, *labels: str) -> Histogram:
+        """The series of a histogram, made empty if it is new. Good until the next ``know``."""
+        found = self._histograms[spec.name]
+        key = self._key(spec, labels, found)
+        series = found.get(key)
+        if series is None:
+            series = found[key] = Histogram(spec.buckets)
+        return series
 
     def add(self, spec: MetricSpec, *labels: str, amount: int = 1) -> None:
         """Raise a counter by ``amount``, at least 0."""
-        series = self._values[spec.name]
-        key = self._key(spec, labels, series)
-        series[key] = series.get(key, 0) + amount
+        self.counter(spec, *labels).value += amount
 
     def set(self, spec: MetricSpec, *labels: str, value: float) -> None:
-        """Set a gauge."""
-        series = self._values[spec.name]
-        series[self._key(spec, labels, series)] = value
+        """Set a gauge, or a counter that is kept elsewhere."""
+        self.counter(spec, *labels).value = value
 
     def observe(self, spec: MetricSpec, *labels: str, seconds: float) -> None:
         """Count a duration in a histogram."""
-        series = self._histograms[spec.name]
-        key = self._key(spec, labels, series)
-        histogram = series.get(key)
-        if histogram is None:
-            histogram = series[key] = Histogram(spec.buckets)
-        histogram.observe(seconds)
+        self.histogram(spec, *labels).observe_ms(seconds * _MS_PER_S)
+
+    def clear(self, spec: MetricSpec) -> None:
+        """Forget all series of a gauge, before it is set for what there is now."""
+        self._values[spec.name].clear()
 
     def value(self, spec: MetricSpec, *labels: str) -> float:
         """Current value of a counter or gauge; 0 where it was never touched."""
-        return self._values[spec.name].get(labels, 0)
+        series = self._values[spec.name].get(labels)
+        return 0 if series is None else series.value
 
     def render(self) -> str:
         """Everything in Prometheus' text format 0.0.4, in the order of the table."""
@@ -110,11 +143,15 @@ class Metrics:
         yield f"# HELP {spec.name} {_escape_help(spec.help)}"
         yield f"# TYPE {spec.name} {spec.type.value}"
         if spec.type is MetricType.HISTOGRAM:
-            for labels, histogram in sorted(self._histograms[spec.name].items()):
+            for labels, histogram in sorted(self._histograms[spec.name].items(), key=_by_labels):
                 yield from _histogram_lines(spec, labels, histogram)
         else:
-            for labels, value in sorted(self._values[spec.name].items()):
-                yield f"{spec.name}{_label_text(spec.labels, labels)} {_number(value)}"
+            for labels, series in sorted(self._values[spec.name].items(), key=_by_labels):
+                yield f"{spec.name}{_label_text(spec.labels, labels)} {_number(series.value)}"
+
+
+def _by_labels(item: tuple[tuple[str, ...], object]) -> tuple[str, ...]:
+    return item[0]
 
 
 def _histogram_lines(spec: MetricSpec, labels: tuple[str, ...], histogram: Histogram) -> Iterator[str]:
@@ -124,7 +161,7 @@ def _histogram_lines(spec: MetricSpec, labels: tuple[str, ...], histogram: Histo
         total += count
         upper = "+Inf" if bound is None else _number(bound)
         yield f"{spec.name}_bucket{_label_text(names, (*labels, upper))} {total}"
-    yield f"{spec.name}_sum{_label_text(spec.labels, labels)} {_number(histogram.sum_us / _MICROS)}"
+    yield f"{spec.name}_sum{_label_text(spec.labels, labels)} {_number(round(histogram.sum_ms / _MS_PER_S, _SUM_DIGITS))}"
     yield f"{spec.name}_count{_label_text(spec.labels, labels)} {total}"
 
 

@@ -10,8 +10,10 @@ import threading
 import pytest
 
 from freehold.domain.decisions import Outcome
-from freehold.telemetry.logs import LogFormat, Logs, log_receipt, receipt_fields
+from freehold.domain.zones import Zone
+from freehold.telemetry.logs import LogFormat, Logs, log_receipt
 from freehold.telemetry.redact import is_secret_name, one_line, redact
+from freehold.telemetry.request_line import request_fields
 from tests.support.receipts import make_attempt, make_receipt
 
 SECRET = "fh-" + "aB3_-" * 8 + "xyz"
@@ -215,7 +217,7 @@ class TestRequests:
         assert "hush" not in json.dumps(line)
 
     def test_a_refused_request(self):
-        fields = receipt_fields(
+        fields = request_fields(
             make_receipt(attempts=(), answered_index=None, outcome=Outcome.REFUSED, error_code="FH-POLICY-001")
         )
         assert (fields["answered_by"], fields["zone"], fields["tried"]) == (None, None, "")
@@ -223,3 +225,63 @@ class TestRequests:
 
     def test_nothing_is_built_where_nobody_reads(self):
         assert logged(lambda: log_receipt(make_receipt()), level="WARNING") == ""
+
+    def test_the_clients_own_names_are_shown(self):
+        line = entry(lambda: log_receipt(make_receipt()))
+        assert line["client_request_id"] == "mine-1"
+        assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+        plain = entry(lambda: log_receipt(make_receipt(client_request_id="", traceparent="")))
+        assert (plain["client_request_id"], plain["trace_id"]) == (None, None)
+
+    def test_the_line_is_of_the_moment_at_which_the_request_ended(self):
+        receipt = make_receipt(created_unix_ms=1_790_000_000_000, total_ms=1_500.0)
+        assert entry(lambda: log_receipt(receipt))["time"] == "2026-09-21T14:13:21.500+00:00"
+
+    def test_62_nothing_in_a_receipt_breaks_the_line(self):
+        hostile = "a\nlevel=error\r\x1b[2J\x9b\u2028\ud800\x00b " + SECRET
+        attempt = make_attempt(deployment=hostile, zone=Zone(hostile))
+        receipt = make_receipt(
+            tenant=hostile, key_id=hostile, route=hostile, client_request_id=hostile, attempts=(attempt,), task=hostile
+        )
+        for log_format in LogFormat:
+            text = logged(lambda: log_receipt(receipt), log_format=log_format)
+            assert len(text.splitlines()) == 1
+            assert not any(ord(character) < 32 or ord(character) in {0x9B, 0x2028} for character in text.rstrip("\n"))
+            assert SECRET not in text
+            text.encode()
+
+    def test_61_a_stuck_sink_holds_no_request_up(self):
+        stream = StuckStream()
+        logs = Logs.start(stream=stream, queue_max=10)
+        try:
+            log_receipt(make_receipt())
+            assert stream.entered.wait(10)
+            for _ in range(1_000):
+                log_receipt(make_receipt())
+            assert logs.dropped == 990
+        finally:
+            stream.open.set()
+            logs.close()
+        assert len(stream.getvalue().splitlines()) == 11
+
+    def test_somebody_elses_logging_gets_the_line_too(self, caplog):
+        with caplog.at_level(logging.INFO, logger="freehold.requests"):
+            log_receipt(make_receipt())
+        assert [record.getMessage() for record in caplog.records] == ["chat complete"]
+
+    def test_nothing_is_lost_between_two_threads(self):
+        stream = io.StringIO()
+        logs = Logs.start(stream=stream, queue_max=10**6)
+
+        def say(name):
+            for number in range(2_000):
+                LOG.info("%s-%d", name, number)
+
+        threads = [threading.Thread(target=say, args=(name,)) for name in "abc"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        logs.close()
+        assert logs.dropped == 0
+        assert len(stream.getvalue().splitlines()) == 6_000
