@@ -18,8 +18,8 @@ HEAD = """\
 # - An option also comes from the environment: FREEHOLD_SERVER__PORT=9000 is port in [server]. Flags go before both.
 # - Paths are relative to this file. Secrets are never written here: env:NAME or file:PATH says where they are.
 # - "freehold config check" reports every mistake with its line; "freehold config explain server.port" says what holds.
-# - A running server takes changes over, and keeps what it has where they hold a mistake. [server], [audit] and
-#   [calibration] are read at the start only.
+# - A running server takes changes over, and keeps what it has where they hold a mistake. [server], [audit],
+#   [calibration] and [telemetry] are read at the start only.
 """
 
 LADDER = """\
@@ -70,6 +70,8 @@ EXAMPLES = {
     "routes.NAME.deployments": '["small"]',
     "routes.NAME.label": '"restricted"',
     "tenants.NAME.label": '"confidential"',
+    "telemetry.otlp_endpoint": '"http://127.0.0.1:4318"',
+    "telemetry.otlp_authorization": '"env:OTLP_AUTHORIZATION"',
     "ledger.purchase_price": "1200",
     "ledger.compare_with": '"openai/gpt-4o-mini"',
 }

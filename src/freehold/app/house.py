@@ -9,10 +9,11 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from freehold import __version__
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
+from freehold.app.collector import Collector
 from freehold.app.engines import build_engine
+from freehold.app.observation import Observation
 from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
 from freehold.audit.records import policy_change_record
@@ -20,15 +21,11 @@ from freehold.config.compile import Compiled
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
-from freehold.domain.receipt import Receipt
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime, Services
 from freehold.routing.calibration import Calibration
 from freehold.serving.admission import SlotAdmission
-from freehold.telemetry import metric_table as table
-from freehold.telemetry.logs import log_receipt
-from freehold.telemetry.metrics import Metrics
-from freehold.telemetry.observe import observe_receipt
+from freehold.telemetry.logs import Logs
 
 log = logging.getLogger("freehold.app")
 
@@ -47,8 +44,18 @@ class House:
         compiled: Compiled,
         calibrations: tuple[Calibration, ...],
         machine: HardwareProfile,
+        logs: Logs | None = None,
+        collector: Collector | None = None,
     ) -> None:
         """Build every engine; start none.
+
+        Args:
+            stores: What outlives a reload.
+            compiled: The configuration.
+            calibrations: Later ones win.
+            machine: What this machine is.
+            logs: The process's logging, where it is ours.
+            collector: Where spans are sent; ``None`` for nowhere.
 
         Raises:
             ModelError: A model is not here, or its file is not what it should be.
@@ -59,9 +66,9 @@ class House:
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
         self._runtime = snapshot(compiled, self._engines, calibrations)
+        self._observation = Observation(stores, self._runtime, logs=logs, collector=collector)
         self._admission = SlotAdmission(clock=stores.clock)
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
-        self._metrics = Metrics(_known(self._runtime))
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -93,6 +100,8 @@ class House:
             self._spawn(self._start(name, engine))
         self._spawn(self._keep_checkpoints())
         self._spawn(self._keep_keys())
+        for task in self._observation.tasks():
+            self._spawn(task)
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
             yield
@@ -102,6 +111,7 @@ class House:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await asyncio.gather(*(engine.close() for engine in self._engines.values()))
+            await self._observation.close()
             await self._stores.broker.close()
             with contextlib.suppress(FreeholdError):
                 await self._stores.audit.checkpoint()
@@ -139,7 +149,7 @@ class House:
         )
         await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._plans, self._engines, self._runtime = plans, engines, runtime
-        self._metrics.know(_known(runtime))
+        self._observation.know(runtime)
         for name, engine in built.items():
             self._spawn(self._start(name, engine))
         if retired:
@@ -155,7 +165,7 @@ class House:
             journal=self._stores.journal,
             receipts=self._stores.receipts,
             prices=self._stores.prices,
-            observe=self._observe,
+            observe=self._observation.observe,
         )
 
     def _current(self) -> Runtime:
@@ -190,37 +200,13 @@ class House:
             except FreeholdError as error:
                 log.warning("keys could not be reloaded: %s", error.message)
 
-    def _observe(self, receipt: Receipt) -> None:
-        observe_receipt(self._metrics, receipt)
-        log_receipt(receipt)
-
     def _metrics_text(self) -> str:
-        for name, engine in self._engines.items():
-            state = engine.state()
-            self._metrics.set(table.ENGINE_READY, name, value=int(state.ready))
-            self._metrics.set(table.ENGINE_RESTARTS, name, value=state.restarts)
-        for name, line in self._admission.states().items():
-            self._metrics.set(table.QUEUE_DEPTH, name, value=line.waiting)
-        self._metrics.set(table.AUDIT_HEALTHY, value=int(self._stores.audit.healthy))
-        self._metrics.set(table.AUDIT_ENTRIES, value=self._stores.audit.size)
-        self._metrics.set(table.STORAGE_HEALTHY, value=int(not self._stores.database.failure))
-        self._metrics.set(table.STORAGE_QUEUE_DEPTH, value=self._stores.database.waiting)
-        self._metrics.set(table.BUILD, __version__, value=1)
-        return self._metrics.render()
+        return self._observation.page(engines=self._engines, admission=self._admission, active=self._pipeline.active)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _known(runtime: Runtime) -> dict[str, tuple[str, ...]]:
-    """Label values that metrics may carry: names of the configuration, never what a client sends."""
-    return {
-        "route": (*runtime.routes, *runtime.engines),
-        "deployment": tuple(runtime.engines),
-        "zone": tuple(runtime.tree.zones),
-    }
 
 
 def calibrations_in(folder: Path) -> list[str]:

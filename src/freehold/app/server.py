@@ -17,6 +17,7 @@ import uvicorn
 
 from freehold.api.http1 import protocol
 from freehold.api.http1_limits import ServerLimits
+from freehold.app.collector import Collector
 from freehold.app.house import House, calibrations_in
 from freehold.app.reload import Reloader
 from freehold.app.snapshot import tenants_of
@@ -93,6 +94,8 @@ def serve(
                 compiled=compiled,
                 calibrations=calibrations_of(loaded, data_folder),
                 machine=probe(),
+                logs=logs,
+                collector=_collector(loaded, compiled, stores),
             )
             return _run(house, loaded, compiled, stores, announce)
     finally:
@@ -122,6 +125,13 @@ def calibrations_of(loaded: LoadedConfig, data_folder: Path) -> tuple[Calibratio
     folder = loaded.config.calibration.folder or str(data_folder / CALIBRATIONS_FOLDER)
     own = (from_json(text) for text in calibrations_in(Path(folder).expanduser()))
     return (*shipped_calibrations(), *own)
+
+
+def _collector(loaded: LoadedConfig, compiled: Compiled, stores: Stores) -> Collector | None:
+    section = loaded.config.telemetry
+    if not section.otlp_endpoint:
+        return None
+    return Collector(section, stores, tenant=next(iter(tenants_of(compiled))), environment=os.environ)
 
 
 def _run(

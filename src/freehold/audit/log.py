@@ -137,6 +137,11 @@ class TransparencyLog:
         return self._writer.size
 
     @property
+    def unsynced(self) -> int:
+        """Entries on their way to the medium: what a power cut would cost now."""
+        return self._writer.unsynced
+
+    @property
     def newest_checkpoint(self) -> Checkpoint | None:
         """The newest signed checkpoint."""
         return self._sealer.checkpoint

@@ -93,6 +93,11 @@ class Writer:
         """Entries so far, those on their way to the medium included."""
         return self._size
 
+    @property
+    def unsynced(self) -> int:
+        """Entries that are not on the medium yet."""
+        return self._size - self._synced
+
     def append(self, record: AuditRecord) -> int:
         """Write one entry; at return the kernel has it. Returns its index.
 

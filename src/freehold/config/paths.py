@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from freehold.config.schema import Calibration, Config, DeploymentSection, Server
+from freehold.config.schema import Calibration, Config, DeploymentSection, Server, Telemetry
 
 _FILE_PREFIX = "file:"
 _MODEL_FILE = ".gguf"
@@ -25,6 +25,13 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
             update["model"] = absolute(section.model)
         return section.model_copy(update=update)
 
+    def telemetry(section: Telemetry) -> Telemetry:
+        update = {"otlp_ca_file": absolute(section.otlp_ca_file)}
+        if section.otlp_authorization is not None and section.otlp_authorization.startswith(_FILE_PREFIX):
+            path = section.otlp_authorization.removeprefix(_FILE_PREFIX)
+            update["otlp_authorization"] = _FILE_PREFIX + absolute(path)
+        return section.model_copy(update=update)
+
     server, own = config.server, config.calibration
     return config.model_copy(
         update={
@@ -34,6 +41,7 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
             ),
             "calibration": Calibration.model_copy(own, update={"folder": absolute(own.folder)}),
             "deployments": {name: deployment(section) for name, section in config.deployments.items()},
+            "telemetry": telemetry(config.telemetry),
         }
     )
 

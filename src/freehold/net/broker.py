@@ -83,6 +83,14 @@ class Broker:
         self._clients.append(client)
         return client
 
+    def connections(self) -> dict[str, tuple[int, int]]:
+        """Open and idle connections now, by the name that a client was made with."""
+        counts: dict[str, tuple[int, int]] = {}
+        for client in self._clients:
+            before_open, before_idle = counts.get(client.name, (0, 0))
+            counts[client.name] = (before_open + client.open_connections, before_idle + client.idle_connections)
+        return counts
+
     async def close(self, *, drain_s: float = 0.0) -> None:
         """Close all clients: no new requests, running answers get at most ``drain_s``. Idempotent."""
         clients, self._clients = self._clients, []

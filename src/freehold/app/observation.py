@@ -1,0 +1,120 @@
+"""What is told of the requests and of the process: metrics, log lines and, where the operator wants them, spans."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from freehold.app.collector import Collector, providers_of
+from freehold.app.stores import Stores
+from freehold.domain.ports import Engine
+from freehold.domain.receipt import Receipt
+from freehold.gateway.runtime import Runtime
+from freehold.serving.admission import SlotAdmission
+from freehold.telemetry import metric_table as table
+from freehold.telemetry.export import SpanExporter
+from freehold.telemetry.logs import Logs, log_receipt
+from freehold.telemetry.metrics import Metrics
+from freehold.telemetry.observe import ReceiptMetrics
+from freehold.telemetry.process import set_process, watch_loop
+
+_LAST_SPANS_S = 2.0
+
+
+class Observation:
+    """Everything that looks at finished requests, and the page that shows it.
+
+    Args:
+        stores: Whose state the page shows.
+        runtime: The configuration in force.
+        logs: Whose lost lines are counted; ``None`` where somebody else does the logging.
+        collector: Where spans are sent; ``None`` for nowhere.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        runtime: Runtime,
+        *,
+        logs: Logs | None = None,
+        collector: Collector | None = None,
+    ) -> None:
+        self._stores = stores
+        self._logs = logs
+        self._started_unix_s = stores.clock.unix_ms() // 1000
+        self._metrics = Metrics(_known(runtime))
+        self._counted = ReceiptMetrics(self._metrics)
+        self._exporter: SpanExporter | None = None
+        if collector is not None:
+            self._exporter = SpanExporter(
+                collector.send,
+                metrics=self._metrics,
+                service_name=collector.section.service_name,
+                instance_id=stores.ids.new_id(),
+                share=collector.section.sample_share,
+            )
+            self._exporter.know(providers_of(runtime.engines))
+
+    def know(self, runtime: Runtime) -> None:
+        """Take over a new configuration."""
+        self._metrics.know(_known(runtime))
+        if self._exporter is not None:
+            self._exporter.know(providers_of(runtime.engines))
+
+    def observe(self, receipt: Receipt) -> None:
+        """Tell of one finished request: some microseconds. Never waits, never fails."""
+        self._counted.observe(receipt)
+        log_receipt(receipt)
+        if self._exporter is not None:
+            self._exporter.offer(receipt)
+
+    def refused(self, code: str) -> None:
+        """Count a request that was turned away before it had a receipt."""
+        self._metrics.add(table.REFUSALS, code)
+        self._metrics.add(table.ERRORS, code)
+
+    def tasks(self) -> list[Coroutine[Any, Any, None]]:
+        """What is to run as long as the gateway does."""
+        watch = watch_loop(self._metrics, self._stores.clock)
+        return [watch] if self._exporter is None else [watch, self._exporter.run()]
+
+    async def close(self) -> None:
+        """Send the last spans, for two seconds at most. After ``tasks`` have ended."""
+        if self._exporter is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._exporter.close(), _LAST_SPANS_S)
+
+    def page(self, *, engines: Mapping[str, Engine], admission: SlotAdmission, active: Callable[[], int]) -> str:
+        """Everything as Prometheus text."""
+        metrics, stores = self._metrics, self._stores
+        for name, engine in engines.items():
+            state = engine.state()
+            metrics.set(table.ENGINE_READY, name, value=int(state.ready))
+            metrics.set(table.ENGINE_RESTARTS, name, value=state.restarts)
+        for name, line in admission.states().items():
+            metrics.set(table.QUEUE_DEPTH, name, value=line.waiting)
+        metrics.clear(table.UPSTREAM_CONNECTIONS)
+        for name, (total, idle) in stores.broker.connections().items():
+            if name in engines:
+                metrics.set(table.UPSTREAM_CONNECTIONS, name, "idle", value=idle)
+                metrics.set(table.UPSTREAM_CONNECTIONS, name, "busy", value=total - idle)
+        metrics.set(table.REQUESTS_IN_FLIGHT, value=active())
+        metrics.set(table.AUDIT_HEALTHY, value=int(stores.audit.healthy))
+        metrics.set(table.AUDIT_ENTRIES, value=stores.audit.size)
+        metrics.set(table.AUDIT_UNSYNCED, value=stores.audit.unsynced)
+        metrics.set(table.STORAGE_HEALTHY, value=int(not stores.database.failure))
+        metrics.set(table.STORAGE_QUEUE_DEPTH, value=stores.database.waiting)
+        metrics.set(table.LOG_LINES_DROPPED, value=0 if self._logs is None else self._logs.dropped)
+        set_process(metrics, started_unix_s=self._started_unix_s)
+        return metrics.render()
+
+
+def _known(runtime: Runtime) -> dict[str, tuple[str, ...]]:
+    """Label values that metrics may carry: names of the configuration, never what a client sends."""
+    return {
+        "route": (*runtime.routes, *runtime.engines),
+        "deployment": tuple(runtime.engines),
+        "zone": tuple(runtime.tree.zones),
+    }
