@@ -114,6 +114,7 @@ class HttpExchange:
     async def body(self, *, limit_bytes: int) -> bytes:
         """The whole body."""
         if self._length > limit_bytes:
+            self._pieces.clear()
             raise BodyTooLarge(size_bytes=self._length, limit_bytes=limit_bytes)
         self._limit_bytes = limit_bytes
         if not self.is_whole or self.state == GONE:
