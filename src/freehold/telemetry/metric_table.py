@@ -166,6 +166,12 @@ ENGINE_RESTARTS = MetricSpec(
     help="Starts of the engine after the first.",
     labels=("deployment",),
 )
+OVERLOAD_LEVEL = MetricSpec(
+    name="freehold_overload_level",
+    type=MetricType.GAUGE,
+    help="What is refused for want of memory or time: 0 nothing, 1 batch, 2 low priority too, 3 new streams too,"
+    " 4 all but health, 5 new connections too; 6 while the server stops.",
+)
 QUEUE_DEPTH = MetricSpec(
     name="freehold_queue_depth",
     type=MetricType.GAUGE,
@@ -269,6 +275,7 @@ METRICS: tuple[MetricSpec, ...] = (
     OUTPUT_TOKEN_SECONDS,
     REQUEST_SECONDS,
     QUEUE_SECONDS,
+    OVERLOAD_LEVEL,
     QUEUE_DEPTH,
     UPSTREAM_CONNECTIONS,
     ENGINE_READY,

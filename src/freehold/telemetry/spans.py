@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from uuid import UUID
 
 from freehold.domain.decisions import Outcome
 from freehold.domain.receipt import Attempt, Receipt
+from freehold.telemetry.correlation import traceparent
 from freehold.telemetry.otlp import Span, SpanKind, Value
 
 _OPERATIONS = {"chat": "chat", "completion": "text_completion", "embedding": "embeddings"}
 _NS_PER_MS = 1_000_000
 _MS_PER_S = 1_000
+_TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
+_TRACE, _PARENT, _FLAGS = slice(3, 35), slice(36, 52), slice(53, 55)
 _SAMPLED = 1
 _SHARE_BITS = 62
 _FAILED = frozenset({Outcome.FAILED, Outcome.BROKEN})
@@ -27,12 +31,12 @@ def is_sampled(receipt: Receipt, share: float) -> bool:
 
     The choice follows from the id, so that everybody who looks at one trace decides alike.
     """
-    if receipt.traceparent:
-        return bool(int(receipt.traceparent[-2:], 16) & _SAMPLED)
+    if receipt.traceparent and (context := traceparent(receipt.traceparent)):
+        return bool(int(context[_FLAGS], 16) & _SAMPLED)
     if share >= 1.0:
         return True
     # The last 62 bits of a UUIDv7 are random.
-    return int(receipt.id.replace("-", ""), 16) & ((1 << _SHARE_BITS) - 1) < share * (1 << _SHARE_BITS)
+    return int.from_bytes(_own_trace_id(receipt)) & ((1 << _SHARE_BITS) - 1) < share * (1 << _SHARE_BITS)
 
 
 def spans_of(receipt: Receipt, providers: Mapping[str, str]) -> list[Span]:
@@ -42,10 +46,10 @@ def spans_of(receipt: Receipt, providers: Mapping[str, str]) -> list[Span]:
         receipt: The request.
         providers: ``gen_ai.provider.name`` by deployment.
     """
-    if receipt.traceparent:
-        trace_id, parent_id = bytes.fromhex(receipt.traceparent[3:35]), bytes.fromhex(receipt.traceparent[36:52])
+    if context := traceparent(receipt.traceparent):
+        trace_id, parent_id = bytes.fromhex(context[_TRACE]), bytes.fromhex(context[_PARENT])
     else:
-        trace_id, parent_id = bytes.fromhex(receipt.id.replace("-", "")), b""
+        trace_id, parent_id = _own_trace_id(receipt), b""
     own_id = _span_id(receipt.id)
     operation = _OPERATIONS.get(receipt.task, receipt.task)
     start_ns = receipt.created_unix_ms * _NS_PER_MS
@@ -145,6 +149,13 @@ def _judgement(attempt: Attempt) -> list[tuple[str, Value]]:
     return facts
 
 
+def _own_trace_id(receipt: Receipt) -> bytes:
+    try:
+        return UUID(receipt.id).bytes
+    except ValueError:
+        return hashlib.blake2b(receipt.id.encode("utf-8", "replace"), digest_size=_TRACE_ID_BYTES).digest()
+
+
 def _span_id(text: str) -> bytes:
     # Not all zero, which would mean "none": the chance of a hash is 1 in 2^64.
-    return hashlib.blake2b(text.encode(), digest_size=_SPAN_ID_BYTES).digest()
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=_SPAN_ID_BYTES).digest()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,8 +183,8 @@ class TestNames:
 
     @given(receipts())
     def test_any_receipt_has_spans(self, receipt):
-        receipt = dataclasses.replace(receipt, traceparent="")
         found = read(receipt)
+        assert is_sampled(receipt, 1.0)
         assert len(found) == 1 + len(receipt.attempts)
         assert len({span.span_id for span in found}) == len(found)
         for span in found:
@@ -206,6 +204,12 @@ class TestTraces:
         assert request.trace_id.hex() == receipt.id.replace("-", "")
         assert request.parent_span_id == b""
         assert len({request.span_id, attempt.span_id}) == 2
+
+    def test_a_trace_context_that_is_none_and_a_foreign_id_break_nothing(self):
+        request, _ = read(make_receipt(traceparent="00-zz", id="req-1"))
+        assert len(request.trace_id) == 16
+        assert request.parent_span_id == b""
+        assert is_sampled(make_receipt(traceparent="00-zz", id="req-1"), 1.0)
 
     def test_a_clients_choice_is_kept(self):
         trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"
