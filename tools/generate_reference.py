@@ -1,4 +1,4 @@
-"""Writes everything that is generated and checked in: ``docs/reference`` and ``freehold.example.toml``.
+"""Writes everything that is generated and checked in: ``docs/reference``, ``dashboards``, ``freehold.example.toml``.
 
 python tools/generate_reference.py            writes them
 python tools/generate_reference.py --check    exit code 1 and the names of those that are out of date
@@ -13,12 +13,13 @@ ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:  # run as a program, this folder is on the path and its parent is not
     sys.path.insert(0, str(ROOT))
 
-from tools import example_config, reference_pages  # noqa: E402 - after the path
+from tools import dashboard, example_config, reference_pages  # noqa: E402 - after the path
 
 
 def generated() -> dict[str, str]:
     """Text of every generated file by its path in the repository."""
     return {
+        "dashboards/grafana.json": dashboard.dashboard(),
         "docs/reference/cli.md": reference_pages.cli(),
         "docs/reference/configuration.md": reference_pages.configuration(),
         "docs/reference/errors.md": reference_pages.errors(),
