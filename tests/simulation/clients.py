@@ -113,6 +113,13 @@ class Client:
         if self._line is not None:
             self._line.pipe.close()
 
+    async def once(self, ask: Ask) -> None:
+        """Ask one thing over a connection of its own."""
+        line = await self._connected()
+        if line is not None:
+            await self._serve(ask, line)
+            line.pipe.close()
+
     def _ask(self, turn: int) -> Ask:
         chance = self._chance
         ask = Ask(

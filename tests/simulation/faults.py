@@ -38,11 +38,12 @@ WHOLE = frozenset({"good", "good_by_close", "good_json", "good_then_close", "int
 WORLD: Mapping[str, float] = {
     "disk_full": 0.05,
     "receipts_locked": 0.06,
-    "receipts_broken": 0.03,
+    "receipts_full": 0.03,
     "clock_jump": 0.10,
     "reload": 0.12,
     "sigterm": 0.12,
     "revoke": 0.08,
+    "memory": 0.06,
 }
 """What may happen to the gateway itself, each with its share of the runs."""
 

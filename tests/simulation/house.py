@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import signal
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from unittest import mock
 
+from freehold.api.http1 import protocol
+from freehold.api.http1_limits import ServerLimits
+from freehold.app import house as app_house
 from freehold.app import server as app_server
 from freehold.app.house import House
+from freehold.app.listener import Listener
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores
 from freehold.audit.journal import Journal
@@ -103,7 +108,7 @@ class SimHouse:
         self.clock = SimClock(loop)
         self.ids = SimIds(self.clock, chance("ids"))
         self.audit = SimAudit(loop, chance("audit"))
-        self.receipts = SimReceipts(loop, chance("receipts"))
+        self.receipts = SimReceipts(loop)
         self.requests: list[InferenceRequest] = []
         self.slots, self.drain_s = slots, drain_s
         self.loaded, self.compiled = compiled(slots=slots, drain_s=drain_s)
@@ -139,8 +144,13 @@ class SimHouse:
         self.house = House(stores=stores, compiled=self.compiled, calibrations=(), machine=machine)
         self._watch_pipeline()
         api = self.house.api(hosts=frozenset({HOST.decode()}), body_limit_bytes=64 * 1024)
-        self.server = app_server._Uvicorn(app_server._uvicorn_config(api, self.loaded.config.server), lambda _: None)
-        self.server.config.load()
+        server = self.loaded.config.server
+        http = protocol(ServerLimits(idle_s=app_server._KEEP_ALIVE_S), self.ids.new_id)
+        config = app_server._uvicorn_config(api, server, http)
+        config.load()
+        self.server = Listener(
+            config, protocol=http, door=self.house.door, drain_s=server.drain_s, listening=lambda _: None
+        )
         self.is_open = False
 
     def _watch_pipeline(self) -> None:
@@ -164,7 +174,8 @@ class SimHouse:
 
     async def stop(self) -> None:
         """What a SIGTERM leads to."""
-        self.server.should_exit = True
+        self.server.handle_exit(signal.SIGTERM, None)
+        await asyncio.sleep(0.05)
         await self.server.shutdown()
 
     def connect(self, client: asyncio.Protocol, name: str) -> Pipe | None:
@@ -194,8 +205,21 @@ async def _nothing() -> None:
     return None
 
 
+class Memory:
+    """The machine's memory, for all gateways of this process: one runs at a time."""
+
+    taken: ClassVar[float] = 0.1
+
+    def share(self) -> float:
+        return self.taken
+
+    def close(self) -> None:
+        pass
+
+
 @contextlib.contextmanager
-def no_sockets() -> Generator[None]:
-    """Dialling goes through ``SimSocket`` inside."""
-    with mock.patch.object(dial, "socket", SOCKET_MODULE):
+def no_machine() -> Generator[None]:
+    """Inside, dialling goes through ``SimSocket``, and the memory is ``Memory``."""
+    Memory.taken = 0.1
+    with mock.patch.object(dial, "socket", SOCKET_MODULE), mock.patch.object(app_house, "MemoryMeter", Memory):
         yield

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from freehold.audit.entry import DONE, INTENT
 from freehold.domain.decisions import Outcome
 from freehold.domain.errors.server import Internal
 from freehold.domain.receipt import Receipt
@@ -21,6 +22,7 @@ ANSWERED_S = TOTAL_S + 35.0
 LEFT_S = 1.0
 """How soon after a client has left its upstream connections are closed (bar: 50 ms, and what the network takes)."""
 
+_PING = b": ping\n\n"
 _DONE = b"data: [DONE]\n\n"
 _ANSWER_STATUS = {200, 400, 401, 429, 500, 502, 503, 504}
 
@@ -31,7 +33,7 @@ class Oracle:
     def __init__(self, world: World, house: SimHouse) -> None:
         self._world = world
         self._house = house
-        self._by_id = {receipt.id: receipt for receipt in house.receipts.kept}
+        self._by_id = {receipt.id: receipt for receipt in house.receipts.offered}
         self._id_of = {tag_in(request.messages[-1].text.encode()): request.id for request in house.requests}
 
     def findings(self) -> Iterator[str]:
@@ -40,6 +42,7 @@ class Oracle:
             for finding in self._of_ask(ask):
                 yield f"{finding}: {ask.tag} ({ask.kind}, {ask.route}, stream={ask.stream})"
         yield from self._receipts()
+        yield from self._ends()
         yield from (f"I8 {fault}" for fault in self._world.egress_faults)
         yield from (f"I4 {fault}" for fault in self._house.loop.faults)
 
@@ -84,6 +87,8 @@ class Oracle:
             ends = {len(call.events), len(call.events) - (0 if ask.usage_wanted else 1)}
             if places != list(range(len(places))) or len(places) not in ends:
                 yield f"I2 events {places} of {len(call.events)}"
+        if b'"sim-' in ask.body and call.events and not _is_verbatim(ask, call):
+            yield f"I2 passed through, but not byte for byte: {bytes(ask.body)!r} of {call.sent!r}"
         wanted = ask.usage_wanted or not ask.stream
         if wanted and (usage or {}).get("completion_tokens") != call.output_tokens:
             yield f"I2 usage {usage}"
@@ -97,6 +102,8 @@ class Oracle:
         allowed = faults.REFUSALS.get(ask.kind, _ANSWER_STATUS - {200, 400})
         if ask.route == "away" and (ask.restricted or "disk_full" in self._world.disturbed):
             allowed = allowed | {403}
+        if "memory" in self._world.disturbed:
+            allowed = allowed | {503}
         if "revoke" in self._world.disturbed:
             allowed = allowed | {401}
         if ask.status not in allowed and not (self._drained(ask) and ask.status == 503):
@@ -151,13 +158,13 @@ class Oracle:
     # --- I5: receipts and ledger -----------------------------------------------------------------
 
     def _receipts(self) -> Iterator[str]:
-        kept = Counter(receipt.id for receipt in self._house.receipts.kept)
+        kept = Counter(receipt.id for receipt in self._house.receipts.offered)
         asked = Counter(request.id for request in self._house.requests)
         for request_id, count in (asked | kept).items():
             if kept[request_id] != 1 or asked[request_id] != 1:
                 yield f"I5 {kept[request_id]} receipts for {asked[request_id]} requests {request_id} ({count})"
         records = Counter(each.record.request_id for each in self._house.audit.kept if each.record.event == "request")
-        if not self._world.disturbed & {"disk_full"} and records != kept:
+        if "disk_full" not in self._world.disturbed and records != kept:
             yield "I5 the audit log does not hold exactly one record a request"
         for ask in self._world.asks:
             receipt = self._by_id.get(self._id_of.get(ask.tag, ""))
@@ -178,9 +185,33 @@ class Oracle:
         ):
             yield "I5 booked as complete, but the client saw it break"
         entries = [entry for entry in self._house.receipts.entries if entry.request_id == receipt.id]
-        if [entry.attempt_index for entry in entries] != list(range(len(receipt.attempts))):
+        places = [entry.attempt_index for entry in entries]
+        if places != list(range(len(receipt.attempts))) and not self._world.disturbed & {
+            "receipts_full",
+            "receipts_locked",
+        }:
             yield "I5 the ledger does not hold one entry an attempt"
         yield from self._usage(ask, receipt)
+        yield from self._egress(ask, receipt)
+
+    def _egress(self, ask: Ask, receipt: Receipt) -> Iterator[str]:
+        kept = self._house.audit.kept
+        for attempt in receipt.attempts:
+            index = attempt.egress_index
+            if attempt.deployment == "big" and attempt.bytes_left and index is None:
+                yield "I8 bytes left without an index into the audit log"
+            if index is not None and (kept[index].record.event, kept[index].record.request_id) != (INTENT, receipt.id):
+                yield "I8 the receipt's index is not its intent's"
+        if ask.restricted and any(call.deployment == "big" for call in self._world.calls_of(ask.tag)):
+            yield "I8 a restricted text left the device"
+
+    def _ends(self) -> Iterator[str]:
+        """Each intent has its end, unless the disk was full in between."""
+        records = [each.record for each in self._house.audit.kept]
+        intents = {index for index, record in enumerate(records) if record.event == INTENT}
+        ends = Counter(record.detail["intent"] for record in records if record.event == DONE)
+        if "disk_full" not in self._world.disturbed and ends != Counter(intents):
+            yield f"I8 {len(intents)} intents, {ends.total()} ends"
 
     def _usage(self, ask: Ask, receipt: Receipt) -> Iterator[str]:
         calls = self._world.calls_of(ask.tag)
@@ -223,6 +254,14 @@ class Oracle:
         timers = [timer for timer in loop.timers() if "tests.simulation" not in _module(timer)]
         if timers:
             yield f"I6 timers are left: {sorted(repr(timer) for timer in timers)}"
+
+
+def _is_verbatim(ask: Ask, call: Call) -> bool:
+    """Whether the client got the upstream's own bytes, but for the usage it did not ask for and our signs of life."""
+    body = bytes(ask.body)
+    while body.startswith(_PING):
+        body = body.removeprefix(_PING)
+    return body == (call.sent if ask.usage_wanted else call.sent.replace(call.usage_event, b""))
 
 
 def _may_pass(call: Call) -> bool:
@@ -275,8 +314,3 @@ def _last_is_error(body: bytes) -> bool:
         return "error" in json.loads(events[-1]) if events else False
     except ValueError:
         return False
-
-
-def calls_summary(calls: list[Call]) -> str:
-    """One line for a trace."""
-    return ", ".join(f"{call.deployment}:{call.mode}" for call in calls)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from freehold.api import http1
 from freehold.api.http1_exchange import HttpExchange
+from freehold.api.http1_limits import ServerLimits
 from freehold.gateway.attempt import AttemptRun
 from freehold.net.answer import Answer
 from freehold.net.connection import Connection
 from freehold.net.deadlines import Watchdog
+from tests.simulation import house
 
 _NEVER_S = 1e9
 
@@ -49,8 +51,7 @@ def unfinished_connection_reused() -> Iterator[None]:
 @contextlib.contextmanager
 def no_header_deadline() -> Iterator[None]:
     """A client may take as long as it likes to send its request."""
-    limits = replace(http1.FreeholdProtocol.limits, head_s=_NEVER_S)
-    with mock.patch.object(http1, "ServerLimits", lambda **_: limits):
+    with mock.patch.object(house, "ServerLimits", functools.partial(ServerLimits, head_s=_NEVER_S)):
         yield
 
 
@@ -82,15 +83,13 @@ def timer_not_cancelled() -> Iterator[None]:
         yield
 
 
-BUGS: Mapping[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
-    each.__name__: each
-    for each in (
-        clean_end_after_failure,
-        no_cancel_on_disconnect,
-        unfinished_connection_reused,
-        no_header_deadline,
-        usage_not_booked,
-        lost_wake_up,
-        timer_not_cancelled,
-    )
+BUGS: Mapping[str, tuple[Callable[[], contextlib.AbstractContextManager[None]], str]] = {
+    "clean end after a failure": (clean_end_after_failure, "I2 cannot be read"),
+    "no cancel on disconnect": (no_cancel_on_disconnect, "I3"),
+    "unfinished connection reused": (unfinished_connection_reused, "I3"),
+    "no header deadline": (no_header_deadline, "I1 no outcome"),
+    "usage not booked": (usage_not_booked, "I5 booked"),
+    "lost wake-up": (lost_wake_up, "I1 no outcome"),
+    "timer not cancelled": (timer_not_cancelled, "I6 timers"),
 }
+"""What to plant, and how the finding begins that tells of it."""

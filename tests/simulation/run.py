@@ -7,20 +7,21 @@ import contextlib
 import gc
 import logging
 import random
-from collections.abc import Generator
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from freehold.domain.errors.base import FreeholdError
 from tests.simulation import faults
 from tests.simulation.clients import Client
-from tests.simulation.house import BIG, HOME, TENANTS, SimHouse, compiled, no_sockets
+from tests.simulation.house import BIG, HOME, TENANTS, Memory, SimHouse, compiled, no_machine
 from tests.simulation.loop import DeadlockError, LivelockError, SimLoop
 from tests.simulation.oracle import Oracle
 from tests.simulation.upstream import Upstream
 from tests.simulation.world import World
 
-QUIET_S = 80.0
-"""Longer than a server keeps an idle connection."""
+QUIET_S = 40.0
+"""Longer than a connection that nobody reads from is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ class Run:
     trace: tuple[str, ...]
     requests: int
     virtual_s: float
+
+
+class Simulated(NamedTuple):
+    """A scenario that is over."""
+
+    world: World
+    loop: SimLoop
+    findings: list[str]
 
 
 class _Alarms(logging.Handler):
@@ -73,15 +82,21 @@ def _alarms() -> Generator[list[str]]:
 
 def run_seed(seed: int) -> Run:
     """Simulate a seed and judge what happened."""
+    world, loop, findings = simulate(seed, _live)
+    return Run(seed, tuple(findings), tuple(world.trace()), len(world.asks), loop.time() - 1_000.0)
+
+
+def simulate(seed: int, scenario: Callable[[World, SimLoop], Coroutine[Any, Any, list[str]]]) -> Simulated:
+    """Run a scenario in a loop of its own; what it returns, and what must never happen, are findings."""
     random.seed(seed)
     loop = SimLoop(seed)
     world = World(seed, loop.time)
     findings: list[str] = []
     try:
-        with no_sockets(), _alarms() as alarms:
+        with no_machine(), _alarms() as alarms:
             asyncio.set_event_loop(loop)
             try:
-                findings = loop.run_until_complete(loop.create_task(_live(world, loop), name="sim main"))
+                findings = loop.run_until_complete(loop.create_task(scenario(world, loop), name="sim main"))
             except (DeadlockError, LivelockError) as error:
                 findings = [f"I1 {type(error).__name__}: {error}"]
                 _abandon(loop)
@@ -89,7 +104,7 @@ def run_seed(seed: int) -> Run:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-    return Run(seed, tuple(findings), tuple(world.trace()), len(world.asks), loop.time() - 1_000.0)
+    return Simulated(world, loop, findings)
 
 
 def _abandon(loop: SimLoop) -> None:
@@ -102,12 +117,18 @@ def _abandon(loop: SimLoop) -> None:
     gc.collect()
 
 
-async def _live(world: World, loop: SimLoop) -> list[str]:
-    chance = world.chance("world")
-    house = SimHouse(loop, slots=chance.choice((1, 2, 4, 16)), drain_s=chance.choice((0, 1, 5)))
+async def open_house(world: World, loop: SimLoop, *, slots: int, drain_s: int) -> SimHouse:
+    """A gateway that serves, with its two upstreams."""
+    house = SimHouse(loop, slots=slots, drain_s=drain_s)
     for name, address in (("home", HOME), ("big", BIG)):
         loop.network.listeners[address] = Upstream(world, house, name).listen
     await house.start()
+    return house
+
+
+async def _live(world: World, loop: SimLoop) -> list[str]:
+    chance = world.chance("world")
+    house = await open_house(world, loop, slots=chance.choice((1, 2, 4, 16)), drain_s=chance.choice((0, 1, 5)))
     fate = asyncio.ensure_future(_fate(world, house))
     fate.set_name("sim fate")
     clients = [
@@ -156,16 +177,19 @@ async def _fate(world: World, house: SimHouse) -> None:
         if name not in ("clock_jump", "reload"):
             world.disturbed.add(name)
         if name == "disk_full":
-            house.audit.disk_full = True
+            house.audit.disk_full_until_s = house.loop.time() + chance.uniform(0.5, 20.0)
         elif name == "receipts_locked":
             house.receipts.locked_until_s = house.loop.time() + chance.uniform(1.0, 20.0)
-        elif name == "receipts_broken":
-            house.receipts.is_broken = True
+        elif name == "receipts_full":
+            house.receipts.full_until_s = house.loop.time() + chance.uniform(1.0, 20.0)
         elif name == "clock_jump":
             house.clock.jump_ms = chance.choice((-3_600_000, 3_600_000))
         elif name == "reload":
             with contextlib.suppress(FreeholdError):  # the one before stays in force
                 await house.house.replace(compiled(slots=chance.choice((1, 3, 16)), drain_s=house.drain_s)[1])
+        elif name == "memory":
+            Memory.taken = chance.choice((0.86, 0.91, 0.94, 0.96))
+            house.loop.call_later(chance.uniform(0.5, 5.0), setattr, Memory, "taken", 0.1)
         elif name == "revoke":
             house.keys.revoke(house.key_ids[chance.choice(TENANTS)])
         elif name == "sigterm":

@@ -6,15 +6,14 @@ import asyncio
 import hashlib
 import hmac
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from freehold.domain.errors.audit import AuditUnwritable
-from freehold.domain.errors.server import StorageFailed
+from freehold.domain.errors.server import StorageBusy, StorageFailed
 from freehold.domain.ids import uuid7
-from freehold.domain.ports import AuditTicket
 from freehold.domain.receipt import AuditRecord, Checkpoint, LedgerEntry, Receipt
+from freehold.ledger.entries import entries
 from freehold.storage.keys import KeyRecord
 
 EPOCH_UNIX_MS = 1_790_000_000_000
@@ -75,45 +74,61 @@ class Kept:
 
 
 class SimAudit:
-    """Implements ``domain.ports.AuditLog``. A full disk fails what is queued and everything after it, as the real one."""
+    """Implements ``domain.ports.AuditLog`` on a disk that may be full for a while.
+
+    Attributes:
+        intents: Of egress, by the commitment of the body that each is for.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, chance: random.Random) -> None:
         self._loop = loop
         self._chance = chance
-        self._durable_s = 0.0
         self._waiting: list[tuple[Kept, asyncio.Future[None]]] = []
         self.kept: list[Kept] = []
-        self.disk_full = False
+        self.intents: dict[object, list[Kept]] = {}
+        self.disk_full_until_s = 0.0
 
     @property
     def healthy(self) -> bool:
-        return not self.disk_full
+        return self._loop.time() >= self.disk_full_until_s
+
+    @property
+    def unsynced(self) -> int:
+        return len(self._waiting)
 
     @property
     def size(self) -> int:
         return len(self.kept)
 
-    def append(self, record: AuditRecord) -> AuditTicket:
-        if self.disk_full:
+    def append(self, record: AuditRecord) -> int:
+        if not self.healthy:
             raise AuditUnwritable(reason="the disk is full")
         kept = Kept(record)
-        durable = self._loop.create_future()
         self.kept.append(kept)
-        self._waiting.append((kept, durable))
-        self._durable_s = max(self._durable_s, self._loop.time() + self._chance.choice((0.0001, 0.001, 0.02)))
-        self._loop.call_at(self._durable_s, self._settle)
-        return AuditTicket(len(self.kept) - 1, durable)
+        if record.event == "egress.intent":
+            self.intents.setdefault(record.detail["body_commit"], []).append(kept)
+        return len(self.kept) - 1
 
-    def _settle(self) -> None:
-        kept, durable = self._waiting.pop(0)
-        if self.disk_full:
-            if not durable.done():
-                durable.set_exception(AuditUnwritable(reason="the disk is full"))
-                durable.exception()
-            return
-        kept.durable_s = self._loop.time()
-        if not durable.done():
-            durable.set_result(None)
+    async def durable(self, index: int) -> None:
+        """A sync, together with whoever else waits for one."""
+        kept = self.kept[index]
+        done = self._loop.create_future()
+        self._waiting.append((kept, done))
+        if len(self._waiting) == 1:
+            self._loop.call_later(self._chance.choice((0.0001, 0.001, 0.02)), self._sync)
+        await done
+
+    def _sync(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for kept, done in waiting:
+            if self.healthy:
+                kept.durable_s = self._loop.time()
+            if done.done():
+                continue
+            if self.healthy:
+                done.set_result(None)
+            else:
+                done.set_exception(AuditUnwritable(reason="the disk is full"))
 
     async def prove(self, index: int) -> None:
         return None
@@ -127,38 +142,34 @@ class SimAudit:
 
 @dataclass
 class SimReceipts:
-    """Implements ``domain.ports.ReceiptStore``. ``locked_until_s`` is a database that another process holds."""
+    """Implements ``domain.ports.ReceiptStore``.
+
+    Attributes:
+        offered: Every receipt that somebody wanted kept, also where it could not be.
+        entries: The ledger.
+    """
 
     loop: asyncio.AbstractEventLoop
-    chance: random.Random
-    kept: list[Receipt] = field(default_factory=list[Receipt])
+    offered: list[Receipt] = field(default_factory=list[Receipt])
     entries: list[LedgerEntry] = field(default_factory=list[LedgerEntry])
     locked_until_s: float = 0.0
-    is_broken: bool = False
+    full_until_s: float = 0.0
 
-    def submit(self, receipt: Receipt, entries: tuple[LedgerEntry, ...]) -> asyncio.Future[None]:
-        self.kept.append(receipt)
-        self.entries.extend(entries)
-        done = self.loop.create_future()
-        free_s = max(self.locked_until_s, self.loop.time()) + self.chance.choice((0.0001, 0.001, 0.01))
-        self.loop.call_at(free_s, self._settle, done)
-        return done
-
-    def _settle(self, done: asyncio.Future[None]) -> None:
-        if done.done():
-            return
-        if self.is_broken:
-            done.set_exception(StorageFailed(name="simulated", done="written", reason="the disk is full"))
-            done.exception()
-        else:
-            done.set_result(None)
+    def keep(self, receipt: Receipt) -> None:
+        self.offered.append(receipt)
+        now_s = self.loop.time()
+        if now_s < self.full_until_s:
+            raise StorageFailed(name="simulated", done="written", reason="the disk is full")
+        if now_s < self.locked_until_s:
+            raise StorageBusy(waiting=10_000, retry_s=1)
+        self.entries.extend(entries(receipt))
 
     async def get(self, receipt_id: str, *, tenant: str) -> dict[str, object] | None:
-        found = [each for each in self.kept if each.id == receipt_id and each.tenant == tenant]
+        found = [each for each in self.offered if each.id == receipt_id and each.tenant == tenant]
         return {"id": found[0].id} if found else None
 
     async def recent(self, *, tenant: str, limit: int, before: str | None) -> list[dict[str, object]]:
-        return [{"id": each.id} for each in reversed(self.kept) if each.tenant == tenant][:limit]
+        return [{"id": each.id} for each in reversed(self.offered) if each.tenant == tenant][:limit]
 
 
 class NoPrices:
@@ -183,6 +194,3 @@ def secret_of(tenant: str) -> str:
     """The key of a tenant, in the form of a real one."""
     digest = hashlib.sha256(tenant.encode()).hexdigest()
     return f"fh-{digest[:43]}"
-
-
-Observer = Callable[[str, str], None]

@@ -14,6 +14,7 @@ from tests.simulation.house import SimHouse
 from tests.simulation.world import Call, World, tag_in
 
 _HTML = b"<html><body>Welcome to the login page</body></html>"
+STEADY_S = 0.19
 _CREATED = 1_700_000_000
 
 
@@ -33,7 +34,7 @@ class Upstream:
         self._dials += 1
         name = f"{self.deployment}#{self._dials}"
         chance = self.world.chance(f"dial {name}")
-        how = faults.draw(chance, faults.CONNECT)
+        how = faults.draw(chance, self.world.connect)
         self.world.note(name, f"connect: {how}")
         if how == "stall":
             return -1.0, None
@@ -45,22 +46,19 @@ class Upstream:
         tag = tag_in(body)
         nth = self._seen[tag] = self._seen.get(tag, 0) + 1
         chance = self.world.chance(f"call {self.deployment} {tag} {nth}")
-        call = Call(tag, self.deployment, faults.draw(chance, faults.ANSWER), body, self.loop.time())
-        self.world.calls.append(call)
+        call = Call(tag, self.deployment, faults.draw(chance, self.world.answer), body, self.loop.time())
+        self.world.add_call(call)
         if self.deployment == "big":
             self._check_record(call)
         return call, chance
 
     def _check_record(self, call: Call) -> None:
         """No record, no egress: each body that is here has a durable intent of its own."""
-        commitment = self.house.audit.commit(call.body)
-        intents = [
-            kept
-            for kept in self.house.audit.kept
-            if kept.record.event == "egress.intent" and kept.record.detail["body_commit"] == commitment
-        ]
+        intents = self.house.audit.intents.get(self.house.audit.commit(call.body), [])
         durable = [kept for kept in intents if kept.durable_s is not None and kept.durable_s <= call.started_s]
-        uses = [other for other in self.world.calls if other.deployment == "big" and other.body == call.body]
+        uses = [
+            other for other in self.world.calls_of(call.tag) if other.deployment == "big" and other.body == call.body
+        ]
         if len(durable) < len(uses):
             self.world.egress_faults.append(f"{call.tag} reached {self.deployment} without a durable record")
 
@@ -78,6 +76,8 @@ class Conversation(asyncio.Protocol):
         self._body = bytearray()
         self._task: asyncio.Task[None] | None = None
         self._call: Call | None = None
+        self._is_poisoned = False
+        """It has sent what nobody asked for; HTTP/1.1 cannot tell that from the next answer."""
         self._room = asyncio.Event()
         self._room.set()
 
@@ -125,17 +125,27 @@ class Conversation(asyncio.Protocol):
     # --- answers ---------------------------------------------------------------------------------
 
     async def _answer(self, call: Call, chance: random.Random) -> None:
-        await asyncio.sleep(chance.choice((0.0, chance.uniform(0.0, 0.05), chance.uniform(0.0, 1.0))))
+        if call.mode != "steady":
+            await asyncio.sleep(chance.choice((0.0, chance.uniform(0.0, 0.05), chance.uniform(0.0, 1.0))))
         request = json.loads(call.body)
         script = Script(call, request, chance, self._upstream.deployment)
         await getattr(self, f"_{call.mode}")(script)
         call.ended_s = self._loop.time()
         self._call = None
+        if self._is_poisoned and call.whole:
+            call.whole, call.proven = False, True
 
     async def _good(self, script: Script) -> None:
         self._write(script.head())
         await self._play(script, script.pieces())
         self._end(script)
+
+    async def _steady(self, script: Script) -> None:
+        """Takes as long for every answer."""
+        await asyncio.sleep(STEADY_S)
+        body = b"".join(script.pieces())
+        self._write(script.head(framing=b"content-length: %d\r\n" % len(body)) + body)
+        script.call.whole = True
 
     async def _interim(self, script: Script) -> None:
         for _ in range(script.chance.randint(1, 3)):
@@ -167,11 +177,17 @@ class Conversation(asyncio.Protocol):
         self._write(script.head())
         await self._play(script, script.pieces())
         second = b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nfor somebody"
+        self._is_poisoned = True
+        script.call.proven = True  # refusing it is as right as giving it
         if script.chance.random() < 0.5:
-            self._end(script, more=second)
+            self._end(script, whole=False, more=second)
         else:
-            self._end(script)
-            self._loop.call_later(script.chance.uniform(0.0, 0.1), self._write, second)
+            self._end(script, whole=False)
+            self._loop.call_later(script.chance.uniform(0.0, 0.1), self._say_unasked, second)
+
+    def _say_unasked(self, data: bytes) -> None:
+        if self._call is None:
+            self._write(data)
 
     async def _silent_first(self, script: Script) -> None:
         await self._loop.create_future()
@@ -288,15 +304,18 @@ class Script:
         self.call.events = [*events, usage]
         pieces = [self._event(json.dumps(event).encode()) for event in self.call.events]
         if self.chance.random() < 0.2:
-            pieces.insert(self.chance.randrange(len(pieces)), b": ping" + 2 * self._newline)
-        return [*pieces, self._event(b"[DONE]")]
+            pieces.insert(self.chance.randrange(len(pieces)), b": still here" + 2 * self._newline)
+        pieces.append(self._event(b"[DONE]"))
+        self.call.sent, self.call.usage_event = b"".join(pieces), pieces[-2]
+        return pieces
 
     def json_body(self) -> bytes:
         self.call.text = "".join(self._words)
         message = {"role": "assistant", "content": self.call.text}
         choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": "stop"}
         whole = {**self._base(0), "object": "chat.completion", "choices": [choice], "usage": self._usage()}
-        return json.dumps(whole).encode()
+        self.call.sent = json.dumps(whole).encode()
+        return self.call.sent
 
     def _event(self, data: bytes) -> bytes:
         return b"data: " + data + 2 * self._newline

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.simulation import faults
 
 TAG = re.compile(rb"tag-[0-9]+-[0-9]+")
 
@@ -48,6 +50,8 @@ class Call:
     """One request as an upstream saw it.
 
     Attributes:
+        sent: The body of a good answer, byte for byte.
+        usage_event: The event of it that carries the usage.
         whole: Its answer left the upstream complete and correct.
         proven: The mark that ends such an answer was sent, whatever its framing says.
         ended_s: When the upstream had nothing more to say, or its connection was gone.
@@ -62,6 +66,8 @@ class Call:
     input_tokens: int = 0
     output_tokens: int = 0
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    sent: bytes = b""
+    usage_event: bytes = b""
     whole: bool = False
     proven: bool = False
     ended_s: float | None = None
@@ -74,13 +80,14 @@ class World:
         self.seed = seed
         self._now = now
         self.asks: list[Ask] = []
-        self.calls: list[Call] = []
+        self._calls: dict[str, list[Call]] = {}
         self.events: list[tuple[float, str, str]] = []
         self.disturbed: set[str] = set()
         self.egress_faults: list[str] = []
         self.drain_s: float | None = None
         self.revoked: dict[str, float] = {}
-        self.upstream_modes: dict[str, float] | None = None
+        self.connect: Mapping[str, float] = faults.CONNECT
+        self.answer: Mapping[str, float] = faults.ANSWER
 
     def chance(self, name: str) -> random.Random:
         """Randomness that belongs to one thing."""
@@ -92,7 +99,11 @@ class World:
 
     def calls_of(self, tag: str) -> list[Call]:
         """What reached upstreams of one request."""
-        return [call for call in self.calls if call.tag == tag]
+        return self._calls.get(tag, [])
+
+    def add_call(self, call: Call) -> None:
+        """A request has reached an upstream."""
+        self._calls.setdefault(call.tag, []).append(call)
 
     def trace(self) -> list[str]:
         """All of it as text; the same for the same seed."""
@@ -103,9 +114,3 @@ def tag_in(body: bytes) -> str:
     """The tag that a request or answer carries; empty for none."""
     found = TAG.search(body)
     return found[0].decode() if found else ""
-
-
-def last_message(body: bytes) -> dict[str, Any]:
-    """A request's body as JSON."""
-    parsed: dict[str, Any] = json.loads(body)
-    return parsed
