@@ -13,7 +13,7 @@ from freehold.config.lines import KeyPath, dotted, line_of
 from freehold.config.settings import names_beside, setting_at
 
 _VALUE_CHARACTERS: Final = 60
-_HIDDEN: Final = frozenset({"api_key"})
+_HIDDEN: Final = frozenset({"api_key", "otlp_authorization"})
 """Settings whose wrong value is most likely a secret that was pasted there."""
 
 _NAME_RULE: Final = "a name has at most 64 letters, digits and . _ : / -, and begins with a letter or digit"

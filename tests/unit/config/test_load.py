@@ -123,6 +123,11 @@ zone = "world"
 base_url = "https://a.example"
 api_key = "file:secrets/key"
 ca_file = "ca.pem"
+
+[telemetry]
+otlp_endpoint = "http://127.0.0.1:4318"
+otlp_authorization = "file:secrets/otlp"
+otlp_ca_file = "otlp.pem"
 """
     config = loaded(tmp_path, text).config
     assert config.server.tls_certificate == str(tmp_path / "tls/server.pem")
@@ -138,6 +143,8 @@ ca_file = "ca.pem"
     assert config.deployments["far"].api_key == f"file:{tmp_path / 'secrets/key'}"
     assert config.deployments["far"].ca_file == str(tmp_path / "ca.pem")
     assert config.deployments["own"].ca_file == ""
+    assert config.telemetry.otlp_authorization == f"file:{tmp_path / 'secrets/otlp'}"
+    assert config.telemetry.otlp_ca_file == str(tmp_path / "otlp.pem")
 
 
 def test_the_file_is_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
