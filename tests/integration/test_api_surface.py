@@ -25,7 +25,13 @@ def test_health_needs_no_key_and_tells_nothing_of_anybody(house: Site) -> None:
         assert client.get("/healthz").json() == {"status": "ok"}
         ready = client.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json() == {"ready": True, "deployments_ready": 5, "deployments": 5, "audit": True}
+    assert ready.json() == {
+        "ready": True,
+        "deployments_ready": 5,
+        "deployments": 5,
+        "audit": True,
+        "taking_requests": True,
+    }
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/receipts", "/metrics", "/v1/receipts/x", "/v1/models/auto"])

@@ -9,14 +9,17 @@ from dataclasses import replace
 from freehold.api.errors import render, unexpected
 from freehold.api.exchange import ClientLeft, Exchange, Headers
 from freehold.api.sinks import StreamSink, WholeSink
+from freehold.domain.errors.admission import ShuttingDown
 from freehold.domain.errors.auth import ScopeMissing
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.request import BodyTooLarge, HostNotAllowed, MethodNotAllowed, NotFound
 from freehold.domain.errors.server import Stopping
 from freehold.domain.identity import Principal
 from freehold.domain.ports import IdSource
+from freehold.domain.priority import priority_of
 from freehold.domain.request import InferenceRequest, Task
 from freehold.gateway.pipeline import Pipeline
+from freehold.serving.overload import Door
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
 
 _DECODERS: dict[Task, Callable[..., InferenceRequest]] = {
@@ -80,6 +83,7 @@ class Inference:
         routes: Task by raw path.
         scope: What a key must be allowed to do.
         body_limit_bytes: Longest body.
+        door: Refuses what there is no room for.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Inference:
         routes: dict[bytes, Task],
         scope: str,
         body_limit_bytes: int,
+        door: Door,
     ) -> None:
         self._pipeline = pipeline
         self._ids = ids
@@ -98,6 +103,7 @@ class Inference:
         self._routes = routes
         self._scope = scope
         self._body_limit_bytes = body_limit_bytes
+        self._door = door
 
     async def infer(self, exchange: Exchange) -> None:
         """Answer one call, whatever happens. The receipt's id is the request's, and is in every answer's headers."""
@@ -112,6 +118,7 @@ class Inference:
             principal = self._authorised(exchange)
             raw = await exchange.body(limit_bytes=self._body_limit_bytes)
             request = self._decoded(kind, raw, exchange, request_id)
+            self._pass_door(request, exchange)
             exchange.on_gone(departure)
             if request.stream:
                 sink = StreamSink(exchange, request)
@@ -134,12 +141,20 @@ class Inference:
 
     def _checked(self, exchange: Exchange) -> Task:
         self._hosts.check(exchange.header(b"host"))
+        if self._door.level:
+            self._door.check_arrival()
         kind = self._routes.get(exchange.raw_path)
         if kind is None:
             raise NotFound(path=exchange.raw_path.decode("latin-1"))
         if exchange.method != "POST":
             raise MethodNotAllowed(path=exchange.raw_path.decode("latin-1"), method=exchange.method, allowed="POST")
         return kind
+
+    def _pass_door(self, request: InferenceRequest, exchange: Exchange) -> None:
+        said = exchange.header(b"freehold-priority")
+        if self._door.level or said is not None:
+            priority = priority_of(said, request.fields.get("service_tier"))
+            self._door.check(priority=priority, stream=request.stream)
 
     def _authorised(self, exchange: Exchange) -> Principal:
         principal = self._pipeline.authenticate(credential_of(exchange.header))
@@ -173,7 +188,7 @@ def refuse(exchange: Exchange, sink: StreamSink | None, error: FreeholdError, re
         sink.break_off(error)
         return
     status, body, headers = refusal(error, request_id=request_id)
-    exchange.reply(status, headers, body, close=isinstance(error, (BodyTooLarge, Stopping)))
+    exchange.reply(status, headers, body, close=isinstance(error, (BodyTooLarge, Stopping, ShuttingDown)))
 
 
 def refusal(error: FreeholdError, *, request_id: str) -> tuple[int, bytes, Headers]:

@@ -20,6 +20,7 @@ from freehold.domain.errors.request import MethodNotAllowed, NotFound
 from freehold.domain.identity import Principal
 from freehold.domain.ports import IdSource
 from freehold.gateway.pipeline import Pipeline
+from freehold.serving.overload import Door
 
 Lifespan = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
@@ -39,6 +40,7 @@ class Api:
         ids: IdSource,
         hosts: frozenset[str],
         body_limit_bytes: int,
+        door: Door,
         lifespan: Lifespan,
     ) -> None:
         self._pipeline = pipeline
@@ -50,6 +52,7 @@ class Api:
             routes={route.path: route.task for route in INFERENCE_ROUTES},
             scope=INFER,
             body_limit_bytes=body_limit_bytes,
+            door=door,
         )
         self.inference_paths = frozenset(route.path for route in INFERENCE_ROUTES)
         self._router = Router([self._view_route(row, views) for row in VIEW_ROUTES], redirect_slashes=False)

@@ -14,6 +14,7 @@ from freehold.domain.errors.request import FieldInvalid, NotFound, UnknownModel
 from freehold.domain.identity import Principal
 from freehold.domain.ports import AuditLog, ReceiptStore
 from freehold.gateway.runtime import Runtime
+from freehold.serving.overload import Door, Level
 from freehold.wire.openai_response import encode_json
 
 _PAGE_RECEIPTS = 20
@@ -35,12 +36,14 @@ class Views:
         audit: AuditLog,
         metrics_text: Callable[[], str],
         started_unix_s: int,
+        door: Door,
     ) -> None:
         self._runtime = runtime
         self._receipts = receipts
         self._audit = audit
         self._metrics_text = metrics_text
         self._started_unix_s = started_unix_s
+        self._door = door
 
     async def models(self, _scope: Scope, _principal: Principal) -> View:
         """Every name a client may send, in OpenAI's list shape."""
@@ -84,11 +87,18 @@ class Views:
         return _json({"status": "ok"})
 
     async def readyz(self, _scope: Scope, _principal: None) -> View:
-        """Some deployment is ready and the audit log can be written."""
+        """Some deployment is ready, the audit log can be written, and new requests are taken."""
         engines = self._runtime().engines.values()
         ready = sum(1 for engine in engines if engine.state().ready)
-        good = ready > 0 and self._audit.healthy
-        state = {"ready": good, "deployments_ready": ready, "deployments": len(engines), "audit": self._audit.healthy}
+        taking = self._door.level < Level.HEALTH_ONLY
+        good = ready > 0 and self._audit.healthy and taking
+        state = {
+            "ready": good,
+            "deployments_ready": ready,
+            "deployments": len(engines),
+            "audit": self._audit.healthy,
+            "taking_requests": taking,
+        }
         return _json(state, status=200 if good else 503)
 
     async def metrics(self, _scope: Scope, _principal: Principal) -> View:

@@ -14,6 +14,7 @@ from freehold.api.views import Views
 from freehold.app.collector import Collector
 from freehold.app.engines import build_engine
 from freehold.app.observation import Observation
+from freehold.app.outliers import leave_outliers_alone
 from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
 from freehold.audit.records import policy_change_record
@@ -21,11 +22,15 @@ from freehold.config.compile import Compiled
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
+from freehold.engines.ejection import WINDOW_S
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime, Services
+from freehold.hostinfo.memory import MemoryMeter
 from freehold.routing.calibration import Calibration
 from freehold.serving.admission import SlotAdmission
+from freehold.serving.overload import Door, watch
 from freehold.telemetry.logs import Logs
+from freehold.telemetry.workers import WorkerPages
 
 log = logging.getLogger("freehold.app")
 
@@ -35,7 +40,11 @@ _RETIRE_EVERY_S = 0.25
 
 
 class House:
-    """Everything of one gateway process. ``run`` is its life; ``replace`` is a reload."""
+    """Everything of one gateway process. ``run`` is its life; ``replace`` is a reload.
+
+    Attributes:
+        door: What new requests pass; told to ``stop`` it takes none.
+    """
 
     def __init__(
         self,
@@ -46,6 +55,7 @@ class House:
         machine: HardwareProfile,
         logs: Logs | None = None,
         collector: Collector | None = None,
+        pages: WorkerPages | None = None,
     ) -> None:
         """Build every engine; start none.
 
@@ -56,6 +66,7 @@ class House:
             machine: What this machine is.
             logs: The process's logging, where it is ours.
             collector: Where spans are sent; ``None`` for nowhere.
+            pages: Where fellow workers leave their metrics; ``None`` for a process on its own.
 
         Raises:
             ModelError: A model is not here, or its file is not what it should be.
@@ -66,8 +77,9 @@ class House:
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
         self._runtime = snapshot(compiled, self._engines, calibrations)
-        self._observation = Observation(stores, self._runtime, logs=logs, collector=collector)
+        self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
         self._admission = SlotAdmission(clock=stores.clock)
+        self.door = Door()
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -86,10 +98,12 @@ class House:
                 audit=self._stores.audit,
                 metrics_text=self._metrics_text,
                 started_unix_s=self._stores.clock.unix_ms() // 1000,
+                door=self.door,
             ),
             ids=self._stores.ids,
             hosts=hosts,
             body_limit_bytes=body_limit_bytes,
+            door=self.door,
             lifespan=lifespan or self.run,
         )
 
@@ -100,7 +114,9 @@ class House:
             self._spawn(self._start(name, engine))
         self._spawn(self._keep_checkpoints())
         self._spawn(self._keep_keys())
-        for task in self._observation.tasks():
+        self._spawn(self._keep_outliers_out())
+        self._spawn(self._keep_watch())
+        for task in self._observation.tasks(self._own_metrics):
             self._spawn(task)
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
@@ -149,6 +165,7 @@ class House:
         )
         await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._plans, self._engines, self._runtime = plans, engines, runtime
+        self._admission.keep(engines)
         self._observation.know(runtime)
         for name, engine in built.items():
             self._spawn(self._start(name, engine))
@@ -200,8 +217,25 @@ class House:
             except FreeholdError as error:
                 log.warning("keys could not be reloaded: %s", error.message)
 
+    async def _keep_outliers_out(self) -> None:
+        while True:
+            await asyncio.sleep(WINDOW_S)
+            leave_outliers_alone(self._runtime)
+
+    async def _keep_watch(self) -> None:
+        meter = MemoryMeter()
+        try:
+            await watch(self.door, clock=self._stores.clock, memory_share=meter.share)
+        finally:
+            meter.close()
+
     def _metrics_text(self) -> str:
-        return self._observation.page(engines=self._engines, admission=self._admission, active=self._pipeline.active)
+        return self._observation.whole(self._own_metrics())
+
+    def _own_metrics(self) -> str:
+        return self._observation.page(
+            engines=self._engines, admission=self._admission, door=self.door, active=self._pipeline.active
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

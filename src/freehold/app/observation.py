@@ -13,12 +13,14 @@ from freehold.domain.ports import Engine
 from freehold.domain.receipt import Receipt
 from freehold.gateway.runtime import Runtime
 from freehold.serving.admission import SlotAdmission
+from freehold.serving.overload import Door
 from freehold.telemetry import metric_table as table
 from freehold.telemetry.export import SpanExporter
 from freehold.telemetry.logs import Logs, log_receipt
 from freehold.telemetry.metrics import Metrics
 from freehold.telemetry.observe import ReceiptMetrics
 from freehold.telemetry.process import set_process, watch_loop
+from freehold.telemetry.workers import PUBLISH_EVERY_S, WorkerPages
 
 _LAST_SPANS_S = 2.0
 
@@ -31,6 +33,7 @@ class Observation:
         runtime: The configuration in force.
         logs: Whose lost lines are counted; ``None`` where somebody else does the logging.
         collector: Where spans are sent; ``None`` for nowhere.
+        pages: Where this process and its fellow workers leave their pages; ``None`` for a process on its own.
     """
 
     def __init__(
@@ -40,9 +43,11 @@ class Observation:
         *,
         logs: Logs | None = None,
         collector: Collector | None = None,
+        pages: WorkerPages | None = None,
     ) -> None:
         self._stores = stores
         self._logs = logs
+        self._pages = pages
         self._started_unix_s = stores.clock.unix_ms() // 1000
         self._metrics = Metrics(_known(runtime))
         self._counted = ReceiptMetrics(self._metrics)
@@ -75,10 +80,18 @@ class Observation:
         self._metrics.add(table.REFUSALS, code)
         self._metrics.add(table.ERRORS, code)
 
-    def tasks(self) -> list[Coroutine[Any, Any, None]]:
-        """What is to run as long as the gateway does."""
-        watch = watch_loop(self._metrics, self._stores.clock)
-        return [watch] if self._exporter is None else [watch, self._exporter.run()]
+    def tasks(self, page: Callable[[], str]) -> list[Coroutine[Any, Any, None]]:
+        """What is to run as long as the gateway does; ``page`` makes this process's page."""
+        tasks: list[Coroutine[Any, Any, None]] = [watch_loop(self._metrics, self._stores.clock)]
+        if self._exporter is not None:
+            tasks.append(self._exporter.run())
+        if self._pages is not None:
+            tasks.append(_keep_published(self._pages, page))
+        return tasks
+
+    def whole(self, page: str) -> str:
+        """This process's page together with those of its fellow workers."""
+        return page if self._pages is None else self._pages.whole(page)
 
     async def close(self) -> None:
         """Send the last spans, for two seconds at most. After ``tasks`` have ended."""
@@ -86,8 +99,10 @@ class Observation:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._exporter.close(), _LAST_SPANS_S)
 
-    def page(self, *, engines: Mapping[str, Engine], admission: SlotAdmission, active: Callable[[], int]) -> str:
-        """Everything as Prometheus text."""
+    def page(
+        self, *, engines: Mapping[str, Engine], admission: SlotAdmission, door: Door, active: Callable[[], int]
+    ) -> str:
+        """Everything about this process as Prometheus text."""
         metrics, stores = self._metrics, self._stores
         for name, engine in engines.items():
             state = engine.state()
@@ -101,6 +116,7 @@ class Observation:
                 metrics.set(table.UPSTREAM_CONNECTIONS, name, "idle", value=idle)
                 metrics.set(table.UPSTREAM_CONNECTIONS, name, "busy", value=total - idle)
         metrics.set(table.REQUESTS_IN_FLIGHT, value=active())
+        metrics.set(table.OVERLOAD_LEVEL, value=int(door.level))
         metrics.set(table.AUDIT_HEALTHY, value=int(stores.audit.healthy))
         metrics.set(table.AUDIT_ENTRIES, value=stores.audit.size)
         metrics.set(table.AUDIT_UNSYNCED, value=stores.audit.unsynced)
@@ -109,6 +125,12 @@ class Observation:
         metrics.set(table.LOG_LINES_DROPPED, value=0 if self._logs is None else self._logs.dropped)
         set_process(metrics, started_unix_s=self._started_unix_s)
         return metrics.render()
+
+
+async def _keep_published(pages: WorkerPages, page: Callable[[], str]) -> None:
+    while True:
+        pages.publish(page())
+        await asyncio.sleep(PUBLISH_EVERY_S)
 
 
 def _known(runtime: Runtime) -> dict[str, tuple[str, ...]]:

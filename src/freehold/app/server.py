@@ -10,15 +10,15 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import uvicorn
 
-from freehold.api.http1 import protocol
+from freehold.api.http1 import FreeholdProtocol, protocol
 from freehold.api.http1_limits import ServerLimits
 from freehold.app.collector import Collector
 from freehold.app.house import House, calibrations_in
+from freehold.app.listener import LAST_WORDS_S, Listener
 from freehold.app.reload import Reloader
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores
@@ -167,7 +167,11 @@ def _run(
     hosts = frozenset({server.host.lower(), *_LOOPBACK_NAMES, *(name.lower() for name in server.hosts)})
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     app = house.api(hosts=hosts, body_limit_bytes=server.body_limit_bytes, lifespan=life)
-    running = _Uvicorn(_uvicorn_config(app, server, stores.ids.new_id), listening)
+    limits = ServerLimits(idle_s=_KEEP_ALIVE_S, connections=_connections_max())
+    http = protocol(limits, stores.ids.new_id)
+    running = Listener(
+        _uvicorn_config(app, server, http), protocol=http, door=house.door, drain_s=server.drain_s, listening=listening
+    )
     try:
         running.run()
     except SystemExit as stop:
@@ -204,13 +208,13 @@ def _connections_max() -> int:
     return max(1, min(_CONNECTIONS_MAX, (soft - _OWN_DESCRIPTORS) // 2))
 
 
-def _uvicorn_config(app: Any, server: Server, new_id: Callable[[], str]) -> uvicorn.Config:
+def _uvicorn_config(app: Any, server: Server, http: type[FreeholdProtocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=server.host,
         port=server.port,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http=protocol(ServerLimits(idle_s=_KEEP_ALIVE_S, connections=_connections_max()), new_id),
+        http=http,
         interface="asgi3",
         ws="none",
         lifespan="on",
@@ -221,29 +225,7 @@ def _uvicorn_config(app: Any, server: Server, new_id: Callable[[], str]) -> uvic
         date_header=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=server.drain_s,
+        timeout_graceful_shutdown=LAST_WORDS_S,
         ssl_certfile=server.tls_certificate or None,
         ssl_keyfile=server.tls_key or None,
     )
-
-
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn that says when it listens, and on which port, and that returns when it is told to stop."""
-
-    def __init__(self, config: uvicorn.Config, listening: Callable[[int], None]) -> None:
-        super().__init__(config)
-        self._listening = listening
-
-    async def startup(self, sockets: list[Any] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._listening(self.servers[0].sockets[0].getsockname()[1])
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; at once when told a second time.
-
-        Uvicorn's own way raises the signal anew in the end, which would kill the process before its stores are closed.
-        """
-        del sig, frame
-        self.force_exit = self.should_exit
-        self.should_exit = True

@@ -108,6 +108,11 @@ class Door:
         """The server was told to stop."""
         return self.level is Level.STOPPING
 
+    @property
+    def accepts(self) -> bool:
+        """Whether new connections are taken; while the server stops they are, to be told so."""
+        return self.level is not Level.NO_ACCEPT
+
     def set_level(self, level: Level, *, resource: str) -> None:
         """Refuse as much as ``level`` says; changes nothing once the server stops."""
         if not self.is_stopping:
