@@ -19,7 +19,10 @@ class Level(IntEnum):
     @property
     def word(self) -> str:
         """The level as users write it, for example ``confidential``."""
-        return self.name.lower()
+        return _WORDS[self]
+
+
+_WORDS = tuple(level.name.lower() for level in Level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

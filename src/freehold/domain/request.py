@@ -147,6 +147,7 @@ class InferenceRequest:
         task: What to do.
         model: Route, deployment or alias, as the client sent it.
         fields: Every top-level member of the body as raw JSON, unknown ones too: they reach the upstream as sent.
+        body_bytes: Length of the whole body as it came; 0 where it is not known.
         messages: The conversation (chat); may be made when it is first looked at.
         prompt: The text to continue (completion), or the part before the gap when ``suffix`` is given.
         suffix: Text after the gap (fill-in-the-middle); ``None`` where this is no fill-in.
@@ -168,6 +169,7 @@ class InferenceRequest:
     task: Task
     model: str
     fields: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    body_bytes: int = 0
     messages: Sequence[Message] = ()
     prompt: str = ""
     suffix: str | None = None

@@ -19,6 +19,9 @@ from freehold.wire.openai_whole import Aggregator
 
 _BYTES_PER_TOKEN = 4
 
+_NOTHING = Aggregator()
+"""What is known of an answer of which nothing came; never added to."""
+
 
 @dataclass(slots=True, kw_only=True)
 class AttemptRun:
@@ -35,7 +38,7 @@ class AttemptRun:
     want_logprobs: int
     as_it_comes: bool = False
     queue_ms: float = 0.0
-    answer: Aggregator = field(default_factory=Aggregator)
+    answer: Aggregator | None = None
     relayed: Relay | None = None
     replied: WholeReply | None = None
     started_ms: float = field(init=False)
@@ -57,12 +60,13 @@ class AttemptRun:
         call = self._prepared()
         if not self.deployment.is_on_device:
             await self._leave(call)
+        self.answer = answer = Aggregator()
         stream = self.engine.stream(call, permit=self.permit, deadline_s=deadline_s)
         async with contextlib.aclosing(stream):
             async for chunk in stream:
                 if self.first_token_ms is None and (chunk.text or chunk.tool_call):
                     self.first_token_ms = self.draft.elapsed_ms()
-                self.answer.add(chunk)
+                answer.add(chunk)
                 yield chunk
 
     async def relay(self, deadline_s: float) -> Relay:
@@ -115,7 +119,12 @@ class AttemptRun:
     @property
     def noted(self) -> Relay | WholeReply | Aggregator:
         """What is known of the answer, whichever way it took."""
-        return self.relayed or self.replied or self.answer
+        return self.relayed or self.replied or self.answer or _NOTHING
+
+    @property
+    def collected(self) -> Aggregator:
+        """What was collected of an answer that was looked into."""
+        return self.answer or _NOTHING
 
     def usage(self) -> Usage:
         """What the upstream reported, else an estimate that says so."""
@@ -135,7 +144,7 @@ class AttemptRun:
             return self.relayed.events
         if self.replied is not None:
             return len(self.replied.body) // _BYTES_PER_TOKEN
-        return max(len(self.answer.logprobs), len(self.answer.text.encode()) // _BYTES_PER_TOKEN)
+        return max(len(self.collected.logprobs), len(self.collected.text.encode()) // _BYTES_PER_TOKEN)
 
     def close(
         self,

@@ -10,21 +10,26 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from freehold.domain.decisions import Candidate, PolicyDecision, RoutePlan
+from freehold.domain.decisions import Candidate, Confidence, ConfidenceStatus, PolicyDecision, RoutePlan, Verdict
 from freehold.domain.deployment import Deployment, Route
 from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.request import InferenceRequest, Task, ToolChoice
+from freehold.domain.response import FinishReason
 from freehold.gateway.runtime import Runtime
 from freehold.policy.decide import decide
 from freehold.policy.labelling import label_request
 from freehold.policy.text import format_label
 from freehold.routing.candidates import is_too_long, unable_reason
+from freehold.routing.ladder import verdict
 from freehold.routing.plan import make_plan
 
 _KEPT_MAX = 4096
 _PLANS_MAX = 64
 _FOR_EVER = 1 << 62
+
+NOT_LOOKED_AT = Confidence(probability=None, status=ConfidenceStatus.UNMEASURED)
+"""How sure we are of an answer that passed through."""
 
 
 class Asking(NamedTuple):
@@ -78,6 +83,7 @@ class Footing:
     decisions: tuple[PolicyDecision, ...]
     until_unix_ms: int
     _plans: dict[Hashable, RoutePlan] = field(default_factory=dict[Hashable, RoutePlan])
+    _verdicts: dict[Hashable, Verdict] = field(default_factory=dict[Hashable, Verdict])
 
     def decision(self, deployment: Deployment) -> PolicyDecision:
         """The decision on one of them."""
@@ -106,6 +112,14 @@ class Footing:
                 self._plans.clear()
             self._plans[key] = plan
         return plan
+
+    def verdict(self, finish_reason: FinishReason | None, *, more_permitted: bool) -> Verdict:
+        """What becomes of an answer that nobody looked into."""
+        found = self._verdicts.get((finish_reason, more_permitted))
+        if found is None:
+            found = verdict(NOT_LOOKED_AT, self.route, more_permitted=more_permitted, finish_reason=finish_reason)
+            self._verdicts[finish_reason, more_permitted] = found
+        return found
 
     def _candidates(self, request: InferenceRequest, ready: Sequence[bool]) -> list[Candidate]:
         return [

@@ -6,7 +6,7 @@ import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 
-from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Outcome, Verdict
+from freehold.domain.decisions import Action, Confidence, Outcome, Verdict
 from freehold.domain.deployment import Deployment, StreamMode
 from freehold.domain.errors.admission import AdmissionError
 from freehold.domain.errors.audit import AuditError
@@ -20,7 +20,7 @@ from freehold.domain.request import Task
 from freehold.domain.response import EmbeddingResult, ResponseChunk
 from freehold.gateway.answer import Sink
 from freehold.gateway.attempt import AttemptRun
-from freehold.gateway.footing import Footing
+from freehold.gateway.footing import NOT_LOOKED_AT, Footing
 from freehold.gateway.pricing import price_attempt
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
@@ -32,8 +32,6 @@ _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, Eg
 
 _NO_ROOM = (AdmissionError,)
 """Busy is not failed: a request is not moved to another place because this one is full, but a held answer is given."""
-
-_NOT_LOOKED_AT = Confidence(probability=None, status=ConfidenceStatus.UNMEASURED)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,7 +65,7 @@ class Held:
             for chunk in self.chunks:
                 sink.chunk(chunk)
         else:
-            sink.collected(run.answer)
+            sink.collected(run.collected)
         return b""
 
 
@@ -206,29 +204,28 @@ class Climb:
         """How sure are we of this answer, and what becomes of it?"""
         run = self._open_run()
         self.draft.step("judge")
-        judged = _NOT_LOOKED_AT if run.as_it_comes else self._confidence(run)
+        judged = NOT_LOOKED_AT if run.as_it_comes else self._confidence(run)
         self.draft.step("verdict")
-        decided = verdict(
-            judged,
-            self.footing.route,
-            more_permitted=self._more_permitted and not self.live,
-            finish_reason=run.noted.finish_reason,
-        )
+        more_permitted, finish_reason = self._more_permitted and not self.live, run.noted.finish_reason
+        if run.as_it_comes:
+            decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)
+        else:
+            decided = verdict(judged, self.footing.route, more_permitted=more_permitted, finish_reason=finish_reason)
         self.draft.answered_index = len(self.draft.attempts)
         self._close(Outcome.COMPLETE, judged=judged, decided=decided)
         return decided.action
 
     def _confidence(self, run: AttemptRun) -> Confidence:
-        request = self.draft.request
+        request, answer = self.draft.request, run.collected
         signals = (
             {}
             if request.task is Task.EMBEDDING
             else measure(
                 request,
-                text=run.answer.text,
-                logprobs=run.answer.logprobs,
-                finish_reason=run.answer.finish_reason,
-                tool_calls=run.answer.tool_calls,
+                text=answer.text,
+                logprobs=answer.logprobs,
+                finish_reason=answer.finish_reason,
+                tool_calls=answer.tool_calls,
             )
         )
         calibration = self.runtime.calibration(run.deployment.name, self.footing.route.workload)

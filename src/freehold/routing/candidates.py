@@ -30,8 +30,8 @@ def prompt_tokens_at_least(request: InferenceRequest) -> int:
 
 def is_too_long(request: InferenceRequest, deployment: Deployment) -> bool:
     """Whether the prompt is clearly longer than the deployment's context."""
-    if request.input_bytes and request.input_bytes // _BYTES_PER_TOKEN_MAX <= deployment.model.context_tokens:
-        return False  # a text is never longer than its JSON
+    if request.body_bytes and request.body_bytes // _BYTES_PER_TOKEN_MAX <= deployment.model.context_tokens:
+        return False  # a text is never longer than the JSON that holds it
     return prompt_tokens_at_least(request) > deployment.model.context_tokens
 
 

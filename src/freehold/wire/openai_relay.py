@@ -7,7 +7,7 @@ for and the client did not, since clients that did not ask expect a choice in ev
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 
@@ -21,6 +21,7 @@ _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 """The end of an event (WHATWG HTML, section 9.2.6): two line ends of any kind."""
 
 _END = b"[DONE]"
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Choice(msgspec.Struct):
@@ -29,8 +30,31 @@ class _Choice(msgspec.Struct):
     text: str | None = None
 
 
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    """OpenAI's usage as nearly every server reports it; any other shape is read by ``usage_of``."""
+
+    prompt_tokens: _Count
+    completion_tokens: _Count = 0
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+
+
 class _Answer(msgspec.Struct):
     """The members of an event, or of a whole answer, that a receipt needs; of any others only that they are JSON."""
+
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    timings: dict[str, Any] | None = None
+    error: Any = None
+
+
+class _OddAnswer(msgspec.Struct):
+    """The same of a server whose usage has another shape."""
 
     choices: list[_Choice] | None = None
     usage: dict[str, Any] | None = None
@@ -39,6 +63,7 @@ class _Answer(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Answer)
+_ODD_DECODER = msgspec.json.Decoder(_OddAnswer)
 
 
 class Noted:
@@ -57,9 +82,9 @@ class Noted:
         self.timings: EngineTimings | None = None
         self.finish_reason: FinishReason | None = None
 
-    def _note(self, answer: _Answer) -> None:
+    def _note(self, answer: _Answer | _OddAnswer) -> None:
         if answer.usage is not None:
-            self.usage = usage_of(answer.usage) or self.usage
+            self.usage = _usage(answer.usage) or self.usage
         if answer.timings is not None:
             self.timings = timings_of(answer.timings) or self.timings
         if answer.choices and (word := answer.choices[0].finish_reason):
@@ -190,6 +215,18 @@ class StreamRelay(Noted):
             self._note(_decode_event(parsed.data))
 
 
+def _usage(usage: _Usage | dict[str, Any]) -> Usage | None:
+    if isinstance(usage, dict):
+        return usage_of(usage)
+    inputs, outputs = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Usage(
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        cached_tokens=(inputs.cached_tokens or 0) if inputs is not None else 0,
+        reasoning_tokens=(outputs.reasoning_tokens or 0) if outputs is not None else 0,
+    )
+
+
 def _last_end(data: bytes) -> int:
     """Where the last whole event ends; 0 if none does."""
     if b"\r" not in data:
@@ -208,21 +245,25 @@ def _says_something(choice: _Choice) -> bool:
     return bool(choice.delta) and any(value for name, value in choice.delta.items() if name != "role")
 
 
-def _decode(body: bytes) -> _Answer:
-    try:
-        answer = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidChunkError(f"a body that is no answer: {error}") from None
+def _decode(body: bytes) -> _Answer | _OddAnswer:
+    answer = _decoded(body, "a body that is no answer")
     if answer.error:
         raise ErrorEventError(_error(answer.error))
     return answer
 
 
-def _decode_event(data: bytes) -> _Answer:
+def _decode_event(data: bytes) -> _Answer | _OddAnswer:
+    return _decoded(data, "an event is not a JSON object")
+
+
+def _decoded(data: bytes, what: str) -> _Answer | _OddAnswer:
     try:
-        return _DECODER.decode(data)
+        try:
+            return _DECODER.decode(data)
+        except msgspec.ValidationError:
+            return _ODD_DECODER.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidChunkError(f"an event is not a JSON object: {error}") from None
+        raise InvalidChunkError(f"{what}: {error}") from None
 
 
 def _error(value: object) -> dict[str, Any]:

@@ -44,6 +44,8 @@ _ANY_JSON_OBJECT = b'{"type":"object"}'
 _ENCODER = msgspec.json.Encoder()
 _NO_FIELDS: Mapping[str, bytes] = MappingProxyType({})
 
+_PLAIN_ROLES = frozenset({"system", "developer", "user"})
+
 _REFUSED_CHAT = {
     "functions": 'it is superseded; send "tools"',
     "function_call": 'it is superseded; send "tool_choice"',
@@ -89,6 +91,7 @@ def decode_chat(
         task=Task.CHAT,
         model=body.model,
         fields=_fields(document),
+        body_bytes=len(raw),
         messages=_messages(body.messages),
         sampling=_sampling(
             body,
@@ -121,6 +124,7 @@ def decode_completion(
         task=Task.COMPLETION,
         model=body.model,
         fields=_fields(document),
+        body_bytes=len(raw),
         prompt=_prompt(body.prompt),
         suffix=body.suffix,
         sampling=_sampling(
@@ -296,11 +300,18 @@ def _messages(messages: list[ChatMessage]) -> LazyMessages:
             raise invalid(f"messages[{place}].content", "missing", "a user's message needs a string or a list of parts")
         if role == "tool" and not message.tool_call_id:
             raise invalid(f"messages[{place}].tool_call_id", "missing", "a tool's message says which call it answers")
-        if type(content) is str and role != "assistant" and role != "tool":
+        if type(content) is str and role in _PLAIN_ROLES:
+            kinds.add(PartKind.TEXT)
+        elif type(content) is str and role == "assistant" and not _says_more(message):
             kinds.add(PartKind.TEXT)
         else:
             kinds.update(part.kind for part in _message(message).parts)
     return LazyMessages(lambda: tuple(map(_message, messages)), kinds=frozenset(kinds))
+
+
+def _says_more(message: ChatMessage) -> bool:
+    """Whether an assistant's turn is more than its text."""
+    return bool(message.tool_calls or message.reasoning_content or message.refusal)
 
 
 def _message(message: ChatMessage) -> Message:

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import functools
+
+from freehold.domain.decisions import Confidence
 from freehold.domain.receipt import Receipt
 from freehold.domain.receipt_json import receipt_to_json
 
 _HeaderList = list[tuple[bytes, bytes]]
 
 
+@functools.lru_cache(maxsize=1024)
+def _header(name: bytes, value: str) -> tuple[bytes, bytes]:
+    """A field whose value is a name, a word or the like: there are few of them, and each is sent again and again."""
+    return name, value.encode("latin-1", "replace")
+
+
 def receipt_headers(receipt: Receipt) -> _HeaderList:
     """``freehold-*`` headers. What is not known is said in a word, never as a number."""
-    headers: dict[str, str] = {"freehold-receipt": receipt.id, "freehold-label": receipt.label.level.word}
+    headers = [(b"freehold-receipt", receipt.id.encode()), _header(b"freehold-label", receipt.label.level.word)]
     answered = receipt.answered_by
     if answered is not None:
-        headers["freehold-deployment"] = answered.deployment
-        headers["freehold-zone"] = answered.zone
+        headers += (
+            _header(b"freehold-deployment", answered.deployment),
+            _header(b"freehold-zone", answered.zone),
+        )
         if answered.confidence is not None:
-            probability = answered.confidence.probability
-            headers["freehold-confidence"] = (
-                answered.confidence.status.value if probability is None else f"{probability:.3f}"
-            )
+            headers.append(_header(b"freehold-confidence", _shown(answered.confidence)))
         if answered.verdict is not None:
-            headers["freehold-verdict"] = f"{answered.verdict.action.value}; {answered.verdict.reason}"
-    headers["freehold-bytes-left"] = str(receipt.bytes_left)
+            verdict = answered.verdict
+            headers.append(_header(b"freehold-verdict", f"{verdict.action.value}; {verdict.reason}"))
+    headers.append((b"freehold-bytes-left", b"%d" % receipt.bytes_left))
     cost = receipt.cost
-    headers["freehold-cost"] = "unpriced" if cost is None else str(cost)
-    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    headers.append((b"freehold-cost", b"unpriced" if cost is None else str(cost).encode("latin-1", "replace")))
+    return headers
+
+
+def _shown(confidence: Confidence) -> str:
+    probability = confidence.probability
+    return confidence.status.value if probability is None else f"{probability:.3f}"
 
 
 def receipt_comment(receipt: Receipt) -> bytes:
