@@ -177,19 +177,17 @@ class FreeholdProtocol(HttpToolsProtocol):
             self._refuse(NotHttp(reason="a second request came before the end of the first one"))
             raise _StopParsing
         self._phase = HEAD
-        self._fields = {}
-        if self._repeated:
-            self._repeated = []
         self.url = b""
+        if self._fields or self._repeated:  # of the trailers before, or of the head
+            self._fields = {}
+            self._repeated = []
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head, or a trailer, which nobody reads."""
-        if self._phase != HEAD:
-            return
+        """A field of the head. A trailer comes this way too, and goes where nobody looks."""
         name = name.lower()
         if name in self._fields:
             self._repeated.append((name, value))
@@ -198,7 +196,7 @@ class FreeholdProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete: refuse, or choose the lane."""
-        fields = self._fields
+        fields, self._fields = self._fields, {}
         limits = self.limits
         plain = (
             self._is_plain
@@ -210,9 +208,9 @@ class FreeholdProtocol(HttpToolsProtocol):
             and len(fields) <= limits.fields
         )
         if plain:
-            self._begin_exchange(self.url, is_http_1_1=True)
+            self._begin_exchange(self.url, fields, is_http_1_1=True)
         else:
-            self._on_other_head()
+            self._on_other_head(fields)
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -235,12 +233,12 @@ class FreeholdProtocol(HttpToolsProtocol):
 
     # Lanes.
 
-    def _on_other_head(self) -> None:
+    def _on_other_head(self, fields: dict[bytes, bytes]) -> None:
         head = Head(
             method=self.parser.get_method(),
             target=self.url,
             version=self.parser.get_http_version(),
-            fields=self._fields,
+            fields=fields,
             repeated=self._repeated,
         )
         fault = fault_of(head, self.limits)
@@ -249,16 +247,15 @@ class FreeholdProtocol(HttpToolsProtocol):
             raise _StopParsing
         path = self.url.partition(b"?")[0]
         if head.method == b"POST" and path in self._paths:
-            self._begin_exchange(path, is_http_1_1=head.version == "1.1")
+            self._begin_exchange(path, fields, is_http_1_1=head.version == "1.1")
         else:
-            self._begin_cycle()
+            self._begin_cycle(fields)
 
-    def _begin_exchange(self, path: bytes, *, is_http_1_1: bool) -> None:
+    def _begin_exchange(self, path: bytes, fields: dict[bytes, bytes], *, is_http_1_1: bool) -> None:
         self._phase = BODY
         if self._is_reserve:
             self._refuse(self._full())
             raise _StopParsing
-        fields = self._fields
         declared = fields.get(b"content-length", b"0")
         length = int(declared) if b"transfer-encoding" not in fields else UNKNOWN_LENGTH
         exchange = HttpExchange(self, path, fields, length, self.limits.whole_bytes)
@@ -285,10 +282,10 @@ class FreeholdProtocol(HttpToolsProtocol):
                 self.tasks.discard(task)
                 exchange.task = None
 
-    def _begin_cycle(self) -> None:
+    def _begin_cycle(self, fields: dict[bytes, bytes]) -> None:
         """Hand the request to uvicorn, which makes its scope and its task."""
         self._phase = BODY
-        target, fields = self.url, self._fields
+        target = self.url
         super().on_message_begin()
         self.url = target
         self.headers.extend(fields.items())

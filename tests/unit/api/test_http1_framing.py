@@ -159,7 +159,7 @@ def test_a_fault_of_ours_in_a_callback_is_a_500_and_ends_the_connection(monkeypa
     async def scenario() -> None:
         server = Server()
         http, wire = server.connect()
-        monkeypatch.setattr(http, "_on_other_head", lambda: 1 / 0, raising=False)
+        monkeypatch.setattr(type(http), "_on_other_head", lambda *_: 1 / 0)
         http.data_received(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert wire.statuses == [500]
         assert wire.ends == ["eof"]
