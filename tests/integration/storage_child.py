@@ -5,7 +5,6 @@ Usage: storage_child.py receipts|keys|migrate|full FOLDER START
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import resource
@@ -14,12 +13,11 @@ from pathlib import Path
 
 from freehold.domain.errors.base import FreeholdError
 from freehold.ledger.entries import entries
+from freehold.storage import indexer, journal
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyRecord, SqliteKeys
 from freehold.storage.receipts import SqliteReceipts
 from tests.support.receipts import make_receipt, receipt_id
-
-_AT_ONCE = 8
 
 
 def say(text: str) -> None:
@@ -27,19 +25,16 @@ def say(text: str) -> None:
     os.write(1, f"{text}\n".encode())
 
 
-async def write_receipts(database: Database, start: int) -> None:
-    """Several writers, so that commits are groups; each receipt is told once its future is done."""
-    store = SqliteReceipts(database, entries)
-
-    async def one(offset: int) -> None:
-        number = start + offset
-        while True:
-            receipt = make_receipt(id=receipt_id(number))
-            await store.submit(receipt, entries(receipt))
-            say(receipt.id)
-            number += _AT_ONCE
-
-    await asyncio.gather(*(one(offset) for offset in range(_AT_ONCE)))
+def write_receipts(database: Database, folder: Path, start: int) -> None:
+    """Each receipt is told as soon as ``keep`` has returned."""
+    journal.SEGMENT_BYTES_MAX = 20_000
+    indexer.INDEX_EVERY_S = 0.002
+    store = SqliteReceipts(database, entries, journal=folder / "receipts")
+    number = start
+    while True:
+        store.keep(make_receipt(id=receipt_id(number)))
+        say(receipt_id(number))
+        number += 1
 
 
 def write_keys(database: Database, start: int) -> None:
@@ -75,28 +70,33 @@ def migrate(folder: Path) -> None:
         number += 1
 
 
-async def fill(database: Database, folder: Path) -> None:
+def fill(database: Database, folder: Path) -> None:
     """Write until the disk is full (a limit on file size stands in for it), free it, and write on."""
-    store = SqliteReceipts(database, entries)
-    wal_bytes = (folder / "freehold.db-wal").stat().st_size
+    journal.SEGMENT_BYTES_MAX = 10**9
+    indexer.RETRY_S = 0.01
+    store = SqliteReceipts(database, entries, journal=folder / "receipts")
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (wal_bytes + 200_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     number = 1
     while True:
-        receipt = make_receipt(id=receipt_id(number), steps=("x" * 2_000,))
         try:
-            await store.submit(receipt, entries(receipt))
+            store.keep(make_receipt(id=receipt_id(number), steps=("x" * 2_000,)))
         except FreeholdError as error:
             say(f"failed {number} {error.code} {error.message}")
-            say(f"state {database.failure}")
+            say(f"state {store.failure}")
             break
         say(f"stored {number}")
         number += 1
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    for later in range(number, number + 3):
-        receipt = make_receipt(id=receipt_id(later))
-        await store.submit(receipt, entries(receipt))
+    later = number
+    while later < number + 3:
+        try:
+            store.keep(make_receipt(id=receipt_id(later)))
+        except FreeholdError:
+            continue  # until the next attempt to begin a fresh segment
         say(f"stored {later}")
+        later += 1
+    store.close()
     say(f"state {database.failure}")
 
 
@@ -108,7 +108,9 @@ def main() -> None:
     database = Database.open(folder / "freehold.db")
     if kind == "keys":
         write_keys(database, start)
-    asyncio.run(write_receipts(database, start) if kind == "receipts" else fill(database, folder))
+    if kind == "receipts":
+        write_receipts(database, folder, start)
+    fill(database, folder)
     database.close()
 
 

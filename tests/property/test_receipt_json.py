@@ -15,6 +15,7 @@ from freehold.domain.receipt import Receipt
 from freehold.domain.receipt_json import receipt_document, receipt_from_document, receipt_from_json, receipt_to_json
 from freehold.ledger.entries import entries
 from freehold.storage.database import Database
+from freehold.storage.pages import decode_receipt, encode_receipt
 from freehold.storage.receipts import SqliteReceipts
 from tests.support.receipts import receipts
 
@@ -29,14 +30,20 @@ def test_a_receipt_survives_json(receipt: Receipt):
     assert receipt_from_document(msgspec.json.decode(text)) == receipt
 
 
+@given(receipts())
+def test_a_receipt_survives_the_journals_form(receipt: Receipt):
+    assert decode_receipt(encode_receipt(receipt)) == receipt
+
+
 @settings(max_examples=15, deadline=None)
-@given(st.lists(receipts(), max_size=6, unique_by=lambda receipt: receipt.id))
-def test_receipts_survive_the_store_and_stay_with_their_tenants(some: list[Receipt]):
+@given(st.lists(receipts(), max_size=6, unique_by=lambda receipt: receipt.id), st.booleans())
+def test_receipts_survive_the_store_and_stay_with_their_tenants(some: list[Receipt], in_database: bool):
     async def store_and_fetch(database: Database) -> None:
-        store = SqliteReceipts(database, entries)
+        store = SqliteReceipts(database, entries, journal=database.path.parent / "receipts")
         for receipt in some:
             store.keep(receipt)
-        await database.submit(lambda _: None)
+        if in_database:
+            store.close()  # from now on nothing is found in memory
         for receipt in some:
             document = await store.get(receipt.id, tenant=receipt.tenant)
             assert document is not None
@@ -46,6 +53,7 @@ def test_receipts_survive_the_store_and_stay_with_their_tenants(some: list[Recei
             own = sorted((receipt.id for receipt in some if receipt.tenant == tenant), reverse=True)
             listed = await store.recent(tenant=tenant, limit=100, before=None)
             assert [document["id"] for document in listed] == own
+        store.close()
 
     with tempfile.TemporaryDirectory() as folder:
         database = Database.open(Path(folder) / "freehold.db")

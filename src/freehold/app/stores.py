@@ -31,6 +31,7 @@ FIRST_KEY_FILE = "first-key"
 MODELS_FOLDER = "models"
 DATABASE_FILE = "freehold.db"
 AUDIT_FOLDER = "audit"
+RECEIPTS_FOLDER = "receipts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,8 @@ def open_stores(folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[s
         open_things.enter_context(DataFolder.open(folder))
         database = Database.open(folder / DATABASE_FILE)
         open_things.callback(database.close)
+        receipts = SqliteReceipts(database, entries, journal=folder / RECEIPTS_FOLDER)
+        open_things.callback(receipts.close)
         audit = TransparencyLog.open(folder / AUDIT_FOLDER, origin=origin, clock=clock)
         open_things.callback(audit.close)
 
@@ -76,7 +79,7 @@ def open_stores(folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[s
             clock=clock,
             ids=ids,
             database=database,
-            receipts=SqliteReceipts(database, entries),
+            receipts=receipts,
             keys=keys,
             first_key=ensure_first_key(keys, folder / FIRST_KEY_FILE, tenant=next(iter(tenants))),
             audit=audit,

@@ -13,20 +13,20 @@ Numbers are big-endian. The mark's first byte is never part of UTF-8, so no entr
 
 from __future__ import annotations
 
-import os
 import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from freehold.audit.bundle import join_entries, split_entries
 from freehold.domain.errors.audit import AuditBroken
-from freehold.storage import disk
+from freehold.storage.segment import SegmentFile, segment_files
 
 _MARK = b"\xffFHW"
 _HEAD = struct.Struct(">4sQII")
 _CRC = struct.Struct(">I")
+_LENGTH = struct.Struct(">H")
 _FRAME_HEAD_BYTES = _HEAD.size + _CRC.size
 _SUFFIX = ".wal"
 
@@ -57,8 +57,8 @@ class SegmentContent:
     torn_bytes: int
 
 
-class Segment:
-    """A segment file that is being written."""
+class Segment(SegmentFile):
+    """A segment of the log that is being written."""
 
     def __init__(self, folder: Path, number: int) -> None:
         """Make the file.
@@ -66,11 +66,7 @@ class Segment:
         Raises:
             OSError: It exists, or cannot be made.
         """
-        self.path = folder / f"{number:010d}{_SUFFIX}"
-        self.number = number
-        self.size_bytes = 0
-        self.synced_bytes = 0
-        self._descriptor = disk.create_appendable(self.path)
+        super().__init__(folder, number, _SUFFIX)
 
     def append(self, index: int, data: bytes) -> None:
         """Write one entry; at return the kernel has it.
@@ -78,36 +74,26 @@ class Segment:
         Raises:
             OSError: It has a part of it at most; the segment must be closed and not written again.
         """
-        frame = encode_frame(index, [data])
-        disk.append(self._descriptor, frame)
-        self.size_bytes += len(frame)
-
-    def sync(self, written_bytes: int) -> None:
-        """Bring the first ``written_bytes``, and whatever else was appended, to the medium.
-
-        Raises:
-            OSError: They may not be there; the segment must be closed and not written again.
-        """
-        disk.sync(self._descriptor)
-        self.synced_bytes = written_bytes
-
-    def close(self) -> None:
-        """Close the file. Idempotent."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self.write(encode_entry_frame(index, data))
 
 
 def segments(folder: Path) -> list[tuple[int, Path]]:
     """The segments of a folder by number, oldest first."""
-    return sorted((int(path.stem), path) for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
+    return segment_files(folder, _SUFFIX)
+
+
+def encode_entry_frame(index: int, data: bytes) -> bytes:
+    """The bytes of the frame of one entry, which is what ``encode_frame`` makes of a single one."""
+    head = _HEAD.pack(_MARK, index, 1, len(data) + _LENGTH.size)
+    payload = _LENGTH.pack(len(data)) + data
+    return head + _CRC.pack(crc32(payload, crc32(head))) + payload
 
 
 def encode_frame(first: int, entries: Sequence[bytes]) -> bytes:
     """The bytes of a frame."""
     payload = join_entries(entries)
     head = _HEAD.pack(_MARK, first, len(entries), len(payload))
-    return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
+    return head + _CRC.pack(crc32(payload, crc32(head))) + payload
 
 
 def read_segment(data: bytes, name: str) -> SegmentContent:
@@ -142,7 +128,7 @@ def _frame_at(data: bytes, place: int) -> tuple[Frame, int] | None:
     payload = data[start : start + length]
     if mark != _MARK or len(payload) != length:
         return None
-    if crc != zlib.crc32(payload, zlib.crc32(data[place : place + _HEAD.size])):
+    if crc != crc32(payload, crc32(data[place : place + _HEAD.size])):
         return None
     entries = split_entries(payload)
     return None if entries is None or len(entries) != count else (Frame(first, entries), start + length)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from freehold.audit.entry import RESUMED, Entry, encode_entry
 from freehold.audit.sealer import Sealer
-from freehold.audit.wal import Segment, encode_frame
+from freehold.audit.wal import Segment, encode_entry_frame
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.ports import Clock
 from freehold.domain.receipt import AuditRecord
@@ -314,7 +314,7 @@ def _write_again(fresh: Segment, entries: Sequence[Entry]) -> None:
     for entry in entries:
         fresh.append(entry.index, entry.data)
     fresh.sync(fresh.size_bytes)
-    if fresh.path.read_bytes() != b"".join(encode_frame(entry.index, [entry.data]) for entry in entries):
+    if fresh.path.read_bytes() != b"".join(encode_entry_frame(entry.index, entry.data) for entry in entries):
         raise OSError(errno.EIO, "what was written is not what is read")
 
 

@@ -59,6 +59,11 @@ class Database:
         return cls(path, connection, queue_max=queue_max)
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
     def failure(self) -> str:
         """Why the last write failed, for readiness and ``doctor``; empty while writing works."""
         return self._writer.failure

@@ -1,53 +1,79 @@
-"""Receipts and their ledger entries: ``domain.ports.ReceiptStore`` on SQLite."""
+"""Receipts and their ledger entries: ``domain.ports.ReceiptStore`` on a journal and SQLite.
+
+``keep`` writes the receipt to a journal before it returns: the kernel has it, so that killing this process, by whatever
+signal, loses nothing that it returned for. A thread flushes the journal and brings receipts into the database within
+a fraction of a second; a power cut loses at most what came in that time. A segment of the journal is deleted once the
+medium has all of it in the database. While the database is locked or broken receipts wait in the journal.
+"""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from freehold.domain.decisions import Action
-from freehold.domain.receipt import LedgerEntry, Receipt
-from freehold.domain.receipt_json import receipt_to_json
+from freehold.domain.errors.server import StorageFailed
+from freehold.domain.receipt import Receipt
+from freehold.domain.receipt_json import receipt_document
 from freehold.storage.database import Database
+from freehold.storage.indexer import Indexer
+from freehold.storage.journal import Journal, Place
 from freehold.storage.named_sql import load
+from freehold.storage.pages import decode_receipt, documents
+from freehold.storage.receipt_rows import Entries
 
 LIMIT_MAX = 1_000
+_READ_BYTES = 1024 * 1024
 
 
 class SqliteReceipts:
     """The store of receipts. Every look-up names its tenant; there is none that sees across tenants."""
 
-    def __init__(self, database: Database, entries: Callable[[Receipt], tuple[LedgerEntry, ...]]) -> None:
-        """Take the database.
+    def __init__(self, database: Database, entries: Entries, *, journal: Path) -> None:
+        """Open the store; what an earlier process left in the journal is brought into the database beside.
 
         Args:
             database: Where receipts are looked up.
             entries: The ledger's view of a receipt.
-        """
-        self._database = database
-        self._entries = entries
-        self._sql: Mapping[str, str] = {**load("receipts"), **load("ledger")}
-
-    def keep(self, receipt: Receipt) -> None:
-        """Queue a receipt with its entries in one transaction.
+            journal: Folder of the journal; one process at a time may use it.
 
         Raises:
-            StorageBusy: Too many writes wait.
-            StorageFailed: The store is closed.
+            StorageFailed: The folder cannot be written.
         """
-        sql = self._sql
+        self._database = database
+        self._journal = Journal(journal)
+        self._indexer = Indexer(database.path, self._journal, entries)
+        self._sql = load("receipts")
 
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(sql["insert_receipt"], _receipt_row(receipt))
-            connection.executemany(sql["insert_entry"], [_entry_row(entry) for entry in self._entries(receipt)])
+    @property
+    def failure(self) -> str:
+        """Why receipts cannot be written, or not be brought into the database; empty while they can."""
+        return self._journal.failure or self._indexer.failure
 
-        self._database.submit(work)
+    @property
+    def waiting(self) -> int:
+        """Receipts that the database does not have yet."""
+        return self._indexer.waiting
+
+    def keep(self, receipt: Receipt) -> None:
+        """Write a receipt down; at return the kernel has it, and look-ups find it. For one thread.
+
+        Raises:
+            StorageFailed: The disk fails, the store is closed, or the receipt holds what cannot be written.
+            StorageBusy: Too much waits for the database.
+        """
+        try:
+            self._indexer.put(receipt)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise StorageFailed(name="receipts", done="written", reason=error) from error
 
     async def get(self, receipt_id: str, *, tenant: str) -> dict[str, object] | None:
         """One receipt of this tenant as JSON-ready values; ``None`` where the tenant has no such receipt."""
-        found = await self._documents("get_receipt", {"id": receipt_id, "tenant": tenant})
-        return found[0] if found else None
+        found = await self._fresh(tenant)
+        if receipt_id in found:
+            return receipt_document(found[receipt_id])
+        rows = await self._documents("get_receipt", {"id": receipt_id, "tenant": tenant})
+        return rows[0] if rows else None
 
     async def recent(self, *, tenant: str, limit: int, before: str | None) -> list[dict[str, object]]:
         """The tenant's receipts, newest first, from before a receipt id.
@@ -57,73 +83,66 @@ class SqliteReceipts:
             limit: At most this many, 1 to 1,000; other values are brought into that range.
             before: Only receipts older than this id; ``None`` starts with the newest.
         """
-        values: dict[str, object] = {"tenant": tenant, "limit": max(1, min(limit, LIMIT_MAX))}
+        limit = max(1, min(limit, LIMIT_MAX))
+        fresh = await self._fresh(tenant)
+        values: dict[str, object] = {"tenant": tenant, "limit": limit}
         if before is None:
-            return await self._documents("recent_receipts", values)
-        return await self._documents("recent_receipts_before", values | {"before": before})
+            stored = await self._documents("recent_receipts", values)
+        else:
+            stored = await self._documents("recent_receipts_before", values | {"before": before})
+        names = {str(document["id"]) for document in stored}
+        newest = sorted(
+            (name for name in fresh if name not in names and (before is None or name < before)), reverse=True
+        )
+        found = stored + [receipt_document(fresh[name]) for name in newest[:limit]]
+        return sorted(found, key=lambda document: str(document["id"]), reverse=True)[:limit]
+
+    def close(self) -> None:
+        """Bring what is there into the database, if that can be done, then release everything. Idempotent."""
+        self._indexer.close()
+        self._journal.close()
+
+    async def _fresh(self, tenant: str) -> dict[str, Receipt]:
+        """The tenant's receipts that the database may not have yet, by id.
+
+        They are read before the database is, so that one which moves there meanwhile is seen twice, not never.
+        """
+        receipts, place = self._indexer.unindexed(tenant)
+        found = {receipt.id: receipt for receipt in receipts}
+        if place is not None:
+            found |= await asyncio.to_thread(self._in_journal, tenant, place)
+        return found
+
+    def _in_journal(self, tenant: str, place: Place) -> dict[str, Receipt]:
+        found: dict[str, Receipt] = {}
+        mark = tenant.encode("utf-8", "surrogatepass")
+        while True:
+            try:
+                payloads, place = self._journal.read(place, bytes_max=_READ_BYTES)
+            except OSError as error:
+                raise StorageFailed(name="receipts", done="read", reason=error.strerror or error) from error
+            if not payloads:
+                return found
+            for payload in payloads:
+                if mark in payload and (receipt := decode_receipt(payload)).tenant == tenant:
+                    found[receipt.id] = receipt
 
     async def _documents(self, statement: str, values: dict[str, object]) -> list[dict[str, object]]:
-        sql = self._sql[statement]
-
         def query(connection: sqlite3.Connection) -> list[dict[str, object]]:
-            rows = connection.execute(sql, values).fetchall()
-            return [json.loads(row["document"]) for row in rows]
+            rows = connection.execute(self._sql[statement], values).fetchall()
+            return self._from_pages(connection, {row["id"]: row["seq"] for row in rows})
 
         return await self._database.read(query)
 
-
-def _receipt_row(receipt: Receipt) -> dict[str, object]:
-    shown = receipt.answered_by or (receipt.attempts[-1] if receipt.attempts else None)
-    cost = receipt.cost
-    counterfactual = receipt.counterfactual
-    return {
-        "id": receipt.id,
-        "created_unix_ms": receipt.created_unix_ms,
-        "tenant": receipt.tenant,
-        "key_id": receipt.key_id,
-        "task": receipt.task,
-        "route": receipt.route,
-        "deployment": shown.deployment if shown else "",
-        "zone": shown.zone if shown else "",
-        "outcome": receipt.outcome.value,
-        "error_code": receipt.error_code,
-        "attempts": len(receipt.attempts),
-        "escalated": any(
-            attempt.verdict is not None and attempt.verdict.action is Action.ESCALATE for attempt in receipt.attempts
-        ),
-        "bytes_left": receipt.bytes_left,
-        "cost_micros": cost.micros if cost else None,
-        "cost_currency": cost.currency if cost else None,
-        "counterfactual_micros": counterfactual.micros if counterfactual else None,
-        "counterfactual_currency": counterfactual.currency if counterfactual else None,
-        "total_ms": receipt.total_ms,
-        "audit_index": receipt.audit_index,
-        "document": receipt_to_json(receipt),
-    }
-
-
-def _entry_row(entry: LedgerEntry) -> dict[str, object]:
-    amount = entry.cost.amount
-    counterfactual = entry.counterfactual
-    return {
-        "request_id": entry.request_id,
-        "attempt_index": entry.attempt_index,
-        "created_unix_ms": entry.created_unix_ms,
-        "tenant": entry.tenant,
-        "key_id": entry.key_id,
-        "deployment": entry.deployment,
-        "zone": entry.zone,
-        "input_tokens": entry.usage.input_tokens,
-        "output_tokens": entry.usage.output_tokens,
-        "cached_tokens": entry.usage.cached_tokens,
-        "reasoning_tokens": entry.usage.reasoning_tokens,
-        "usage_measured": entry.usage.measured,
-        "amount_micros": amount.micros if amount else None,
-        "currency": amount.currency if amount else None,
-        "energy_mwh": entry.cost.energy_mwh,
-        "source": entry.cost.source,
-        "price_version": entry.cost.price_version,
-        "effective": entry.cost.effective,
-        "counterfactual_micros": counterfactual.micros if counterfactual else None,
-        "counterfactual_currency": counterfactual.currency if counterfactual else None,
-    }
+    def _from_pages(self, connection: sqlite3.Connection, wanted: dict[str, int]) -> list[dict[str, object]]:
+        """Receipts by id and number of their last row, each page read once."""
+        pages: dict[int, sqlite3.Row] = {}
+        on_page: dict[int, list[str]] = {}
+        for name, seq in wanted.items():
+            page = connection.execute(self._sql["page_of"], {"seq": seq}).fetchone()
+            pages[page["first_seq"]] = page
+            on_page.setdefault(page["first_seq"], []).append(name)
+        found: dict[str, dict[str, object]] = {}
+        for first_seq, names in on_page.items():
+            found |= documents(pages[first_seq]["form"], pages[first_seq]["content"], names)
+        return [found[name] for name in wanted]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -29,17 +30,15 @@ def database(tmp_path):
 
 
 @pytest.fixture
-def store(database) -> ReceiptStore:
-    return SqliteReceipts(database, entries)
+def store(database, tmp_path) -> Iterator[ReceiptStore]:
+    store = SqliteReceipts(database, entries, journal=tmp_path / "receipts")
+    yield store
+    store.close()
 
 
 def put(store, *receipts):
-    async def main():
-        for receipt in receipts:
-            store.keep(receipt)
-        await store._database.submit(lambda _: None)
-
-    asyncio.run(main())
+    for receipt in receipts:
+        store.keep(receipt)
 
 
 def count(database, table):
@@ -68,7 +67,8 @@ def test_69_hostile_tenants_and_ids_are_values_only(store, database, hostile):
     assert asyncio.run(store.recent(tenant=hostile, limit=5, before=hostile)) == []
     put(store, make_receipt(id=receipt_id(9), tenant=hostile, route=hostile, error_code=hostile))
     assert asyncio.run(store.get(receipt_id(9), tenant=hostile))["route"] == hostile
-    assert count(database, "receipts") == 2
+    store.close()
+    assert count(database, "ledger") == 2
 
 
 def test_recent_is_newest_first_and_pages(store):
@@ -109,6 +109,7 @@ def test_sums_keep_unpriced_apart_and_currencies_too(store, database):
         make_receipt(id=receipt_id(5), tenant="other"),
         make_receipt(id=receipt_id(6), created_unix_ms=5),
     )
+    store.close()
     span = {"from_unix_ms": 1_790_000_000_000, "to_unix_ms": 1_790_000_001_000}
     ledger = SqliteLedger(database)
     estimated = Usage(input_tokens=30, output_tokens=6, measured=False)

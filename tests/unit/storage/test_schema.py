@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 
 import pytest
 
+from freehold.domain.decisions import Action, Outcome, Verdict
 from freehold.domain.errors.server import StorageFailed, StorageNewer
+from freehold.domain.receipt import Cost
+from freehold.domain.receipt_json import receipt_document, receipt_to_json
+from freehold.ledger.entries import entries
 from freehold.storage import schema
 from freehold.storage.database import Database
+from freehold.storage.ledger import SqliteLedger
+from freehold.storage.receipts import SqliteReceipts
 from freehold.storage.schema import Migration, migrate, migrations
+from tests.support.receipts import make_attempt, make_receipt, receipt_id
 
 
 def connect(path):
@@ -63,3 +71,78 @@ def test_another_programs_database_is_left_alone(tmp_path):
     connection.close()
     with pytest.raises(StorageFailed, match="not made by Freehold"):
         Database.open(tmp_path / "f.db")
+
+
+def test_receipts_of_the_first_version_stay_readable(tmp_path):
+    turned_down = make_attempt(verdict=Verdict(action=Action.ESCALATE, reason="low_confidence", threshold=0.7))
+    cloud = make_attempt(deployment="cloud", zone="us", bytes_left=400, cost=Cost(amount=None, source="unpriced"))
+    kept = [
+        make_receipt(id=receipt_id(1)),
+        make_receipt(id=receipt_id(2), attempts=(turned_down, cloud), answered_index=1),
+        make_receipt(id=receipt_id(3), attempts=(), answered_index=None, outcome=Outcome.REFUSED),
+    ]
+    connection = connect(tmp_path / "f.db")
+    migrate(connection, tmp_path / "f.db", migrations()[:1])
+    for receipt in kept:
+        shown = receipt.answered_by
+        names = "id, created_unix_ms, tenant, key_id, task, route, deployment, zone, outcome, error_code, attempts"
+        names += ", escalated, bytes_left, cost_micros, cost_currency, total_ms, document"
+        cost = receipt.cost
+        connection.execute(
+            f"INSERT INTO receipts ({names}) VALUES (?, ?, ?, '', '', '', '', ?, ?, '', ?, ?, ?, ?, ?, 1, ?)",
+            (
+                receipt.id,
+                receipt.created_unix_ms,
+                receipt.tenant,
+                shown.zone if shown else "",
+                receipt.outcome.value,
+                len(receipt.attempts),
+                len(receipt.attempts) > 1,
+                receipt.bytes_left,
+                cost.micros if cost else None,
+                cost.currency if cost else None,
+                receipt_to_json(receipt),
+            ),
+        )
+        for entry in entries(receipt):
+            amount = entry.cost.amount
+            connection.execute(
+                "INSERT INTO ledger_entries VALUES (?, ?, ?, ?, '', ?, ?, 20, 5, 4, 0, 1, ?, ?, NULL, '', '', '', NULL, NULL)",
+                (
+                    receipt.id,
+                    entry.attempt_index,
+                    receipt.created_unix_ms,
+                    receipt.tenant,
+                    entry.deployment,
+                    entry.zone,
+                    amount.micros if amount else None,
+                    amount.currency if amount else None,
+                ),
+            )
+    connection.close()
+
+    database = Database.open(tmp_path / "f.db")
+    store = SqliteReceipts(database, entries, journal=tmp_path / "receipts")
+    store.keep(make_receipt(id=receipt_id(4)))
+    store.close()
+    try:
+        for receipt in kept:
+            assert asyncio.run(store.get(receipt.id, tenant="acme")) == receipt_document(receipt)
+        found = asyncio.run(store.recent(tenant="acme", limit=9, before=None))
+        assert [document["id"] for document in found] == [receipt_id(number) for number in (4, 3, 2, 1)]
+        ledger = SqliteLedger(database)
+        span = {"from_unix_ms": 0, "to_unix_ms": 2**50}
+        spent = asyncio.run(ledger.spend(**span, tenant="acme"))
+        assert [(row.deployment, row.attempts, row.amount_micros) for row in spent] == [
+            ("cloud", 1, 0),
+            ("small", 3, 36),
+        ]
+        rows = asyncio.run(ledger.requests(**span, tenant="acme"))
+        assert [(row.outcome.value, row.zone, row.requests, row.escalated, row.bytes_left) for row in rows] == [
+            ("complete", "device", 1, 0, 0),
+            ("complete", "device", 1, 0, 0),
+            ("complete", "us", 1, 1, 400),
+            ("refused", "", 1, 0, 0),
+        ]
+    finally:
+        database.close()

@@ -1,14 +1,3 @@
--- name: insert_entry
-INSERT INTO ledger_entries (
-    request_id, attempt_index, created_unix_ms, tenant, key_id, deployment, zone, input_tokens, output_tokens,
-    cached_tokens, reasoning_tokens, usage_measured, amount_micros, currency, energy_mwh, source, price_version,
-    effective, counterfactual_micros, counterfactual_currency
-) VALUES (
-    :request_id, :attempt_index, :created_unix_ms, :tenant, :key_id, :deployment, :zone, :input_tokens, :output_tokens,
-    :cached_tokens, :reasoning_tokens, :usage_measured, :amount_micros, :currency, :energy_mwh, :source,
-    :price_version, :effective, :counterfactual_micros, :counterfactual_currency
-)
-
 -- name: spend
 SELECT
     deployment,
@@ -22,22 +11,28 @@ SELECT
     SUM(cached_tokens) AS cached_tokens,
     SUM(reasoning_tokens) AS reasoning_tokens,
     MIN(usage_measured) AS measured
-FROM ledger_entries
-WHERE created_unix_ms >= :from_unix_ms AND created_unix_ms < :to_unix_ms AND (:tenant IS NULL OR tenant = :tenant)
+FROM receipt_pages CROSS JOIN ledger ON seq BETWEEN first_seq AND last_seq
+WHERE
+    last_unix_ms >= :from_unix_ms AND first_unix_ms < :to_unix_ms
+    AND created_unix_ms >= :from_unix_ms AND created_unix_ms < :to_unix_ms
+    AND deployment IS NOT NULL AND (:tenant IS NULL OR tenant = :tenant)
 GROUP BY deployment, zone, currency
 ORDER BY deployment, zone, currency
 
 -- name: requests
 SELECT
     outcome,
-    zone,
+    shown_zone AS zone,
     CASE WHEN cost_micros IS NOT NULL AND counterfactual_currency = cost_currency THEN cost_currency END AS currency,
     COUNT(*) AS requests,
     SUM(escalated) AS escalated,
     SUM(bytes_left) AS bytes_left,
     COALESCE(SUM(cost_micros), 0) AS cost_micros,
     COALESCE(SUM(counterfactual_micros), 0) AS counterfactual_micros
-FROM receipts
-WHERE created_unix_ms >= :from_unix_ms AND created_unix_ms < :to_unix_ms AND (:tenant IS NULL OR tenant = :tenant)
+FROM receipt_pages CROSS JOIN ledger ON seq BETWEEN first_seq AND last_seq
+WHERE
+    last_unix_ms >= :from_unix_ms AND first_unix_ms < :to_unix_ms
+    AND created_unix_ms >= :from_unix_ms AND created_unix_ms < :to_unix_ms
+    AND outcome IS NOT NULL AND (:tenant IS NULL OR tenant = :tenant)
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
