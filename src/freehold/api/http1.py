@@ -230,6 +230,8 @@ class FreeholdProtocol(HttpToolsProtocol):
         exchange.feed_end()
         if exchange.task is None:
             self._serve(exchange)
+        else:
+            self.flow.resume_reading()  # to see a departure
 
     # Lanes.
 

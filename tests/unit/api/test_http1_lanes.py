@@ -5,52 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from freehold.api.exchange import Exchange
-from freehold.api.http1 import FreeholdProtocol
 from freehold.api.http1_exchange import GONE, encode_head
 from freehold.api.http1_limits import ServerLimits
 from tests.support.http1 import BODY_LIMIT_BYTES, JSON, PATH, App, Server, chunked, request, settle
 from tests.support.virtual_time import run_virtual
 
-OVERRIDDEN = (
-    "connection_made", "connection_lost", "eof_received", "data_received", "pause_writing", "resume_writing", "shutdown",
-    "on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete",
-    "on_response_complete",
-)  # fmt: skip
 VIEW = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-@pytest.mark.parametrize("name", OVERRIDDEN)
-def test_uvicorn_has_what_we_override(name: str) -> None:
-    assert callable(getattr(HttpToolsProtocol, name))
-    assert name in vars(FreeholdProtocol)
-
-
-def test_uvicorn_has_what_we_use() -> None:
-    assert {"pause_reading", "resume_reading", "drain"} <= set(dir(FlowControl))
-
-    async def scenario() -> None:
-        http, wire = Server().connect()
-        for name in (
-            "app",
-            "loop",
-            "flow",
-            "tasks",
-            "connections",
-            "server_state",
-            "cycle",
-            "url",
-            "headers",
-            "parser",
-        ):
-            assert hasattr(http, name)
-        assert http.flow.write_paused is http.flow.read_paused is False
-        wire.vanish()
-
-    run_virtual(scenario)
 
 
 def test_an_answer_is_one_write_and_the_connection_is_kept() -> None:
@@ -127,6 +89,19 @@ def test_a_large_or_unknown_body_is_asked_for_by_the_application(raw: bytes, is_
         await settle()
         assert wire.sent.startswith(asked + b"HTTP/1.1 200 OK\r\n")
         assert not wire.ends
+        wire.vanish()
+
+    run_virtual(scenario)
+
+
+def test_reading_goes_on_behind_a_body_that_came_at_once() -> None:
+    async def scenario() -> None:
+        http, wire = Server().connect()
+        for _ in range(2):
+            http.data_received(chunked(b"a" * 100_000))
+            assert wire.is_reading_now
+            await settle()
+        assert wire.statuses == [200, 200]
         wire.vanish()
 
     run_virtual(scenario)
