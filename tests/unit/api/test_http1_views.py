@@ -204,7 +204,7 @@ GOOD = [request(b'{"a": 1}'), chunked(b"{}", b"[]"), VIEW, request(b"{}", fields
     cuts=st.lists(st.integers(1, 150), max_size=4),
 )
 def test_whatever_comes_is_answered_or_waited_for(raw: bytes, edits: list[tuple[int, bytes]], cuts: list[int]) -> None:
-    """No bytes reach the loop's exception handler, hang a task, or get two answers."""
+    """No bytes reach the loop's exception handler or hang a task, and nothing follows a refusal."""
     for at, instead in edits:
         raw = raw[:at] + instead + raw[at + 1 :]
 
@@ -218,8 +218,9 @@ def test_whatever_comes_is_answered_or_waited_for(raw: bytes, edits: list[tuple[
             await settle()
         await gone(wire)
         final = [status for status in wire.statuses if status != 100]
-        assert len(final) == 1
-        assert final[0] in {200, 400, 405, 408, 413, 426, 431} or wire.ends[0] == "close"
+        assert final
+        assert set(final[:-1]) <= {200}  # what is left behind a whole request is the beginning of another
+        assert final[-1] in {200, 400, 405, 408, 413, 426, 431} or wire.ends[0] == "close"
         assert not errors
         assert not server.state.tasks
         assert not server.state.connections
