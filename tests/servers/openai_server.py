@@ -6,6 +6,7 @@
 ``context``           refuses a prompt that is too long, in llama.cpp's words
 ``html``              an HTML page with status 200
 ``json``              a whole JSON answer where events were asked for
+``events``            events where a whole answer was asked for
 ``no-logprobs``       refuses a call that asks for log-probabilities
 ``cut``               resets the connection after two pieces
 ``no-end``            ends the stream without finish reason and without [DONE]
@@ -117,8 +118,34 @@ class OpenAIServer(ScriptedServer):
             await exchange.reply_json(200, whole(body))
         elif mode == "silent":
             await asyncio.Event().wait()
-        else:
+        elif body.get("stream") or mode == "events":
             await self._stream(exchange, mode)
+        else:
+            await self._whole(exchange, mode)
+
+    async def _whole(self, exchange: Exchange, mode: str) -> None:
+        """The same answer, and the same faults, for a client that does not stream."""
+        if mode in ("error-first", "error-event"):
+            await exchange.reply_json(200, {"error": {"message": "out of memory", "type": "overloaded", "code": 503}})
+            return
+        body = json.dumps(whole(exchange.body, mode)).encode()
+        if mode == "garbage":
+            await exchange.reply(200, b"<html>")
+            return
+        if mode == "slow":
+            await self.release.wait()
+            self.release.clear()
+        await exchange.start("application/json")
+        if mode in ("cut", "stall", "no-end"):
+            await exchange.send(body[: len(body) // 2])
+            if mode == "stall":
+                await asyncio.Event().wait()
+            exchange.reset()
+            return
+        await exchange.send(body)
+        if mode == "no-close":
+            await asyncio.Event().wait()
+        await exchange.end()
 
     async def _stream(self, exchange: Exchange, mode: str) -> None:
         body = exchange.body
@@ -210,13 +237,35 @@ def pieces(mode: str) -> list[dict]:
     return [{"role": "assistant", "content": ""}, *thoughts, *({"content": word} for word in words)]
 
 
-def whole(body: dict) -> dict:
+def whole(body: dict, mode: str = "") -> dict:
     """The same answer as one object."""
-    if "messages" in body:
-        choice = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
+    chat = "messages" in body
+    events = [event for event in payloads(body, mode) if event["choices"]]
+    first, last = events[0], events[-1]["choices"][0]
+    choices = [event["choices"][0] for event in events]
+    logprobs = [token for choice in choices if choice.get("logprobs") for token in choice["logprobs"]["content"]]
+    choice = {
+        "index": 0,
+        "finish_reason": last["finish_reason"],
+        "logprobs": {"content": logprobs} if logprobs else None,
+    }
+    if mode == "unknown":
+        choice["x_choice"] = 1
+    if chat:
+        deltas = [each["delta"] for each in choices]
+        message = {"role": "assistant", "content": "".join(delta.get("content") or "" for delta in deltas)}
+        if mode == "reasoning":
+            message["reasoning_content"] = "".join(delta.get("reasoning_content") or "" for delta in deltas)
+        if mode == "tools":
+            call = deltas[0]["tool_calls"][0]
+            said = "".join(delta["tool_calls"][0]["function"]["arguments"] for delta in deltas if "tool_calls" in delta)
+            function = {"name": "weather", "arguments": said}
+            message |= {"content": None, "tool_calls": [{"id": call["id"], "type": "function", "function": function}]}
+        choice["message"] = message
     else:
-        choice = {"index": 0, "text": TEXT, "finish_reason": "stop"}
-    return {"id": "w", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": USAGE}
+        choice["text"] = "".join(each["text"] for each in choices)
+    kind = "chat.completion" if chat else "text_completion"
+    return {**first, "object": kind, "choices": [choice], "usage": USAGE, "timings": TIMINGS}
 
 
 def _choice(delta: dict, *, chat: bool) -> dict:

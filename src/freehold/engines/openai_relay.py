@@ -168,8 +168,6 @@ class OpenAIRelay:
                 if passed := self._events.feed(piece):
                     self._health.answering()
                     return passed
-        except InvalidChunkError as error:
-            raise self._failed(fault_of_event(error, deployment=self._deployment, begun=self.begun)) from None
         except EventTooLongError as error:
             raise self._failed(protocol(self._deployment, str(error))) from None
         except FreeholdError as error:
@@ -209,9 +207,9 @@ class OpenAIRelay:
         finally:
             stop.cancel()
 
-    def _reported(self, error: ErrorEventError) -> FreeholdError:
+    def _reported(self, error: ErrorEventError | InvalidChunkError) -> FreeholdError:
         fault = fault_of_event(error, deployment=self._deployment, begun=self.begun)
-        if isinstance(fault, UpstreamError):
+        if isinstance(fault, UpstreamError) and isinstance(error, ErrorEventError):
             fault.told = self.begun
         return fault
 

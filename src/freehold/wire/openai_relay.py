@@ -126,28 +126,29 @@ class StreamRelay(Noted):
         ended: The dialect's end was seen.
         end: The bytes of that end, as they came.
         events: Pieces of whole events that were passed on: about one a token.
-        error: The error that the stream reported. The event was passed on if ``begun``.
+        error: Why the stream is broken: it reported an error, an event that was passed on if ``begun``, or it holds an
+            event that is not in this dialect, which was not. Nothing follows it.
     """
 
-    __slots__ = ("_keep_usage", "_last", "_pending", "begun", "end", "ended", "error", "events")
+    __slots__ = ("_before", "_keep_usage", "_last", "_pending", "begun", "end", "ended", "error", "events")
 
     def __init__(self, *, keep_usage: bool) -> None:
         super().__init__()
         self._keep_usage = keep_usage
         self._pending: bytes = b""
+        self._before: bytes = b""
         self._last: bytes = b""
         self.begun = False
         self.ended = False
         self.end = b""
         self.events = 0
-        self.error: ErrorEventError | None = None
+        self.error: ErrorEventError | InvalidChunkError | None = None
 
     def feed(self, data: bytes) -> bytes:
         """The whole events that ``data`` completes, as they came; empty for none. Nothing follows the end.
 
         Raises:
             EventTooLongError: An event does not end within the limit.
-            InvalidChunkError: An event that had to be looked at is not in this dialect.
         """
         if self._pending:
             data = self._pending + data
@@ -164,15 +165,20 @@ class StreamRelay(Noted):
         if _END in data or b'"error"' in data or b'"usage"' in data or b"event" in data or not self.begun:
             return self._look(data)
         self.events += 1
-        self._last = data
+        if not data.startswith(b":"):
+            self._before, self._last = self._last, data
         return data
 
     def close(self) -> bytes:
         """The rest: an event whose blank line the end of the stream has cut off. Also looks why generation ended."""
         data, self._pending = self._pending, b""
         passed = self._look(data) if data else b""
-        if self.finish_reason is None and self._last:
-            self._inspect(self._last)
+        for unseen in (self._last, self._before):
+            if unseen and self.finish_reason is None and self.error is None:
+                try:
+                    self._inspect(unseen)
+                except InvalidChunkError as error:
+                    self.error = error
         return passed
 
     def _look(self, data: bytes) -> bytes:
@@ -183,12 +189,14 @@ class StreamRelay(Noted):
             event, start = data[start:end], end
             if not event or self.ended or self.error is not None:
                 continue
-            if self._passes(event):
-                passed.append(event)
+            try:
+                if self._passes(event):
+                    passed.append(event)
+            except InvalidChunkError as error:
+                self.error = error
         whole = b"".join(passed)
         if whole:
             self.events += 1
-            self._last = whole
         return whole
 
     def _passes(self, event: bytes) -> bool:

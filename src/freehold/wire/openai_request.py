@@ -300,9 +300,9 @@ def _messages(messages: list[ChatMessage]) -> LazyMessages:
             raise invalid(f"messages[{place}].content", "missing", "a user's message needs a string or a list of parts")
         if role == "tool" and not message.tool_call_id:
             raise invalid(f"messages[{place}].tool_call_id", "missing", "a tool's message says which call it answers")
-        if type(content) is str and role in _PLAIN_ROLES:
-            kinds.add(PartKind.TEXT)
-        elif type(content) is str and role == "assistant" and not _says_more(message):
+        if (type(content) is str and role in _PLAIN_ROLES) or (
+            type(content) is str and role == "assistant" and not _says_more(message)
+        ):
             kinds.add(PartKind.TEXT)
         else:
             kinds.update(part.kind for part in _message(message).parts)
