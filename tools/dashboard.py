@@ -192,7 +192,13 @@ ROWS = [
                 "At 0 of the audit log nothing leaves this machine.",
             ),
             Panel("Entries not on the disk yet", [(now(table.AUDIT_UNSYNCED), "{{instance}}")]),
-            Panel("Writes that wait for the database", [(now(table.STORAGE_QUEUE_DEPTH), "{{instance}}")]),
+            Panel(
+                "What the database has not taken yet",
+                [
+                    (now(table.RECEIPTS_UNINDEXED), "receipts {{instance}}"),
+                    (now(table.STORAGE_QUEUE_DEPTH), "other writes {{instance}}"),
+                ],
+            ),
             Panel(
                 "Lines and spans lost",
                 [

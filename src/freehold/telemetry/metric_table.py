@@ -203,6 +203,11 @@ STORAGE_QUEUE_DEPTH = MetricSpec(
     type=MetricType.GAUGE,
     help="Writes that wait for the disk now.",
 )
+RECEIPTS_UNINDEXED = MetricSpec(
+    name="freehold_receipts_unindexed",
+    type=MetricType.GAUGE,
+    help="Receipts in the journal that are not in the database yet; they can be read all the same.",
+)
 LOG_LINES_DROPPED = MetricSpec(
     name="freehold_log_lines_dropped_total",
     type=MetricType.COUNTER,
@@ -285,6 +290,7 @@ METRICS: tuple[MetricSpec, ...] = (
     AUDIT_HEALTHY,
     STORAGE_HEALTHY,
     STORAGE_QUEUE_DEPTH,
+    RECEIPTS_UNINDEXED,
     LOG_LINES_DROPPED,
     SPANS_SENT,
     SPANS_DROPPED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tracemalloc
 from dataclasses import dataclass, field
 
 import pytest
@@ -223,5 +224,35 @@ def test_requests_go_on_while_a_batch_is_encoded():
             await asyncio.sleep(0)
             turns += 1
         assert turns >= BATCH_MAX // 8
+
+    run_virtual(scene)
+
+
+def test_61_memory_is_flat_once_the_queue_is_full():
+    collector = ScriptedCollector([Delivery.AWAY])
+
+    async def scene():
+        exporter, metrics = make_exporter(collector, queue_max=1_000)
+        task = asyncio.ensure_future(exporter.run())
+        await asyncio.sleep(10)
+
+        def offer_many():
+            for number in range(1, 5_001):
+                exporter.offer(some(number))
+
+        offer_many()
+        await asyncio.sleep(600)
+        tracemalloc.start()
+        offer_many()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(4):
+            offer_many()
+            await asyncio.sleep(600)
+        grown = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert dropped(metrics)["queue_full"] > 25_000
+        # The bodies that the scripted collector keeps are one object.
+        assert grown < 20_000, grown
+        await ended(task)
 
     run_virtual(scene)
