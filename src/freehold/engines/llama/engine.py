@@ -96,7 +96,8 @@ class LlamaEngine:
                 zone=deployment.zone,
                 headers=headers,
                 ca_file=settings.ca_file or None,
-            )
+            ),
+            clock=self._clock,
         )
 
     def _child(self, cores: int, jitter: Callable[[], float]) -> Host:
@@ -250,8 +251,11 @@ class LlamaEngine:
                         yield chunk
             finally:
                 reply.abort()
+            lease.over(answered=True)
         except UpstreamError as error:
             raise await self._explain(lease, error) from error
+        finally:
+            lease.over(answered=False)
 
     async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
         """Run an embedding call. Raises as ``stream``."""
@@ -259,11 +263,15 @@ class LlamaEngine:
         try:
             reply = await self._request(lease, call, permit, deadline_s)
             try:
-                return await openai_events.embedding(WatchedReply(reply, lease), call, deployment=self._deployment)
+                result = await openai_events.embedding(WatchedReply(reply, lease), call, deployment=self._deployment)
             finally:
                 reply.abort()
+            lease.over(answered=True)
         except UpstreamError as error:
             raise await self._explain(lease, error) from error
+        finally:
+            lease.over(answered=False)
+        return result
 
     async def _lease(self, deadline_s: float) -> Lease:
         left_s = deadline_s - self._clock.monotonic_s()
@@ -296,7 +304,7 @@ class LlamaEngine:
             content = f"this request: {error.values['reason']!s}"
             return ContentUnsupported(source=name, deployment=name, content=content)
         if self._settings.base_url:
-            return error
+            return await lease.explain(error)
         if status == _LOADING:
             return EngineNotReady(source=name, retry_after_s=1, deployment=name, detail="loading", retry_s=1)
         if status >= _SERVER_ERRORS or status in _CREDENTIAL:

@@ -8,8 +8,9 @@ from typing import Protocol
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.engine import EngineCrashed
 from freehold.domain.errors.upstream import UpstreamError
-from freehold.domain.ports import EngineState
+from freehold.domain.ports import Clock, EngineState
 from freehold.engines.base import Reply
+from freehold.engines.health import CallHealth, Health
 from freehold.engines.llama.child import LlamaChild
 from freehold.engines.llama.infill import InfillForm
 from freehold.engines.llama.jail import Measure
@@ -43,7 +44,11 @@ class Lease(Protocol):
         ...
 
     async def explain(self, error: UpstreamError) -> FreeholdError:
-        """What lies behind a failed connection."""
+        """What lies behind a failed call."""
+        ...
+
+    def over(self, *, answered: bool) -> None:
+        """The call is over, whether it was answered to its end, failed, or was given up."""
         ...
 
 
@@ -112,6 +117,9 @@ class ChildLease:
             return error
         return EngineCrashed(source=self._name, deployment=self._name, how=death.how)
 
+    def over(self, *, answered: bool) -> None:
+        """Its process is watched, whatever becomes of single calls."""
+
 
 class ChildHost:
     """A supervised child."""
@@ -167,17 +175,15 @@ class ChildHost:
 class RemoteHost:
     """A llama.cpp server that somebody else runs. It is called when there is a request, never before."""
 
-    def __init__(self, client: HttpClient) -> None:
-        self.client = client
-        self.headers: tuple[tuple[str, str], ...] = ()
+    def __init__(self, client: HttpClient, *, clock: Clock) -> None:
+        self._client = client
+        self._health = Health(clock)
         self.origin = client.origin
         self.plan: Plan | None = None
-        self._answered = True  # until it fails: a server that nobody asked yet is not known to be down
-        self._detail = "not asked yet"
 
     def state(self) -> EngineState:
-        """Ready unless it failed the last time."""
-        return EngineState(ready=self._answered, detail=self._detail)
+        """Ready unless it is left alone since its last calls failed."""
+        return self._health.state()
 
     def properties(self) -> Mapping[str, object]:
         """Nothing: asking would be a call without a request."""
@@ -196,25 +202,47 @@ class RemoteHost:
 
     async def close(self) -> None:
         """Close the connections to it."""
-        await self.client.close()
+        await self._client.close()
 
-    async def lease(self, *, wait_s: float) -> RemoteHost:
-        """Itself: there is nothing to wait for."""
+    async def lease(self, *, wait_s: float) -> RemoteLease:
+        """Leave at once: there is nothing to wait for."""
         del wait_s
-        return self
+        return RemoteLease(self._client, self._health.call())
+
+
+class RemoteLease:
+    """Leave to call somebody else's server."""
+
+    def __init__(self, client: HttpClient, health: CallHealth) -> None:
+        self._health = health
+        self._is_over = False
+        self.client = client
+        self.headers: tuple[tuple[str, str], ...] = ()
 
     def begin_wait(self) -> None:
         """Nobody watches somebody else's process."""
 
     def end_wait(self, *, progress: bool) -> None:
-        """Remember that it answers."""
+        """It answers."""
         if progress:
-            self._answered, self._detail = True, "ready"
+            self._health.answering()
 
     async def explain(self, error: UpstreamError) -> FreeholdError:
         """The error as it is."""
-        self._answered, self._detail = False, error.message
+        if not self._is_over:
+            self._is_over = True
+            self._health.failed(error)
         return error
+
+    def over(self, *, answered: bool) -> None:
+        """Remember how it went."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if answered:
+            self._health.succeeded()
+        else:
+            self._health.abandoned()
 
 
 class WatchedReply:
