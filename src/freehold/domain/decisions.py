@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from freehold.domain.deployment import Deployment
 from freehold.domain.values import value
@@ -89,7 +88,7 @@ class Confidence:
 
     probability: float | None
     status: ConfidenceStatus
-    signals: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    signals: Mapping[str, float] = field(default_factory=dict[str, float])
     calibrated_on: str = ""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Verdict
 from freehold.domain.deployment import Route, Uncalibrated
@@ -30,7 +29,7 @@ def confidence(signals: Mapping[str, float], calibration: Calibration | None) ->
         ``UNMEASURED`` without log-probabilities; ``UNCALIBRATED`` without a calibration, or with one that never saw
         an answer of this kind (``routing.calibration.covers``); else the calibration's probability, and nothing else.
     """
-    kept = MappingProxyType(dict(signals))
+    kept = dict(signals)
     if "logprob_mean" not in signals:
         return Confidence(probability=None, status=ConfidenceStatus.UNMEASURED, signals=kept)
     if calibration is None or not covers(calibration, signals):
