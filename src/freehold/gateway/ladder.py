@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import deque
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from freehold.gateway.pricing import price_attempt
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
 from freehold.routing.ladder import confidence, verdict
+from freehold.routing.retries import Failure, decide_retry
 from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
 
 _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied)
@@ -82,7 +84,8 @@ class Climb:
     live: bool = False
     _held: Held | None = None
     _tried: int = 0
-    _retried: bool = False
+    _retries: int = 0
+    _paid_for: str = ""
     _run: AttemptRun | None = None
     _slot: Slot | None = None
 
@@ -104,7 +107,7 @@ class Climb:
                 await self._attempt(deployment)
             except (*_DEPLOYMENT_FAILED, *_NO_ROOM) as error:
                 self._fail(error)
-                if self._may_go_on(error, deployment):
+                if await self._may_go_on(error, deployment):
                     continue
                 if self._held is None or self.live:
                     raise
@@ -147,6 +150,7 @@ class Climb:
         )
         self._run = run
         self.services.load.enter()
+        self.services.retries.of(deployment.name).request(self.services.clock.monotonic_s())
         if request.task is Task.EMBEDDING:
             self._held = Held(run=run, vectors=await run.vectors(self._deadline_s))
         elif not run.as_it_comes:
@@ -231,16 +235,29 @@ class Climb:
         calibration = self.runtime.calibration(run.deployment.name, self.footing.route.workload)
         return confidence(signals, calibration)
 
-    def _may_go_on(self, error: FreeholdError, deployment: Deployment) -> bool:
-        """Whether another deployment, or once the same one if nothing reached it, may still answer."""
+    async def _may_go_on(self, error: FreeholdError, deployment: Deployment) -> bool:
+        """Whether another deployment, or once more the same one, may still answer; waits before a second try."""
         if self.live or isinstance(error, _NO_ROOM):
             return False
-        if not self._retried and _worth_repeating(error, more_permitted=self._more_permitted):
-            self._retried = True
-            self._tried -= 1
-            self.steps.appendleft(deployment)
-            return True
-        return self._more_permitted
+        services = self.services
+        failure = Failure(
+            error=error,
+            begun=False,
+            retries=self._retries,
+            more_permitted=self._more_permitted,
+            now_s=services.clock.monotonic_s(),
+            deadline_s=self._deadline_s,
+        )
+        retry = decide_retry(failure, budget=services.retries.of(deployment.name), jitter=services.jitter)
+        if not retry.again:
+            return self._more_permitted
+        self._retries += 1
+        self._tried -= 1
+        self._paid_for = deployment.name if retry.budgeted else ""
+        self.steps.appendleft(deployment)
+        if retry.wait_s:
+            await asyncio.sleep(retry.wait_s)
+        return True
 
     def _fail(self, error: FreeholdError) -> None:
         if self._run is not None:
@@ -272,6 +289,10 @@ class Climb:
         self._release()
 
     def _release(self) -> None:
+        """Give back what an attempt took: its slot, and a place among the retries that run."""
+        if self._paid_for:
+            self.services.retries.of(self._paid_for).ended()
+            self._paid_for = ""
         if self._slot is not None:
             self._slot.release()
             self._slot = None
@@ -280,17 +301,3 @@ class Climb:
         if self._run is None:
             raise RuntimeError("no attempt is open")
         return self._run
-
-
-def _worth_repeating(error: FreeholdError, *, more_permitted: bool) -> bool:
-    """Whether the same deployment may be called once more; each try is an attempt with its own egress record.
-
-    It may where the server only refused to be measured, where a kept connection turned out to be closed, and, if no
-    other deployment is left, where nothing reached the model.
-    """
-    if error.values.get("about") == "logprobs":
-        return True
-    if not isinstance(error, UpstreamError):
-        return False
-    stale = error.reused and error.reached_model == "unknown"
-    return stale or (error.reached_model == "no" and not more_permitted)

@@ -81,4 +81,6 @@ class ReceiptDraft:
             total_ms=self.elapsed_ms(),
             audit_index=self.audit_index,
             config_digest=self.config_digest,
+            client_request_id=self.request.client_request_id,
+            traceparent=self.request.traceparent,
         )

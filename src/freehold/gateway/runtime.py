@@ -22,8 +22,10 @@ from freehold.domain.ports import (
 from freehold.domain.receipt import Receipt
 from freehold.domain.zones import ZoneTree
 from freehold.gateway.load import DeviceLoad
+from freehold.hostinfo.clock import any_share
 from freehold.ledger.pricing import OwnedHardware
 from freehold.routing.calibration import Calibration
+from freehold.routing.retries import RetryBudgets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +103,5 @@ class Services:
     prices: PriceBook
     observe: Callable[[Receipt], None]
     load: DeviceLoad = field(default_factory=DeviceLoad)
+    retries: RetryBudgets = field(default_factory=RetryBudgets)
+    jitter: Callable[[], float] = any_share
