@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+import httpx2
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -22,7 +23,10 @@ from freehold.telemetry import metric_table as table
 from freehold.telemetry.export import Delivery, SpanExporter
 from freehold.telemetry.metrics import Metrics
 from tests.servers.http import ScriptedServer
+from tests.servers.openai_server import OpenAIServer
 from tests.support.receipts import make_receipt
+from tests.support.server import running
+from tests.support.upstream import in_thread
 
 KEY = b"k" * 32
 
@@ -209,3 +213,48 @@ def test_a_credential_that_is_not_there_is_told_at_the_start(stores):
             tenant="acme",
             environment={},
         )
+
+
+CONFIG = """
+[server]
+port = 0
+drain_s = 2
+
+[deployments.small]
+engine = "openai"
+model = "scripted-small"
+zone = "lan"
+base_url = "{upstream}"
+clearance = "internal"
+
+[telemetry]
+otlp_endpoint = "http://127.0.0.1:{port}"
+"""
+
+
+def test_a_request_through_the_gateway_is_seen_by_the_collector(tmp_path):
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    with in_thread(OpenAIServer()) as upstream, in_thread(OtlpServer()) as server:
+        with running(CONFIG.format(upstream=upstream.base_url, port=server.port), tmp_path) as gateway:
+            reply = httpx2.post(
+                f"{gateway.base_url}/v1/chat/completions",
+                headers={
+                    "authorization": f"Bearer {gateway.key}",
+                    "traceparent": f"00-{trace}-b7ad6b7169203331-01",
+                    "x-request-id": "mine-1",
+                },
+                json={"model": "small", "messages": [{"role": "user", "content": "never to be seen elsewhere"}]},
+                timeout=30,
+            )
+            assert reply.status_code == 200
+        # The last spans are sent when the gateway stops.
+        request = ExportTraceServiceRequest()
+        for exchange in server.exchanges:
+            assert b"never to be seen" not in exchange.raw
+            request.MergeFromString(exchange.raw)
+    spans = [span for each in request.resource_spans for scope in each.scope_spans for span in scope.spans]
+    assert [span.name for span in spans] == ["chat small", "chat scripted-small"]
+    assert {span.trace_id.hex() for span in spans} == {trace}
+    named = {fact.key: fact.value.string_value for fact in spans[0].attributes}
+    assert named["freehold.receipt.id"] == reply.headers["freehold-receipt"]
+    assert named["freehold.client_request_id"] == "mine-1"

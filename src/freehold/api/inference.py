@@ -20,6 +20,7 @@ from freehold.domain.priority import priority_of
 from freehold.domain.request import InferenceRequest, Task
 from freehold.gateway.pipeline import Pipeline
 from freehold.serving.overload import Door
+from freehold.telemetry.correlation import client_request_id, traceparent
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
 
 _DECODERS: dict[Task, Callable[..., InferenceRequest]] = {
@@ -169,8 +170,9 @@ class Inference:
             label_header=exchange.header(b"freehold-label"),
             include_receipt=exchange.header(b"freehold-include-receipt") == "true",
         )
-        traceparent = exchange.header(b"traceparent")
-        return request if traceparent is None else replace(request, traceparent=traceparent)
+        trace = traceparent(exchange.header(b"traceparent"))
+        name = client_request_id(exchange.header(b"x-request-id"))
+        return replace(request, traceparent=trace, client_request_id=name) if trace or name else request
 
 
 def credential_of(header: Callable[[bytes], str | None]) -> str | None:
