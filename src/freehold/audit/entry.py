@@ -8,6 +8,7 @@ orders nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -24,12 +25,15 @@ TRUNCATED = "log.truncated"
 RESUMED = "log.resumed"
 
 _KEYS = frozenset({"detail", "event", "seq", "tenant", "ts", "v"})
+_ENTRY = b'{"detail":%b,"event":%b%b,"seq":%d,"tenant":%b,"ts":%d,"v":%d}'
+_TEXTS_MAX = 1_024
 _encoder = msgspec.json.Encoder(order="sorted")
+_text = lru_cache(_TEXTS_MAX)(_encoder.encode)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """An entry in its place.
+    """An entry in its place. Never changed; not frozen, since a frozen one takes three times as long to make.
 
     Attributes:
         index: Its place.
@@ -50,17 +54,15 @@ def encode_entry(record: AuditRecord, index: int) -> Entry:
     Raises:
         AuditUnwritable: It is longer than an entry may be.
     """
-    fields: dict[str, object] = {
-        "detail": record.detail,
-        "event": record.event,
-        "seq": index,
-        "tenant": record.tenant,
-        "ts": record.unix_ms,
-        "v": FORMAT_VERSION,
-    }
-    if record.request_id:
-        fields["request_id"] = record.request_id
-    data = _encoder.encode(fields)
+    data = _ENTRY % (
+        record.detail_json or _encoder.encode(record.detail),
+        _text(record.event),
+        b',"request_id":%b' % _encoder.encode(record.request_id) if record.request_id else b"",
+        index,
+        _text(record.tenant),
+        record.unix_ms,
+        FORMAT_VERSION,
+    )
     if len(data) > ENTRY_BYTES_MAX:
         raise AuditUnwritable(reason=f"a {record.event} entry has {len(data)} bytes, at most {ENTRY_BYTES_MAX} fit")
     return Entry(index, data, record.event, _intent_of(record.event, record.detail))

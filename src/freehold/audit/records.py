@@ -5,38 +5,62 @@ Not even what a client sent as ``model`` is recorded, since anybody may write an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from enum import StrEnum
+from functools import lru_cache
+
+import msgspec
+
 from freehold.domain.decisions import PolicyDecision
-from freehold.domain.labels import Label
+from freehold.domain.labels import Label, LabelSource
 from freehold.domain.receipt import Attempt, AuditRecord, Receipt
+from freehold.storage.fragments import Fragments
 
 REQUEST = "request"
+
+# Keys in order and no white space, as entry.py has it: what a sorted encoder makes of the same values, byte for byte.
+_REQUEST = (
+    b'{"attempts":%b,"bytes_left":%d,"config":%b,"cost_micros":%b,"currency":%b,"decisions":%b,"error":%b,"key":%b,'
+    b'"label":%b,"label_rules":%b,"outcome":%b,"route":%b,"stream":%b,"task":%b,"total_ms":%d}'
+)
+_ATTEMPT = (
+    b'{"bytes_left":%d,"deployment":%b,"digest":%b,"egress":%b,"error":%b,"input_tokens":%d,"measured":%b,"model":%b,'
+    b'"outcome":%b,"output_tokens":%d,"reason":%b,"verdict":%b,"zone":%b}'
+)
+_TEXTS_MAX = 4_096
+_encoder = msgspec.json.Encoder(order="sorted")
+_text = lru_cache(_TEXTS_MAX)(_encoder.encode)
+_word: Fragments[StrEnum] = Fragments(_encoder.encode)  # hashing one would call into Python
+_truth = (b"false", b"true")
 
 
 def request_record(receipt: Receipt) -> AuditRecord:
     """One request: who, how sensitive and why, what policy said, where it ran, how it ended."""
     cost = receipt.cost
+    detail = _REQUEST % (
+        _list(map(_attempt, receipt.attempts)),
+        receipt.bytes_left,
+        _text(receipt.config_digest),
+        b"null" if cost is None else b"%d" % cost.micros,
+        b"null" if cost is None else _text(cost.currency),
+        _decisions(receipt.decisions),
+        _text(receipt.error_code),
+        _text(receipt.key_id),
+        _label(receipt.label),
+        _label_rules(receipt.label_sources),
+        _word(receipt.outcome),
+        _text(receipt.route),
+        _truth[receipt.stream],
+        _text(receipt.task),
+        round(receipt.total_ms),
+    )
     return AuditRecord(
         event=REQUEST,
         unix_ms=receipt.created_unix_ms,
         tenant=receipt.tenant,
         request_id=receipt.id,
-        detail={
-            "key": receipt.key_id,
-            "task": receipt.task,
-            "route": receipt.route,
-            "stream": receipt.stream,
-            "label": label_detail(receipt.label),
-            "label_rules": [source.rule for source in receipt.label_sources],
-            "decisions": [_decision(decision) for decision in receipt.decisions],
-            "attempts": [_attempt(attempt) for attempt in receipt.attempts],
-            "outcome": receipt.outcome.value,
-            "error": receipt.error_code,
-            "bytes_left": receipt.bytes_left,
-            "cost_micros": None if cost is None else cost.micros,
-            "currency": None if cost is None else cost.currency,
-            "total_ms": round(receipt.total_ms),
-            "config": receipt.config_digest,
-        },
+        detail={},
+        detail_json=detail,
     )
 
 
@@ -46,34 +70,54 @@ def policy_change_record(*, unix_ms: int, tenant: str, before: str, after: str, 
     return AuditRecord(event="policy.change", unix_ms=unix_ms, tenant=tenant, detail=detail)
 
 
-def label_detail(label: Label) -> dict[str, object]:
-    """A label in full."""
-    return {
-        "level": label.level.word,
-        "kinds": sorted(label.kinds),
-        "zones": sorted(label.zones),
-        "readers": None if label.readers is None else sorted(label.readers),
-        "trusted": label.trusted,
-    }
+def _attempt(attempt: Attempt) -> bytes:
+    verdict, egress = attempt.verdict, attempt.egress_index
+    return _ATTEMPT % (
+        attempt.bytes_left,
+        _text(attempt.deployment),
+        _text(attempt.model_digest),
+        b"null" if egress is None else b"%d" % egress,
+        _text(attempt.error_code),
+        attempt.usage.input_tokens,
+        _truth[attempt.usage.measured],
+        _text(attempt.model),
+        _word(attempt.outcome),
+        attempt.usage.output_tokens,
+        b"null" if verdict is None else _text(verdict.reason),
+        b"null" if verdict is None else _word(verdict.action),
+        _text(attempt.zone),
+    )
 
 
-def _decision(decision: PolicyDecision) -> dict[str, object]:
-    return {"deployment": decision.deployment, "allowed": decision.allowed, "rules": list(decision.rules)}
+def _list(parts: Iterable[bytes]) -> bytes:
+    return b"[%b]" % b",".join(parts)
 
 
-def _attempt(attempt: Attempt) -> dict[str, object]:
-    return {
-        "deployment": attempt.deployment,
-        "zone": attempt.zone,
-        "model": attempt.model,
-        "digest": attempt.model_digest,
-        "outcome": attempt.outcome.value,
-        "verdict": None if attempt.verdict is None else attempt.verdict.action.value,
-        "reason": None if attempt.verdict is None else attempt.verdict.reason,
-        "input_tokens": attempt.usage.input_tokens,
-        "output_tokens": attempt.usage.output_tokens,
-        "measured": attempt.usage.measured,
-        "bytes_left": attempt.bytes_left,
-        "egress": attempt.egress_index,
-        "error": attempt.error_code,
-    }
+def _encode_label(label: Label) -> bytes:
+    return _encoder.encode(
+        {
+            "level": label.level.word,
+            "kinds": sorted(label.kinds),
+            "zones": sorted(label.zones),
+            "readers": None if label.readers is None else sorted(label.readers),
+            "trusted": label.trusted,
+        }
+    )
+
+
+def _encode_decisions(decisions: tuple[PolicyDecision, ...]) -> bytes:
+    return _encoder.encode(
+        [
+            {"deployment": decision.deployment, "allowed": decision.allowed, "rules": decision.rules}
+            for decision in decisions
+        ]
+    )
+
+
+def _encode_rules(sources: tuple[LabelSource, ...]) -> bytes:
+    return _encoder.encode([source.rule for source in sources])
+
+
+_label = Fragments(_encode_label)
+_decisions = Fragments(_encode_decisions)
+_label_rules = Fragments(_encode_rules)

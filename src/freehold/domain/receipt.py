@@ -165,6 +165,7 @@ class AuditRecord:
         tenant: Whose.
         request_id: Which request; empty for events without one.
         detail: Further facts: text, integers, booleans, lists of text. Never prompt or answer text.
+        detail_json: The same as canonical JSON where it was encoded at once; then ``detail`` is empty.
     """
 
     event: str
@@ -172,6 +173,7 @@ class AuditRecord:
     tenant: str
     request_id: str = ""
     detail: dict[str, object]
+    detail_json: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

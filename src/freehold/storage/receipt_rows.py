@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from freehold.domain.decisions import Action
-from freehold.domain.receipt import LedgerEntry, Receipt
+from freehold.domain.receipt import Attempt, LedgerEntry, Receipt
 
 Row = tuple[object, ...]
 Entries = Callable[[Receipt], tuple[LedgerEntry, ...]]
@@ -22,42 +22,39 @@ def rows_of(receipt: Receipt, entries: Entries, first_seq: int) -> list[Row]:
         entries: The ledger's view of a receipt.
         first_seq: Number of its first row.
     """
-    of_request = (receipt.tenant, receipt.created_unix_ms)
+    created_unix_ms, tenant, identifier = receipt.created_unix_ms, receipt.tenant, receipt.id
     last = _last(receipt)
     found = entries(receipt)
     if not found:
-        return [(first_seq, receipt.id, -1, *of_request, *_NO_ATTEMPT, *last)]
+        return [(first_seq, identifier, -1, tenant, created_unix_ms, *_NO_ATTEMPT, *last)]
     end = len(found) - 1
-    return [
-        (
-            first_seq + place,
-            receipt.id,
-            entry.attempt_index,
-            *of_request,
-            *_attempt(entry),
-            *(last if place == end else _NOT_LAST),
+    rows: list[Row] = []
+    for place, entry in enumerate(found):
+        usage, cost = entry.usage, entry.cost
+        amount = cost.amount
+        rows.append(
+            (
+                first_seq + place,
+                identifier,
+                entry.attempt_index,
+                tenant,
+                created_unix_ms,
+                entry.deployment,
+                entry.zone,
+                usage.input_tokens,
+                usage.output_tokens,
+                usage.cached_tokens,
+                usage.reasoning_tokens,
+                usage.measured,
+                amount.micros if amount else None,
+                amount.currency if amount else None,
+                cost.energy_mwh,
+                cost.source,
+                cost.price_version,
+                *(last if place == end else _NOT_LAST),
+            )
         )
-        for place, entry in enumerate(found)
-    ]
-
-
-def _attempt(entry: LedgerEntry) -> Row:
-    usage, cost = entry.usage, entry.cost
-    amount = cost.amount
-    return (
-        entry.deployment,
-        entry.zone,
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cached_tokens,
-        usage.reasoning_tokens,
-        usage.measured,
-        amount.micros if amount else None,
-        amount.currency if amount else None,
-        cost.energy_mwh,
-        cost.source,
-        cost.price_version,
-    )
+    return rows
 
 
 def _last(receipt: Receipt) -> Row:
@@ -67,10 +64,14 @@ def _last(receipt: Receipt) -> Row:
     return (
         receipt.outcome.value,
         shown.zone if shown else "",
-        any(attempt.verdict is not None and attempt.verdict.action is Action.ESCALATE for attempt in attempts),
+        _escalated(attempts),
         receipt.bytes_left,
         cost.micros if cost else None,
         cost.currency if cost else None,
         counterfactual.micros if counterfactual else None,
         counterfactual.currency if counterfactual else None,
     )
+
+
+def _escalated(attempts: tuple[Attempt, ...]) -> bool:
+    return any(attempt.verdict is not None and attempt.verdict.action is Action.ESCALATE for attempt in attempts)

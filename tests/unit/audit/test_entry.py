@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 
@@ -36,7 +38,8 @@ def test_an_entry_is_canonical_json_with_its_place() -> None:
 @given(receipts())
 def test_every_receipt_has_an_entry_that_reads_back(receipt: Receipt) -> None:
     made = request_record(receipt)
-    assert decode_entry(encode_entry(made, 5).data, 5)[1] == made
+    detail = msgspec.json.decode(made.detail_json)
+    assert decode_entry(encode_entry(made, 5).data, 5)[1] == replace(made, detail=detail, detail_json=b"")
 
 
 @pytest.mark.parametrize(
