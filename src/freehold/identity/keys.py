@@ -168,7 +168,8 @@ class KeyRing:
     def reload(self, tenants: Mapping[str, Tenant] | None = None) -> None:
         """Read the store again, with the tenants of a new configuration where given.
 
-        A key whose tenant is gone or whose label cannot be read opens nothing, and is named in ``problems``.
+        A key whose tenant is gone or whose label cannot be read opens nothing, and is named in ``problems``. A caller
+        of whom nothing changed stays the same object: what was decided for it is remembered by identity.
         """
         self._tenants = self._tenants if tenants is None else tenants
         records = tuple(self._store.all())
@@ -178,7 +179,9 @@ class KeyRing:
             if record.revoked_unix_ms is not None:
                 continue
             try:
-                principals[record.sha256] = self._principal(record)
+                principal = self._principal(record)
+                before = self._principals.get(record.sha256)
+                principals[record.sha256] = before if before is not None and before == principal else principal
             except FreeholdError as error:
                 problems.append(f"key {record.id} ({record.name}): {error.message}")
         self._records, self._principals, self._problems = records, principals, tuple(problems)

@@ -209,3 +209,14 @@ def test_a_key_whose_stored_label_cannot_be_read_fails_closed(ring, database):
     with pytest.raises(KeyUnknown):
         ring.authenticate(secret)
     assert "gibberish" in ring.problems[0]
+
+
+def test_a_caller_of_whom_nothing_changed_stays_the_same_object(database):
+    ring = make_ring(database)
+    secret, _ = ring.new(name="laptop", tenant="acme", scopes=["infer"])
+    before = ring.authenticate(secret)
+    ring.reload()
+    assert ring.authenticate(secret) is before
+    ring.reload({"acme": Tenant(name="acme", label=Label(level=Level.INTERNAL, zones=BOTTOM.zones))})
+    assert ring.authenticate(secret) is not before
+    assert ring.authenticate(secret).tenant.label.level is Level.INTERNAL
