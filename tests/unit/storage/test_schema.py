@@ -73,6 +73,44 @@ def test_another_programs_database_is_left_alone(tmp_path):
         Database.open(tmp_path / "f.db")
 
 
+def insert_as_the_first_version_did(connection, receipt):
+    shown = receipt.answered_by
+    names = "id, created_unix_ms, tenant, key_id, task, route, deployment, zone, outcome, error_code, attempts"
+    names += ", escalated, bytes_left, cost_micros, cost_currency, total_ms, document"
+    cost = receipt.cost
+    connection.execute(
+        f"INSERT INTO receipts ({names}) VALUES (?, ?, ?, '', '', '', '', ?, ?, '', ?, ?, ?, ?, ?, 1, ?)",
+        (
+            receipt.id,
+            receipt.created_unix_ms,
+            receipt.tenant,
+            shown.zone if shown else "",
+            receipt.outcome.value,
+            len(receipt.attempts),
+            len(receipt.attempts) > 1,
+            receipt.bytes_left,
+            cost.micros if cost else None,
+            cost.currency if cost else None,
+            receipt_to_json(receipt),
+        ),
+    )
+    for entry in entries(receipt):
+        amount = entry.cost.amount
+        connection.execute(
+            "INSERT INTO ledger_entries VALUES (?, ?, ?, ?, '', ?, ?, 20, 5, 4, 0, 1, ?, ?, NULL, '', '', '', NULL, NULL)",
+            (
+                receipt.id,
+                entry.attempt_index,
+                receipt.created_unix_ms,
+                receipt.tenant,
+                entry.deployment,
+                entry.zone,
+                amount.micros if amount else None,
+                amount.currency if amount else None,
+            ),
+        )
+
+
 def test_receipts_of_the_first_version_stay_readable(tmp_path):
     turned_down = make_attempt(verdict=Verdict(action=Action.ESCALATE, reason="low_confidence", threshold=0.7))
     cloud = make_attempt(deployment="cloud", zone="us", bytes_left=400, cost=Cost(amount=None, source="unpriced"))
@@ -84,41 +122,7 @@ def test_receipts_of_the_first_version_stay_readable(tmp_path):
     connection = connect(tmp_path / "f.db")
     migrate(connection, tmp_path / "f.db", migrations()[:1])
     for receipt in kept:
-        shown = receipt.answered_by
-        names = "id, created_unix_ms, tenant, key_id, task, route, deployment, zone, outcome, error_code, attempts"
-        names += ", escalated, bytes_left, cost_micros, cost_currency, total_ms, document"
-        cost = receipt.cost
-        connection.execute(
-            f"INSERT INTO receipts ({names}) VALUES (?, ?, ?, '', '', '', '', ?, ?, '', ?, ?, ?, ?, ?, 1, ?)",
-            (
-                receipt.id,
-                receipt.created_unix_ms,
-                receipt.tenant,
-                shown.zone if shown else "",
-                receipt.outcome.value,
-                len(receipt.attempts),
-                len(receipt.attempts) > 1,
-                receipt.bytes_left,
-                cost.micros if cost else None,
-                cost.currency if cost else None,
-                receipt_to_json(receipt),
-            ),
-        )
-        for entry in entries(receipt):
-            amount = entry.cost.amount
-            connection.execute(
-                "INSERT INTO ledger_entries VALUES (?, ?, ?, ?, '', ?, ?, 20, 5, 4, 0, 1, ?, ?, NULL, '', '', '', NULL, NULL)",
-                (
-                    receipt.id,
-                    entry.attempt_index,
-                    receipt.created_unix_ms,
-                    receipt.tenant,
-                    entry.deployment,
-                    entry.zone,
-                    amount.micros if amount else None,
-                    amount.currency if amount else None,
-                ),
-            )
+        insert_as_the_first_version_did(connection, receipt)
     connection.close()
 
     database = Database.open(tmp_path / "f.db")
