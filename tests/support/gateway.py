@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment, Route
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.errors.audit import AuditUnwritable
@@ -74,6 +75,12 @@ class OpenAdmission:
     """Always has room; remembers what is out."""
 
     out: dict[str, int] = field(default_factory=dict[str, int])
+
+    def room(self, deployment: Deployment, *, ready: bool, deadline_s: float) -> Room:
+        return Room(ready=ready, free=True, waits=True)
+
+    def retry_s(self, deployment: Deployment) -> int:
+        return 1
 
     def try_admit(self, deployment: Deployment) -> CountedSlot | None:
         self.out[deployment.name] = self.out.get(deployment.name, 0) + 1

@@ -85,6 +85,7 @@ class Inference:
         scope: What a key must be allowed to do.
         body_limit_bytes: Longest body.
         door: Refuses what there is no room for.
+        refused: Told the code of an error that ended a request before it could have a receipt.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Inference:
         scope: str,
         body_limit_bytes: int,
         door: Door,
+        refused: Callable[[str], None],
     ) -> None:
         self._pipeline = pipeline
         self._ids = ids
@@ -105,6 +107,7 @@ class Inference:
         self._scope = scope
         self._body_limit_bytes = body_limit_bytes
         self._door = door
+        self._refused = refused
 
     async def infer(self, exchange: Exchange) -> None:
         """Answer one call, whatever happens. The receipt's id is the request's, and is in every answer's headers."""
@@ -114,6 +117,7 @@ class Inference:
         if task is None:
             raise RuntimeError("needs a task")
         departure = Departure(task)
+        has_receipt = False
         try:
             kind = self._checked(exchange)
             principal = self._authorised(exchange)
@@ -121,6 +125,7 @@ class Inference:
             request = self._decoded(kind, raw, exchange, request_id)
             self._pass_door(request, exchange)
             exchange.on_gone(departure)
+            has_receipt = True
             if request.stream:
                 sink = StreamSink(exchange, request)
                 await self._pipeline.answer(request, principal, sink)
@@ -133,6 +138,8 @@ class Inference:
             if not departure.left:
                 refuse(exchange, sink, Stopping(retry_after_s=_RESTART_S, retry_s=_RESTART_S), request_id)
         except FreeholdError as error:
+            if not has_receipt:
+                self._refused(error.code)
             refuse(exchange, sink, error, request_id)
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a fault of ours becomes a 500 with an id
             refuse(exchange, sink, unexpected(error, error_id=request_id), request_id)
@@ -164,14 +171,14 @@ class Inference:
         return principal
 
     def _decoded(self, kind: Task, raw: bytes, exchange: Exchange, request_id: str) -> InferenceRequest:
+        said = exchange.header
         request = _DECODERS[kind](
             raw,
             request_id=request_id,
-            label_header=exchange.header(b"freehold-label"),
-            include_receipt=exchange.header(b"freehold-include-receipt") == "true",
+            label_header=said(b"freehold-label"),
+            include_receipt=said(b"freehold-include-receipt") == "true",
         )
-        trace = traceparent(exchange.header(b"traceparent"))
-        name = client_request_id(exchange.header(b"x-request-id"))
+        trace, name = traceparent(said(b"traceparent")), client_request_id(said(b"x-request-id"))
         return replace(request, traceparent=trace, client_request_id=name) if trace or name else request
 
 
@@ -190,6 +197,8 @@ def refuse(exchange: Exchange, sink: StreamSink | None, error: FreeholdError, re
         sink.break_off(error)
         return
     status, body, headers = refusal(error, request_id=request_id)
+    if name := client_request_id(exchange.header(b"x-request-id")):
+        headers.append((b"x-request-id", name.encode()))
     exchange.reply(status, headers, body, close=isinstance(error, (BodyTooLarge, Stopping, ShuttingDown)))
 
 

@@ -41,6 +41,7 @@ class Api:
         hosts: frozenset[str],
         body_limit_bytes: int,
         door: Door,
+        refused: Callable[[str], None],
         lifespan: Lifespan,
     ) -> None:
         self._pipeline = pipeline
@@ -53,6 +54,7 @@ class Api:
             scope=INFER,
             body_limit_bytes=body_limit_bytes,
             door=door,
+            refused=refused,
         )
         self.inference_paths = frozenset(route.path for route in INFERENCE_ROUTES)
         self._router = Router([self._view_route(row, views) for row in VIEW_ROUTES], redirect_slashes=False)

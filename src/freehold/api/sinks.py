@@ -155,8 +155,10 @@ class StreamSink(_Sink):
     def _open(self, headers: Headers) -> None:
         if not self.started_sending:
             self.started_sending = True
-            receipt = (b"freehold-receipt", self._request.id.encode())
-            self._exchange.start(200, [*_EVENT_STREAM, receipt, *headers])
+            request = self._request
+            named = [(b"x-request-id", request.client_request_id.encode())] if request.client_request_id else []
+            receipt = (b"freehold-receipt", request.id.encode())
+            self._exchange.start(200, [*_EVENT_STREAM, receipt, *named, *headers])
 
     def _still_here(self) -> None:
         self._open([])

@@ -104,6 +104,7 @@ class House:
             hosts=hosts,
             body_limit_bytes=body_limit_bytes,
             door=self.door,
+            refused=self._observation.refused,
             lifespan=lifespan or self.run,
         )
 

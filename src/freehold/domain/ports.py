@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.identity import Principal
@@ -345,6 +346,14 @@ class Admission(Protocol):
 
     def try_admit(self, deployment: Deployment) -> Slot | None:
         """A slot, if one is free and nobody waits for it; ``None`` otherwise, also where nobody is admitted at all."""
+        ...
+
+    def room(self, deployment: Deployment, *, ready: bool, deadline_s: float) -> Room:
+        """How a deployment is now, for a request that may wait until ``deadline_s``; takes nothing."""
+        ...
+
+    def retry_s(self, deployment: Deployment) -> int:
+        """When it makes sense to ask for a slot again, in whole seconds."""
         ...
 
     async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> Slot:

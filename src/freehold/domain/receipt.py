@@ -77,6 +77,7 @@ class Receipt:
         label_sources: Why.
         decisions: Policy per deployment of the route.
         steps: Names of the pipeline steps run, in order.
+        detours: Deployments that were passed over because they were busy or down, as the route says; in words.
         attempts: Calls made, in order.
         outcome: How the request ended.
         answered_index: Which of ``attempts`` the client got the answer of; ``None`` where it got none.
@@ -102,6 +103,7 @@ class Receipt:
     label_sources: tuple[LabelSource, ...]
     decisions: tuple[PolicyDecision, ...]
     steps: tuple[str, ...]
+    detours: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...]
     outcome: Outcome
     answered_index: int | None = None

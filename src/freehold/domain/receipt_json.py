@@ -71,6 +71,7 @@ def receipt_document(receipt: Receipt) -> dict[str, object]:
             for decision in receipt.decisions
         ],
         "steps": list(receipt.steps),
+        "detours": list(receipt.detours),
         "attempts": [_attempt(attempt) for attempt in receipt.attempts],
         "audit_index": receipt.audit_index,
         "config_digest": receipt.config_digest,
@@ -133,6 +134,7 @@ def receipt_from_document(document: _Json) -> Receipt:
             for decision in _objects(document, "decisions")
         ),
         steps=_texts(document, "steps"),
+        detours=_texts(document, "detours") if "detours" in document else (),
         attempts=tuple(_attempt_of(attempt) for attempt in _objects(document, "attempts")),
         outcome=Outcome(_text(document, "outcome")),
         answered_index=_optional(_integer, document, "answered_index"),

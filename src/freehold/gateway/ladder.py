@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from freehold.domain.decisions import Action, Confidence, Outcome, Verdict
 from freehold.domain.deployment import Deployment, StreamMode
-from freehold.domain.errors.admission import AdmissionError
+from freehold.domain.errors.admission import AdmissionError, NoRoom
 from freehold.domain.errors.audit import AuditError
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.engine import EngineError
@@ -25,6 +25,7 @@ from freehold.gateway.footing import NOT_LOOKED_AT, Footing
 from freehold.gateway.pricing import price_attempt
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
+from freehold.routing.degrade import Course, detour
 from freehold.routing.ladder import confidence, verdict
 from freehold.routing.retries import Failure, decide_retry
 from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
@@ -33,7 +34,7 @@ _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, Eg
 """Failures of one deployment that the next permitted one may make good."""
 
 _NO_ROOM = (AdmissionError,)
-"""Busy is not failed: a request is not moved to another place because this one is full, but a held answer is given."""
+"""Busy is not failed: a request moves only where its route says so; a held answer is given instead of an error."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,7 +104,7 @@ class Climb:
             deployment = self.steps.popleft()
             self._tried += 1
             try:
-                await self._admit(deployment)
+                deployment = await self._admit(deployment)
                 await self._attempt(deployment)
             except (*_DEPLOYMENT_FAILED, *_NO_ROOM) as error:
                 self._fail(error)
@@ -115,17 +116,43 @@ class Climb:
             if self._judge() is not Action.ESCALATE and self._held is not None:
                 return self._held
 
-    async def _admit(self, deployment: Deployment) -> None:
-        """Is there room, and whose turn is it?"""
-        services, draft = self.services, self.draft
-        draft.step("admit")
-        slot = services.admission.try_admit(deployment)
-        if slot is None:
-            queue_until_s = services.clock.monotonic_s() + self.runtime.deadlines.queue_s
-            slot = await services.admission.admit(
-                deployment, tenant=draft.principal.tenant.name, deadline_s=min(self._deadline_s, queue_until_s)
+    async def _admit(self, deployment: Deployment) -> Deployment:
+        """Is there room, and whose turn is it? Returns where the request has a slot now."""
+        admission = self.services.admission
+        self.draft.step("admit")
+        is_ready = self.runtime.engines[deployment.name].state().ready
+        self._slot = admission.try_admit(deployment) if is_ready else None
+        if self._slot is None:
+            queue_until_s = self.services.clock.monotonic_s() + self.runtime.deadlines.queue_s
+            until_s = min(self._deadline_s, queue_until_s)
+            deployment = self._detour(deployment, until_s)
+            self._slot = await admission.admit(deployment, tenant=self.draft.principal.tenant.name, deadline_s=until_s)
+        return deployment
+
+    def _detour(self, deployment: Deployment, until_s: float) -> Deployment:
+        """Where to go from a deployment that is busy or down, as the route says.
+
+        Raises:
+            NoRoom: Nowhere.
+        """
+        admission, engines, route = self.services.admission, self.runtime.engines, self.footing.route
+        found = detour(
+            route,
+            deployment,
+            remaining=tuple(self.steps) if self._more_permitted else (),
+            room=lambda each: admission.room(each, ready=engines[each.name].state().ready, deadline_s=until_s),
+            tree=self.runtime.tree,
+        )
+        if found.course is Course.REFUSE:
+            retry_s = admission.retry_s(deployment)
+            raise NoRoom(
+                deployment=deployment.name, state=found.why, route=route.name, retry_s=retry_s, retry_after_s=retry_s
             )
-        self._slot = slot
+        if found.deployment is None:
+            return deployment
+        self.steps.remove(found.deployment)
+        self.draft.detours.append(f"{deployment.name} is {found.why}: {found.word} to {found.deployment.name}")
+        return found.deployment
 
     async def _attempt(self, deployment: Deployment) -> None:
         """Run one deployment. A stream passes through at once when nothing further could be chosen."""
@@ -150,7 +177,8 @@ class Climb:
         )
         self._run = run
         self.services.load.enter()
-        self.services.retries.of(deployment.name).request(self.services.clock.monotonic_s())
+        if not self._retries:
+            self.services.retries.of(deployment.name).request(self.services.clock.monotonic_s())
         if request.task is Task.EMBEDDING:
             self._held = Held(run=run, vectors=await run.vectors(self._deadline_s))
         elif not run.as_it_comes:

@@ -31,6 +31,7 @@ class ReceiptDraft:
     label_sources: tuple[LabelSource, ...] = ()
     decisions: tuple[PolicyDecision, ...] = ()
     steps: list[str] = field(default_factory=list[str])
+    detours: list[str] = field(default_factory=list[str])
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     answered_index: int | None = None
     counterfactual: Money | None = None
@@ -72,6 +73,7 @@ class ReceiptDraft:
             label_sources=self.label_sources,
             decisions=self.decisions,
             steps=tuple(self.steps),
+            detours=tuple(self.detours),
             attempts=tuple(self.attempts),
             outcome=outcome,
             answered_index=self.answered_index,

@@ -31,6 +31,8 @@ def receipt_headers(receipt: Receipt) -> _HeaderList:
         if answered.verdict is not None:
             verdict = answered.verdict
             headers.append(_header(b"freehold-verdict", f"{verdict.action.value}; {verdict.reason}"))
+    if receipt.client_request_id:
+        headers.append((b"x-request-id", receipt.client_request_id.encode()))
     headers.append((b"freehold-bytes-left", b"%d" % receipt.bytes_left))
     cost = receipt.cost
     headers.append((b"freehold-cost", b"unpriced" if cost is None else str(cost).encode("latin-1", "replace")))

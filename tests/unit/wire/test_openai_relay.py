@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,9 +26,7 @@ BODY = ROLE + WORD + COMMENT + OTHER + STOP
 def relay(stream: bytes, cuts: list[int], *, keep_usage: bool = False) -> tuple[bytes, StreamRelay]:
     events = StreamRelay(keep_usage=keep_usage)
     places = [0, *sorted(cuts), len(stream)]
-    passed = b"".join(
-        events.feed(stream[start:end]) for start, end in zip(places, places[1:], strict=False) if start < end
-    )
+    passed = b"".join(events.feed(stream[start:end]) for start, end in itertools.pairwise(places) if start < end)
     return passed + events.close(), events
 
 
