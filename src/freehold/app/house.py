@@ -27,6 +27,7 @@ from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime, Services
 from freehold.hostinfo.memory import MemoryMeter
 from freehold.routing.calibration import Calibration
+from freehold.routing.retries import RetryBudgets
 from freehold.serving.admission import SlotAdmission
 from freehold.serving.overload import Door, watch
 from freehold.telemetry.logs import Logs
@@ -79,6 +80,7 @@ class House:
         self._runtime = snapshot(compiled, self._engines, calibrations)
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
         self._admission = SlotAdmission(clock=stores.clock)
+        self._retries = RetryBudgets()
         self.door = Door()
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -167,6 +169,7 @@ class House:
         await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._plans, self._engines, self._runtime = plans, engines, runtime
         self._admission.keep(engines)
+        self._retries.keep(engines)
         self._observation.know(runtime)
         for name, engine in built.items():
             self._spawn(self._start(name, engine))
@@ -184,6 +187,7 @@ class House:
             receipts=self._stores.receipts,
             prices=self._stores.prices,
             observe=self._observation.observe,
+            retries=self._retries,
         )
 
     def _current(self) -> Runtime:
