@@ -28,8 +28,8 @@ class Detour:
     """The way on from one deployment.
 
     Attributes:
-        course: ``STAY`` calls it, waiting for a slot or for its engine; ``GO`` skips it for another one; ``REFUSE``
-            skips it and ends the request.
+        course: ``STAY`` asks it, waiting for a slot or for its engine, or refused by its queue in numbers; ``GO`` skips
+            it for another one; ``REFUSE`` skips it and ends the request.
         deployment: Where to ``GO``.
         word: The route's word that decided; ``None`` where it has room or none of its words applies.
         why: ``busy`` or ``down``; empty where it has room.
@@ -81,7 +81,8 @@ def detour(
         for there in remaining:
             if _may_replace(word, here, there, tree) and (place := room(there)).ready and place.free:
                 return Detour(course=Course.GO, deployment=there, word=word, why=why)
-    return Detour(course=Course.REFUSE, why=why)
+    # Where waiting was allowed, the queue itself refuses: it knows who waits and for how long.
+    return Detour(course=Course.STAY if Instead.QUEUE in words else Course.REFUSE, why=why)
 
 
 def _may_replace(word: Instead, here: Deployment, there: Deployment, tree: ZoneTree) -> bool:
