@@ -164,7 +164,7 @@ class Client:
         ask.sent_s = self._loop.time()
         if ask.reads_late:
             line.pipe.pause_reading()
-            self._loop.call_later(self._chance.uniform(0.5, 20.0), line.pipe.resume_reading)
+            self._loop.call_later(self._chance.uniform(0.5, 50.0), line.pipe.resume_reading)
         patience_s = GIVE_UP_S if ask.patience_s is None else ask.patience_s
         await asyncio.wait({ended}, timeout=patience_s)
         if not ended.done() and ask.patience_s is not None:
@@ -210,8 +210,16 @@ def request_bytes(ask: Ask, chance: random.Random) -> bytes:
         b"%s /v1/chat/completions HTTP/1.1" % (b"GET" if ask.kind == "wrong_method" else b"POST"),
         b"host: " + (b"elsewhere" if ask.kind == "wrong_host" else HOST),
         b"content-type: application/json",
-        b"content-length: %d" % len(body),
     ]
+    sent = body
+    if ask.kind != "too_large" and chance.random() < 0.1:
+        lines.append(b"transfer-encoding: chunked")
+        cut = chance.randrange(1, max(2, len(body)))
+        sent = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:cut], body[cut:]) if part) + b"0\r\n\r\n"
+    else:
+        lines.append(b"content-length: %d" % len(body))
+    if chance.random() < 0.03:
+        lines.append(b"expect: 100-continue")
     if ask.kind != "no_key":
         lines.append(b"authorization: Bearer " + secret.encode())
     if ask.restricted:
@@ -220,5 +228,5 @@ def request_bytes(ask: Ask, chance: random.Random) -> bytes:
     if ask.kind == "half_head":
         return head[: chance.randrange(1, len(head) - 1)]
     if ask.kind == "half_body":
-        return head + body[: chance.randrange(0, len(body) - 1)]
-    return head + body
+        return head + sent[: chance.randrange(0, len(sent) - 1)]
+    return head + sent

@@ -40,7 +40,6 @@ from tests.simulation.pipe import SOCKET_MODULE, Pipe
 from tests.simulation.stores import NoDatabase, NoPrices, SimAudit, SimClock, SimIds, SimKeys, SimReceipts, secret_of
 
 TENANTS = ("ann", "bob", "eve")
-TOTAL_S = 90
 HOST = b"sim"
 HOME = ("127.0.0.1", 7001)
 """The deployment on this device."""
@@ -60,6 +59,20 @@ model = "sim-home"
 zone = "device"
 base_url = "http://127.0.0.1:7001/v1"
 slots = {slots}
+{big}
+[routes.plain]
+deployments = ["home"]
+signals = false
+[routes.away]
+deployments = [{away}]
+[routes.ladder]
+deployments = [{both}]
+uncalibrated = "escalate"
+[routes.commit]
+deployments = [{both}]
+stream = "commit"
+"""
+_BIG = """
 [deployments.big]
 engine = "openai"
 model = "sim-big"
@@ -67,26 +80,17 @@ zone = "lan"
 base_url = "http://192.168.7.7:7002/v1"
 clearance = "confidential"
 slots = {slots}
-[routes.plain]
-deployments = ["home"]
-signals = false
-[routes.away]
-deployments = ["big"]
-[routes.ladder]
-deployments = ["home", "big"]
-uncalibrated = "escalate"
-[routes.commit]
-deployments = ["home", "big"]
-stream = "commit"
 """
 ROUTES = ("plain", "away", "ladder", "commit")
 
 
 @functools.lru_cache(maxsize=32)
-def compiled(*, slots: int, drain_s: int) -> tuple[LoadedConfig, Compiled]:
-    """One configuration, read as it is read from a file."""
+def compiled(*, slots: int, drain_s: int, total_s: int, has_big: bool = True) -> tuple[LoadedConfig, Compiled]:
+    """One configuration, read as it is read from a file; without the second deployment, the first takes its place."""
+    big = _BIG.format(slots=slots) if has_big else ""
+    away, both = ('"big"', '"home", "big"') if has_big else ('"home"', '"home"')
     tenants = "\n".join(f'[tenants.{name}]\nlabel = "internal"' for name in TENANTS)
-    text = CONFIG.format(total_s=TOTAL_S, tenants=tenants, slots=slots, drain_s=drain_s)
+    text = CONFIG.format(total_s=total_s, tenants=tenants, slots=slots, drain_s=drain_s, big=big, away=away, both=both)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "freehold.toml"
         path.write_text(text)
@@ -102,7 +106,7 @@ class SimHouse:
         served: The server's end of each client's connection.
     """
 
-    def __init__(self, loop: SimLoop, *, slots: int, drain_s: int = 5) -> None:
+    def __init__(self, loop: SimLoop, *, slots: int, drain_s: int, total_s: int) -> None:
         self.loop = loop
         chance = loop.network.chance
         self.clock = SimClock(loop)
@@ -110,8 +114,8 @@ class SimHouse:
         self.audit = SimAudit(loop, chance("audit"))
         self.receipts = SimReceipts(loop)
         self.requests: list[InferenceRequest] = []
-        self.slots, self.drain_s = slots, drain_s
-        self.loaded, self.compiled = compiled(slots=slots, drain_s=drain_s)
+        self.drain_s, self.total_s = drain_s, total_s
+        self.loaded, self.compiled = compiled(slots=slots, drain_s=drain_s, total_s=total_s)
         tree, tenants = self.compiled.tree, tenants_of(self.compiled)
         self.keys = KeyRing(
             SimKeys(),
@@ -125,6 +129,7 @@ class SimHouse:
             name: self.keys.register(secret_of(name), name=name, tenant=name, scopes=["infer"]).id for name in TENANTS
         }
         permit_key = b"permits"
+        self.broker = Broker(clock=self.clock, permit_key=permit_key)
         stores = Stores(
             clock=cast("Any", self.clock),
             ids=cast("Any", self.ids),
@@ -134,7 +139,7 @@ class SimHouse:
             first_key=None,
             audit=cast("Any", self.audit),
             journal=Journal(self.audit, self.clock, self.ids, permit_key),
-            broker=Broker(clock=self.clock, permit_key=permit_key),
+            broker=self.broker,
             prices=cast("Any", NoPrices()),
             models=cast("Any", None),
         )
@@ -178,6 +183,19 @@ class SimHouse:
         await asyncio.sleep(0.05)
         await self.server.shutdown()
 
+    def forget(self) -> None:
+        """Keep nothing of what was asked until now."""
+        self.requests.clear()
+
+    async def reload(self, *, slots: int, has_big: bool) -> None:
+        """Put another configuration in force."""
+        _, changed = compiled(slots=slots, drain_s=self.drain_s, total_s=self.total_s, has_big=has_big)
+        await self.house.replace(changed)
+
+    def hurry(self) -> None:
+        """A second SIGTERM."""
+        self.server.handle_exit(signal.SIGTERM, None)
+
     def connect(self, client: asyncio.Protocol, name: str) -> Pipe | None:
         """A client's connection to the gateway; ``None`` where it does not listen any more."""
         if not self.is_open:
@@ -194,8 +212,8 @@ class SimHouse:
 
     @property
     def clients(self) -> list[Any]:
-        """The upstream clients of all engines."""
-        return [engine._client for engine in self.house.engines.values()]  # type: ignore[attr-defined]
+        """The upstream clients of all engines, also of those that a reload has retired."""
+        return list(self.broker._clients)
 
     def _stop_listening(self) -> None:
         self.is_open = False

@@ -13,11 +13,11 @@ from freehold.domain.decisions import Outcome
 from freehold.domain.errors.server import Internal
 from freehold.domain.receipt import Receipt
 from tests.simulation import faults
-from tests.simulation.house import TOTAL_S, SimHouse
+from tests.simulation.house import SimHouse
 from tests.simulation.world import TAG, Ask, Call, World, tag_in
 
-ANSWERED_S = TOTAL_S + 35.0
-"""A request's deadline, what reading a slow client takes, and some air."""
+AIR_S = 65.0
+"""What a client may take to send its body and to read, besides the deadline of its request."""
 
 LEFT_S = 1.0
 """How soon after a client has left its upstream connections are closed (bar: 50 ms, and what the network takes)."""
@@ -57,7 +57,7 @@ class Oracle:
         yield from self._departure(ask)
         if ask.left_s is not None or ask.sent_s is None:
             return
-        if not ask.ended or ask.ended_s is None or ask.ended_s - ask.sent_s > ANSWERED_S:
+        if not ask.ended or ask.ended_s is None or ask.ended_s - ask.sent_s > self._house.total_s + AIR_S:
             yield "I1 no outcome before the deadline"
         elif ask.ended == "complete" and ask.status == 200:
             yield from self._whole(ask)
@@ -242,6 +242,9 @@ class Oracle:
         for client in self._house.clients:
             if client.open_connections != client.idle_connections:
                 yield f"I6 {client.name}: {client.open_connections} connections, {client.idle_connections} idle"
+        known = sum(client.open_connections for client in self._house.clients)
+        if known != len(self._world.conversations):
+            yield f"I6 upstreams have {len(self._world.conversations)} connections, the gateway knows {known}"
         if connections := len(self._house.server.server_state.connections):
             yield f"I6 {connections} client connections are still open"
 
@@ -251,6 +254,8 @@ class Oracle:
         tasks = [task for task in asyncio.all_tasks(loop) if not task.get_name().startswith("sim")]
         if tasks:
             yield f"I6 tasks are left: {sorted(str(task.get_coro()) for task in tasks)}"
+        if self._world.conversations:
+            yield f"I6 upstreams still have {len(self._world.conversations)} connections"
         timers = [timer for timer in loop.timers() if "tests.simulation" not in _module(timer)]
         if timers:
             yield f"I6 timers are left: {sorted(repr(timer) for timer in timers)}"

@@ -301,6 +301,10 @@ class Network:
         self.listeners: dict[tuple[str, int], Callable[[], tuple[float, asyncio.Protocol | None]]] = {}
         self.opened: list[tuple[Pipe, Pipe]] = []
 
+    def forget(self) -> None:
+        """Keep nothing of the connections until now."""
+        self.opened.clear()
+
     def chance(self, name: str) -> random.Random:
         """Randomness that belongs to one thing."""
         return random.Random(f"{self._seed} {name}")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from freehold.domain.errors.base import FreeholdError
 from tests.simulation import faults
 from tests.simulation.clients import Client
-from tests.simulation.house import BIG, HOME, TENANTS, Memory, SimHouse, compiled, no_machine
+from tests.simulation.house import BIG, HOME, TENANTS, Memory, SimHouse, no_machine
 from tests.simulation.loop import DeadlockError, LivelockError, SimLoop
 from tests.simulation.oracle import Oracle
 from tests.simulation.upstream import Upstream
@@ -117,9 +117,9 @@ def _abandon(loop: SimLoop) -> None:
     gc.collect()
 
 
-async def open_house(world: World, loop: SimLoop, *, slots: int, drain_s: int) -> SimHouse:
+async def open_house(world: World, loop: SimLoop, *, slots: int, drain_s: int, total_s: int = 90) -> SimHouse:
     """A gateway that serves, with its two upstreams."""
-    house = SimHouse(loop, slots=slots, drain_s=drain_s)
+    house = SimHouse(loop, slots=slots, drain_s=drain_s, total_s=total_s)
     for name, address in (("home", HOME), ("big", BIG)):
         loop.network.listeners[address] = Upstream(world, house, name).listen
     await house.start()
@@ -128,7 +128,13 @@ async def open_house(world: World, loop: SimLoop, *, slots: int, drain_s: int) -
 
 async def _live(world: World, loop: SimLoop) -> list[str]:
     chance = world.chance("world")
-    house = await open_house(world, loop, slots=chance.choice((1, 2, 4, 16)), drain_s=chance.choice((0, 1, 5)))
+    house = await open_house(
+        world,
+        loop,
+        slots=chance.choice((1, 2, 4, 16)),
+        drain_s=chance.choice((0, 1, 5)),
+        total_s=chance.choice((15, 25, 25, 90)),
+    )
     fate = asyncio.ensure_future(_fate(world, house))
     fate.set_name("sim fate")
     clients = [
@@ -186,7 +192,7 @@ async def _fate(world: World, house: SimHouse) -> None:
             house.clock.jump_ms = chance.choice((-3_600_000, 3_600_000))
         elif name == "reload":
             with contextlib.suppress(FreeholdError):  # the one before stays in force
-                await house.house.replace(compiled(slots=chance.choice((1, 3, 16)), drain_s=house.drain_s)[1])
+                await house.reload(slots=chance.choice((1, 3, 16)), has_big=chance.random() < 0.7)
         elif name == "memory":
             Memory.taken = chance.choice((0.86, 0.91, 0.94, 0.96))
             house.loop.call_later(chance.uniform(0.5, 5.0), setattr, Memory, "taken", 0.1)
@@ -194,5 +200,7 @@ async def _fate(world: World, house: SimHouse) -> None:
             house.keys.revoke(house.key_ids[chance.choice(TENANTS)])
         elif name == "sigterm":
             world.drain_s = house.loop.time()
+            if chance.random() < 0.3:
+                house.loop.call_later(chance.uniform(0.1, 2.0), house.hurry)
             await house.stop()
             return

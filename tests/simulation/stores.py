@@ -86,6 +86,7 @@ class SimAudit:
         self._waiting: list[tuple[Kept, asyncio.Future[None]]] = []
         self.kept: list[Kept] = []
         self.intents: dict[object, list[Kept]] = {}
+        self._forgotten = 0
         self.disk_full_until_s = 0.0
 
     @property
@@ -98,7 +99,7 @@ class SimAudit:
 
     @property
     def size(self) -> int:
-        return len(self.kept)
+        return self._forgotten + len(self.kept)
 
     def append(self, record: AuditRecord) -> int:
         if not self.healthy:
@@ -107,11 +108,11 @@ class SimAudit:
         self.kept.append(kept)
         if record.event == "egress.intent":
             self.intents.setdefault(record.detail["body_commit"], []).append(kept)
-        return len(self.kept) - 1
+        return self.size - 1
 
     async def durable(self, index: int) -> None:
         """A sync, together with whoever else waits for one."""
-        kept = self.kept[index]
+        kept = self.kept[index - self._forgotten]
         done = self._loop.create_future()
         self._waiting.append((kept, done))
         if len(self._waiting) == 1:
@@ -130,11 +131,17 @@ class SimAudit:
             else:
                 done.set_exception(AuditUnwritable(reason="the disk is full"))
 
+    def forget(self) -> None:
+        """Keep no record, as a log on disk keeps none in memory."""
+        self._forgotten = self.size
+        self.kept.clear()
+        self.intents.clear()
+
     async def prove(self, index: int) -> None:
         return None
 
     async def checkpoint(self) -> Checkpoint:
-        return Checkpoint(origin="simulated", size=len(self.kept), root=b"", note="")
+        return Checkpoint(origin="simulated", size=self.size, root=b"", note="")
 
     def commit(self, body: bytes) -> str:
         return hmac.digest(_KEY, body, "sha256").hex()
@@ -163,6 +170,11 @@ class SimReceipts:
         if now_s < self.locked_until_s:
             raise StorageBusy(waiting=10_000, retry_s=1)
         self.entries.extend(entries(receipt))
+
+    def forget(self) -> None:
+        """Keep no receipt, as a database keeps none in memory."""
+        self.offered.clear()
+        self.entries.clear()
 
     async def get(self, receipt_id: str, *, tenant: str) -> dict[str, object] | None:
         found = [each for each in self.offered if each.id == receipt_id and each.tenant == tenant]

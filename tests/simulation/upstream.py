@@ -27,8 +27,6 @@ class Upstream:
         self.deployment = deployment
         self.loop: Any = house.loop
         self._dials = 0
-        self._seen: dict[str, int] = {}
-        self.open: set[Conversation] = set()
 
     def listen(self) -> tuple[float, asyncio.Protocol | None]:
         self._dials += 1
@@ -44,8 +42,9 @@ class Upstream:
     def call(self, body: bytes) -> tuple[Call, random.Random]:
         """A request is here whole: decide what becomes of it, and see whether it may be here at all."""
         tag = tag_in(body)
-        nth = self._seen[tag] = self._seen.get(tag, 0) + 1
-        chance = self.world.chance(f"call {self.deployment} {tag} {nth}")
+        seen = self.world.seen
+        seen[f"{self.deployment} {tag}"] += 1
+        chance = self.world.chance(f"call {self.deployment} {tag} {seen[f'{self.deployment} {tag}']}")
         call = Call(tag, self.deployment, faults.draw(chance, self.world.answer), body, self.loop.time())
         self.world.add_call(call)
         if self.deployment == "big":
@@ -85,7 +84,7 @@ class Conversation(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._pipe = transport
-        self._upstream.open.add(self)
+        self._world.conversations.add(self)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -94,7 +93,7 @@ class Conversation(asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._upstream.open.discard(self)
+        self._world.conversations.discard(self)
         call = self._call
         self._world.note(self.name, f"connection over{f' in {call.tag}' if call else ''}")
         if call is not None and call.ended_s is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +81,8 @@ class World:
         self.seed = seed
         self._now = now
         self.asks: list[Ask] = []
+        self.conversations: set[Any] = set()
+        self.seen: Counter[str] = Counter()
         self._calls: dict[str, list[Call]] = {}
         self.events: list[tuple[float, str, str]] = []
         self.disturbed: set[str] = set()
@@ -104,6 +107,13 @@ class World:
     def add_call(self, call: Call) -> None:
         """A request has reached an upstream."""
         self._calls.setdefault(call.tag, []).append(call)
+
+    def forget(self) -> None:
+        """Keep nothing of what was asked until now."""
+        self.asks.clear()
+        self._calls.clear()
+        self.events.clear()
+        self.seen.clear()
 
     def trace(self) -> list[str]:
         """All of it as text; the same for the same seed."""
