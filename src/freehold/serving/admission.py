@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment
@@ -26,6 +26,53 @@ _RETRY_S_AT_STOP: Final = 5
 def spread_s(expected_s: float, *, jitter: Callable[[], float]) -> float:
     """A time that those who are told to come back share out among them; never earlier than expected."""
     return expected_s + jitter() * max(_RETRY_SPREAD_S, _RETRY_SPREAD_SHARE * expected_s)
+
+
+class TurnQueue(Protocol):
+    """Whose turn it is at one deployment; see ``queue.SlotQueue``, and ``shared_slots.SharedQueue`` for processes."""
+
+    @property
+    def state(self) -> QueueState:
+        """What runs and waits in this process."""
+        ...
+
+    @property
+    def total(self) -> QueueState:
+        """The same over all processes that share the slots."""
+        ...
+
+    def expected_wait_s(self, *, now_s: float) -> float:
+        """When a newcomer may expect a slot."""
+        ...
+
+    def start_at_once(self, ticket: int, *, now_s: float) -> bool:
+        """Let a newcomer start if a slot is free and nobody waits; else nothing happens."""
+        ...
+
+    def arrive(self, ticket: int, *, now_s: float, deadline_s: float) -> Arrival:
+        """Let a newcomer in, make them wait, or send them away at once."""
+        ...
+
+    def outlook(self, *, now_s: float, deadline_s: float) -> Arrival:
+        """What would become of a newcomer. Changes nothing."""
+        ...
+
+    def leave(self, ticket: int, *, now_s: float, served: bool = True) -> list[int]:
+        """Give back a slot, or leave the queue; who starts now."""
+        ...
+
+    def resize(self, slots: int, *, waiting_max: int, now_s: float) -> list[int]:
+        """Change the bounds; who starts now."""
+        ...
+
+    def fill(self, *, now_s: float) -> list[int]:
+        """Let those start whose turn it is; who starts now."""
+        ...
+
+
+def own_queue(deployment: Deployment) -> TurnQueue:
+    """The queue of a process that has the deployment's slots to itself."""
+    return SlotQueue(slots=deployment.slots, waiting_max=deployment.queue_max)
 
 
 class HeldSlot:
@@ -56,11 +103,19 @@ class SlotAdmission:
     Args:
         clock: On the event loop's scale.
         jitter: Random number from 0 to 1.
+        queue: Makes the queue of a deployment.
     """
 
-    def __init__(self, *, clock: Clock, jitter: Callable[[], float] = any_share) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        jitter: Callable[[], float] = any_share,
+        queue: Callable[[Deployment], TurnQueue] = own_queue,
+    ) -> None:
         self._clock = clock
         self._jitter = jitter
+        self._queue = queue
         self._lines: dict[str, _Line] = {}
         self._open = True
 
@@ -106,6 +161,11 @@ class SlotAdmission:
         for name in [name for name, line in self._lines.items() if name not in deployments and line.is_empty]:
             del self._lines[name]
 
+    def refill(self) -> None:
+        """Let those start whose turn it is, since another process gave a slot back."""
+        for line in self._lines.values():
+            line.refill()
+
     def close(self) -> None:
         """Take no newcomers and send all who wait away; who runs goes on. Idempotent."""
         self._open = False
@@ -115,7 +175,9 @@ class SlotAdmission:
     def _line(self, deployment: Deployment) -> _Line:
         line = self._lines.get(deployment.name)
         if line is None:
-            line = self._lines[deployment.name] = _Line(deployment, clock=self._clock, jitter=self._jitter)
+            line = self._lines[deployment.name] = _Line(
+                deployment, queue=self._queue(deployment), clock=self._clock, jitter=self._jitter
+            )
         line.resize(deployment)
         return line
 
@@ -123,11 +185,11 @@ class SlotAdmission:
 class _Line:
     """The queue of one deployment, with a future for each who waits."""
 
-    def __init__(self, deployment: Deployment, *, clock: Clock, jitter: Callable[[], float]) -> None:
+    def __init__(self, deployment: Deployment, *, queue: TurnQueue, clock: Clock, jitter: Callable[[], float]) -> None:
         self._deployment = deployment
         self._clock = clock
         self._jitter = jitter
-        self._queue = SlotQueue(slots=deployment.slots, waiting_max=deployment.queue_max)
+        self._queue = queue
         self._turns: dict[int, asyncio.Future[None]] = {}
         self._tickets = itertools.count()
 
@@ -188,6 +250,10 @@ class _Line:
             now_s = self._clock.monotonic_s()
             self._wake(self._queue.resize(deployment.slots, waiting_max=deployment.queue_max, now_s=now_s))
 
+    def refill(self) -> None:
+        if self._turns:
+            self._wake(self._queue.fill(now_s=self._clock.monotonic_s()))
+
     def close(self) -> None:
         for turn in self._turns.values():
             if not turn.done():
@@ -215,7 +281,7 @@ class _Line:
         return self._queue.expected_wait_s(now_s=self._clock.monotonic_s())
 
     def _refusal(self, arrival: Arrival, *, allowed_s: float) -> QueueFull | WaitTooLong:
-        state, retry_s = self._queue.state, self.retry_s()
+        state, retry_s = self._queue.total, self.retry_s()
         if arrival is Arrival.FULL:
             return QueueFull(
                 deployment=self._deployment.name,

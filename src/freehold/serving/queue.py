@@ -15,7 +15,7 @@ from typing import Final
 _KEPT_HOLDS: Final = 32
 """Service times remembered: enough for a steady mean, few enough to follow a machine that slows down."""
 
-_HOLD_UNKNOWN_S: Final = 5.0
+HOLD_UNKNOWN_S: Final = 5.0
 """Assumed before anything was measured, for ``Retry-After`` only; nobody is refused because of it."""
 
 
@@ -70,13 +70,18 @@ class SlotQueue:
             hold_s=sum(self._holds_s) / len(self._holds_s) if self._holds_s else 0.0,
         )
 
+    @property
+    def total(self) -> QueueState:
+        """The state over all processes that share the slots, which here is this one."""
+        return self.state
+
     def expected_wait_s(self, *, now_s: float) -> float:
         """When a newcomer may expect a slot, if each request holds its slot as long as the last ones did on average.
 
         Who runs longer than that already is expected to end any moment: the estimate is kind rather than strict,
         since people are refused by it.
         """
-        hold_s = self.state.hold_s or _HOLD_UNKNOWN_S
+        hold_s = self.state.hold_s or HOLD_UNKNOWN_S
         free_at = [max(0.0, hold_s - (now_s - since_s)) for since_s in self._running.values()]
         free_at += [0.0] * (self._slots - len(free_at))
         heapq.heapify(free_at)
@@ -131,15 +136,16 @@ class SlotQueue:
                 self._waiting.remove(ticket)
         elif served:
             self._holds_s.append(max(0.0, now_s - started_s))
-        return self._fill(now_s)
+        return self.fill(now_s=now_s)
 
     def resize(self, slots: int, *, waiting_max: int, now_s: float) -> list[int]:
         """Change the bounds; who starts now. Nobody who runs is stopped, and nobody who waits is sent away."""
         self._slots = max(1, slots)
         self._waiting_max = waiting_max
-        return self._fill(now_s)
+        return self.fill(now_s=now_s)
 
-    def _fill(self, now_s: float) -> list[int]:
+    def fill(self, *, now_s: float) -> list[int]:
+        """Let those start whose turn it is; who starts now."""
         started: list[int] = []
         while self._waiting and len(self._running) < self._slots:
             ticket = self._waiting.popleft()
