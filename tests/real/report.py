@@ -1,0 +1,77 @@
+"""What a run found, kept in docs/benchmarks.md where the whole suite ran and passed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "benchmarks.md"
+_BEGIN, _END = "<!-- real servers: written by just test-real -->\n", "<!-- end of real servers -->\n"
+_FOLDER = "tests/real/"
+
+
+class Report:
+    """Collects outcomes and measurements of one run."""
+
+    def __init__(self) -> None:
+        self.versions: list[str] = []
+        self._outcomes: Counter[str] = Counter()
+        self._files = set[str]()
+        self._measured: dict[str, list[float]] = {}
+        self._began_s = time.monotonic()
+
+    def note(self, what: str, value: float) -> None:
+        """One measurement; of several with the same name the median is reported."""
+        self._measured.setdefault(what, []).append(value)
+
+    def count(self, report: pytest.TestReport) -> None:
+        """Take a test's outcome; a test fails too where its set-up fails."""
+        if report.nodeid.startswith(_FOLDER) and (report.when == "call" or report.outcome != "passed"):
+            self._outcomes[report.outcome] += 1
+            self._files.add(report.nodeid.partition("::")[0])
+
+    def keep(self) -> None:
+        """Write the page's section, if every test of every file of the suite ran and passed."""
+        files = {path.relative_to(ROOT).as_posix() for path in (ROOT / _FOLDER).glob("test_*.py")}
+        if self._files != files or self._outcomes["passed"] != self._outcomes.total():
+            return
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
+        after = rest.partition(_END)[2]
+        PAGE.write_text(f"{before}{_BEGIN}\n" + "\n".join(self.lines()) + f"\n\n{_END}{after}", encoding="utf-8")
+
+    def lines(self) -> list[str]:
+        """The result as Markdown."""
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
+        outcomes = ", ".join(f"{count} {word}" for word, count in sorted(self._outcomes.items()))
+        took_s = time.monotonic() - self._began_s
+        openai = importlib.metadata.version("openai")
+        return [
+            f"{time.strftime('%Y-%m-%d', time.gmtime())}, Freehold at `{commit}`: **{outcomes}** in {took_s:.0f} s.",
+            f"{', '.join(self.versions)}, `openai` {openai}, CPython {platform.python_version()},",
+            f"{len(os.sched_getaffinity(0))} cores shared with all else that ran ({_processor()}).",
+            "",
+            "| measured | n | median |",
+            "|---|---|---|",
+            *(f"| {what} | {len(values)} | {_median(values):g} |" for what, values in sorted(self._measured.items())),
+        ]
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
