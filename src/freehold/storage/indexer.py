@@ -20,6 +20,7 @@ import msgspec
 from freehold.domain.errors.server import StorageFailed
 from freehold.domain.receipt import Receipt
 from freehold.storage.connection import check, is_corrupting, open_writer
+from freehold.storage.fellows import Mark
 from freehold.storage.journal import Journal, Place
 from freehold.storage.named_sql import load
 from freehold.storage.pages import PAGE_RECEIPTS_MAX, PAGES, decode_receipt, encode_page, encode_receipt
@@ -43,9 +44,9 @@ _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class _Kept(NamedTuple):
-    """A receipt on its way: the segment it lies in, its bytes, and itself."""
+    """A receipt on its way: where its frame in the journal ends, its bytes, and itself."""
 
-    number: int
+    end: Place
     payload: bytes
     receipt: Receipt
 
@@ -53,14 +54,16 @@ class _Kept(NamedTuple):
 class Indexer:
     """Owns the journal's reading end and a connection of its own. ``put`` is for one thread."""
 
-    def __init__(self, path: Path, journal: Journal, entries: Entries) -> None:
+    def __init__(self, path: Path, journal: Journal, entries: Entries, mark: Mark | None = None) -> None:
         """Start the thread; it begins with what an earlier process left in the journal.
 
         Args:
             path: The database.
             journal: Where receipts are written first.
             entries: The ledger's view of a receipt.
+            mark: Tells other processes how far the database is; ``None`` where there are none.
         """
+        self._mark = mark
         self._path = path
         self._journal = journal
         self._entries = entries
@@ -98,10 +101,10 @@ class Indexer:
         payload = encode_receipt(receipt)
         with self._lock:
             before = self._journal.end
-            number = self._journal.append(payload)
+            self._journal.append(payload)
             if self._from is None:
                 if len(self._queue) < WAITING_MAX:
-                    self._queue.append(_Kept(number, payload, receipt))
+                    self._queue.append(_Kept(self._journal.end, payload, receipt))
                 else:
                     self._from = before
             self._waiting += 1
@@ -179,12 +182,15 @@ class Indexer:
                 self._waiting -= len(batch)
         elif place is not None:
             self._read_on(place)
-        self._finish_segments(batch[-1].number if batch else (self._from or self._journal.end).number)
+        done = batch[-1].end if batch else self._from or self._journal.end
+        if self._mark is not None:
+            self._mark.put(done)
+        self._finish_segments(done.number)
 
     def _read_on(self, place: Place) -> None:
         """Store what the journal's files hold from ``place`` on: a piece of it."""
         payloads, after = self._journal.read(place, bytes_max=_READ_BYTES)
-        found = [_Kept(after.number, payload, receipt) for payload in payloads if (receipt := _decoded(payload))]
+        found = [_Kept(after, payload, receipt) for payload in payloads if (receipt := _decoded(payload))]
         for start in range(0, len(found), _BATCH_MAX):
             self._store(found[start : start + _BATCH_MAX], again=True)
         with self._lock:

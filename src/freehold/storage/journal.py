@@ -23,7 +23,7 @@ SEGMENT_BYTES_MAX = 8 * 1024 * 1024
 JOURNAL_BYTES_MAX = 1024 * 1024 * 1024
 """What may lie in the journal while the database cannot be written; beyond it receipts are refused."""
 
-_SUFFIX = ".receipts"
+SUFFIX = ".receipts"
 _MARK = b"\xffFHR"
 _HEAD = struct.Struct(">4sII")
 _LENGTH = struct.Struct(">I")
@@ -54,7 +54,7 @@ class Journal:
         try:
             for changed in disk.make_folders(folder):
                 disk.sync_folder(changed)
-            found = segment_files(folder, _SUFFIX)
+            found = segment_files(folder, SUFFIX)
             self._sizes = {number: path.stat().st_size for number, path in found}
             self._number = found[-1][0] if found else 0
             self._segment: SegmentFile = self._make()
@@ -189,10 +189,10 @@ class Journal:
 
     def _make(self) -> SegmentFile:
         self._number += 1
-        return SegmentFile(self._folder, self._number, _SUFFIX)
+        return SegmentFile(self._folder, self._number, SUFFIX)
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"{number:010d}{_SUFFIX}"
+        return self._folder / f"{number:010d}{SUFFIX}"
 
 
 def encode_frame(payload: bytes) -> bytes:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 
 from freehold.domain.errors.server import StorageFailed
 from freehold.domain.receipt import Receipt
 from freehold.domain.receipt_json import receipt_document
 from freehold.storage.database import Database
+from freehold.storage.fellows import Mark, not_indexed
 from freehold.storage.indexer import Indexer
 from freehold.storage.journal import Journal, Place
 from freehold.storage.named_sql import load
@@ -29,20 +32,23 @@ _READ_BYTES = 1024 * 1024
 class SqliteReceipts:
     """The store of receipts. Every look-up names its tenant; there is none that sees across tenants."""
 
-    def __init__(self, database: Database, entries: Entries, *, journal: Path) -> None:
+    def __init__(self, database: Database, entries: Entries, *, journal: Path, fellows: Collection[Path] = ()) -> None:
         """Open the store; what an earlier process left in the journal is brought into the database beside.
 
         Args:
             database: Where receipts are looked up.
             entries: The ledger's view of a receipt.
             journal: Folder of the journal; one process at a time may use it.
+            fellows: Folders of the journals of other processes that fill the same database.
 
         Raises:
             StorageFailed: The folder cannot be written.
         """
         self._database = database
+        self._fellows = tuple(fellows)
         self._journal = Journal(journal)
-        self._indexer = Indexer(database.path, self._journal, entries)
+        self._mark = _mark_in(journal) if fellows else None
+        self._indexer = Indexer(database.path, self._journal, entries, self._mark)
         self._sql = load("receipts")
 
     @property
@@ -101,6 +107,8 @@ class SqliteReceipts:
         """Bring what is there into the database, if that can be done, then release everything. Idempotent."""
         self._indexer.close()
         self._journal.close()
+        if self._mark is not None:
+            self._mark.close()
 
     async def _fresh(self, tenant: str) -> dict[str, Receipt]:
         """The tenant's receipts that the database may not have yet, by id.
@@ -111,6 +119,20 @@ class SqliteReceipts:
         found = {receipt.id: receipt for receipt in receipts}
         if place is not None:
             found |= await asyncio.to_thread(self._in_journal, tenant, place)
+        if self._fellows:
+            found |= await asyncio.to_thread(self._in_fellows, tenant)
+        return found
+
+    def _in_fellows(self, tenant: str) -> dict[str, Receipt]:
+        """Receipts of other processes that the database may not have yet."""
+        found: dict[str, Receipt] = {}
+        mark = tenant.encode("utf-8", "surrogatepass")
+        try:
+            for payload in chain.from_iterable(map(not_indexed, self._fellows)):
+                if mark in payload and (receipt := decode_receipt(payload)).tenant == tenant:
+                    found[receipt.id] = receipt
+        except OSError as error:
+            raise StorageFailed(name="receipts", done="read", reason=error.strerror or error) from error
         return found
 
     def _in_journal(self, tenant: str, place: Place) -> dict[str, Receipt]:
@@ -146,3 +168,10 @@ class SqliteReceipts:
         for first_seq, names in on_page.items():
             found |= documents(pages[first_seq]["form"], pages[first_seq]["content"], names)
         return [found[name] for name in wanted]
+
+
+def _mark_in(folder: Path) -> Mark:
+    try:
+        return Mark(folder)
+    except OSError as error:
+        raise StorageFailed(name=folder.name, done="opened", reason=error.strerror or error) from error
