@@ -24,6 +24,9 @@ from freehold.wire.openai_request import encode_body
 _NO_MEMBERS: Mapping[str, object] = MappingProxyType({})
 _PATHS = {Task.CHAT: "/chat/completions", Task.COMPLETION: "/completions", Task.EMBEDDING: "/embeddings"}
 
+_NOTICES_WHERE_IT_WRITES = "llama.cpp"
+"""What the server calls itself that learns that a client left only where it writes to it: ggml-org/llama.cpp#24496."""
+
 
 class OpenAICompatibleEngine(RemoteEngine):
     """One model of such a server.
@@ -40,6 +43,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         super().__init__(deployment=deployment, upstream=upstream, broker=broker, clock=clock, headers=credential)
         # A Unix socket's address has no room for a path.
         self._base_path = "/v1" if upstream.base_url.startswith("unix:") else self._base_path
+        self._only_streams_notice = False
 
     @property
     def relays(self) -> bool:
@@ -49,11 +53,12 @@ class OpenAICompatibleEngine(RemoteEngine):
     def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
         """Build the exact call; see ``domain.ports.Engine``.
 
-        A stream that ends with its usage; with ``as_it_comes`` only where the client streams.
+        A stream that ends with its usage; with ``as_it_comes`` only where the client streams, or where a whole answer
+        would be computed to its end for a client that has left.
         """
         refuse_unable(request, self._deployment)
         model = self._deployment.model.name
-        if as_it_comes:
+        if as_it_comes and (request.stream or not self._only_streams_notice):
             overrides = _with_usage(request) if request.stream and not request.include_usage else _NO_MEMBERS
             body = encode_body(request, model=model, overrides=overrides, rebuild=self._leaves)
             return self._call(_PATHS[request.task], body, request)
@@ -66,6 +71,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         health = self.health.call()
         with self._watched(call, health):
             reply = await self._send(call, permit, deadline_s)
+            self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
             try:
                 return await openai_relay.stream(
                     reply, call, deployment=self._deployment, health=health, credential=self._credential
@@ -79,6 +85,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         health = self.health.call()
         with self._watched(call, health):
             reply = await self._send(call, permit, deadline_s)
+            self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
             try:
                 answer = await openai_relay.whole(reply, call, deployment=self._deployment)
             except BaseException:
