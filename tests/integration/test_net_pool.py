@@ -37,7 +37,9 @@ def test_the_connection_used_last_is_used_first(loop_kind: str) -> None:
         await asyncio.gather(*(whole(client) for _ in range(3)))
         assert client.idle_connections == len(server.peers) == 3
         for _ in range(5):
-            assert (await post(client)).reused
+            reply = await post(client)
+            assert reply.reused
+            await reply.read(limit_bytes=10)
         assert sorted(peer.requests for peer in server.peers) == [1, 1, 6]
 
     with_server(loop_kind, echo, scenario)
@@ -245,9 +247,10 @@ def test_22_given_up_in_the_middle(loop_kind: str, way: str) -> None:
     with_server(loop_kind, stream_without_end, scenario)
 
 
-def test_22_giving_up_a_whole_answer_leaves_the_connection_to_others(loop_kind: str) -> None:
+def test_22_giving_up_an_answer_that_was_read_leaves_the_connection_to_others(loop_kind: str) -> None:
     async def scenario(client: HttpClient, server: Server) -> None:
         first = await post(client, b"one")
+        assert await first.read(limit_bytes=10) == b"one"
         second = await post(client, b"two")
         assert second.reused
         first.abort()
@@ -255,6 +258,25 @@ def test_22_giving_up_a_whole_answer_leaves_the_connection_to_others(loop_kind: 
         assert len(server.peers) == 1
 
     with_server(loop_kind, echo, scenario)
+
+
+def test_19_a_whole_answer_that_is_refused_unread_takes_its_connection_along(loop_kind: str) -> None:
+    """It may be one that nobody asked for; then the true one would be taken for the next request's answer."""
+
+    async def script(server: Server, peer: Peer) -> None:
+        body = await server.note(peer)
+        if body == b"first":
+            await peer.answer(b"unasked")
+        await peer.answer(body)
+        await peer.gone()
+
+    async def scenario(client: HttpClient, server: Server) -> None:
+        refused = await post(client, b"first")
+        refused.abort()
+        assert await whole(client, b"second") == b"second"
+        assert len(server.peers) == 2
+
+    with_server(loop_kind, script, scenario)
 
 
 def test_22_leaving_at_any_moment_leaves_nothing(loop_kind: str) -> None:

@@ -71,6 +71,14 @@ uncalibrated = "escalate"
 [routes.commit]
 deployments = [{both}]
 stream = "commit"
+[routes.spill]
+deployments = [{both}]
+when_busy = ["overflow-farther", "queue"]
+when_down = ["overflow-farther"]
+[routes.near]
+deployments = [{back}]
+when_busy = ["overflow"]
+when_down = ["smaller", "overflow"]
 """
 _BIG = """
 [deployments.big]
@@ -81,16 +89,18 @@ base_url = "http://192.168.7.7:7002/v1"
 clearance = "confidential"
 slots = {slots}
 """
-ROUTES = ("plain", "away", "ladder", "commit")
+ROUTES = ("plain", "away", "ladder", "commit", "spill", "near")
 
 
 @functools.lru_cache(maxsize=32)
 def compiled(*, slots: int, drain_s: int, total_s: int, has_big: bool = True) -> tuple[LoadedConfig, Compiled]:
     """One configuration, read as it is read from a file; without the second deployment, the first takes its place."""
     big = _BIG.format(slots=slots) if has_big else ""
-    away, both = ('"big"', '"home", "big"') if has_big else ('"home"', '"home"')
+    away, both, back = ('"big"', '"home", "big"', '"big", "home"') if has_big else ('"home"',) * 3
     tenants = "\n".join(f'[tenants.{name}]\nlabel = "internal"' for name in TENANTS)
-    text = CONFIG.format(total_s=total_s, tenants=tenants, slots=slots, drain_s=drain_s, big=big, away=away, both=both)
+    text = CONFIG.format(
+        total_s=total_s, tenants=tenants, slots=slots, drain_s=drain_s, big=big, away=away, both=both, back=back
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "freehold.toml"
         path.write_text(text)

@@ -7,8 +7,6 @@ that it was in.
 from __future__ import annotations
 
 SEEDS: dict[int, str] = {
-    34: "a ladder whose last deployment broke in mid-stream went on with the answer held from the first one",
-    13: "a request whose audit record could not be written left no receipt",
-    8: "after a body that came too slowly was refused, the next request on the connection was never answered",
-    924: "an answer that came before its request's body was whole did not say that the connection closes behind it",
+    41: "a refused answer that nobody had asked for left its connection in the pool, and the next caller got the answer"
+    " of the one before",
 }

@@ -68,8 +68,11 @@ class HttpReply:
             piece = answer.take()
             if answer.paused:
                 self._connection.read_on(answer)
-            if piece or answer.whole:
+            if piece:
                 return piece
+            if answer.whole:
+                self._connection.release(answer)
+                return b""
             if answer.error is not None:
                 raise answer.error
             await answer.changed()
@@ -96,6 +99,7 @@ class HttpReply:
                         raise self._faults.protocol(f"its answer is longer than {limit_bytes} bytes")
                     parts.append(piece)
                 elif answer.whole:
+                    self._connection.release(answer)
                     return parts[0] if len(parts) == 1 else b"".join(parts)
                 elif answer.error is not None:
                     raise answer.error
@@ -105,7 +109,7 @@ class HttpReply:
             self._connection.drop(answer)
 
     def abort(self) -> None:
-        """Close the connection now, unless the answer is whole. Idempotent."""
+        """Close the connection now, unless the answer was read to its end. Idempotent."""
         self._connection.drop(self._answer)
 
 
@@ -212,7 +216,7 @@ class HttpClient:
             while not answer.head_seen and answer.error is None:
                 await answer.changed()
         except BaseException:
-            # Not abort(): once the answer is whole, the connection may be serving somebody else.
+            # Not abort(): who has given the connection up already must not disturb who has it now.
             connection.drop(answer)
             raise
         if not answer.head_seen and answer.error is not None:

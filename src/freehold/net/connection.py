@@ -53,7 +53,8 @@ class Setting:
 class Connection(asyncio.Protocol):
     """Carries requests one after another.
 
-    States: idle (no answer expected: any byte or end of file closes it), busy (an ``Answer`` is being filled), gone.
+    States: idle (no answer expected: any byte or end of file closes it), busy (an ``Answer`` is being filled), resting
+    (the answer is whole, and its reader has not said yet that it is one: nobody else gets the connection), gone.
     Everything that ends it goes through ``abort``, which takes effect in the same tick; there is no half-close, which
     servers read as a client that left.
 
@@ -72,6 +73,7 @@ class Connection(asyncio.Protocol):
         "_last_read_s",
         "_loop",
         "_owner",
+        "_resting",
         "_sent_s",
         "_setting",
         "_socket",
@@ -90,6 +92,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
         self._answer: Answer | None = None
+        self._resting: Answer | None = None
         self._watchdog = Watchdog(loop, self._look)
         self._born_s = loop.time()
         self._last_read_s = self._sent_s = self._born_s
@@ -175,9 +178,19 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
             self._watchdog.no_later_than(self._last_read_s + self._setting.limits.between_pieces_s)
 
+    def release(self, answer: Answer) -> None:
+        """Its reader has read it to its end: the connection may serve others."""
+        if self._resting is answer:
+            self._resting = None
+            self._owner.clean(self)
+
     def drop(self, answer: Answer) -> None:
-        """Its reader gives up. Does nothing once the answer is whole: then the connection serves others."""
-        if self._answer is answer:
+        """Its reader gives up. Does nothing once the answer was released: then the connection serves others.
+
+        An answer that its reader refuses may be one that nobody asked for, and then the next one on this connection
+        would be somebody else's.
+        """
+        if self._answer is answer or self._resting is answer:
             self.abort()
 
     def abort(self) -> None:
@@ -278,7 +291,7 @@ class Connection(asyncio.Protocol):
         ):
             self._idle_until_s = now + keep_s
             self._watchdog.no_later_than(self._idle_until_s)
-            self._owner.clean(self)
+            self._resting = answer
         else:
             self.abort()
         self._wake_writer()
@@ -306,6 +319,7 @@ class Connection(asyncio.Protocol):
         if self.is_gone:
             return
         self.is_gone = True
+        self._resting = None
         self._watchdog.stop()
         self._wake_writer()
         answer, self._answer = self._answer, None

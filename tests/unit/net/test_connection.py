@@ -63,6 +63,7 @@ def test_a_life() -> None:
         connection.write(b"GET")
         connection.data_received(OK)
         assert (answer.take(), answer.whole, bench.transport.written) == (b"ok", True, b"GET")
+        connection.release(answer)
         assert connection.is_quiet()
         connection.eof_received()
         assert not connection.is_quiet()
@@ -188,6 +189,34 @@ def test_an_answer_to_head_takes_no_body_even_if_one_comes() -> None:
         connection.data_received(OK)
         assert (answer.whole, answer.take()) == (True, b"")
         assert bench.pool.told == ["opened", "gone"]
+
+    on_bench(scenario)
+
+
+def test_a_whole_answer_that_its_reader_refuses_takes_the_connection_along() -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=True)
+        connection.data_received(OK)
+        assert answer.whole
+        assert bench.pool.told == ["opened"], "nobody may have it before the reader has said that it is the answer"
+        connection.drop(answer)
+        assert (bench.pool.told, bench.transport.calls) == (["opened", "gone"], ["abort"])
+        connection.release(answer)
+        assert bench.pool.told == ["opened", "gone"]
+
+    on_bench(scenario)
+
+
+def test_a_released_connection_is_not_closed_by_who_had_it() -> None:
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        connection.data_received(OK)
+        connection.release(answer)
+        connection.release(answer)
+        connection.drop(answer)
+        assert bench.pool.told == ["opened", "clean"]
 
     on_bench(scenario)
 

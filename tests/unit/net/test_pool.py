@@ -48,8 +48,9 @@ def soon() -> float:
 
 
 def serve_one(connection: Connection) -> None:
-    connection.begin(head_only=False, until_s=soon(), reused=False)
+    answer = connection.begin(head_only=False, until_s=soon(), reused=False)
     connection.data_received(OK)
+    connection.release(answer)
 
 
 def test_a_pool_holds_at_least_one() -> None:
