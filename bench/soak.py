@@ -1,0 +1,328 @@
+"""Does anything stay behind? 300,000 requests and 3,000 dropped streams, healthy and with a broken sink.
+
+    python -m bench.soak [--quick] [--scenario plain] [--requests 300000] [--streams 3000] [--write]
+
+Each scenario is a Freehold of its own on core 1; load and mock are on core 0. After a warm-up, windows of closed-loop
+load: after each the proportional set size (smaps_rollup) is read while nothing runs; least squares gives the slope for
+100,000 requests and its error. Then streams are opened and dropped at three moments, half of them by a reset. At the end
+descriptors and upstream connections must be what they were, within a second and again with the pool filled. Ends with 1
+where a bar does not hold. ``--env MALLOC_ARENA_MAX=2`` sets something for the gateway.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.bars import Bar, Line, bar_table, fitted, markdown, summary
+from bench.house import (
+    CORE_IO,
+    MOCK_PORT,
+    MODEL,
+    Setup,
+    built_rig,
+    connections_to,
+    descriptors,
+    end_in_order,
+    free_port,
+    machine,
+    mock,
+    pss_kib,
+    running,
+    set_up,
+    tree,
+    write_section,
+)  # fmt: skip
+
+WARM_UP_REQUESTS = 20_000
+WINDOW_S = 1.5
+CONNECTIONS = 64
+REST_S = 0.3
+BACK_S = 1.0
+SLOPE_MAX_KIB = 64.0
+PER_REQUESTS = 100_000
+TIME_LIMIT_S = 900.0
+PROMPT = "Summarise the maintenance report for pump 7 and say whether it can run until the planned stop. " * 20
+PROFILES = (f"{MOCK_PORT}:0:0:200", "9101:20000:10000:200", "9102:400000:0:200")
+AT_ONCE, PACED, A_LITTLE_LATER = (f"@@P{number} " for number in range(3))
+"""A marker in each prompt: without one the mock stays with what that connection was asked for last."""
+SCENARIOS = {
+    "plain": "nothing broken",
+    "database locked": "another connection holds BEGIN IMMEDIATE from before the warm-up to the end",
+    "collector dead": "otlp_endpoint is a port on which nobody listens",
+}
+
+
+@dataclass
+class Soaked:
+    """What a scenario gave."""
+
+    name: str
+    requests: int = 0
+    failed: int = 0
+    streams: int = 0
+    seconds: float = 0.0
+    pss_kib: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    line: Line | None = None
+    stream_growth_kib: int = 0
+    back_s: float | None = None
+    before: tuple[int, int] = (0, 0)
+    dropped: tuple[int, int] = (0, 0)
+    refilled: tuple[int, int] = (0, 0)
+
+    def bars(self, requests: int, streams: int) -> list[Bar]:
+        slope = None if self.line is None else self.line.slope
+        return [
+            Bar(what=f"{self.name}: requests", measured=self.requests, needed=requests, is_floor=True, digits=0),
+            Bar(what=f"{self.name}: dropped streams", measured=self.streams, needed=streams, is_floor=True, digits=0),
+            Bar(what=f"{self.name}: requests that failed", measured=self.failed, needed=0, digits=0),
+            Bar(
+                what=f"{self.name}: memory for {PER_REQUESTS:,} requests",
+                measured=slope, needed=SLOPE_MAX_KIB, unit=" KiB", digits=1,
+            ),
+            Bar(
+                what=f"{self.name}: descriptors and upstream connections back after the last dropped stream",
+                measured=self.back_s, needed=BACK_S, unit=" s",
+            ),
+            Bar(
+                what=f"{self.name}: descriptors more than before, pool filled",
+                measured=self.refilled[0] - self.before[0], needed=0, digits=0,
+            ),
+            Bar(
+                what=f"{self.name}: upstream connections more than before, pool filled",
+                measured=self.refilled[1] - self.before[1], needed=0, digits=0,
+            ),
+        ]  # fmt: skip
+
+
+class Site:
+    """A Freehold under load."""
+
+    def __init__(self, build: Path, setup: Setup, pid: int) -> None:
+        self._build, self._setup = build, setup
+        self.pids = tree(pid)
+        self._body = setup.folder / "body.json"
+        self._body.write_bytes(request_body(AT_ONCE + PROMPT))
+
+    def window(self, seconds: float) -> tuple[int, int]:
+        """Load in a closed loop: how many requests were answered, and how many failed."""
+        command = [
+            "taskset", "-c", CORE_IO, str(self._build / "load"), "-a", f"127.0.0.1:{self._setup.port}",
+            "-u", "/v1/chat/completions", "-b", str(self._body), "-c", str(CONNECTIONS), "-t", str(seconds), "-w", "0",
+            "-H", self._setup.header,
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 30)
+        if done.returncode:
+            raise SystemExit(f"The load ended with {done.returncode}: {done.stderr[-500:]}")
+        told = json.loads(done.stdout)
+        return told["ok"], told["err"]
+
+    def counts(self) -> tuple[int, int]:
+        """Descriptors, and connections to the upstream."""
+        return descriptors(self.pids), connections_to(MOCK_PORT)
+
+    def memory_kib(self) -> int:
+        return pss_kib(self.pids)
+
+    def fill_pool(self) -> None:
+        """As many whole requests at once as the load has connections, so that as many upstream connections are kept."""
+        asyncio.run(self._fill())
+        time.sleep(REST_S)
+
+    async def _fill(self) -> None:
+        raw = self._request(request_body(A_LITTLE_LATER + PROMPT), "Connection: close\r\n")
+        statuses = await asyncio.gather(*(_whole(self._setup.port, raw) for _ in range(CONNECTIONS)))
+        if set(statuses) != {200}:
+            raise SystemExit(f"Freehold answered {sorted(set(statuses))} where 200 was due.")
+
+    def drop_streams(self, count: int) -> None:
+        """Open streams, ``CONNECTIONS`` at a time, and leave each."""
+        raw = self._request(request_body(PACED + PROMPT, stream=True))
+        asyncio.run(_dropped(self._setup.port, raw, count))
+
+    def _request(self, body: bytes, fields: str = "") -> bytes:
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n{self._setup.header}\r\n"
+            f"Content-Type: application/json\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+
+def request_body(prompt: str, *, stream: bool = False) -> bytes:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": prompt}], "stream": stream}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+async def _whole(port: int, raw: bytes) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(raw)
+    received = await reader.read()
+    writer.close()
+    return int(received.split(b" ", 2)[1])
+
+
+async def _dropped(port: int, raw: bytes, count: int) -> None:
+    numbers = iter(range(count))
+
+    async def client() -> None:
+        for number in numbers:
+            await _drop(port, raw, number)
+
+    await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
+
+
+async def _drop(port: int, raw: bytes, number: int) -> None:
+    """Leave before the first token, after the first piece, or in mid-stream."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(raw)
+    for _ in range((0, 1, 8)[number % 3]):
+        if not await reader.read(65_536):
+            raise SystemExit("Freehold ended a stream that was to go on.")
+    if number % 3 == 0:
+        await asyncio.sleep(0.005 * (number % 4))
+    if number % 2:
+        connection: socket.socket = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+    else:
+        writer.close()
+
+
+@contextlib.contextmanager
+def broken(scenario: str, setup: Setup) -> Generator[None]:
+    """What the scenario breaks while the server runs."""
+    if scenario != "database locked":
+        yield
+        return
+    other = sqlite3.connect(setup.data / "freehold.db", isolation_level=None, timeout=30)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+
+
+def soak(site: Site, soaked: Soaked, options: argparse.Namespace) -> None:
+    """Warm up, load in windows, drop streams, look what is left."""
+    until_s = time.monotonic() + TIME_LIMIT_S
+    warm = 0
+    while warm < options.warm_up and time.monotonic() < until_s:
+        warm += site.window(WINDOW_S)[0]
+    site.fill_pool()
+    soaked.before = site.counts()
+    soaked.pss_kib.append((0, site.memory_kib()))
+    while soaked.requests < options.requests and time.monotonic() < until_s:
+        answered, failed = site.window(WINDOW_S)
+        soaked.requests += answered
+        soaked.failed += failed
+        time.sleep(REST_S)
+        soaked.pss_kib.append((soaked.requests, site.memory_kib()))
+    if len(soaked.pss_kib) > 2:
+        line = fitted([count / PER_REQUESTS for count, _ in soaked.pss_kib], [kib for _, kib in soaked.pss_kib])
+        soaked.line = line
+    site.fill_pool()
+    memory_kib = site.memory_kib()
+    site.drop_streams(options.streams)
+    soaked.streams = options.streams
+    ended_s = time.monotonic()
+    while (took_s := time.monotonic() - ended_s) < 2 * BACK_S:
+        soaked.dropped = site.counts()
+        if soaked.back_s is None and all(now <= then for now, then in zip(soaked.dropped, soaked.before, strict=True)):
+            soaked.back_s = took_s
+            break
+        time.sleep(0.02)
+    site.fill_pool()
+    soaked.refilled = site.counts()
+    soaked.stream_growth_kib = site.memory_kib() - memory_kib
+
+
+def run_scenario(name: str, build: Path, options: argparse.Namespace) -> Soaked:
+    soaked, began_s = Soaked(name), time.monotonic()
+    more = f'\n[telemetry]\notlp_endpoint = "http://127.0.0.1:{free_port()}"\n' if name == "collector dead" else ""
+    with tempfile.TemporaryDirectory() as folder, mock(build, *PROFILES):
+        setup = set_up(Path(folder), more=more, environment=dict(each.split("=", 1) for each in options.env))
+        with running(setup) as process, broken(name, setup):
+            soak(Site(build, setup, process.pid), soaked, options)
+    soaked.seconds = time.monotonic() - began_s
+    print(
+        f"{name}: {soaked.requests:,} requests, {soaked.failed} failed, {soaked.streams:,} streams in"
+        f" {soaked.seconds:.0f} s; descriptors, upstream connections: before {soaked.before}, streams dropped"
+        f" {soaked.dropped}, refilled {soaked.refilled}; PSS {[kib for _, kib in soaked.pss_kib]}",
+        file=sys.stderr, flush=True,
+    )  # fmt: skip
+    return soaked
+
+
+def report(results: list[Soaked], options: argparse.Namespace) -> tuple[str, list[Bar]]:
+    """The page's section and the bars."""
+    head = [
+        "scenario",
+        "requests",
+        "failed",
+        "PSS MiB, start → end",
+        "slope KiB per 100,000 requests",
+        "dropped streams",
+    ]
+    head += ["memory after them, KiB", "back after", "descriptors", "upstream connections"]
+    rows = []
+    for each in results:
+        (_, first), (_, last) = each.pss_kib[0], each.pss_kib[-1]
+        slope = "–" if each.line is None else f"{each.line.slope:+.1f} ± {each.line.standard_error:.1f}"
+        back = "not" if each.back_s is None else f"{each.back_s:.2f} s"
+        pairs = zip(each.before, each.refilled, strict=True)
+        row = [each.name, f"{each.requests:,}", str(each.failed), f"{first / 1024:.1f} → {last / 1024:.1f}", slope]
+        row += [f"{each.streams:,}", f"{each.stream_growth_kib:+,}", back]
+        rows.append([*row, *(f"{before} → {after}" for before, after in pairs)])
+    bars = [bar for each in results for bar in each.bars(options.requests, options.streams)]
+    told = "; ".join(f"{each.name}: {SCENARIOS[each.name]}" for each in results)
+    text = (
+        f"`just bench-soak`, {machine()}. {told}.\n\n{markdown(head, rows)}\n\n{bar_table(bars)}\n\n"
+        f"Memory is the proportional set size between windows of load on {CONNECTIONS} connections, after"
+        f" {options.warm_up:,} requests of warm-up; the slope has its standard error. Streams are dropped before the"
+        " first token, after it, or later, half of them by a reset. Descriptors and upstream connections were counted"
+        f" with {CONNECTIONS} requests just answered, so that the pool is equally full both times.\n"
+    )
+    return text, bars
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="only this one; may be repeated")
+    parser.add_argument("--requests", type=int, default=300_000)
+    parser.add_argument("--streams", type=int, default=3_000)
+    parser.add_argument("--warm-up", type=int, default=WARM_UP_REQUESTS)
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="set for the gateway")
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything: for checking, not for numbers")
+    parser.add_argument("--write", action="store_true", help="put the result into docs/benchmarks.md")
+    options = parser.parse_args()
+    end_in_order()
+    if options.quick:
+        for name in ("requests", "streams", "warm_up"):
+            setattr(options, name, getattr(options, name) // 10)
+    _, build = built_rig()
+    os.sched_setaffinity(0, {int(CORE_IO)})  # the client that drops streams stands beside the load
+    results = [run_scenario(name, build, options) for name in options.scenario or SCENARIOS]
+    text, bars = report(results, options)
+    print(text)
+    print(summary(bars))
+    if options.write:
+        write_section("Soak", text)
+    sys.exit(not all(bar.holds for bar in bars))
+
+
+if __name__ == "__main__":
+    main()
