@@ -12,6 +12,7 @@ import functools
 import signal
 import tempfile
 from collections.abc import Callable, Generator
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
@@ -113,7 +114,6 @@ class SimHouse:
 
     Attributes:
         requests: Requests that reached the pipeline, in order.
-        served: The server's end of each client's connection.
     """
 
     def __init__(self, loop: SimLoop, *, slots: int, drain_s: int, total_s: int) -> None:
@@ -140,19 +140,7 @@ class SimHouse:
         }
         permit_key = b"permits"
         self.broker = Broker(clock=self.clock, permit_key=permit_key)
-        stores = Stores(
-            clock=cast("Any", self.clock),
-            ids=cast("Any", self.ids),
-            database=cast("Any", NoDatabase()),
-            receipts=cast("Any", self.receipts),
-            keys=self.keys,
-            first_key=None,
-            audit=cast("Any", self.audit),
-            journal=Journal(self.audit, self.clock, self.ids, permit_key),
-            broker=self.broker,
-            prices=cast("Any", NoPrices()),
-            models=cast("Any", None),
-        )
+        stores = self._stores(permit_key)
         machine = HardwareProfile(
             cpu_name="sim", cores=1, cpu_flags=frozenset(), memory_bytes=1 << 30, memory_free_bytes=1 << 30
         )
@@ -167,6 +155,21 @@ class SimHouse:
             config, protocol=http, door=self.house.door, drain_s=server.drain_s, listening=lambda _: None
         )
         self.is_open = False
+
+    def _stores(self, permit_key: bytes) -> Stores:
+        """The stores; those that no request touches are not there."""
+        given: dict[str, Any] = {
+            "clock": self.clock,
+            "ids": self.ids,
+            "database": NoDatabase(),
+            "receipts": self.receipts,
+            "keys": self.keys,
+            "audit": self.audit,
+            "journal": Journal(self.audit, self.clock, self.ids, permit_key),
+            "broker": self.broker,
+            "prices": NoPrices(),
+        }
+        return Stores(**dict.fromkeys((each.name for each in fields(Stores)), None) | given)
 
     def _watch_pipeline(self) -> None:
         """Note each request that enters; the pipeline itself is as it is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation import faults
 from tests.simulation.regressions import SEEDS
 from tests.simulation.run import run_seed
 
@@ -22,6 +23,22 @@ def test_every_seed_is_clean(chunk: int) -> None:
 def test_seeds_that_once_found_a_bug_are_clean(seed: int) -> None:
     findings = run_seed(seed).findings
     assert not findings, _told(seed, findings)
+
+
+def test_everything_that_can_go_wrong_does() -> None:
+    lines = "\n".join(line for seed in range(80) for line in run_seed(seed).trace)
+    never = [
+        kind
+        for before, table in (
+            ("connect: ", faults.CONNECT),
+            (": ", faults.ANSWER),
+            ("world          ", faults.WORLD),
+            (": ", faults.ASK),
+        )
+        for kind in table
+        if before + kind not in lines
+    ]
+    assert not never
 
 
 def _told(seed: int, findings: tuple[str, ...]) -> str:
