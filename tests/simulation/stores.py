@@ -80,6 +80,8 @@ class SimAudit:
         intents: Of egress, by the commitment of the body that each is for.
     """
 
+    origin = "simulated"
+
     def __init__(self, loop: asyncio.AbstractEventLoop, chance: random.Random) -> None:
         self._loop = loop
         self._chance = chance
@@ -141,7 +143,7 @@ class SimAudit:
         return None
 
     async def checkpoint(self) -> Checkpoint:
-        return Checkpoint(origin="simulated", size=self.size, root=b"", note="")
+        return Checkpoint(origin=self.origin, size=self.size, root=b"", note="")
 
     def commit(self, body: bytes) -> str:
         return hmac.digest(_KEY, body, "sha256").hex()
