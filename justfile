@@ -40,3 +40,8 @@ bench-path *args:
 # import and start-up times
 bench-start:
     {{python}} bench/start.py
+
+# the real vLLM (CPU) and llama-server behind the gateway; the first time fetches and builds 5 GB into the cache folder
+test-real *args:
+    {{python}} tools/real_servers.py
+    FREEHOLD_TEST_REAL=1 {{python}} -m pytest tests/real {{args}}

@@ -26,6 +26,7 @@ _UP_WITHIN_S = 600.0
 _NO_SPINNING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 """The cores are shared with the gateway and with what else runs here: threads that wait leave them."""
 
+_TOKENS = re.compile(r"^vllm:generation_tokens_total\{[^}]*\} (\S+)$", re.MULTILINE)
 _RUNNING = re.compile(r"^vllm:num_requests_(?:running|waiting)\{[^}]*\} (\S+)$", re.MULTILINE)
 
 
@@ -119,6 +120,10 @@ class RealServer(ABC):
         """Requests that it runs or has waiting, in its own words."""
 
     @abstractmethod
+    def tokens(self) -> float:
+        """A number that grows with every token of the requests that it runs."""
+
+    @abstractmethod
     def _command(self) -> list[str]: ...
 
     @abstractmethod
@@ -137,6 +142,9 @@ class VllmServer(RealServer):
 
     def busy(self) -> int:
         return int(sum(float(number) for number in _RUNNING.findall(self.get("/metrics").text)))
+
+    def tokens(self) -> float:
+        return sum(float(number) for number in _TOKENS.findall(self.get("/metrics").text))
 
     def _command(self) -> list[str]:
         return [
@@ -170,6 +178,10 @@ class LlamaServer(RealServer):
 
     def busy(self) -> int:
         return sum(slot["is_processing"] for slot in self.get("/slots").json())
+
+    def tokens(self) -> float:
+        slots = [slot for slot in self.get("/slots").json() if slot["is_processing"]]
+        return sum(place["n_decoded"] for slot in slots for place in slot["next_token"])
 
     def _command(self) -> list[str]:
         return [

@@ -13,7 +13,9 @@ from tests.real.servers import RealServer
 from tools.real_servers import MODEL
 
 _PASSING = [way for way in WAYS if way.passes]
-_LOOKED_INTO = [way for way in WAYS if not way.passes]
+# llama-server is never asked for a whole answer: it would compute it to its end for a client that left.
+_PASSING_WHOLE = [way for way in _PASSING if way.server == "vllm"]
+_PUT_TOGETHER = [way for way in WAYS if way not in _PASSING_WHOLE]
 _VOLATILE = (
     (re.compile(rb'"(id|system_fingerprint)": ?"[^"]*"'), rb'"\1":"-"'),
     (re.compile(rb'"created": ?\d+'), rb'"created":0'),
@@ -79,6 +81,15 @@ def meaning(value: Any) -> Any:
     return [meaning(each) for each in value] if isinstance(value, list) else value
 
 
+def about(value: Any) -> Any:
+    """The same, its numbers as near as another slot of the server computes them."""
+    if isinstance(value, dict):
+        return {name: about(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [about(each) for each in value]
+    return pytest.approx(value, abs=0.05) if isinstance(value, float) else value
+
+
 def alike(payload: dict[str, Any]) -> Any:
     """The meaning of an answer in the one shape of log-probabilities that both sides have."""
     logprobs = payload["choices"][0].get("logprobs") or {}
@@ -92,7 +103,7 @@ def alike(payload: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("passing", _PASSING, ids=str)
+@pytest.mark.parametrize("passing", _PASSING_WHOLE, ids=str)
 def test_a_whole_answer_passes_byte_for_byte(real_house: House, passing: Way, case: str) -> None:
     path, body = CASES[case]
     expected = direct(real_house.server(passing), path, body)
@@ -112,9 +123,9 @@ def test_a_stream_passes_byte_for_byte(real_house: House, passing: Way, case: st
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("looked_into", _LOOKED_INTO, ids=str)
-def test_an_answer_that_was_looked_into_says_the_same(real_house: House, looked_into: Way, case: str) -> None:
+@pytest.mark.parametrize("together", _PUT_TOGETHER, ids=str)
+def test_a_whole_answer_put_together_from_events_says_the_same(real_house: House, together: Way, case: str) -> None:
     path, body = CASES[case]
-    expected = alike(json.loads(direct(real_house.server(looked_into), path, body)))
-    got = alike(json.loads(through(real_house, looked_into, path, body)))
+    expected = about(alike(json.loads(direct(real_house.server(together), path, body))))
+    got = alike(json.loads(through(real_house, together, path, body)))
     assert got == expected

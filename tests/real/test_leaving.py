@@ -54,7 +54,7 @@ def test_while_waiting_for_a_whole_answer(real_house: House, way: Way, report: R
     newest = real_house.newest_id()
     connection = ask(real_house, way, SHORT_PROMPT)
     at_work(real_house.server(way))
-    _let_it_decode(real_house.server(way))
+    decodes(real_house.server(way))
     took_s = leave(real_house, way, connection, newest)
     report.note(f"{way.model}: server idle after a client left a whole answer, ms", took_s * 1000)
     assert took_s < IDLE_WITHIN_S
@@ -87,8 +87,8 @@ def test_the_official_client_closes_a_stream(real_house: House, way: Way) -> Non
     assert real_house.receipt_after(newest)["outcome"] == "cancelled"
 
 
-def _let_it_decode(server: RealServer) -> None:
-    """Wait until the server has been at it for a while: a prompt this short is read by then."""
-    until_s = time.monotonic() + 0.5
-    eventually(lambda: time.monotonic() > until_s, what="the first tokens")
+def decodes(server: RealServer) -> None:
+    """Wait until the prompt is read and tokens come."""
+    before = server.tokens()
+    eventually(lambda: server.tokens() > before + 4, within_s=20, what=f"tokens of {server.name}")
     assert server.busy() == 1

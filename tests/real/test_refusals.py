@@ -46,11 +46,11 @@ def test_a_model_that_the_server_does_not_have(real_house: House, *, streams: bo
     assert source(error) == "vllm-unknown"
 
 
-@pytest.mark.parametrize("model", ["vllm", "vllm-judged", "llama", "llama-judged", "llama-native"])
-def test_a_member_that_the_server_refuses(real_house: House, model: str) -> None:
-    error = refused(real_house, model, extra_body={"min_p": "much", "top_k": "few"})
+def test_a_member_that_only_the_server_knows_and_refuses(real_house: House, way: Way) -> None:
+    wrong = {"vllm": {"min_tokens": "few"}, "llama-server": {"grammar": "root ::= ((("}}[way.server]
+    error = refused(real_house, way.model, extra_body=wrong)
     assert error.status_code == 400
-    assert "min_p" in error.message or "number" in error.message
+    assert next(iter(wrong)) in error.message
 
 
 @pytest.mark.parametrize("model", ["vllm-locked", "llama-locked"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+import httpx2
 import pytest
 
 from tests.real.house import House, Way
@@ -29,6 +30,7 @@ def test_a_server_killed_in_mid_stream(real_house: House, dying: Way, report: Re
     received = b""
     try:
         with (
+            pytest.raises(httpx2.RemoteProtocolError),  # the transfer does not end in good order either
             real_house.gateway.http() as client,
             client.stream("POST", "/v1/chat/completions", json=body, timeout=60) as reply,
         ):
