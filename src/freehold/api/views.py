@@ -12,7 +12,7 @@ from freehold.audit.proofs import proof_json
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.request import FieldInvalid, NotFound, UnknownModel
 from freehold.domain.identity import Principal
-from freehold.domain.ports import AuditLog, ReceiptStore
+from freehold.domain.ports import AuditLog, Proofs, ReceiptStore
 from freehold.gateway.runtime import Runtime
 from freehold.serving.overload import Door, Level
 from freehold.wire.openai_response import encode_json
@@ -34,6 +34,7 @@ class Views:
         runtime: Callable[[], Runtime],
         receipts: ReceiptStore,
         audit: AuditLog,
+        proofs: Proofs,
         metrics_text: Callable[[], str],
         started_unix_s: int,
         door: Door,
@@ -41,6 +42,7 @@ class Views:
         self._runtime = runtime
         self._receipts = receipts
         self._audit = audit
+        self._proofs = proofs
         self._metrics_text = metrics_text
         self._started_unix_s = started_unix_s
         self._door = door
@@ -78,8 +80,8 @@ class Views:
         found = await self._receipts.get(scope["path_params"]["receipt_id"], tenant=principal.tenant.name)
         if found is None:
             raise NotFound(path=scope["path"])
-        index = found.get("audit_index")
-        proof = await self._audit.prove(index) if isinstance(index, int) else None
+        index, log = found.get("audit_index"), found.get("audit_log") or ""
+        proof = await self._proofs.prove(index, log=str(log)) if isinstance(index, int) else None
         return _json({**found, "proof": None if proof is None else proof_json(proof)})
 
     async def healthz(self, _scope: Scope, _principal: None) -> View:

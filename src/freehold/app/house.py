@@ -13,6 +13,7 @@ from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
 from freehold.app.collector import Collector
 from freehold.app.engines import build_engine
+from freehold.app.fellows import Fellows
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
 from freehold.app.snapshot import snapshot, tenants_of
@@ -28,10 +29,9 @@ from freehold.gateway.runtime import Runtime, Services
 from freehold.hostinfo.memory import MemoryMeter
 from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
-from freehold.serving.admission import SlotAdmission
+from freehold.serving.admission import SlotAdmission, own_queue
 from freehold.serving.overload import Door, watch
 from freehold.telemetry.logs import Logs
-from freehold.telemetry.workers import WorkerPages
 
 log = logging.getLogger("freehold.app")
 
@@ -56,7 +56,7 @@ class House:
         machine: HardwareProfile,
         logs: Logs | None = None,
         collector: Collector | None = None,
-        pages: WorkerPages | None = None,
+        fellows: Fellows | None = None,
     ) -> None:
         """Build every engine; start none.
 
@@ -67,7 +67,7 @@ class House:
             machine: What this machine is.
             logs: The process's logging, where it is ours.
             collector: Where spans are sent; ``None`` for nowhere.
-            pages: Where fellow workers leave their metrics; ``None`` for a process on its own.
+            fellows: The way to fellow workers; ``None`` for a process on its own.
 
         Raises:
             ModelError: A model is not here, or its file is not what it should be.
@@ -78,8 +78,10 @@ class House:
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
         self._runtime = snapshot(compiled, self._engines, calibrations)
+        self._fellows = fellows
+        pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
-        self._admission = SlotAdmission(clock=stores.clock)
+        self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
         self._retries = RetryBudgets()
         self.door = Door()
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
@@ -98,6 +100,7 @@ class House:
                 runtime=self._current,
                 receipts=self._stores.receipts,
                 audit=self._stores.audit,
+                proofs=self._stores.proofs,
                 metrics_text=self._metrics_text,
                 started_unix_s=self._stores.clock.unix_ms() // 1000,
                 door=self.door,
@@ -119,6 +122,8 @@ class House:
         self._spawn(self._keep_keys())
         self._spawn(self._keep_outliers_out())
         self._spawn(self._keep_watch())
+        if self._fellows is not None:
+            self._spawn(self._fellows.keep_filled(self._admission))
         for task in self._observation.tasks(self._own_metrics):
             self._spawn(task)
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
@@ -188,6 +193,7 @@ class House:
             prices=self._stores.prices,
             observe=self._observation.observe,
             retries=self._retries,
+            audit_log=self._stores.audit.origin,
         )
 
     def _current(self) -> Runtime:

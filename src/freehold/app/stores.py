@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from freehold.app.fellows import ALONE, Seat
 from freehold.audit.journal import Journal
 from freehold.audit.log import TransparencyLog
+from freehold.audit.shards import Shards, further_shards, shard_folder, shard_name
 from freehold.domain.identity import Tenant
 from freehold.domain.labels import Label
 from freehold.domain.zones import ZoneTree
@@ -23,9 +26,12 @@ from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from freehold.serving.registry import ModelRegistry
 from freehold.storage.database import Database
+from freehold.storage.fellows import drop_journal, holds_receipts
 from freehold.storage.folder import DataFolder
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.receipts import SqliteReceipts
+
+log = logging.getLogger("freehold.app")
 
 FIRST_KEY_FILE = "first-key"
 MODELS_FOLDER = "models"
@@ -45,15 +51,60 @@ class Stores:
     keys: KeyRing
     first_key: FirstKey | None
     audit: TransparencyLog
+    proofs: Shards
     journal: Journal
     broker: Broker
     prices: GenaiPriceBook
     models: ModelRegistry
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What the parent of workers has done for them.
+
+    Attributes:
+        lock: Descriptor of the data folder's lock, for each of them to inherit.
+        first_key: As in ``Stores``.
+    """
+
+    lock: int
+    first_key: FirstKey | None
+
+
 @contextlib.contextmanager
-def open_stores(folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[str, Tenant]) -> Generator[Stores]:
+def prepare(
+    folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[str, Tenant], workers: int
+) -> Generator[Prepared]:
+    """Lock the folder for workers, and do what must be done once; it is locked until the last of them has ended.
+
+    Raises:
+        DataFolderLocked: Another gateway uses the folder.
+        FreeholdError: A store cannot be opened.
+    """
+    clock = SystemClock()
+    with DataFolder.open(folder) as locked:
+        database = Database.open(folder / DATABASE_FILE)
+        try:
+            _take_in(folder, database, origin=origin, clock=clock, workers=workers)
+            keys = _key_ring(database, tree, tenants, clock)
+            first_key = ensure_first_key(keys, folder / FIRST_KEY_FILE, tenant=next(iter(tenants)))
+        finally:
+            database.close()
+        yield Prepared(lock=locked.lock, first_key=first_key)
+
+
+@contextlib.contextmanager
+def open_stores(
+    folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[str, Tenant], seat: Seat = ALONE
+) -> Generator[Stores]:
     """Open everything, and close it again in the opposite order.
+
+    Args:
+        folder: The data folder.
+        origin: Name of the main audit log.
+        tree: The site's zones.
+        tenants: By name.
+        seat: Which of the workers this process is; all but one on its own work in a folder that ``prepare`` has locked.
 
     Raises:
         DataFolderLocked: Another gateway uses the folder.
@@ -63,18 +114,22 @@ def open_stores(folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[s
     ids = SystemIds(clock)
     permit_key = secrets.token_bytes(32)
     with contextlib.ExitStack() as open_things:
-        open_things.enter_context(DataFolder.open(folder))
+        if seat == ALONE:
+            open_things.enter_context(DataFolder.open(folder))
         database = Database.open(folder / DATABASE_FILE)
         open_things.callback(database.close)
-        receipts = SqliteReceipts(database, entries, journal=folder / RECEIPTS_FOLDER)
+        if seat == ALONE:
+            _take_in(folder, database, origin=origin, clock=clock, workers=1)
+        journals = [_journal_folder(folder, worker) for worker in range(seat.workers)]
+        own_journal = journals.pop(seat.worker)
+        receipts = SqliteReceipts(database, entries, journal=own_journal, fellows=journals)
         open_things.callback(receipts.close)
-        audit = TransparencyLog.open(folder / AUDIT_FOLDER, origin=origin, clock=clock)
+        main_log = folder / AUDIT_FOLDER
+        audit = TransparencyLog.open(
+            shard_folder(main_log, seat.worker), origin=shard_name(origin, seat.worker), clock=clock
+        )
         open_things.callback(audit.close)
-
-        def label_of(text: str) -> Label:
-            return parse_label(text, tree)
-
-        keys = KeyRing(SqliteKeys(database), tenants, parse_label=label_of, bottom=bottom(tree), clock=clock, ids=ids)
+        keys = _key_ring(database, tree, tenants, clock)
         yield Stores(
             clock=clock,
             ids=ids,
@@ -83,8 +138,42 @@ def open_stores(folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[s
             keys=keys,
             first_key=ensure_first_key(keys, folder / FIRST_KEY_FILE, tenant=next(iter(tenants))),
             audit=audit,
+            proofs=Shards(audit, origin=origin, main=main_log),
             journal=Journal(audit, clock, ids, permit_key),
             broker=Broker(clock=clock, permit_key=permit_key),
             prices=GenaiPriceBook(),
             models=ModelRegistry(folder / MODELS_FOLDER),
         )
+
+
+def _key_ring(database: Database, tree: ZoneTree, tenants: Mapping[str, Tenant], clock: SystemClock) -> KeyRing:
+    def label_of(text: str) -> Label:
+        return parse_label(text, tree)
+
+    return KeyRing(
+        SqliteKeys(database), tenants, parse_label=label_of, bottom=bottom(tree), clock=clock, ids=SystemIds(clock)
+    )
+
+
+def _journal_folder(folder: Path, worker: int) -> Path:
+    return folder / (RECEIPTS_FOLDER if worker == 0 else f"{RECEIPTS_FOLDER}-{worker}")
+
+
+def _take_in(folder: Path, database: Database, *, origin: str, clock: SystemClock, workers: int) -> None:
+    """Finish what workers of an earlier start left that have no successor: there were more of them then.
+
+    Their receipts come into the database, and egress intents that a crash left open are ended in their logs.
+    """
+    for worker, left in further_shards(folder / AUDIT_FOLDER).items():
+        if worker >= workers:
+            TransparencyLog.open(left, origin=shard_name(origin, worker), clock=clock).close()
+    for left in sorted(folder.glob(f"{RECEIPTS_FOLDER}-*")):
+        number = left.name.removeprefix(f"{RECEIPTS_FOLDER}-")
+        if not number.isdecimal() or int(number) < workers:
+            continue
+        receipts = SqliteReceipts(database, entries, journal=left)
+        receipts.close()
+        if holds_receipts(left):
+            log.warning("receipts of an earlier worker wait in %s: %s", left.name, receipts.failure)
+        else:
+            drop_journal(left)

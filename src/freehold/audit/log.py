@@ -48,6 +48,7 @@ class TransparencyLog:
         writer: Writer,
         commitment_key: bytes,
         vkey: str,
+        origin: str,
     ) -> None:
         self._folder = folder
         self._store = store
@@ -55,6 +56,8 @@ class TransparencyLog:
         self._writer = writer
         self._commitment_key = commitment_key
         self._closed = False
+        self.origin = origin
+        """The log's name."""
         self.vkey = vkey
         """Public key for auditors; they must get it some other way than with the log."""
 
@@ -124,6 +127,7 @@ class TransparencyLog:
             writer=Writer(segment, sealer, size=signed.size, clock=clock),
             commitment_key=keys.commitment,
             vkey=keys.signer.verifier.text,
+            origin=origin,
         )
 
     @property

@@ -14,6 +14,7 @@ from freehold.audit.log import WAL
 from freehold.audit.note import VerifierKey, open_checkpoint
 from freehold.audit.records import REQUEST
 from freehold.audit.recovery import read_pending
+from freehold.audit.shards import further_shards, shard_name
 from freehold.audit.tile_store import TileStore
 from freehold.audit.tiles import HASH_BYTES, TILE_WIDTH, Tile, TreeEdge, leaf_hash, tile_path
 from freehold.domain.errors.audit import AuditBroken
@@ -51,6 +52,43 @@ class VerifyReport:
     truncations: tuple[int, ...]
     pending: int
     key_given: bool
+
+
+def verify_shards(main: Path, vkeys: Sequence[str] = (), remembered: Sequence[str] = ()) -> list[VerifyReport]:
+    """Verify the log in ``main`` and those of further workers beside it, the main one first.
+
+    Args:
+        main: The main log's folder.
+        vkeys: Public keys from outside: of every log, or none at all.
+        remembered: Checkpoints seen earlier, of any of the logs.
+
+    Raises:
+        AuditBroken: Something does not verify, a log has no key among those given, or a key or checkpoint given is
+            of a log that is not here.
+    """
+    keys = {VerifierKey.parse(each).name: each for each in vkeys}
+    notes = {each.partition("\n")[0]: each for each in remembered}
+    reports: list[VerifyReport] = []
+    for worker, folder in {0: main, **further_shards(main)}.items():
+        name = _name_of(folder)
+        if reports and name != shard_name(reports[0].origin, worker):
+            raise AuditBroken(reason=f"{folder.name} holds the log {name}, which does not belong there")
+        if vkeys and name not in keys:
+            raise AuditBroken(reason=f"no key was given for the log {name}")
+        reports.append(verify_folder(folder, keys.pop(name, None), remembered=notes.pop(name, None)))
+    for missing in (*keys, *notes):
+        raise AuditBroken(reason=f"there is no log {missing} in {main.parent}")
+    return reports
+
+
+def _name_of(folder: Path) -> str:
+    """What a folder says that its log is called; held to by the signature."""
+    try:
+        return VerifierKey.parse((folder / VERIFIER_KEY).read_text(encoding="utf-8")).name
+    except OSError as error:
+        raise AuditBroken(reason=f"{error.strerror}: {error.filename or folder}") from error
+    except UnicodeDecodeError as error:
+        raise AuditBroken(reason=f"{VERIFIER_KEY} is no text") from error
 
 
 def verify_folder(folder: Path, vkey: str | None = None, *, remembered: str | None = None) -> VerifyReport:

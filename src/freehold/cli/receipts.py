@@ -112,4 +112,5 @@ def _audit(receipt: Mapping[str, Any]) -> str:
     index = receipt.get("audit_index")
     if index is None:
         return "not recorded"
-    return f"entry {index}{', with proof (--json)' if receipt.get('proof') else ''}"
+    log = f" of {receipt['audit_log']}" if receipt.get("audit_log") else ""
+    return f"entry {index}{log}{', with proof (--json)' if receipt.get('proof') else ''}"

@@ -23,6 +23,7 @@ _OWN_ENGINES = frozenset({"embedded", "llama-server"})
 _AT_HOME = frozenset({DEVICE, LAN})
 _ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*)(?::\d+)?(?:/[^?#\\\s]*)?", re.IGNORECASE)
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[::1\]", re.IGNORECASE)
+_SHARED_DEPLOYMENTS_MAX = 1_000
 _PRICE_MODEL = re.compile(r"[a-z0-9_-]+/\S+")
 
 
@@ -54,6 +55,7 @@ def cross_check(config: Config, names: Names, check_label: LabelCheck | None = N
     """All mistakes of a configuration whose single values are right, without their places."""
     return [
         *_server(config.server),
+        *_workers(config),
         *_site(config),
         *(each for name in config.deployments for each in _deployment(name, config)),
         *_routes(config, names),
@@ -72,6 +74,22 @@ def _server(server: Server) -> Iterator[Mistake]:
         if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", host):
             text = f"{host!r}: write the bare name without scheme, port or path"
             yield Mistake(path=("server", "hosts", number), text=text)
+
+
+def _workers(config: Config) -> Iterator[Mistake]:
+    """An engine that we run is the child of one process; several cannot share it, and it is slower than any of them."""
+    if config.server.workers == 1:
+        return
+    for name, section in config.deployments.items():
+        if section.engine in _OWN_ENGINES and not section.base_url:
+            text = (
+                f"an engine that Freehold runs serves one process, and [server] workers is {config.server.workers};"
+                " set workers = 1, which keeps such an engine busy, or run it by itself and give its base_url"
+            )
+            yield Mistake(path=("deployments", name, "engine"), text=text)
+    if len(config.deployments) > _SHARED_DEPLOYMENTS_MAX:
+        text = f"{len(config.deployments)} deployments; with workers at most {_SHARED_DEPLOYMENTS_MAX} are shared"
+        yield Mistake(path=("server", "workers"), text=text)
 
 
 def _site(config: Config) -> Iterator[Mistake]:

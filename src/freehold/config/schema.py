@@ -47,6 +47,13 @@ class Server(Section):
     )
     tls_certificate: str = Field(default="", description="Path of a PEM certificate chain; empty for plain HTTP.")
     tls_key: str = Field(default="", description="Path of the certificate's private key.")
+    workers: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="Processes that serve; 0 is one for each core. With more than one, every deployment must be a server"
+        " that runs by itself.",
+    )
     drain_s: int = Field(default=30, ge=0, le=600, description="Seconds that running streams may go on after SIGTERM.")
     log_format: Literal["text", "json"] = Field(
         default="text", description="One line of text or one JSON object for each event."

@@ -309,6 +309,17 @@ class AuditLog(Protocol):
         ...
 
 
+class Proofs(Protocol):
+    """Proofs from all logs of this gateway: each of its processes has one."""
+
+    async def prove(self, index: int, *, log: str) -> InclusionProof | None:
+        """Proof that an entry is in the newest checkpoint of the log of that name; ``None`` where it is not in one yet.
+
+        An empty name is the main log's, which receipts from before there were several do not name.
+        """
+        ...
+
+
 class EgressJournal(Protocol):
     """No record, no egress."""
 

@@ -85,7 +85,8 @@ class Receipt:
         counterfactual: What the same tokens cost at the named cloud model; ``None`` where unpriced.
         counterfactual_model: That model; empty where none is configured.
         total_ms: From arrival to the last byte.
-        audit_index: Place of this request's record in the audit log.
+        audit_index: Place of this request's record in the audit log, as of its attempts' egresses in the same one.
+        audit_log: Name of that log; empty for the main one, in receipts from before there were several.
         config_digest: Digest of the configuration that decided.
         client_request_id: The client's own name of the request; empty where it gave none.
         traceparent: The client's trace context, of which this request's spans are a part; empty where it gave none.
@@ -115,6 +116,7 @@ class Receipt:
     config_digest: str = ""
     client_request_id: str = ""
     traceparent: str = ""
+    audit_log: str = ""
 
     @property
     def answered_by(self) -> Attempt | None:
@@ -124,7 +126,10 @@ class Receipt:
     @property
     def bytes_left(self) -> int:
         """Body bytes that left this machine."""
-        return sum(attempt.bytes_left for attempt in self.attempts)
+        left = 0
+        for attempt in self.attempts:
+            left += attempt.bytes_left
+        return left
 
     @property
     def cost(self) -> Money | None:

@@ -74,6 +74,7 @@ def receipt_document(receipt: Receipt) -> dict[str, object]:
         "detours": list(receipt.detours),
         "attempts": [_attempt(attempt) for attempt in receipt.attempts],
         "audit_index": receipt.audit_index,
+        "audit_log": receipt.audit_log,
         "config_digest": receipt.config_digest,
         "client_request_id": receipt.client_request_id,
         "traceparent": receipt.traceparent,
@@ -146,6 +147,7 @@ def receipt_from_document(document: _Json) -> Receipt:
         config_digest=_text(document, "config_digest"),
         client_request_id=_newer_text(document, "client_request_id"),
         traceparent=_newer_text(document, "traceparent"),
+        audit_log=_newer_text(document, "audit_log"),
     )
 
 

@@ -67,6 +67,7 @@ class Pipeline:
             config_digest=runtime.config_digest,
             label=principal.tenant.label,
             compare_with=runtime.compare_with,
+            audit_log=self._services.audit_log,
         )
         draft.step("authenticate")
         climb: Climb | None = None

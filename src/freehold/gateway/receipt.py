@@ -37,6 +37,7 @@ class ReceiptDraft:
     counterfactual: Money | None = None
     counterfactual_model: str = ""
     audit_index: int | None = None
+    audit_log: str = ""
     created_unix_ms: int = field(init=False)
     arrived_s: float = field(init=False)
 
@@ -82,6 +83,7 @@ class ReceiptDraft:
             counterfactual_model=self.counterfactual_model,
             total_ms=self.elapsed_ms(),
             audit_index=self.audit_index,
+            audit_log=self.audit_log,
             config_digest=self.config_digest,
             client_request_id=self.request.client_request_id,
             traceparent=self.request.traceparent,

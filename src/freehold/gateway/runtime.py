@@ -92,7 +92,7 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What outlives a reload: the ports through which the pipeline acts."""
+    """What outlives a reload: the ports through which the pipeline acts, and the name of the log that ``audit`` is."""
 
     clock: Clock
     authenticator: Authenticator
@@ -105,3 +105,4 @@ class Services:
     load: DeviceLoad = field(default_factory=DeviceLoad)
     retries: RetryBudgets = field(default_factory=RetryBudgets)
     jitter: Callable[[], float] = any_share
+    audit_log: str = ""

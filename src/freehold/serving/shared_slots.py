@@ -65,8 +65,13 @@ class Bells:
 
     def ring(self, worker: int) -> None:
         """Wake one; a bell that rings already needs no more."""
+        self.ring_at(self._others[worker])
+
+    @staticmethod
+    def ring_at(descriptor: int) -> None:
+        """Wake whoever listens at the other end."""
         with contextlib.suppress(BlockingIOError):
-            os.write(self._others[worker], b"!")
+            os.write(descriptor, b"!")
 
     def hush(self) -> None:
         """Take note of one's own."""

@@ -59,6 +59,13 @@ class DataFolder:
         _write_pid(lock)
         return cls(path, lock)
 
+    @property
+    def lock(self) -> int:
+        """The lock's descriptor: a process that inherits it keeps the folder locked as long as it lives."""
+        if self._lock is None:
+            raise RuntimeError("the folder is closed")
+        return self._lock
+
     def close(self) -> None:
         """Release the lock. Idempotent."""
         if self._lock is not None:

@@ -70,6 +70,7 @@ SAMPLES: dict[str, object] = {
     "waited_s": 30,
     "waiting": 8,
     "what": "send its first token",
+    "worker": 2,
 }
 
 

@@ -99,6 +99,16 @@ class DataFolderUnusable(ServerError):
     code = "FH-SERVER-009"
 
 
+class WorkerFailed(ServerError):
+    """Worker {worker!s} cannot serve: {reason!s}. Freehold has stopped; mend that and start it again.
+
+    With [server] workers above 1 each worker is a process. One that ends is started again; one that ends before it
+    listens, several times in a row, would do so for ever.
+    """
+
+    code = "FH-SERVER-011"
+
+
 class Stopping(ServerError):
     """This server is being stopped, and the request did not end in the time that was left. Send it again in {retry_s!s} s.
 

@@ -1,0 +1,73 @@
+"""Sockets that several processes listen on at one port: the system shares connections out among them (SO_REUSEPORT)."""
+
+from __future__ import annotations
+
+import socket
+from typing import Self
+
+from freehold.domain.errors.server import PortInUse
+
+_V6ONLY_FAMILIES = frozenset({socket.AF_INET6})
+
+
+class Reservation:
+    """A port that is kept for the processes which are to listen on it, without listening itself.
+
+    Attributes:
+        port: Which.
+    """
+
+    def __init__(self, sockets: list[socket.socket], port: int) -> None:
+        self._sockets = sockets
+        self.port = port
+
+    @classmethod
+    def make(cls, host: str, port: int) -> Self:
+        """Reserve a port, or any that is free where ``port`` is 0.
+
+        Raises:
+            PortInUse: Another program listens on it, or the address is not this machine's.
+        """
+        # Alone first: among sockets that are willing to share, another gateway's would not be noticed.
+        _close(_bind(host, port, is_shared=False))
+        sockets = _bind(host, port, is_shared=True)
+        return cls(sockets, sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Let go of it. Idempotent."""
+        _close(self._sockets)
+
+
+def shared_sockets(host: str, port: int) -> list[socket.socket]:
+    """Sockets for one of the processes, one for each address of ``host``, bound and not listening yet.
+
+    Raises:
+        PortInUse: Another program, or another user's, has the port.
+    """
+    return _bind(host, port, is_shared=True)
+
+
+def _bind(host: str, port: int, *, is_shared: bool) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            listener = socket.socket(family, kind, protocol)
+            sockets.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if is_shared:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family in _V6ONLY_FAMILIES:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # A free port that the first address got is the others' too.
+            chosen = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
+            listener.bind((address[0], chosen, *address[2:]))
+    except OSError as error:
+        _close(sockets)
+        raise PortInUse(host=host, port=port) from error
+    return sockets
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
