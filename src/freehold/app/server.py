@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import ipaddress
 import logging
 import os
@@ -35,6 +36,7 @@ from freehold.telemetry.logs import LogFormat, Logs
 CALIBRATIONS_FOLDER = "calibrations"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _KEEP_ALIVE_S = 75
+_COLLECT_AFTER_OBJECTS = 50_000
 _BACKLOG = 4096
 _CONNECTIONS_MAX = 10_000
 _OWN_DESCRIPTORS = 512
@@ -147,6 +149,7 @@ def _run(
     async def life() -> AsyncGenerator[None]:
         reloader = Reloader(loaded.path, read=lambda: _reread(loaded), replace=house.replace)
         async with house.run(), reloader.watching():
+            _calm_collector()
             yield
 
     def listening(port: int) -> None:
@@ -179,6 +182,17 @@ def _run(
             raise PortInUse(host=server.host, port=server.port) from stop
         return int(stop.code or 0)
     return 0
+
+
+def _calm_collector() -> None:
+    """Let the cycle collector look at what is new only, and seldom.
+
+    By default it walks everything that is alive each time some hundred objects more have been made than freed: a
+    quarter of a request's time here. Requests leave no cycles behind; what errors leave is still collected.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 100)
 
 
 def _reread(loaded: LoadedConfig) -> Compiled:

@@ -193,6 +193,10 @@ class Writer:
         if timeout_s != 0.0:
             self._wake.wait(timeout_s)
         self._asleep = False
+        if timeout_s is None and not (self._waiters or self._closing):
+            # Woken by the first entry after a pause: let others gather, unless somebody waits for this one.
+            self._wake.clear()
+            self._wake.wait(SYNC_EVERY_S)
 
     def _round(self) -> None:
         if self._failure:

@@ -14,6 +14,8 @@ def refuse_unable(request: InferenceRequest, deployment: Deployment) -> None:
         ContentUnsupported: Images, tools, texts to embed or a gap to fill that the model has no means for.
     """
     model = deployment.model
+    if request.task is Task.CHAT and not request.tools and (model.vision or not request.has_images):
+        return
     unable = {
         "images": request.has_images and not model.vision,
         "tools": bool(request.tools) and request.tool_choice is not ToolChoice.NONE and not model.tools,

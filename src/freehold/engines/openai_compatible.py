@@ -10,6 +10,7 @@ import msgspec
 
 from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.egress import EgressPermit
+from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.response import EmbeddingResult, ResponseChunk
@@ -44,6 +45,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         # A Unix socket's address has no room for a path.
         self._base_path = "/v1" if upstream.base_url.startswith("unix:") else self._base_path
         self._only_streams_notice = False
+        self._leaves = not deployment.is_on_device
 
     @property
     def relays(self) -> bool:
@@ -69,7 +71,7 @@ class OpenAICompatibleEngine(RemoteEngine):
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Run the call of a stream; see ``domain.ports.Engine``."""
         health = self.health.call()
-        with self._watched(call, health):
+        try:
             reply = await self._send(call, permit, deadline_s)
             self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
             try:
@@ -79,11 +81,16 @@ class OpenAICompatibleEngine(RemoteEngine):
             except BaseException:
                 reply.abort()
                 raise
+        except FreeholdError as error:
+            raise self._told(error, call, health) from None
+        except BaseException:
+            health.abandoned()
+            raise
 
     async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
         """Run the call of a whole answer; see ``domain.ports.Engine``."""
         health = self.health.call()
-        with self._watched(call, health):
+        try:
             reply = await self._send(call, permit, deadline_s)
             self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
             try:
@@ -91,12 +98,13 @@ class OpenAICompatibleEngine(RemoteEngine):
             except BaseException:
                 reply.abort()
                 raise
+        except FreeholdError as error:
+            raise self._told(error, call, health) from None
+        except BaseException:
+            health.abandoned()
+            raise
         health.succeeded()
         return answer
-
-    @property
-    def _leaves(self) -> bool:
-        return not self._deployment.is_on_device
 
     def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
         return chunks(reply, call, deployment=self._deployment)

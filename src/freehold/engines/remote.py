@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 
 from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.egress import EgressPermit
@@ -161,17 +161,10 @@ class RemoteEngine(ABC):
             want_logprobs=want_logprobs,
         )
 
-    @contextlib.contextmanager
-    def _watched(self, call: UpstreamCall, health: CallHealth) -> Generator[None]:
-        """What is raised inside is told to the health, and without the credential."""
-        try:
-            yield
-        except FreeholdError as error:
-            self._failed(error, call, health)
-            raise without_secret(error, self._credential) from None
-        except BaseException:
-            health.abandoned()
-            raise
+    def _told(self, error: FreeholdError, call: UpstreamCall, health: CallHealth) -> FreeholdError:
+        """The error without the credential, after the health was told."""
+        self._failed(error, call, health)
+        return without_secret(error, self._credential)
 
     def _failed(self, error: FreeholdError, call: UpstreamCall, health: CallHealth) -> None:
         if isinstance(error, UpstreamStatus) and error.values.get("about") == "logprobs" and call.want_logprobs:

@@ -29,6 +29,7 @@ class AttemptRun:
 
     Attributes:
         as_it_comes: The answer passes through: nobody looks into it.
+        deployment: Where it runs, as that was when it began.
     """
 
     services: Services
@@ -38,6 +39,7 @@ class AttemptRun:
     want_logprobs: int
     as_it_comes: bool = False
     queue_ms: float = 0.0
+    deployment: Deployment = field(init=False)
     answer: Aggregator | None = None
     relayed: Relay | None = None
     replied: WholeReply | None = None
@@ -49,11 +51,7 @@ class AttemptRun:
 
     def __post_init__(self) -> None:
         self.started_ms = self.draft.elapsed_ms()
-
-    @property
-    def deployment(self) -> Deployment:
-        """Where this attempt runs."""
-        return self.engine.deployment
+        self.deployment = self.engine.deployment
 
     async def chunks(self, deadline_s: float) -> AsyncGenerator[ResponseChunk]:
         """Run a chat or completion call. Closing this generator aborts the upstream connection at once."""

@@ -14,13 +14,14 @@ from freehold.domain.decisions import Candidate, Confidence, ConfidenceStatus, P
 from freehold.domain.deployment import Deployment, Route
 from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, LabelSource
+from freehold.domain.ports import Engine
 from freehold.domain.request import InferenceRequest, Task, ToolChoice
 from freehold.domain.response import FinishReason
 from freehold.gateway.runtime import Runtime
 from freehold.policy.decide import decide
 from freehold.policy.labelling import label_request
 from freehold.policy.text import format_label
-from freehold.routing.candidates import is_too_long, unable_reason
+from freehold.routing.candidates import surely_fits, unable_reason
 from freehold.routing.ladder import verdict
 from freehold.routing.plan import make_plan
 
@@ -70,6 +71,8 @@ class Footing:
         label_text: The same as one line.
         sources: Why it is so.
         deployments: The route's, as they are now.
+        engines: Theirs, in the same order.
+        context_tokens_min: The shortest context among them.
         decisions: Policy for each of them, in the same order.
         until_unix_ms: From this moment on it must be decided anew: some terms' evidence expires.
     """
@@ -80,6 +83,8 @@ class Footing:
     label_text: str
     sources: tuple[LabelSource, ...]
     deployments: tuple[Deployment, ...]
+    engines: tuple[Engine, ...]
+    context_tokens_min: int
     decisions: tuple[PolicyDecision, ...]
     until_unix_ms: int
     _plans: dict[Hashable, RoutePlan] = field(default_factory=dict[Hashable, RoutePlan])
@@ -87,27 +92,24 @@ class Footing:
 
     def decision(self, deployment: Deployment) -> PolicyDecision:
         """The decision on one of them."""
-        return next(each for each in self.decisions if each.deployment == deployment.name)
+        for each in self.decisions:
+            if each.deployment == deployment.name:
+                return each
+        raise LookupError(f"no decision on {deployment.name}")
 
-    def plan(self, request: InferenceRequest, runtime: Runtime) -> RoutePlan:
+    def plan(self, request: InferenceRequest) -> RoutePlan:
         """In which order are they tried?
 
         Raises:
             FreeholdError: As ``routing.plan.make_plan``.
         """
-        engines = runtime.engines
-        ready = (
-            (True,)
-            if len(self.deployments) == 1
-            else tuple(engines[each.name].state().ready for each in self.deployments)
-        )
+        ready = (True,) if len(self.engines) == 1 else tuple(engine.state().ready for engine in self.engines)
         key = _shape(request), ready
-        if (known := self._plans.get(key)) is not None and not any(
-            is_too_long(request, each) for each in self.deployments
-        ):
+        known = self._plans.get(key) if surely_fits(request, self.context_tokens_min) else None
+        if known is not None:
             return known
         plan = make_plan(request, self.route, self._candidates(request, ready), label=self.label_text)
-        if not any(is_too_long(request, each) for each in self.deployments):
+        if surely_fits(request, self.context_tokens_min):
             if len(self._plans) >= _PLANS_MAX:
                 self._plans.clear()
             self._plans[key] = plan
@@ -146,10 +148,9 @@ class Footings:
         found = self._kept.get(asking.key)
         if found is None or asking.unix_ms >= found.until_unix_ms:
             return None
-        deployments = found.deployments
-        engines = self.runtime.engines
-        if any(engines[each.name].deployment is not each for each in deployments):
-            return None  # an engine has come back smaller than it was
+        for deployment, engine in zip(found.deployments, found.engines, strict=True):
+            if engine.deployment is not deployment:
+                return None  # an engine has come back smaller than it was
         return found
 
     def decide(self, asking: Asking, route: Route) -> Footing:
@@ -175,6 +176,8 @@ class Footings:
             label_text=format_label(label),
             sources=sources,
             deployments=deployments,
+            engines=tuple(runtime.engines[each.name] for each in deployments),
+            context_tokens_min=min((each.model.context_tokens for each in deployments), default=0),
             decisions=tuple(
                 decide(label, each, tree=runtime.tree, unix_ms=asking.unix_ms, audit_ready=asking.audit_ready)
                 for each in deployments

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from freehold.domain.decisions import Action, Confidence, Outcome, Verdict
-from freehold.domain.deployment import Deployment, StreamMode
+from freehold.domain.deployment import Deployment, Instead, StreamMode
 from freehold.domain.errors.admission import AdmissionError, NoRoom
 from freehold.domain.errors.audit import AuditError
 from freehold.domain.errors.base import FreeholdError
@@ -119,9 +119,10 @@ class Climb:
     async def _admit(self, deployment: Deployment) -> Deployment:
         """Is there room, and whose turn is it? Returns where the request has a slot now."""
         admission = self.services.admission
-        self.draft.step("admit")
-        is_ready = self.runtime.engines[deployment.name].state().ready
-        self._slot = admission.try_admit(deployment) if is_ready else None
+        self.draft.steps.append("admit")
+        waits_anyway = self.footing.route.when_down == (Instead.QUEUE,)
+        if waits_anyway or self.runtime.engines[deployment.name].state().ready:
+            self._slot = admission.try_admit(deployment)
         if self._slot is None:
             queue_until_s = self.services.clock.monotonic_s() + self.runtime.deadlines.queue_s
             until_s = min(self._deadline_s, queue_until_s)
@@ -139,7 +140,7 @@ class Climb:
         found = detour(
             route,
             deployment,
-            remaining=tuple(self.steps) if self._more_permitted else (),
+            remaining=tuple(self.steps),
             room=lambda each: admission.room(each, ready=engines[each.name].state().ready, deadline_s=until_s),
             tree=self.runtime.tree,
         )
@@ -151,27 +152,30 @@ class Climb:
         if found.deployment is None:
             return deployment
         self.steps.remove(found.deployment)
+        self.steps.append(deployment)  # no attempt was made: it may still be needed
         self.draft.detours.append(f"{deployment.name} is {found.why}: {found.word} to {found.deployment.name}")
         return found.deployment
 
     async def _attempt(self, deployment: Deployment) -> None:
         """Run one deployment. A stream passes through at once when nothing further could be chosen."""
         draft, request, route = self.draft, self.draft.request, self.footing.route
-        draft.step("attempt")
+        draft.steps.append("attempt")
         engine = self.runtime.engines[deployment.name]
-        commits = request.stream and (route.stream is StreamMode.COMMIT or not self._more_permitted)
+        more_permitted = self._more_permitted
+        commits = request.stream and (route.stream is StreamMode.COMMIT or not more_permitted)
+        is_measured = self._is_measured(deployment, more_permitted=more_permitted)
         run = AttemptRun(
             services=self.services,
             engine=engine,
             draft=draft,
             decision=self.footing.decision(deployment),
-            want_logprobs=LOGPROBS_PER_TOKEN if self._is_measured(deployment) else 0,
+            want_logprobs=LOGPROBS_PER_TOKEN if is_measured else 0,
             as_it_comes=(
                 engine.relays
                 and self.sink.takes_events
                 and request.task is not Task.EMBEDDING
-                and not self._is_measured(deployment)
-                and (commits or not self._more_permitted)
+                and not is_measured
+                and (commits or not more_permitted)
             ),
             queue_ms=0.0 if self._slot is None else self._slot.queue_ms,
         )
@@ -189,12 +193,12 @@ class Climb:
             await run.whole(self._deadline_s)
             self._held = Held(run=run)
 
-    def _is_measured(self, deployment: Deployment) -> bool:
+    def _is_measured(self, deployment: Deployment, *, more_permitted: bool) -> bool:
         """Whether log-probabilities could change what becomes of the answer, or tell how good it is."""
         route = self.footing.route
         if not route.signals or self.draft.request.task is not Task.CHAT:
             return False
-        return self._more_permitted or self.runtime.calibration(deployment.name, route.workload) is not None
+        return more_permitted or self.runtime.calibration(deployment.name, route.workload) is not None
 
     async def _look_into(self, run: AttemptRun, *, commits: bool) -> None:
         held = Held(run=run)
@@ -235,9 +239,9 @@ class Climb:
     def _judge(self) -> Action:
         """How sure are we of this answer, and what becomes of it?"""
         run = self._open_run()
-        self.draft.step("judge")
+        self.draft.steps.append("judge")
         judged = NOT_LOOKED_AT if run.as_it_comes else self._confidence(run)
-        self.draft.step("verdict")
+        self.draft.steps.append("verdict")
         more_permitted, finish_reason = self._more_permitted and not self.live, run.noted.finish_reason
         if run.as_it_comes:
             decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)

@@ -69,7 +69,7 @@ class Pipeline:
             compare_with=runtime.compare_with,
             audit_log=self._services.audit_log,
         )
-        draft.step("authenticate")
+        draft.steps.append("authenticate")
         climb: Climb | None = None
         outcome, error_code = Outcome.FAILED, Internal.code  # unless we learn better
         self._active[runtime.config_digest] += 1
@@ -104,16 +104,16 @@ class Pipeline:
         if footing is None:
             route = runtime.route_for(request.model)
             draft.route = route.name
-            draft.step("label")
+            draft.steps.append("label")
             footing = footings.decide(asking, route)
         else:
             draft.route = footing.route.name
-            draft.step("label")
+            draft.steps.append("label")
         draft.label, draft.label_text, draft.label_sources = footing.label, footing.label_text, footing.sources
-        draft.step("decide")
+        draft.steps.append("decide")
         draft.decisions = footing.decisions
-        draft.step("plan")
-        plan = footing.plan(request, runtime)
+        draft.steps.append("plan")
+        plan = footing.plan(request)
         return Climb(
             services=self._services,
             runtime=runtime,
@@ -129,7 +129,7 @@ class Pipeline:
         A store that cannot be written fails loudly in health and metrics, and from then on nothing leaves this
         machine; an answer that was made at home is still given.
         """
-        draft.step("record")
+        draft.steps.append("record")
         audit = self._services.audit
         price_counterfactual(self._services.prices, draft)
         draft.audit_index = audit.size

@@ -45,10 +45,6 @@ class ReceiptDraft:
         self.created_unix_ms = self.clock.unix_ms()
         self.arrived_s = self.clock.monotonic_s()
 
-    def step(self, name: str) -> None:
-        """Note that a pipeline step began; a test holds the sequence against ARCHITECTURE.md."""
-        self.steps.append(name)
-
     def elapsed_ms(self) -> float:
         """Milliseconds since the request arrived."""
         return (self.clock.monotonic_s() - self.arrived_s) * 1000

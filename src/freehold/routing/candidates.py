@@ -28,10 +28,16 @@ def prompt_tokens_at_least(request: InferenceRequest) -> int:
     return (sum(len(text.encode()) for text in texts) + tools) // _BYTES_PER_TOKEN_MAX
 
 
+def surely_fits(request: InferenceRequest, context_tokens: int) -> bool:
+    """Whether a glance is enough to see that the prompt is not ``is_too_long``."""
+    # A text is never longer than the JSON that holds it.
+    return 0 < request.body_bytes <= context_tokens * _BYTES_PER_TOKEN_MAX
+
+
 def is_too_long(request: InferenceRequest, deployment: Deployment) -> bool:
     """Whether the prompt is clearly longer than the deployment's context."""
-    if request.body_bytes and request.body_bytes // _BYTES_PER_TOKEN_MAX <= deployment.model.context_tokens:
-        return False  # a text is never longer than the JSON that holds it
+    if surely_fits(request, deployment.model.context_tokens):
+        return False
     return prompt_tokens_at_least(request) > deployment.model.context_tokens
 
 

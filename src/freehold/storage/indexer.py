@@ -154,6 +154,10 @@ class Indexer:
         if timeout_s != 0.0:
             self._wake.wait(timeout_s)
         self._asleep = False
+        if timeout_s is None and not self._closing:
+            # Woken by the first receipt after a pause: let others gather.
+            self._wake.clear()
+            self._wake.wait(INDEX_EVERY_S)
 
     def _round(self) -> None:
         try:
