@@ -45,3 +45,15 @@ bench-start:
 test-real *args:
     {{python}} tools/real_servers.py
     FREEHOLD_TEST_REAL=1 {{python}} -m pytest tests/real {{args}}
+
+# the gateway beside its peers on the shared load rig, and its bars: --quick, --only A,B, --rounds N, --write
+bench-gateway *args:
+    {{python}} -m bench.gateway {{args}}
+
+# memory, descriptors and connections over 300,000 requests and 3,000 dropped streams, also with a broken sink
+bench-soak *args:
+    {{python}} -m bench.soak {{args}}
+
+# clients that leave, stall, flood or lie, and upstreams that fail
+bench-faults *args:
+    {{python}} -m bench.faults {{args}}

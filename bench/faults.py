@@ -228,7 +228,11 @@ def _flood(gateway: Gateway, head: bytes, *, chunked: bool) -> bytes:
 
 
 class SlowHead(threading.Thread):
-    """A client that sends a byte of its head each half second."""
+    """A client that sends a byte of its head each half second.
+
+    Attributes:
+        closed_s: From its first byte to the end of the server's sending side.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__()
@@ -240,10 +244,11 @@ class SlowHead(threading.Thread):
         with socket.create_connection(self._gateway.address, timeout=30) as connection:
             began_s = time.monotonic()
             for number in range(60):
+                connection.sendall(head[number : number + 1])
                 if select.select([connection], [], [], 0.5)[0]:
+                    to_the_end(connection)
                     self.closed_s = time.monotonic() - began_s
                     return
-                connection.sendall(head[number : number + 1])
 
 
 _USER = b'{"model":"relayed","messages":[{"role":"user","content":"hello"}]'
