@@ -32,12 +32,12 @@ from freehold.config.load import LoadedConfig, load
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.request import InferenceRequest
 from freehold.identity.keys import KeyRing
-from freehold.net import dial
+from freehold.net import connection, dial
 from freehold.net.broker import Broker
 from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from tests.simulation.loop import SimLoop
-from tests.simulation.pipe import SOCKET_MODULE, Pipe
+from tests.simulation.pipe import SOCKET_MODULE, Pipe, arrivals
 from tests.simulation.stores import NoDatabase, NoPrices, SimAudit, SimClock, SimIds, SimKeys, SimReceipts, secret_of
 
 TENANTS = ("ann", "bob", "eve")
@@ -252,5 +252,9 @@ class Memory:
 def no_machine() -> Generator[None]:
     """Inside, dialling goes through ``SimSocket``, and the memory is ``Memory``."""
     Memory.taken = 0.1
-    with mock.patch.object(dial, "socket", SOCKET_MODULE), mock.patch.object(app_house, "MemoryMeter", Memory):
+    with (
+        mock.patch.object(dial, "socket", SOCKET_MODULE),
+        mock.patch.object(connection, "arrivals", arrivals),
+        mock.patch.object(app_house, "MemoryMeter", Memory),
+    ):
         yield

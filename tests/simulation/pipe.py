@@ -137,21 +137,9 @@ class Pipe(asyncio.Transport):
         """Whether nothing more can come of it."""
         return self._dead
 
-    def peek(self) -> bytes:
-        """What a look into the kernel's buffer would show: bytes, or b"" at its end.
-
-        Raises:
-            BlockingIOError: Nothing is there.
-            ConnectionResetError: It was reset.
-        """
-        if self._dead:
-            raise OSError(errno.EBADF, "closed")
-        if not self._inbox:
-            raise BlockingIOError
-        first = self._inbox[0]
-        if first is _RST:
-            raise ConnectionResetError
-        return b"" if first is _FIN else first[:1]
+    def waits(self) -> bool:
+        """Whether a look into the kernel's buffer would show anything: bytes, an end or a reset."""
+        return self._dead or bool(self._inbox)
 
     def _cut(self, data: bytes) -> list[bytes]:
         chance, size = self._chance, len(data)
@@ -272,13 +260,14 @@ class SimSocket:
     def setsockopt(self, level: int, name: int, value: int) -> None:
         self.options.append((level, name, value))
 
-    def recv(self, size: int, flags: int) -> bytes:
-        assert self.pipe is not None
-        assert flags == socket.MSG_PEEK
-        return self.pipe.peek()
-
     def close(self) -> None:
         self.is_closed = True
+
+
+def arrivals(sock: SimSocket) -> Callable[[], object]:
+    """Stands in for ``net.arrivals``."""
+    assert sock.pipe is not None
+    return sock.pipe.waits
 
 
 SOCKET_MODULE = SimpleNamespace(**{**vars(socket), "socket": SimSocket})

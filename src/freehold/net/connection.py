@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -12,6 +13,7 @@ import httptools
 
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.net.answer import Answer, ViolationError
+from freehold.net.arrivals import arrivals
 from freehold.net.deadlines import TIMER_SLACK_S, Watchdog
 from freehold.net.faults import Faults, Reached, transport_reason
 from freehold.net.limits import HttpLimits
@@ -66,6 +68,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_arrivals",
         "_born_s",
         "_budget_s",
         "_drained",
@@ -76,7 +79,6 @@ class Connection(asyncio.Protocol):
         "_resting",
         "_sent_s",
         "_setting",
-        "_socket",
         "_transport",
         "_until_s",
         "_watchdog",
@@ -90,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._setting = setting
         self._owner = owner
         self._transport: asyncio.Transport | None = None
-        self._socket: socket.socket | None = None
+        self._arrivals: Callable[[], object] | None = None
         self._answer: Answer | None = None
         self._resting: Answer | None = None
         self._watchdog = Watchdog(loop, self._look)
@@ -107,7 +109,7 @@ class Connection(asyncio.Protocol):
 
     def watch_socket(self, sock: socket.socket) -> None:
         """Look at this socket before each reuse; it belongs to the transport all the same."""
-        self._socket = sock
+        self._arrivals = arrivals(sock)
 
     def is_quiet(self) -> bool:
         """Whether an idle connection may be used now: young enough, and nothing waits in it, not even its end.
@@ -118,15 +120,7 @@ class Connection(asyncio.Protocol):
         """
         if self.is_gone or self._loop.time() + TIMER_SLACK_S >= self._idle_until_s:
             return False
-        if self._socket is None:
-            return True
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return self._arrivals is None or not self._arrivals()
 
     def begin(self, *, head_only: bool, until_s: float, reused: bool) -> Answer:
         """Expect an answer from now on.
@@ -247,7 +241,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Closed, by whomever."""
         self._end_of_input(exc)
-        self._transport = self._socket = None
+        self._transport = self._arrivals = None
         self._owner.closed(self)
 
     def pause_writing(self) -> None:
