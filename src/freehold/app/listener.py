@@ -34,6 +34,7 @@ class Listener(uvicorn.Server):
         door: What new requests pass.
         drain_s: For running requests.
         listening: Called with the port.
+        is_worker: Whether a parent process says when to hurry. A signal may then come twice, from it and beside it.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Listener(uvicorn.Server):
         door: Door,
         drain_s: float,
         listening: Callable[[int], None],
+        is_worker: bool = False,
     ) -> None:
         super().__init__(config)
         self._protocol = protocol
@@ -51,6 +53,7 @@ class Listener(uvicorn.Server):
         self._door = door
         self._drain_s = drain_s
         self._listening = listening
+        self._is_worker = is_worker
         self._is_hurried = False
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
@@ -65,7 +68,11 @@ class Listener(uvicorn.Server):
         Uvicorn's own way raises the signal anew in the end, which would kill the process before its stores are closed.
         """
         del sig, frame
-        self._is_hurried = self.should_exit
+        self.stop(at_once=self.should_exit and not self._is_worker)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Take nothing new and return once what runs has ended, or ``at_once``."""
+        self._is_hurried = self._is_hurried or at_once
         self.should_exit = True
         self._door.stop()
 

@@ -1,7 +1,8 @@
-"""Serving: one process, one event loop, uvicorn in front."""
+"""Serving: one event loop with uvicorn in front, in this process or in several workers."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import ipaddress
@@ -17,24 +18,29 @@ import uvicorn
 
 from freehold.api.http1 import FreeholdProtocol, protocol
 from freehold.api.http1_limits import ServerLimits
+from freehold.api.server import Lifespan
 from freehold.app.collector import Collector
 from freehold.app.house import House, calibrations_in
 from freehold.app.listener import LAST_WORDS_S, Listener
 from freehold.app.reload import Reloader
 from freehold.app.snapshot import tenants_of
-from freehold.app.stores import Stores, open_stores
+from freehold.app.stores import Stores, open_stores, prepare
+from freehold.app.workers import Workers
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import LoadedConfig, load
 from freehold.config.schema import Server
 from freehold.domain.errors.server import BindRefused, PortInUse
 from freehold.evals.shipped import shipped_calibrations
 from freehold.hostinfo.probe import probe
+from freehold.identity.first_key import FirstKey
+from freehold.net.listen import Reservation
 from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, from_json
 from freehold.telemetry.logs import LogFormat, Logs
 
 CALIBRATIONS_FOLDER = "calibrations"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+WORKERS_MAX = 64
 _KEEP_ALIVE_S = 75
 _COLLECT_AFTER_OBJECTS = 50_000
 _BACKLOG = 4096
@@ -86,8 +92,11 @@ def serve(
     server = loaded.config.server
     check_bind(server, insecure_bind=insecure_bind)
     compiled = compile_config(loaded, environment=os.environ)
+    workers = server.workers or min(probe().cores, WORKERS_MAX)
     logs = Logs.start(stream=sys.stderr, log_format=LogFormat(server.log_format), level=server.log_level.upper())
     try:
+        if workers > 1:
+            return _run_workers(loaded, compiled, data_folder, workers, announce)
         with open_stores(
             data_folder, origin=loaded.config.audit.origin, tree=compiled.tree, tenants=tenants_of(compiled)
         ) as stores:
@@ -97,7 +106,7 @@ def serve(
                 calibrations=calibrations_of(loaded, data_folder),
                 machine=probe(),
                 logs=logs,
-                collector=_collector(loaded, compiled, stores),
+                collector=collector_of(loaded, compiled, stores),
             )
             return _run(house, loaded, compiled, stores, announce)
     finally:
@@ -129,7 +138,8 @@ def calibrations_of(loaded: LoadedConfig, data_folder: Path) -> tuple[Calibratio
     return (*shipped_calibrations(), *own)
 
 
-def _collector(loaded: LoadedConfig, compiled: Compiled, stores: Stores) -> Collector | None:
+def collector_of(loaded: LoadedConfig, compiled: Compiled, stores: Stores) -> Collector | None:
+    """The way to the operator's collector of spans, where there is one."""
     section = loaded.config.telemetry
     if not section.otlp_endpoint:
         return None
@@ -149,34 +159,113 @@ def _run(
     async def life() -> AsyncGenerator[None]:
         reloader = Reloader(loaded.path, read=lambda: _reread(loaded), replace=house.replace)
         async with house.run(), reloader.watching():
-            _calm_collector()
+            calm_collector()
             yield
 
     def listening(port: int) -> None:
-        if announce is None:
-            return
-        scheme = "https" if server.tls_certificate else "http"
-        shown = f"[{server.host}]" if ":" in server.host else server.host
-        key = stores.first_key
-        announce(
-            Announcement(
-                url=f"{scheme}://{shown}:{port}",
-                key_path=None if key is None else key.path,
-                is_new_key=key is not None and key.is_new,
-                routes=(*compiled.routes, *(plan.deployment.name for plan in compiled.deployments)),
-            )
-        )
+        if announce is not None:
+            announce(_announcement(server, port, stores.first_key, compiled))
 
+    running = listener_of(house, server, stores, life=life, listening=listening)
+    return run_listener(running, server)
+
+
+def _run_workers(
+    loaded: LoadedConfig,
+    compiled: Compiled,
+    data_folder: Path,
+    workers: int,
+    announce: Callable[[Announcement], None] | None,
+) -> int:
+    server, folder = loaded.config.server, data_folder.expanduser().absolute()
+    with (
+        prepare(
+            folder,
+            origin=loaded.config.audit.origin,
+            tree=compiled.tree,
+            tenants=tenants_of(compiled),
+            workers=workers,
+        ) as prepared,
+        contextlib.closing(Reservation.make(server.host, server.port)) as reservation,
+    ):
+
+        def listening() -> None:
+            if announce is not None:
+                announce(_announcement(server, reservation.port, prepared.first_key, compiled))
+
+        async def life() -> None:
+            await Workers(
+                loaded=loaded,
+                folder=folder,
+                lock=prepared.lock,
+                workers=workers,
+                port=reservation.port,
+                reread=lambda: _loaded_again(loaded),
+                listening=listening,
+            ).run()
+
+        asyncio.run(life())
+    return 0
+
+
+def _announcement(server: Server, port: int, key: FirstKey | None, compiled: Compiled) -> Announcement:
+    scheme = "https" if server.tls_certificate else "http"
+    shown = f"[{server.host}]" if ":" in server.host else server.host
+    return Announcement(
+        url=f"{scheme}://{shown}:{port}",
+        key_path=None if key is None else key.path,
+        is_new_key=key is not None and key.is_new,
+        routes=(*compiled.routes, *(plan.deployment.name for plan in compiled.deployments)),
+    )
+
+
+def listener_of(
+    house: House,
+    server: Server,
+    stores: Stores,
+    *,
+    life: Lifespan,
+    listening: Callable[[int], None],
+    is_worker: bool = False,
+) -> Listener:
+    """What listens for a house.
+
+    Args:
+        house: Whose.
+        server: The listening side's settings.
+        stores: Of the house.
+        life: What lives as long as it listens.
+        listening: Called with the port.
+        is_worker: Whether a parent process says when to stop.
+    """
     hosts = frozenset({server.host.lower(), *_LOOPBACK_NAMES, *(name.lower() for name in server.hosts)})
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     app = house.api(hosts=hosts, body_limit_bytes=server.body_limit_bytes, lifespan=life)
     limits = ServerLimits(idle_s=_KEEP_ALIVE_S, connections=_connections_max())
     http = protocol(limits, stores.ids.new_id)
-    running = Listener(
-        _uvicorn_config(app, server, http), protocol=http, door=house.door, drain_s=server.drain_s, listening=listening
+    return Listener(
+        _uvicorn_config(app, server, http),
+        protocol=http,
+        door=house.door,
+        drain_s=server.drain_s,
+        listening=listening,
+        is_worker=is_worker,
     )
+
+
+def run_listener(running: Listener, server: Server, sockets: list[Any] | None = None) -> int:
+    """Listen until told to stop; the exit code.
+
+    Args:
+        running: Of ``listener_of``.
+        server: Its settings, for messages.
+        sockets: Bound ones to listen on; where it says itself if not given.
+
+    Raises:
+        PortInUse: The port is taken.
+    """
     try:
-        running.run()
+        running.run(sockets)
     except SystemExit as stop:
         if not running.started:
             raise PortInUse(host=server.host, port=server.port) from stop
@@ -184,7 +273,7 @@ def _run(
     return 0
 
 
-def _calm_collector() -> None:
+def calm_collector() -> None:
     """Let the cycle collector look at what is new only, and seldom.
 
     By default it walks everything that is alive each time some hundred objects more have been made than freed: a
@@ -196,11 +285,15 @@ def _calm_collector() -> None:
 
 
 def _reread(loaded: LoadedConfig) -> Compiled:
+    return compile_config(_loaded_again(loaded), environment=os.environ)
+
+
+def _loaded_again(loaded: LoadedConfig) -> LoadedConfig:
     again = load(loaded.path, flags=loaded.flags, check_label=parse_label)
     for section in _READ_AT_START:
         if getattr(again.config, section) != getattr(loaded.config, section):
             log.warning("[%s] has changed; that takes effect at the next start", section)
-    return compile_config(again, environment=os.environ)
+    return again
 
 
 def _is_news(record: logging.LogRecord) -> bool:
