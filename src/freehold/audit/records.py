@@ -30,7 +30,7 @@ _ATTEMPT = (
 _TEXTS_MAX = 4_096
 _encoder = msgspec.json.Encoder(order="sorted")
 _text = lru_cache(_TEXTS_MAX)(_encoder.encode)
-_word: Fragments[StrEnum] = Fragments(_encoder.encode)  # hashing one would call into Python
+_word: Fragments[StrEnum, bytes] = Fragments(_encoder.encode)  # hashing one would call into Python
 _truth = (b"false", b"true")
 
 

@@ -44,11 +44,10 @@ _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class _Kept(NamedTuple):
-    """A receipt on its way: where its frame in the journal ends, its bytes, and itself."""
+    """A receipt on its way: where its frame in the journal ends, and its bytes, a fifth of what it takes itself."""
 
     end: Place
     payload: bytes
-    receipt: Receipt
 
 
 class Indexer:
@@ -104,17 +103,17 @@ class Indexer:
             self._journal.append(payload)
             if self._from is None:
                 if len(self._queue) < WAITING_MAX:
-                    self._queue.append(_Kept(self._journal.end, payload, receipt))
+                    self._queue.append(_Kept(self._journal.end, payload))
                 else:
                     self._from = before
             self._waiting += 1
         if self._asleep:
             self._wake.set()
 
-    def unindexed(self, tenant: str) -> tuple[list[Receipt], Place | None]:
-        """The tenant's receipts in memory, and from where on the journal's files hold more."""
+    def unindexed(self) -> tuple[list[bytes], Place | None]:
+        """The receipts in memory, encoded, and from where on the journal's files hold more."""
         with self._lock:
-            return [kept.receipt for kept in self._queue if kept.receipt.tenant == tenant], self._from
+            return [kept.payload for kept in self._queue], self._from
 
     def close(self) -> None:
         """Bring what is there into the database, if that can be done, then end the thread. Idempotent."""
@@ -194,7 +193,7 @@ class Indexer:
     def _read_on(self, place: Place) -> None:
         """Store what the journal's files hold from ``place`` on: a piece of it."""
         payloads, after = self._journal.read(place, bytes_max=_READ_BYTES)
-        found = [_Kept(after, payload, receipt) for payload in payloads if (receipt := _decoded(payload))]
+        found = [_Kept(after, payload) for payload in payloads]
         for start in range(0, len(found), _BATCH_MAX):
             self._store(found[start : start + _BATCH_MAX], again=True)
         with self._lock:
@@ -227,10 +226,12 @@ class Indexer:
     def _insert(self, connection: sqlite3.Connection, page: Sequence[_Kept], first_seq: int) -> int:
         """Insert one page with its rows; returns the number of the last one."""
         rows: list[Row] = []
+        times: list[int] = []
         for kept in page:
-            rows += rows_of(kept.receipt, self._entries, first_seq + len(rows))
+            receipt = decode_receipt(kept.payload)
+            rows += rows_of(receipt, self._entries, first_seq + len(rows))
+            times.append(receipt.created_unix_ms)
         last_seq = first_seq + len(rows) - 1
-        times = [kept.receipt.created_unix_ms for kept in page]
         content = encode_page([kept.payload for kept in page])
         connection.executemany(self._sql["insert_row"], rows)
         connection.execute(self._sql["insert_page"], (first_seq, last_seq, min(times), max(times), PAGES, content))
@@ -240,12 +241,15 @@ class Indexer:
         """Those that are not there yet and can be stored."""
         found: dict[tuple[str, str], _Kept] = {}
         for kept in batch:
-            name = (kept.receipt.tenant, kept.receipt.id)
+            receipt = _decoded(kept.payload)
+            if receipt is None:
+                continue
+            name = (receipt.tenant, receipt.id)
             connection.execute("SAVEPOINT one")
             try:
                 if name in found or connection.execute(self._sql["is_there"], name).fetchone():
                     continue
-                connection.executemany(self._sql["insert_row"], rows_of(kept.receipt, self._entries, _TRIAL_SEQ))
+                connection.executemany(self._sql["insert_row"], rows_of(receipt, self._entries, _TRIAL_SEQ))
                 found[name] = kept
             except (sqlite3.IntegrityError, ValueError, OverflowError) as error:
                 _LOG.error("receipt %s cannot be brought into the database: %s", name, error)
@@ -306,6 +310,6 @@ def _version(connection: sqlite3.Connection) -> int:
 def _decoded(payload: bytes) -> Receipt | None:
     try:
         return decode_receipt(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         _LOG.error("a receipt of the journal cannot be read: %s", error)
         return None

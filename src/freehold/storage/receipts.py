@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -115,8 +115,8 @@ class SqliteReceipts:
 
         They are read before the database is, so that one which moves there meanwhile is seen twice, not never.
         """
-        receipts, place = self._indexer.unindexed(tenant)
-        found = {receipt.id: receipt for receipt in receipts}
+        payloads, place = self._indexer.unindexed()
+        found = _of_tenant(payloads, tenant)
         if place is not None:
             found |= await asyncio.to_thread(self._in_journal, tenant, place)
         if self._fellows:
@@ -125,19 +125,13 @@ class SqliteReceipts:
 
     def _in_fellows(self, tenant: str) -> dict[str, Receipt]:
         """Receipts of other processes that the database may not have yet."""
-        found: dict[str, Receipt] = {}
-        mark = tenant.encode("utf-8", "surrogatepass")
         try:
-            for payload in chain.from_iterable(map(not_indexed, self._fellows)):
-                if mark in payload and (receipt := decode_receipt(payload)).tenant == tenant:
-                    found[receipt.id] = receipt
+            return _of_tenant(chain.from_iterable(map(not_indexed, self._fellows)), tenant)
         except OSError as error:
             raise StorageFailed(name="receipts", done="read", reason=error.strerror or error) from error
-        return found
 
     def _in_journal(self, tenant: str, place: Place) -> dict[str, Receipt]:
         found: dict[str, Receipt] = {}
-        mark = tenant.encode("utf-8", "surrogatepass")
         while True:
             try:
                 payloads, place = self._journal.read(place, bytes_max=_READ_BYTES)
@@ -145,9 +139,7 @@ class SqliteReceipts:
                 raise StorageFailed(name="receipts", done="read", reason=error.strerror or error) from error
             if not payloads:
                 return found
-            for payload in payloads:
-                if mark in payload and (receipt := decode_receipt(payload)).tenant == tenant:
-                    found[receipt.id] = receipt
+            found |= _of_tenant(payloads, tenant)
 
     async def _documents(self, statement: str, values: dict[str, object]) -> list[dict[str, object]]:
         def query(connection: sqlite3.Connection) -> list[dict[str, object]]:
@@ -168,6 +160,16 @@ class SqliteReceipts:
         for first_seq, names in on_page.items():
             found |= documents(pages[first_seq]["form"], pages[first_seq]["content"], names)
         return [found[name] for name in wanted]
+
+
+def _of_tenant(payloads: Iterable[bytes], tenant: str) -> dict[str, Receipt]:
+    """Those of a tenant, by id."""
+    mark = tenant.encode("utf-8", "surrogatepass")
+    found: dict[str, Receipt] = {}
+    for payload in payloads:
+        if mark in payload and (receipt := decode_receipt(payload)).tenant == tenant:
+            found[receipt.id] = receipt
+    return found
 
 
 def _mark_in(folder: Path) -> Mark:
