@@ -26,7 +26,7 @@ from typing import Any
 
 from bench.bars import Bar, all_of, bar_table, summary
 from bench.behaviour import bars_of
-from bench.house import MODEL, built_rig, end_in_order, machine, running, set_up, write_section
+from bench.house import MOCK_PORT, MODEL, built_rig, end_in_order, machine, require_free, running, set_up, write_section
 from tests.servers.http import Exchange
 from tests.servers.openai_server import OpenAIServer, event
 from tests.support.http1 import FRAMING, PATH
@@ -359,6 +359,8 @@ def main() -> None:
     options = parser.parse_args()
     end_in_order()
     rig = None if options.no_behave else built_rig()
+    if rig is not None:
+        require_free([MOCK_PORT])
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "live").mkdir()
         bars = live(Path(name) / "live", options)

@@ -23,7 +23,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.bars import Bar, bar_table, markdown, summary
-from bench.house import MODEL, Setup, built_rig, end_in_order, machine, running, set_up, write_section
+from bench.house import (
+    MOCK_PORTS,
+    MODEL,
+    Setup,
+    built_rig,
+    end_in_order,
+    machine,
+    require_free,
+    running,
+    set_up,
+    write_section,
+)
 
 OURS = "freehold"
 PEERS = ("direct", "nginx", "envoy", "vllm-router", "smg", "tensorzero", "litellm", "py-asgi-raw", OURS)
@@ -277,6 +288,7 @@ def main() -> None:
     options = parser.parse_args()
     end_in_order()
     rig, build = built_rig()
+    require_free(MOCK_PORTS)
     options.peers_dir = (options.peers_dir or build / "peers").resolve()
     peers = present(rig, build, options.peers_dir, options.only.split(","))
     with tempfile.TemporaryDirectory() as name:

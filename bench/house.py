@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 CORE_IO, CORE_GATEWAY = "0", "1"
 MOCK_PORT = 9100
+MOCK_PORTS = range(9100, 9104)
 MODEL = "mock-model"
 START_S = 60.0
 STOP_S = 40.0
+_LOOK_EVERY_S = 0.3
+_IDLE_SHARE = 0.05
 
 CONFIG = """[server]
 port = {port}
@@ -86,6 +89,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def require_free(ports: Iterable[int]) -> None:
+    """End with a clear message where one of the rig's ports is taken."""
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise SystemExit(f"Port {port} is taken; the load rig needs it. Does another run go on?") from None
 
 
 @dataclass(frozen=True)
@@ -168,12 +182,13 @@ def _wait_ready(setup: Setup, process: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def mock(build: Path, *profiles: str) -> Generator[subprocess.Popen[bytes]]:
     """The rig's upstream; a profile is PORT:FIRST_US:INTER_US:CHUNKS, chosen by ``@@P<n>`` in a prompt."""
+    require_free([MOCK_PORT])
     listening = [word for profile in profiles for word in ("-l", profile)]
     with subprocess.Popen(["taskset", "-c", CORE_IO, str(build / "mock"), *listening]) as process:
         try:
             time.sleep(0.3)
             if process.poll() is not None:
-                raise SystemExit(f"The mock did not start: is port {MOCK_PORT} taken?")
+                raise SystemExit("The mock did not start.")
             yield process
         finally:
             process.terminate()
@@ -187,6 +202,27 @@ def tree(pid: int) -> list[int]:
             for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
                 pids += tree(int(child))
     return pids
+
+
+def busy_s(pids: list[int]) -> float:
+    """Processor time that these processes have used."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def until_idle(pids: list[int], *, within_s: float) -> bool:
+    """Wait until these processes do nothing any more, so that what they still had to write is written."""
+    until_s, before_s = time.monotonic() + within_s, busy_s(pids)
+    while time.monotonic() < until_s:
+        time.sleep(_LOOK_EVERY_S)
+        now_s = busy_s(pids)
+        if now_s - before_s <= _IDLE_SHARE * _LOOK_EVERY_S:
+            return True
+        before_s = now_s
+    return False
 
 
 def pss_kib(pids: list[int]) -> int:

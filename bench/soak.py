@@ -3,7 +3,7 @@
     python -m bench.soak [--quick] [--scenario plain] [--requests 300000] [--streams 3000] [--write]
 
 Each scenario is a Freehold of its own on core 1; load and mock are on core 0. After a warm-up, windows of closed-loop
-load: after each the proportional set size (smaps_rollup) is read while nothing runs; least squares gives the slope for
+load: after each the proportional set size (smaps_rollup) is read once nothing runs any more; least squares gives the slope for
 100,000 requests and its error. Then streams are opened and dropped at three moments, half of them by a reset. At the end
 descriptors and upstream connections must be what they were, within a second and again with the pool filled. Ends with 1
 where a bar does not hold. ``--env MALLOC_ARENA_MAX=2`` sets something for the gateway.
@@ -44,13 +44,14 @@ from bench.house import (
     running,
     set_up,
     tree,
+    until_idle,
     write_section,
 )  # fmt: skip
 
 WARM_UP_REQUESTS = 20_000
 WINDOW_S = 1.5
 CONNECTIONS = 64
-REST_S = 0.3
+REST_MAX_S = 20.0
 BACK_S = 1.0
 SLOPE_MAX_KIB = 64.0
 PER_REQUESTS = 100_000
@@ -61,8 +62,8 @@ AT_ONCE, PACED, A_LITTLE_LATER = (f"@@P{number} " for number in range(3))
 """A marker in each prompt: without one the mock stays with what that connection was asked for last."""
 SCENARIOS = {
     "plain": "nothing broken",
-    "database locked": "another connection holds BEGIN IMMEDIATE from before the warm-up to the end",
-    "collector dead": "otlp_endpoint is a port on which nobody listens",
+    "database-locked": "another connection holds BEGIN IMMEDIATE from before the warm-up to the end",
+    "collector-dead": "otlp_endpoint is a port on which nobody listens",
 }
 
 
@@ -134,13 +135,18 @@ class Site:
         """Descriptors, and connections to the upstream."""
         return descriptors(self.pids), connections_to(MOCK_PORT)
 
+    def rest(self) -> None:
+        """Let it write what it still has to."""
+        if not until_idle(self.pids, within_s=REST_MAX_S):
+            print(f"still busy after {REST_MAX_S:.0f} s", file=sys.stderr, flush=True)
+
     def memory_kib(self) -> int:
         return pss_kib(self.pids)
 
     def fill_pool(self) -> None:
         """As many whole requests at once as the load has connections, so that as many upstream connections are kept."""
         asyncio.run(self._fill())
-        time.sleep(REST_S)
+        self.rest()
 
     async def _fill(self) -> None:
         raw = self._request(request_body(A_LITTLE_LATER + PROMPT), "Connection: close\r\n")
@@ -204,7 +210,7 @@ async def _drop(port: int, raw: bytes, number: int) -> None:
 @contextlib.contextmanager
 def broken(scenario: str, setup: Setup) -> Generator[None]:
     """What the scenario breaks while the server runs."""
-    if scenario != "database locked":
+    if scenario != "database-locked":
         yield
         return
     other = sqlite3.connect(setup.data / "freehold.db", isolation_level=None, timeout=30)
@@ -229,7 +235,7 @@ def soak(site: Site, soaked: Soaked, options: argparse.Namespace) -> None:
         answered, failed = site.window(WINDOW_S)
         soaked.requests += answered
         soaked.failed += failed
-        time.sleep(REST_S)
+        site.rest()
         soaked.pss_kib.append((soaked.requests, site.memory_kib()))
     if len(soaked.pss_kib) > 2:
         line = fitted([count / PER_REQUESTS for count, _ in soaked.pss_kib], [kib for _, kib in soaked.pss_kib])
@@ -252,7 +258,7 @@ def soak(site: Site, soaked: Soaked, options: argparse.Namespace) -> None:
 
 def run_scenario(name: str, build: Path, options: argparse.Namespace) -> Soaked:
     soaked, began_s = Soaked(name), time.monotonic()
-    more = f'\n[telemetry]\notlp_endpoint = "http://127.0.0.1:{free_port()}"\n' if name == "collector dead" else ""
+    more = f'\n[telemetry]\notlp_endpoint = "http://127.0.0.1:{free_port()}"\n' if name == "collector-dead" else ""
     with tempfile.TemporaryDirectory() as folder, mock(build, *PROFILES):
         setup = set_up(Path(folder), more=more, environment=dict(each.split("=", 1) for each in options.env))
         with running(setup) as process, broken(name, setup):
