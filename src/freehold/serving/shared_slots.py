@@ -109,8 +109,9 @@ class SharedQueue:
     @property
     def total(self) -> QueueState:
         """What runs and waits in all of them."""
-        cells = self._look()
-        return self._state(sum(cell.running for cell in cells), sum(cell.waiting for cell in cells))
+        with self._table:
+            running, waiting = self._table.counts(self._placed())
+        return self._state(running, waiting)
 
     def expected_wait_s(self, *, now_s: float) -> float:
         """When a newcomer may expect a slot: the slots' share of those in front, as long as the last ones took here.
@@ -122,7 +123,8 @@ class SharedQueue:
     def start_at_once(self, ticket: int, *, now_s: float) -> bool:
         """Let a newcomer start if a slot is free and nobody waits in any process; else nothing happens."""
         with self._table:
-            if not self._is_open(self._row(), now_s):
+            running, waiting = self._table.counts(self._placed())
+            if running >= self._slots or (waiting and not self._is_open(self._row(), now_s)):
                 return False
             self._running[ticket] = now_s
             self._write()
@@ -173,22 +175,29 @@ class SharedQueue:
 
     def _fill(self, now_s: float) -> tuple[list[int], int | None]:
         """Who starts here, and which other process is to be called."""
-        cells = self._row()
-        cells[self._worker] = self._cell()
+        self._placed()
+        self._write()
+        if not self._table.counts(self._place)[1]:
+            return [], None
+        cells = self._table.cells(self._place)
         started: list[int] = []
         while (worker := turn(cells, self._slots, now_s=now_s)) == self._worker:
             ticket, _ = self._waiting.popleft()
             self._running[ticket] = now_s
             started.append(ticket)
             cells[self._worker] = self._cell()
-        self._write()
+        if started:
+            self._write()
         if worker is not None and not cells[worker].called_s:
             self._table.put(self._place, worker, cells[worker]._replace(called_s=now_s))
         return started, worker
 
     def _row(self) -> list[Cell]:
-        self._place = self._table.place(self._key, self._place)
-        return self._table.cells(self._place)
+        return self._table.cells(self._placed())
+
+    def _placed(self) -> int:
+        self._place = place = self._table.place(self._key, self._place)
+        return place
 
     def _write(self) -> None:
         self._table.put(self._place, self._worker, self._cell())

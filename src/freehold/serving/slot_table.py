@@ -50,7 +50,8 @@ class SlotTable:
         """Map an open file that ``make`` has laid out."""
         self.workers = workers
         self._descriptor = descriptor
-        self._row_bytes = _KEY_BYTES + workers * _CELL.size
+        self._row = struct.Struct("<" + workers * "IIdd")
+        self._row_bytes = _KEY_BYTES + self._row.size
         self._map = mmap.mmap(descriptor, _HEAD_BYTES + ROWS * self._row_bytes)
 
     @classmethod
@@ -116,6 +117,11 @@ class SlotTable:
             raise LookupError(f"more than {ROWS} deployments are at work at once")
         self._map[unused : unused + _KEY_BYTES] = key
         return unused
+
+    def counts(self, place: int) -> tuple[int, int]:
+        """How many run and how many wait in all processes."""
+        row = self._row.unpack_from(self._map, place + _KEY_BYTES)
+        return sum(row[0::4]), sum(row[1::4])
 
     def cells(self, place: int) -> list[Cell]:
         """The cells of a row, by process."""
