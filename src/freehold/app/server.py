@@ -298,7 +298,7 @@ def _loaded_again(loaded: LoadedConfig) -> LoadedConfig:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """A stream that breaks is ended without its last piece on purpose, and its receipt has said so."""
-    return "without completing response" not in record.msg
+    return "without completing response" not in str(record.msg)  # uvicorn also logs errors as they are
 
 
 def _connections_max() -> int:
