@@ -200,8 +200,9 @@ class MemorySink:
         self.chunks.append(chunk)
         self.on_chunk(chunk)
 
-    def events(self, data: bytes) -> None:
+    def events(self, data: bytes) -> bool:
         self.passed += data
+        return self.is_full
 
     def whole(self, body: bytes) -> None:
         self.passed = body

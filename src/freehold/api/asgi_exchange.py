@@ -84,9 +84,10 @@ class AsgiExchange:
         """See ``Exchange``."""
         self._put({"type": "http.response.start", "status": status, "headers": headers})
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
         """See ``Exchange``."""
         self._put({"type": "http.response.body", "body": data, "more_body": True})
+        return self.is_full
 
     def end(self, data: bytes = b"") -> None:
         """See ``Exchange``."""

@@ -72,8 +72,12 @@ class Exchange(Protocol):
         """Begin a streamed answer; the head leaves with the first piece or at the end of this tick at the latest."""
         ...
 
-    def write(self, data: bytes) -> None:
-        """Send a piece of the body at once; never empty. What is over the connection's buffer is kept until drained."""
+    def write(self, data: bytes) -> bool:
+        """Send a piece of the body at once; never empty. What is over the connection's buffer is kept until drained.
+
+        Returns:
+            ``is_full``.
+        """
         ...
 
     @property

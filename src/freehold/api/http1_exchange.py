@@ -179,20 +179,19 @@ class HttpExchange:
         self.state = STREAMING
         self._connection.loop.call_soon(self._send_head)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> bool:
         """Send a piece of the body."""
         if self.state != STREAMING:
             self._refuse_unless_gone()
-            return
-        if not data:  # as a chunk it would be the end
-            return
-        head = self._head
-        if head:
-            self._head = b""
-        if self.is_http_1_1:
-            self._connection.transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
-        else:
-            self._connection.transport.write(head + data)
+            return False
+        connection = self._connection
+        if data:  # an empty chunk would be the end
+            head, self._head = self._head, b""
+            if self.is_http_1_1:
+                connection.transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+            else:
+                connection.transport.write(head + data)
+        return connection.flow.write_paused
 
     @property
     def is_full(self) -> bool:

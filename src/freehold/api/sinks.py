@@ -33,7 +33,7 @@ class _Sink:
         """An event of a stream."""
         raise RuntimeError(f"an event for a whole answer: {chunk!r}")
 
-    def events(self, data: bytes) -> None:
+    def events(self, data: bytes) -> bool:
         """Events of a stream, as they came."""
         raise RuntimeError(f"{len(data)} bytes of events for a whole answer")
 
@@ -126,9 +126,9 @@ class StreamSink(_Sink):
         if chunk.payload is not None:
             self._exchange.write(encode_data(chunk.payload))
 
-    def events(self, data: bytes) -> None:
+    def events(self, data: bytes) -> bool:
         """Events as they came."""
-        self._exchange.write(data)
+        return self._exchange.write(data)
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
         """The end, as the upstream wrote it where its stream passed through."""

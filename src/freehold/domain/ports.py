@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -105,11 +105,18 @@ class WholeReply(Protocol):
 class Relay(Protocol):
     """A stream in OpenAI's dialect that passes through. ``usage`` and its like are known at the end."""
 
-    async def read(self) -> bytes:
-        """The next whole events, as they came; empty at the end of a stream that is whole.
+    async def pass_on(
+        self, write: Callable[[bytes], bool], *, drained: Callable[[], Awaitable[None]], progress: Callable[[], None]
+    ) -> None:
+        """Pass the stream on, in whole events as they came, until it is whole.
+
+        Args:
+            write: Takes events in the tick in which they arrive; returns whether the client is behind.
+            drained: Awaited where it is, before more is read.
+            progress: Called before each write until, with that one, the answer has ``begun``.
 
         Raises:
-            UpstreamError: It broke, or reported an error. ``told`` says that its report was among what ``read`` gave.
+            UpstreamError: It broke, or reported an error. ``told`` says that its report was passed on.
         """
         ...
 

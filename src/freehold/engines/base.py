@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol
 
 
@@ -41,4 +41,8 @@ class StepReply(Reply, Protocol):
 
     async def next_piece(self) -> bytes:
         """The next piece of the body; empty at the end of an answer that is whole. Whoever stops early aborts."""
+        ...
+
+    async def pass_on(self, out: Callable[[bytes], bool]) -> bool:
+        """Hand each piece to ``out`` as it arrives; True once the answer is whole, False once ``out`` wants a pause."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from freehold.domain.deployment import Deployment
@@ -83,6 +84,8 @@ class _Source(Protocol):
 
     async def next_piece(self) -> bytes: ...
 
+    async def pass_on(self, out: Callable[[bytes], bool]) -> bool: ...
+
     def abort(self) -> None: ...
 
 
@@ -95,6 +98,10 @@ class _Held:
     async def next_piece(self) -> bytes:
         data, self._data = self._data, b""
         return data
+
+    async def pass_on(self, out: Callable[[bytes], bool]) -> bool:
+        data = await self.next_piece()
+        return not (data and out(data))
 
     def abort(self) -> None:
         self._data = b""
@@ -111,7 +118,18 @@ class OpenAIRelay:
         credential: Never shown in an error, should the server have quoted it.
     """
 
-    __slots__ = ("_credential", "_deployment", "_events", "_health", "_over", "_source")
+    __slots__ = (
+        "_begun",
+        "_credential",
+        "_deployment",
+        "_events",
+        "_health",
+        "_over",
+        "_progress",
+        "_source",
+        "_too_long",
+        "_write",
+    )
 
     def __init__(
         self, source: _Source, events: StreamRelay, *, deployment: Deployment, health: CallHealth, credential: str
@@ -122,6 +140,8 @@ class OpenAIRelay:
         self._health = health
         self._credential = credential
         self._over = False
+        self._begun = False
+        self._too_long: EventTooLongError | None = None
 
     @property
     def begun(self) -> bool:
@@ -153,26 +173,45 @@ class OpenAIRelay:
         """Why it ended."""
         return self._events.finish_reason
 
-    async def read(self) -> bytes:
-        """The next whole events; see ``domain.ports.Relay``."""
+    async def pass_on(
+        self, write: Callable[[bytes], bool], *, drained: Callable[[], Awaitable[None]], progress: Callable[[], None]
+    ) -> None:
+        """Pass the stream on to its end; see ``domain.ports.Relay``."""
+        self._write, self._progress = write, progress
+        events = self._events
         try:
-            while not self._over:
-                if self._events.ended:
+            while not await self._source.pass_on(self._take):
+                if self._too_long is not None:
+                    raise protocol(self._deployment, str(self._too_long))
+                if events.error is not None:
+                    raise self._reported(events.error)
+                if events.ended:
                     await self._run_out()
-                    break
-                if self._events.error is not None:
-                    raise self._reported(self._events.error)
-                piece = await self._source.next_piece()
-                if not piece:
-                    return self._close()
-                if passed := self._events.feed(piece):
-                    self._health.answering()
-                    return passed
-        except EventTooLongError as error:
-            raise self._failed(protocol(self._deployment, str(error))) from None
+                    return
+                await drained()
+            self._close()
         except FreeholdError as error:
             raise self._failed(error) from None
-        return b""
+
+    def _take(self, piece: bytes) -> bool:
+        """A piece of the stream; whether no more is wanted for now."""
+        events = self._events
+        try:
+            passed = events.feed(piece)
+        except EventTooLongError as error:
+            self._too_long = error
+            return True
+        if passed:
+            if not self._begun:
+                self._tell_of_progress()
+            if self._write(passed):
+                return True
+        return events.ended or events.error is not None
+
+    def _tell_of_progress(self) -> None:
+        self._begun = self._events.begun
+        self._health.answering()
+        self._progress()
 
     def abort(self) -> None:
         """Close the connection now, unless the answer is whole."""
@@ -181,17 +220,18 @@ class OpenAIRelay:
             self._over = True
             self._health.abandoned()
 
-    def _close(self) -> bytes:
+    def _close(self) -> None:
         """The connection has nothing more: was that the end?"""
         events = self._events
-        rest = events.close()
+        if rest := events.close():
+            self._tell_of_progress()
+            self._write(rest)
         if events.error is not None:
             raise self._reported(events.error)
         if not events.ended and events.finish_reason is None:
             raise broken(self._deployment, "it ended without saying why")
         self._over = True
         self._health.succeeded()
-        return rest
 
     async def _run_out(self) -> None:
         """Read to the end, so that the connection can serve again; a server that does not end is not waited for."""

@@ -40,8 +40,8 @@ class Sink(Protocol):
         """One event of a stream, decoded."""
         ...
 
-    def events(self, data: bytes) -> None:
-        """Whole events of a stream, as they came."""
+    def events(self, data: bytes) -> bool:
+        """Whole events of a stream, as they came; returns ``is_full``."""
         ...
 
     def whole(self, body: bytes) -> None:

@@ -216,17 +216,15 @@ class Climb:
         self._held = held
 
     async def _pass_through(self, run: AttemptRun) -> None:
-        sink = self.sink
         relay = await run.relay(self._deadline_s)
+
+        def progress() -> None:
+            if relay.begun:
+                run.first_token_ms = self.draft.elapsed_ms()
+            self._begin(run)
+
         try:
-            while events := await relay.read():
-                if run.first_token_ms is None:
-                    if relay.begun:
-                        run.first_token_ms = self.draft.elapsed_ms()
-                    self._begin(run)
-                sink.events(events)
-                if sink.is_full:
-                    await sink.drained()
+            await relay.pass_on(self.sink.events, drained=self.sink.drained, progress=progress)
         finally:
             relay.abort()
         self._held = Held(run=run, live=self.live)

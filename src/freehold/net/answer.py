@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import httptools
 
@@ -36,6 +37,8 @@ class Answer:
         reused: It came over a connection that had served before.
         paused: The reader is behind, so the server is not being read.
         queued_bytes: Unread bytes.
+        tap: Takes pieces as they arrive instead of the queue; returns whether it wants no more for now.
+        stopped: It wanted no more.
     """
 
     __slots__ = (
@@ -61,6 +64,8 @@ class Answer:
         "queued_bytes",
         "reused",
         "status",
+        "stopped",
+        "tap",
         "whole",
     )
 
@@ -90,6 +95,8 @@ class Answer:
         self.reused = reused
         self.paused = False
         self.queued_bytes = 0
+        self.tap: Callable[[bytes], bool] | None = None
+        self.stopped = False
 
     # --- the connection's side -------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from freehold.domain.egress import EgressPermit
@@ -76,6 +76,41 @@ class HttpReply:
             if answer.error is not None:
                 raise answer.error
             await answer.changed()
+
+    async def pass_on(self, out: Callable[[bytes], bool]) -> bool:
+        """Hand each piece of the body to ``out`` in the tick in which it arrives, without waking a task for it.
+
+        Args:
+            out: Takes a piece; returns whether it wants no more for now. Must not raise.
+
+        Returns:
+            True once the answer is whole; False as soon as ``out`` wanted no more: the server is not read until the
+            next call.
+
+        Raises:
+            UpstreamError: As ``pieces``.
+        """
+        answer = self._answer
+        while True:
+            piece = answer.take()
+            if piece and out(piece):
+                self._connection.hold(answer)
+                return False
+            if answer.whole:
+                self._connection.release(answer)
+                return True
+            if answer.error is not None:
+                raise answer.error
+            if answer.paused:
+                self._connection.read_on(answer)
+            answer.tap = out
+            try:
+                await answer.changed()
+            finally:
+                answer.tap = None
+            if answer.stopped:
+                answer.stopped = False
+                return False
 
     async def read(self, *, limit_bytes: int) -> bytes:
         """The whole body.

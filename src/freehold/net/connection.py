@@ -164,6 +164,12 @@ class Connection(asyncio.Protocol):
                 await self._drained
         self._writing = False
 
+    def hold(self, answer: Answer) -> None:
+        """The reader is behind: let the server wait."""
+        if self._answer is answer and not answer.paused and self._transport is not None and not self.is_gone:
+            answer.paused = True
+            self._transport.pause_reading()
+
     def read_on(self, answer: Answer) -> None:
         """The reader has taken what was there."""
         answer.paused = False
@@ -223,9 +229,15 @@ class Connection(asyncio.Protocol):
         if answer.ended:
             self._finish(answer)
             return
-        if not answer.paused and answer.overfull() and self._transport is not None:
-            answer.paused = True
-            self._transport.pause_reading()
+        tap = answer.tap
+        if tap is not None:
+            if (piece := answer.take()) and tap(piece):
+                answer.stopped = True
+                self.hold(answer)
+                answer.wake()
+            return
+        if answer.overfull():
+            self.hold(answer)
         if answer.head_seen:
             if not had_head:
                 self._wake_writer()
