@@ -6,13 +6,14 @@ import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from freehold.domain.decisions import Confidence, Outcome, PolicyDecision, Verdict
+from freehold.domain.decisions import Confidence, Outcome, Verdict
 from freehold.domain.deployment import Deployment
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ports import Engine, Relay, UpstreamCall, WholeReply
 from freehold.domain.receipt import Attempt, Cost
 from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
+from freehold.gateway.footing import Footing
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Services
 from freehold.wire.openai_whole import Aggregator
@@ -35,7 +36,7 @@ class AttemptRun:
     services: Services
     engine: Engine
     draft: ReceiptDraft
-    decision: PolicyDecision
+    footing: Footing
     want_logprobs: int
     as_it_comes: bool = False
     queue_ms: float = 0.0
@@ -107,7 +108,7 @@ class AttemptRun:
             origin=call.origin,
             zone=self.deployment.zone,
             label=self.draft.label_text,
-            rules=self.decision.rules,
+            rules=self.footing.decision(self.deployment).rules,
             body_bytes=len(call.body),
             body_commitment=self.services.audit.commit(call.body),
         )
@@ -150,6 +151,7 @@ class AttemptRun:
         *,
         usage: Usage,
         cost: Cost,
+        ended_ms: float,
         confidence: Confidence | None = None,
         verdict: Verdict | None = None,
         error: FreeholdError | None = None,
@@ -178,7 +180,7 @@ class AttemptRun:
             queue_ms=self.queue_ms,
             started_ms=self.started_ms,
             first_token_ms=self.first_token_ms,
-            ended_ms=self.draft.elapsed_ms(),
+            ended_ms=ended_ms,
             bytes_left=self.body_bytes,
             egress_index=None if self.permit is None else self.permit.audit_index,
             cost=cost,

@@ -168,7 +168,7 @@ class Climb:
             services=self.services,
             engine=engine,
             draft=draft,
-            decision=self.footing.decision(deployment),
+            footing=self.footing,
             want_logprobs=LOGPROBS_PER_TOKEN if is_measured else 0,
             as_it_comes=(
                 engine.relays
@@ -310,10 +310,18 @@ class Climb:
         error: FreeholdError | None = None,
     ) -> None:
         run = self._open_run()
-        usage = run.usage()
-        cost = price_attempt(run, usage, self.runtime, share_permille=self.services.load.leave())
+        usage, ended_ms = run.usage(), self.draft.elapsed_ms()
+        cost = price_attempt(run, usage, self.runtime, ended_ms=ended_ms, share_permille=self.services.load.leave())
         self.draft.attempts.append(
-            run.close(outcome, usage=usage, cost=cost, confidence=judged, verdict=decided, error=error)
+            run.close(
+                outcome,
+                usage=usage,
+                cost=cost,
+                ended_ms=ended_ms,
+                confidence=judged,
+                verdict=decided,
+                error=error,
+            )
         )
         self._run = None
         self._release()

@@ -20,20 +20,21 @@ def list_price(prices: PriceBook, deployment: Deployment, *, usage: Usage, unix_
     return prices.price(deployment.price_model, usage=usage, unix_ms=unix_ms) if deployment.price_model else None
 
 
-def price_attempt(run: AttemptRun, usage: Usage, runtime: Runtime, *, share_permille: int) -> Cost:
+def price_attempt(run: AttemptRun, usage: Usage, runtime: Runtime, *, ended_ms: float, share_permille: int) -> Cost:
     """What an attempt cost until now.
 
     Args:
         run: The attempt.
         usage: Its tokens.
         runtime: Says what owned hardware costs.
+        ended_ms: When it ended, on the attempt's scale.
         share_permille: The attempt's share of this machine.
     """
     draft, deployment = run.draft, run.deployment
     return cost_of_attempt(
         deployment,
         usage=usage,
-        busy_ms=draft.elapsed_ms() - run.started_ms,
+        busy_ms=ended_ms - run.started_ms,
         hardware=runtime.hardware,
         share_permille=share_permille,
         price=list_price(run.services.prices, deployment, usage=usage, unix_ms=draft.created_unix_ms),

@@ -206,7 +206,8 @@ class _Line:
         return self._queue.outlook(now_s=self._clock.monotonic_s(), deadline_s=deadline_s)
 
     def try_admit(self, deployment: Deployment) -> HeldSlot | None:
-        self.resize(deployment)
+        if deployment is not self._deployment:
+            self.resize(deployment)
         ticket = next(self._tickets)
         if self._queue.start_at_once(ticket, now_s=self._clock.monotonic_s()):
             return HeldSlot(self, ticket, queue_ms=0.0)
@@ -241,7 +242,8 @@ class _Line:
             del self._turns[ticket]
 
     def leave(self, ticket: int, *, served: bool = True) -> None:
-        self._wake(self._queue.leave(ticket, now_s=self._clock.monotonic_s(), served=served))
+        if started := self._queue.leave(ticket, now_s=self._clock.monotonic_s(), served=served):
+            self._wake(started)
 
     def resize(self, deployment: Deployment) -> None:
         """Take over other bounds, after a reload or where an engine was lowered."""

@@ -136,7 +136,7 @@ class SlotQueue:
                 self._waiting.remove(ticket)
         elif served:
             self._holds_s.append(max(0.0, now_s - started_s))
-        return self.fill(now_s=now_s)
+        return self.fill(now_s=now_s) if self._waiting else []
 
     def resize(self, slots: int, *, waiting_max: int, now_s: float) -> list[int]:
         """Change the bounds; who starts now. Nobody who runs is stopped, and nobody who waits is sent away."""
