@@ -178,8 +178,10 @@ class Inference:
             label_header=said(b"freehold-label"),
             include_receipt=said(b"freehold-include-receipt") == "true",
         )
-        trace, name = traceparent(said(b"traceparent")), client_request_id(said(b"x-request-id"))
-        return replace(request, traceparent=trace, client_request_id=name) if trace or name else request
+        trace, name = said(b"traceparent"), said(b"x-request-id")
+        if trace is None and name is None:
+            return request
+        return replace(request, traceparent=traceparent(trace), client_request_id=client_request_id(name))
 
 
 def credential_of(header: Callable[[bytes], str | None]) -> str | None:

@@ -57,7 +57,8 @@ def decode_document(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Document:
             ``depth_max``, names a member twice at any level, holds half a surrogate pair or a number that is not
             finite.
     """
-    _check_text(raw)
+    if raw[:1] != b"{" or not raw.isascii():
+        _check_text(raw)
     try:
         members = _MEMBERS.decode(raw)
         values = _VALUES.decode(raw)

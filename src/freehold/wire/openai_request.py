@@ -31,6 +31,7 @@ from freehold.wire.openai_schema import (
     CompletionBody,
     EmbeddingBody,
     FilePart,
+    FunctionTool,
     Generating,
     ImagePart,
     NamedTool,
@@ -72,18 +73,16 @@ def decode_chat(
         UnsupportedParameter: A member asks for what would have to be ignored.
     """
     document = decode_document(raw)
-    _refuse(document, _REFUSED_CHAT)
+    if not _REFUSED_CHAT.keys().isdisjoint(document.values):
+        _refuse(document, _REFUSED_CHAT)
     body = _convert(document, ChatBody)
-    _refuse_many_answers(body)
-    tools = tuple(
-        Tool(
-            name=tool.function.name,
-            description=tool.function.description or "",
-            parameters_json=_ENCODER.encode(tool.function.parameters or {}),
-        )
-        for tool in body.tools or ()
-    )
-    choice, tool_name = _tool_choice(body, {tool.name for tool in tools})
+    if body.n is not None or body.best_of is not None:
+        _refuse_many_answers(body)
+    tools: tuple[Tool, ...] = ()
+    choice, tool_name = ToolChoice.AUTO, None
+    if body.tools or body.tool_choice is not None:
+        tools = tuple(map(_tool, body.tools or ()))
+        choice, tool_name = _tool_choice(body, {tool.name for tool in tools})
     if body.top_logprobs and not body.logprobs:
         raise invalid("top_logprobs", str(body.top_logprobs), 'it needs "logprobs": true')
     return InferenceRequest(
@@ -102,10 +101,10 @@ def decode_chat(
         tools=tools,
         tool_choice=choice,
         tool_name=tool_name,
-        response_schema_json=_response_schema(body.response_format),
+        response_schema_json=None if body.response_format is None else _response_schema(body.response_format),
         stream=bool(body.stream),
-        include_usage=_include_usage(body),
-        include_receipt=include_receipt or _include_receipt(body),
+        include_usage=body.stream_options is not None and bool(body.stream_options.include_usage),
+        include_receipt=include_receipt or (body.freehold is not None and body.freehold.include_receipt),
         label_header=label_header,
     )
 
@@ -191,7 +190,8 @@ def _convert(document: Document, kind: type[BodyType]) -> BodyType:
 
 
 def _fields(document: Document) -> Mapping[str, bytes]:
-    document.members.pop(_OWN_MEMBER, None)
+    if _OWN_MEMBER in document.members:
+        del document.members[_OWN_MEMBER]
     return MappingProxyType(document.members)
 
 
@@ -240,6 +240,15 @@ def _response_schema(form: ResponseFormat | None) -> bytes | None:
     if form.json_schema is None or form.json_schema.schema is None:
         raise invalid("response_format.json_schema.schema", "missing", "the type json_schema needs a schema")
     return _ENCODER.encode(form.json_schema.schema)
+
+
+def _tool(tool: FunctionTool) -> Tool:
+    function = tool.function
+    return Tool(
+        name=function.name,
+        description=function.description or "",
+        parameters_json=_ENCODER.encode(function.parameters or {}),
+    )
 
 
 def _tool_choice(body: ChatBody, names: set[str]) -> tuple[ToolChoice, str | None]:
