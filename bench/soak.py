@@ -135,6 +135,14 @@ class Site:
         """Descriptors, and connections to the upstream."""
         return descriptors(self.pids), connections_to(MOCK_PORT)
 
+    def resting_counts(self) -> tuple[int, int]:
+        """The least of each in a second: who tries a broken sink again opens it for a moment."""
+        seen = []
+        for _ in range(20):
+            seen.append(self.counts())
+            time.sleep(0.05)
+        return min(files for files, _ in seen), min(connections for _, connections in seen)
+
     def rest(self) -> None:
         """Let it write what it still has to."""
         if not until_idle(self.pids, within_s=REST_MAX_S):
@@ -229,7 +237,7 @@ def soak(site: Site, soaked: Soaked, options: argparse.Namespace) -> None:
     while warm < options.warm_up and time.monotonic() < until_s:
         warm += site.window(WINDOW_S)[0]
     site.fill_pool()
-    soaked.before = site.counts()
+    soaked.before = site.resting_counts()
     soaked.pss_kib.append((0, site.memory_kib()))
     while soaked.requests < options.requests and time.monotonic() < until_s:
         answered, failed = site.window(WINDOW_S)
@@ -252,7 +260,7 @@ def soak(site: Site, soaked: Soaked, options: argparse.Namespace) -> None:
             break
         time.sleep(0.02)
     site.fill_pool()
-    soaked.refilled = site.counts()
+    soaked.refilled = site.resting_counts()
     soaked.stream_growth_kib = site.memory_kib() - memory_kib
 
 
@@ -312,13 +320,16 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=3_000)
     parser.add_argument("--warm-up", type=int, default=WARM_UP_REQUESTS)
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="set for the gateway")
-    parser.add_argument("--quick", action="store_true", help="a tenth of everything: for checking, not for numbers")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth, after the same warm-up: for checking, not for numbers"
+    )
     parser.add_argument("--write", action="store_true", help="put the result into docs/benchmarks.md")
     options = parser.parse_args()
     end_in_order()
     if options.quick:
-        for name in ("requests", "streams", "warm_up"):
-            setattr(options, name, getattr(options, name) // 10)
+        # Not of the warm-up: until bounded queues are full, memory rises where a sink is broken.
+        options.requests //= 10
+        options.streams //= 10
     _, build = built_rig()
     os.sched_setaffinity(0, {int(CORE_IO)})  # the client that drops streams stands beside the load
     results = [run_scenario(name, build, options) for name in options.scenario or SCENARIOS]
