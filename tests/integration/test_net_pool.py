@@ -69,6 +69,21 @@ def test_the_servers_own_idle_limit_counts(loop_kind: str, hint: str, kept: int)
     with_server(loop_kind, script, scenario)
 
 
+@pytest.mark.parametrize(("name", "kept"), [("llama.cpp", 0), ("uvicorn", 1)])
+def test_a_server_known_to_close_after_streams_is_not_trusted_to_keep(loop_kind: str, name: str, kept: int) -> None:
+    async def script(server: Server, peer: Peer) -> None:
+        await server.note(peer)
+        head = CHUNKED.replace(b"\r\n\r\n", b"\r\nkeep-alive: timeout=5, max=100\r\nserver: %s\r\n\r\n" % name.encode())
+        await peer.send(head, chunk(b"data: [DONE]\n\n"), LAST_CHUNK)
+        await peer.gone()
+
+    async def scenario(client: HttpClient, server: Server) -> None:
+        await whole(client)
+        assert client.idle_connections == kept
+
+    with_server(loop_kind, script, scenario)
+
+
 def test_an_old_connection_is_not_kept(loop_kind: str) -> None:
     async def scenario(client: HttpClient, server: Server) -> None:
         await whole(client)

@@ -12,6 +12,9 @@ from freehold.net.limits import HttpLimits
 
 _INTERIM_MAX = 8
 _BODILESS = (204, 304)
+_BREAKS_ITS_PROMISE = "llama.cpp"
+"""This server says that it keeps a connection for 5 s, and closes it after every stream of events. A request that goes
+out in the meantime meets the end, and so does its repetition over the next connection."""
 
 
 class ViolationError(Exception):
@@ -202,7 +205,11 @@ class Answer:
         self._bodiless = self._bodiless or self.status in _BODILESS
         self.by_close = not self._bodiless and not transfer and "content-length" not in headers
         # What comes without a body never shows where it ends if it also announces a length.
-        self.keep_alive = parser.should_keep_alive() and not (self._bodiless and self._announces_body(transfer))
+        self.keep_alive = (
+            parser.should_keep_alive()
+            and not (self._bodiless and self._announces_body(transfer))
+            and not (transfer and headers.get("server") == _BREAKS_ITS_PROMISE)
+        )
         self.head_seen = True
         self.ended = self._bodiless
 
