@@ -38,7 +38,8 @@ _CONTEXT_WORDS = re.compile(r"maximum context length|context size|context window
 _CONTEXT_NUMBERS = (
     re.compile(r"request \((?P<prompt>\d+) tokens\) exceeds the available context size \((?P<context>\d+) tokens\)"),
     re.compile(
-        r"maximum context length is (?P<context>\d+) tokens.*?(?:resulted in|requested|has|contains) (?P<prompt>\d+)"
+        r"maximum context length is (?P<context>\d+) tokens.*?"
+        r"(?:resulted in|requested|has|contains) (?P<prompt>(?:at least )?\d+)"
     ),
     re.compile(r"prompt is too long: (?P<prompt>\d+) tokens > (?P<context>\d+)"),
 )

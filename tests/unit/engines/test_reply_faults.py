@@ -58,6 +58,17 @@ CLOUD = Deployment(
             "3000",
             "2048",
         ),
+        (
+            {
+                "message": "This model's maximum context length is 2048 tokens. However, your prompt contains at least "
+                "2049 input tokens, which exceeds this limit even without any output tokens.",
+                "type": "BadRequestError",
+                "param": "input_tokens",
+                "code": 400,
+            },
+            "at least 2049",
+            "2048",
+        ),
         ({"message": "prompt is too long: 210000 tokens > 200000 maximum"}, "210000", "200000"),
         ({"message": "Too much.", "code": "context_length_exceeded"}, "too many", 8192),
     ],
