@@ -115,7 +115,7 @@ class House:
 def idle_after_s(server: RealServer) -> float:
     """Seconds until the server runs nothing any more."""
     from_s = time.monotonic()
-    eventually(lambda: server.busy() == 0, within_s=30, what=f"an idle {server.name}")
+    eventually(lambda: server.busy() == 0, within_s=90, what=f"an idle {server.name}")
     return time.monotonic() - from_s
 
 

@@ -1,4 +1,4 @@
-"""What a run found, kept in docs/benchmarks.md where the whole suite ran and passed."""
+"""What a run found, kept in docs/benchmarks.md where the whole suite ran."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Report:
         self.versions: list[str] = []
         self._outcomes: Counter[str] = Counter()
         self._files = set[str]()
+        self._failed: list[str] = []
         self._measured: dict[str, list[float]] = {}
         self._began_s = time.monotonic()
 
@@ -37,11 +38,13 @@ class Report:
         if report.nodeid.startswith(_FOLDER) and (report.when == "call" or report.outcome != "passed"):
             self._outcomes[report.outcome] += 1
             self._files.add(report.nodeid.partition("::")[0])
+            if report.outcome == "failed":
+                self._failed.append(report.nodeid.rpartition("/")[2])
 
     def keep(self) -> None:
-        """Write the page's section, if every test of every file of the suite ran and passed."""
+        """Write the page's section, if every file of the suite ran: what failed is named."""
         files = {path.relative_to(ROOT).as_posix() for path in (ROOT / _FOLDER).glob("test_*.py")}
-        if self._files != files or self._outcomes["passed"] != self._outcomes.total():
+        if self._files != files or self._outcomes["skipped"]:
             return
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
         after = rest.partition(_END)[2]
@@ -60,6 +63,8 @@ class Report:
             f"{', '.join(self.versions)}, `openai` {openai}, CPython {platform.python_version()},",
             f"{len(os.sched_getaffinity(0))} cores shared with all else that ran ({_processor()}).",
             "",
+            *(f"- failed: `{name}`" for name in self._failed),
+            *([""] if self._failed else []),
             "| measured | n | median |",
             "|---|---|---|",
             *(f"| {what} | {len(values)} | {_median(values):g} |" for what, values in sorted(self._measured.items())),

@@ -173,7 +173,7 @@ class LlamaServer(RealServer):
 
     @property
     def version(self) -> str:
-        return f"llama-server {self.get('/props').json().get('build_info', '')}"
+        return f"llama-server of {self.setup.version_of('llama')}"
 
     def busy(self) -> int:
         return sum(slot["is_processing"] for slot in self.get("/slots").json())

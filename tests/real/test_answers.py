@@ -24,7 +24,7 @@ TOOL = {
         "strict": True,
         "parameters": {
             "type": "object",
-            "properties": {"city": {"type": "string", "maxLength": 12}},
+            "properties": {"city": {"enum": ["Paris", "Lyon"]}},
             "required": ["city"],
             "additionalProperties": False,
         },
@@ -47,7 +47,7 @@ def said(text: str) -> list[Any]:
 
 @pytest.fixture
 def client(real_house: House) -> OpenAI:
-    return real_house.gateway.openai()
+    return real_house.gateway.openai().with_options(timeout=180)
 
 
 def test_chat(real_house: House, client: OpenAI, way: Way) -> None:
@@ -222,10 +222,14 @@ def test_text_completion_with_logprobs(client: OpenAI, way: Way) -> None:
 
 
 def test_members_that_freehold_does_not_know_reach_the_server(client: OpenAI, way: Way) -> None:
-    asked = {"model": way.model, "messages": said(QUESTION), "max_tokens": 24}
-    answer = client.chat.completions.create(**asked, temperature=2.0, extra_body={"top_k": 1, "ignore_eos": True})
-    greedy = client.chat.completions.create(**asked, temperature=0, extra_body={"ignore_eos": True})
-    assert answer.choices[0].message.content == greedy.choices[0].message.content
+    answer = client.chat.completions.create(
+        model=way.model,
+        messages=said(QUESTION),
+        max_tokens=24,
+        temperature=2.0,
+        extra_body={"top_k": 1, "ignore_eos": True},
+    )
+    assert (answer.choices[0].message.content or "").startswith("Paris is the capital of France.")
     assert answer.choices[0].finish_reason == "length"
     assert answer.usage is not None
     assert answer.usage.completion_tokens == 24

@@ -13,18 +13,18 @@ from tests.support.server import eventually
 
 IDLE_WITHIN_S = 1.0
 LONG: dict[str, Any] = {"max_tokens": 1500, "temperature": 0, "ignore_eos": True}
-SHORT_PROMPT, LONG_PROMPT = "Count to a thousand.", "Name the colours of the rainbow. " * 180
+SHORT_PROMPT, LONG_PROMPT = "Count to a thousand.", "Name the colours of the rainbow. " * 120
 
 
 def ask(house: House, way: Way, prompt: str, **body: Any) -> socket.socket:
     """Start a long answer on an idle server."""
-    eventually(lambda: house.server(way).busy() == 0, within_s=30, what="an idle server")
+    eventually(lambda: house.server(way).busy() == 0, within_s=90, what="an idle server")
     body = {"model": way.model, "messages": [{"role": "user", "content": prompt}], **LONG, **body}
     return house.send("/v1/chat/completions", body)
 
 
 def at_work(server: RealServer) -> None:
-    eventually(lambda: server.busy() == 1, within_s=10, what=f"a request at {server.name}")
+    eventually(lambda: server.busy() == 1, within_s=60, what=f"a request at {server.name}")
 
 
 def leave(house: House, way: Way, connection: socket.socket, newest: str) -> float:
@@ -70,7 +70,7 @@ def test_while_the_prompt_is_read(real_house: House, way: Way, report: Report) -
 
 
 def test_the_official_client_closes_a_stream(real_house: House, way: Way) -> None:
-    eventually(lambda: real_house.server(way).busy() == 0, within_s=30, what="an idle server")
+    eventually(lambda: real_house.server(way).busy() == 0, within_s=90, what="an idle server")
     newest = real_house.newest_id()
     extra = {name: value for name, value in LONG.items() if name == "ignore_eos"}
     client = real_house.gateway.openai()

@@ -47,7 +47,7 @@ def test_a_model_that_the_server_does_not_have(real_house: House, *, streams: bo
 
 
 def test_a_member_that_only_the_server_knows_and_refuses(real_house: House, way: Way) -> None:
-    wrong = {"vllm": {"min_tokens": "few"}, "llama-server": {"grammar": "root ::= ((("}}[way.server]
+    wrong = {"vllm": {"add_generation_prompt": "perhaps"}, "llama-server": {"grammar": "root ::= ((("}}[way.server]
     error = refused(real_house, way.model, extra_body=wrong)
     assert error.status_code == 400
     assert next(iter(wrong)) in error.message
