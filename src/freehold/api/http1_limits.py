@@ -36,7 +36,7 @@ class ServerLimits:
         reserve: How many of those; a connection beyond is answered 503 and closed at once.
     """
 
-    head_s: float = 10.0
+    head_s: float = 8.0
     head_bytes: int = 32 * 1024
     target_bytes: int = 8 * 1024
     fields: int = 100
