@@ -31,12 +31,12 @@ async def refused(wire: Wire) -> float:
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v1", b"POST %b HTTP/1.1\r\nHost: localhost\r\n" % PATH])
-def test_a_silent_client_is_told_408_after_ten_seconds(sent: bytes) -> None:
+def test_a_silent_client_is_told_408_after_eight_seconds(sent: bytes) -> None:
     async def scenario() -> None:
         http, wire = Server().connect()
         if sent:
             http.data_received(sent)
-        assert await refused(wire) == pytest.approx(10, abs=0.3)
+        assert await refused(wire) == pytest.approx(8, abs=0.3)
         assert wire.statuses == [408]
         assert await ended(wire) == pytest.approx(2, abs=0.3)
         assert wire.ends == ["eof", "close"]
@@ -54,23 +54,23 @@ def test_a_head_that_trickles_is_no_better() -> None:
             if wire.writes:
                 break
         assert wire.statuses == [408]
-        assert at == pytest.approx(20, abs=1)
+        assert at == pytest.approx(16, abs=1)
         await ended(wire)
 
     run_virtual(scenario)
 
 
-def test_the_head_of_a_later_request_has_its_own_ten_seconds() -> None:
+def test_the_head_of_a_later_request_has_its_own_eight_seconds() -> None:
     async def scenario() -> None:
         http, wire = Server().connect()
         for _ in range(3):
-            await asyncio.sleep(9)
+            await asyncio.sleep(7)
             http.data_received(request())
             await settle()
         wire.writes.clear()
         await asyncio.sleep(60)
         http.data_received(b"POST")
-        assert await refused(wire) == pytest.approx(10, abs=0.3)
+        assert await refused(wire) == pytest.approx(8, abs=0.3)
         assert wire.statuses == [408]
         await ended(wire)
 
