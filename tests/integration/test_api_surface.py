@@ -119,7 +119,7 @@ def test_a_second_request_before_the_first_was_answered_ends_both(house: Site) -
     two = "GET /v1/models HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     reply = raw_all(house, one + two)
     assert reply.startswith(b"HTTP/1.1 400")
-    assert reply.count(b"HTTP/1.1") == 1
+    assert reply.count(b"content-length:") == 1
 
 
 def raw(house: Site, request: str) -> tuple[int, bytes]:
