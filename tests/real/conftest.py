@@ -35,7 +35,7 @@ def real_house(setup: RealServers, tmp_path_factory: pytest.TempPathFactory) -> 
         for server in servers:
             server.start()
             _REPORT.note(f"{server.name}: from start to first health, s", round(server.ready_after_s, 1))
-        _REPORT.versions = [server.version for server in servers]
+        _REPORT.begin([server.version for server in servers])
         with house(folder, vllm, llama) as running:
             yield running
     finally:

@@ -23,11 +23,18 @@ class Report:
 
     def __init__(self) -> None:
         self.versions: list[str] = []
+        self.commit = ""
         self._outcomes: Counter[str] = Counter()
         self._files = set[str]()
         self._failed: list[str] = []
         self._measured: dict[str, list[float]] = {}
         self._began_s = time.monotonic()
+
+    def begin(self, versions: list[str]) -> None:
+        """What is asked: the servers' versions and the commit of this tree."""
+        self.versions = versions
+        command = ["git", "describe", "--always", "--dirty"]
+        self.commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
     def note(self, what: str, value: float) -> None:
         """One measurement; of several with the same name the median is reported."""
@@ -52,14 +59,11 @@ class Report:
 
     def lines(self) -> list[str]:
         """The result as Markdown."""
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-        ).stdout.strip()
         outcomes = ", ".join(f"{count} {word}" for word, count in sorted(self._outcomes.items()))
         took_s = time.monotonic() - self._began_s
         openai = importlib.metadata.version("openai")
         return [
-            f"{time.strftime('%Y-%m-%d', time.gmtime())}, Freehold at `{commit}`: **{outcomes}** in {took_s:.0f} s.",
+            f"{time.strftime('%Y-%m-%d', time.gmtime())}, Freehold at `{self.commit}`: **{outcomes}** in {took_s:.0f} s.",
             f"{', '.join(self.versions)}, `openai` {openai}, CPython {platform.python_version()},",
             f"{len(os.sched_getaffinity(0))} cores shared with all else that ran ({_processor()}).",
             "",
@@ -67,12 +71,20 @@ class Report:
             *([""] if self._failed else []),
             "| measured | n | median |",
             "|---|---|---|",
-            *(f"| {what} | {len(values)} | {_median(values):g} |" for what, values in sorted(self._measured.items())),
+            *(
+                f"| {what} | {len(values)} | {_shown(_median(values))} |"
+                for what, values in sorted(self._measured.items())
+            ),
         ]
 
 
 def _median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
+
+
+def _shown(value: float) -> str:
+    """Three digits say all that such a measurement knows."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _processor() -> str:
