@@ -78,13 +78,8 @@ class EngineState:
     pid: int | None = None
 
 
-class WholeReply(Protocol):
-    """A whole answer in OpenAI's dialect, as it came."""
-
-    @property
-    def body(self) -> bytes:
-        """Its bytes."""
-        ...
+class PassedThrough(Protocol):
+    """What is known of an answer that passed through, once it ended."""
 
     @property
     def usage(self) -> Usage | None:
@@ -102,7 +97,16 @@ class WholeReply(Protocol):
         ...
 
 
-class Relay(Protocol):
+class WholeReply(PassedThrough, Protocol):
+    """A whole answer in OpenAI's dialect, as it came."""
+
+    @property
+    def body(self) -> bytes:
+        """Its bytes."""
+        ...
+
+
+class Relay(PassedThrough, Protocol):
     """A stream in OpenAI's dialect that passes through. ``usage`` and its like are known at the end."""
 
     async def pass_on(
@@ -137,21 +141,6 @@ class Relay(Protocol):
     @property
     def events(self) -> int:
         """Events given out: about one a token."""
-        ...
-
-    @property
-    def usage(self) -> Usage | None:
-        """As the upstream reported it; ``None`` where it did not."""
-        ...
-
-    @property
-    def timings(self) -> EngineTimings | None:
-        """What the engine says of its own speed."""
-        ...
-
-    @property
-    def finish_reason(self) -> FinishReason | None:
-        """Why it ended."""
         ...
 
 

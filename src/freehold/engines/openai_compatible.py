@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,10 +17,13 @@ from freehold.domain.response import EmbeddingResult, ResponseChunk
 from freehold.engines import openai_relay
 from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply
+from freehold.engines.health import CallHealth
 from freehold.engines.openai_events import chunks, embedding
 from freehold.engines.remote import RemoteEngine
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import encode_body
+
+_T = TypeVar("_T")
 
 _NO_MEMBERS: Mapping[str, object] = MappingProxyType({})
 _PATHS = {Task.CHAT: "/chat/completions", Task.COMPLETION: "/completions", Task.EMBEDDING: "/embeddings"}
@@ -71,30 +74,39 @@ class OpenAICompatibleEngine(RemoteEngine):
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Run the call of a stream; see ``domain.ports.Engine``."""
         health = self.health.call()
-        try:
-            reply = await self._send(call, permit, deadline_s)
-            self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
-            try:
-                return await openai_relay.stream(
-                    reply, call, deployment=self._deployment, health=health, credential=self._credential
-                )
-            except BaseException:
-                reply.abort()
-                raise
-        except FreeholdError as error:
-            raise self._told(error, call, health) from None
-        except BaseException:
-            health.abandoned()
-            raise
+
+        async def stream(reply: Reply) -> Relay:
+            return await openai_relay.stream(
+                reply, call, deployment=self._deployment, health=health, credential=self._credential
+            )
+
+        return await self._relayed(call, permit, deadline_s, health, stream)
 
     async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
         """Run the call of a whole answer; see ``domain.ports.Engine``."""
         health = self.health.call()
+
+        async def whole(reply: Reply) -> WholeReply:
+            return await openai_relay.whole(reply, call, deployment=self._deployment)
+
+        answer = await self._relayed(call, permit, deadline_s, health, whole)
+        health.succeeded()
+        return answer
+
+    async def _relayed(
+        self,
+        call: UpstreamCall,
+        permit: EgressPermit | None,
+        deadline_s: float,
+        health: CallHealth,
+        read: Callable[[Reply], Awaitable[_T]],
+    ) -> _T:
+        """Send, and read what comes; what fails closes the connection and is told to the deployment's health."""
         try:
             reply = await self._send(call, permit, deadline_s)
             self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
             try:
-                answer = await openai_relay.whole(reply, call, deployment=self._deployment)
+                return await read(reply)
             except BaseException:
                 reply.abort()
                 raise
@@ -103,8 +115,6 @@ class OpenAICompatibleEngine(RemoteEngine):
         except BaseException:
             health.abandoned()
             raise
-        health.succeeded()
-        return answer
 
     def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
         return chunks(reply, call, deployment=self._deployment)
