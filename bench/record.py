@@ -1,6 +1,6 @@
 """What recording costs a request: the audit entry, the receipt, and all that threads make of them.
 
-Usage: ``python bench/record.py [--requests N] [--rate N]``. Prints microseconds of processor time a request, of this
+Usage: ``python -m bench.record [--requests N] [--rate N]``. Prints microseconds of processor time a request, of this
 thread and of the whole process, and what lies on the disk in the end. The reference is a bare ``write`` of the same
 number of bytes to each of two files.
 """
@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from freehold.audit.log import TransparencyLog  # noqa: E402
-from freehold.audit.records import request_record  # noqa: E402
-from freehold.domain.receipt import Receipt  # noqa: E402
-from freehold.hostinfo.clock import SystemClock, SystemIds  # noqa: E402
-from freehold.ledger.entries import entries  # noqa: E402
-from freehold.storage.database import Database  # noqa: E402
-from freehold.storage.receipts import SqliteReceipts  # noqa: E402
-from tests.support.receipts import make_attempt, make_receipt  # noqa: E402
+from freehold.audit.log import TransparencyLog
+from freehold.audit.records import request_record
+from freehold.domain.receipt import Receipt
+from freehold.hostinfo.clock import SystemClock, SystemIds
+from freehold.ledger.entries import entries
+from freehold.storage.database import Database
+from freehold.storage.receipts import SqliteReceipts
+from tests.support.receipts import make_attempt, make_receipt
 
 _TICKS_A_SECOND = 200
 
