@@ -29,7 +29,8 @@ def test_every_statement_compiles_against_the_schema(file, tmp_path):
                 word.strip(",()").removeprefix(":") for word in statement.split() if word.strip("(").startswith(":")
             }
             values = dict.fromkeys(names) or (None,) * statement.count("?")
-            database.query(lambda c, s=statement, v=values: c.execute(f"EXPLAIN {s}", v).fetchall())
+            program = database.query(lambda c, s=statement, v=values: c.execute(f"EXPLAIN {s}", v).fetchall())
+            assert program, statement
     finally:
         database.close()
 
