@@ -16,7 +16,7 @@ from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.response import EmbeddingResult, ResponseChunk
 from freehold.engines import openai_relay
 from freehold.engines.ability import refuse_unable
-from freehold.engines.base import Reply
+from freehold.engines.base import Reply, StepReply
 from freehold.engines.health import CallHealth
 from freehold.engines.openai_events import chunks, embedding
 from freehold.engines.remote import RemoteEngine
@@ -75,7 +75,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         """Run the call of a stream; see ``domain.ports.Engine``."""
         health = self.health.call()
 
-        async def stream(reply: Reply) -> Relay:
+        async def stream(reply: StepReply) -> Relay:
             return await openai_relay.stream(
                 reply, call, deployment=self._deployment, health=health, credential=self._credential
             )
@@ -86,7 +86,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         """Run the call of a whole answer; see ``domain.ports.Engine``."""
         health = self.health.call()
 
-        async def whole(reply: Reply) -> WholeReply:
+        async def whole(reply: StepReply) -> WholeReply:
             return await openai_relay.whole(reply, call, deployment=self._deployment)
 
         answer = await self._relayed(call, permit, deadline_s, health, whole)
@@ -99,7 +99,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         permit: EgressPermit | None,
         deadline_s: float,
         health: CallHealth,
-        read: Callable[[Reply], Awaitable[_T]],
+        read: Callable[[StepReply], Awaitable[_T]],
     ) -> _T:
         """Send, and read what comes; what fails closes the connection and is told to the deployment's health."""
         try:

@@ -68,6 +68,14 @@ def test_an_end_without_its_blank_line_is_one() -> None:
 
 
 @pytest.mark.parametrize("cut", [0, len(ROLE), len(ROLE + WORD)])
+def test_an_event_that_is_no_json_is_not_passed_on_wherever_it_stands(cut: int) -> None:
+    passed, events = relay(ROLE + WORD + b"data: <html>\n\n" + WORD + DONE, [cut])
+    assert passed == ROLE + WORD
+    assert isinstance(events.error, InvalidChunkError)
+    assert not events.ended
+
+
+@pytest.mark.parametrize("cut", [0, len(ROLE), len(ROLE + WORD)])
 def test_an_error_event_in_an_answer_is_passed_on_and_ends_it(cut: int) -> None:
     error = b'data: {"error":{"message":"out of memory","code":500}}\n\n'
     passed, events = relay(ROLE + WORD + error + WORD + DONE, [cut])
