@@ -3,7 +3,7 @@
 ``append`` returns once the kernel has the entry: killing this process, by whatever signal, loses nothing that it
 returned for. ``durable`` returns once the medium has it: a power cut loses at most what was appended in the
 milliseconds before and not yet flushed, and never an egress intent whose permit was issued, since a permit waits for
-``durable``. The tree grows over durable entries only. Tiles and a signed checkpoint follow after 1,024 entries, when
+``durable``. The tree grows over durable entries only. Tiles and a signed checkpoint follow after 8,192 entries, when
 ``checkpoint`` is called (the application does so every second), and at ``close``.
 
 A disk that fails makes the log refuse entries, and so everything that would leave this machine; it goes on by itself
