@@ -243,7 +243,7 @@ class PriceBook(Protocol):
 
 
 class ReceiptStore(Protocol):
-    """Receipts, and the ledger entries that follow from them."""
+    """Receipts, and the ledger that follows from them."""
 
     def keep(self, receipt: Receipt) -> None:
         """Write a receipt down; at return the kernel has it, so that it survives ``kill -9`` of this process.

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +23,8 @@ from freehold.storage.connection import check, is_corrupting, open_writer
 from freehold.storage.fellows import Mark
 from freehold.storage.journal import Journal, Place
 from freehold.storage.named_sql import load
-from freehold.storage.pages import PAGE_RECEIPTS_MAX, PAGES, decode_receipt, encode_page, encode_receipt
-from freehold.storage.receipt_rows import Entries, Row, rows_of
+from freehold.storage.pages import PAGE_RECEIPTS_MAX, PARTS, decode_receipt, encode_page, encode_receipt, new_page
+from freehold.storage.receipt_rows import PageRows
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,7 +38,9 @@ RETRY_S = 1.0
 """Between two attempts after a failure."""
 
 _BATCH_MAX = 1_024
-_TRIAL_SEQ = 2**62
+_UNFIT = (sqlite3.IntegrityError, msgspec.MsgspecError, ValueError, OverflowError, LookupError)
+"""What is raised on account of a receipt, rather than of the database."""
+
 _READ_BYTES = 1024 * 1024
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 
@@ -53,19 +55,17 @@ class _Kept(NamedTuple):
 class Indexer:
     """Owns the journal's reading end and a connection of its own. ``put`` is for one thread."""
 
-    def __init__(self, path: Path, journal: Journal, entries: Entries, mark: Mark | None = None) -> None:
+    def __init__(self, path: Path, journal: Journal, mark: Mark | None = None) -> None:
         """Start the thread; it begins with what an earlier process left in the journal.
 
         Args:
             path: The database.
             journal: Where receipts are written first.
-            entries: The ledger's view of a receipt.
             mark: Tells other processes how far the database is; ``None`` where there are none.
         """
         self._mark = mark
         self._path = path
         self._journal = journal
-        self._entries = entries
         self._sql = load("receipts")
         self._connection: sqlite3.Connection | None = None
         self._suspect = False
@@ -202,61 +202,71 @@ class Indexer:
 
     def _store(self, batch: Sequence[_Kept], *, again: bool = False) -> None:
         """Commit receipts, of which some may be there ``again``."""
-        connection = self._ready_connection()
+        payloads = [kept.payload for kept in batch]
+        if not again:
+            try:
+                self._transact(payloads, self._insert)
+            except _UNFIT:
+                pass  # one is there already, or cannot be stored: the others must not suffer for it
+            else:
+                return
         try:
-            self._transact(connection, batch, known=again)
-        except (sqlite3.IntegrityError, ValueError, OverflowError):
-            # One that is there already, or cannot be stored: the others must not suffer for it.
-            self._transact(connection, batch, known=True)
+            self._transact(payloads, self._insert_new)
+        except _UNFIT:
+            self._transact(payloads, self._insert_alone)
 
-    def _transact(self, connection: sqlite3.Connection, batch: Sequence[_Kept], *, known: bool) -> None:
+    def _transact(
+        self, payloads: Sequence[bytes], insert: Callable[[sqlite3.Connection, Sequence[bytes]], None]
+    ) -> None:
+        connection = self._ready_connection()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if known:
-                batch = self._new_ones(connection, batch)
-            (seq,) = connection.execute(self._sql["newest_seq"]).fetchone()
-            for start in range(0, len(batch), PAGE_RECEIPTS_MAX):
-                seq = self._insert(connection, batch[start : start + PAGE_RECEIPTS_MAX], seq + 1)
+            insert(connection, payloads)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
 
-    def _insert(self, connection: sqlite3.Connection, page: Sequence[_Kept], first_seq: int) -> int:
-        """Insert one page with its rows; returns the number of the last one."""
-        rows: list[Row] = []
-        times: list[int] = []
-        for kept in page:
-            receipt = decode_receipt(kept.payload)
-            rows += rows_of(receipt, self._entries, first_seq + len(rows))
-            times.append(receipt.created_unix_ms)
-        last_seq = first_seq + len(rows) - 1
-        content = encode_page([kept.payload for kept in page])
-        connection.executemany(self._sql["insert_row"], rows)
-        connection.execute(self._sql["insert_page"], (first_seq, last_seq, min(times), max(times), PAGES, content))
-        return last_seq
+    def _insert(self, connection: sqlite3.Connection, payloads: Sequence[bytes]) -> None:
+        """Insert receipts that are not there yet, as pages."""
+        (number,) = connection.execute(self._sql["newest_page"]).fetchone()
+        for start in range(0, len(payloads), PAGE_RECEIPTS_MAX):
+            number += 1
+            page = new_page(payloads[start : start + PAGE_RECEIPTS_MAX])
+            rows = PageRows(page, number)
+            connection.executemany(self._sql["insert_receipt"], rows.receipts())
+            connection.execute(self._sql["insert_page"], (number, PARTS, encode_page(page)))
+            connection.executemany(self._sql["insert_spend"], rows.spend())
+            connection.executemany(self._sql["insert_requests"], rows.requests())
 
-    def _new_ones(self, connection: sqlite3.Connection, batch: Sequence[_Kept]) -> list[_Kept]:
-        """Those that are not there yet and can be stored."""
-        found: dict[tuple[str, str], _Kept] = {}
-        for kept in batch:
-            receipt = _decoded(kept.payload)
-            if receipt is None:
-                continue
-            name = (receipt.tenant, receipt.id)
+    def _insert_new(self, connection: sqlite3.Connection, payloads: Sequence[bytes]) -> None:
+        """Insert those of some receipts that are not there yet, as pages."""
+        self._insert(connection, self._new_ones(connection, payloads))
+
+    def _insert_alone(self, connection: sqlite3.Connection, payloads: Sequence[bytes]) -> None:
+        """As ``_insert_new``, but each on a page of its own, but for those that cannot be stored."""
+        for payload in self._new_ones(connection, payloads):
             connection.execute("SAVEPOINT one")
             try:
-                if name in found or connection.execute(self._sql["is_there"], name).fetchone():
-                    continue
-                connection.executemany(self._sql["insert_row"], rows_of(receipt, self._entries, _TRIAL_SEQ))
-                found[name] = kept
-            except (sqlite3.IntegrityError, ValueError, OverflowError) as error:
-                _LOG.error("receipt %s cannot be brought into the database: %s", name, error)
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK TO one")
-                    connection.execute("RELEASE one")
+                self._insert(connection, [payload])
+            except _UNFIT as error:
+                _LOG.error("a receipt cannot be brought into the database: %s", error)
+                connection.execute("ROLLBACK TO one")
+            connection.execute("RELEASE one")
+
+    def _new_ones(self, connection: sqlite3.Connection, payloads: Iterable[bytes]) -> list[bytes]:
+        """Those that are not there yet and can be read, in their newest form."""
+        found: dict[tuple[str, str], bytes] = {}
+        for payload in payloads:
+            try:
+                receipt = decode_receipt(payload)
+            except msgspec.MsgspecError as error:
+                _LOG.error("a receipt of the journal cannot be read: %s", error)
+                continue
+            name = (receipt.tenant, receipt.id)
+            if name not in found and not connection.execute(self._sql["is_there"], name).fetchone():
+                found[name] = encode_receipt(receipt)
         return list(found.values())
 
     def _finish_segments(self, before: int) -> None:
@@ -305,11 +315,3 @@ class Indexer:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _decoded(payload: bytes) -> Receipt | None:
-    try:
-        return decode_receipt(payload)
-    except (msgspec.MsgspecError, ValueError) as error:
-        _LOG.error("a receipt of the journal cannot be read: %s", error)
-        return None
