@@ -10,21 +10,17 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
-
-import msgspec
 
 from freehold.domain.errors.server import StorageFailed
 from freehold.domain.receipt import Receipt
 from freehold.storage.connection import check, is_corrupting, open_writer
 from freehold.storage.fellows import Mark
+from freehold.storage.filing import Filing
 from freehold.storage.journal import Journal, Place
-from freehold.storage.named_sql import load
-from freehold.storage.pages import PAGE_RECEIPTS_MAX, PARTS, decode_receipt, encode_page, encode_receipt, new_page
-from freehold.storage.receipt_rows import PageRows
+from freehold.storage.pages import encode_receipt
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,9 +34,6 @@ RETRY_S = 1.0
 """Between two attempts after a failure."""
 
 _BATCH_MAX = 1_024
-_UNFIT = (sqlite3.IntegrityError, msgspec.MsgspecError, ValueError, OverflowError, LookupError)
-"""What is raised on account of a receipt, rather than of the database."""
-
 _READ_BYTES = 1024 * 1024
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 
@@ -66,7 +59,7 @@ class Indexer:
         self._mark = mark
         self._path = path
         self._journal = journal
-        self._sql = load("receipts")
+        self._filing = Filing()
         self._connection: sqlite3.Connection | None = None
         self._suspect = False
         self._lock = threading.Lock()
@@ -178,7 +171,7 @@ class Indexer:
             batch = list(islice(self._queue, _BATCH_MAX))
             place = self._from
         if batch:
-            self._store(batch)
+            self._filing.put(self._ready_connection(), [kept.payload for kept in batch])
             with self._lock:
                 for _ in batch:
                     self._queue.popleft()
@@ -193,81 +186,11 @@ class Indexer:
     def _read_on(self, place: Place) -> None:
         """Store what the journal's files hold from ``place`` on: a piece of it."""
         payloads, after = self._journal.read(place, bytes_max=_READ_BYTES)
-        found = [_Kept(after, payload) for payload in payloads]
-        for start in range(0, len(found), _BATCH_MAX):
-            self._store(found[start : start + _BATCH_MAX], again=True)
+        for start in range(0, len(payloads), _BATCH_MAX):
+            self._filing.put(self._ready_connection(), payloads[start : start + _BATCH_MAX], again=True)
         with self._lock:
             self._from = None if after == self._journal.end else after
             self._waiting = max(0, self._waiting - len(payloads)) if self._from else 0
-
-    def _store(self, batch: Sequence[_Kept], *, again: bool = False) -> None:
-        """Commit receipts, of which some may be there ``again``."""
-        payloads = [kept.payload for kept in batch]
-        if not again:
-            try:
-                self._transact(payloads, self._insert)
-            except _UNFIT:
-                pass  # one is there already, or cannot be stored: the others must not suffer for it
-            else:
-                return
-        try:
-            self._transact(payloads, self._insert_new)
-        except _UNFIT:
-            self._transact(payloads, self._insert_alone)
-
-    def _transact(
-        self, payloads: Sequence[bytes], insert: Callable[[sqlite3.Connection, Sequence[bytes]], None]
-    ) -> None:
-        connection = self._ready_connection()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            insert(connection, payloads)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-    def _insert(self, connection: sqlite3.Connection, payloads: Sequence[bytes]) -> None:
-        """Insert receipts that are not there yet, as pages."""
-        (number,) = connection.execute(self._sql["newest_page"]).fetchone()
-        for start in range(0, len(payloads), PAGE_RECEIPTS_MAX):
-            number += 1
-            page = new_page(payloads[start : start + PAGE_RECEIPTS_MAX])
-            rows = PageRows(page, number)
-            connection.executemany(self._sql["insert_receipt"], rows.receipts())
-            connection.execute(self._sql["insert_page"], (number, PARTS, encode_page(page)))
-            connection.executemany(self._sql["insert_spend"], rows.spend())
-            connection.executemany(self._sql["insert_requests"], rows.requests())
-
-    def _insert_new(self, connection: sqlite3.Connection, payloads: Sequence[bytes]) -> None:
-        """Insert those of some receipts that are not there yet, as pages."""
-        self._insert(connection, self._new_ones(connection, payloads))
-
-    def _insert_alone(self, connection: sqlite3.Connection, payloads: Sequence[bytes]) -> None:
-        """As ``_insert_new``, but each on a page of its own, but for those that cannot be stored."""
-        for payload in self._new_ones(connection, payloads):
-            connection.execute("SAVEPOINT one")
-            try:
-                self._insert(connection, [payload])
-            except _UNFIT as error:
-                _LOG.error("a receipt cannot be brought into the database: %s", error)
-                connection.execute("ROLLBACK TO one")
-            connection.execute("RELEASE one")
-
-    def _new_ones(self, connection: sqlite3.Connection, payloads: Iterable[bytes]) -> list[bytes]:
-        """Those that are not there yet and can be read, in their newest form."""
-        found: dict[tuple[str, str], bytes] = {}
-        for payload in payloads:
-            try:
-                receipt = decode_receipt(payload)
-            except msgspec.MsgspecError as error:
-                _LOG.error("a receipt of the journal cannot be read: %s", error)
-                continue
-            name = (receipt.tenant, receipt.id)
-            if name not in found and not connection.execute(self._sql["is_there"], name).fetchone():
-                found[name] = encode_receipt(receipt)
-        return list(found.values())
 
     def _finish_segments(self, before: int) -> None:
         """Delete the segments below a number: all of theirs is committed, and is brought to the medium first."""
