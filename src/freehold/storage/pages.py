@@ -15,11 +15,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.domain.decisions import PolicyDecision
-from freehold.domain.labels import Label, LabelSource
 from freehold.domain.receipt import Receipt
 from freehold.domain.receipt_json import receipt_document, receipt_from_json
-from freehold.storage.fragments import Fragments
 
 PAGE_RECEIPTS_MAX = 256
 """The place of a receipt's common part is one byte."""
@@ -30,16 +27,17 @@ PARTS = "parts"
 
 _FORMAT = 2
 _LEVEL = 1
+_POLICIES_MAX = 1_024
 _LENGTH = struct.Struct(">I")
 _ARRAY = struct.Struct(">BI")
 _ARRAY_MARK = 0xDD
 
 # Values in this order, without their names, which would be a third of the bytes. What is added comes last.
 _COMMON_FIELDS = (
-    "tenant", "outcome", "answered_index", "attempts", "label", "label_sources", "decisions", "key_id", "task",
-    "model_asked", "route", "stream", "steps", "detours", "error_code", "counterfactual_model", "audit_log",
-    "config_digest",
+    "tenant", "outcome", "answered_index", "attempts", "policy", "key_id", "task", "model_asked", "route", "stream",
+    "steps", "detours", "error_code", "counterfactual_model", "audit_log", "config_digest",
 )  # fmt: skip
+_POLICY_FIELDS = ("label", "label_sources", "decisions")
 _OWN_FIELDS = ("attempts", "total_ms", "audit_index", "client_request_id", "traceparent")
 _SUMMED_FIELDS = ("attempts", "id", "created_unix_ms", "counterfactual")
 _ATTEMPT_COMMON_FIELDS = (
@@ -140,20 +138,27 @@ _encoder = msgspec.msgpack.Encoder()
 _values = msgspec.msgpack.Decoder(list[Any])
 _all_parts = msgspec.msgpack.Decoder(list[Parts])
 _columns = msgspec.msgpack.Decoder(_Columns)
-_common = attrgetter(*_COMMON_FIELDS[7:])
+_common = attrgetter(*_COMMON_FIELDS[5:])
 _own = attrgetter(*_OWN_FIELDS[1:])
 _common_of_attempt = attrgetter(*_ATTEMPT_COMMON_FIELDS)
 _own_of_attempt = attrgetter(*_ATTEMPT_OWN_FIELDS)
 _summed_of_attempt = attrgetter(*(f"usage.{name}" for name in _USAGE_FIELDS), *_ATTEMPT_SUMMED_FIELDS)
 
 
-def _raw(value: Any) -> msgspec.Raw:
-    return msgspec.Raw(_encoder.encode(value))
+_policies: dict[tuple[int, int, int], tuple[tuple[object, ...], msgspec.Raw]] = {}
 
 
-_label: Fragments[Label, msgspec.Raw] = Fragments(_raw)
-_sources: Fragments[tuple[LabelSource, ...], msgspec.Raw] = Fragments(_raw)
-_decisions: Fragments[tuple[PolicyDecision, ...], msgspec.Raw] = Fragments(_raw)
+def _policy(receipt: Receipt) -> msgspec.Raw:
+    """The bytes of label, sources and decisions, of which most receipts have the very same ones (as ``Fragments``)."""
+    key = (id(receipt.label), id(receipt.label_sources), id(receipt.decisions))
+    found = _policies.get(key)
+    if found is None:
+        if len(_policies) >= _POLICIES_MAX:
+            _policies.clear()
+        policy = (receipt.label, receipt.label_sources, receipt.decisions)
+        # They are kept with their bytes, so that their identities are not another's meanwhile.
+        _policies[key] = found = (policy, msgspec.Raw(_encoder.encode(policy)))
+    return found[1]
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -167,9 +172,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
                 receipt.outcome,
                 receipt.answered_index,
                 [_common_of_attempt(attempt) for attempt in attempts],
-                _label(receipt.label),
-                _sources(receipt.label_sources),
-                _decisions(receipt.decisions),
+                _policy(receipt),
                 *_common(receipt),
             ),
             ([_own_of_attempt(attempt) for attempt in attempts], *_own(receipt)),
@@ -210,7 +213,7 @@ def _named(common: list[Any], own: list[Any], *summed: Any) -> dict[str, Any]:
         | {"usage": _zip(_USAGE_FIELDS, counts)}
         for alike, different, counts in zip(found["attempts"], mine["attempts"], sums["attempts"], strict=True)
     ]
-    return found | mine | sums | {"attempts": attempts}
+    return found | _zip(_POLICY_FIELDS, found["policy"]) | mine | sums | {"attempts": attempts}
 
 
 def _zip(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:

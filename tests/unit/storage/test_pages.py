@@ -29,9 +29,9 @@ def names(kind: Any) -> list[str]:
 
 
 def test_every_field_has_its_place() -> None:
-    receipt = [*pages._COMMON_FIELDS, *pages._OWN_FIELDS, *pages._SUMMED_FIELDS]
+    receipt = [*pages._COMMON_FIELDS, *pages._POLICY_FIELDS, *pages._OWN_FIELDS, *pages._SUMMED_FIELDS]
     attempt = [*pages._ATTEMPT_COMMON_FIELDS, *pages._ATTEMPT_OWN_FIELDS, *pages._ATTEMPT_SUMMED_FIELDS, "usage"]
-    assert sorted(receipt) == sorted([*names(Receipt), "attempts", "attempts"])
+    assert sorted(receipt) == sorted([*names(Receipt), "policy", "attempts", "attempts"])
     assert sorted(attempt) == sorted(names(Attempt))
     assert tuple(names(Usage)) == pages._USAGE_FIELDS
     for part, whole in ((pages.CostPart, Cost), (pages.MoneyPart, Money)):
