@@ -143,8 +143,6 @@ _own = attrgetter(*_OWN_FIELDS[1:])
 _common_of_attempt = attrgetter(*_ATTEMPT_COMMON_FIELDS)
 _own_of_attempt = attrgetter(*_ATTEMPT_OWN_FIELDS)
 _summed_of_attempt = attrgetter(*(f"usage.{name}" for name in _USAGE_FIELDS), *_ATTEMPT_SUMMED_FIELDS)
-
-
 _policies: dict[tuple[int, int, int], tuple[tuple[object, ...], msgspec.Raw]] = {}
 
 
@@ -198,8 +196,8 @@ def decode_receipt(payload: bytes) -> Receipt:
             found = _zip(_FIELDS_1, values)
             found["attempts"] = [_zip(_ATTEMPT_FIELDS_1, attempt) for attempt in found["attempts"]]
             return msgspec.convert(found, Receipt)
-    except (TypeError, LookupError) as error:
-        raise msgspec.DecodeError("this is no receipt") from error
+    except (TypeError, LookupError, ValueError) as error:
+        raise msgspec.DecodeError(f"this is no receipt: {error}") from error
     raise msgspec.DecodeError("this is no receipt of a format that is known")
 
 

@@ -38,7 +38,13 @@ def test_every_field_has_its_place() -> None:
         assert list(part.__struct_fields__) == names(whole), "what is missing here would be lost on a page"
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x80", b"\x90", msgspec.msgpack.encode([99, 1, 2, 3, 4]), b"\xff"])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(b"", b"\x80", b"\x90", b"\xff"),
+        *map(msgspec.msgpack.encode, ([99, 1, 2, 3, 4], [1], [2], [2, [], []], [2, ["t", "x", None, [1]], [[]], []])),
+    ],
+)
 def test_what_is_no_receipt_is_refused(payload: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         decode_receipt(payload)
