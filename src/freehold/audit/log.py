@@ -150,15 +150,17 @@ class TransparencyLog:
         """The newest signed checkpoint."""
         return self._sealer.checkpoint
 
-    def append(self, record: AuditRecord) -> int:
-        """Write one entry and return its index; at return the kernel has it. Safe to call from any thread.
+    def append(self, *records: AuditRecord) -> int:
+        """Write entries, all or none; returns the first one's index. Safe to call from any thread.
+
+        At return the kernel has them.
 
         Raises:
-            AuditUnwritable: The disk fails, the log is closed, too many entries wait, or this one is too long.
+            AuditUnwritable: The disk fails, the log is closed, too many entries wait, or one is too long.
         """
         if self._sealer.failure:
             raise AuditUnwritable(reason=self._sealer.failure)
-        return self._writer.append(record)
+        return self._writer.append(*records)
 
     async def durable(self, index: int) -> None:
         """Return once entry ``index`` is on the medium.

@@ -85,23 +85,23 @@ class Indexer:
         """Receipts that this process has kept and the database does not have yet."""
         return self._waiting
 
-    def put(self, receipt: Receipt) -> None:
-        """Write a receipt down and have it brought into the database.
+    def put(self, *receipts: Receipt) -> None:
+        """Write receipts down, all or none, and have them brought into the database.
 
         Raises:
             StorageFailed: The journal cannot be written.
             StorageBusy: It is as large as it may be.
         """
-        payload = encode_receipt(receipt)
+        payloads = list(map(encode_receipt, receipts))
         with self._lock:
-            before = self._journal.end
-            self._journal.append(payload)
+            ends = self._journal.append(*payloads)
             if self._from is None:
-                if len(self._queue) < WAITING_MAX:
-                    self._queue.append(_Kept(self._journal.end, payload))
-                else:
-                    self._from = before
-            self._waiting += 1
+                room = WAITING_MAX - len(self._queue)
+                self._queue += map(_Kept, ends[:room], payloads)
+                if len(payloads) > room:
+                    # What the queue holds ends where the files are to be read on.
+                    self._from = self._queue[-1].end
+            self._waiting += len(payloads)
         if self._asleep:
             self._wake.set()
 

@@ -59,15 +59,15 @@ class SqliteReceipts:
         """Receipts that the database does not have yet."""
         return self._indexer.waiting
 
-    def keep(self, receipt: Receipt) -> None:
-        """Write a receipt down; at return the kernel has it, and look-ups find it. For one thread.
+    def keep(self, *receipts: Receipt) -> None:
+        """Write receipts down, all or none; at return the kernel has them, and look-ups find them. For one thread.
 
         Raises:
-            StorageFailed: The disk fails, the store is closed, or the receipt holds what cannot be written.
+            StorageFailed: The disk fails, the store is closed, or one of them holds what cannot be written.
             StorageBusy: Too much waits for the database.
         """
         try:
-            self._indexer.put(receipt)
+            self._indexer.put(*receipts)
         except (ValueError, TypeError, OverflowError) as error:
             raise StorageFailed(name="receipts", done="written", reason=error) from error
 
