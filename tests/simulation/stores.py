@@ -12,9 +12,9 @@ from typing import Any
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.server import StorageBusy, StorageFailed
 from freehold.domain.ids import uuid7
-from freehold.domain.receipt import AuditRecord, Checkpoint, LedgerEntry, Receipt
-from freehold.ledger.entries import entries
+from freehold.domain.receipt import AuditRecord, Checkpoint, Receipt
 from freehold.storage.keys import KeyRecord
+from tests.support.ledger import LedgerEntry, entries
 
 EPOCH_UNIX_MS = 1_790_000_000_000
 _KEY = b"simulated"

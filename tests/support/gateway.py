@@ -13,15 +13,15 @@ from freehold.domain.errors.auth import KeyUnknown
 from freehold.domain.identity import Principal, Tenant
 from freehold.domain.labels import Label, Level
 from freehold.domain.ports import Engine
-from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, LedgerEntry, Receipt
+from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Deadlines, Runtime, Services
-from freehold.ledger.entries import entries
 from freehold.routing.calibration import Calibration
 from freehold.wire.openai_whole import Aggregator
+from tests.support.ledger import LedgerEntry, entries
 
 TREE = ZoneTree(site_region=Zone("eu"), regions=frozenset({Zone("eu"), Zone("us")}))
 PUBLIC = Label(level=Level.PUBLIC, zones=TREE.zones)

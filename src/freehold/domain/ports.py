@@ -243,7 +243,7 @@ class PriceBook(Protocol):
 
 
 class ReceiptStore(Protocol):
-    """Receipts, and the ledger entries that follow from them."""
+    """Receipts, and the ledger that follows from them."""
 
     def keep(self, *receipts: Receipt) -> None:
         """Write receipts down, all or none; at return the kernel has them, so that they survive ``kill -9``.
