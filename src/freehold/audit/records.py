@@ -5,8 +5,6 @@ Not even what a client sent as ``model`` is recorded, since anybody may write an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import StrEnum
 from functools import lru_cache
 
 import msgspec
@@ -21,16 +19,15 @@ REQUEST = "request"
 # Keys in order and no white space, as entry.py has it: what a sorted encoder makes of the same values, byte for byte.
 _REQUEST = (
     b'{"attempts":%b,"bytes_left":%d,"config":%b,"cost_micros":%b,"currency":%b,"decisions":%b,"error":%b,"key":%b,'
-    b'"label":%b,"label_rules":%b,"outcome":%b,"route":%b,"stream":%b,"task":%b,"total_ms":%d}'
+    b'"label":%b,"label_rules":%b,"outcome":"%b","route":%b,"stream":%b,"task":%b,"total_ms":%d}'
 )
 _ATTEMPT = (
     b'{"bytes_left":%d,"deployment":%b,"digest":%b,"egress":%b,"error":%b,"input_tokens":%d,"measured":%b,"model":%b,'
-    b'"outcome":%b,"output_tokens":%d,"reason":%b,"verdict":%b,"zone":%b}'
+    b'"outcome":"%b","output_tokens":%d,"reason":%b,"verdict":%b,"zone":%b}'
 )
 _TEXTS_MAX = 4_096
 _encoder = msgspec.json.Encoder(order="sorted")
 _text = lru_cache(_TEXTS_MAX)(_encoder.encode)
-_word: Fragments[StrEnum, bytes] = Fragments(_encoder.encode)  # hashing one would call into Python
 _truth = (b"false", b"true")
 
 
@@ -38,7 +35,7 @@ def request_record(receipt: Receipt) -> AuditRecord:
     """One request: who, how sensitive and why, what policy said, where it ran, how it ended."""
     cost = receipt.cost
     detail = _REQUEST % (
-        _list(map(_attempt, receipt.attempts)),
+        b"[%b]" % b",".join(map(_attempt, receipt.attempts)),
         receipt.bytes_left,
         _text(receipt.config_digest),
         b"null" if cost is None else b"%d" % cost.micros,
@@ -48,7 +45,7 @@ def request_record(receipt: Receipt) -> AuditRecord:
         _text(receipt.key_id),
         _label(receipt.label),
         _label_rules(receipt.label_sources),
-        _word(receipt.outcome),
+        receipt.outcome.encode(),
         _text(receipt.route),
         _truth[receipt.stream],
         _text(receipt.task),
@@ -81,16 +78,12 @@ def _attempt(attempt: Attempt) -> bytes:
         attempt.usage.input_tokens,
         _truth[attempt.usage.measured],
         _text(attempt.model),
-        _word(attempt.outcome),
+        attempt.outcome.encode(),
         attempt.usage.output_tokens,
         b"null" if verdict is None else _text(verdict.reason),
-        b"null" if verdict is None else _word(verdict.action),
+        b"null" if verdict is None else b'"%b"' % verdict.action.encode(),
         _text(attempt.zone),
     )
-
-
-def _list(parts: Iterable[bytes]) -> bytes:
-    return b"[%b]" % b",".join(parts)
 
 
 def _encode_label(label: Label) -> bytes:

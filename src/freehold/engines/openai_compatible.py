@@ -103,7 +103,7 @@ class OpenAICompatibleEngine(RemoteEngine):
     ) -> _T:
         """Send, and read what comes; what fails closes the connection and is told to the deployment's health."""
         try:
-            reply = await self._send(call, permit, deadline_s)
+            reply = await self._opened(call, permit, deadline_s)
             self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
             try:
                 return await read(reply)

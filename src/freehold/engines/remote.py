@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 
 from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.egress import EgressPermit
@@ -94,7 +94,7 @@ class RemoteEngine(ABC):
         """Run the call; see ``domain.ports.Engine``."""
         health = self.health.call()
         try:
-            reply = await self._send(call, permit, deadline_s)
+            reply = await self._opened(call, permit, deadline_s)
             try:
                 async with contextlib.aclosing(self._events(reply, call)) as events:
                     async for chunk in events:
@@ -115,7 +115,7 @@ class RemoteEngine(ABC):
         """Run an embedding call; see ``domain.ports.Engine``."""
         health = self.health.call()
         try:
-            reply = await self._send(call, permit, deadline_s)
+            reply = await self._opened(call, permit, deadline_s)
             try:
                 result = await self._vectors(reply, call)
             except BaseException:
@@ -146,8 +146,11 @@ class RemoteEngine(ABC):
     async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:
         """The answer to an embedding call."""
 
-    async def _send(self, call: UpstreamCall, permit: EgressPermit | None, deadline_s: float) -> HttpReply:
-        return await self._client.request(
+    def _opened(
+        self, call: UpstreamCall, permit: EgressPermit | None, deadline_s: float
+    ) -> Coroutine[object, object, HttpReply]:
+        """Send the call; its reply once the head is here."""
+        return self._client.request(
             method="POST", path=call.path, headers=call.headers, body=call.body, permit=permit, deadline_s=deadline_s
         )
 

@@ -148,8 +148,8 @@ class Footings:
         found = self._kept.get(asking.key)
         if found is None or asking.unix_ms >= found.until_unix_ms:
             return None
-        for deployment, engine in zip(found.deployments, found.engines, strict=True):
-            if engine.deployment is not deployment:
+        for place, engine in enumerate(found.engines):
+            if engine.deployment is not found.deployments[place]:
                 return None  # an engine has come back smaller than it was
         return found
 

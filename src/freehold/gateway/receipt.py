@@ -62,7 +62,7 @@ class ReceiptDraft:
             created_unix_ms=self.created_unix_ms,
             tenant=self.principal.tenant.name,
             key_id=self.principal.key_id,
-            task=self.request.task.value,
+            task=self.request.task,
             model_asked=self.request.model,
             route=self.route,
             stream=self.request.stream,

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import struct
 import threading
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 from freehold.domain.errors.server import StorageBusy, StorageFailed
@@ -31,8 +31,7 @@ _LENGTH = struct.Struct(">I")
 _RETRY_S = 1
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """Where a frame begins: segment and byte."""
 
     number: int

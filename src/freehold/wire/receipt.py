@@ -30,7 +30,7 @@ def receipt_headers(receipt: Receipt) -> _HeaderList:
             headers.append(_header(b"freehold-confidence", _shown(answered.confidence)))
         if answered.verdict is not None:
             verdict = answered.verdict
-            headers.append(_header(b"freehold-verdict", f"{verdict.action.value}; {verdict.reason}"))
+            headers.append(_header(b"freehold-verdict", f"{verdict.action}; {verdict.reason}"))
     if receipt.client_request_id:
         headers.append((b"x-request-id", receipt.client_request_id.encode()))
     headers.append((b"freehold-bytes-left", b"%d" % receipt.bytes_left))
@@ -41,7 +41,7 @@ def receipt_headers(receipt: Receipt) -> _HeaderList:
 
 def _shown(confidence: Confidence) -> str:
     probability = confidence.probability
-    return confidence.status.value if probability is None else f"{probability:.3f}"
+    return confidence.status if probability is None else f"{probability:.3f}"
 
 
 def receipt_comment(receipt: Receipt) -> bytes:

@@ -12,6 +12,7 @@ from freehold.audit import writer
 from freehold.audit.entry import decode_entry
 from freehold.audit.log import TransparencyLog
 from freehold.audit.note import VerifierKey, open_checkpoint
+from freehold.audit.sealer import CHECKPOINT_ENTRIES
 from freehold.audit.verify import verify_folder
 from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
 from freehold.domain.errors.server import DataFolderLocked, DataFolderUnusable
@@ -113,10 +114,10 @@ def test_a_checkpoint_covers_all_that_was_appended_before(tmp_path: Path) -> Non
     asyncio.run(run())
 
 
-def test_checkpoints_are_made_without_being_asked_after_1024_entries(tmp_path: Path) -> None:
+def test_checkpoints_are_made_without_being_asked_when_enough_entries_wait(tmp_path: Path) -> None:
     async def run() -> None:
         log = open_log(tmp_path)
-        await append_all(log, map(record, range(1023)))
+        await append_all(log, map(record, range(CHECKPOINT_ENTRIES - 1)))
         assert log.newest_checkpoint is not None
         assert log.newest_checkpoint.size == 0
         sealed = threading.Event()
@@ -127,9 +128,9 @@ def test_checkpoints_are_made_without_being_asked_after_1024_entries(tmp_path: P
             sealed.set()
 
         log._sealer._drop_stale = watch  # pyright: ignore[reportAttributeAccessIssue]
-        await append_all(log, [record(1023)])
+        await append_all(log, [record(CHECKPOINT_ENTRIES - 1)])
         assert await asyncio.to_thread(sealed.wait, 20)
-        assert log.newest_checkpoint.size == 1024
+        assert log.newest_checkpoint.size == CHECKPOINT_ENTRIES
         log.close()
 
     asyncio.run(run())
