@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -248,5 +249,46 @@ def test_a_dropped_answer_says_so_to_its_reader() -> None:
         connection.drop(answer)
         await waiting
         assert "gave it up" in str(answer.error)
+
+    on_bench(scenario)
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_a_connection_that_is_gone_leaves_no_cycle_behind(dropped: bool) -> None:
+    """The cycle collector comes so seldom here that cycles would pile up to tens of thousands of objects."""
+
+    async def main() -> None:
+        bench = Bench(HttpLimits())
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        if dropped:
+            connection.drop(answer)
+        else:
+            connection.data_received(OK)
+            connection.release(answer)
+            connection.eof_received()
+        connection.connection_lost(None)
+        del bench, connection, answer
+        assert not [each for each in gc.get_objects() if isinstance(each, Connection)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
+
+
+def test_a_connection_that_is_gone_is_not_watched_again() -> None:
+    async def scenario(bench: Bench) -> None:
+        loop = asyncio.get_running_loop()
+        connection = bench.open()
+        connection.abort()
+        armed: list[float] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "call_at", lambda when_s, *_: armed.append(when_s))
+            answer = connection.begin(head_only=False, until_s=bench.until_s, reused=True)
+        assert "the connection was closed" in str(answer.error)
+        assert not armed
 
     on_bench(scenario)
