@@ -173,13 +173,15 @@ class Site:
         return counted(open_files(self.pids), data=self._setup.data, upstream=connections_to(MOCK_PORT))
 
     def resting_counts(self) -> Counts:
-        """The least of each in some seconds: who tries a broken sink again opens it for as long."""
-        seen: list[Counts] = []
-        until_s = time.monotonic() + RESTING_S
-        while time.monotonic() < until_s:
-            seen.append(self.counts())
+        """The least of each in a second, and of files for longer: who tries a broken sink again opens them for as long."""
+        began_s, seen, files = time.monotonic(), [self.counts()], set[int]()
+        while (took_s := time.monotonic() - began_s) < RESTING_S:
             time.sleep(0.05)
-        return Counts(*(min(each) for each in zip(*seen, strict=True)))
+            now = self.counts()
+            files.add(now.files)
+            if took_s < BACK_S:
+                seen.append(now)
+        return Counts(min(each.descriptors for each in seen), min(files), min(each.upstream for each in seen))
 
     def rest(self) -> None:
         """Let it write what it still has to."""
