@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import weakref
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -290,5 +291,19 @@ def test_a_connection_that_is_gone_is_not_watched_again() -> None:
             answer = connection.begin(head_only=False, until_s=bench.until_s, reused=True)
         assert "the connection was closed" in str(answer.error)
         assert not armed
+
+    on_bench(scenario)
+
+
+def test_a_transport_that_is_closed_without_a_word_is_let_go() -> None:
+    """As uvloop does where the creation of a connection is cancelled in its last moment."""
+
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        connection.abort()
+        assert bench.transport.calls == ["abort"]
+        gone = weakref.ref(bench.transport)
+        bench.transport = Transport()
+        assert gone() is None
 
     on_bench(scenario)
