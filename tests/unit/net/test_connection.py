@@ -10,6 +10,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from freehold.domain.errors.upstream import UpstreamBroken
+from freehold.net.answer import Answer
+from freehold.net.client import HttpReply
 from freehold.net.connection import Connection, Setting
 from freehold.net.faults import Faults
 from freehold.net.limits import HttpLimits
@@ -307,3 +310,37 @@ def test_a_transport_that_is_closed_without_a_word_is_let_go() -> None:
         assert gone() is None
 
     on_bench(scenario)
+
+
+@pytest.mark.parametrize("how", ["next_piece", "read", "pass_on"])
+def test_an_answer_that_broke_goes_with_its_error(how: str) -> None:
+    """An error holds the frames it came through, and in them the request: the answer must not hold that error."""
+
+    async def read(bench: Bench) -> str:
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        connection.data_received(OK[:-1])
+        reply = HttpReply(answer=answer, connection=connection, faults=Faults("box"))
+        connection.connection_lost(ConnectionResetError())
+        ways: dict[str, Callable[[], Awaitable[object]]] = {
+            "next_piece": reply.next_piece,
+            "read": lambda: reply.read(limit_bytes=100),
+            "pass_on": lambda: reply.pass_on(lambda _: False),
+        }
+        if how == "next_piece":
+            assert await reply.next_piece() == b"o"
+        for _ in range(2):
+            with pytest.raises(UpstreamBroken, match="in the middle"):
+                await ways[how]()
+        return how
+
+    async def main() -> None:
+        await read(Bench(HttpLimits()))
+        assert not [each for each in gc.get_objects() if isinstance(each, Answer)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
