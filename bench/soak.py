@@ -50,11 +50,13 @@ from bench.house import (
 )  # fmt: skip
 
 WARM_UP_REQUESTS = 120_000
-"""Until what is bounded is full: queues for broken sinks, SQLite's cache of pages (30,000 requests), and the peaks that
-the allocator keeps ready (100,000: each one higher than all before is rarer). A leak goes on after that as before it."""
-WINDOW_S = 1.5
+"""Until what is bounded is full: queues for broken sinks, SQLite's cache of pages (30,000 requests), and what the
+allocators keep ready for a peak, which new peaks exceed ever more seldom. A leak goes on after that as before it."""
+WINDOW_S = 3.0
 CONNECTIONS = 64
 REST_MAX_S = 20.0
+GIVEN_BACK_S = 2.5
+"""Freehold gives back what a burst took once no request has come for two seconds; a stalled disk makes a burst too."""
 BACK_S = 1.0
 SLOPE_MAX_KIB = 64.0
 PER_REQUESTS = 100_000
@@ -189,7 +191,8 @@ class Site:
         if not until_idle(self.pids, within_s=REST_MAX_S):
             print(f"still busy after {REST_MAX_S:.0f} s", file=sys.stderr, flush=True)
 
-    def memory_kib(self) -> int:
+    def settled_memory_kib(self) -> int:
+        time.sleep(GIVEN_BACK_S)
         return resident_kib(self.pids)
 
     def fill_pool(self) -> None:
@@ -304,18 +307,18 @@ def soak(site: Site, soaked: Soaked, options: argparse.Namespace) -> None:
         warm += site.window(WINDOW_S)[0]
     site.fill_pool()
     soaked.before = site.resting_counts()
-    soaked.memory_kib.append((0, site.memory_kib()))
+    soaked.memory_kib.append((0, site.settled_memory_kib()))
     while soaked.requests < options.requests and time.monotonic() < until_s:
         answered, failed = site.window(WINDOW_S)
         soaked.requests += answered
         soaked.failed += failed
         site.rest()
-        soaked.memory_kib.append((soaked.requests, site.memory_kib()))
+        soaked.memory_kib.append((soaked.requests, site.settled_memory_kib()))
     if len(soaked.memory_kib) > 2:
         line = fitted([count / PER_REQUESTS for count, _ in soaked.memory_kib], [kib for _, kib in soaked.memory_kib])
         soaked.line = line
     site.fill_pool()
-    memory_kib = site.memory_kib()
+    memory_kib = site.settled_memory_kib()
     site.drop_streams(options.streams)
     soaked.streams = options.streams
     ended_s = time.monotonic()
@@ -328,7 +331,7 @@ def soak(site: Site, soaked: Soaked, options: argparse.Namespace) -> None:
         time.sleep(0.02)
     site.fill_pool()
     soaked.refilled = site.resting_counts()
-    soaked.stream_growth_kib = site.memory_kib() - memory_kib
+    soaked.stream_growth_kib = site.settled_memory_kib() - memory_kib
 
 
 def run_scenario(name: str, build: Path, options: argparse.Namespace) -> Soaked:
