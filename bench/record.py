@@ -18,7 +18,6 @@ from freehold.audit.log import TransparencyLog
 from freehold.audit.records import request_record
 from freehold.domain.receipt import Receipt
 from freehold.hostinfo.clock import SystemClock, SystemIds
-from freehold.ledger.entries import entries
 from freehold.storage.database import Database
 from freehold.storage.receipts import SqliteReceipts
 from tests.support.receipts import make_attempt, make_receipt
@@ -52,7 +51,7 @@ def paced(count: int, rate: int) -> list[range]:
 def measure(folder: Path, count: int, rate: int) -> None:
     """Record ``count`` requests at ``rate`` a second."""
     database = Database.open(folder / "freehold.db")
-    store = SqliteReceipts(database, entries, journal=folder / "receipts")
+    store = SqliteReceipts(database, journal=folder / "receipts")
     log = TransparencyLog.open(folder / "audit", origin="bench/audit", clock=SystemClock())
     kept = receipts(count)
     began = time.monotonic()

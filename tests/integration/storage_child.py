@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from freehold.domain.errors.base import FreeholdError
-from freehold.ledger.entries import entries
 from freehold.storage import indexer, journal
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyRecord, SqliteKeys
@@ -29,7 +28,7 @@ def write_receipts(database: Database, folder: Path, start: int) -> None:
     """Each receipt is told as soon as ``keep`` has returned."""
     journal.SEGMENT_BYTES_MAX = 20_000
     indexer.INDEX_EVERY_S = 0.002
-    store = SqliteReceipts(database, entries, journal=folder / "receipts")
+    store = SqliteReceipts(database, journal=folder / "receipts")
     number = start
     while True:
         store.keep(make_receipt(id=receipt_id(number)))
@@ -74,7 +73,7 @@ def fill(database: Database, folder: Path) -> None:
     """Write until the disk is full (a limit on file size stands in for it), free it, and write on."""
     journal.SEGMENT_BYTES_MAX = 10**9
     indexer.RETRY_S = 0.01
-    store = SqliteReceipts(database, entries, journal=folder / "receipts")
+    store = SqliteReceipts(database, journal=folder / "receipts")
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     number = 1

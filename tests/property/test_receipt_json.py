@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from freehold.domain.receipt import Receipt
 from freehold.domain.receipt_json import receipt_document, receipt_from_document, receipt_from_json, receipt_to_json
-from freehold.ledger.entries import entries
 from freehold.storage.database import Database
 from freehold.storage.pages import decode_receipt, encode_receipt
 from freehold.storage.receipts import SqliteReceipts
@@ -39,7 +38,7 @@ def test_a_receipt_survives_the_journals_form(receipt: Receipt):
 @given(st.lists(receipts(), max_size=6, unique_by=lambda receipt: receipt.id), st.booleans())
 def test_receipts_survive_the_store_and_stay_with_their_tenants(some: list[Receipt], in_database: bool):
     async def store_and_fetch(database: Database) -> None:
-        store = SqliteReceipts(database, entries, journal=database.path.parent / "receipts")
+        store = SqliteReceipts(database, journal=database.path.parent / "receipts")
         for receipt in some:
             store.keep(receipt)
         if in_database:

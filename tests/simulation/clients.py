@@ -160,11 +160,12 @@ class Client:
         self._world.asks.append(ask)
         self._world.note(f"client{self._number}", f"asks {ask.tag}: {ask.kind} {ask.route} stream={ask.stream}")
         ended = line.expect(ask)
-        await self._send(line, request_bytes(ask, self._chance))
-        ask.sent_s = self._loop.time()
-        if ask.reads_late:
+        await self._send(ask, line, request_bytes(ask, self._chance))
+        unread_s = self._chance.uniform(0.5, 50.0) if ask.reads_late else 0.0
+        if unread_s and not ask.ended:  # what is read already cannot be left unread, and the next answer is read
+            ask.unread_s = unread_s
             line.pipe.pause_reading()
-            self._loop.call_later(self._chance.uniform(0.5, 50.0), line.pipe.resume_reading)
+            self._loop.call_later(unread_s, line.pipe.resume_reading)
         patience_s = GIVE_UP_S if ask.patience_s is None else ask.patience_s
         await asyncio.wait({ended}, timeout=patience_s)
         if not ended.done() and ask.patience_s is not None:
@@ -172,13 +173,15 @@ class Client:
         what = ask.ended or ("left" if ask.left_s is not None else "got nothing")
         self._world.note(f"client{self._number}", f"{ask.tag}: {what} {ask.status or ''}")
 
-    async def _send(self, line: Line, data: bytes) -> None:
+    async def _send(self, ask: Ask, line: Line, data: bytes) -> None:
         chance = self._chance
         if chance.random() < 0.8:
             line.pipe.write(data)
+            ask.sent_s = self._loop.time()
             return
         for start in range(0, len(data), step := chance.randint(50, 2_000)):
             line.pipe.write(data[start : start + step])
+            ask.sent_s = self._loop.time()
             await asyncio.sleep(chance.uniform(0.0, 0.1))
 
     def _leave(self, ask: Ask, line: Line) -> None:

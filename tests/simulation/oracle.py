@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from freehold.api.http1_limits import ServerLimits
 from freehold.audit.entry import DONE, INTENT
 from freehold.domain.decisions import Outcome
 from freehold.domain.errors.server import Internal
@@ -21,6 +22,9 @@ AIR_S = 65.0
 
 LEFT_S = 1.0
 """How soon after a client has left its upstream connections are closed (bar: 50 ms, and what the network takes)."""
+
+STALL_S = ServerLimits().stall_s
+"""A client that leaves its answer unread for so long may be cut off."""
 
 _PING = b": ping\n\n"
 _DONE = b"data: [DONE]\n\n"
@@ -70,7 +74,12 @@ class Oracle:
         if ask.kind in faults.REFUSALS:
             yield "I1 answered although it was no good request"
             return
-        where = ask.headers.get("freehold-deployment", "")
+        receipt = self._by_id.get(self._id_of.get(ask.tag, ""))
+        answered = receipt.answered_by if receipt is not None else None
+        said = answered.deployment if answered is not None else ""
+        where = ask.headers.get("freehold-deployment", said)  # it is not known yet when a head must go out early
+        if where != said:
+            yield f"I7 {where} answered, but the receipt says {said!r}"
         calls = [call for call in self._world.calls_of(ask.tag) if _may_pass(call) and where in ("", call.deployment)]
         read = _read_stream(bytes(ask.body)) if ask.stream else _read_whole(bytes(ask.body))
         if read is None:
@@ -81,17 +90,8 @@ class Oracle:
         if not same:
             yield f"I2 not what the upstream sent: {text[:60]!r} from {where!r}"
             return
-        call = same[0]
-        if ask.stream and call.events:
-            # Usage that the client did not ask for may be kept from it, with its event or without.
-            ends = {len(call.events), len(call.events) - (0 if ask.usage_wanted else 1)}
-            if places != list(range(len(places))) or len(places) not in ends:
-                yield f"I2 events {places} of {len(call.events)}"
-        if b'"sim-' in ask.body and call.events and not _is_verbatim(ask, call):
-            yield f"I2 passed through, but not byte for byte: {bytes(ask.body)!r} of {call.sent!r}"
-        wanted = ask.usage_wanted or not ask.stream
-        if wanted and (usage or {}).get("completion_tokens") != call.output_tokens:
-            yield f"I2 usage {usage}"
+        # Two tries may have had the same text, and the answer is one of them, all of it.
+        yield from min((list(_differences(ask, call, places, usage)) for call in same), key=len)
 
     def _refusal(self, ask: Ask) -> Iterator[str]:
         try:
@@ -116,7 +116,12 @@ class Oracle:
     def _must_succeed(self, ask: Ask) -> bool:
         """Whether nothing went wrong that could excuse a failure."""
         calls = self._world.calls_of(ask.tag)
-        return bool(calls) and all(call.whole for call in calls) and not self._world.disturbed
+        went_well = bool(calls) and all(call.whole for call in calls) and not self._world.disturbed
+        return went_well and not self._is_out_of_time(ask) and ask.unread_s < STALL_S
+
+    def _is_out_of_time(self, ask: Ask) -> bool:
+        """Whether its deadline had passed when it ended: counted from its last byte, the earliest it can begin."""
+        return ask.ended_s is not None and ask.sent_s is not None and ask.ended_s - ask.sent_s >= self._house.total_s
 
     def _broken(self, ask: Ask) -> Iterator[str]:
         if ask.kind in ("half_head", "half_body", "too_large") and not ask.status:
@@ -128,13 +133,13 @@ class Oracle:
                 yield f"I1 closed without an answer ({ask.ended})"
             return
         if not ask.stream:
-            if not ask.reads_late:
+            if ask.unread_s < STALL_S:
                 yield f"I1 an answer ended before its end ({ask.ended})"
             return
         body = bytes(ask.body)
         if body.endswith(_DONE):
             yield "I2 [DONE] although the stream is not whole"
-        elif not ask.reads_late and not _last_is_error(body):
+        elif ask.unread_s < STALL_S and not _last_is_error(body):
             yield f"I1 a stream broke without an error event: {body[-80:]!r}"
         elif self._must_succeed(ask):
             yield "I1 broken although all went well"
@@ -181,7 +186,10 @@ class Oracle:
             if good != (receipt.outcome is Outcome.COMPLETE):
                 yield f"I5 status {ask.status}, outcome {receipt.outcome}"
         elif (
-            ask.ended in ("eof", "reset") and ask.stream and receipt.outcome is Outcome.COMPLETE and not ask.reads_late
+            ask.ended in ("eof", "reset")
+            and ask.stream
+            and receipt.outcome is Outcome.COMPLETE
+            and ask.unread_s < STALL_S
         ):
             yield "I5 booked as complete, but the client saw it break"
         entries = [entry for entry in self._house.receipts.entries if entry.request_id == receipt.id]
@@ -259,6 +267,20 @@ class Oracle:
         timers = [timer for timer in loop.timers() if "tests.simulation" not in _module(timer)]
         if timers:
             yield f"I6 timers are left: {sorted(repr(timer) for timer in timers)}"
+
+
+def _differences(ask: Ask, call: Call, places: list[int], usage: dict[str, Any] | None) -> Iterator[str]:
+    """What in an answer of the same text is not as the upstream sent it."""
+    if ask.stream and call.events:
+        # Usage that the client did not ask for may be kept from it, with its event or without.
+        ends = {len(call.events), len(call.events) - (0 if ask.usage_wanted else 1)}
+        if places != list(range(len(places))) or len(places) not in ends:
+            yield f"I2 events {places} of {len(call.events)}"
+    if b'"sim-' in ask.body and call.events and not _is_verbatim(ask, call):
+        yield f"I2 passed through, but not byte for byte: {bytes(ask.body)!r} of {call.sent!r}"
+    wanted = ask.usage_wanted or not ask.stream
+    if wanted and (usage or {}).get("completion_tokens") != call.output_tokens:
+        yield f"I2 usage {usage}"
 
 
 def _is_verbatim(ask: Ask, call: Call) -> bool:

@@ -12,9 +12,9 @@ from typing import Any
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.server import StorageBusy, StorageFailed
 from freehold.domain.ids import uuid7
-from freehold.domain.receipt import AuditRecord, Checkpoint, LedgerEntry, Receipt
-from freehold.ledger.entries import entries
+from freehold.domain.receipt import AuditRecord, Checkpoint, Receipt
 from freehold.storage.keys import KeyRecord
+from tests.support.ledger import LedgerEntry, entries
 
 EPOCH_UNIX_MS = 1_790_000_000_000
 _KEY = b"simulated"
@@ -103,14 +103,16 @@ class SimAudit:
     def size(self) -> int:
         return self._forgotten + len(self.kept)
 
-    def append(self, record: AuditRecord) -> int:
+    def append(self, *records: AuditRecord) -> int:
         if not self.healthy:
             raise AuditUnwritable(reason="the disk is full")
-        kept = Kept(record)
-        self.kept.append(kept)
-        if record.event == "egress.intent":
-            self.intents.setdefault(record.detail["body_commit"], []).append(kept)
-        return self.size - 1
+        first = self.size
+        for record in records:
+            kept = Kept(record)
+            self.kept.append(kept)
+            if record.event == "egress.intent":
+                self.intents.setdefault(record.detail["body_commit"], []).append(kept)
+        return first
 
     async def durable(self, index: int) -> None:
         """A sync, together with whoever else waits for one."""
@@ -164,14 +166,15 @@ class SimReceipts:
     locked_until_s: float = 0.0
     full_until_s: float = 0.0
 
-    def keep(self, receipt: Receipt) -> None:
-        self.offered.append(receipt)
+    def keep(self, *receipts: Receipt) -> None:
         now_s = self.loop.time()
+        if len(receipts) == 1 or now_s >= max(self.full_until_s, self.locked_until_s):
+            self.offered += receipts  # those that are refused together are offered again one by one
         if now_s < self.full_until_s:
             raise StorageFailed(name="simulated", done="written", reason="the disk is full")
         if now_s < self.locked_until_s:
             raise StorageBusy(waiting=10_000, retry_s=1)
-        self.entries.extend(entries(receipt))
+        self.entries.extend(entry for receipt in receipts for entry in entries(receipt))
 
     def forget(self) -> None:
         """Keep no receipt, as a database keeps none in memory."""

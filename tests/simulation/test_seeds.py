@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation import faults
-from tests.simulation.regressions import OPEN, SEEDS
+from tests.simulation.regressions import SEEDS
 from tests.simulation.run import run_seed
 
 CHUNKS = 20
@@ -21,13 +21,6 @@ def test_every_seed_is_clean(chunk: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS, ids=str)
 def test_seeds_that_once_found_a_bug_are_clean(seed: int) -> None:
-    findings = run_seed(seed).findings
-    assert not findings, _told(seed, findings)
-
-
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="open: see regressions.OPEN")
-@pytest.mark.parametrize("seed", OPEN, ids=str)
-def test_seeds_whose_finding_is_open(seed: int) -> None:
     findings = run_seed(seed).findings
     assert not findings, _told(seed, findings)
 

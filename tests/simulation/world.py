@@ -21,6 +21,8 @@ class Ask:
     Attributes:
         kind: ``good``, or what is wrong with it.
         patience_s: When it leaves, counted from its last byte; ``None`` for one that stays.
+        sent_s: When it wrote its last byte.
+        unread_s: How long from then on it leaves its answer unread.
         ended: ``complete``, ``eof`` or ``reset``; empty while it waits.
         gone_s: When the gateway was told that it has left.
     """
@@ -36,6 +38,7 @@ class Ask:
     leaves_by: str = "fin"
     reads_late: bool = False
     sent_s: float | None = None
+    unread_s: float = 0.0
     left_s: float | None = None
     gone_s: float | None = None
     status: int = 0

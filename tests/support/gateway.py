@@ -13,15 +13,15 @@ from freehold.domain.errors.auth import KeyUnknown
 from freehold.domain.identity import Principal, Tenant
 from freehold.domain.labels import Label, Level
 from freehold.domain.ports import Engine
-from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, LedgerEntry, Receipt
+from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Deadlines, Runtime, Services
-from freehold.ledger.entries import entries
 from freehold.routing.calibration import Calibration
 from freehold.wire.openai_whole import Aggregator
+from tests.support.ledger import LedgerEntry, entries
 
 TREE = ZoneTree(site_region=Zone("eu"), regions=frozenset({Zone("eu"), Zone("us")}))
 PUBLIC = Label(level=Level.PUBLIC, zones=TREE.zones)
@@ -106,11 +106,11 @@ class MemoryAudit:
     def size(self) -> int:
         return len(self.records)
 
-    def append(self, record: AuditRecord) -> int:
+    def append(self, *records: AuditRecord) -> int:
         if self.broken:
             raise AuditUnwritable(reason="disk full")
-        self.records.append(record)
-        return len(self.records) - 1
+        self.records += records
+        return len(self.records) - len(records)
 
     async def durable(self, index: int) -> None:
         assert index < len(self.records)
@@ -160,9 +160,9 @@ class MemoryReceipts:
     kept: list[Receipt] = field(default_factory=list[Receipt])
     entries: list[LedgerEntry] = field(default_factory=list[LedgerEntry])
 
-    def keep(self, receipt: Receipt) -> None:
-        self.kept.append(receipt)
-        self.entries.extend(entries(receipt))
+    def keep(self, *receipts: Receipt) -> None:
+        self.kept += receipts
+        self.entries.extend(entry for receipt in receipts for entry in entries(receipt))
 
     async def get(self, receipt_id: str, *, tenant: str) -> dict[str, object] | None:
         found = [each for each in self.kept if each.id == receipt_id and each.tenant == tenant]
@@ -252,8 +252,8 @@ class House:
             config_digest="sha256:test",
         )
 
-    def pipeline(self) -> Pipeline:
-        services = Services(
+    def services(self) -> Services:
+        return Services(
             clock=self.clock,
             authenticator=self.keys,
             admission=self.admission,
@@ -263,8 +263,10 @@ class House:
             prices=NoPrices(),
             observe=self.observed.append,
         )
+
+    def pipeline(self) -> Pipeline:
         snapshot = self.runtime()
-        return Pipeline(services=services, runtime=lambda: snapshot)
+        return Pipeline(services=self.services(), runtime=lambda: snapshot)
 
     async def ask(self, request: InferenceRequest, sink: MemorySink | None = None) -> MemorySink:
         """Ask once; what the sink got."""

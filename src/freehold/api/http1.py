@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import httptools
@@ -17,6 +16,7 @@ from freehold.api.errors import unexpected
 from freehold.api.exchange import Exchange
 from freehold.api.http1_exchange import ENDED, NEW, UNKNOWN_LENGTH, HttpExchange
 from freehold.api.http1_limits import Head, ServerLimits, encode_refusal, fault_of
+from freehold.api.sockets import reset_at_close, send_at_once
 from freehold.domain.errors.admission import ConnectionsFull
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.request import HeadTooLarge, NotHttp, RequestTimeout
@@ -35,8 +35,6 @@ _TIMER_SLACK_S = 0.002
 """Timers of uvloop count whole milliseconds and may fire up to one early."""
 
 _RETRY_S = 5
-_RESET = struct.pack("ii", 1, 0)
-_TCP = (socket.AF_INET, socket.AF_INET6)
 
 
 class FreeholdProtocol(HttpToolsProtocol):
@@ -56,7 +54,7 @@ class FreeholdProtocol(HttpToolsProtocol):
     """
 
     __slots__ = (
-        "_body_begun_s", "_body_bytes", "_exchange", "_fields", "_head_bytes", "_infer", "_is_plain", "_is_reserve",
+        "_body_begun_s", "_body_bytes", "_cycle_keeps", "_exchange", "_fields", "_head_bytes", "_infer", "_is_plain", "_is_reserve",
         "_is_stopping", "_lines", "_linger_left_bytes", "_paths", "_phase", "_repeated", "_since_piece_bytes",
         "_stalled_until_s", "_timer", "_timer_at_s", "_until_s",
     )  # fmt: skip
@@ -84,6 +82,7 @@ class FreeholdProtocol(HttpToolsProtocol):
         self._is_plain = False
         self._is_reserve = False
         self._is_stopping = False
+        self._cycle_keeps = False
         self._exchange: HttpExchange | None = None
         self._fields: dict[bytes, bytes] = {}
         self._repeated: list[tuple[bytes, bytes]] = []
@@ -102,9 +101,7 @@ class FreeholdProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family in _TCP:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_at_once(transport)
         self._until_s = self.loop.time() + self.limits.head_s
         self._arm(self._until_s)
         over = len(self.connections) - self.limits.connections
@@ -226,6 +223,8 @@ class FreeholdProtocol(HttpToolsProtocol):
         exchange = self._exchange
         if exchange is None:
             super().on_message_complete()
+            if not self.cycle.response_started:
+                self.cycle.keep_alive = self._cycle_keeps and not self._is_stopping
             return
         exchange.feed_end()
         if exchange.task is None:
@@ -294,20 +293,27 @@ class FreeholdProtocol(HttpToolsProtocol):
         self.headers.extend(self._repeated)
         self.expect_100_continue = fields.get(b"expect", b"").lower() == b"100-continue"
         super().on_headers_complete()
-        if self._is_reserve or self._is_stopping:
-            self.cycle.keep_alive = False
+        # An answer that begins before the body is whole says that the connection ends behind it.
+        self._cycle_keeps = self.cycle.keep_alive and not self._is_reserve
+        self.cycle.keep_alive = False
+        wire = self.transport
+        cycle_wire = SimpleNamespace(write=wire.write, is_closing=wire.is_closing, close=self._end_cycle)
+        self.cycle.transport = cast("Any", cycle_wire)
+
+    def _end_cycle(self) -> None:
+        """Close as uvicorn's lane asks for it: an answer must not be lost to a body of which more is coming."""
+        if self._phase < WHOLE and self.cycle.response_complete:
+            self._linger()
+        elif self._phase < LINGER:
+            self._close()
 
     def on_response_complete(self) -> None:
         """Uvicorn's lane has sent the whole answer."""
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            self._close()
-        elif self._phase == WHOLE:
+        if self._phase == WHOLE:
             self._phase = IDLE
             self._until_s = self.loop.time() + self.limits.idle_s
             self.flow.resume_reading()
-        elif self._phase < WHOLE:
-            self._linger()
 
     # What an exchange asks for.
 
@@ -349,9 +355,7 @@ class FreeholdProtocol(HttpToolsProtocol):
     def _reset(self) -> None:
         """Close so that the client cannot take what it got for a whole answer."""
         self._phase = CLOSING
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None and sock.family in _TCP:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        reset_at_close(self.transport)
         self.transport.abort()
 
     def _linger(self) -> None:
@@ -450,9 +454,6 @@ class FreeholdProtocol(HttpToolsProtocol):
         if self._stalled_until_s is not None and self._stalled_until_s - now_s <= _TIMER_SLACK_S:
             self._reset()
             return
-        if self._phase < CLOSING and self.transport.is_closing():  # uvicorn's lane has given a broken answer up
-            self._phase = CLOSING
-            self._until_s = now_s + self.limits.stall_s
         if self._phase == WHOLE:
             until_s = now_s + self.limits.idle_s
         elif self._phase == BODY:

@@ -20,7 +20,6 @@ from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.identity.first_key import FirstKey, ensure_first_key
 from freehold.identity.keys import KeyRing
 from freehold.ledger.book import GenaiPriceBook
-from freehold.ledger.entries import entries
 from freehold.net.broker import Broker
 from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
@@ -125,7 +124,7 @@ def open_stores(
             _take_in(folder, database, origin=origin, clock=clock, workers=1)
         journals = [_journal_folder(folder, worker) for worker in range(seat.workers)]
         own_journal = journals.pop(seat.worker)
-        receipts = SqliteReceipts(database, entries, journal=own_journal, fellows=journals)
+        receipts = SqliteReceipts(database, journal=own_journal, fellows=journals)
         open_things.callback(receipts.close, within_s=_LAST_RECEIPTS_S)
         main_log = folder / AUDIT_FOLDER
         audit = TransparencyLog.open(
@@ -174,7 +173,7 @@ def _take_in(folder: Path, database: Database, *, origin: str, clock: SystemCloc
         number = left.name.removeprefix(f"{RECEIPTS_FOLDER}-")
         if not number.isdecimal() or int(number) < workers:
             continue
-        receipts = SqliteReceipts(database, entries, journal=left)
+        receipts = SqliteReceipts(database, journal=left)
         receipts.close()
         if holds_receipts(left):
             log.warning("receipts of an earlier worker wait in %s: %s", left.name, receipts.failure)

@@ -3,7 +3,7 @@
 ``append`` returns once the kernel has the entry: killing this process, by whatever signal, loses nothing that it
 returned for. ``durable`` returns once the medium has it: a power cut loses at most what was appended in the
 milliseconds before and not yet flushed, and never an egress intent whose permit was issued, since a permit waits for
-``durable``. The tree grows over durable entries only. Tiles and a signed checkpoint follow after 1,024 entries, when
+``durable``. The tree grows over durable entries only. Tiles and a signed checkpoint follow after 8,192 entries, when
 ``checkpoint`` is called (the application does so every second), and at ``close``.
 
 A disk that fails makes the log refuse entries, and so everything that would leave this machine; it goes on by itself
@@ -150,15 +150,17 @@ class TransparencyLog:
         """The newest signed checkpoint."""
         return self._sealer.checkpoint
 
-    def append(self, record: AuditRecord) -> int:
-        """Write one entry and return its index; at return the kernel has it. Safe to call from any thread.
+    def append(self, *records: AuditRecord) -> int:
+        """Write entries, all or none; returns the first one's index. Safe to call from any thread.
+
+        At return the kernel has them.
 
         Raises:
-            AuditUnwritable: The disk fails, the log is closed, too many entries wait, or this one is too long.
+            AuditUnwritable: The disk fails, the log is closed, too many entries wait, or one is too long.
         """
         if self._sealer.failure:
             raise AuditUnwritable(reason=self._sealer.failure)
-        return self._writer.append(record)
+        return self._writer.append(*records)
 
     async def durable(self, index: int) -> None:
         """Return once entry ``index`` is on the medium.

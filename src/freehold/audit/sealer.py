@@ -19,7 +19,7 @@ from freehold.storage import disk
 
 _LOG = logging.getLogger(__name__)
 
-CHECKPOINT_ENTRIES = 1024
+CHECKPOINT_ENTRIES = 8_192
 """A checkpoint is signed at the latest after so many entries."""
 
 RETRY_S = 1.0

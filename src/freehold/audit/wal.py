@@ -26,7 +26,6 @@ from freehold.storage.segment import SegmentFile, segment_files
 _MARK = b"\xffFHW"
 _HEAD = struct.Struct(">4sQII")
 _CRC = struct.Struct(">I")
-_LENGTH = struct.Struct(">H")
 _FRAME_HEAD_BYTES = _HEAD.size + _CRC.size
 _SUFFIX = ".wal"
 
@@ -68,25 +67,18 @@ class Segment(SegmentFile):
         """
         super().__init__(folder, number, _SUFFIX)
 
-    def append(self, index: int, data: bytes) -> None:
-        """Write one entry; at return the kernel has it.
+    def append(self, first: int, *entries: bytes) -> None:
+        """Write entries in a row, numbered from ``first`` on; at return the kernel has them.
 
         Raises:
-            OSError: It has a part of it at most; the segment must be closed and not written again.
+            OSError: It has a part of them at most; the segment must be closed and not written again.
         """
-        self.write(encode_entry_frame(index, data))
+        self.write(encode_frame(first, entries))
 
 
 def segments(folder: Path) -> list[tuple[int, Path]]:
     """The segments of a folder by number, oldest first."""
     return segment_files(folder, _SUFFIX)
-
-
-def encode_entry_frame(index: int, data: bytes) -> bytes:
-    """The bytes of the frame of one entry, which is what ``encode_frame`` makes of a single one."""
-    head = _HEAD.pack(_MARK, index, 1, len(data) + _LENGTH.size)
-    payload = _LENGTH.pack(len(data)) + data
-    return head + _CRC.pack(crc32(payload, crc32(head))) + payload
 
 
 def encode_frame(first: int, entries: Sequence[bytes]) -> bytes:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from freehold.audit.entry import RESUMED, Entry, encode_entry
 from freehold.audit.sealer import Sealer
-from freehold.audit.wal import Segment, encode_entry_frame
+from freehold.audit.wal import Segment, encode_frame
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.ports import Clock
 from freehold.domain.receipt import AuditRecord
@@ -98,17 +98,18 @@ class Writer:
         """Entries that are not on the medium yet."""
         return self._size - self._synced
 
-    def append(self, record: AuditRecord) -> int:
-        """Write one entry; at return the kernel has it. Returns its index.
+    def append(self, *records: AuditRecord) -> int:
+        """Write entries in a row, all or none; at return the kernel has them. Returns the first one's index.
 
         Raises:
-            AuditUnwritable: The disk fails, too many entries are on their way, this one is too long, or it is closed.
+            AuditUnwritable: The disk fails, too many entries are on their way, one is too long, or it is closed.
         """
         with self._pen:
             self._check()
-            entry = encode_entry(record, self._size)
+            first = self._size
+            entries = [encode_entry(record, index) for index, record in enumerate(records, first)]
             try:
-                self._segment.append(entry.index, entry.data)
+                self._segment.append(first, *[entry.data for entry in entries])
             except OSError as error:
                 self._failure = f"writing failed ({error.strerror or error})"
                 _LOG.error("audit log: %s", self._failure)
@@ -118,11 +119,11 @@ class Writer:
                 self._failure = "writing was interrupted"
                 self._wake.set()
                 raise
-            self._size += 1
-            self._unsynced.append(entry)
+            self._size += len(entries)
+            self._unsynced += entries
         if self._asleep:
             self._wake.set()
-        return entry.index
+        return first
 
     async def durable(self, index: int) -> None:
         """Return once entry ``index`` is on the medium.
@@ -318,7 +319,7 @@ def _write_again(fresh: Segment, entries: Sequence[Entry]) -> None:
     for entry in entries:
         fresh.append(entry.index, entry.data)
     fresh.sync(fresh.size_bytes)
-    if fresh.path.read_bytes() != b"".join(encode_entry_frame(entry.index, entry.data) for entry in entries):
+    if fresh.path.read_bytes() != b"".join(encode_frame(entry.index, (entry.data,)) for entry in entries):
         raise OSError(errno.EIO, "what was written is not what is read")
 
 

@@ -19,7 +19,17 @@ def uuid7(*, unix_ms: int, random: bytes) -> str:
         raise ValueError(f"unix_ms {unix_ms} does not fit in 48 bits")
     if len(random) != _RANDOM_BYTES:
         raise ValueError(f"need {_RANDOM_BYTES} random bytes, got {len(random)}")
-    tail = int.from_bytes(random, "big")
-    value = unix_ms << 80 | 0x7 << 76 | (tail >> 62 & 0xFFF) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return uuid7_head(unix_ms) + uuid7_tail(random)
+
+
+def uuid7_head(unix_ms: int) -> str:
+    """The part of an identifier that tells the moment; ``unix_ms`` as in ``uuid7``."""
+    text = f"{unix_ms:012x}"
+    return f"{text[:8]}-{text[8:]}-"
+
+
+def uuid7_tail(random: bytes) -> str:
+    """The part of an identifier that is random, with version and variant; ``random`` as in ``uuid7``."""
+    bits = int.from_bytes(random, "big")
+    text = f"{0x7 << 76 | (bits >> 62 & 0xFFF) << 64 | 0b10 << 62 | bits & ((1 << 62) - 1):020x}"
+    return f"{text[:4]}-{text[4:8]}-{text[8:]}"

@@ -243,13 +243,13 @@ class PriceBook(Protocol):
 
 
 class ReceiptStore(Protocol):
-    """Receipts, and the ledger entries that follow from them."""
+    """Receipts, and the ledger that follows from them."""
 
-    def keep(self, receipt: Receipt) -> None:
-        """Write a receipt down; at return the kernel has it, so that it survives ``kill -9`` of this process.
+    def keep(self, *receipts: Receipt) -> None:
+        """Write receipts down, all or none; at return the kernel has them, so that they survive ``kill -9``.
 
         Raises:
-            StorageFailed: The disk fails.
+            StorageFailed: The disk fails, or one of them cannot be written.
             StorageBusy: Too much waits for the database.
         """
         ...
@@ -271,11 +271,13 @@ class AuditLog(Protocol):
         """Entries so far: the index of the next one."""
         ...
 
-    def append(self, record: AuditRecord) -> int:
-        """Write one entry and return its index; at return the kernel has it, so that it survives ``kill -9``.
+    def append(self, *records: AuditRecord) -> int:
+        """Write entries in a row, all or none, and return the first one's index.
+
+        At return the kernel has them, so that they survive ``kill -9``.
 
         Raises:
-            AuditUnwritable: The log cannot take it.
+            AuditUnwritable: The log cannot take one of them.
         """
         ...
 

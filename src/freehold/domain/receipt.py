@@ -11,6 +11,9 @@ from freehold.domain.response import EngineTimings, FinishReason, Usage
 from freehold.domain.values import value
 from freehold.domain.zones import Zone
 
+UNPRICED = "unpriced"
+"""Source of the price of an attempt that has none."""
+
 
 @value
 class Cost:
@@ -141,25 +144,6 @@ class Receipt:
                 return None
             total = amount if total is None else total + amount
         return total if total is not None else Money(micros=0)
-
-
-@value
-class LedgerEntry:
-    """One attempt's money.
-
-    ``price_version`` lets an old row be re-priced to the same amount.
-    """
-
-    request_id: str
-    attempt_index: int
-    created_unix_ms: int
-    tenant: str
-    key_id: str
-    deployment: str
-    zone: Zone
-    usage: Usage
-    cost: Cost
-    counterfactual: Money | None = None
 
 
 @value

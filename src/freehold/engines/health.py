@@ -28,14 +28,14 @@ _READY = EngineState(ready=True, detail="ready")
 
 
 def failure_kind(error: FreeholdError) -> FailureKind | None:
-    """Whose failure an error is; ``None`` for what the request itself is to blame for."""
+    """Whose failure an error is; ``None`` for what the request itself, or its client, is to blame for."""
     if isinstance(error, UpstreamStatus):
         status = error.values["upstream_status"]
         if status in _BUSY:
             return FailureKind.CAPACITY
         is_its_fault = not isinstance(status, int) or status >= _SERVER_ERRORS or status in _CREDENTIAL
         return FailureKind.UPSTREAM if is_its_fault else None
-    if isinstance(error, UpstreamError):
+    if isinstance(error, UpstreamError) and not error.unread:
         return FailureKind.LOCAL if isinstance(error, _SEEN_FROM_HERE) else FailureKind.UPSTREAM
     return None
 
@@ -103,7 +103,7 @@ class CallHealth:
         self._ejection.succeeded(self._clock.monotonic_s())
 
     def failed(self, error: FreeholdError) -> None:
-        """It failed. What the request itself is to blame for does not count, nor does being busy as ill health."""
+        """It failed. What request or client are to blame for does not count, nor does being busy as ill health."""
         now_s, kind = self._clock.monotonic_s(), failure_kind(error)
         if kind is None or kind is FailureKind.CAPACITY:
             self.abandoned()

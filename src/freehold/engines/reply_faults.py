@@ -169,7 +169,8 @@ def without_secret(error: FreeholdError, secret: str) -> FreeholdError:
         return error
     clean = type(error)(source=error.source, param=error.param, retry_after_s=error.retry_after_s, **values)
     if isinstance(clean, UpstreamError) and isinstance(error, UpstreamError):
-        clean.reached_model, clean.reused, clean.told = error.reached_model, error.reused, error.told
+        clean.reached_model, clean.reused = error.reached_model, error.reused
+        clean.told, clean.unread = error.told, error.unread
     return clean
 
 

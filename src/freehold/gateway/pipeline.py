@@ -8,26 +8,21 @@ authenticate → label → decide → plan → (admit → attempt → judge → 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter, deque
 from collections.abc import Callable
 
-from freehold.audit.records import request_record
 from freehold.domain.decisions import Outcome
-from freehold.domain.errors.audit import AuditError
 from freehold.domain.errors.base import FreeholdError
-from freehold.domain.errors.server import Internal, ServerError
+from freehold.domain.errors.server import Internal
 from freehold.domain.identity import Principal
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.gateway.answer import Sink
 from freehold.gateway.footing import Asking, Footings
 from freehold.gateway.ladder import Climb
-from freehold.gateway.pricing import price_counterfactual
 from freehold.gateway.receipt import ReceiptDraft
+from freehold.gateway.recorder import Recorder
 from freehold.gateway.runtime import Runtime, Services
-
-log = logging.getLogger("freehold.gateway")
 
 
 class Pipeline:
@@ -38,6 +33,7 @@ class Pipeline:
         self._runtime = runtime
         self._active: Counter[str] = Counter()
         self._footings = Footings(runtime())
+        self._recorder = Recorder(services)
 
     def active(self, config_digest: str | None = None) -> int:
         """Requests being answered now: all, or those that began under one configuration."""
@@ -71,23 +67,17 @@ class Pipeline:
         )
         draft.steps.append("authenticate")
         climb: Climb | None = None
-        outcome, error_code = Outcome.FAILED, Internal.code  # unless we learn better
         self._active[runtime.config_digest] += 1
         try:
-            climb = self._plan(draft, runtime, sink)
-            held = await climb.run()
-            outcome, error_code = Outcome.COMPLETE, ""
-        except FreeholdError as error:
-            outcome, error_code = draft.outcome_of(error), error.code
-            raise
-        except asyncio.CancelledError:
-            outcome, error_code = Outcome.CANCELLED, ""
-            raise
+            try:
+                climb = self._plan(draft, runtime, sink)
+                held = await climb.run()
+            except BaseException as error:
+                self._ended_by(error, draft, climb)
+                raise
+            receipt = await self._recorder.record(draft, Outcome.COMPLETE)
         finally:
             self._active[runtime.config_digest] -= 1
-            if climb is not None:
-                climb.abandon(outcome)
-            receipt = self._record(draft, outcome, error_code=error_code)
         sink.finished(receipt, end=held.send(sink))
         return receipt
 
@@ -123,26 +113,13 @@ class Pipeline:
             steps=deque(plan.steps),
         )
 
-    def _record(self, draft: ReceiptDraft, outcome: Outcome, *, error_code: str = "") -> Receipt:
-        """Prove it and price it: in the kernel's hands before the answer's last byte, so that no crash loses it.
-
-        A store that cannot be written fails loudly in health and metrics, and from then on nothing leaves this
-        machine; an answer that was made at home is still given.
-        """
-        draft.steps.append("record")
-        audit = self._services.audit
-        price_counterfactual(self._services.prices, draft)
-        draft.audit_index = audit.size
-        receipt = draft.seal(outcome, error_code=error_code)
-        try:
-            audit.append(request_record(receipt))
-        except AuditError as error:
-            draft.audit_index = None
-            receipt = draft.seal(outcome, error_code=error_code)
-            log.error("receipt %s is not in the audit log: %s", receipt.id, error)  # noqa: TRY400 - told by metrics too
-        try:
-            self._services.receipts.keep(receipt)
-        except ServerError as error:
-            log.error("receipt %s was not kept: %s", receipt.id, error)  # noqa: TRY400 - told by metrics too
-        self._services.observe(receipt)
-        return receipt
+    def _ended_by(self, error: BaseException, draft: ReceiptDraft, climb: Climb | None) -> None:
+        """It was refused, failed or left: nothing stays open, and it is recorded."""
+        outcome, error_code = Outcome.FAILED, Internal.code
+        if isinstance(error, FreeholdError):
+            outcome, error_code = draft.outcome_of(error), error.code
+        elif isinstance(error, asyncio.CancelledError):
+            outcome, error_code = Outcome.CANCELLED, ""
+        if climb is not None:
+            climb.abandon(outcome)
+        self._recorder.record_now(draft, outcome, error_code=error_code)

@@ -6,7 +6,7 @@ import os
 import random
 import time
 
-from freehold.domain.ids import uuid7
+from freehold.domain.ids import uuid7_head, uuid7_tail
 from freehold.domain.ports import Clock
 
 _ID_RANDOM_BYTES = 10
@@ -38,15 +38,20 @@ class SystemIds:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._random = b""
-        self._place = 0
+        self._tails: list[str] = []
+        self._unix_ms = -1
+        self._head = ""
 
     def new_id(self) -> str:
         """A fresh UUIDv7."""
-        if self._place >= len(self._random):
-            # Fetched ahead: a call into the kernel for every id would cost more than the id.
-            self._random = os.urandom(_ID_RANDOM_BYTES * _IDS_AHEAD)
-            self._place = 0
-        random_bytes = self._random[self._place : self._place + _ID_RANDOM_BYTES]
-        self._place += _ID_RANDOM_BYTES
-        return uuid7(unix_ms=self._clock.unix_ms(), random=random_bytes)
+        if not self._tails:
+            # Made ahead: a call into the kernel for every id would cost more than the id.
+            random_bytes = os.urandom(_ID_RANDOM_BYTES * _IDS_AHEAD)
+            self._tails = [
+                uuid7_tail(random_bytes[place : place + _ID_RANDOM_BYTES])
+                for place in range(0, len(random_bytes), _ID_RANDOM_BYTES)
+            ]
+        unix_ms = self._clock.unix_ms()
+        if unix_ms != self._unix_ms:
+            self._unix_ms, self._head = unix_ms, uuid7_head(unix_ms)
+        return self._head + self._tails.pop()

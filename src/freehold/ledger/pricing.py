@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.money import Money
-from freehold.domain.receipt import Cost
+from freehold.domain.receipt import UNPRICED, Cost
 from freehold.domain.response import Usage
 from freehold.domain.zones import DEVICE, Zone
 from freehold.ledger.rounding import divide_half_even
 
 OWNED = "owned-hardware"
-UNPRICED = "unpriced"
 
 _PERMILLE = 1_000
 _US_PER_MS = 1_000

@@ -357,6 +357,7 @@ class Connection(asyncio.Protocol):
         if now < due_s:
             return due_s
         timeout = self._setting.faults.timeout(what, seconds, reached=_reached(answer), reused=answer.reused)
+        timeout.unread = answer.paused
         self._fail(answer, timeout)
         return None
 

@@ -44,13 +44,13 @@ class HeadWriter:
         EgressDenied: A configured field would break out of its line or belongs to the connection.
     """
 
-    __slots__ = ("_fixed", "_known", "_known_headers", "_origin", "_taken")
+    __slots__ = ("_fixed", "_known", "_known_as", "_origin", "_taken")
 
     def __init__(self, origin: Origin, headers: Sequence[tuple[str, str]]) -> None:
         self._origin = origin.text
         self._taken = _RESERVED
-        self._known_headers: Sequence[tuple[str, str]] | None = None
-        self._known = ""
+        self._known_as: tuple[str, str, Sequence[tuple[str, str]]] | None = None
+        self._known = b""
         lines = self._lines(headers)
         self._taken = _RESERVED | {name.lower() for name, _ in headers}
         agent = "" if "user-agent" in self._taken else "user-agent: freehold\r\n"
@@ -62,16 +62,21 @@ class HeadWriter:
         Raises:
             EgressDenied: Method, path or a field would break out of its place, or a field would replace one of ours.
         """
+        known = self._known_as
+        if known is None or known[2] is not headers or known[1] != path or known[0] != method:
+            # Callers hand over the same again and again: what was checked once need not be checked anew.
+            self._known = self._checked(method, path, headers)
+            self._known_as = (method, path, headers) if isinstance(headers, tuple) else None
+        if body_bytes or method in _WITH_BODY:
+            return b"%bcontent-length: %d\r\n\r\n" % (self._known, body_bytes)
+        return self._known + b"\r\n"
+
+    def _checked(self, method: str, path: str, headers: Sequence[tuple[str, str]]) -> bytes:
         if method not in _METHODS:
             raise EgressDenied(origin=self._origin, reason=f"the method {method!r} is not used here")
         if _PATH.fullmatch(path) is None:
             raise EgressDenied(origin=self._origin, reason="the path is not plain ASCII starting with a slash")
-        length = f"content-length: {body_bytes}\r\n" if body_bytes or method in _WITH_BODY else ""
-        if headers is not self._known_headers:
-            # Callers hand over the same fields again and again: what was checked once need not be checked anew.
-            self._known = self._lines(headers)
-            self._known_headers = headers if isinstance(headers, tuple) else None
-        return f"{method} {path}{self._fixed}{self._known}{length}\r\n".encode("latin-1")
+        return f"{method} {path}{self._fixed}{self._lines(headers)}".encode("latin-1")
 
     def _lines(self, headers: Sequence[tuple[str, str]]) -> str:
         lines = ""

@@ -12,21 +12,17 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
-
-import msgspec
 
 from freehold.domain.errors.server import StorageFailed
 from freehold.domain.receipt import Receipt
 from freehold.storage.connection import check, is_corrupting, open_writer
 from freehold.storage.fellows import Mark
+from freehold.storage.filing import Filing
 from freehold.storage.journal import Journal, Place
-from freehold.storage.named_sql import load
-from freehold.storage.pages import PAGE_RECEIPTS_MAX, PAGES, decode_receipt, encode_page, encode_receipt
-from freehold.storage.receipt_rows import Entries, Row, rows_of
+from freehold.storage.pages import encode_receipt
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,9 +36,10 @@ RETRY_S = 1.0
 """Between two attempts after a failure."""
 
 _BATCH_MAX = 1_024
-_TRIAL_SEQ = 2**62
 _READ_BYTES = 1024 * 1024
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024
+_CACHE_KIB = 1_024
+"""What is written is at the end of its tables: a larger cache fills with what is not looked at again."""
 
 
 class _Kept(NamedTuple):
@@ -55,20 +52,18 @@ class _Kept(NamedTuple):
 class Indexer:
     """Owns the journal's reading end and a connection of its own. ``put`` is for one thread."""
 
-    def __init__(self, path: Path, journal: Journal, entries: Entries, mark: Mark | None = None) -> None:
+    def __init__(self, path: Path, journal: Journal, mark: Mark | None = None) -> None:
         """Start the thread; it begins with what an earlier process left in the journal.
 
         Args:
             path: The database.
             journal: Where receipts are written first.
-            entries: The ledger's view of a receipt.
             mark: Tells other processes how far the database is; ``None`` where there are none.
         """
         self._mark = mark
         self._path = path
         self._journal = journal
-        self._entries = entries
-        self._sql = load("receipts")
+        self._filing = Filing()
         self._connection: sqlite3.Connection | None = None
         self._suspect = False
         self._lock = threading.Lock()
@@ -93,23 +88,23 @@ class Indexer:
         """Receipts that this process has kept and the database does not have yet."""
         return self._waiting
 
-    def put(self, receipt: Receipt) -> None:
-        """Write a receipt down and have it brought into the database.
+    def put(self, *receipts: Receipt) -> None:
+        """Write receipts down, all or none, and have them brought into the database.
 
         Raises:
             StorageFailed: The journal cannot be written.
             StorageBusy: It is as large as it may be.
         """
-        payload = encode_receipt(receipt)
+        payloads = list(map(encode_receipt, receipts))
         with self._lock:
-            before = self._journal.end
-            self._journal.append(payload)
+            ends = self._journal.append(*payloads)
             if self._from is None:
-                if len(self._queue) < WAITING_MAX:
-                    self._queue.append(_Kept(self._journal.end, payload))
-                else:
-                    self._from = before
-            self._waiting += 1
+                room = WAITING_MAX - len(self._queue)
+                self._queue += map(_Kept, ends[:room], payloads)
+                if len(payloads) > room:
+                    # What the queue holds ends where the files are to be read on.
+                    self._from = self._queue[-1].end
+            self._waiting += len(payloads)
         if self._asleep:
             self._wake.set()
 
@@ -185,7 +180,7 @@ class Indexer:
             batch = list(islice(self._queue, _BATCH_MAX))
             place = self._from
         if batch:
-            self._store(batch)
+            self._filing.put(self._ready_connection(), [kept.payload for kept in batch])
             with self._lock:
                 for _ in batch:
                     self._queue.popleft()
@@ -200,71 +195,11 @@ class Indexer:
     def _read_on(self, place: Place) -> None:
         """Store what the journal's files hold from ``place`` on: a piece of it."""
         payloads, after = self._journal.read(place, bytes_max=_READ_BYTES)
-        found = [_Kept(after, payload) for payload in payloads]
-        for start in range(0, len(found), _BATCH_MAX):
-            self._store(found[start : start + _BATCH_MAX], again=True)
+        for start in range(0, len(payloads), _BATCH_MAX):
+            self._filing.put(self._ready_connection(), payloads[start : start + _BATCH_MAX], again=True)
         with self._lock:
             self._from = None if after == self._journal.end else after
             self._waiting = max(0, self._waiting - len(payloads)) if self._from else 0
-
-    def _store(self, batch: Sequence[_Kept], *, again: bool = False) -> None:
-        """Commit receipts, of which some may be there ``again``."""
-        connection = self._ready_connection()
-        try:
-            self._transact(connection, batch, known=again)
-        except (sqlite3.IntegrityError, ValueError, OverflowError):
-            # One that is there already, or cannot be stored: the others must not suffer for it.
-            self._transact(connection, batch, known=True)
-
-    def _transact(self, connection: sqlite3.Connection, batch: Sequence[_Kept], *, known: bool) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if known:
-                batch = self._new_ones(connection, batch)
-            (seq,) = connection.execute(self._sql["newest_seq"]).fetchone()
-            for start in range(0, len(batch), PAGE_RECEIPTS_MAX):
-                seq = self._insert(connection, batch[start : start + PAGE_RECEIPTS_MAX], seq + 1)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-    def _insert(self, connection: sqlite3.Connection, page: Sequence[_Kept], first_seq: int) -> int:
-        """Insert one page with its rows; returns the number of the last one."""
-        rows: list[Row] = []
-        times: list[int] = []
-        for kept in page:
-            receipt = decode_receipt(kept.payload)
-            rows += rows_of(receipt, self._entries, first_seq + len(rows))
-            times.append(receipt.created_unix_ms)
-        last_seq = first_seq + len(rows) - 1
-        content = encode_page([kept.payload for kept in page])
-        connection.executemany(self._sql["insert_row"], rows)
-        connection.execute(self._sql["insert_page"], (first_seq, last_seq, min(times), max(times), PAGES, content))
-        return last_seq
-
-    def _new_ones(self, connection: sqlite3.Connection, batch: Sequence[_Kept]) -> list[_Kept]:
-        """Those that are not there yet and can be stored."""
-        found: dict[tuple[str, str], _Kept] = {}
-        for kept in batch:
-            receipt = _decoded(kept.payload)
-            if receipt is None:
-                continue
-            name = (receipt.tenant, receipt.id)
-            connection.execute("SAVEPOINT one")
-            try:
-                if name in found or connection.execute(self._sql["is_there"], name).fetchone():
-                    continue
-                connection.executemany(self._sql["insert_row"], rows_of(receipt, self._entries, _TRIAL_SEQ))
-                found[name] = kept
-            except (sqlite3.IntegrityError, ValueError, OverflowError) as error:
-                _LOG.error("receipt %s cannot be brought into the database: %s", name, error)
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK TO one")
-                    connection.execute("RELEASE one")
-        return list(found.values())
 
     def _finish_segments(self, before: int) -> None:
         """Delete the segments below a number: all of theirs is committed, and is brought to the medium first."""
@@ -289,6 +224,7 @@ class Indexer:
             # The journal keeps what a power cut takes from here until the medium has it.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._connection, self._suspect = connection, False
         return self._connection
 
@@ -312,11 +248,3 @@ class Indexer:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _decoded(payload: bytes) -> Receipt | None:
-    try:
-        return decode_receipt(payload)
-    except (msgspec.MsgspecError, ValueError) as error:
-        _LOG.error("a receipt of the journal cannot be read: %s", error)
-        return None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 import threading
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from zlib import crc32
 
@@ -74,8 +75,8 @@ class Journal:
         segment = self._segment
         return Place(segment.number, segment.size_bytes)
 
-    def append(self, payload: bytes) -> int:
-        """Write one frame; at return the kernel has it. Returns the number of its segment.
+    def append(self, *payloads: bytes) -> tuple[Place, ...]:
+        """Write one frame a payload, all or none; at return the kernel has them. Returns where each frame ends.
 
         Raises:
             StorageFailed: The disk fails.
@@ -88,12 +89,14 @@ class Journal:
             segment = self._turn_page(self._spare)
         if self._past_bytes + segment.size_bytes >= JOURNAL_BYTES_MAX:
             raise StorageBusy(waiting="too many", retry_s=_RETRY_S, retry_after_s=_RETRY_S)
+        frames = [encode_frame(payload) for payload in payloads]
+        start = segment.size_bytes
         try:
-            segment.write(encode_frame(payload))
+            segment.write(frames[0] if len(frames) == 1 else b"".join(frames))
         except OSError as error:
             self.failure = error.strerror or str(error)
             raise StorageFailed(name=self._folder.name, done="written", reason=self.failure) from error
-        return segment.number
+        return tuple(Place(segment.number, end) for end in accumulate(map(len, frames), initial=start))[1:]
 
     def sync(self) -> None:
         """Bring what was appended to the medium, and have the next segment ready.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,8 +15,8 @@ from freehold.domain.response import Usage
 from freehold.domain.zones import Zone
 from freehold.storage.database import Database
 from freehold.storage.named_sql import load
-
-T = TypeVar("T")
+from freehold.storage.pages import Page, decode_page
+from freehold.storage.receipt_rows import SPAN_MS, PageRows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,22 @@ class RequestRow:
     counterfactual_micros: int
 
 
+class _Span(NamedTuple):
+    from_unix_ms: int
+    to_unix_ms: int
+    tenant: str | None
+
+
+_Sums = Mapping[str, Any]
+_SPEND_KEYS = ("deployment", "zone", "currency")
+_SPEND_SUMS = (
+    "attempts", "amount_micros", "energy_mwh", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens",
+    "estimated",
+)  # fmt: skip
+_REQUEST_KEYS = ("outcome", "zone", "currency")
+_REQUEST_SUMS = ("requests", "escalated", "bytes_left", "cost_micros", "counterfactual_micros")
+
+
 class SqliteLedger:
     """Sums over a span of time. ``tenant=None`` is for administrators only: it sums over all tenants."""
 
@@ -65,21 +83,65 @@ class SqliteLedger:
 
     async def spend(self, *, from_unix_ms: int, to_unix_ms: int, tenant: str | None) -> tuple[SpendRow, ...]:
         """Attempts by deployment, zone and currency, from the first moment up to but without the second."""
-        rows = await self._rows("spend", from_unix_ms, to_unix_ms, tenant)
-        return tuple(msgspec.convert(row | {"usage": row}, SpendRow, strict=False) for row in rows)
+        found = await self._rows("spend", _Span(from_unix_ms, to_unix_ms, tenant), _spend_of)
+        rows = _summed(found, _SPEND_KEYS, _SPEND_SUMS)
+        return tuple(
+            msgspec.convert(row | {"usage": row | {"measured": not row["estimated"]}}, SpendRow) for row in rows
+        )
 
     async def requests(self, *, from_unix_ms: int, to_unix_ms: int, tenant: str | None) -> tuple[RequestRow, ...]:
         """Requests by outcome, zone and currency, from the first moment up to but without the second."""
-        rows = await self._rows("requests", from_unix_ms, to_unix_ms, tenant)
-        return tuple(msgspec.convert(row, RequestRow) for row in rows)
+        found = await self._rows("requests", _Span(from_unix_ms, to_unix_ms, tenant), _requests_of)
+        return tuple(msgspec.convert(row, RequestRow) for row in _summed(found, _REQUEST_KEYS, _REQUEST_SUMS))
 
-    async def _rows(
-        self, statement: str, from_unix_ms: int, to_unix_ms: int, tenant: str | None
-    ) -> list[dict[str, object]]:
-        sql = self._sql[statement]
-        values = {"from_unix_ms": from_unix_ms, "to_unix_ms": to_unix_ms, "tenant": tenant}
+    async def _rows(self, statement: str, span: _Span, of_page: Callable[[PageRows], Iterable[_Sums]]) -> list[_Sums]:
+        """What rows that lie wholly in the span come to, and what there is of it on pages that lie in it in part."""
+        wholly, partly = self._sql[statement], self._sql[f"{statement}_partly"]
+        values = {**span._asdict(), "span_ms": SPAN_MS}
 
-        def query(connection: sqlite3.Connection) -> list[dict[str, object]]:
-            return [dict(row) for row in connection.execute(sql, values)]
+        def query(connection: sqlite3.Connection) -> list[_Sums]:
+            # Both see one state of the database: a page that comes between them is in neither.
+            connection.execute("BEGIN")
+            try:
+                found: list[_Sums] = [dict(row) for row in connection.execute(wholly, values)]
+                for form, content in connection.execute(partly, values):
+                    found += of_page(_within(decode_page(form, content), span))
+            finally:
+                connection.execute("COMMIT")
+            return found
 
         return await self._database.read(query)
+
+
+def _within(page: Page, span: _Span) -> PageRows:
+    """The rows of what a page holds of a span of time and a tenant."""
+    found = [
+        (parts, place)
+        for parts, place in zip(page.receipts, page.places, strict=True)
+        if span.from_unix_ms <= parts.created_unix_ms < span.to_unix_ms
+    ]
+    within = Page([parts for parts, _ in found], page.common, bytes(place for _, place in found))
+    return PageRows(within, 0, tenant=span.tenant)
+
+
+def _spend_of(page: PageRows) -> list[_Sums]:
+    return [row._asdict() for row in page.spend()]
+
+
+def _requests_of(page: PageRows) -> list[_Sums]:
+    return [
+        row._asdict() | {"currency": row.cost_currency if row.cost_currency == row.counterfactual_currency else None}
+        for row in page.requests()
+    ]
+
+
+def _summed(rows: Iterable[_Sums], keys: Sequence[str], sums: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows with equal keys as one, in the order of their keys."""
+    found: dict[tuple[str | None, ...], list[int]] = {}
+    for row in rows:
+        numbers = [row[name] or 0 for name in sums]  # None is a sum over nothing that has a price
+        key = tuple(row[name] for name in keys)
+        known = found.get(key)
+        found[key] = numbers if known is None else list(map(operator.add, known, numbers))
+    ordered = sorted(found, key=lambda key: [(part is not None, part) for part in key])
+    return [dict(zip((*keys, *sums), (*key, *found[key]), strict=True)) for key in ordered]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -24,7 +24,6 @@ from freehold.storage.indexer import Indexer
 from freehold.storage.journal import Journal, Place
 from freehold.storage.named_sql import load
 from freehold.storage.pages import decode_receipt, documents
-from freehold.storage.receipt_rows import Entries
 
 LIMIT_MAX = 1_000
 _READ_BYTES = 1024 * 1024
@@ -33,12 +32,11 @@ _READ_BYTES = 1024 * 1024
 class SqliteReceipts:
     """The store of receipts. Every look-up names its tenant; there is none that sees across tenants."""
 
-    def __init__(self, database: Database, entries: Entries, *, journal: Path, fellows: Collection[Path] = ()) -> None:
+    def __init__(self, database: Database, *, journal: Path, fellows: Collection[Path] = ()) -> None:
         """Open the store; what an earlier process left in the journal is brought into the database beside.
 
         Args:
             database: Where receipts are looked up.
-            entries: The ledger's view of a receipt.
             journal: Folder of the journal; one process at a time may use it.
             fellows: Folders of the journals of other processes that fill the same database.
 
@@ -49,7 +47,7 @@ class SqliteReceipts:
         self._fellows = tuple(fellows)
         self._journal = Journal(journal)
         self._mark = _mark_in(journal) if fellows else None
-        self._indexer = Indexer(database.path, self._journal, entries, self._mark)
+        self._indexer = Indexer(database.path, self._journal, self._mark)
         self._sql = load("receipts")
 
     @property
@@ -62,15 +60,15 @@ class SqliteReceipts:
         """Receipts that the database does not have yet."""
         return self._indexer.waiting
 
-    def keep(self, receipt: Receipt) -> None:
-        """Write a receipt down; at return the kernel has it, and look-ups find it. For one thread.
+    def keep(self, *receipts: Receipt) -> None:
+        """Write receipts down, all or none; at return the kernel has them, and look-ups find them. For one thread.
 
         Raises:
-            StorageFailed: The disk fails, the store is closed, or the receipt holds what cannot be written.
+            StorageFailed: The disk fails, the store is closed, or one of them holds what cannot be written.
             StorageBusy: Too much waits for the database.
         """
         try:
-            self._indexer.put(receipt)
+            self._indexer.put(*receipts)
         except (ValueError, TypeError, OverflowError) as error:
             raise StorageFailed(name="receipts", done="written", reason=error) from error
 
@@ -79,7 +77,7 @@ class SqliteReceipts:
         found = await self._fresh(tenant)
         if receipt_id in found:
             return receipt_document(found[receipt_id])
-        rows = await self._documents("get_receipt", {"id": receipt_id, "tenant": tenant})
+        rows = await self._documents("get_receipt", {"tenant": tenant, "id": receipt_id})
         return rows[0] if rows else None
 
     async def recent(self, *, tenant: str, limit: int, before: str | None) -> list[dict[str, object]]:
@@ -148,23 +146,22 @@ class SqliteReceipts:
 
     async def _documents(self, statement: str, values: dict[str, object]) -> list[dict[str, object]]:
         def query(connection: sqlite3.Connection) -> list[dict[str, object]]:
-            rows = connection.execute(self._sql[statement], values).fetchall()
-            return self._from_pages(connection, {row["id"]: row["seq"] for row in rows})
+            places = {row["id"]: row["page"] for row in connection.execute(self._sql[statement], values)}
+            found: dict[str, dict[str, object]] = {}
+            for number, names in _by_page(places).items():
+                form, content = connection.execute(self._sql["page"], (number,)).fetchone()
+                found |= documents(form, content, tenant=str(values["tenant"]), wanted=names)
+            return [found[name] for name in places]
 
         return await self._database.read(query)
 
-    def _from_pages(self, connection: sqlite3.Connection, wanted: dict[str, int]) -> list[dict[str, object]]:
-        """Receipts by id and number of their last row, each page read once."""
-        pages: dict[int, sqlite3.Row] = {}
-        on_page: dict[int, list[str]] = {}
-        for name, seq in wanted.items():
-            page = connection.execute(self._sql["page_of"], {"seq": seq}).fetchone()
-            pages[page["first_seq"]] = page
-            on_page.setdefault(page["first_seq"], []).append(name)
-        found: dict[str, dict[str, object]] = {}
-        for first_seq, names in on_page.items():
-            found |= documents(pages[first_seq]["form"], pages[first_seq]["content"], names)
-        return [found[name] for name in wanted]
+
+def _by_page(places: Mapping[str, int]) -> dict[int, set[str]]:
+    """The receipts of each page, for it to be read once."""
+    pages: dict[int, set[str]] = {}
+    for name, number in places.items():
+        pages.setdefault(number, set()).add(name)
+    return pages
 
 
 def _of_tenant(payloads: Iterable[bytes], tenant: str) -> dict[str, Receipt]:

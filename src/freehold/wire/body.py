@@ -9,6 +9,8 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -24,6 +26,52 @@ _VALUES = msgspec.json.Decoder(dict[str, Any])
 _ENCODER = msgspec.json.Encoder()
 
 
+class Members(Mapping[str, bytes]):
+    """Every top-level member of a body as it was sent; cut out of it when somebody first looks.
+
+    Args:
+        raw: The body, which was read and found sound.
+        is_canonical: Whether it is what encoding its values gives: compact, and no name twice at any level.
+    """
+
+    __slots__ = ("_is_canonical", "_members", "_raw")
+
+    def __init__(self, raw: bytes, *, is_canonical: bool) -> None:
+        self._raw = raw
+        self._is_canonical = is_canonical
+        self._members: dict[str, bytes] | None = None
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def without(self, name: str) -> Mapping[str, bytes]:
+        """All but one."""
+        return MappingProxyType({each: value for each, value in self._all().items() if each != name})
+
+    def with_text(self, name: str, before: str, after: str) -> bytes | None:
+        """The body with another value of one text member; ``None`` where that needs the members one by one."""
+        if before == after:
+            return self._raw
+        if not self._is_canonical:
+            return None
+        start = _ENCODER.encode(name) + b":"
+        found = start + _ENCODER.encode(before)
+        # Between quotes of a text a quote is escaped, so that this can only be a member; if it is the only one, it is
+        # the one at the top.
+        return self._raw.replace(found, start + _ENCODER.encode(after)) if self._raw.count(found) == 1 else None
+
+    def _all(self) -> dict[str, bytes]:
+        if self._members is None:
+            self._members = {name: bytes(value) for name, value in _MEMBERS.decode(self._raw).items()}
+        return self._members
+
+
 class Document(NamedTuple):
     """A body that was read.
 
@@ -32,11 +80,11 @@ class Document(NamedTuple):
         values: The same members decoded.
     """
 
-    members: dict[str, bytes]
+    members: Members
     values: dict[str, Any]
 
 
-def decode_members(raw: bytes, *, depth_max: int = DEPTH_MAX) -> dict[str, bytes]:
+def decode_members(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Members:
     """Every top-level member of ``raw`` as it was sent.
 
     Raises:
@@ -60,7 +108,6 @@ def decode_document(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Document:
     if raw[:1] != b"{" or not raw.isascii():
         _check_text(raw)
     try:
-        members = _MEMBERS.decode(raw)
         values = _VALUES.decode(raw)
     except RecursionError:
         raise _too_deep(depth_max) from None
@@ -69,9 +116,10 @@ def decode_document(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Document:
     if _has_many_brackets(raw, depth_max):
         _check_depth(values, depth_max)
     # A repeated name is lost in decoding. Compact JSON that encodes to itself had none; anything else is looked at.
-    if _ENCODER.encode(values) != raw:
+    is_canonical = _ENCODER.encode(values) == raw
+    if not is_canonical:
         _check_names(raw)
-    return Document(members={name: bytes(value) for name, value in members.items()}, values=values)
+    return Document(members=Members(raw, is_canonical=is_canonical), values=values)
 
 
 def _check_text(raw: bytes) -> None:

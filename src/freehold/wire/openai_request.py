@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TypeVar, cast
 
@@ -19,8 +20,9 @@ from freehold.domain.request import (
     Task,
     Tool,
     ToolChoice,
+    kinds_of,
 )
-from freehold.wire.body import Document, decode_document
+from freehold.wire.body import Document, Members, decode_document
 from freehold.wire.openai_invalid import field_invalid, invalid, show
 from freehold.wire.openai_schema import (
     INPUTS_MAX,
@@ -46,6 +48,7 @@ _ENCODER = msgspec.json.Encoder()
 _NO_FIELDS: Mapping[str, bytes] = MappingProxyType({})
 
 _PLAIN_ROLES = frozenset({"system", "developer", "user"})
+_TEXT_ONLY = frozenset({PartKind.TEXT})
 
 _REFUSED_CHAT = {
     "functions": 'it is superseded; send "tools"',
@@ -172,9 +175,14 @@ def encode_body(
         rebuild: Re-encode every member from its decoded value, so that what leaves this device is byte for byte what
             was looked at.
     """
+    fields = request.fields
+    if not (overrides or drop or rebuild) and isinstance(fields, Members):
+        body = fields.with_text("model", request.model, model)
+        if body is not None:
+            return body
     members: dict[str, object] = {
         name: msgspec.json.decode(raw) if rebuild else msgspec.Raw(raw)
-        for name, raw in request.fields.items()
+        for name, raw in fields.items()
         if name not in drop
     }
     members["model"] = model
@@ -190,9 +198,7 @@ def _convert(document: Document, kind: type[BodyType]) -> BodyType:
 
 
 def _fields(document: Document) -> Mapping[str, bytes]:
-    if _OWN_MEMBER in document.members:
-        del document.members[_OWN_MEMBER]
-    return MappingProxyType(document.members)
+    return document.members.without(_OWN_MEMBER) if _OWN_MEMBER in document.values else document.members
 
 
 def _refuse(document: Document, refused: Mapping[str, str]) -> None:
@@ -302,20 +308,24 @@ def _refuse_tokens(field: str, entries: list[object]) -> None:
 
 
 def _messages(messages: list[ChatMessage]) -> LazyMessages:
-    kinds: set[PartKind] = set()
+    is_plain = True
     for place, message in enumerate(messages):
         role, content = message.role, message.content
+        if type(content) is str and (role in _PLAIN_ROLES or (role == "assistant" and not _says_more(message))):
+            continue
+        is_plain = False
         if role == "user" and content is None:
             raise invalid(f"messages[{place}].content", "missing", "a user's message needs a string or a list of parts")
         if role == "tool" and not message.tool_call_id:
             raise invalid(f"messages[{place}].tool_call_id", "missing", "a tool's message says which call it answers")
-        if (type(content) is str and role in _PLAIN_ROLES) or (
-            type(content) is str and role == "assistant" and not _says_more(message)
-        ):
-            kinds.add(PartKind.TEXT)
-        else:
-            kinds.update(part.kind for part in _message(message).parts)
-    return LazyMessages(lambda: tuple(map(_message, messages)), kinds=frozenset(kinds))
+    if is_plain and messages:
+        return LazyMessages(partial(_made, messages), kinds=_TEXT_ONLY)
+    made = _made(messages)
+    return LazyMessages(lambda: made, kinds=kinds_of(made))
+
+
+def _made(messages: list[ChatMessage]) -> tuple[Message, ...]:
+    return tuple(map(_message, messages))
 
 
 def _says_more(message: ChatMessage) -> bool:

@@ -119,18 +119,68 @@ def test_a_view_that_leaves_its_answer_unfinished_closes_and_is_not_waited_for()
     run_virtual(scenario)
 
 
-def test_an_answer_before_the_end_of_the_body_ends_the_connection_so_that_it_is_read() -> None:
+@pytest.mark.parametrize(("version", "stops"), [(b"1.1", False), (b"1.1", True), (b"1.0", False)])
+def test_an_answer_before_the_end_of_the_body_ends_the_connection_and_says_so_and_is_read(
+    version: bytes, stops: bool
+) -> None:
     async def view(_: Any, send: Any) -> None:
         await begin(send, (b"content-length", b"4"))
         await say(send, b"view")
 
     async def scenario() -> None:
         http, wire = Server(Views(view)).connect()
-        http.data_received(UPLOAD + b"Content-Length: 1000\r\n\r\nabc")
+        http.data_received(UPLOAD.replace(b"1.1", version) + b"Content-Length: 1000\r\n\r\nabc")
+        if stops:
+            http.shutdown()
         await settle()
+        assert b"connection: close\r\n" in wire.sent
         assert wire.sent.endswith(b"view")
         assert wire.ends == ["eof"]
+        http.data_received(b"a" * 900)
         assert await gone(wire) == pytest.approx(2, abs=0.3)
+        assert wire.statuses == [200]
+
+    run_virtual(scenario)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_an_answer_that_begins_behind_the_body_keeps_the_connection_unless_the_server_stops(stops: bool) -> None:
+    async def view(receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+        await begin(send, (b"content-length", b"4"))
+        await say(send, b"view")
+
+    async def scenario() -> None:
+        http, wire = Server(Views(view)).connect()
+        http.data_received(UPLOAD + b"Content-Length: 6\r\n\r\nabc")
+        await settle()
+        if stops:
+            http.shutdown()
+        http.data_received(b"def")
+        await settle()
+        assert (b"connection: close\r\n" in wire.sent) is stops
+        assert wire.ends == (["close"] if stops else [])
+        wire.vanish()
+
+    run_virtual(scenario)
+
+
+def test_an_answer_that_began_before_the_end_of_the_body_ends_the_connection_also_behind_it() -> None:
+    async def view(receive: Any, send: Any) -> None:
+        await begin(send, (b"content-length", b"4"))
+        while (await receive())["more_body"]:
+            pass
+        await say(send, b"view")
+
+    async def scenario() -> None:
+        http, wire = Server(Views(view)).connect()
+        http.data_received(UPLOAD + b"Content-Length: 6\r\n\r\nabc")
+        await settle()
+        http.data_received(b"def")
+        await settle()
+        assert b"connection: close\r\n" in wire.sent
+        assert wire.ends == ["close"]
 
     run_virtual(scenario)
 

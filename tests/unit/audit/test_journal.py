@@ -107,9 +107,9 @@ def test_the_permit_waits_for_the_disk(tmp_path: Path) -> None:
         def healthy(self) -> bool:
             return True
 
-        def append(self, record: AuditRecord) -> int:
-            self.events.append(record.event)
-            return len(self.events) - 1
+        def append(self, *records: AuditRecord) -> int:
+            self.events += [record.event for record in records]
+            return len(self.events) - len(records)
 
         async def durable(self, index: int) -> None:
             await self.written

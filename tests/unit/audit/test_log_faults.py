@@ -137,7 +137,7 @@ def test_50_what_is_read_back_otherwise_than_it_was_written_is_not_gone_on_with(
             place = log.append(record(0))
             with pytest.raises(AuditUnwritable):
                 await log.durable(place)
-            broken.setattr(writer, "encode_entry_frame", lambda *_: b"other")
+            broken.setattr(writer, "encode_frame", lambda *_: b"other")
             broken.setattr(disk, "sync", lambda _: None)
             tried.clear()
             assert await asyncio.to_thread(tried.wait, 20)

@@ -133,11 +133,18 @@ def status(number: int) -> UpstreamStatus:
     return UpstreamStatus(deployment="d", upstream_status=number, reason="r")
 
 
+def unread() -> UpstreamTimeout:
+    error = UpstreamTimeout(deployment="d", what="w", seconds=1)
+    error.unread = True
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
         (UpstreamUnreachable(deployment="d", reason="r"), LOCAL),
         (UpstreamTimeout(deployment="d", what="w", seconds=1), LOCAL),
+        (unread(), None),
         (UpstreamBroken(deployment="d", reason="r"), LOCAL),
         (UpstreamProtocol(deployment="d", reason="r"), UPSTREAM),
         (status(500), UPSTREAM),

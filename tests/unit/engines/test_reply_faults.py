@@ -152,9 +152,11 @@ def test_status_of_an_error_inside_a_stream(error: dict[str, object], status: in
 
 def test_without_secret() -> None:
     error = error_of_object({"message": "no sk-12345678 here"}, status=400, deployment=CLOUD, retry_after_s=2.0)
+    error.unread = True
     clean = without_secret(error, "sk-12345678")
     assert isinstance(clean, UpstreamStatus)
     assert "sk-12345678" not in f"{clean.message}{clean.values}"
     assert (clean.http_status, clean.retry_after_s, clean.source, clean.reached_model) == (400, 2.0, "cloud", "yes")
+    assert clean.unread
     assert without_secret(error, "") is error
     assert without_secret(error, "absent-secret") is error

@@ -17,6 +17,7 @@ from freehold.net.connection import Connection, Setting
 from freehold.net.faults import Faults
 from freehold.net.limits import HttpLimits
 from tests.support.transports import Transport
+from tests.support.virtual_time import run_virtual
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -185,6 +186,24 @@ def test_reading_pauses_while_too_much_is_unread() -> None:
         assert bench.transport.calls == ["pause", "resume", "pause", "abort"]
 
     on_bench(scenario, HttpLimits(queue_bytes=10, queue_pieces=3))
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_an_answer_that_nobody_read_when_its_time_was_over_is_told_apart(is_read: bool) -> None:
+    async def scenario() -> None:
+        bench = Bench(HttpLimits(queue_bytes=10))
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=asyncio.get_running_loop().time() + 5.0, reused=False)
+        connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" + b"x" * 11)
+        if is_read:
+            answer.take()
+            connection.read_on(answer)
+        await answer.changed()
+        assert answer.error is not None
+        assert "finish its answer within 5 s" in answer.error.message
+        assert answer.error.unread is not is_read
+
+    run_virtual(scenario)
 
 
 def test_an_answer_to_head_takes_no_body_even_if_one_comes() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from freehold.ledger.entries import entries
 from freehold.storage.database import Database
 from freehold.storage.fellows import MARK, drop_journal, holds_receipts, not_indexed
 from freehold.storage.receipts import SqliteReceipts
@@ -23,7 +22,7 @@ class Two:
         self.folders = [folder / "receipts", folder / "receipts-1"]
         self.database = Database.open(folder / "freehold.db")
         self.first, self.second = (
-            SqliteReceipts(self.database, entries, journal=own, fellows=[other])
+            SqliteReceipts(self.database, journal=own, fellows=[other])
             for own, other in (self.folders, self.folders[::-1])
         )
 

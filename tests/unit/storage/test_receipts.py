@@ -1,4 +1,4 @@
-"""Receipts and their entries: stored together, found by their tenant only."""
+"""Receipts and the ledger: stored together, found by their tenant only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from freehold.domain.receipt import Cost
 from freehold.domain.receipt_json import receipt_document, receipt_from_document
 from freehold.domain.response import Usage
 from freehold.domain.zones import DEVICE, Zone
-from freehold.ledger.entries import entries
 from freehold.storage.database import Database
 from freehold.storage.ledger import RequestRow, SpendRow, SqliteLedger
 from freehold.storage.receipts import SqliteReceipts
@@ -31,7 +30,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def store(database, tmp_path) -> Iterator[ReceiptStore]:
-    store = SqliteReceipts(database, entries, journal=tmp_path / "receipts")
+    store = SqliteReceipts(database, journal=tmp_path / "receipts")
     yield store
     store.close()
 
@@ -59,6 +58,23 @@ def test_another_tenant_sees_nothing(store):
     assert asyncio.run(store.recent(tenant="other", limit=10, before=None)) == []
 
 
+def test_receipts_of_one_name_on_one_page_stay_with_their_tenants(store):
+    put(store, make_receipt(route="mine"), make_receipt(tenant="other", route="theirs"))
+    store.close()
+    for tenant, route in (("acme", "mine"), ("other", "theirs")):
+        assert asyncio.run(store.get(make_receipt().id, tenant=tenant))["route"] == route
+        assert [row["route"] for row in asyncio.run(store.recent(tenant=tenant, limit=9, before=None))] == [route]
+
+
+def test_an_attempt_without_a_cost_is_unpriced_and_not_free(store, database):
+    put(store, make_receipt(attempts=(make_attempt(cost=None),)))
+    store.close()
+    rows = database.query(lambda c: c.execute("SELECT currency, source, amount_micros FROM ledger_spend").fetchall())
+    assert [tuple(row) for row in rows] == [(None, "unpriced", None)]
+    rows = database.query(lambda c: c.execute("SELECT cost_currency, cost_micros FROM ledger_requests").fetchall())
+    assert [tuple(row) for row in rows] == [(None, None)]
+
+
 @pytest.mark.parametrize("hostile", ["' OR 1=1 --", "acme' --", "%", "\x00", ""])
 def test_69_hostile_tenants_and_ids_are_values_only(store, database, hostile):
     put(store, make_receipt())
@@ -68,7 +84,7 @@ def test_69_hostile_tenants_and_ids_are_values_only(store, database, hostile):
     put(store, make_receipt(id=receipt_id(9), tenant=hostile, route=hostile, error_code=hostile))
     assert asyncio.run(store.get(receipt_id(9), tenant=hostile))["route"] == hostile
     store.close()
-    assert count(database, "ledger") == 2
+    assert count(database, "receipts") == 2
 
 
 def test_recent_is_newest_first_and_pages(store):

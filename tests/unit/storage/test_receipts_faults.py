@@ -13,12 +13,15 @@ import pytest
 
 from freehold.domain.errors.server import StorageFailed
 from freehold.domain.receipt import Receipt
-from freehold.ledger.entries import entries
+from freehold.domain.receipt_json import receipt_document
+from freehold.domain.response import Usage
 from freehold.storage import disk, indexer, journal
 from freehold.storage.database import Database
 from freehold.storage.indexer import Indexer
+from freehold.storage.pages import encode_receipt
 from freehold.storage.receipts import SqliteReceipts
-from tests.support.receipts import make_receipt, receipt_id
+from tests.support.old_store import old_payload
+from tests.support.receipts import make_attempt, make_receipt, receipt_id
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> threading.Condition:
 
 
 def open_store(database: Database) -> SqliteReceipts:
-    return SqliteReceipts(database, entries, journal=database.path.parent / "receipts")
+    return SqliteReceipts(database, journal=database.path.parent / "receipts")
 
 
 def numbered(number: int) -> Receipt:
@@ -55,7 +58,7 @@ def numbered(number: int) -> Receipt:
 
 
 def stored(database: Database) -> list[int]:
-    rows = database.query(lambda c: c.execute("SELECT id FROM ledger ORDER BY id").fetchall())
+    rows = database.query(lambda c: c.execute("SELECT id FROM receipts ORDER BY id").fetchall())
     return [int(row["id"][-12:]) for row in rows]
 
 
@@ -143,6 +146,32 @@ def test_a_receipt_is_never_overwritten_and_its_neighbours_do_not_suffer(databas
     document = asyncio.run(store.get(receipt_id(1), tenant="acme"))
     assert document is not None
     assert document["route"] == "auto"
+
+
+def test_sums_that_no_column_can_hold_keep_no_receipt_out(database: Database) -> None:
+    store = open_store(database)
+    endless = make_attempt(usage=Usage(input_tokens=2**62))
+    store.keep(numbered(1))
+    for number in (2, 3, 4):
+        store.keep(make_receipt(id=receipt_id(number), attempts=(endless,)))
+    store.keep(make_receipt(id=receipt_id(5), attempts=(endless, endless)))
+    store.close()
+    assert stored(database) == [1, 2, 3, 4]
+    assert newest(store, 9) == [4, 3, 2, 1]
+
+
+def test_what_an_earlier_version_left_in_the_journal_is_brought_in(database: Database) -> None:
+    folder = database.path.parent / "receipts"
+    left = journal.Journal(folder)
+    for payload in (old_payload(numbered(1)), b"\x90", encode_receipt(numbered(2)), old_payload(numbered(3))):
+        left.append(payload)
+    left.close()
+    store = open_store(database)
+    store.keep(numbered(4))
+    assert newest(store, 9) == [4, 3, 2, 1]
+    store.close()
+    assert stored(database) == [1, 2, 3, 4]
+    assert asyncio.run(store.get(receipt_id(1), tenant="acme")) == receipt_document(numbered(1))
 
 
 def test_what_cannot_be_written_down_is_said_so(database: Database) -> None:

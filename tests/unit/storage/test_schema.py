@@ -11,12 +11,12 @@ from freehold.domain.decisions import Action, Outcome, Verdict
 from freehold.domain.errors.server import StorageFailed, StorageNewer
 from freehold.domain.receipt import Cost
 from freehold.domain.receipt_json import receipt_document, receipt_to_json
-from freehold.ledger.entries import entries
 from freehold.storage import schema
 from freehold.storage.database import Database
 from freehold.storage.ledger import SqliteLedger
 from freehold.storage.receipts import SqliteReceipts
 from freehold.storage.schema import Migration, migrate, migrations
+from tests.support.ledger import entries
 from tests.support.receipts import make_attempt, make_receipt, receipt_id
 
 
@@ -126,7 +126,7 @@ def test_receipts_of_the_first_version_stay_readable(tmp_path):
     connection.close()
 
     database = Database.open(tmp_path / "f.db")
-    store = SqliteReceipts(database, entries, journal=tmp_path / "receipts")
+    store = SqliteReceipts(database, journal=tmp_path / "receipts")
     store.keep(make_receipt(id=receipt_id(4)))
     store.close()
     try:

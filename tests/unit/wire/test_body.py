@@ -102,3 +102,30 @@ def test_members_are_kept_byte_for_byte() -> None:
 )
 def test_taken(raw: bytes) -> None:
     assert decode_document(raw).values == json.loads(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "sent"),
+    [
+        (b'{"model":"auto","n":1}', b'{"model":"small","n":1}'),
+        (b'{"n":1,"model":"auto"}', b'{"n":1,"model":"small"}'),
+        (b'{"model":"auto","text":"\\"model\\":\\"auto\\""}', b'{"model":"small","text":"\\"model\\":\\"auto\\""}'),
+        # Anything that could mean two things, or is not compact, is put together member by member.
+        (b'{"model":"auto","metadata":{"model":"auto"}}', None),
+        (b'{"model": "auto"}', None),
+        (b'{"mod\\u0065l":"auto"}', None),
+    ],
+)
+def test_one_text_member_is_replaced_in_place(raw: bytes, sent: bytes | None) -> None:
+    assert decode_members(raw).with_text("model", "auto", "small") == sent
+
+
+def test_a_body_in_which_nothing_changes_is_sent_as_it_came() -> None:
+    raw = b'{ "model" : "auto", "seed": 123456789012345678901234567890 }'
+    assert decode_members(raw).with_text("model", "auto", "auto") is raw
+
+
+def test_members_without_one() -> None:
+    members = decode_members(b'{"a":1,"freehold":{},"b":"x"}')
+    assert len(members) == 3
+    assert dict(members.without("freehold")) == {"a": b"1", "b": b'"x"'}

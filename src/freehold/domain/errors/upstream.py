@@ -15,6 +15,8 @@ class UpstreamError(FreeholdError):
             closed by the server while the request was on its way: with ``"unknown"``, the one case besides ``"no"``
             in which a second try is fair.
         told: Whether the client has been told already, in the upstream's own words.
+        unread: Whether its answer was not being read when the time was over, because whoever asked was behind. Then it
+            says nothing of the server.
     """
 
     status = 502
@@ -23,6 +25,7 @@ class UpstreamError(FreeholdError):
     reached_model: Literal["no", "unknown", "yes"] = "unknown"
     reused: bool = False
     told: bool = False
+    unread: bool = False
 
 
 class UpstreamUnreachable(UpstreamError):

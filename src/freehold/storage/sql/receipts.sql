@@ -1,24 +1,29 @@
--- name: newest_seq
-SELECT COALESCE(MAX(seq), 0) FROM ledger
-
--- name: insert_row
-INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- name: newest_page
+SELECT COALESCE(MAX(number), 0) FROM receipt_pages
 
 -- name: insert_page
-INSERT INTO receipt_pages VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO receipt_pages VALUES (?, ?, ?)
+
+-- name: insert_receipt
+INSERT INTO receipts VALUES (?, ?, ?)
+
+-- name: insert_spend
+INSERT INTO ledger_spend VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: insert_requests
+INSERT INTO ledger_requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: is_there
-SELECT 1 FROM ledger WHERE tenant = ? AND id = ? LIMIT 1
+SELECT 1 FROM receipts WHERE tenant = ? AND id = ?
 
 -- name: get_receipt
-SELECT seq, id FROM ledger WHERE tenant = :tenant AND id = :id AND outcome IS NOT NULL
+SELECT id, page FROM receipts WHERE tenant = :tenant AND id = :id
 
 -- name: recent_receipts
-SELECT seq, id FROM ledger WHERE tenant = :tenant AND outcome IS NOT NULL ORDER BY id DESC LIMIT :limit
+SELECT id, page FROM receipts WHERE tenant = :tenant ORDER BY id DESC LIMIT :limit
 
 -- name: recent_receipts_before
-SELECT seq, id FROM ledger
-WHERE tenant = :tenant AND id < :before AND outcome IS NOT NULL ORDER BY id DESC LIMIT :limit
+SELECT id, page FROM receipts WHERE tenant = :tenant AND id < :before ORDER BY id DESC LIMIT :limit
 
--- name: page_of
-SELECT first_seq, form, content FROM receipt_pages WHERE first_seq <= :seq ORDER BY first_seq DESC LIMIT 1
+-- name: page
+SELECT form, content FROM receipt_pages WHERE number = ?

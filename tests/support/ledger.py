@@ -1,9 +1,28 @@
-"""The ledger's view of a receipt."""
+"""What the ledger says of a receipt, attempt by attempt: the plain form that the store's sums must come to."""
 
 from __future__ import annotations
 
-from freehold.domain.receipt import Cost, LedgerEntry, Receipt
-from freehold.ledger.pricing import UNPRICED
+from freehold.domain.money import Money
+from freehold.domain.receipt import UNPRICED, Cost, Receipt
+from freehold.domain.response import Usage
+from freehold.domain.values import value
+from freehold.domain.zones import Zone
+
+
+@value
+class LedgerEntry:
+    """One attempt's money."""
+
+    request_id: str
+    attempt_index: int
+    created_unix_ms: int
+    tenant: str
+    key_id: str
+    deployment: str
+    zone: Zone
+    usage: Usage
+    cost: Cost
+    counterfactual: Money | None = None
 
 
 def entries(receipt: Receipt) -> tuple[LedgerEntry, ...]:
