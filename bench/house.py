@@ -225,14 +225,25 @@ def until_idle(pids: list[int], *, within_s: float) -> bool:
     return False
 
 
-def pss_kib(pids: list[int]) -> int:
-    """Memory of these processes, what they share counted once."""
+def resident_kib(pids: list[int]) -> int:
+    """Memory of these processes.
+
+    Not the proportional set size, which divides a page by all processes that map it: by megabytes it falls when any other
+    Python starts on the machine, and rises when one ends.
+    """
     texts = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids)
-    return sum(int(re.findall(r"^Pss:\s+(\d+)", text, re.MULTILINE)[0]) for text in texts)
+    return sum(int(re.findall(r"^Rss:\s+(\d+)", text, re.MULTILINE)[0]) for text in texts)
 
 
-def descriptors(pids: list[int]) -> int:
-    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
+def open_files(pids: list[int]) -> list[str]:
+    """What the descriptors of these processes lead to."""
+    found: list[str] = []
+    for pid in pids:
+        folder = Path(f"/proc/{pid}/fd")
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.append(os.readlink(folder / name))
+    return found
 
 
 def connections_to(port: int) -> int:

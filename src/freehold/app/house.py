@@ -26,6 +26,7 @@ from freehold.domain.ports import Engine
 from freehold.engines.ejection import WINDOW_S
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime, Services
+from freehold.hostinfo.heap import keep_heap_small
 from freehold.hostinfo.memory import MemoryMeter
 from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
@@ -122,6 +123,7 @@ class House:
         self._spawn(self._keep_keys())
         self._spawn(self._keep_outliers_out())
         self._spawn(self._keep_watch())
+        self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
         if self._fellows is not None:
             self._spawn(self._fellows.keep_filled(self._admission))
         for task in self._observation.tasks(self._own_metrics):

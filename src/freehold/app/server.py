@@ -31,6 +31,7 @@ from freehold.config.load import LoadedConfig, load
 from freehold.config.schema import Server
 from freehold.domain.errors.server import BindRefused, PortInUse
 from freehold.evals.shipped import shipped_calibrations
+from freehold.hostinfo.heap import share_one_heap
 from freehold.hostinfo.probe import probe
 from freehold.identity.first_key import FirstKey
 from freehold.net.listen import Reservation
@@ -89,6 +90,7 @@ def serve(
     Raises:
         FreeholdError: It cannot be started; nothing is left running.
     """
+    share_one_heap()
     server = loaded.config.server
     check_bind(server, insecure_bind=insecure_bind)
     compiled = compile_config(loaded, environment=os.environ)

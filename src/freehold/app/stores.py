@@ -38,6 +38,9 @@ DATABASE_FILE = "freehold.db"
 AUDIT_FOLDER = "audit"
 RECEIPTS_FOLDER = "receipts"
 
+_LAST_RECEIPTS_S = 5.0
+"""At a stop, for bringing receipts into the database. After an outage of it there may be more than that takes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
@@ -122,7 +125,7 @@ def open_stores(
         journals = [_journal_folder(folder, worker) for worker in range(seat.workers)]
         own_journal = journals.pop(seat.worker)
         receipts = SqliteReceipts(database, journal=own_journal, fellows=journals)
-        open_things.callback(receipts.close)
+        open_things.callback(receipts.close, within_s=_LAST_RECEIPTS_S)
         main_log = folder / AUDIT_FOLDER
         audit = TransparencyLog.open(
             shard_folder(main_log, seat.worker), origin=shard_name(origin, seat.worker), clock=clock

@@ -25,6 +25,7 @@ from freehold.app.stores import open_stores
 from freehold.config.compile import compile_config
 from freehold.config.handover import take_over
 from freehold.domain.errors.base import FreeholdError
+from freehold.hostinfo.heap import share_one_heap
 from freehold.hostinfo.probe import probe
 from freehold.net.listen import shared_sockets
 from freehold.telemetry.logs import LogFormat, Logs
@@ -85,6 +86,7 @@ class Orders:
 
 def main() -> int:
     """Serve as ordered; the exit code."""
+    share_one_heap()
     for each in (signal.SIGHUP, signal.SIGINT):  # whoever sends them to a whole group means the parent
         signal.signal(each, signal.SIG_IGN)
     answers = os.dup(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -102,10 +103,13 @@ class TileStore:
         Raises:
             OSError: Not all of them may be.
         """
-        changed: set[Path] = set()
+        changed: set[str] = set()
         for name, data in files.items():
-            path = self.folder / name
-            changed.update(disk.make_folders(path.parent), (path.parent,))
+            path = f"{self.folder}/{name}"
+            folder, _, _ = path.rpartition("/")
+            if not os.path.isdir(folder):  # noqa: PTH112 - as for ``replace_file``
+                changed.update(map(str, disk.make_folders(Path(folder))))
+            changed.add(folder)
             disk.replace_file(path, data)
         for folder in sorted(changed):
             disk.sync_folder(folder)

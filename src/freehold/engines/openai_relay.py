@@ -192,6 +192,9 @@ class OpenAIRelay:
             self._close()
         except FreeholdError as error:
             raise self._failed(error) from None
+        finally:
+            # Who asked holds this relay: the garbage collector seldom looks, and would be needed to part them.
+            del self._write, self._progress
 
     def _take(self, piece: bytes) -> bool:
         """A piece of the stream; whether no more is wanted for now."""

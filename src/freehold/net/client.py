@@ -74,7 +74,7 @@ class HttpReply:
                 self._connection.release(answer)
                 return b""
             if answer.error is not None:
-                raise answer.error
+                raise answer.error.again()
             await answer.changed()
 
     async def pass_on(self, out: Callable[[bytes], bool]) -> bool:
@@ -100,7 +100,7 @@ class HttpReply:
                 self._connection.release(answer)
                 return True
             if answer.error is not None:
-                raise answer.error
+                raise answer.error.again()
             if answer.paused:
                 self._connection.read_on(answer)
             answer.tap = out
@@ -137,7 +137,7 @@ class HttpReply:
                     self._connection.release(answer)
                     return parts[0] if len(parts) == 1 else b"".join(parts)
                 elif answer.error is not None:
-                    raise answer.error
+                    raise answer.error.again()
                 else:
                     await answer.changed()
         finally:
@@ -255,7 +255,7 @@ class HttpClient:
             connection.drop(answer)
             raise
         if not answer.head_seen and answer.error is not None:
-            raise answer.error
+            raise answer.error.again()
         return HttpReply(answer=answer, connection=connection, faults=self._faults)
 
     async def close(self, *, drain_s: float = 0.0) -> None:

@@ -195,7 +195,8 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once. Idempotent."""
-        transport = self._transport
+        # Let go of here: uvloop does not call connection_lost where the transport's creation is cancelled at the end.
+        transport, self._transport = self._transport, None
         self._leave()
         if transport is not None:
             transport.abort()
@@ -208,7 +209,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._owner.opened(self)
         if self.is_gone:
-            self._transport.abort()
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the answer, or bytes that nobody asked for."""

@@ -27,27 +27,35 @@ class Watchdog:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, look: Callable[[], float | None]) -> None:
         self._loop = loop
-        self._look = look
+        self._look: Callable[[], float | None] | None = look
         self._handle: asyncio.TimerHandle | None = None
         self._at_s = 0.0
 
     def no_later_than(self, when_s: float) -> None:
-        """Make sure that it looks at ``when_s`` or before."""
+        """Make sure that it looks at ``when_s`` or before, unless it was stopped."""
         if self._handle is not None:
             if self._at_s <= when_s:
                 return
             self._handle.cancel()
+        elif self._look is None:
+            return
         self._at_s = when_s
         self._handle = self._loop.call_at(when_s, self._fire)
 
     def stop(self) -> None:
-        """Never look again, unless asked anew."""
+        """Never look again. Idempotent.
+
+        Lets go of whom it watches, who holds it: so both go without the garbage collector, which seldom looks.
+        """
+        self._look = None
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
     def _fire(self) -> None:
         self._handle = None
+        if self._look is None:
+            return
         when_s = self._look()
         if when_s is not None:
             self.no_later_than(when_s)

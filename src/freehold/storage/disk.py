@@ -69,20 +69,23 @@ def cut(path: Path, size_bytes: int) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path | str, data: bytes) -> None:
     """Put a whole file in place: its content is durable, its name is once ``sync_folder`` has run.
+
+    A ``Path`` interns its parts. Of thousands of file names that are used once the interpreter's table of such strings
+    grows, by a megabyte; so who writes many gives strings.
 
     Raises:
         OSError: It could not be written; a file that was there before is untouched.
     """
-    scratch = path.with_name(path.name + ".new")
+    scratch = f"{path}.new"
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _PRIVATE_FILE)
     try:
         _write_all(descriptor, data)
         sync(descriptor)
     finally:
         os.close(descriptor)
-    scratch.replace(path)
+    os.replace(scratch, path)  # noqa: PTH105 - see above
 
 
 def make_folders(path: Path) -> tuple[Path, ...]:
@@ -96,7 +99,7 @@ def make_folders(path: Path) -> tuple[Path, ...]:
     return tuple(folder.parent for folder in missing)
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: Path | str) -> None:
     """Make the names in a folder durable.
 
     Raises:

@@ -7,8 +7,10 @@ rest is read back from the journal's files, so that an outage of any length take
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import threading
+import time
 from collections import deque
 from itertools import islice
 from pathlib import Path
@@ -70,6 +72,7 @@ class Indexer:
         self._from: Place | None = journal.first  # read from the files from here on; None: the queue holds all
         self._failure = ""
         self._closing = False
+        self._close_by_s = math.inf
         self._asleep = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="freehold-receipts", daemon=True)
@@ -110,8 +113,12 @@ class Indexer:
         with self._lock:
             return [kept.payload for kept in self._queue], self._from
 
-    def close(self) -> None:
-        """Bring what is there into the database, if that can be done, then end the thread. Idempotent."""
+    def close(self, *, within_s: float = math.inf) -> None:
+        """Bring what is there into the database, if that can be done in time, then end the thread. Idempotent.
+
+        What is left stays in the journal, and the next one that opens it goes on from there.
+        """
+        self._close_by_s = time.monotonic() + within_s
         self._closing = True
         self._wake.set()
         self._thread.join()
@@ -124,7 +131,7 @@ class Indexer:
             while not self._closing:
                 self._wait()
                 self._round()
-            while not self._failure and (self._queue or self._from is not None):
+            while not self._failure and (self._queue or self._from is not None) and time.monotonic() < self._close_by_s:
                 self._round()
             ended = ""
         finally:

@@ -9,6 +9,7 @@ medium has all of it in the database. While the database is locked or broken rec
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
@@ -101,9 +102,13 @@ class SqliteReceipts:
         found = stored + [receipt_document(fresh[name]) for name in newest[:limit]]
         return sorted(found, key=lambda document: str(document["id"]), reverse=True)[:limit]
 
-    def close(self) -> None:
-        """Bring what is there into the database, if that can be done, then release everything. Idempotent."""
-        self._indexer.close()
+    def close(self, *, within_s: float = math.inf) -> None:
+        """Bring what is there into the database, if that can be done in time, then release everything. Idempotent.
+
+        Args:
+            within_s: For that; what is left waits in the journal until it is opened again.
+        """
+        self._indexer.close(within_s=within_s)
         self._journal.close()
         if self._mark is not None:
             self._mark.close()

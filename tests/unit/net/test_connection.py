@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from freehold.domain.errors.upstream import UpstreamBroken
+from freehold.net.answer import Answer
+from freehold.net.client import HttpReply
 from freehold.net.connection import Connection, Setting
 from freehold.net.faults import Faults
 from freehold.net.limits import HttpLimits
@@ -269,3 +274,92 @@ def test_a_dropped_answer_says_so_to_its_reader() -> None:
         assert "gave it up" in str(answer.error)
 
     on_bench(scenario)
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_a_connection_that_is_gone_leaves_no_cycle_behind(dropped: bool) -> None:
+    """The cycle collector comes so seldom here that cycles would pile up to tens of thousands of objects."""
+
+    async def main() -> None:
+        bench = Bench(HttpLimits())
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        if dropped:
+            connection.drop(answer)
+        else:
+            connection.data_received(OK)
+            connection.release(answer)
+            connection.eof_received()
+        connection.connection_lost(None)
+        del bench, connection, answer
+        assert not [each for each in gc.get_objects() if isinstance(each, Connection)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
+
+
+def test_a_connection_that_is_gone_is_not_watched_again() -> None:
+    async def scenario(bench: Bench) -> None:
+        loop = asyncio.get_running_loop()
+        connection = bench.open()
+        connection.abort()
+        armed: list[float] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "call_at", lambda when_s, *_: armed.append(when_s))
+            answer = connection.begin(head_only=False, until_s=bench.until_s, reused=True)
+        assert "the connection was closed" in str(answer.error)
+        assert not armed
+
+    on_bench(scenario)
+
+
+def test_a_transport_that_is_closed_without_a_word_is_let_go() -> None:
+    """As uvloop does where the creation of a connection is cancelled in its last moment."""
+
+    async def scenario(bench: Bench) -> None:
+        connection = bench.open()
+        connection.abort()
+        assert bench.transport.calls == ["abort"]
+        gone = weakref.ref(bench.transport)
+        bench.transport = Transport()
+        assert gone() is None
+
+    on_bench(scenario)
+
+
+@pytest.mark.parametrize("how", ["next_piece", "read", "pass_on"])
+def test_an_answer_that_broke_goes_with_its_error(how: str) -> None:
+    """An error holds the frames it came through, and in them the request: the answer must not hold that error."""
+
+    async def read(bench: Bench) -> str:
+        connection = bench.open()
+        answer = connection.begin(head_only=False, until_s=bench.until_s, reused=False)
+        connection.data_received(OK[:-1])
+        reply = HttpReply(answer=answer, connection=connection, faults=Faults("box"))
+        connection.connection_lost(ConnectionResetError())
+        ways: dict[str, Callable[[], Awaitable[object]]] = {
+            "next_piece": reply.next_piece,
+            "read": lambda: reply.read(limit_bytes=100),
+            "pass_on": lambda: reply.pass_on(lambda _: False),
+        }
+        if how == "next_piece":
+            assert await reply.next_piece() == b"o"
+        for _ in range(2):
+            with pytest.raises(UpstreamBroken, match="in the middle"):
+                await ways[how]()
+        return how
+
+    async def main() -> None:
+        await read(Bench(HttpLimits()))
+        assert not [each for each in gc.get_objects() if isinstance(each, Answer)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()

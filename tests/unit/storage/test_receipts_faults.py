@@ -118,6 +118,22 @@ def test_51_what_a_killed_process_left_in_the_journal_is_brought_in_once(databas
         assert newest(store, 10) == [3, 2, 1]
 
 
+def test_a_stop_does_not_wait_for_a_long_backlog_and_the_next_start_goes_on_with_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(indexer, "_BATCH_MAX", 10)
+        patch.setattr(Indexer, "_wait", lambda self: self._wake.wait(20))  # until it is closed
+        store = open_store(database)
+        store._indexer._from = None  # as after the first look at an empty journal
+        for number in range(1, 41):
+            store.keep(numbered(number))
+        store.close(within_s=0.0)
+    assert stored(database) == list(range(1, 11))
+    open_store(database).close()
+    assert stored(database) == list(range(1, 41))
+
+
 def test_a_receipt_is_never_overwritten_and_its_neighbours_do_not_suffer(database: Database) -> None:
     store = open_store(database)
     store.keep(numbered(1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import ClassVar, Self
 
 _VALUE_CHARACTERS = 120
 """Of a value that a client may have sent."""
@@ -54,6 +54,15 @@ class FreeholdError(Exception):
         shown = {name: Shown(value) for name, value in values.items()}
         self.message = message_template(type(self)).format(**shown)
         super().__init__(self.message)
+
+    def again(self) -> Self:
+        """The same error, to be raised by who keeps this one.
+
+        One that was raised holds the frames it came through, and so whoever keeps it there: a cycle with whole requests.
+        """
+        same = type(self).__new__(type(self), *self.args)
+        same.__dict__.update(self.__dict__)
+        return same
 
     @property
     def http_status(self) -> int:
