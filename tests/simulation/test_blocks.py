@@ -31,8 +31,8 @@ WARM_UP_WAVES = 90
 LOW_WAVES = 12
 """The lowest of so many counts is taken: what happens to be at rest differs from wave to wave."""
 
-WAVES = 30
-BLOCKS_A_REQUEST = 0.1
+WAVES = 60
+BLOCKS_A_REQUEST = 0.2
 
 
 async def _wave(world: World, house: SimHouse) -> int:
