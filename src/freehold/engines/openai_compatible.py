@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -74,22 +75,16 @@ class OpenAICompatibleEngine(RemoteEngine):
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Run the call of a stream; see ``domain.ports.Engine``."""
         health = self.health.call()
-
-        async def stream(reply: StepReply) -> Relay:
-            return await openai_relay.stream(
-                reply, call, deployment=self._deployment, health=health, credential=self._credential
-            )
-
-        return await self._relayed(call, permit, deadline_s, health, stream)
+        read = partial(
+            openai_relay.stream, call=call, deployment=self._deployment, health=health, credential=self._credential
+        )
+        return await self._relayed(call, permit, deadline_s, health, read)
 
     async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
         """Run the call of a whole answer; see ``domain.ports.Engine``."""
         health = self.health.call()
-
-        async def whole(reply: StepReply) -> WholeReply:
-            return await openai_relay.whole(reply, call, deployment=self._deployment)
-
-        answer = await self._relayed(call, permit, deadline_s, health, whole)
+        read = partial(openai_relay.whole, call=call, deployment=self._deployment)
+        answer = await self._relayed(call, permit, deadline_s, health, read)
         health.succeeded()
         return answer
 

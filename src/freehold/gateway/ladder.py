@@ -104,7 +104,8 @@ class Climb:
             deployment = self.steps.popleft()
             self._tried += 1
             try:
-                deployment = await self._admit(deployment)
+                if not self._admit_at_once(deployment):
+                    deployment = await self._wait_for_room(deployment)
                 await self._attempt(deployment)
             except (*_DEPLOYMENT_FAILED, *_NO_ROOM) as error:
                 self._fail(error)
@@ -116,18 +117,21 @@ class Climb:
             if self._judge() is not Action.ESCALATE and self._held is not None:
                 return self._held
 
-    async def _admit(self, deployment: Deployment) -> Deployment:
-        """Is there room, and whose turn is it? Returns where the request has a slot now."""
-        admission = self.services.admission
+    def _admit_at_once(self, deployment: Deployment) -> bool:
+        """Is there room, so that nobody has to wait?"""
         self.draft.steps.append("admit")
         waits_anyway = self.footing.route.when_down == (Instead.QUEUE,)
         if waits_anyway or self.runtime.engines[deployment.name].state().ready:
-            self._slot = admission.try_admit(deployment)
-        if self._slot is None:
-            queue_until_s = self.services.clock.monotonic_s() + self.runtime.deadlines.queue_s
-            until_s = min(self._deadline_s, queue_until_s)
-            deployment = self._detour(deployment, until_s)
-            self._slot = await admission.admit(deployment, tenant=self.draft.principal.tenant.name, deadline_s=until_s)
+            self._slot = self.services.admission.try_admit(deployment)
+        return self._slot is not None
+
+    async def _wait_for_room(self, deployment: Deployment) -> Deployment:
+        """Whose turn is it, and where? Returns where the request has a slot now."""
+        admission = self.services.admission
+        queue_until_s = self.services.clock.monotonic_s() + self.runtime.deadlines.queue_s
+        until_s = min(self._deadline_s, queue_until_s)
+        deployment = self._detour(deployment, until_s)
+        self._slot = await admission.admit(deployment, tenant=self.draft.principal.tenant.name, deadline_s=until_s)
         return deployment
 
     def _detour(self, deployment: Deployment, until_s: float) -> Deployment:
