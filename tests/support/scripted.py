@@ -169,7 +169,8 @@ async def serve(
             await asyncio.wait(running)
         await listening.wait_closed()
         for peer in server.peers:
-            peer.writer.transport.abort()
+            if not peer.writer.transport.is_closing():  # asyncio's cannot be aborted once it is closed
+                peer.writer.transport.abort()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert not server.failures, server.failures

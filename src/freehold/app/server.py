@@ -44,7 +44,6 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 WORKERS_MAX = 64
 _KEEP_ALIVE_S = 75
 _COLLECT_AFTER_OBJECTS = 50_000
-_SWITCH_EVERY_S = 0.001
 _BACKLOG = 4096
 _CONNECTIONS_MAX = 10_000
 _OWN_DESCRIPTORS = 512
@@ -163,7 +162,6 @@ def _run(
         reloader = Reloader(loaded.path, read=lambda: _reread(loaded), replace=house.replace)
         async with house.run(), reloader.watching():
             calm_collector()
-            let_go_soon()
             yield
 
     def listening(port: int) -> None:
@@ -286,11 +284,6 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 100)
-
-
-def let_go_soon() -> None:
-    """Have threads that compute for long hand the interpreter to the event loop after a millisecond, not after five."""
-    sys.setswitchinterval(_SWITCH_EVERY_S)
 
 
 def _reread(loaded: LoadedConfig) -> Compiled:

@@ -19,7 +19,7 @@ from typing import Any
 
 from freehold.app.fellows import Fellows, Seat
 from freehold.app.house import House
-from freehold.app.server import calibrations_of, calm_collector, collector_of, let_go_soon, listener_of, run_listener
+from freehold.app.server import calibrations_of, calm_collector, collector_of, listener_of, run_listener
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import open_stores
 from freehold.config.compile import compile_config
@@ -134,7 +134,6 @@ def _work(order: dict[str, Any], orders: Orders, *, listening: Callable[[], None
             async def life() -> AsyncGenerator[None]:
                 async with house.run(), _reloading(house, wanted):
                     calm_collector()
-                    let_go_soon()
                     with orders.heard(obey):
                         yield
 
