@@ -186,11 +186,10 @@ class HttpExchange:
             return False
         connection = self._connection
         if data:  # an empty chunk would be the end
-            head, self._head = self._head, b""
-            if self.is_http_1_1:
-                connection.transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
-            else:
-                connection.transport.write(head + data)
+            piece = b"%x\r\n%b\r\n" % (len(data), data) if self.is_http_1_1 else data
+            if self._head:
+                piece, self._head = self._head + piece, b""
+            connection.transport.write(piece)
         return connection.flow.write_paused
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from freehold.api.asgi import JSON
 from freehold.api.exchange import Exchange, Headers
@@ -32,10 +33,6 @@ class _Sink:
     def chunk(self, chunk: ResponseChunk) -> None:
         """An event of a stream."""
         raise RuntimeError(f"an event for a whole answer: {chunk!r}")
-
-    def events(self, data: bytes) -> bool:
-        """Events of a stream, as they came."""
-        raise RuntimeError(f"{len(data)} bytes of events for a whole answer")
 
     def whole(self, body: bytes) -> None:
         """A whole answer, as it came."""
@@ -69,6 +66,10 @@ class WholeSink(_Sink):
     def started(self, deployment: Deployment) -> None:
         """Remember who answers."""
         self._served_by = deployment
+
+    def events(self, data: bytes) -> bool:
+        """Events of a stream, as they came."""
+        raise RuntimeError(f"{len(data)} bytes of events for a whole answer")
 
     def whole(self, body: bytes) -> None:
         """An answer as it came."""
@@ -126,9 +127,10 @@ class StreamSink(_Sink):
         if chunk.payload is not None:
             self._exchange.write(encode_data(chunk.payload))
 
-    def events(self, data: bytes) -> bool:
-        """Events as they came."""
-        return self._exchange.write(data)
+    @property
+    def events(self) -> Callable[[bytes], bool]:
+        """Takes events as they came."""
+        return self._exchange.write
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
         """The end, as the upstream wrote it where its stream passed through."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from freehold.domain.deployment import Deployment
@@ -40,8 +41,9 @@ class Sink(Protocol):
         """One event of a stream, decoded."""
         ...
 
-    def events(self, data: bytes) -> bool:
-        """Whole events of a stream, as they came; returns ``is_full``."""
+    @property
+    def events(self) -> Callable[[bytes], bool]:
+        """Takes whole events of a stream, as they came; returns ``is_full``."""
         ...
 
     def whole(self, body: bytes) -> None:

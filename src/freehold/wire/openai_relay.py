@@ -153,6 +153,10 @@ class StreamRelay(Noted):
         if self._pending:
             data = self._pending + data
             self._pending = b""
+        if self.begun and _is_plain(data):
+            self.events += 1
+            self._before, self._last = self._last, data
+            return data
         if not data.endswith(b"\n\n"):
             cut = _last_end(data)
             self._pending = data[cut:]
@@ -223,6 +227,17 @@ class StreamRelay(Noted):
     def _inspect(self, data: bytes) -> None:
         for parsed in (parser := SseParser()).feed(data) + parser.close():
             self._note(_decode_event(parsed.data))
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether this is one event with one object on one line, which says nothing that we must know."""
+    return (
+        data.endswith(b"}\n\n")
+        and data.startswith(b"data: {")
+        and data.find(b"\n") == len(data) - 2
+        and b'"error"' not in data
+        and (b'"usage"' not in data or data.count(b'"usage"') == data.count(b'"usage":null'))
+    )
 
 
 def _usage(usage: _Usage | dict[str, Any]) -> Usage | None:

@@ -128,3 +128,25 @@ def test_what_is_no_answer_is_refused(body: bytes) -> None:
 def test_an_error_with_status_200_is_one() -> None:
     with pytest.raises(ErrorEventError):
         WholeAnswer(b'{"error":{"message":"no room"}}')
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}],"usage":null}\n\n',
+        b'data: {"choices":[{"index":0,"delta":{"content":"\\"error\\" [DONE] event\\ndata: {"},"finish_reason":null}]}\n\n',
+        b'data:{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n',
+        b': ping\n\ndata: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n',
+        b'id: 7\ndata: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n',
+    ],
+)
+def test_events_in_any_dress_pass_as_they_came(event: bytes) -> None:
+    events = StreamRelay(keep_usage=False)
+    assert b"".join(map(events.feed, (ROLE + WORD, event, event + event, STOP))) == ROLE + WORD + event * 3 + STOP
+    assert events.error is None
+
+
+def test_an_error_on_a_line_of_its_own_kind_is_seen_behind_plain_events() -> None:
+    passed, events = relay(ROLE + WORD + b'event: error\ndata: {"message":"no room"}\n\n' + DONE, [len(ROLE + WORD)])
+    assert passed.startswith(ROLE + WORD)
+    assert isinstance(events.error, ErrorEventError)
