@@ -28,7 +28,7 @@ class _Ended(NamedTuple):
     draft: ReceiptDraft
     outcome: Outcome
     error_code: str
-    kept: asyncio.Future[Receipt]
+    kept: asyncio.Future[Receipt] | None
 
 
 class Recorder:
@@ -53,7 +53,7 @@ class Recorder:
 
     def record_now(self, draft: ReceiptDraft, outcome: Outcome, *, error_code: str) -> None:
         """Record a request whose answer nobody waits for, and all that wait; for where nothing can be waited for."""
-        self._ended.append(_Ended(draft, outcome, error_code, asyncio.get_running_loop().create_future()))
+        self._ended.append(_Ended(draft, outcome, error_code, None))
         self.write()
 
     def write(self) -> None:
@@ -61,13 +61,19 @@ class Recorder:
         ended, self._ended = self._ended, []
         if not ended:
             return
-        receipts = self._proven(ended)
-        self._keep(receipts)
-        observe = self._services.observe
-        for receipt, (_, _, _, kept) in zip(receipts, ended, strict=True):
-            observe(receipt)
-            if not kept.done():
-                kept.set_result(receipt)
+        try:
+            receipts = self._proven(ended)
+            self._keep(receipts)
+            observe = self._services.observe
+            for receipt, (_, _, _, kept) in zip(receipts, ended, strict=True):
+                observe(receipt)
+                if kept is not None and not kept.done():
+                    kept.set_result(receipt)
+        finally:
+            for each in ended:
+                if each.kept is not None and not each.kept.done():
+                    # A fault of ours, which is on its way up: no answer without its record, and nobody waits for ever.
+                    each.kept.set_exception(RuntimeError("the request could not be recorded"))
 
     def _proven(self, ended: list[_Ended]) -> list[Receipt]:
         """The receipts of requests that are in the audit log, or the log of errors says why they are not."""

@@ -37,6 +37,9 @@ RETRY_S = 1.0
 
 _BATCH_MAX = 1_024
 _READ_BYTES = 1024 * 1024
+_LOCKED_MS = 500
+"""How long one attempt waits for another process's lock: the journal is flushed between attempts."""
+
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 _CACHE_KIB = 1_024
 """What is written is at the end of its tables: a larger cache fills with what is not looked at again."""
@@ -223,6 +226,7 @@ class Indexer:
                 raise StorageFailed(name=self._path.name, done="written", reason=f"its check found: {found}")
             # The journal keeps what a power cut takes from here until the medium has it.
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA busy_timeout = {_LOCKED_MS}")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._connection, self._suspect = connection, False

@@ -3,7 +3,8 @@
 ``keep`` writes the receipt to a journal before it returns: the kernel has it, so that killing this process, by whatever
 signal, loses nothing that it returned for. A thread flushes the journal and brings receipts into the database within
 a fraction of a second; a power cut loses at most what came in that time. A segment of the journal is deleted once the
-medium has all of it in the database. While the database is locked or broken receipts wait in the journal.
+medium has all of it in the database. While the database is locked or broken receipts wait in the journal, which is then
+flushed at least every two seconds.
 """
 
 from __future__ import annotations

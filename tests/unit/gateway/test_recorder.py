@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -133,3 +133,21 @@ def test_what_cannot_wait_is_written_behind_what_waits() -> None:
     asyncio.run(end())
     assert [each.error_code for each in desk.receipts.kept] == ["", "FH-X"]
     assert desk.receipts.calls == [2]
+
+
+def test_nobody_waits_for_ever_where_recording_fails_for_a_fault_of_ours() -> None:
+    desk = Desk()
+
+    def broken(receipt: Receipt) -> None:
+        raise ZeroDivisionError(receipt.id)
+
+    recorder = Recorder(replace(desk.house.services(), observe=broken))
+    faults: list[dict[str, object]] = []
+
+    async def end() -> list[object]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        ends = (recorder.record(desk.draft(name), Outcome.COMPLETE) for name in "ab")
+        return list(await asyncio.gather(*ends, return_exceptions=True))
+
+    assert [type(each) for each in asyncio.run(end())] == [RuntimeError, RuntimeError]
+    assert [type(each["exception"]) for each in faults] == [ZeroDivisionError]
