@@ -180,7 +180,7 @@ def test_slots_and_queue_hold_over_all_workers_and_a_killed_one_gives_them_back(
             client.hear(b"FH-ADMIT-001")
             assert b"FH-ADMIT-001" in client.heard, client.heard
             waiting.remove(client)
-        assert len(server.held) == slots
+        eventually(lambda: len(server.held) == slots, what="all slots in use")
         workers = workers_of(gateway)
         assert len(workers) == 4
         victim = owner(workers, server.held[0].writer.get_extra_info("peername")[1])

@@ -299,6 +299,6 @@ def encode_head(status: int, headers: Headers, end: bytes, end_lines: int) -> by
         ValueError: A value would break the line: an upstream or a name must not write our head.
     """
     head = _LINE_END([_STATUS_LINES[status], *map(_FIELD, headers), end])
-    if len(head.splitlines()) != 1 + len(headers) + end_lines:
+    if head.count(b"\n") + head.count(b"\r") != 2 * (1 + len(headers) + end_lines):
         raise ValueError("a field of the answer has a line break in it")
     return head

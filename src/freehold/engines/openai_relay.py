@@ -23,6 +23,7 @@ from freehold.wire.openai_whole import Aggregator
 from freehold.wire.sse import DONE, EventTooLongError, encode_data
 
 _OK = 200
+_JSON = "application/json"
 _EVENTS = "text/event-stream"
 _LINGER_S = 0.1
 
@@ -39,7 +40,7 @@ async def whole(reply: Reply, call: UpstreamCall, *, deployment: Deployment) -> 
     if reply.status != _OK:
         raise await refusal(reply, deployment=deployment)
     kind = _kind(reply)
-    if kind not in ("application/json", _EVENTS):
+    if kind not in (_JSON, _EVENTS):
         reply.abort()
         raise protocol(deployment, f"content type {kind or 'missing'!r} where JSON was asked for")
     try:
@@ -60,7 +61,7 @@ async def stream(
     if reply.status != _OK:
         raise await refusal(reply, deployment=deployment)
     kind = _kind(reply)
-    if kind not in ("application/json", _EVENTS):
+    if kind not in (_JSON, _EVENTS):
         reply.abort()
         raise protocol(deployment, f"content type {kind or 'missing'!r} where events were asked for")
     source: _Source = reply
@@ -264,4 +265,5 @@ class OpenAIRelay:
 
 
 def _kind(reply: Reply) -> str:
-    return reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    said = reply.headers.get("content-type", "")
+    return said if said in (_JSON, _EVENTS) else said.partition(";")[0].strip().lower()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from freehold.domain.decisions import Action, Confidence, Outcome, Verdict
 from freehold.domain.deployment import Deployment, Instead, StreamMode
@@ -51,7 +52,7 @@ class Held:
     run: AttemptRun
     live: bool = False
     vectors: EmbeddingResult | None = None
-    chunks: list[ResponseChunk] = field(default_factory=list[ResponseChunk])
+    chunks: Sequence[ResponseChunk] = ()
 
     def send(self, sink: Sink) -> bytes:
         """Send the rest; returns how the upstream's own stream ended, where it passed through."""
@@ -205,19 +206,18 @@ class Climb:
         return more_permitted or self.runtime.calibration(deployment.name, route.workload) is not None
 
     async def _look_into(self, run: AttemptRun, *, commits: bool) -> None:
-        held = Held(run=run)
+        held: list[ResponseChunk] = []
         sink = self.sink
         async with contextlib.aclosing(run.chunks(self._deadline_s)) as chunks:
             async for chunk in chunks:
-                if commits and not held.chunks and chunk.finish_reason is None:
+                if commits and not held and chunk.finish_reason is None:
                     self._begin(run)
                     sink.chunk(chunk)
                     if sink.is_full:
                         await sink.drained()
                 elif self.draft.request.stream:
-                    held.chunks.append(chunk)
-        held.live = self.live
-        self._held = held
+                    held.append(chunk)
+        self._held = Held(run=run, live=self.live, chunks=held)
 
     async def _pass_through(self, run: AttemptRun) -> None:
         relay = await run.relay(self._deadline_s)

@@ -30,9 +30,9 @@ class ReceiptDraft:
     route: str = ""
     label_sources: tuple[LabelSource, ...] = ()
     decisions: tuple[PolicyDecision, ...] = ()
-    steps: list[str] = field(default_factory=list[str])
-    detours: list[str] = field(default_factory=list[str])
-    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    steps: list[str] = field(init=False)
+    detours: list[str] = field(init=False)
+    attempts: list[Attempt] = field(init=False)
     answered_index: int | None = None
     counterfactual: Money | None = None
     counterfactual_model: str = ""
@@ -42,6 +42,7 @@ class ReceiptDraft:
     arrived_s: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.steps, self.detours, self.attempts = [], [], []
         self.created_unix_ms = self.clock.unix_ms()
         self.arrived_s = self.clock.monotonic_s()
 

@@ -21,6 +21,7 @@ _MW_PER_WATT = 1_000
 _US_PER_HOUR = 3_600_000_000
 _HOURS_PER_MONTH = 730
 _MWH_PER_KWH = 1_000_000
+_NOT_PRICED = Cost(amount=None, source=UNPRICED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ def cost_of_attempt(
         busy_us = round(max(busy_ms, 0.0) * _US_PER_MS)
         used = MachineTime(busy_us=busy_us, share_permille=share_permille, measured_mw=measured_mw)
         return cost_of_machine_time(hardware, used)
-    return Cost(amount=None, source=UNPRICED)
+    return _NOT_PRICED
 
 
 def cost_of_tokens(usage: Usage, price: TokenPrice) -> Cost:

@@ -10,27 +10,37 @@ from freehold.domain.receipt_json import receipt_to_json
 
 _HeaderList = list[tuple[bytes, bytes]]
 
+_WORDS = (b"freehold-label", b"freehold-deployment", b"freehold-zone", b"freehold-confidence", b"freehold-verdict")
+
 
 @functools.lru_cache(maxsize=1024)
-def _header(name: bytes, value: str) -> tuple[bytes, bytes]:
-    """A field whose value is a name, a word or the like: there are few of them, and each is sent again and again."""
-    return name, value.encode("latin-1", "replace")
+def _headers(
+    label: str, deployment: str | None, zone: str | None, confidence: str | None, verdict: str | None
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Fields whose values are names, words and the like: there are few of them, and each is sent again and again."""
+    values = (label, deployment, zone, confidence, verdict)
+    return tuple(
+        (name, value.encode("latin-1", "replace"))
+        for name, value in zip(_WORDS, values, strict=True)
+        if value is not None
+    )
 
 
 def receipt_headers(receipt: Receipt) -> _HeaderList:
     """``freehold-*`` headers. What is not known is said in a word, never as a number."""
-    headers = [(b"freehold-receipt", receipt.id.encode()), _header(b"freehold-label", receipt.label.level.word)]
-    answered = receipt.answered_by
-    if answered is not None:
-        headers += (
-            _header(b"freehold-deployment", answered.deployment),
-            _header(b"freehold-zone", answered.zone),
+    answered, level = receipt.answered_by, receipt.label.level.word
+    if answered is None:
+        words = _headers(level, None, None, None, None)
+    else:
+        confidence, verdict = answered.confidence, answered.verdict
+        words = _headers(
+            level,
+            answered.deployment,
+            answered.zone,
+            None if confidence is None else _shown(confidence),
+            None if verdict is None else f"{verdict.action}; {verdict.reason}",
         )
-        if answered.confidence is not None:
-            headers.append(_header(b"freehold-confidence", _shown(answered.confidence)))
-        if answered.verdict is not None:
-            verdict = answered.verdict
-            headers.append(_header(b"freehold-verdict", f"{verdict.action}; {verdict.reason}"))
+    headers = [(b"freehold-receipt", receipt.id.encode()), *words]
     if receipt.client_request_id:
         headers.append((b"x-request-id", receipt.client_request_id.encode()))
     headers.append((b"freehold-bytes-left", b"%d" % receipt.bytes_left))
