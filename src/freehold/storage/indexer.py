@@ -29,7 +29,7 @@ _LOG = logging.getLogger(__name__)
 WAITING_MAX = 4_096
 """Receipts kept in memory until the database has them."""
 
-INDEX_EVERY_S = 0.2
+INDEX_EVERY_S = 0.05
 """How long receipts gather for one transaction."""
 
 RETRY_S = 1.0
