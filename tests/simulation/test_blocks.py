@@ -32,7 +32,7 @@ LOW_WAVES = 12
 """The lowest of so many counts is taken: what happens to be at rest differs from wave to wave."""
 
 WAVES = 60
-BLOCKS_A_REQUEST = 0.2
+BLOCKS_A_REQUEST = 0.1
 
 
 async def _wave(world: World, house: SimHouse) -> int:

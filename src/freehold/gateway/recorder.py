@@ -48,11 +48,13 @@ class Recorder:
         kept: asyncio.Future[Receipt] = loop.create_future()
         if not self._ended:
             loop.call_soon(self.write)
+        draft.steps.append("record")
         self._ended.append(_Ended(draft, outcome, "", kept))
         return await kept
 
     def record_now(self, draft: ReceiptDraft, outcome: Outcome, *, error_code: str) -> None:
         """Record a request whose answer nobody waits for, and all that wait; for where nothing can be waited for."""
+        draft.steps.append("record")
         self._ended.append(_Ended(draft, outcome, error_code, None))
         self.write()
 
@@ -80,7 +82,6 @@ class Recorder:
         audit, prices = self._services.audit, self._services.prices
         receipts: list[Receipt] = []
         for place, (draft, outcome, error_code, _) in enumerate(ended, audit.size):
-            draft.steps.append("record")
             price_counterfactual(prices, draft)
             draft.audit_index = place
             receipts.append(draft.seal(outcome, error_code=error_code))
@@ -88,19 +89,12 @@ class Recorder:
             audit.append(*map(request_record, receipts))
         except AuditError as error:
             if len(ended) > 1:
-                return self._proven_singly(ended)
+                # One that the log refuses, being too long for it, must not keep the others out.
+                return [receipt for each in ended for receipt in self._proven([each])]
             draft, outcome, error_code, _ = ended[0]
             draft.audit_index = None
             receipts = [draft.seal(outcome, error_code=error_code)]
             log.error("receipt %s is not in the audit log: %s", draft.request.id, error)  # noqa: TRY400 - in metrics too
-        return receipts
-
-    def _proven_singly(self, ended: list[_Ended]) -> list[Receipt]:
-        """One that the log refuses, being too long for it, must not keep the others out."""
-        receipts: list[Receipt] = []
-        for each in ended:
-            each.draft.steps.pop()
-            receipts += self._proven([each])
         return receipts
 
     def _keep(self, receipts: list[Receipt]) -> None:

@@ -153,10 +153,6 @@ class StreamRelay(Noted):
         if self._pending:
             data = self._pending + data
             self._pending = b""
-        if self.begun and _is_plain(data):
-            self.events += 1
-            self._before, self._last = self._last, data
-            return data
         if not data.endswith(b"\n\n"):
             cut = _last_end(data)
             self._pending = data[cut:]
@@ -165,11 +161,7 @@ class StreamRelay(Noted):
             data = data[:cut]
             if not data:
                 return b""
-        # These words stand between quotes only as names of members: inside a text their quotes are escaped.
-        if _END in data or b'"error"' in data or b'"usage"' in data or b"event" in data or not self.begun:
-            return self._look(data)
-        # What does not even begin as a member of this dialect breaks the stream before a client stumbles over it.
-        if data.count(b"data: {") != data.count(b"\n\n") or not data.startswith(b"data: {"):
+        if not (self.begun and _is_plain(data)):
             return self._look(data)
         self.events += 1
         self._before, self._last = self._last, data
@@ -230,11 +222,15 @@ class StreamRelay(Noted):
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether this is one event with one object on one line, which says nothing that we must know."""
+    """Whether each event here is one object on one line, and none says what we must know.
+
+    Whatever else it is gets looked at before a client stumbles over it.
+    """
+    # The names stand between quotes only as names of members: inside a text their quotes are escaped.
     return (
         data.endswith(b"}\n\n")
         and data.startswith(b"data: {")
-        and data.find(b"\n") == len(data) - 2
+        and (data.find(b"\n") == len(data) - 2 or data.count(b"\n") == 2 * data.count(b"}\n\ndata: {") + 2)
         and b'"error"' not in data
         and (b'"usage"' not in data or data.count(b'"usage"') == data.count(b'"usage":null'))
     )

@@ -13,19 +13,24 @@ HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 def test_the_segment_that_is_ready_before_it_is_needed_is_no_growth() -> None:
-    opened = ["socket:[1]", "/home/f/receipts/0000000001.receipts", "/home/f/freehold.db", "/usr/lib/libc.so"]
-    data = Path("/home/f")
+    opened = ["socket:[1]", "/data/receipts/0000000001.receipts", "/data/freehold.db", "/usr/lib/libc.so"]
+    data = Path("/data")
     assert counted(opened, data=data, upstream=3) == Counts(2, 2, 3)
-    opened.append("/home/f/receipts/0000000002.receipts")
+    opened.append("/data/receipts/0000000002.receipts")
     assert counted(opened, data=data, upstream=3) == Counts(2, 2, 3)
-    opened.append("/home/f/receipts/0000000003.receipts (deleted)")
+    opened.append("/data/receipts/0000000003.receipts (deleted)")
     assert counted(opened, data=data, upstream=3) == Counts(2, 4, 3)
 
 
-def drop(*answer: bytes, count: int) -> None:
-    """Drop streams of a server that sends these pieces, and then nothing more or, after an empty one, its end."""
+def drop(*answer: bytes, count: int) -> int:
+    """Drop streams of a server that sends these pieces, and then nothing more or, after an empty one, its end.
+
+    Returns how many of them the server saw end.
+    """
+    ended = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal ended
         try:
             await reader.readuntil(b"\r\n\r\n")
             for piece in answer:
@@ -35,6 +40,7 @@ def drop(*answer: bytes, count: int) -> None:
         except ConnectionError:
             pass  # reset by the client, as it does with half of the streams
         finally:
+            ended += 1
             writer.close()
 
     async def main() -> None:
@@ -43,10 +49,11 @@ def drop(*answer: bytes, count: int) -> None:
             await dropped(port, b"GET / HTTP/1.1\r\n\r\n", count)
 
     asyncio.run(main())
+    return ended
 
 
 def test_a_stream_that_goes_on_is_dropped() -> None:
-    drop(HEAD, count=2)
+    assert drop(HEAD, count=2) == 2
 
 
 @pytest.mark.parametrize(
