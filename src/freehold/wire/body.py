@@ -84,15 +84,6 @@ class Document(NamedTuple):
     values: dict[str, Any]
 
 
-def decode_members(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Members:
-    """Every top-level member of ``raw`` as it was sent.
-
-    Raises:
-        BodyNotJson: As ``decode_document``.
-    """
-    return decode_document(raw, depth_max=depth_max).members
-
-
 def decode_document(raw: bytes, *, depth_max: int = DEPTH_MAX) -> Document:
     """Read a body.
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from freehold.domain.errors.request import BodyNotJson
-from freehold.wire.body import DEPTH_MAX, decode_document, decode_members
+from freehold.wire.body import DEPTH_MAX, decode_document
 
 REFUSED = {
     "empty": (b"", "it is empty"),
@@ -56,7 +56,7 @@ REFUSED = {
 def test_refused(name: str) -> None:
     raw, reason = REFUSED[name]
     with pytest.raises(BodyNotJson) as caught:
-        decode_members(raw)
+        decode_document(raw)
     assert reason in caught.value.message
     assert caught.value.http_status == 400
     assert "\n" not in caught.value.message
@@ -69,14 +69,14 @@ def test_deep_nesting_is_refused_in_less_than_5_ms(name: str) -> None:
     for _ in range(5):
         start = time.perf_counter()
         with pytest.raises(BodyNotJson):
-            decode_members(raw)
+            decode_document(raw)
         took_ms.append((time.perf_counter() - start) * 1000)
     assert min(took_ms) < 5
 
 
 def test_members_are_kept_byte_for_byte() -> None:
     raw = b'{ "a" : 1e5 , "b":12345678901234567890123456789012345678,"c":{"x" : [1.0, "\\u00e9/\\/" ]},"d":null}'
-    assert decode_members(raw) == {
+    assert decode_document(raw).members == {
         "a": b"1e5",
         "b": b"12345678901234567890123456789012345678",
         "c": b'{"x" : [1.0, "\\u00e9/\\/" ]}',
@@ -117,15 +117,15 @@ def test_taken(raw: bytes) -> None:
     ],
 )
 def test_one_text_member_is_replaced_in_place(raw: bytes, sent: bytes | None) -> None:
-    assert decode_members(raw).with_text("model", "auto", "small") == sent
+    assert decode_document(raw).members.with_text("model", "auto", "small") == sent
 
 
 def test_a_body_in_which_nothing_changes_is_sent_as_it_came() -> None:
     raw = b'{ "model" : "auto", "seed": 123456789012345678901234567890 }'
-    assert decode_members(raw).with_text("model", "auto", "auto") is raw
+    assert decode_document(raw).members.with_text("model", "auto", "auto") is raw
 
 
 def test_members_without_one() -> None:
-    members = decode_members(b'{"a":1,"freehold":{},"b":"x"}')
+    members = decode_document(b'{"a":1,"freehold":{},"b":"x"}').members
     assert len(members) == 3
     assert dict(members.without("freehold")) == {"a": b"1", "b": b'"x"'}
