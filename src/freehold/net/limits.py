@@ -43,6 +43,6 @@ class HttpLimits:
     head_fields: int = 128
     queue_bytes: int = 256 * 1024
     queue_pieces: int = 64
-    write_slice_bytes: int = 64 * 1024
+    write_slice_bytes: int = 128 * 1024
     waiters: int = 1024
     spent_permits: int = 65_536

@@ -127,8 +127,16 @@ def _check_text(raw: bytes) -> None:
 
 def _has_many_brackets(raw: bytes, most: int) -> bool:
     """Whether the text opens more than ``most`` arrays and objects; with fewer it cannot be nested deeper."""
-    # split() jumps from bracket to bracket and stops at the limit; count() looks at every byte.
-    return len(raw.split(b"{", most)) + len(raw.split(b"[", most)) > most
+    find, left = raw.find, most
+    for bracket in b"{[":
+        # From one to the next and no further than needed, since count() looks at every byte and split() copies them.
+        place = find(bracket)
+        while place >= 0:
+            if not left:
+                return True
+            left -= 1
+            place = find(bracket, place + 1)
+    return False
 
 
 def _check_depth(value: dict[str, Any], depth_max: int) -> None:
