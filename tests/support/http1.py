@@ -55,7 +55,8 @@ class Wire(asyncio.Transport):
     Attributes:
         writes: What was written, call by call.
         ends: ``eof``, ``close`` and ``abort``, in order.
-        is_reading: Whether the protocol takes more.
+        is_reading_now: Whether the protocol takes more.
+        pauses: How often it did not.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,6 +65,7 @@ class Wire(asyncio.Transport):
         self.writes: list[bytes] = []
         self.ends: list[str] = []
         self.is_reading_now = True
+        self.pauses = 0
         self.has_room = True
         self.protocol: FreeholdProtocol | None = None
 
@@ -99,6 +101,7 @@ class Wire(asyncio.Transport):
 
     def pause_reading(self) -> None:
         self.is_reading_now = False
+        self.pauses += 1
 
     def resume_reading(self) -> None:
         self.is_reading_now = True

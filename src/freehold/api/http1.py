@@ -265,8 +265,6 @@ class FreeholdProtocol(HttpToolsProtocol):
         self._exchange = exchange
         if b"expect" in fields:
             exchange.expects_continue = is_http_1_1 and fields[b"expect"].lower() == b"100-continue"
-        if exchange.expects_continue or not 0 <= length <= self.limits.whole_bytes:
-            self._serve(exchange)
 
     def _serve(self, exchange: HttpExchange) -> None:
         exchange.task = task = self.loop.create_task(self._run(exchange))
@@ -424,6 +422,9 @@ class FreeholdProtocol(HttpToolsProtocol):
             return
         if before != BODY:
             self._begin_body()
+            if self._exchange is not None and self._exchange.is_to_be_asked_first:
+                self._serve(self._exchange)
+                self._exchange.hold_back()
         self._body_bytes += size_bytes
         if self._since_piece_bytes > limits.head_bytes:
             self._refuse(HeadTooLarge(part="bytes of trailers", limit=limits.head_bytes))

@@ -242,9 +242,19 @@ class HttpExchange:
         elif self._waiter is not None:
             self._pieces.clear()
             self._wake()
-        elif self.task is not None and self.state == NEW:
-            # Nobody has asked yet: what came is kept, and the next piece stays with the sender.
+        elif self.state == NEW:
             self._pieces.append(piece)
+            if self.task is not None:
+                self.hold_back()
+
+    @property
+    def is_to_be_asked_first(self) -> bool:
+        """Whether the body is only read once the application asks for it: it is long, or its sender waits for that."""
+        return self.expects_continue or not 0 <= self._length <= self._limit_bytes
+
+    def hold_back(self) -> None:
+        """Where nobody has asked yet and much has come: what came is kept, the rest stays with the sender."""
+        if self._size_bytes > self._limit_bytes:
             self._connection.flow.pause_reading()
 
     def feed_end(self) -> None:

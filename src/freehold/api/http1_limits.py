@@ -24,9 +24,9 @@ class ServerLimits:
         body_grace_s: From then on a body must have come at ``body_bytes_per_s`` on average.
         body_bytes_per_s: The slowest sender that is still waited for.
         body_s: A body in all.
-        whole_bytes: A body declared up to this is waited for before the request is handed on; a larger one is handed
-            on with its head, so that a key or a length is refused before the body is read. Also how much of a body is
-            kept that nobody has asked for.
+        whole_bytes: A body declared up to this is waited for before the request is handed on; a larger one that does
+            not come with its head is handed on without it, so that a key or a length is refused before the body is
+            read. Also how much of a body is kept that nobody has asked for, beside what came in one piece.
         idle_s: Between two requests of a connection.
         stall_s: How long a client may leave our answer unread.
         linger_s: How long a client that is refused is read on, so that it gets the answer.

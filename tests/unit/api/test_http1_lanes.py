@@ -94,14 +94,31 @@ def test_a_large_or_unknown_body_is_asked_for_by_the_application(raw: bytes, is_
     run_virtual(scenario)
 
 
-def test_reading_goes_on_behind_a_body_that_came_at_once() -> None:
+def test_a_body_that_came_at_once_never_stops_the_reading() -> None:
     async def scenario() -> None:
         http, wire = Server().connect()
-        for _ in range(2):
-            http.data_received(chunked(b"a" * 100_000))
-            assert wire.is_reading_now
+        for raw in (chunked(b"a" * 100_000), request(b"a" * 100_000)):
+            http.data_received(raw)
             await settle()
         assert wire.statuses == [200, 200]
+        assert not wire.pauses
+        wire.vanish()
+
+    run_virtual(scenario)
+
+
+@pytest.mark.parametrize("raw", [request(b"a" * 300_000), chunked(*[b"a" * 1_000] * 300)], ids=["length", "chunks"])
+def test_what_nobody_has_asked_for_stays_with_its_sender(raw: bytes) -> None:
+    async def scenario() -> None:
+        http, wire = Server().connect()
+        http.data_received(raw[:100_000])
+        assert not wire.is_reading_now
+        await settle()
+        assert wire.is_reading_now
+        http.data_received(raw[100_000:])
+        await settle()
+        assert wire.statuses == [200]
+        assert (wire.is_reading_now, wire.pauses) == (True, 1)
         wire.vanish()
 
     run_virtual(scenario)

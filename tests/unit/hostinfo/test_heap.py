@@ -108,3 +108,11 @@ def test_it_is_given_back_once_after_each_burst_and_never_while_requests_run() -
         return given
 
     assert run_virtual(scenario) == pytest.approx([21.0, 23.0])
+
+
+def test_freed_tuples_that_the_interpreter_keeps_are_given_back() -> None:
+    held = [tuple(range(length)) for length in range(5, 15) for _ in range(1_000)]
+    held.clear()
+    before = sys.getallocatedblocks()
+    heap.give_back_free()
+    assert before - sys.getallocatedblocks() > 9_000
