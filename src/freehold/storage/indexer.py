@@ -12,7 +12,6 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,10 +45,15 @@ _CACHE_KIB = 1_024
 
 
 class _Kept(NamedTuple):
-    """A receipt on its way: where its frame in the journal ends, and its bytes, a fifth of what it takes itself."""
+    """Receipts on their way that were put together.
+
+    Attributes:
+        end: Where the last one's frame in the journal ends.
+        payloads: Their bytes, a fifth of what they take themselves.
+    """
 
     end: Place
-    payload: bytes
+    payloads: tuple[bytes, ...]
 
 
 class Indexer:
@@ -71,6 +75,7 @@ class Indexer:
         self._suspect = False
         self._lock = threading.Lock()
         self._queue: deque[_Kept] = deque()
+        self._held = 0  # receipts in the queue
         self._waiting = 0
         self._from: Place | None = journal.first  # read from the files from here on; None: the queue holds all
         self._failure = ""
@@ -98,15 +103,16 @@ class Indexer:
             StorageFailed: The journal cannot be written.
             StorageBusy: It is as large as it may be.
         """
-        payloads = list(map(encode_receipt, receipts))
+        payloads = tuple(map(encode_receipt, receipts))
         with self._lock:
-            ends = self._journal.append(*payloads)
+            start = self._journal.end
+            end = self._journal.append(*payloads)
             if self._from is None:
-                room = WAITING_MAX - len(self._queue)
-                self._queue += map(_Kept, ends[:room], payloads)
-                if len(payloads) > room:
-                    # What the queue holds ends where the files are to be read on.
-                    self._from = self._queue[-1].end
+                if self._held + len(payloads) <= WAITING_MAX:
+                    self._queue.append(_Kept(end, payloads))
+                    self._held += len(payloads)
+                else:
+                    self._from = start
             self._waiting += len(payloads)
         if self._asleep:
             self._wake.set()
@@ -114,7 +120,7 @@ class Indexer:
     def unindexed(self) -> tuple[list[bytes], Place | None]:
         """The receipts in memory, encoded, and from where on the journal's files hold more."""
         with self._lock:
-            return [kept.payload for kept in self._queue], self._from
+            return [payload for kept in self._queue for payload in kept.payloads], self._from
 
     def close(self, *, within_s: float = math.inf) -> None:
         """Bring what is there into the database, if that can be done in time, then end the thread. Idempotent.
@@ -180,20 +186,32 @@ class Indexer:
 
     def _index(self) -> None:
         with self._lock:
-            batch = list(islice(self._queue, _BATCH_MAX))
+            batch = self._oldest()
             place = self._from
         if batch:
-            self._filing.put(self._ready_connection(), [kept.payload for kept in batch])
+            payloads = [payload for kept in batch for payload in kept.payloads]
+            self._filing.put(self._ready_connection(), payloads)
             with self._lock:
                 for _ in batch:
                     self._queue.popleft()
-                self._waiting -= len(batch)
+                self._held -= len(payloads)
+                self._waiting -= len(payloads)
         elif place is not None:
             self._read_on(place)
         done = batch[-1].end if batch else self._from or self._journal.end
         if self._mark is not None:
             self._mark.put(done)
         self._finish_segments(done.number)
+
+    def _oldest(self) -> list[_Kept]:
+        """What was put first, until it is ``_BATCH_MAX`` receipts."""
+        batch, size = list[_Kept](), 0
+        for kept in self._queue:
+            batch.append(kept)
+            size += len(kept.payloads)
+            if size >= _BATCH_MAX:
+                break
+        return batch
 
     def _read_on(self, place: Place) -> None:
         """Store what the journal's files hold from ``place`` on: a piece of it."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 import threading
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -74,8 +73,8 @@ class Journal:
         segment = self._segment
         return Place(segment.number, segment.size_bytes)
 
-    def append(self, *payloads: bytes) -> tuple[Place, ...]:
-        """Write one frame a payload, all or none; at return the kernel has them. Returns where each frame ends.
+    def append(self, *payloads: bytes) -> Place:
+        """Write one frame a payload, all or none; at return the kernel has them. Returns where the last one ends.
 
         Raises:
             StorageFailed: The disk fails.
@@ -89,13 +88,12 @@ class Journal:
         if self._past_bytes + segment.size_bytes >= JOURNAL_BYTES_MAX:
             raise StorageBusy(waiting="too many", retry_s=_RETRY_S, retry_after_s=_RETRY_S)
         frames = [encode_frame(payload) for payload in payloads]
-        start = segment.size_bytes
         try:
             segment.write(frames[0] if len(frames) == 1 else b"".join(frames))
         except OSError as error:
             self.failure = error.strerror or str(error)
             raise StorageFailed(name=self._folder.name, done="written", reason=self.failure) from error
-        return tuple(Place(segment.number, end) for end in accumulate(map(len, frames), initial=start))[1:]
+        return self.end
 
     def sync(self) -> None:
         """Bring what was appended to the medium, and have the next segment ready.
