@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from freehold.api.errors import render, unexpected
 from freehold.api.exchange import ClientLeft, Exchange, Headers
-from freehold.api.sinks import StreamSink, WholeSink
+from freehold.api.sinks import StreamSink
+from freehold.api.surfaces import CHAT, Surface
 from freehold.domain.errors.admission import ShuttingDown
 from freehold.domain.errors.auth import ScopeMissing
 from freehold.domain.errors.base import FreeholdError
@@ -17,17 +18,11 @@ from freehold.domain.errors.server import Stopping
 from freehold.domain.identity import Principal
 from freehold.domain.ports import IdSource
 from freehold.domain.priority import priority_of
-from freehold.domain.request import InferenceRequest, Task
+from freehold.domain.request import InferenceRequest
 from freehold.gateway.pipeline import Pipeline
 from freehold.serving.overload import Door
 from freehold.telemetry.correlation import client_request_id, traceparent
-from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
 
-_DECODERS: dict[Task, Callable[..., InferenceRequest]] = {
-    Task.CHAT: decode_chat,
-    Task.COMPLETION: decode_completion,
-    Task.EMBEDDING: decode_embedding,
-}
 _RESTART_S = 5
 _HOSTS_KEPT = 64
 
@@ -81,7 +76,7 @@ class Inference:
         pipeline: Answers them.
         ids: Ids of requests, which are also their receipts'.
         hosts: Names of this server.
-        routes: Task by raw path.
+        routes: Surface by raw path.
         scope: What a key must be allowed to do.
         body_limit_bytes: Longest body.
         door: Refuses what there is no room for.
@@ -94,7 +89,7 @@ class Inference:
         pipeline: Pipeline,
         ids: IdSource,
         hosts: Hosts,
-        routes: dict[bytes, Task],
+        routes: dict[bytes, Surface],
         scope: str,
         body_limit_bytes: int,
         door: Door,
@@ -112,6 +107,7 @@ class Inference:
     async def infer(self, exchange: Exchange) -> None:
         """Answer one call, whatever happens. The receipt's id is the request's, and is in every answer's headers."""
         request_id = self._ids.new_id()
+        surface = self._routes.get(exchange.raw_path, CHAT)
         sink: StreamSink | None = None
         task = asyncio.current_task()
         if task is None:
@@ -119,44 +115,42 @@ class Inference:
         departure = Departure(task)
         has_receipt = False
         try:
-            kind = self._checked(exchange)
+            self._check(exchange)
             principal = self._authorised(exchange)
             raw = await exchange.body(limit_bytes=self._body_limit_bytes)
-            request = self._decoded(kind, raw, exchange, request_id)
+            request = self._decoded(surface, raw, exchange, request_id)
             self._pass_door(request, exchange)
             exchange.on_gone(departure)
             has_receipt = True
             if request.stream:
-                sink = StreamSink(exchange, request)
+                sink = surface.stream(exchange, request)
                 await self._pipeline.answer(request, principal, sink)
             else:
-                await self._pipeline.answer(request, principal, WholeSink(exchange, request))
+                await self._pipeline.answer(request, principal, surface.whole(exchange, request))
         except ClientLeft:
             return
         except asyncio.CancelledError:
             task.uncancel()
             if not departure.left:
-                refuse(exchange, sink, Stopping(retry_after_s=_RESTART_S, retry_s=_RESTART_S), request_id)
+                refuse(exchange, sink, Stopping(retry_after_s=_RESTART_S, retry_s=_RESTART_S), request_id, surface)
         except FreeholdError as error:
             if not has_receipt:
                 self._refused(error.code)
-            refuse(exchange, sink, error, request_id)
+            refuse(exchange, sink, error, request_id, surface)
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a fault of ours becomes a 500 with an id
-            refuse(exchange, sink, unexpected(error, error_id=request_id), request_id)
+            refuse(exchange, sink, unexpected(error, error_id=request_id), request_id, surface)
         finally:
             if sink is not None:
                 sink.close()
 
-    def _checked(self, exchange: Exchange) -> Task:
+    def _check(self, exchange: Exchange) -> None:
         self._hosts.check(exchange.header(b"host"))
         if self._door.level:
             self._door.check_arrival()
-        kind = self._routes.get(exchange.raw_path)
-        if kind is None:
+        if exchange.raw_path not in self._routes:
             raise NotFound(path=exchange.raw_path.decode("latin-1"))
         if exchange.method != "POST":
             raise MethodNotAllowed(path=exchange.raw_path.decode("latin-1"), method=exchange.method, allowed="POST")
-        return kind
 
     def _pass_door(self, request: InferenceRequest, exchange: Exchange) -> None:
         said = exchange.header(b"freehold-priority")
@@ -170,9 +164,9 @@ class Inference:
             raise ScopeMissing(scope=self._scope)
         return principal
 
-    def _decoded(self, kind: Task, raw: bytes, exchange: Exchange, request_id: str) -> InferenceRequest:
+    def _decoded(self, surface: Surface, raw: bytes, exchange: Exchange, request_id: str) -> InferenceRequest:
         said = exchange.header
-        request = _DECODERS[kind](
+        request = surface.decode(
             raw,
             request_id=request_id,
             label_header=said(b"freehold-label"),
@@ -193,18 +187,20 @@ def credential_of(header: Callable[[bytes], str | None]) -> str | None:
     return credential.strip() if scheme.lower() == "bearer" else None
 
 
-def refuse(exchange: Exchange, sink: StreamSink | None, error: FreeholdError, request_id: str) -> None:
+def refuse(
+    exchange: Exchange, sink: StreamSink | None, error: FreeholdError, request_id: str, surface: Surface
+) -> None:
     """Tell the client of an error: with its status where nothing was sent yet, else by breaking the stream off."""
     if sink is not None and sink.started_sending:
         sink.break_off(error)
         return
-    status, body, headers = refusal(error, request_id=request_id)
+    status, body, headers = refusal(error, request_id=request_id, surface=surface)
     if name := client_request_id(exchange.header(b"x-request-id")):
         headers.append((b"x-request-id", name.encode()))
     exchange.reply(status, headers, body, close=isinstance(error, (BodyTooLarge, Stopping, ShuttingDown)))
 
 
-def refusal(error: FreeholdError, *, request_id: str) -> tuple[int, bytes, Headers]:
+def refusal(error: FreeholdError, *, request_id: str, surface: Surface = CHAT) -> tuple[int, bytes, Headers]:
     """A refused call as HTTP, with its receipt's id."""
-    status, body, headers = render(error, error_id=request_id)
+    status, body, headers = render(error, error_id=request_id, envelope=surface.envelope)
     return status, body, [*headers, (b"freehold-receipt", request_id.encode())]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from freehold.domain.request import Task
+from freehold.api.surfaces import CHAT, COMPLETION, EMBEDDING, MESSAGES, Surface
 
 INFER = "infer"
 ADMIN = "admin"
@@ -21,7 +21,7 @@ class InferenceRoute:
     """An inference route: ``POST`` only."""
 
     path: bytes
-    task: Task
+    surface: Surface
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class ViewRoute:
 
 
 INFERENCE_ROUTES = (
-    InferenceRoute(b"/v1/chat/completions", Task.CHAT),
-    InferenceRoute(b"/v1/completions", Task.COMPLETION),
-    InferenceRoute(b"/v1/embeddings", Task.EMBEDDING),
+    InferenceRoute(b"/v1/chat/completions", CHAT),
+    InferenceRoute(b"/v1/completions", COMPLETION),
+    InferenceRoute(b"/v1/embeddings", EMBEDDING),
+    InferenceRoute(b"/v1/messages", MESSAGES),
 )
 
 VIEW_ROUTES = (

@@ -50,7 +50,7 @@ class Api:
             pipeline=pipeline,
             ids=ids,
             hosts=self._hosts,
-            routes={route.path: route.task for route in INFERENCE_ROUTES},
+            routes={route.path: route.surface for route in INFERENCE_ROUTES},
             scope=INFER,
             body_limit_bytes=body_limit_bytes,
             door=door,

@@ -145,8 +145,12 @@ class StreamSink(_Sink):
             return
         self._is_over = True
         if not (isinstance(error, UpstreamError) and error.told):
-            self._exchange.write(error_event(error, error_id=self._request.id))
+            self._exchange.write(self.error_event(error))
         self._exchange.abort()
+
+    def error_event(self, error: FreeholdError) -> bytes:
+        """The error as an event; the stream's regular end never follows it."""
+        return error_event(error, error_id=self._request.id)
 
     def close(self) -> None:
         """Stop the ping. Idempotent."""

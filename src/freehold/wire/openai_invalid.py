@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
@@ -31,12 +32,15 @@ _SIGNS = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
 _SHOWN_CHARACTERS = 40
 
 
-def field_invalid(error: msgspec.ValidationError, values: dict[str, Any]) -> FieldInvalid:
+def field_invalid(
+    error: msgspec.ValidationError, values: dict[str, Any], *, allowed: Mapping[str, str] = ALLOWED
+) -> FieldInvalid:
     """The error as the client gets it.
 
     Args:
         error: Raised by ``msgspec.convert`` on ``values``.
         values: The decoded body; scalars of it are shown, texts only in part.
+        allowed: What closed lists of values allow, by path.
     """
     text = str(error)
     place = _PATH.search(text)
@@ -46,7 +50,7 @@ def field_invalid(error: msgspec.ValidationError, values: dict[str, Any]) -> Fie
         return invalid(_join(path, missing["name"]), "missing", "it is required")
     if unknown := _UNKNOWN.match(text):
         return invalid(_join(path, unknown["name"]), "unknown", "there is no such option; leave it out")
-    return invalid(path, show(_find(values, path)), _reason(text, path))
+    return invalid(path, show(_find(values, path)), _reason(text, _allowed(path, allowed)))
 
 
 def invalid(field: str, value: str, reason: str) -> FieldInvalid:
@@ -64,7 +68,7 @@ def show(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
-def _reason(text: str, path: str) -> str:
+def _reason(text: str, allowed: str) -> str:
     if bound := _BOUND.match(text):
         return f"it must be {_SIGNS[bound['sign']]} {bound['bound'].removesuffix('.0')}"
     if length := _LENGTH.match(text):
@@ -72,7 +76,6 @@ def _reason(text: str, path: str) -> str:
         return f"it must have {_SIGNS[length['sign']]} {length['bound']} {unit}"
     if text == "Number out of range":
         return "the number is out of range"
-    allowed = _allowed(path)
     if wrong := _TYPE.match(text):
         wanted = [_WORDS.get(each, each) for each in wrong["wanted"].split(" | ") if each != "null"]
         needed = f"it must be {' or '.join(wanted)}, not {_WORDS.get(wrong['got'], wrong['got'])}"
@@ -80,9 +83,9 @@ def _reason(text: str, path: str) -> str:
     return f"allowed are {allowed}" if allowed else text
 
 
-def _allowed(path: str) -> str:
+def _allowed(path: str, allowed: Mapping[str, str]) -> str:
     names = [step["name"] for step in _STEP.finditer(path) if step["name"]]
-    return ALLOWED.get(".".join(names[-2:])) or ALLOWED.get(names[-1] if names else "") or ""
+    return allowed.get(".".join(names[-2:])) or allowed.get(names[-1] if names else "") or ""
 
 
 def _find(values: object, path: str) -> object:

@@ -112,6 +112,11 @@ def encode_data(payload: Mapping[str, object] | bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
+def encode_event(name: str, payload: Mapping[str, object]) -> bytes:
+    """One event with a name."""
+    return b"event: %b\n%b" % (name.encode(), encode_data(payload))
+
+
 def encode_comment(text: str) -> bytes:
     """A comment: shows that we are alive, or carries what only those look at who know of it."""
     return b"".join(b": " + line.encode() + b"\n" for line in text.splitlines() or [""]) + b"\n"
