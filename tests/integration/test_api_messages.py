@@ -43,6 +43,7 @@ def test_a_whole_message_with_its_receipt(house: Site) -> None:
     assert message["usage"] == {
         "input_tokens": 5, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 2, "output_tokens": 6,
     }  # fmt: skip
+    assert reply.headers["request-id"] == reply.headers["freehold-receipt"]
     receipt = house.receipt_of(reply)
     assert (receipt["outcome"], receipt["task"], receipt["stream"]) == ("complete", "chat", False)
 
@@ -55,6 +56,7 @@ def test_a_stream(house: Site) -> None:
     assert events[-2]["usage"]["output_tokens"] == 6
     assert b"\n: freehold-receipt {" in reply.content
     assert house.receipt_of(reply)["stream"] is True
+    assert reply.headers["request-id"] == reply.headers["freehold-receipt"]
 
 
 @pytest.mark.parametrize("model", ["plain", "claude"])
@@ -102,7 +104,7 @@ def test_refusals_are_errors_of_this_interface(
     told = reply.json()
     assert (reply.status_code, told["type"]) == (status, "error")
     assert (told["error"]["type"], told["error"]["freehold_code"]) == (kind, code)
-    assert told["request_id"] == reply.headers["freehold-receipt"]
+    assert told["request_id"] == reply.headers["freehold-receipt"] == reply.headers["request-id"]
 
 
 def test_a_busy_upstream_says_when_to_come_back(house: Site) -> None:

@@ -203,4 +203,7 @@ def refuse(
 def refusal(error: FreeholdError, *, request_id: str, surface: Surface = CHAT) -> tuple[int, bytes, Headers]:
     """A refused call as HTTP, with its receipt's id."""
     status, body, headers = render(error, error_id=request_id, envelope=surface.envelope)
-    return status, body, [*headers, (b"freehold-receipt", request_id.encode())]
+    headers.append((b"freehold-receipt", request_id.encode()))
+    if surface.id_field:
+        headers.append((surface.id_field, request_id.encode()))
+    return status, body, headers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freehold.api.asgi import JSON
-from freehold.api.exchange import Exchange
+from freehold.api.exchange import Exchange, Headers
 from freehold.api.sinks import StreamSink, WholeSink
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.receipt import Receipt
@@ -14,6 +14,9 @@ from freehold.wire.openai_response import encode_json
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.receipt import receipt_comment, receipt_headers
 from freehold.wire.sse import encode_event
+
+ID_FIELD = b"request-id"
+"""Where Anthropic's clients look for the id of a request."""
 
 
 class MessagesWholeSink(WholeSink):
@@ -34,7 +37,7 @@ class MessagesWholeSink(WholeSink):
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send it."""
         body = encode_json(message_of(self._answer, self._request, usage=_usage(receipt)))
-        self._exchange.reply(200, [JSON, *receipt_headers(receipt)], body)
+        self._exchange.reply(200, [JSON, (ID_FIELD, receipt.id.encode()), *receipt_headers(receipt)], body)
 
 
 class MessagesStreamSink(StreamSink):
@@ -58,6 +61,9 @@ class MessagesStreamSink(StreamSink):
         comment = receipt_comment(receipt) if self._request.include_receipt else b""
         self._is_over = True
         self._exchange.end(comment + self._events.end(_usage(receipt)))
+
+    def _open(self, headers: Headers) -> None:
+        super()._open([(ID_FIELD, self._request.id.encode()), *headers])
 
     def error_event(self, error: FreeholdError) -> bytes:
         """The error as an event; ``message_stop`` never follows it."""
