@@ -38,6 +38,7 @@ drain_s = 2
 [deployments.small]
 engine = "openai"
 model = "scripted-small"
+infill = true
 zone = "lan"
 base_url = "{upstream}"
 clearance = "confidential"

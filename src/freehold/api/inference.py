@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from freehold.api.errors import render, unexpected
@@ -11,7 +11,7 @@ from freehold.api.exchange import ClientLeft, Exchange, Headers
 from freehold.api.sinks import StreamSink
 from freehold.api.surfaces import CHAT, Surface
 from freehold.domain.errors.admission import ShuttingDown
-from freehold.domain.errors.auth import ScopeMissing
+from freehold.domain.errors.auth import KeyUnknown, ScopeMissing
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.request import BodyTooLarge, HostNotAllowed, MethodNotAllowed, NotFound
 from freehold.domain.errors.server import Stopping
@@ -54,19 +54,32 @@ class Hosts:
             self._good.add(host)
 
 
-class Departure:
-    """Cancels a task when its client leaves, and tells that from any other cancellation."""
+class Running:
+    """A call that is being answered: cancels its task when its client leaves or its key is revoked, and says so.
 
-    __slots__ = ("left", "task")
+    Attributes:
+        key_id: Whose; empty until that is known.
+        left: The client has left.
+        revoked: The key has been revoked.
+    """
+
+    __slots__ = ("_task", "key_id", "left", "revoked")
 
     def __init__(self, task: asyncio.Task[None]) -> None:
-        self.task = task
+        self._task = task
+        self.key_id = ""
         self.left = False
+        self.revoked = False
 
     def __call__(self) -> None:
         """The client has left."""
         self.left = True
-        self.task.cancel()
+        self._task.cancel()
+
+    def revoke(self) -> None:
+        """Its key opens nothing any more."""
+        self.revoked = True
+        self._task.cancel()
 
 
 class Inference:
@@ -103,6 +116,16 @@ class Inference:
         self._body_limit_bytes = body_limit_bytes
         self._door = door
         self._refused = refused
+        self._running: set[Running] = set()
+
+    def end_revoked(self, good: Collection[str]) -> None:
+        """End what runs for keys that are not among the good ones: a stream breaks off, an answer is refused.
+
+        Args:
+            good: Ids of all keys that open something.
+        """
+        for running in [each for each in self._running if each.key_id and each.key_id not in good]:
+            running.revoke()
 
     async def infer(self, exchange: Exchange) -> None:
         """Answer one call, whatever happens. The receipt's id is the request's, and is in every answer's headers."""
@@ -112,15 +135,17 @@ class Inference:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("needs a task")
-        departure = Departure(task)
+        running = Running(task)
+        self._running.add(running)
         has_receipt = False
         try:
             self._check(exchange)
             principal = self._authorised(exchange)
+            running.key_id = principal.key_id
             raw = await exchange.body(limit_bytes=self._body_limit_bytes)
             request = self._decoded(surface, raw, exchange, request_id)
             self._pass_door(request, exchange)
-            exchange.on_gone(departure)
+            exchange.on_gone(running)
             has_receipt = True
             if request.stream:
                 sink = surface.stream(exchange, request)
@@ -131,7 +156,9 @@ class Inference:
             return
         except asyncio.CancelledError:
             task.uncancel()
-            if not departure.left:
+            if running.revoked:
+                refuse(exchange, sink, KeyUnknown(), request_id, surface)
+            elif not running.left:
                 refuse(exchange, sink, Stopping(retry_after_s=_RESTART_S, retry_s=_RESTART_S), request_id, surface)
         except FreeholdError as error:
             if not has_receipt:
@@ -140,6 +167,7 @@ class Inference:
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a fault of ours becomes a 500 with an id
             refuse(exchange, sink, unexpected(error, error_id=request_id), request_id, surface)
         finally:
+            self._running.discard(running)
             if sink is not None:
                 sink.close()
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.routing import Route, Router
 
-from freehold.api.asgi import Receive, Scope, Send, header, reply
+from freehold.api.asgi import Receive, Scope, Send, header, read_body, reply
 from freehold.api.asgi_exchange import AsgiExchange
 from freehold.api.errors import unexpected
 from freehold.api.inference import Hosts, Inference, credential_of, refusal
@@ -22,6 +22,8 @@ from freehold.domain.ports import IdSource
 from freehold.gateway.pipeline import Pipeline
 from freehold.serving.overload import Door
 
+_VIEW_BODY_BYTES_MAX = 64 * 1024
+
 Lifespan = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 
@@ -30,6 +32,7 @@ class Api:
 
     Attributes:
         inference_paths: Raw paths that ``infer`` answers.
+        end_revoked: As ``Inference.end_revoked``.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Api:
         self._ids = ids
         self._lifespan = lifespan
         self.infer = self._inference.infer
+        self.end_revoked = self._inference.end_revoked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection event of ASGI: the server's life, or one request."""
@@ -101,10 +105,12 @@ class Api:
     def _view_route(self, row: ViewRoute, views: Views) -> Route:
         view = getattr(views, row.view)
 
-        async def endpoint(scope: Scope, _receive: Receive, send: Send) -> None:
+        async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["method"] not in (row.method, "HEAD"):
                 raise MethodNotAllowed(path=scope["path"], method=scope["method"], allowed=row.method)
             principal = self._authorise(scope, row.scope) if row.scope else None
+            if row.reads_body:
+                scope["body"] = await read_body(scope, receive, limit_bytes=_VIEW_BODY_BYTES_MAX)
             status, body, headers = await view(scope, principal)
             await reply(send, status, body, headers, head_only=scope["method"] == "HEAD")
 

@@ -20,7 +20,6 @@ from freehold.wire.sse import DONE, encode_comment, encode_data
 
 _EVENT_STREAM: Headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 _PING_S = 15.0
-_PING = encode_comment("ping")
 
 
 class _Sink:
@@ -95,17 +94,24 @@ class StreamSink(_Sink):
     While the first event takes long the client is told that we are alive. ``close`` must be called in the end.
 
     Attributes:
+        fields: Of the head, besides those of this answer.
+        ping: What tells the client that we are alive; empty where nothing may stand between the pieces.
         started_sending: The head is out: an error is told by ``break_off`` from now on.
     """
 
-    __slots__ = ("_exchange", "_is_over", "_ping", "_request", "started_sending")
+    __slots__ = ("_exchange", "_is_over", "_pinging", "_request", "started_sending")
+
+    fields = _EVENT_STREAM
+    ping = encode_comment("ping")
 
     def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
         self._exchange = exchange
         self._request = request
         self.started_sending = False
         self._is_over = False
-        self._ping: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(_PING_S, self._still_here)
+        self._pinging: asyncio.TimerHandle | None = None
+        if self.ping:
+            self._pinging = asyncio.get_running_loop().call_later(_PING_S, self._still_here)
 
     @property
     def is_full(self) -> bool:
@@ -154,9 +160,9 @@ class StreamSink(_Sink):
 
     def close(self) -> None:
         """Stop the ping. Idempotent."""
-        if self._ping is not None:
-            self._ping.cancel()
-            self._ping = None
+        if self._pinging is not None:
+            self._pinging.cancel()
+            self._pinging = None
 
     def _open(self, headers: Headers) -> None:
         if not self.started_sending:
@@ -164,9 +170,9 @@ class StreamSink(_Sink):
             request = self._request
             named = [(b"x-request-id", request.client_request_id.encode())] if request.client_request_id else []
             receipt = (b"freehold-receipt", request.id.encode())
-            self._exchange.start(200, [*_EVENT_STREAM, receipt, *named, *headers])
+            self._exchange.start(200, [*self.fields, receipt, *named, *headers])
 
     def _still_here(self) -> None:
         self._open([])
-        self._exchange.write(_PING)
-        self._ping = asyncio.get_running_loop().call_later(_PING_S, self._still_here)
+        self._exchange.write(self.ping)
+        self._pinging = asyncio.get_running_loop().call_later(_PING_S, self._still_here)

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from freehold.api.exchange import Exchange
-from freehold.api.messages_sinks import ID_FIELD, MessagesStreamSink, MessagesWholeSink
 from freehold.api.sinks import StreamSink, WholeSink
+from freehold.api.translated import Events, TranslatedLines, TranslatedStream, TranslatedVectors, TranslatedWhole
+from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
+from freehold.wire.infill import InfillEvents, decode_infill, infill_of
 from freehold.wire.messages_request import decode_messages
-from freehold.wire.messages_response import messages_error
+from freehold.wire.messages_response import MessageEvents, message_of, messages_error
+from freehold.wire.ollama_request import decode_ollama_chat, decode_ollama_embed, decode_ollama_generate
+from freehold.wire.ollama_response import ChatLines, GenerateLines, chat_of, embeddings_of, generated_of, ollama_error
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
 from freehold.wire.openai_response import error_envelope
+from freehold.wire.openai_whole import Aggregator
+from freehold.wire.responses_request import decode_responses
+from freehold.wire.responses_response import ResponseEvents, response_of
+
+Decode = Callable[..., InferenceRequest]
+Envelope = Callable[..., dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,20 +39,46 @@ class Surface:
         id_field: Where its clients look for the id of a request, besides ``freehold-receipt``.
     """
 
-    decode: Callable[..., InferenceRequest]
+    decode: Decode
     whole: Callable[[Exchange, InferenceRequest], WholeSink] = WholeSink
     stream: Callable[[Exchange, InferenceRequest], StreamSink] = StreamSink
-    envelope: Callable[..., dict[str, Any]] = error_envelope
+    envelope: Envelope = error_envelope
     id_field: bytes = b""
+
+
+def _translated(
+    decode: Decode,
+    render: Callable[[Aggregator, InferenceRequest, Receipt], dict[str, Any]],
+    events: Callable[[InferenceRequest], Events],
+    *,
+    envelope: Envelope = error_envelope,
+    id_field: bytes = b"",
+    stream: type[TranslatedStream] = TranslatedStream,
+) -> Surface:
+    """A surface whose shape is not the one inside: ``render`` makes a whole answer, ``events`` writes a stream."""
+
+    def streamed(exchange: Exchange, request: InferenceRequest) -> StreamSink:
+        return stream(exchange, request, events=events(request), id_field=id_field)
+
+    return Surface(
+        decode=decode,
+        whole=partial(TranslatedWhole, render=render, id_field=id_field),
+        stream=streamed,
+        envelope=envelope,
+        id_field=id_field,
+    )
 
 
 CHAT = Surface(decode=decode_chat)
 COMPLETION = Surface(decode=decode_completion)
 EMBEDDING = Surface(decode=decode_embedding)
-MESSAGES = Surface(
-    decode=decode_messages,
-    whole=MessagesWholeSink,
-    stream=MessagesStreamSink,
-    envelope=messages_error,
-    id_field=ID_FIELD,
+RESPONSES = _translated(decode_responses, response_of, ResponseEvents)
+INFILL = _translated(decode_infill, infill_of, InfillEvents)
+MESSAGES = _translated(decode_messages, message_of, MessageEvents, envelope=messages_error, id_field=b"request-id")
+OLLAMA_CHAT = _translated(decode_ollama_chat, chat_of, ChatLines, envelope=ollama_error, stream=TranslatedLines)
+OLLAMA_GENERATE = _translated(
+    decode_ollama_generate, generated_of, GenerateLines, envelope=ollama_error, stream=TranslatedLines
+)
+OLLAMA_EMBED = Surface(
+    decode=decode_ollama_embed, whole=partial(TranslatedVectors, render=embeddings_of), envelope=ollama_error
 )

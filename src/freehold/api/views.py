@@ -9,17 +9,21 @@ from starlette.datastructures import QueryParams
 
 from freehold.api.asgi import JSON, Headers, Scope
 from freehold.audit.proofs import proof_json
-from freehold.domain.deployment import Deployment
-from freehold.domain.errors.request import FieldInvalid, NotFound, UnknownModel
+from freehold.domain.deployment import Deployment, ModelCard
+from freehold.domain.errors.request import FieldInvalid, NotFound, SoundNotServed, UnknownModel
 from freehold.domain.identity import Principal
 from freehold.domain.ports import AuditLog, Proofs, ReceiptStore
 from freehold.gateway.runtime import Runtime
 from freehold.serving.overload import Door, Level
+from freehold.wire.body import decode_document
+from freehold.wire.ollama_response import moment
+from freehold.wire.openai_invalid import show
 from freehold.wire.openai_response import encode_json
 
 _PAGE_RECEIPTS = 20
 _PAGE_RECEIPTS_MAX = 200
 _SMALL_NUMBER = re.compile(r"[0-9]{1,3}")
+_OLLAMA_VERSION = "0.12.0"
 _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 View = tuple[int, bytes, Headers]
@@ -58,6 +62,38 @@ class Views:
         if name not in self._runtime().names():
             raise UnknownModel(param="model", model=name, suggestion="")
         return _json(self._model(name))
+
+    async def audio(self, scope: Scope, _principal: Principal) -> View:
+        """A clear refusal."""
+        raise SoundNotServed(path=scope["path"])
+
+    async def ollama_tags(self, _scope: Scope, _principal: Principal) -> View:
+        """The same names in Ollama's list shape."""
+        return _json({"models": [self._tag(name) for name in self._runtime().names()]})
+
+    async def ollama_show(self, scope: Scope, _principal: Principal) -> View:
+        """One of them, with what it can do: what the first deployment that it leads to can."""
+        values = decode_document(scope["body"]).values
+        name = values.get("model") or values.get("name")
+        if not isinstance(name, str):
+            raise FieldInvalid(param="model", field="model", value=show(name), reason="it must be a model's name")
+        tag, card = self._tag(name), self._first_card(name)
+        return _json(
+            {
+                "modelfile": "",
+                "parameters": "",
+                "template": "",
+                "license": card.license,
+                "modified_at": tag["modified_at"],
+                "details": tag["details"],
+                "model_info": {"general.name": card.name, "general.context_length": card.context_tokens},
+                "capabilities": _capabilities(card),
+            }
+        )
+
+    async def ollama_version(self, _scope: Scope, _principal: None) -> View:
+        """The version of Ollama whose API is spoken."""
+        return _json({"version": _OLLAMA_VERSION})
 
     async def receipts(self, scope: Scope, principal: Principal) -> View:
         """The caller's tenant's receipts, newest first; ``limit`` and ``before`` page through them."""
@@ -123,6 +159,28 @@ class Views:
             },
         }
 
+    def _tag(self, name: str) -> dict[str, object]:
+        card = self._first_card(name)
+        return {
+            "name": name,
+            "model": name,
+            "modified_at": moment(self._started_unix_s * 1000),
+            "size": card.size_bytes,
+            "digest": card.digest.removeprefix("sha256:"),
+            "details": {
+                "parent_model": "",
+                "format": "",
+                "family": "",
+                "families": [],
+                "parameter_size": "",
+                "quantization_level": "",
+            },
+        }
+
+    def _first_card(self, name: str) -> ModelCard:
+        runtime = self._runtime()
+        return runtime.deployments_of(runtime.route_for(name))[0].model
+
     def _deployment(self, deployment: Deployment) -> dict[str, object]:
         state = self._runtime().engines[deployment.name].state()
         return {
@@ -135,6 +193,13 @@ class Views:
             "ready": state.ready,
             "detail": state.detail,
         }
+
+
+def _capabilities(card: ModelCard) -> list[str]:
+    if card.embeds:
+        return ["embedding"]
+    able = {"tools": card.tools, "vision": card.vision, "insert": card.infill}
+    return ["completion", *(name for name, is_able in able.items() if is_able)]
 
 
 def _json(value: object, *, status: int = 200) -> View:

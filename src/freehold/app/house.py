@@ -86,6 +86,7 @@ class House:
         self._retries = RetryBudgets()
         self.door = Door()
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
+        self._api: Api | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -95,7 +96,7 @@ class House:
 
     def api(self, *, hosts: frozenset[str], body_limit_bytes: int, lifespan: Lifespan | None = None) -> Api:
         """The application that serves this house; ``lifespan`` is ``run`` unless more is to live with it."""
-        return Api(
+        self._api = Api(
             pipeline=self._pipeline,
             views=Views(
                 runtime=self._current,
@@ -113,6 +114,7 @@ class House:
             refused=self._observation.refused,
             lifespan=lifespan or self.run,
         )
+        return self._api
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
@@ -222,13 +224,15 @@ class House:
                 await self._stores.audit.checkpoint()
 
     async def _keep_keys(self) -> None:
-        """Keys that another process made or revoked hold here within seconds."""
+        """Keys that another process made or revoked hold here within seconds, for what runs too."""
         while True:
             await asyncio.sleep(_KEYS_EVERY_S)
             try:
                 await asyncio.to_thread(self._stores.keys.reload)
             except FreeholdError as error:
                 log.warning("keys could not be reloaded: %s", error.message)
+            if self._api is not None:
+                self._api.end_revoked(self._stores.keys.good_ids)
 
     async def _keep_outliers_out(self) -> None:
         while True:

@@ -82,7 +82,7 @@ def list_keys(*, config: ConfigFile = "", as_json: Json = False) -> int:
 def revoke_key(
     key_id: Annotated[str, Parameter(name="ID")], /, *, config: ConfigFile = "", as_json: Json = False
 ) -> int:
-    """Revoke a key for good. A running server refuses it within seconds.
+    """Revoke a key for good. Within seconds a running server refuses it, and ends what runs for it.
 
     Args:
         key_id: The key's id, from "freehold keys list".

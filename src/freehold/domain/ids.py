@@ -33,3 +33,12 @@ def uuid7_tail(random: bytes) -> str:
     bits = int.from_bytes(random, "big")
     text = f"{0x7 << 76 | (bits >> 62 & 0xFFF) << 64 | 0b10 << 62 | bits & ((1 << 62) - 1):020x}"
     return f"{text[:4]}-{text[4:8]}-{text[8:]}"
+
+
+def uuid7_unix_ms(identifier: str) -> int:
+    """The moment that an identifier tells.
+
+    Raises:
+        ValueError: It is no UUID.
+    """
+    return int(identifier.replace("-", "")[:12], 16)

@@ -127,6 +127,12 @@ class Receipt:
         return None if self.answered_index is None else self.attempts[self.answered_index]
 
     @property
+    def answer_usage(self) -> Usage:
+        """Tokens of the answer that the client got; none, not measured, where it got none."""
+        answered = self.answered_by
+        return Usage(measured=False) if answered is None else answered.usage
+
+    @property
     def bytes_left(self) -> int:
         """Body bytes that left this machine."""
         left = 0

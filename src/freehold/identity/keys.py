@@ -99,9 +99,10 @@ class KeyRing:
             raise KeyUnknown
         return principal
 
-    def is_active(self, key_id: str) -> bool:
-        """Whether a key still opens anything; asked during long streams."""
-        return any(principal.key_id == key_id for principal in self._principals.values())
+    @property
+    def good_ids(self) -> frozenset[str]:
+        """Ids of all keys that open something."""
+        return frozenset(principal.key_id for principal in self._principals.values())
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
 from freehold.wire.openai_whole import Aggregator
@@ -35,7 +36,7 @@ _ERROR_TYPES = {
 _SERVER_ERRORS = 500
 
 
-def message_of(answer: Aggregator, request: InferenceRequest, *, usage: Usage) -> JsonObject:
+def message_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) -> JsonObject:
     """The ``message`` object of a whole answer."""
     whole = answer.whole(request, model=request.model)
     choice = cast("JsonObject", whole["choices"][0])
@@ -60,7 +61,7 @@ def message_of(answer: Aggregator, request: InferenceRequest, *, usage: Usage) -
         "content": blocks,
         "stop_reason": _stop_reason(answer.finish_reason, sequence),
         "stop_sequence": sequence,
-        "usage": render_usage(usage),
+        "usage": render_usage(receipt.answer_usage),
     }
 
 
@@ -103,12 +104,16 @@ class MessageEvents:
             events += self._tool(call)
         return events
 
-    def end(self, usage: Usage) -> bytes:
+    def end(self, receipt: Receipt) -> bytes:
         """The events with which a whole answer ends."""
         delta = {"stop_reason": _stop_reason(self._finish, self._sequence), "stop_sequence": self._sequence}
-        last = {"type": "message_delta", "delta": delta, "usage": render_usage(usage)}
+        last = {"type": "message_delta", "delta": delta, "usage": render_usage(receipt.answer_usage)}
         stop = {"type": "message_stop"}
         return self._begin() + self._close() + encode_event("message_delta", last) + encode_event("message_stop", stop)
+
+    def error(self, error: FreeholdError) -> bytes:
+        """The error as an event; ``message_stop`` never follows it."""
+        return encode_event("error", messages_error(error, error_id=self._request.id))
 
     def _begin(self) -> bytes:
         if self._is_open:

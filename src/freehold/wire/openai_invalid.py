@@ -33,7 +33,7 @@ _SHOWN_CHARACTERS = 40
 
 
 def field_invalid(
-    error: msgspec.ValidationError, values: dict[str, Any], *, allowed: Mapping[str, str] = ALLOWED
+    error: msgspec.ValidationError, values: dict[str, Any], *, allowed: Mapping[str, str] = ALLOWED, below: str = ""
 ) -> FieldInvalid:
     """The error as the client gets it.
 
@@ -41,10 +41,11 @@ def field_invalid(
         error: Raised by ``msgspec.convert`` on ``values``.
         values: The decoded body; scalars of it are shown, texts only in part.
         allowed: What closed lists of values allow, by path.
+        below: Where in ``values`` lies what was converted.
     """
     text = str(error)
     place = _PATH.search(text)
-    path = place["path"].removeprefix(".") if place else ""
+    path = f"{below}{place['path']}".removeprefix(".") if place else below
     text = _PATH.sub("", text)
     if missing := _MISSING.match(text):
         return invalid(_join(path, missing["name"]), "missing", "it is required")

@@ -79,7 +79,7 @@ def test_a_new_key_opens(ring: KeyRing):
     assert (principal.key_id, principal.key_name, principal.tenant) == (record.id, "laptop", ACME)
     assert principal.scopes == {"infer"}
     assert principal.label.level is Level.RESTRICTED
-    assert ring.is_active(record.id)
+    assert record.id in ring.good_ids
 
 
 def test_a_key_without_a_label_adds_nothing(ring):
@@ -127,7 +127,7 @@ def test_revoked_and_unknown_keys_get_the_same_answer(ring):
         return type(caught.value), caught.value.message, caught.value.http_status
 
     assert answer(secret) == answer("fh-" + "x" * 43)
-    assert not ring.is_active(record.id)
+    assert record.id not in ring.good_ids
     assert ring.knows(secret)
     assert not ring.knows("fh-" + "x" * 43)
 

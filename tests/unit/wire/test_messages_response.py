@@ -10,15 +10,21 @@ import pytest
 from freehold.domain.errors.auth import KeyUnknown
 from freehold.domain.errors.request import BodyTooLarge
 from freehold.domain.errors.server import StorageBusy
+from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
 from freehold.wire.messages_response import MessageEvents, message_of, messages_error
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.sse import SseParser
+from tests.support.receipts import make_attempt, make_receipt
 
 REQUEST = InferenceRequest(id="0190-ab", task=Task.CHAT, model="auto", stream=True)
 USAGE = Usage(input_tokens=12, output_tokens=7, cached_tokens=2)
 TOLD = {"input_tokens": 10, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 2, "output_tokens": 7}
+
+
+def answered() -> Receipt:
+    return make_receipt(attempts=(make_attempt(usage=USAGE),), answered_index=0)
 
 
 def piece(finish: FinishReason | None = None, *, choice: dict[str, Any] | None = None, **delta: Any) -> ResponseChunk:
@@ -40,7 +46,7 @@ def events_of(chunks: list[ResponseChunk]) -> list[dict[str, Any]]:
     """The events, each of whose names is its type."""
     writer = MessageEvents(REQUEST)
     parser = SseParser()
-    parsed = parser.feed(b"".join(map(writer.add, chunks)) + writer.end(USAGE))
+    parsed = parser.feed(b"".join(map(writer.add, chunks)) + writer.end(answered()))
     payloads = [json.loads(event.data) for event in parsed]
     assert [event.event for event in parsed] == [payload["type"] for payload in payloads]
     return payloads
@@ -136,7 +142,7 @@ def test_whole(name: str) -> None:
     answer = Aggregator()
     for chunk in chunks:
         answer.add(chunk)
-    message = message_of(answer, REQUEST, usage=USAGE)
+    message = message_of(answer, REQUEST, answered())
     for block in message["content"]:
         block.pop("signature", None)
     assert (message["content"], message["stop_reason"], message["usage"]) == (blocks, reason, TOLD)
@@ -153,7 +159,7 @@ def test_arguments_that_are_no_object_are_kept() -> None:
     answer = Aggregator()
     answer.add(piece(tool_calls=call(0, '{"city": ', id="t1", name="weather")))
     answer.add(piece(FinishReason.LENGTH))
-    assert message_of(answer, REQUEST, usage=USAGE)["content"][0]["input"] == {"arguments": '{"city": '}
+    assert message_of(answer, REQUEST, answered())["content"][0]["input"] == {"arguments": '{"city": '}
 
 
 def test_a_piece_of_a_call_that_has_ended_is_a_fault() -> None:

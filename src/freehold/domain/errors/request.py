@@ -153,3 +153,13 @@ class UpgradeRefused(RequestError):
 
     code = "FH-REQUEST-014"
     status = 426
+
+
+class SoundNotServed(RequestError):
+    """{path!s} takes or gives sound, which Freehold does not serve. Ask a server for speech directly.
+
+    The route is known, so that a program learns at once that it is not a wrong address.
+    """
+
+    code = "FH-REQUEST-015"
+    status = 501
