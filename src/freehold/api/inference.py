@@ -124,8 +124,10 @@ class Inference:
         Args:
             good: Ids of all keys that open something.
         """
-        for running in [each for each in self._running if each.key_id and each.key_id not in good]:
-            running.revoke()
+        for running in self._running:
+            # Once: a second cancellation would disturb what the first one puts in order.
+            if running.key_id and running.key_id not in good and not running.revoked:
+                running.revoke()
 
     async def infer(self, exchange: Exchange) -> None:
         """Answer one call, whatever happens. The receipt's id is the request's, and is in every answer's headers."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from freehold.domain.errors.request import ContentUnsupported, UnsupportedParameter
+from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.request import InferenceRequest, Task, ToolChoice
-from freehold.wire.openai_invalid import invalid, show
+from freehold.wire.openai_invalid import invalid, show, unsupported
 from freehold.wire.openai_schema import (
     AudioPart,
     ChatMessage,
@@ -107,15 +107,15 @@ def encode_messages(request: InferenceRequest, *, model: str, deployment: str) -
 def _refuse_untranslatable(request: InferenceRequest) -> None:
     sampling = request.sampling
     if sampling.logprobs:
-        raise _unsupported("logprobs", True, "this model's interface has no log-probabilities")
+        raise unsupported("logprobs", True, "this model's interface has no log-probabilities")
     if sampling.temperature is not None and sampling.temperature > _TEMPERATURE_MAX:
-        raise _unsupported("temperature", sampling.temperature, "this model takes 0 to 1")
+        raise unsupported("temperature", sampling.temperature, "this model takes 0 to 1")
     for name in ("frequency_penalty", "presence_penalty"):
         if request.fields.get(name, b"null") not in (b"null", b"0", b"0.0"):
-            raise _unsupported(name, msgspec.json.decode(request.fields[name]), "this model has no penalties")
+            raise unsupported(name, msgspec.json.decode(request.fields[name]), "this model has no penalties")
     form = request.fields.get("response_format", b"null")
     if form != b"null" and _FORMAT.decode(form).type == "json_object":
-        raise _unsupported("response_format.type", "json_object", 'this model needs "json_schema" with a schema')
+        raise unsupported("response_format.type", "json_object", 'this model needs "json_schema" with a schema')
 
 
 def _turns(turns: list[ChatMessage], deployment: str) -> list[JsonObject]:
@@ -210,7 +210,3 @@ def _tool_choice(request: InferenceRequest) -> JsonObject:
     if request.fields.get("parallel_tool_calls") == b"false" and request.tool_choice is not ToolChoice.NONE:
         choice["disable_parallel_tool_use"] = True
     return choice
-
-
-def _unsupported(field: str, value: object, reason: str) -> UnsupportedParameter:
-    return UnsupportedParameter(field=field, value=show(value), reason=reason, param=field)

@@ -1,7 +1,7 @@
 """Requests of Anthropic's Messages API as the chat requests that they are.
 
-What chat has no word for and what changes the answer is refused. Members that neither Freehold nor the Messages API
-of this table knows are passed on; hints for a cache (``cache_control``) and citations of earlier answers are left out.
+What chat has no word for and what changes the answer is refused. Members that Freehold does
+not know are passed on; hints for a cache (``cache_control``) and citations of earlier answers are left out.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from freehold.wire.messages_schema import (
     Turn,
     UrlSource,
 )
-from freehold.wire.openai_invalid import field_invalid, show
+from freehold.wire.openai_invalid import field_invalid, unsupported
 from freehold.wire.openai_request import decode_chat
 
 JsonObject = dict[str, Any]
 
 _TRANSLATED = frozenset(
     {
-        "messages", "system", "stop_sequences", "tools", "tool_choice", "output_config", "metadata", "thinking",
+        "messages", "system", "stop_sequences", "tools", "tool_choice", "output_config", "metadata",
     }
 )  # fmt: skip
 _TOOL_ERROR = "Error: "
@@ -83,9 +83,6 @@ def decode_messages(
 
 def _chat(body: MessagesBody, document: Document) -> JsonObject:
     members: JsonObject = {name: value for name, value in document.values.items() if name not in _TRANSLATED}
-    thinking = document.values.get("thinking")
-    if isinstance(thinking, dict):
-        members["thinking"] = thinking
     members["messages"] = [
         *_system(body),
         *(turn for place, each in enumerate(body.messages) for turn in _turns(each, place)),
@@ -151,7 +148,7 @@ def _assistant(blocks: Iterable[Block], path: str) -> JsonObject:
                 function = {"name": block.name, "arguments": arguments}
                 calls.append({"id": block.id, "type": "function", "function": function})
             case _:
-                raise _unsupported(f"{path}[{index}].type", _tag(block), "an assistant's turn holds no such block")
+                raise unsupported(f"{path}[{index}].type", _tag(block), "an assistant's turn holds no such block")
     if parts or not calls:
         turn["content"] = _content(parts)
     if calls:
@@ -185,7 +182,7 @@ def _parts(block: Block, path: str) -> list[JsonObject]:
         case SearchResultBlock():
             return [_text(f"{block.title} ({block.source})\n"), *(_text(each.text) for each in block.content)]
         case _:
-            raise _unsupported(f"{path}.type", _tag(block), "a user's turn holds no such block")
+            raise unsupported(f"{path}.type", _tag(block), "a user's turn holds no such block")
 
 
 def _image_url(block: ImageBlock, path: str) -> str:
@@ -215,7 +212,7 @@ def _document(block: DocumentBlock, path: str) -> list[JsonObject]:
             )
             return [*head, *inner]
         case UrlSource():
-            raise _unsupported(f"{path}.source.type", "url", "send the document itself, as base64 or text")
+            raise unsupported(f"{path}.source.type", "url", "send the document itself, as base64 or text")
         case _:
             raise _uploaded(path)
 
@@ -242,7 +239,7 @@ def _text(text: str) -> JsonObject:
 def _tool(tool: Tool, place: int) -> JsonObject:
     if tool.type not in _CUSTOM:
         reason = "Freehold runs no tools; describe one that the client runs, with an input_schema"
-        raise _unsupported(f"tools[{place}].type", tool.type, reason)
+        raise unsupported(f"tools[{place}].type", tool.type, reason)
     function: JsonObject = {"name": tool.name, "parameters": tool.input_schema or {"type": "object", "properties": {}}}
     if tool.description:
         function["description"] = tool.description
@@ -271,8 +268,4 @@ def _tag(block: Block) -> str:
 
 
 def _uploaded(path: str) -> UnsupportedParameter:
-    return _unsupported(f"{path}.source.type", "file", "Freehold keeps no uploaded files; send the content itself")
-
-
-def _unsupported(field: str, value: object, reason: str) -> UnsupportedParameter:
-    return UnsupportedParameter(field=field, value=show(value), reason=reason, param=field)
+    return unsupported(f"{path}.source.type", "file", "Freehold keeps no uploaded files; send the content itself")

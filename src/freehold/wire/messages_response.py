@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import msgspec
-
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
-from freehold.wire.openai_whole import Aggregator
+from freehold.wire.openai_whole import Aggregator, arguments_of, thoughts_of
 from freehold.wire.sse import encode_event
 
 JsonObject = dict[str, Any]
@@ -42,7 +40,7 @@ def message_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) 
     choice = cast("JsonObject", whole["choices"][0])
     said = cast("JsonObject", choice["message"])
     blocks: list[JsonObject] = []
-    if thoughts := _thoughts(said):
+    if thoughts := thoughts_of(said):
         blocks.append({"type": "thinking", "thinking": thoughts, "signature": ""})
     if text := said.get("content") or said.get("refusal"):
         blocks.append({"type": "text", "text": text})
@@ -51,7 +49,7 @@ def message_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) 
             "type": "tool_use",
             "id": call.get("id") or _tool_id(request, place),
             "name": call["function"].get("name", ""),
-            "input": _arguments(call["function"].get("arguments") or ""),
+            "input": arguments_of(call["function"].get("arguments") or ""),
         }
         for place, call in enumerate(said.get("tool_calls") or [])
     ]
@@ -96,7 +94,7 @@ class MessageEvents:
             return events
         self._sequence = _stop_sequence(choices[0]) or self._sequence
         delta = cast("JsonObject", choices[0].get("delta") or {})
-        if thoughts := _thoughts(delta):
+        if thoughts := thoughts_of(delta):
             events += self._piece("thinking", {"thinking": ""}, {"type": "thinking_delta", "thinking": thoughts})
         if text := delta.get("content") or delta.get("refusal"):
             events += self._piece("text", {"text": ""}, {"type": "text_delta", "text": text})
@@ -201,19 +199,6 @@ def _opening(request: InferenceRequest) -> JsonObject:
 
 def _tool_id(request: InferenceRequest, place: int) -> str:
     return f"toolu_{request.id.replace('-', '')}{place}"
-
-
-def _thoughts(said: JsonObject) -> str:
-    return str(said.get("reasoning_content") or said.get("reasoning") or "")
-
-
-def _arguments(text: str) -> JsonObject:
-    """Arguments as the object that the Messages API demands; what is none is kept as a text."""
-    try:
-        found: object = msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:
-        found = text
-    return cast("JsonObject", found) if isinstance(found, dict) else {"arguments": found}
 
 
 def _stop_sequence(choice: JsonObject) -> str | None:

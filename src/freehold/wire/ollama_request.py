@@ -12,11 +12,10 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import asdict
 
-from freehold.domain.errors.request import UnsupportedParameter
 from freehold.domain.request import InferenceRequest
 from freehold.wire.body import Document, decode_document
 from freehold.wire.ollama_schema import ALLOWED, Asked, OllamaChat, OllamaEmbed, OllamaGenerate, Options, Turn
-from freehold.wire.openai_invalid import field_invalid, show
+from freehold.wire.openai_invalid import field_invalid, unsupported
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
 
 JsonObject = dict[str, Any]
@@ -72,13 +71,13 @@ def decode_ollama_generate(
         ("context", body.context, "token numbers mean something else to every model; send earlier turns to /api/chat"),
     ):
         if value:
-            raise UnsupportedParameter(field=name, value=show(value), reason=reason, param=name)
+            raise unsupported(name, value, reason)
     members = _members(document, body, leave_out=_GENERATE)
     more: JsonObject = {"request_id": request_id, "label_header": label_header, "include_receipt": include_receipt}
     if body.raw or body.suffix is not None:
         if body.images:
             reason = "a text to continue holds no images; leave out raw and suffix"
-            raise UnsupportedParameter(field="images", value=show(body.images), reason=reason, param="images")
+            raise unsupported("images", body.images, reason)
         members["prompt"] = body.prompt if body.raw or not body.system else f"{body.system}\n\n{body.prompt}"
         if body.suffix is not None:
             members["suffix"] = body.suffix

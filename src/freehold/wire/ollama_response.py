@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import msgspec
-
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ids import uuid7_unix_ms
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, FinishReason, ResponseChunk
 from freehold.wire.openai_response import encode_json
-from freehold.wire.openai_whole import Aggregator
+from freehold.wire.openai_whole import Aggregator, arguments_of, thoughts_of
 
 JsonObject = dict[str, Any]
 
@@ -41,7 +39,7 @@ class ChatLines:
             self._calls.add(chunk)
         choices = cast("list[JsonObject]", (chunk.payload or {}).get("choices") or [{}])
         delta = cast("JsonObject", choices[0].get("delta") or {})
-        text, thoughts = chunk.text or str(delta.get("refusal") or ""), _thoughts(delta)
+        text, thoughts = chunk.text or str(delta.get("refusal") or ""), thoughts_of(delta)
         return self._line(self._said(text, thoughts)) if text or thoughts else b""
 
     def end(self, receipt: Receipt) -> bytes:
@@ -133,7 +131,7 @@ def _whole(answer: Aggregator, request: InferenceRequest) -> tuple[str, str]:
     """Text and thoughts of a whole answer."""
     choice = cast("JsonObject", answer.whole(request, model=request.model)["choices"][0])
     message = cast("JsonObject", choice.get("message") or {})
-    return answer.text or str(message.get("refusal") or ""), _thoughts(message)
+    return answer.text or str(message.get("refusal") or ""), thoughts_of(message)
 
 
 def _message(text: str, thoughts: str, calls: list[JsonObject] | None) -> JsonObject:
@@ -153,21 +151,10 @@ def _ns(ms: float) -> int:
     return round(ms * _NS_PER_MS)
 
 
-def _thoughts(said: JsonObject) -> str:
-    return str(said.get("reasoning_content") or said.get("reasoning") or "")
-
-
 def _calls(calls: tuple[JsonObject, ...]) -> list[JsonObject]:
-    """Calls of tools with their arguments as objects; what is none is kept as a text."""
     told: list[JsonObject] = []
     for call in calls:
         function = cast("JsonObject", call.get("function") or {})
-        text = str(function.get("arguments") or "{}")
-        try:
-            arguments: object = msgspec.json.decode(text)
-        except msgspec.DecodeError:
-            arguments = text
-        if not isinstance(arguments, dict):
-            arguments = {"arguments": arguments}
+        arguments = arguments_of(str(function.get("arguments") or ""))
         told.append({"id": call.get("id"), "function": {"name": function.get("name", ""), "arguments": arguments}})
     return told

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from freehold.domain.errors.request import FieldInvalid
+from freehold.domain.errors.request import FieldInvalid, UnsupportedParameter
 from freehold.wire.openai_schema import ALLOWED
 
 _PATH = re.compile(r" - at `\$(?P<path>.*)`$")
@@ -57,6 +57,11 @@ def field_invalid(
 def invalid(field: str, value: str, reason: str) -> FieldInvalid:
     """A ``FieldInvalid`` whose ``param`` is the member."""
     return FieldInvalid(field=field or "body", value=value, reason=reason, param=field or None)
+
+
+def unsupported(field: str, value: object, reason: str) -> UnsupportedParameter:
+    """An ``UnsupportedParameter`` whose ``param`` is the member."""
+    return UnsupportedParameter(field=field, value=show(value), reason=reason, param=field)
 
 
 def show(value: object) -> str:

@@ -9,7 +9,6 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from freehold.domain.errors.request import UnsupportedParameter
 from freehold.domain.request import (
     ContentPart,
     InferenceRequest,
@@ -23,7 +22,7 @@ from freehold.domain.request import (
     kinds_of,
 )
 from freehold.wire.body import Document, Members, decode_document
-from freehold.wire.openai_invalid import field_invalid, invalid, show
+from freehold.wire.openai_invalid import field_invalid, invalid, show, unsupported
 from freehold.wire.openai_schema import (
     INPUTS_MAX,
     AudioPart,
@@ -120,7 +119,7 @@ def decode_completion(
     body = _convert(document, CompletionBody)
     _refuse_many_answers(body)
     if body.echo:
-        raise _unsupported("echo", True, "send the prompt's own text before the answer yourself")
+        raise unsupported("echo", True, "send the prompt's own text before the answer yourself")
     return InferenceRequest(
         id=request_id,
         task=Task.COMPLETION,
@@ -204,18 +203,14 @@ def _fields(document: Document) -> Mapping[str, bytes]:
 def _refuse(document: Document, refused: Mapping[str, str]) -> None:
     for name, reason in refused.items():
         if document.values.get(name) is not None:
-            raise _unsupported(name, document.values[name], reason)
+            raise unsupported(name, document.values[name], reason)
 
 
 def _refuse_many_answers(body: Generating) -> None:
     if body.n not in (None, 1):
-        raise _unsupported("n", body.n, "one answer a request; send it again for another one")
+        raise unsupported("n", body.n, "one answer a request; send it again for another one")
     if body.best_of not in (None, 1):
-        raise _unsupported("best_of", body.best_of, "one answer a request; a route decides which model gives it")
-
-
-def _unsupported(field: str, value: object, reason: str) -> UnsupportedParameter:
-    return UnsupportedParameter(field=field, value=show(value), reason=reason, param=field)
+        raise unsupported("best_of", body.best_of, "one answer a request; a route decides which model gives it")
 
 
 def _sampling(body: Generating, *, max_tokens: int | None, logprobs: bool, top_logprobs: int) -> SamplingParams:
@@ -279,7 +274,7 @@ def _prompt(prompt: object) -> str:
         raise invalid("prompt", show(prompt), "it must be a string, or a list of one string")
     _refuse_tokens("prompt", entries)
     if len(entries) > 1:
-        raise _unsupported("prompt", entries, "one prompt a request; send the others as requests of their own")
+        raise unsupported("prompt", entries, "one prompt a request; send the others as requests of their own")
     if not isinstance(entries[0], str):
         raise invalid("prompt[0]", show(entries[0]), "it must be a string")
     return entries[0]
@@ -304,7 +299,7 @@ def _entries(value: object) -> list[object]:
 
 def _refuse_tokens(field: str, entries: list[object]) -> None:
     if isinstance(entries[0], (int, list)) and not isinstance(entries[0], bool):
-        raise _unsupported(field, entries, "send text; token numbers mean something else to every model")
+        raise unsupported(field, entries, "send text; token numbers mean something else to every model")
 
 
 def _messages(messages: list[ChatMessage]) -> LazyMessages:

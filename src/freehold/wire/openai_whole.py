@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+import msgspec
+
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.response import EngineTimings, FinishReason, ResponseChunk, TokenLogprob, Usage
 from freehold.wire.openai_usage import render_usage
@@ -103,6 +105,20 @@ class Aggregator:
         elif message["content"] is None and message["refusal"] is None:
             message["content"] = ""
         return message
+
+
+def thoughts_of(said: Mapping[str, Any]) -> str:
+    """What a message, or a piece of one, says of its thinking; servers have two names for it."""
+    return str(said.get("reasoning_content") or said.get("reasoning") or "")
+
+
+def arguments_of(text: str) -> JsonObject:
+    """A call's arguments as the object that other interfaces demand; what is none is kept as a text."""
+    try:
+        found: object = msgspec.json.decode(text or "{}")
+    except msgspec.DecodeError:
+        found = text
+    return cast("JsonObject", found) if isinstance(found, dict) else {"arguments": found}
 
 
 def _merge(into: JsonObject, piece: Mapping[str, Any]) -> None:

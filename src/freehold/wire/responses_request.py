@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from freehold.domain.errors.request import UnsupportedParameter
 from freehold.domain.request import InferenceRequest
 from freehold.wire.body import decode_document
-from freehold.wire.openai_invalid import field_invalid, show
+from freehold.wire.openai_invalid import field_invalid, unsupported
 from freehold.wire.openai_request import decode_chat
 from freehold.wire.responses_schema import (
     ALLOWED,
@@ -63,7 +62,7 @@ def decode_responses(
     body = _convert(values, ResponsesBody, "", values)
     for name, reason in _REFUSED.items():
         if getattr(body, name):
-            raise _unsupported(name, values[name], reason)
+            raise unsupported(name, values[name], reason)
     members: JsonObject = {name: value for name, value in values.items() if name not in _TRANSLATED}
     members["messages"] = _messages(body, values)
     if body.max_output_tokens is not None:
@@ -106,10 +105,10 @@ def _messages(body: ResponsesBody, values: JsonObject) -> list[JsonObject]:
                 thoughts += _thoughts(_convert(item, ReasoningItem, path, values))
                 continue
             case "item_reference":
-                raise _unsupported(f"{path}.type", "item_reference", _KEPT_NOWHERE)
+                raise unsupported(f"{path}.type", "item_reference", _KEPT_NOWHERE)
             case other:
                 reason = "messages, function calls, their outputs and reasoning are taken"
-                raise _unsupported(f"{path}.type", other, reason)
+                raise unsupported(f"{path}.type", other, reason)
         if turn["role"] == "assistant":
             if thoughts:
                 turn["reasoning_content"] = thoughts
@@ -170,13 +169,13 @@ def _part(part: Part, path: str) -> JsonObject:
             return {"type": "file", "file": {"filename": part.filename or "file", "file_data": data}}
         case InputImage() | InputFile():
             reason = "Freehold keeps no uploaded files and fetches none; send the content itself"
-            raise _unsupported(path, "a reference", reason)
+            raise unsupported(path, "a reference", reason)
 
 
 def _tool(tool: FunctionTool, place: int) -> JsonObject:
     if tool.type != "function" or tool.name is None:
         reason = "Freehold runs no tools; describe a function that the client runs"
-        raise _unsupported(f"tools[{place}].type", tool.type, reason)
+        raise unsupported(f"tools[{place}].type", tool.type, reason)
     function: JsonObject = {"name": tool.name, "parameters": tool.parameters or {"type": "object", "properties": {}}}
     if tool.description:
         function["description"] = tool.description
@@ -203,7 +202,3 @@ def _convert(value: JsonObject, kind: type[_Kind], path: str, values: JsonObject
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise field_invalid(error, values, allowed=ALLOWED, below=path) from None
-
-
-def _unsupported(field: str, value: object, reason: str) -> UnsupportedParameter:
-    return UnsupportedParameter(field=field, value=show(value), reason=reason, param=field)

@@ -12,7 +12,7 @@ from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
 from freehold.wire.openai_response import error_envelope
-from freehold.wire.openai_whole import Aggregator
+from freehold.wire.openai_whole import Aggregator, thoughts_of
 from freehold.wire.sse import encode_event
 
 JsonObject = dict[str, Any]
@@ -70,7 +70,7 @@ class ResponseEvents:
         self._finish = chunk.finish_reason or self._finish
         choices = cast("list[JsonObject]", (chunk.payload or {}).get("choices") or [{}])
         delta = cast("JsonObject", choices[0].get("delta") or {})
-        if thoughts := str(delta.get("reasoning_content") or delta.get("reasoning") or ""):
+        if thoughts := thoughts_of(delta):
             events += self._piece(_REASONING, thoughts)
         if text := delta.get("content"):
             events += self._piece(_TEXT, str(text))

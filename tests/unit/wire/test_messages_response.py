@@ -16,6 +16,7 @@ from freehold.domain.response import FinishReason, ResponseChunk, Usage
 from freehold.wire.messages_response import MessageEvents, message_of, messages_error
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.sse import SseParser
+from tests.support.chunks import call, piece
 from tests.support.receipts import make_attempt, make_receipt
 
 REQUEST = InferenceRequest(id="0190-ab", task=Task.CHAT, model="auto", stream=True)
@@ -25,21 +26,6 @@ TOLD = {"input_tokens": 10, "cache_creation_input_tokens": 0, "cache_read_input_
 
 def answered() -> Receipt:
     return make_receipt(attempts=(make_attempt(usage=USAGE),), answered_index=0)
-
-
-def piece(finish: FinishReason | None = None, *, choice: dict[str, Any] | None = None, **delta: Any) -> ResponseChunk:
-    made = {"index": 0, "delta": delta, "finish_reason": finish and finish.value, **(choice or {})}
-    return ResponseChunk(
-        payload={"id": "c", "choices": [made]},
-        text=delta.get("content") or "",
-        tool_call="tool_calls" in delta,
-        finish_reason=finish,
-    )
-
-
-def call(index: int, arguments: str, **more: Any) -> list[dict[str, Any]]:
-    name = {"name": more.pop("name")} if "name" in more else {}
-    return [{"index": index, "function": {**name, "arguments": arguments}, **more}]
 
 
 def events_of(chunks: list[ResponseChunk]) -> list[dict[str, Any]]:

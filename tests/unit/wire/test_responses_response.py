@@ -12,26 +12,12 @@ from freehold.domain.response import FinishReason, ResponseChunk, Usage
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.responses_response import ResponseEvents, response_of
 from freehold.wire.sse import SseParser
+from tests.support.chunks import call, piece
 from tests.support.receipts import make_attempt, make_receipt
 
 REQUEST = InferenceRequest(id="0190-0000-ab", task=Task.CHAT, model="auto", stream=True)
 USAGE = Usage(input_tokens=12, output_tokens=7, cached_tokens=2, reasoning_tokens=1)
 RECEIPT = make_receipt(attempts=(make_attempt(usage=USAGE),), answered_index=0)
-
-
-def piece(finish: FinishReason | None = None, **delta: Any) -> ResponseChunk:
-    made = {"index": 0, "delta": delta, "finish_reason": finish and finish.value}
-    return ResponseChunk(
-        payload={"id": "c", "choices": [made]},
-        text=delta.get("content") or "",
-        tool_call="tool_calls" in delta,
-        finish_reason=finish,
-    )
-
-
-def call(index: int, arguments: str, **more: Any) -> list[dict[str, Any]]:
-    name = {"name": more.pop("name")} if "name" in more else {}
-    return [{"index": index, "function": {**name, "arguments": arguments}, **more}]
 
 
 ANSWERS: dict[str, tuple[list[ResponseChunk], list[dict[str, Any]], str]] = {
