@@ -9,7 +9,7 @@ import re
 import pytest
 
 import freehold.cli.explain  # noqa: F401 - it imports every family of errors
-from freehold.api.routes import INFER, INFERENCE_ROUTES, VIEW_ROUTES
+from freehold.api.routes import INFERENCE_ROUTES, VIEW_ROUTES
 from freehold.domain.errors.base import catalogue, message_template
 from tests.support.documents import ROOT, Block, blocks, rows
 
@@ -35,8 +35,8 @@ def documented(heading: str) -> list[str]:
 
 def test_routes() -> None:
     table = [(method, path.strip("`"), scope.strip("`")) for method, path, scope, _ in rows(PAGE, below="# HTTP")]
-    served = [("POST", route.path.decode(), INFER) for route in INFERENCE_ROUTES]
-    served += [(route.method, route.path.replace(":path}", "}"), route.scope or "none") for route in VIEW_ROUTES]
+    served = [("POST", route.path.decode(), "infer") for route in INFERENCE_ROUTES]
+    served += [(route.method, route.path.replace(":path}", "}"), route.access.scope or "none") for route in VIEW_ROUTES]
     assert table == served
 
 

@@ -11,7 +11,7 @@ from freehold.api.exchange import ClientLeft, Exchange, Headers
 from freehold.api.sinks import StreamSink
 from freehold.api.surfaces import CHAT, Surface
 from freehold.domain.errors.admission import ShuttingDown
-from freehold.domain.errors.auth import KeyUnknown, ScopeMissing
+from freehold.domain.errors.auth import KeyUnknown
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.request import BodyTooLarge, HostNotAllowed, MethodNotAllowed, NotFound
 from freehold.domain.errors.server import Stopping
@@ -20,6 +20,7 @@ from freehold.domain.ports import IdSource
 from freehold.domain.priority import priority_of
 from freehold.domain.request import InferenceRequest
 from freehold.gateway.pipeline import Pipeline
+from freehold.identity.access import Access, authorise
 from freehold.serving.overload import Door
 from freehold.telemetry.correlation import client_request_id, traceparent
 
@@ -90,7 +91,7 @@ class Inference:
         ids: Ids of requests, which are also their receipts'.
         hosts: Names of this server.
         routes: Surface by raw path.
-        scope: What a key must be allowed to do.
+        access: What a key must be allowed to do.
         body_limit_bytes: Longest body.
         door: Refuses what there is no room for.
         refused: Told the code of an error that ended a request before it could have a receipt.
@@ -103,7 +104,7 @@ class Inference:
         ids: IdSource,
         hosts: Hosts,
         routes: dict[bytes, Surface],
-        scope: str,
+        access: Access,
         body_limit_bytes: int,
         door: Door,
         refused: Callable[[str], None],
@@ -112,7 +113,7 @@ class Inference:
         self._ids = ids
         self._hosts = hosts
         self._routes = routes
-        self._scope = scope
+        self._access = access
         self._body_limit_bytes = body_limit_bytes
         self._door = door
         self._refused = refused
@@ -146,7 +147,7 @@ class Inference:
             running.key_id = principal.key_id
             raw = await exchange.body(limit_bytes=self._body_limit_bytes)
             request = self._decoded(surface, raw, exchange, request_id)
-            self._pass_door(request, exchange)
+            self._pass_door(request)
             exchange.on_gone(running)
             has_receipt = True
             if request.stream:
@@ -182,16 +183,13 @@ class Inference:
         if exchange.method != "POST":
             raise MethodNotAllowed(path=exchange.raw_path.decode("latin-1"), method=exchange.method, allowed="POST")
 
-    def _pass_door(self, request: InferenceRequest, exchange: Exchange) -> None:
-        said = exchange.header(b"freehold-priority")
-        if self._door.level or said is not None:
-            priority = priority_of(said, request.fields.get("service_tier"))
-            self._door.check(priority=priority, stream=request.stream)
+    def _pass_door(self, request: InferenceRequest) -> None:
+        if self._door.level:
+            self._door.check(priority=request.priority, stream=request.stream)
 
     def _authorised(self, exchange: Exchange) -> Principal:
         principal = self._pipeline.authenticate(credential_of(exchange.header))
-        if self._scope not in principal.scopes:
-            raise ScopeMissing(scope=self._scope)
+        authorise(principal, self._access)
         return principal
 
     def _decoded(self, surface: Surface, raw: bytes, exchange: Exchange, request_id: str) -> InferenceRequest:
@@ -202,10 +200,16 @@ class Inference:
             label_header=said(b"freehold-label"),
             include_receipt=said(b"freehold-include-receipt") == "true",
         )
-        trace, name = said(b"traceparent"), said(b"x-request-id")
-        if trace is None and name is None:
+        trace, name, urgency = said(b"traceparent"), said(b"x-request-id"), said(b"freehold-priority")
+        tier = request.fields.get("service_tier")
+        if trace is None and name is None and urgency is None and tier is None:
             return request
-        return replace(request, traceparent=traceparent(trace), client_request_id=client_request_id(name))
+        return replace(
+            request,
+            traceparent=traceparent(trace),
+            client_request_id=client_request_id(name),
+            priority=priority_of(urgency, tier),
+        )
 
 
 def credential_of(header: Callable[[bytes], str | None]) -> str | None:

@@ -1,7 +1,7 @@
-"""The whole URL table on one screen: what is served, how, and which scope it takes.
+"""The whole URL table on one screen: what is served, how, who may use it, and whose objects it reaches.
 
-Inference routes are bare ASGI (the hot path); everything else is a Starlette endpoint. Authorisation looks at the
-dispatched row of this table, never at a rebuilt URL.
+Inference routes are bare ASGI (the hot path) and take ``access.INFER``; everything else is a Starlette endpoint.
+Authorisation looks at the dispatched row of this table, never at a rebuilt URL.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from freehold.api.surfaces import (
     RESPONSES,
     Surface,
 )
+from freehold.identity.access import ADMIN, INFER, OPEN, Access
 
-INFER = "infer"
-ADMIN = "admin"
-OPEN = ""
-"""No key needed: liveness only, nothing of anybody's is shown."""
+_SMALL_BODY = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +35,21 @@ class InferenceRoute:
 
 @dataclass(frozen=True, slots=True)
 class ViewRoute:
-    """Any other route. ``view`` names a method of ``api.views.Views``; what it reads is ``scope["body"]``."""
+    """Any other route.
+
+    Attributes:
+        method: One of HTTP's; ``GET`` serves ``HEAD`` too.
+        path: With its parameters, as Starlette writes them.
+        view: The group of views and the method of it that answers; it finds the row's access in ``scope["access"]``.
+        access: Who may, and whose objects it reaches.
+        body_bytes_max: Longest body, which the view finds in ``scope["body"]``; 0 where none is read.
+    """
 
     method: str
     path: str
     view: str
-    scope: str
-    reads_body: bool = False
+    access: Access
+    body_bytes_max: int = 0
 
 
 INFERENCE_ROUTES = (
@@ -59,15 +65,15 @@ INFERENCE_ROUTES = (
 )
 
 VIEW_ROUTES = (
-    ViewRoute("GET", "/v1/models", "models", INFER),
-    ViewRoute("GET", "/v1/models/{name:path}", "model", INFER),
-    ViewRoute("GET", "/v1/receipts", "receipts", INFER),
-    ViewRoute("GET", "/v1/receipts/{receipt_id}", "receipt", INFER),
-    ViewRoute("POST", "/v1/audio/{kind:path}", "audio", INFER),
-    ViewRoute("GET", "/api/tags", "ollama_tags", INFER),
-    ViewRoute("POST", "/api/show", "ollama_show", INFER, reads_body=True),
-    ViewRoute("GET", "/api/version", "ollama_version", OPEN),
-    ViewRoute("GET", "/healthz", "healthz", OPEN),
-    ViewRoute("GET", "/readyz", "readyz", OPEN),
-    ViewRoute("GET", "/metrics", "metrics", ADMIN),
+    ViewRoute("GET", "/v1/models", "house.models", INFER),
+    ViewRoute("GET", "/v1/models/{name:path}", "house.model", INFER),
+    ViewRoute("GET", "/v1/receipts", "house.receipts", INFER),
+    ViewRoute("GET", "/v1/receipts/{receipt_id}", "house.receipt", INFER),
+    ViewRoute("POST", "/v1/audio/{kind:path}", "house.audio", INFER),
+    ViewRoute("GET", "/api/tags", "house.ollama_tags", INFER),
+    ViewRoute("POST", "/api/show", "house.ollama_show", INFER, body_bytes_max=_SMALL_BODY),
+    ViewRoute("GET", "/api/version", "house.ollama_version", OPEN),
+    ViewRoute("GET", "/healthz", "house.healthz", OPEN),
+    ViewRoute("GET", "/readyz", "house.readyz", OPEN),
+    ViewRoute("GET", "/metrics", "house.metrics", ADMIN),
 )

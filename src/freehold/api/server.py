@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from starlette.routing import Route, Router
 
 from freehold.api.asgi import Receive, Scope, Send, header, read_body, reply
 from freehold.api.asgi_exchange import AsgiExchange
 from freehold.api.errors import unexpected
+from freehold.api.exchange import Headers
 from freehold.api.inference import Hosts, Inference, credential_of, refusal
-from freehold.api.routes import INFER, INFERENCE_ROUTES, VIEW_ROUTES, ViewRoute
-from freehold.api.views import Views
-from freehold.domain.errors.auth import ScopeMissing
+from freehold.api.routes import INFERENCE_ROUTES, VIEW_ROUTES, ViewRoute
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.request import MethodNotAllowed, NotFound
 from freehold.domain.identity import Principal
 from freehold.domain.ports import IdSource
 from freehold.gateway.pipeline import Pipeline
+from freehold.identity.access import INFER, Access, authorise
 from freehold.serving.overload import Door
-
-_VIEW_BODY_BYTES_MAX = 64 * 1024
 
 Lifespan = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
@@ -39,7 +38,7 @@ class Api:
         self,
         *,
         pipeline: Pipeline,
-        views: Views,
+        views: Mapping[str, object],
         ids: IdSource,
         hosts: frozenset[str],
         body_limit_bytes: int,
@@ -54,13 +53,13 @@ class Api:
             ids=ids,
             hosts=self._hosts,
             routes={route.path: route.surface for route in INFERENCE_ROUTES},
-            scope=INFER,
+            access=INFER,
             body_limit_bytes=body_limit_bytes,
             door=door,
             refused=refused,
         )
         self.inference_paths = frozenset(route.path for route in INFERENCE_ROUTES)
-        self._router = Router([self._view_route(row, views) for row in VIEW_ROUTES], redirect_slashes=False)
+        self._router = Router([self._view_route(rows, views) for rows in _by_path(VIEW_ROUTES)], redirect_slashes=False)
         self._router.default = self._nothing_here
         self._ids = ids
         self._lifespan = lifespan
@@ -96,25 +95,30 @@ class Api:
             status, body, headers = refusal(unexpected(error, error_id=request_id), request_id=request_id)
             await reply(send, status, body, headers)
 
-    def _authorise(self, scope: Scope, needed: str) -> Principal:
+    def _authorise(self, scope: Scope, access: Access) -> Principal:
         principal = self._pipeline.authenticate(credential_of(lambda name: header(scope, name)))
-        if needed not in principal.scopes:
-            raise ScopeMissing(scope=needed)
+        authorise(principal, access)
         return principal
 
-    def _view_route(self, row: ViewRoute, views: Views) -> Route:
-        view = getattr(views, row.view)
+    def _view_route(self, rows: Sequence[ViewRoute], views: Mapping[str, object]) -> Route:
+        """One path; each of its rows is a method."""
+        shown = {row.method: (row, _method_of(views, row.view)) for row in rows}
+        if "GET" in shown:
+            shown["HEAD"] = shown["GET"]
+        allowed = ", ".join(row.method for row in rows)
 
         async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["method"] not in (row.method, "HEAD"):
-                raise MethodNotAllowed(path=scope["path"], method=scope["method"], allowed=row.method)
-            principal = self._authorise(scope, row.scope) if row.scope else None
-            if row.reads_body:
-                scope["body"] = await read_body(scope, receive, limit_bytes=_VIEW_BODY_BYTES_MAX)
+            if scope["method"] not in shown:
+                raise MethodNotAllowed(path=scope["path"], method=scope["method"], allowed=allowed)
+            row, view = shown[scope["method"]]
+            principal = self._authorise(scope, row.access) if row.access.scope else None
+            scope["access"] = row.access
+            if row.body_bytes_max:
+                scope["body"] = await read_body(scope, receive, limit_bytes=row.body_bytes_max)
             status, body, headers = await view(scope, principal)
             await reply(send, status, body, headers, head_only=scope["method"] == "HEAD")
 
-        return Route(row.path, _AsgiEndpoint(endpoint), name=row.view)
+        return Route(rows[0].path, _AsgiEndpoint(endpoint), name=rows[0].view)
 
     async def _nothing_here(self, scope: Scope, _receive: Receive, _send: Send) -> None:
         raise NotFound(path=scope["path"])
@@ -133,6 +137,18 @@ class Api:
         finally:  # also where a second signal cancels the wait: engines and stores are closed in any case
             await context.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _by_path(rows: Iterable[ViewRoute]) -> list[list[ViewRoute]]:
+    found: dict[str, list[ViewRoute]] = {}
+    for row in rows:
+        found.setdefault(row.path, []).append(row)
+    return list(found.values())
+
+
+def _method_of(views: Mapping[str, object], name: str) -> Callable[[Scope, Any], Awaitable[tuple[int, bytes, Headers]]]:
+    group, _, method = name.partition(".")
+    return getattr(views[group], method)
 
 
 class _AsgiEndpoint:

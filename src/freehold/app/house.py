@@ -98,15 +98,7 @@ class House:
         """The application that serves this house; ``lifespan`` is ``run`` unless more is to live with it."""
         self._api = Api(
             pipeline=self._pipeline,
-            views=Views(
-                runtime=self._current,
-                receipts=self._stores.receipts,
-                audit=self._stores.audit,
-                proofs=self._stores.proofs,
-                metrics_text=self._metrics_text,
-                started_unix_s=self._stores.clock.unix_ms() // 1000,
-                door=self.door,
-            ),
+            views=self._views(),
             ids=self._stores.ids,
             hosts=hosts,
             body_limit_bytes=body_limit_bytes,
@@ -115,6 +107,19 @@ class House:
             lifespan=lifespan or self.run,
         )
         return self._api
+
+    def _views(self) -> dict[str, object]:
+        """What the table of routes names, by group."""
+        house = Views(
+            runtime=self._current,
+            receipts=self._stores.receipts,
+            audit=self._stores.audit,
+            proofs=self._stores.proofs,
+            metrics_text=self._metrics_text,
+            started_unix_s=self._stores.clock.unix_ms() // 1000,
+            door=self.door,
+        )
+        return {"house": house}
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:

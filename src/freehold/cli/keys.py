@@ -26,7 +26,7 @@ def new_key(
     /,
     *,
     tenant: str = "",
-    scope: tuple[Literal["infer", "admin"], ...] = ("infer",),
+    scope: tuple[Literal["infer", "manage", "admin"], ...] = ("infer",),
     label: str = "",
     config: ConfigFile = "",
     as_json: Json = False,
@@ -36,7 +36,8 @@ def new_key(
     Args:
         name: What you call it.
         tenant: A tenant of the configuration; its first one if not given.
-        scope: infer (ask models, read own receipts) or admin (everything else); give it twice for both. infer if not given.
+        scope: infer (ask models, see what the tenant owns), manage (the tenant's keys, limits and usage) or admin (the
+            same of all tenants, and the house itself); give it several times for several. infer if not given.
         label: Label that the key adds to everything sent with it, for example "confidential".
     """
     with _ring(config) as (ring, tenants):

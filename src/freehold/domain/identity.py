@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from freehold.domain.labels import Label
 
 
+class Scope(StrEnum):
+    """What a key may be allowed to do."""
+
+    INFER = "infer"
+    MANAGE = "manage"
+    ADMIN = "admin"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """A customer or department; its label is the floor of every request."""
+    """A customer or department.
+
+    Attributes:
+        name: What the configuration calls it.
+        label: The floor of every request.
+        weight: Its share of busy deployments against other tenants', 1 to 1,000.
+    """
 
     name: str
     label: Label
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +40,8 @@ class Principal:
         key_name: What its owner called it.
         tenant: Whose it is.
         label: What this key adds to every request.
-        scopes: What it may do: ``infer``, ``admin``.
+        scopes: What it may do: ``infer`` (ask models, see what its tenant owns), ``manage`` (its tenant's keys, limits
+            and usage), ``admin`` (everything of all tenants, and of the house).
     """
 
     key_id: str

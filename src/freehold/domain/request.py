@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import overload
 
+from freehold.domain.priority import Priority
 from freehold.domain.values import value
 
 
@@ -163,6 +164,7 @@ class InferenceRequest:
         label_header: Value of the ``freehold-label`` header; it may only raise.
         traceparent: Value of the ``traceparent`` header (W3C Trace Context), so that a trace goes on here.
         client_request_id: Value of the ``x-request-id`` header, where it is a plain word.
+        priority: How urgent it is: who waits longer, and who is refused first, when there is too much to do.
     """
 
     id: str
@@ -185,6 +187,7 @@ class InferenceRequest:
     label_header: str | None = None
     traceparent: str = ""
     client_request_id: str = ""
+    priority: Priority = Priority.NORMAL
 
     @property
     def content_kinds(self) -> frozenset[PartKind]:

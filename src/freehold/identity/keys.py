@@ -10,12 +10,10 @@ from typing import Protocol
 
 from freehold.domain.errors.auth import KeyMissing, KeyRequestInvalid, KeyUnknown
 from freehold.domain.errors.base import FreeholdError
-from freehold.domain.identity import Principal, Tenant
+from freehold.domain.identity import Principal, Scope, Tenant
 from freehold.domain.labels import Label
 from freehold.domain.ports import Clock, IdSource
 from freehold.storage.keys import KeyRecord
-
-SCOPES = frozenset({"infer", "admin"})
 
 _PREFIX = "fh-"
 _SECRET_BYTES = 32
@@ -119,7 +117,7 @@ class KeyRing:
         Args:
             name: What its owner calls it, 1 to 64 printable characters.
             tenant: A tenant of the configuration.
-            scopes: ``infer``, ``admin`` or both.
+            scopes: One or more of ``domain.identity.Scope``.
             label: What it adds to every request, as label text; empty for nothing.
 
         Raises:
@@ -207,9 +205,9 @@ class KeyRing:
         if tenant not in self._tenants:
             known = ", ".join(sorted(self._tenants))
             raise KeyRequestInvalid(what="the tenant", value=tenant, reason=f"the configuration has: {known}")
-        if not scopes or not SCOPES.issuperset(scopes):
+        if not scopes or not {*Scope}.issuperset(scopes):
             raise KeyRequestInvalid(
-                what="the scope", value=" ".join(sorted(scopes)), reason="give infer, admin or both"
+                what="the scope", value=" ".join(sorted(scopes)), reason=f"give one or more of {', '.join(Scope)}"
             )
         if label:
             self._parse_label(label)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from freehold.api.inference import Hosts, Inference, Running
+from freehold.identity.access import INFER
 
 
 class CountedTask:
@@ -20,7 +21,7 @@ class CountedTask:
 def test_calls_of_keys_that_open_nothing_are_ended_once() -> None:
     nothing = cast("Any", None)
     inference = Inference(
-        pipeline=nothing, ids=nothing, hosts=Hosts(frozenset()), routes={}, scope="infer", body_limit_bytes=1,
+        pipeline=nothing, ids=nothing, hosts=Hosts(frozenset()), routes={}, access=INFER, body_limit_bytes=1,
         door=nothing, refused=nothing,
     )  # fmt: skip
     tasks = {key_id: CountedTask() for key_id in ("good", "revoked", "")}

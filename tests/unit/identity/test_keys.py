@@ -167,8 +167,8 @@ def test_revoking_nothing_is_an_error(ring, key_id):
         ({"name": "a\nb"}, "1 to 64 printable"),
         ({"name": "a" * 65}, "1 to 64 printable"),
         ({"tenant": "nobody"}, "the configuration has: acme"),
-        ({"scopes": set()}, "infer, admin or both"),
-        ({"scopes": {"infer", "root"}}, "infer, admin or both"),
+        ({"scopes": set()}, "infer, manage, admin"),
+        ({"scopes": {"infer", "root"}}, "infer, manage, admin"),
     ],
 )
 def test_what_a_key_cannot_be(ring, changes, reason):

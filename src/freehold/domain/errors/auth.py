@@ -32,7 +32,8 @@ class KeyUnknown(AuthError):
 class ScopeMissing(AuthError):
     """This key may not do that: it lacks the scope {scope}. Use a key with it, or make one with "freehold keys new NAME --scope {scope!s}".
 
-    Scopes are ``infer`` (ask models, read own receipts) and ``admin`` (everything else).
+    Scopes are ``infer`` (ask models, see what one's tenant owns), ``manage`` (keys, limits and usage of one's tenant) and
+    ``admin`` (the same of all tenants, and the house itself).
     """
 
     code = "FH-AUTH-003"
@@ -45,7 +46,7 @@ class KeyRequestInvalid(AuthError):
     """{what!s} is {value}: {reason!s}.
 
     Keys are made with "freehold keys new NAME", listed with "freehold keys list" and revoked by their id. A key
-    belongs to a tenant of freehold.toml and has the scopes ``infer``, ``admin`` or both.
+    belongs to a tenant of freehold.toml and has one or more of the scopes ``infer``, ``manage`` and ``admin``.
     """
 
     code = "FH-AUTH-004"
