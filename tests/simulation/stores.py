@@ -13,7 +13,7 @@ from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.server import StorageBusy, StorageFailed
 from freehold.domain.ids import uuid7
 from freehold.domain.receipt import AuditRecord, Checkpoint, Receipt
-from freehold.storage.keys import KeyRecord
+from freehold.storage.keys import KeyEvent, KeyRecord
 from tests.support.ledger import LedgerEntry, entries
 
 EPOCH_UNIX_MS = 1_790_000_000_000
@@ -54,10 +54,19 @@ class SimKeys:
     def all(self) -> list[KeyRecord]:
         return list(self.records)
 
-    def add(self, record: KeyRecord) -> None:
+    def add(self, record: KeyRecord, event: KeyEvent | None = None) -> None:
         self.records.append(record)
 
-    def revoke(self, key_id: str, *, unix_ms: int) -> bool:
+    def rotate(self, record: KeyRecord, *, unix_ms: int, until_unix_ms: int, event: KeyEvent | None = None) -> bool:
+        raise NotImplementedError
+
+    def events(self) -> list[KeyEvent]:
+        return []
+
+    def forget(self, seq: int) -> None:
+        raise NotImplementedError
+
+    def revoke(self, key_id: str, *, unix_ms: int, event: KeyEvent | None = None) -> bool:
         for place, record in enumerate(self.records):
             if record.id == key_id and record.revoked_unix_ms is None:
                 self.records[place] = replace(record, revoked_unix_ms=unix_ms)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from freehold.api.exchange import ClientLeft, Headers
-from freehold.domain.errors.request import BodyTooLarge, RequestTimeout
+from freehold.domain.errors.request import BodyTooLarge, NotHttp, RequestTimeout
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -16,14 +16,20 @@ Send = Callable[[Event], Awaitable[None]]
 
 JSON = (b"content-type", b"application/json")
 _BODY_S = 60.0
+_ONCE = {b"host", b"authorization", b"x-api-key"}
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """First value of a header, or ``None``."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return value.decode("latin-1")
-    return None
+    """The value of a header, the first of several; ``None`` where it is not sent.
+
+    Raises:
+        NotHttp: It says for whom or from whom the request is, and is sent twice. Our own protocol refuses that
+            before; another server may not.
+    """
+    found: list[bytes] = [value for key, value in scope["headers"] if key == name]
+    if len(found) > 1 and name in _ONCE:
+        raise NotHttp(reason=f"{name.decode()} is sent twice")
+    return found[0].decode("latin-1") if found else None
 
 
 async def read_body(scope: Scope, receive: Receive, *, limit_bytes: int) -> bytes:

@@ -9,6 +9,7 @@ from freehold.api.http1_exchange import encode_head
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.request import HeadTooLarge, MethodNotAllowed, NotHttp, UpgradeRefused
 
+ONCE = {b"host", b"transfer-encoding", b"content-length", b"authorization", b"x-api-key"}
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 
 
@@ -101,8 +102,8 @@ def _framing_fault(head: Head) -> FreeholdError | None:
         return NotHttp(reason=f"HTTP/{head.version} is not served")
     if b"host" not in head.fields:
         return NotHttp(reason="there is no Host")
-    if any(name in {b"host", b"transfer-encoding", b"content-length"} for name, _ in head.repeated):
-        return NotHttp(reason="a field that says where the request goes or ends is sent twice")
+    if any(name in ONCE for name, _ in head.repeated):
+        return NotHttp(reason="a field that says where the request goes, where it ends or who sends it is sent twice")
     encoding = head.fields.get(b"transfer-encoding")
     if encoding is not None and (head.version == "1.0" or encoding.strip().lower() != b"chunked"):
         return NotHttp(reason="chunked is the only transfer encoding, and HTTP/1.0 has none")

@@ -11,7 +11,7 @@ from freehold.api.exchange import ClientLeft, Exchange, Headers
 from freehold.api.sinks import StreamSink
 from freehold.api.surfaces import CHAT, Surface
 from freehold.domain.errors.admission import ShuttingDown
-from freehold.domain.errors.auth import KeyUnknown
+from freehold.domain.errors.auth import CredentialsDiffer, KeyUnknown
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.request import BodyTooLarge, HostNotAllowed, MethodNotAllowed, NotFound
 from freehold.domain.errors.server import Stopping
@@ -213,12 +213,19 @@ class Inference:
 
 
 def credential_of(header: Callable[[bytes], str | None]) -> str | None:
-    """The credential of ``Authorization: Bearer``, or of ``x-api-key``, as clients of either kind send it."""
-    value = header(b"authorization")
-    if value is None:
-        return header(b"x-api-key")
+    """The credential of ``Authorization: Bearer``, or of ``x-api-key``, as clients of either kind send it.
+
+    Raises:
+        CredentialsDiffer: Both are there and do not say the same.
+    """
+    value, other = header(b"authorization"), header(b"x-api-key")
+    if not value:
+        return other
     scheme, _, credential = value.partition(" ")
-    return credential.strip() if scheme.lower() == "bearer" else None
+    said = credential.strip() if scheme.lower() == "bearer" else None
+    if other and other != said:
+        raise CredentialsDiffer
+    return said
 
 
 def refuse(

@@ -20,7 +20,7 @@ from freehold.api.surfaces import (
     RESPONSES,
     Surface,
 )
-from freehold.identity.access import ADMIN, INFER, OPEN, Access
+from freehold.identity.access import ADMIN, INFER, MANAGE, OPEN, Access
 
 _SMALL_BODY = 64 * 1024
 
@@ -69,6 +69,11 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/v1/models/{name:path}", "house.model", INFER),
     ViewRoute("GET", "/v1/receipts", "house.receipts", INFER),
     ViewRoute("GET", "/v1/receipts/{receipt_id}", "house.receipt", INFER),
+    ViewRoute("GET", "/v1/admin/keys", "keys.listed", MANAGE),
+    ViewRoute("POST", "/v1/admin/keys", "keys.made", MANAGE, body_bytes_max=_SMALL_BODY),
+    ViewRoute("GET", "/v1/admin/keys/{key_id}", "keys.shown", MANAGE),
+    ViewRoute("DELETE", "/v1/admin/keys/{key_id}", "keys.revoked", MANAGE),
+    ViewRoute("POST", "/v1/admin/keys/{key_id}/rotate", "keys.rotated", MANAGE, body_bytes_max=_SMALL_BODY),
     ViewRoute("POST", "/v1/audio/{kind:path}", "house.audio", INFER),
     ViewRoute("GET", "/api/tags", "house.ollama_tags", INFER),
     ViewRoute("POST", "/api/show", "house.ollama_show", INFER, body_bytes_max=_SMALL_BODY),

@@ -9,11 +9,13 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from freehold.api.key_views import KeyViews
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
 from freehold.app.collector import Collector
 from freehold.app.engines import build_engine
 from freehold.app.fellows import Fellows
+from freehold.app.key_events import record_key_events
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
 from freehold.app.snapshot import snapshot, tenants_of
@@ -119,7 +121,8 @@ class House:
             started_unix_s=self._stores.clock.unix_ms() // 1000,
             door=self.door,
         )
-        return {"house": house}
+        keys = KeyViews(keys=self._stores.keys, audit=self._stores.audit, clock=self._stores.clock)
+        return {"house": house, "keys": keys}
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
@@ -234,8 +237,10 @@ class House:
             await asyncio.sleep(_KEYS_EVERY_S)
             try:
                 await asyncio.to_thread(self._stores.keys.reload)
+                if self._fellows is None or self._fellows.seat.worker == 0:
+                    await record_key_events(self._stores.keys, self._stores.audit)
             except FreeholdError as error:
-                log.warning("keys could not be reloaded: %s", error.message)
+                log.warning("keys could not be reloaded, or what happened to them not be recorded: %s", error.message)
             if self._api is not None:
                 self._api.end_revoked(self._stores.keys.good_ids)
 

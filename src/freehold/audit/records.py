@@ -5,6 +5,7 @@ Not even what a client sent as ``model`` is recorded, since anybody may write an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
@@ -65,6 +66,13 @@ def policy_change_record(*, unix_ms: int, tenant: str, before: str, after: str, 
     """The configuration that decides was replaced: digests before and after, and what replaced it."""
     detail: dict[str, object] = {"before": before, "after": after, "source": source}
     return AuditRecord(event="policy.change", unix_ms=unix_ms, tenant=tenant, detail=detail)
+
+
+def key_record(
+    *, event: str, unix_ms: int, tenant: str, key_id: str, by: str, detail: Mapping[str, object]
+) -> AuditRecord:
+    """Something that happened to a key, or was refused: what, to which key, and by whom; never the key itself."""
+    return AuditRecord(event=event, unix_ms=unix_ms, tenant=tenant, detail={**detail, "key": key_id, "by": by})
 
 
 def _attempt(attempt: Attempt) -> bytes:

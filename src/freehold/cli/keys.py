@@ -1,8 +1,10 @@
-"""``freehold keys``: made, listed and revoked in the database directly, so that it works while the server runs."""
+"""``freehold keys``: made, rotated and revoked in the database directly, so that it works while the server runs."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -14,10 +16,14 @@ from freehold.cli.configured import compiled_or_default
 from freehold.cli.key_ring import open_ring
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
+from freehold.domain.errors.auth import KeyRequestInvalid
 from freehold.identity.keys import KeyRing
 from freehold.storage.keys import KeyRecord
 
-app = App(name="keys", help="Make, list and revoke API keys.")
+app = App(name="keys", help="Make, list, rotate and revoke API keys.")
+
+_SPAN = re.compile(r"([0-9]{1,6})([smhdw]?)")
+_SPAN_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 
 
 @app.command(name="new")
@@ -28,6 +34,7 @@ def new_key(
     tenant: str = "",
     scope: tuple[Literal["infer", "manage", "admin"], ...] = ("infer",),
     label: str = "",
+    expires: str = "",
     config: ConfigFile = "",
     as_json: Json = False,
 ) -> int:
@@ -39,14 +46,39 @@ def new_key(
         scope: infer (ask models, see what the tenant owns), manage (the tenant's keys, limits and usage) or admin (the
             same of all tenants, and the house itself); give it several times for several. infer if not given.
         label: Label that the key adds to everything sent with it, for example "confidential".
+        expires: After how long the key opens nothing, for example 90d, 12h or 30m. Never if not given.
     """
+    life_s = _seconds(expires) if expires else None
     with _ring(config) as (ring, tenants):
-        secret, record = ring.new(name=name, tenant=tenant or tenants[0], scopes=scope, label=label)
-    if as_json:
-        output.print_json({"key": secret, **_document(record)})
-    else:
-        output.say(secret)
-        output.note(f"Key {record.id} ({record.name}), shown this once. Revoke it: freehold keys revoke {record.id}")
+        tenant = tenant or tenants[0]
+        secret, record = ring.new(name=name, tenant=tenant, scopes=scope, label=label, life_s=life_s, by=_me())
+        _show_new(ring, secret, record, as_json=as_json)
+    return output.OK
+
+
+@app.command(name="rotate")
+def rotate_key(
+    key_id: Annotated[str, Parameter(name="ID")],
+    /,
+    *,
+    overlap: str = "24h",
+    expires: str = "",
+    config: ConfigFile = "",
+    as_json: Json = False,
+) -> int:
+    """Make a key in place of another one: same name, tenant, scopes and label, a new secret, shown this once.
+
+    Args:
+        key_id: The key's id, from "freehold keys list".
+        overlap: How long the old key stays good beside the new one, for example 24h or 7d; 0 if it leaked.
+        expires: After how long the new key opens nothing. As long as the old one was made for, if not given.
+    """
+    overlap_s, life_s = _seconds(overlap), _seconds(expires) if expires else None
+    with _ring(config) as (ring, _):
+        secret, record = ring.rotate(key_id, overlap_s=overlap_s, life_s=life_s, by=_me())
+        _show_new(ring, secret, record, as_json=as_json)
+    if not as_json:
+        output.note(f"Key {key_id} opens nothing {f'after {overlap}' if overlap_s else 'from now on'}.")
     return output.OK
 
 
@@ -55,8 +87,10 @@ def list_keys(*, config: ConfigFile = "", as_json: Json = False) -> int:
     """List all keys, revoked ones too. The keys themselves are stored nowhere."""
     with _ring(config) as (ring, _):
         records, problems = ring.list(), ring.problems
+        documents = [_document(ring, record) for record in records]
+        states = [_state(ring, record) for record in records]
     if as_json:
-        output.print_json([_document(record) for record in records])
+        output.print_json(documents)
         return output.OK
     if not records:
         output.say('There are no keys yet. "freehold up" makes the first.')
@@ -69,9 +103,9 @@ def list_keys(*, config: ConfigFile = "", as_json: Json = False) -> int:
                 " ".join(sorted(record.scopes)),
                 record.label or "-",
                 _date(record.created_unix_ms),
-                "good" if record.revoked_unix_ms is None else f"revoked {_date(record.revoked_unix_ms)}",
+                state,
             )
-            for record in records
+            for record, state in zip(records, states, strict=True)
         ]
         output.say(output.table(rows, head=("id", "name", "tenant", "scopes", "label", "made", "state")))
     for problem in problems:
@@ -81,15 +115,21 @@ def list_keys(*, config: ConfigFile = "", as_json: Json = False) -> int:
 
 @app.command(name="revoke")
 def revoke_key(
-    key_id: Annotated[str, Parameter(name="ID")], /, *, config: ConfigFile = "", as_json: Json = False
+    key_id: Annotated[str, Parameter(name="ID")],
+    /,
+    *,
+    force: bool = False,
+    config: ConfigFile = "",
+    as_json: Json = False,
 ) -> int:
     """Revoke a key for good. Within seconds a running server refuses it, and ends what runs for it.
 
     Args:
         key_id: The key's id, from "freehold keys list".
+        force: Also if it is the last key with the scope admin.
     """
     with _ring(config) as (ring, _):
-        ring.revoke(key_id)
+        ring.revoke(key_id, force=force, by=_me())
     if as_json:
         output.print_json({"id": key_id, "revoked": True})
     else:
@@ -105,7 +145,47 @@ def _ring(config: str) -> Generator[tuple[KeyRing, tuple[str, ...]]]:
         yield ring, tuple(compiled.tenants)
 
 
-def _document(record: KeyRecord) -> dict[str, object]:
+def _me() -> str:
+    """Who runs this, for the audit log."""
+    return f"freehold keys, user {os.getuid()}"
+
+
+def _seconds(text: str) -> int:
+    """A span of time in seconds: a number with s, m, h, d or w.
+
+    Raises:
+        KeyRequestInvalid: It is none.
+    """
+    found = _SPAN.fullmatch(text.strip().lower())
+    if found is None:
+        raise KeyRequestInvalid(what="the time", value=text, reason="write for example 90d, 24h, 30m, or 0")
+    return int(found[1]) * _SPAN_S[found[2]]
+
+
+def _show_new(ring: KeyRing, secret: str, record: KeyRecord, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"key": secret, **_document(ring, record)})
+        return
+    output.say(secret)
+    until = f", until {_date(record.expires_unix_ms)}" if record.expires_unix_ms is not None else ""
+    told = f"Key {record.id} ({record.name}){until}, shown this once."
+    output.note(f"{told} Revoke it: freehold keys revoke {record.id}")
+
+
+def _state(ring: KeyRing, record: KeyRecord) -> str:
+    state = ring.state(record)
+    if record.revoked_unix_ms is not None:
+        return f"{state} {_date(record.revoked_unix_ms)}"
+    if record.expires_unix_ms is None:
+        return state
+    return (
+        f"{state} {_date(record.expires_unix_ms)}"
+        if state == "expired"
+        else f"{state} to {_date(record.expires_unix_ms)}"
+    )
+
+
+def _document(ring: KeyRing, record: KeyRecord) -> dict[str, object]:
     return {
         "id": record.id,
         "name": record.name,
@@ -114,6 +194,9 @@ def _document(record: KeyRecord) -> dict[str, object]:
         "label": record.label or None,
         "created_unix_ms": record.created_unix_ms,
         "revoked_unix_ms": record.revoked_unix_ms,
+        "expires_unix_ms": record.expires_unix_ms,
+        "follows": record.follows or None,
+        "state": ring.state(record),
     }
 
 

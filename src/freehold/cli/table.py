@@ -28,7 +28,7 @@ COMMANDS = (
     Command("policy", "freehold.cli.policy:policy", "Where a text with a label may go, and what forbids the rest."),
     Command("doctor", "freehold.cli.doctor:doctor", "Check this installation, one line a check."),
     Command("config", "freehold.cli.config:app", "Check and explain the configuration."),
-    Command("keys", "freehold.cli.keys:app", "Make, list and revoke API keys."),
+    Command("keys", "freehold.cli.keys:app", "Make, list, rotate and revoke API keys."),
     Command("audit", "freehold.cli.audit:app", "Verify the audit log."),
     Command("explain", "freehold.cli.explain:explain", "What an error code means and what to do about it."),
     Command("version", "freehold.cli.version:version", "Show the versions of Freehold and its engine."),

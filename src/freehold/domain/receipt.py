@@ -157,7 +157,7 @@ class AuditRecord:
     """One entry of the transparency log before it is encoded.
 
     Attributes:
-        event: ``request``, ``egress.intent``, ``egress.done``, ``deny``, ``model.install``, ``policy.change``…
+        event: ``request``, ``egress.intent``, ``egress.done``, ``deny``, ``model.install``, ``policy.change``, ``key.made``…
         unix_ms: Wall clock; the order is the index's, not the clock's.
         tenant: Whose.
         request_id: Which request; empty for events without one.

@@ -6,10 +6,11 @@ path that was put together again, nor by a header.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
-from freehold.domain.errors.auth import ScopeMissing
+from freehold.domain.errors.auth import GrantRefused, ScopeMissing
 from freehold.domain.identity import Principal, Scope
 
 
@@ -64,3 +65,31 @@ def reached_tenant(principal: Principal, access: Access) -> str | None:
     if access.reach is Reach.MANAGED and Scope.ADMIN in principal.scopes:
         return None
     return principal.tenant.name
+
+
+def check_grant(principal: Principal, *, scopes: Collection[str], lowers_label: bool) -> None:
+    """Let a caller hand out a key: nobody gives what it does not have; ``admin`` has every scope.
+
+    Args:
+        principal: Who gives it.
+        scopes: What the key may do.
+        lowers_label: Whether its label demands less than the giver's own.
+
+    Raises:
+        GrantRefused: That would be more than the giver has.
+    """
+    beyond = set[str]() if Scope.ADMIN in principal.scopes else set(scopes) - principal.scopes
+    if beyond:
+        raise GrantRefused(reason=f"it does not have the scope {' and '.join(sorted(beyond))} itself")
+    if lowers_label:
+        raise GrantRefused(reason="its own label is stricter than the one that the key would have")
+
+
+def check_end(principal: Principal, *, scopes: Collection[str]) -> None:
+    """Let a caller revoke a key that it reaches.
+
+    Raises:
+        GrantRefused: The key is one of those that manage the caller.
+    """
+    if Scope.ADMIN in scopes and Scope.ADMIN not in principal.scopes:
+        raise GrantRefused(reason="it cannot end a key of the scope admin")

@@ -22,12 +22,12 @@ class MemoryKeys:
     def all(self):
         return list(self.records)
 
-    def add(self, record):
+    def add(self, record, event=None):
         if self.fails:
             raise DataFolderUnusable(path="x", reason="test")
         self.records.append(record)
 
-    def revoke(self, key_id, *, unix_ms):
+    def revoke(self, key_id, *, unix_ms, event=None):
         raise NotImplementedError
 
 

@@ -20,6 +20,7 @@ def record(number, **changes):
         "scopes": frozenset({"infer", "admin"}),
         "label": "confidential;zones=lan",
         "created_unix_ms": 5,
+        "line": f"key-{number}",
     }
     return KeyRecord(**values | changes)
 
