@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -16,6 +17,7 @@ Send = Callable[[Event], Awaitable[None]]
 
 JSON = (b"content-type", b"application/json")
 _BODY_S = 60.0
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _ONCE = {b"host", b"authorization", b"x-api-key"}
 
 
@@ -30,6 +32,13 @@ def header(scope: Scope, name: bytes) -> str | None:
     if len(found) > 1 and name in _ONCE:
         raise NotHttp(reason=f"{name.decode()} is sent twice")
     return found[0].decode("latin-1") if found else None
+
+
+def decoded(value: str) -> str:
+    """A parameter of a path, its percent signs decoded once; what is no text then stands for nothing that exists."""
+    if "%" not in value:
+        return value
+    return _ESCAPE.sub(lambda found: bytes((int(found[1], 16),)), value.encode("latin-1")).decode("utf-8", "replace")
 
 
 async def read_body(scope: Scope, receive: Receive, *, limit_bytes: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.routing import Route, Router
 
-from freehold.api.asgi import Receive, Scope, Send, header, read_body, reply
+from freehold.api.asgi import Receive, Scope, Send, decoded, header, read_body, reply
 from freehold.api.asgi_exchange import AsgiExchange
 from freehold.api.errors import unexpected
 from freehold.api.exchange import Headers
@@ -87,6 +87,8 @@ class Api:
         request_id = self._ids.new_id()
         try:
             self._hosts.check(header(scope, b"host"))
+            # Dispatched by what was sent: what stands in front and guards a path knows it in this form only.
+            scope["path"] = scope["raw_path"].decode("latin-1")
             await self._router(scope, receive, send)
         except FreeholdError as error:
             status, body, headers = refusal(error, request_id=request_id)
@@ -113,6 +115,7 @@ class Api:
             row, view = shown[scope["method"]]
             principal = self._authorise(scope, row.access) if row.access.scope else None
             scope["access"] = row.access
+            scope["path_params"] = {name: decoded(value) for name, value in scope["path_params"].items()}
             if row.body_bytes_max:
                 scope["body"] = await read_body(scope, receive, limit_bytes=row.body_bytes_max)
             status, body, headers = await view(scope, principal)

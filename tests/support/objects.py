@@ -1,0 +1,70 @@
+"""Objects that paths name, for tests of who may reach them: one entry a parameter of the table of routes.
+
+A new parameter needs one line in ``OBJECTS``: how to make such an object over the API, and an id that never existed and
+looks like one. A route whose body must hold something before anything happens may have one in ``BODIES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.support.inside import Inside
+
+NEVER = "00000000-0000-7000-8000-000000000000"
+"""An id of the common form that nothing has."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a parameter names.
+
+    Attributes:
+        make: Makes one with a key of the scopes ``infer`` and ``manage``; its id.
+        missing: An id that never existed, as long as those that do.
+        is_everybodys: It is no tenant's: the same for all.
+    """
+
+    make: Callable[[Inside, str], str]
+    missing: str = NEVER
+    is_everybodys: bool = False
+
+
+def _receipt(gateway: Inside, key: str) -> str:
+    body = {"model": "plain", "messages": [{"role": "user", "content": "hello"}]}
+    answer = gateway.ask("POST", "/v1/chat/completions", key=key, body=body, headers={"X-Request-Id": "theirs-alone"})
+    assert answer.status == 200, answer.body
+    return dict(answer.headers)["freehold-receipt"]
+
+
+def _key(gateway: Inside, key: str) -> str:
+    answer = gateway.ask("POST", "/v1/admin/keys", key=key, body={"name": "theirs-alone"})
+    assert answer.status == 201, answer.body
+    return answer.json()["id"]
+
+
+def _same(name: str) -> Callable[[Inside, str], str]:
+    return lambda _gateway, _key: name
+
+
+OBJECTS: dict[str, Kind] = {
+    "name": Kind(_same("plain"), missing="never", is_everybodys=True),
+    "kind": Kind(_same("speech"), missing="speech", is_everybodys=True),
+    "receipt_id": Kind(_receipt),
+    "key_id": Kind(_key),
+}
+
+BODIES: dict[tuple[str, str], dict[str, object]] = {
+    ("POST", "/v1/admin/keys"): {"name": "made"},
+    ("POST", "/api/show"): {"model": "plain"},
+}
+"""By method and path as the table has them; an empty object for all others."""
+
+
+def kind_of(parameter: str, path: str) -> Kind:
+    """What a parameter names."""
+    assert parameter in OBJECTS, (
+        f"the route {path} has the parameter {parameter!r}, which tests/support/objects.py does not know: add to OBJECTS "
+        "how one is made over the API and an id that never existed, so that the matrix of who may reach it can be made"
+    )
+    return OBJECTS[parameter]
