@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import pytest
 
@@ -109,7 +108,7 @@ class World:
             return kind.missing
         place = (parameter[1], case.owner)
         if fresh or place not in self.kept:
-            made = kind.make(self.gateway, self.makers[case.owner])
+            made = kind.make(self.gateway, self.makers[case.owner], "marked")
             if fresh:
                 return made
             self.kept[place] = made
@@ -196,7 +195,7 @@ def test_lists_hold_only_what_the_caller_reaches(world: World) -> None:
     names = {(name[1], path) for path in TABLE if (name := PARAMETER.search(path))}
     kinds = {name: kind for name, path in names if not (kind := kind_of(name, path)).is_everybodys}
     ids = {
-        tenant: [kind.make(world.gateway, key).encode() for kind in kinds.values()]
+        tenant: [kind.make(world.gateway, key, "marked").encode() for kind in kinds.values()]
         for tenant, key in world.makers.items()
     }
     shown = 0

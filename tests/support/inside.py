@@ -207,9 +207,9 @@ class Inside:
 def _parsed(raw: bytes) -> Answer:
     head, _, body = raw.partition(b"\r\n\r\n")
     line, *fields = head.decode("latin-1").split("\r\n")
-    assert line, "the connection was closed without an answer"
     headers = [(name.lower(), value.strip()) for name, _, value in (field.partition(":") for field in fields)]
-    return Answer(int(line.split(" ")[1]), headers, body, raw)
+    # 0: the connection was closed without an answer.
+    return Answer(int(line.split(" ")[1]) if line else 0, headers, body, raw)
 
 
 @contextmanager

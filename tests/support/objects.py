@@ -20,31 +20,32 @@ class Kind:
     """What a parameter names.
 
     Attributes:
-        make: Makes one with a key of the scopes ``infer`` and ``manage``; its id.
+        make: Makes one with a key of the scopes ``infer`` and ``manage``; its id. Whoever is shown the object sees the
+            text that is given third.
         missing: An id that never existed, as long as those that do.
         is_everybodys: It is no tenant's: the same for all.
     """
 
-    make: Callable[[Inside, str], str]
+    make: Callable[[Inside, str, str], str]
     missing: str = NEVER
     is_everybodys: bool = False
 
 
-def _receipt(gateway: Inside, key: str) -> str:
+def _receipt(gateway: Inside, key: str, mark: str) -> str:
     body = {"model": "plain", "messages": [{"role": "user", "content": "hello"}]}
-    answer = gateway.ask("POST", "/v1/chat/completions", key=key, body=body, headers={"X-Request-Id": "theirs-alone"})
+    answer = gateway.ask("POST", "/v1/chat/completions", key=key, body=body, headers={"X-Request-Id": mark})
     assert answer.status == 200, answer.body
     return dict(answer.headers)["freehold-receipt"]
 
 
-def _key(gateway: Inside, key: str) -> str:
-    answer = gateway.ask("POST", "/v1/admin/keys", key=key, body={"name": "theirs-alone"})
+def _key(gateway: Inside, key: str, mark: str) -> str:
+    answer = gateway.ask("POST", "/v1/admin/keys", key=key, body={"name": mark})
     assert answer.status == 201, answer.body
     return answer.json()["id"]
 
 
-def _same(name: str) -> Callable[[Inside, str], str]:
-    return lambda _gateway, _key: name
+def _same(name: str) -> Callable[[Inside, str, str], str]:
+    return lambda _gateway, _key, _mark: name
 
 
 OBJECTS: dict[str, Kind] = {
