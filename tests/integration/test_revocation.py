@@ -61,3 +61,34 @@ def test_an_answer_that_nobody_has_begun_to_send_is_refused(house: Site) -> None
             ring.revoke(key_id)
         reply = asked.result(timeout=ENDS_WITHIN_S)
     assert (reply.status_code, reply.json()["error"]["freehold_code"]) == (401, "FH-AUTH-002")
+
+
+def test_a_key_that_is_rotated_without_overlap_ends_what_runs_for_it_and_is_recorded(house: Site) -> None:
+    """As ``freehold keys rotate ID --overlap 0`` does it, beside the server."""
+    secret, key_id = house.gateway.new_key(tenant="other")
+    body = {"model": "plain", "stream": True, "messages": [{"role": "user", "content": "stall"}]}
+    with (
+        house.gateway.http(secret) as theirs,
+        theirs.stream("POST", "/v1/chat/completions", json=body, timeout=30) as ended,
+    ):
+        pieces = ended.iter_raw()
+        next(pieces)
+        with house.gateway.key_ring() as ring:
+            later, record = ring.rotate(key_id, overlap_s=0)
+        rotated_s = time.monotonic()
+        with pytest.raises(Exception, match=r"incomplete|peer closed"):
+            list(pieces)
+        assert time.monotonic() - rotated_s < ENDS_WITHIN_S
+    with house.gateway.http(later) as client:
+        assert client.get("/v1/models").status_code == 200
+
+    def recorded() -> bool:
+        # Whoever made, rotated or revoked a key: the events leave the database for the audit log.
+        with house.gateway.key_ring() as ring:
+            return not ring.events()
+
+    eventually(recorded, what="the events of keys in the audit log")
+    log = b"".join(path.read_bytes() for path in house.gateway.audit_folder.rglob("*") if path.is_file())
+    assert b"key.rotated" in log
+    assert record.id.encode() in log
+    assert later.encode() not in log

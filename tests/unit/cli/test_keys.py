@@ -66,3 +66,36 @@ def test_a_key_that_opens_nothing_is_named(cli: Cli, home: Path) -> None:
     shown = cli("keys", "list")
     assert shown.code == 0
     assert "Opens nothing: " in shown.err
+
+
+def test_a_key_is_rotated_and_both_are_told(cli: Cli, home: Path) -> None:
+    old = cli("keys", "new", "laptop", "--expires", "90d").out.strip()
+    (record,) = json.loads(cli("keys", "list", "--json").out)
+    assert record["expires_unix_ms"] - record["created_unix_ms"] == 90 * 86_400_000
+    rotated = cli("keys", "rotate", record["id"], "--overlap", "7d")
+    assert rotated.code == 0
+    assert rotated.out.strip() != old
+    assert "opens nothing after 7d" in rotated.err
+    first, second = json.loads(cli("keys", "list", "--json").out)
+    assert (second["follows"], second["name"], second["state"]) == (first["id"], "laptop", "good")
+    assert abs(first["expires_unix_ms"] - second["created_unix_ms"] - 7 * 86_400_000) < 1_000
+    assert cli("keys", "rotate", first["id"]).err.startswith("FH-AUTH-007: ")
+    leaked = json.loads(cli("keys", "rotate", second["id"], "--overlap", "0", "--json").out)
+    assert leaked["key"].startswith("fh-")
+    states = [each["state"] for each in json.loads(cli("keys", "list", "--json").out)]
+    assert states == ["good", "expired", "good"]
+    assert "expired 20" in cli("keys", "list").out
+
+
+@pytest.mark.parametrize("span", ["soon", "-1h", "1y", "1.5h", "99999999d"])
+def test_what_is_no_span_of_time_is_told(cli: Cli, span: str) -> None:
+    shown = cli("keys", "new", "x", f"--expires={span}")
+    assert (shown.code, shown.out) == (1, "")
+    assert shown.err.startswith("FH-AUTH-004: ")
+
+
+def test_the_last_admin_key_needs_force(cli: Cli) -> None:
+    made = json.loads(cli("keys", "new", "root", "--scope", "admin", "--json").out)
+    refused = cli("keys", "revoke", made["id"])
+    assert (refused.code, refused.err[:11]) == (1, "FH-AUTH-006")
+    assert cli("keys", "revoke", made["id"], "--force").code == 0

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 
 import pytest
 
-from freehold.domain.errors.auth import AuthError, KeyMissing, KeyRequestInvalid, KeyUnknown
+from freehold.domain.errors.auth import (
+    AuthError,
+    KeyMissing,
+    KeyNotRotated,
+    KeyRequestInvalid,
+    KeyUnknown,
+    LastAdminKey,
+)
 from freehold.domain.errors.policy import LabelUnreadable
 from freehold.domain.identity import Tenant
 from freehold.domain.labels import Label, Level
 from freehold.domain.ports import Authenticator
 from freehold.domain.zones import DEVICE, WORLD
-from freehold.identity.keys import KeyRing
+from freehold.identity.keys import THIS_MACHINE, KeyRing
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 
@@ -220,3 +228,190 @@ def test_a_caller_of_whom_nothing_changed_stays_the_same_object(database):
     ring.reload({"acme": Tenant(name="acme", label=Label(level=Level.INTERNAL, zones=BOTTOM.zones))})
     assert ring.authenticate(secret) is not before
     assert ring.authenticate(secret).tenant.label.level is Level.INTERNAL
+
+
+class MovingClock(FixedClock):
+    def __init__(self):
+        self.ms = 1_790_000_000_000
+
+    def unix_ms(self):
+        return self.ms
+
+
+@pytest.fixture
+def clock():
+    return MovingClock()
+
+
+@pytest.fixture
+def moving(database, clock):
+    return KeyRing(SqliteKeys(database), {"acme": ACME}, parse_label=parse_label, bottom=BOTTOM, clock=clock, ids=Ids())
+
+
+def opens(ring, secret):
+    try:
+        ring.authenticate(secret)
+    except KeyUnknown:
+        return False
+    return True
+
+
+def test_a_key_opens_until_it_expires(moving, clock):
+    secret, record = new(moving, life_s=60)
+    assert record.expires_unix_ms == clock.ms + 60_000
+    clock.ms += 59_999
+    moving.reload()
+    assert (opens(moving, secret), moving.state(record)) == (True, "good")
+    clock.ms += 1
+    moving.reload()
+    assert (opens(moving, secret), moving.state(record)) == (False, "expired")
+    assert record.id not in moving.good_ids
+    assert moving.problems == ()
+
+
+def test_a_key_expires_also_while_the_store_cannot_be_read(moving, clock, monkeypatch):
+    secret, _ = new(moving, life_s=60)
+    kept, _ = new(moving)
+    clock.ms += 60_000
+
+    def fails():
+        raise LabelUnreadable(value="x", reason="stands for any failure")
+
+    monkeypatch.setattr(moving._store, "all", fails)
+    with pytest.raises(LabelUnreadable):
+        moving.reload()
+    assert not opens(moving, secret)
+    assert opens(moving, kept)
+
+
+def test_a_rotated_key_is_followed_by_one_that_is_the_same_but_for_its_secret(moving, clock):
+    secret, old = new(moving, scopes={"infer", "manage"}, label="restricted")
+    clock.ms += 1_000
+    later, record = moving.rotate(old.id, overlap_s=100)
+    assert later != secret
+    assert (record.name, record.tenant, record.scopes, record.label) == (old.name, old.tenant, old.scopes, old.label)
+    assert (record.follows, record.line, record.expires_unix_ms) == (old.id, old.id, None)
+    assert opens(moving, secret)
+    assert opens(moving, later)
+    clock.ms += 100_000
+    moving.reload()
+    assert not opens(moving, secret)
+    assert opens(moving, later)
+    _, third = moving.rotate(record.id)
+    assert (third.follows, third.line) == (record.id, old.id)
+
+
+def test_a_leaked_key_opens_nothing_from_its_rotation_on(moving):
+    secret, old = new(moving)
+    later, _ = moving.rotate(old.id, overlap_s=0)
+    assert not opens(moving, secret)
+    assert opens(moving, later)
+    assert old.id not in moving.good_ids
+
+
+def test_a_key_that_lasts_90_days_is_followed_by_one_that_lasts_90_days(moving, clock):
+    day_ms = 24 * 3600 * 1000
+    _, old = new(moving, life_s=90 * 24 * 3600)
+    clock.ms += 80 * day_ms
+    _, record = moving.rotate(old.id)
+    assert record.expires_unix_ms == clock.ms + 90 * day_ms
+    assert moving.find(old.id).expires_unix_ms == clock.ms + day_ms
+    _, third = moving.rotate(record.id, life_s=5)
+    assert third.expires_unix_ms == clock.ms + 5_000
+
+
+def test_the_overlap_never_lengthens_a_life(moving, clock):
+    _, old = new(moving, life_s=10)
+    moving.rotate(old.id, overlap_s=1_000)
+    assert moving.find(old.id).expires_unix_ms == clock.ms + 10_000
+
+
+def test_a_key_is_followed_once_and_only_while_it_is_good(moving, clock, database):
+    _, old = new(moving)
+    _, later = moving.rotate(old.id)
+    with pytest.raises(KeyNotRotated, match=f"it is followed by {later.id} already"):
+        moving.rotate(old.id)
+    _, revoked = new(moving)
+    moving.revoke(revoked.id)
+    _, expired = new(moving, life_s=1)
+    clock.ms += 1_000
+    for record in (revoked, expired):
+        with pytest.raises(KeyNotRotated, match="it was revoked, or has expired"):
+            moving.rotate(record.id)
+    with pytest.raises(KeyRequestInvalid, match="no key with this id"):
+        moving.rotate("nobody")
+    assert len(moving.list()) == 4
+    # Another program that has not heard of it yet does not follow it a second time either.
+    late = make_ring(database)
+    _, one = new(moving)
+    late.reload()
+    moving.rotate(one.id)
+    with pytest.raises(KeyNotRotated):
+        late.rotate(one.id)
+
+
+@pytest.mark.parametrize("values", [{"overlap_s": -1}, {"overlap_s": 10**9}, {"life_s": 0}, {"life_s": 10**12}])
+def test_spans_have_bounds(moving, values):
+    _, old = new(moving)
+    with pytest.raises(KeyRequestInvalid):
+        moving.rotate(old.id, **values)
+    with pytest.raises(KeyRequestInvalid):
+        new(moving, life_s=10**12)
+
+
+def test_the_last_admin_key_is_not_revoked_by_accident(moving):
+    _, first = new(moving, scopes={"admin"})
+    _, second = new(moving, scopes={"admin", "infer"})
+    _, short = new(moving, scopes={"admin"}, life_s=60)
+    new(moving)
+    moving.revoke(second.id)
+    with pytest.raises(LastAdminKey):
+        moving.revoke(first.id)  # the short one does not last
+    assert first.id in moving.good_ids
+    moving.revoke(short.id)
+    moving.revoke(first.id, force=True)
+    assert moving.find(first.id).revoked_unix_ms is not None
+
+
+def test_what_happened_is_told_until_it_is_forgotten(moving, database):
+    _, one = moving.new(name="a", tenant="acme", scopes={"infer"}, life_s=60, by="key-7")
+    _, two = moving.rotate(one.id, overlap_s=0, by="key-8")
+    moving.revoke(two.id)
+    with pytest.raises(KeyRequestInvalid):
+        moving.revoke(two.id)
+    told = make_ring(database).events()
+    assert [(each.event, each.key_id, each.by) for each in told] == [
+        ("key.made", one.id, "key-7"),
+        ("key.rotated", two.id, "key-8"),
+        ("key.revoked", two.id, THIS_MACHINE),
+    ]
+    assert told[0].detail == {"scopes": ["infer"], "label": "", "expires_unix_ms": one.expires_unix_ms}
+    assert told[1].detail["old_key"] == one.id
+    moving.forget(told[1].seq)
+    assert [each.event for each in moving.events()] == ["key.revoked"]
+
+
+def test_of_two_reloads_the_one_that_read_earlier_does_not_have_the_last_word(moving, monkeypatch):
+    secret, record = new(moving)
+    read, go_on = threading.Event(), threading.Event()
+    store_all = moving._store.all
+
+    def slow_all():
+        found = store_all()
+        if threading.current_thread() is slow:
+            read.set()
+            assert go_on.wait(5)
+        return found
+
+    monkeypatch.setattr(moving._store, "all", slow_all)
+    slow = threading.Thread(target=moving.reload)
+    slow.start()
+    assert read.wait(5)
+    revoking = threading.Thread(target=moving.revoke, args=(record.id,))
+    revoking.start()
+    while moving._store.all()[0].revoked_unix_ms is None:
+        read.wait(0)
+    go_on.set()
+    slow.join(5)
+    revoking.join(5)
+    assert not opens(moving, secret)

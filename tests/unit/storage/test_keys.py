@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from freehold.domain.errors.server import StorageFailed
 from freehold.storage.database import Database
-from freehold.storage.keys import KeyRecord, SqliteKeys
+from freehold.storage.keys import KeyEvent, KeyRecord, SqliteKeys
+from freehold.storage.schema import migrate, migrations
 
 
 def record(number, **changes):
@@ -55,3 +58,38 @@ def test_the_same_secret_cannot_be_two_keys(database):
     keys.add(record(1))
     with pytest.raises(StorageFailed, match="UNIQUE"):
         keys.add(record(1, id="key-other"))
+
+
+def test_a_key_and_its_event_are_stored_together_or_not_at_all(database):
+    keys = SqliteKeys(database)
+    event = KeyEvent(
+        unix_ms=5, event="key.made", key_id="key-1", tenant="acme", by="test", detail={"scopes": ["infer"]}
+    )
+    keys.add(record(1), event)
+    with pytest.raises(StorageFailed, match="UNIQUE"):
+        keys.add(record(1, id="key-other"), event)
+    assert keys.revoke("nobody", unix_ms=9, event=event) is False
+    assert keys.events() == [replace(event, seq=1)]
+    keys.forget(1)
+    assert keys.events() == []
+
+
+def test_of_two_that_follow_a_key_at_once_one_does(database):
+    keys = SqliteKeys(database)
+    keys.add(record(1))
+    assert keys.rotate(record(2, follows="key-1", line="key-1"), unix_ms=10, until_unix_ms=20) is True
+    assert keys.rotate(record(3, follows="key-1", line="key-1"), unix_ms=10, until_unix_ms=20) is False
+    assert keys.rotate(record(4, follows="nobody"), unix_ms=10, until_unix_ms=20) is False
+    assert keys.all() == [record(1, expires_unix_ms=20), record(2, follows="key-1", line="key-1")]
+
+
+def test_a_key_of_an_older_version_is_the_first_of_its_line(tmp_path):
+    path = tmp_path / "old.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrate(connection, path, tuple(step for step in migrations() if step.name in {"start", "ledger", "sums"}))
+    connection.execute("INSERT INTO keys VALUES ('key-1', ?, 'laptop', 'acme', 'infer', '', 5, NULL)", (b"x" * 32,))
+    connection.close()
+    database = Database.open(path)
+    (kept,) = SqliteKeys(database).all()
+    database.close()
+    assert (kept.line, kept.follows, kept.expires_unix_ms) == ("key-1", "", None)
