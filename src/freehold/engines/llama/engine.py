@@ -28,11 +28,12 @@ from freehold.engines.llama.calls import INFILL_PATH, build_call
 from freehold.engines.llama.child import ChildSpec, LlamaChild
 from freehold.engines.llama.host import ChildHost, Host, Lease, RemoteHost, WatchedReply
 from freehold.engines.llama.infill import InfillReply
-from freehold.engines.llama.jail import Measure
 from freehold.engines.llama.sending import send
-from freehold.engines.llama.settings import LlamaSettings, Plan
-from freehold.engines.llama.supervisor import Supervisor
+from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.llama.tools import as_tool_calls, is_forced
+from freehold.engines.process.jail import Measure
+from freehold.engines.process.plan import Plan
+from freehold.engines.process.supervisor import Supervisor
 from freehold.net.broker import Broker
 from freehold.net.origin import Origin
 
