@@ -20,7 +20,7 @@ from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.errors.upstream import UpstreamError, UpstreamStatus
 from freehold.domain.ports import Clock, EngineState, IdSource, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.domain.zones import DEVICE
 from freehold.engines import openai_events
 from freehold.engines.base import Reply
@@ -273,6 +273,10 @@ class LlamaEngine:
         finally:
             lease.over(answered=False)
         return result
+
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        """Never called: ``prepare`` refuses it. A llama.cpp that reranks is reached by engine ``openai``."""
+        raise NotImplementedError("llama.cpp of ours reranks nothing")
 
     async def _lease(self, deadline_s: float) -> Lease:
         left_s = deadline_s - self._clock.monotonic_s()
