@@ -101,8 +101,8 @@ class DeploymentSection(Section):
     )
     model: str = Field(
         min_length=1,
-        description="For engines of ours a name of the catalogue, hf:OWNER/REPO/FILE.gguf or the path of a GGUF file;"
-        " for others the model's name at its server.",
+        description="For engines of ours a name of the catalogue, hf:OWNER/REPO/FILE.gguf or the path of a GGUF file"
+        " (for onnx a name of the catalogue); for others the model's name at its server.",
     )
     zone: Name | None = Field(
         default=None,

@@ -8,14 +8,14 @@ import os
 import secrets
 import struct
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from freehold.domain.deployment import Deployment
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.engine import EngineCrashed, EnginePackagesMissing
-from freehold.domain.errors.request import InputTooLong, UnsupportedParameter
+from freehold.domain.errors.request import ContentUnsupported, InputTooLong, UnsupportedParameter
 from freehold.domain.errors.upstream import UpstreamError, UpstreamTimeout
 from freehold.domain.ports import Clock, EngineState, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest
@@ -63,6 +63,7 @@ class OnnxEngine:
         cores: Cores that this process may use; 0 asks the system.
         jitter: Random number from 0 to 1, for the waits between restarts.
         missing: Which packages are not there.
+        launch: Starts a child.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class OnnxEngine:
         cores: int = 0,
         jitter: Callable[[], float] = any_share,
         missing: Callable[[], tuple[str, ...]] = missing_packages,
+        launch: Callable[[ChildSpec], Awaitable[OnnxChild]] = OnnxChild.launch,
     ) -> None:
         self._deployment = deployment
         self._times = settings.supervision
@@ -89,16 +91,16 @@ class OnnxEngine:
             folder=f"{tempfile.gettempdir()}/freehold-{secrets.token_hex(8)}",
         )
 
-        async def launch(plan: Plan) -> OnnxChild:
+        async def checked(plan: Plan) -> OnnxChild:
             del plan  # one text at a time, whatever it is
             self._check_packages()
-            return await OnnxChild.launch(spec)
+            return await launch(spec)
 
         self._supervisor = Supervisor(
             name=deployment.name,
             plan=Plan(slots=1, context_tokens=deployment.model.context_tokens),
             times=self._times,
-            launch=launch,
+            launch=checked,
             jitter=jitter,
         )
 
@@ -154,6 +156,9 @@ class OnnxEngine:
             ContentUnsupported: The model cannot do what is asked.
             UnsupportedParameter: A text is to be cut where the client says.
         """
+        name = self._deployment.name
+        if request.is_generated:
+            raise ContentUnsupported(source=name, deployment=name, content=f"{request.task.value} requests")
         refuse_unable(request, self._deployment)
         if (cut_at := request.fields.get(_CUT_AT, b"null")) not in _CUT_NOWHERE_ELSE:
             reason = 'texts are cut where the model can take no more; send "truncate": true for that'

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, Protocol
 
 from freehold.engines.onnx.frames import LENGTHS, frame, head_of, lengths
-from freehold.engines.onnx.model import OnnxModel, TooLongError
+from freehold.engines.onnx.model import Computed, OnnxModel, TooLongError
 from freehold.engines.process.worker import begin
 
 
@@ -27,13 +27,29 @@ def main() -> None:
         threads=order["threads"],
     )
     with os.fdopen(descriptor, "wb", buffering=0) as answers:
-        while (asked := _next(sys.stdin.buffer)) is not None:
+        for asked in messages(sys.stdin.buffer):
             _write(answers, answer(model, asked))
     # No orderly stop: the model's memory goes with the process.
     os._exit(0)
 
 
-def answer(model: OnnxModel, asked: Mapping[str, Any]) -> bytes:
+class Model(Protocol):
+    """What computes; ``model.OnnxModel`` is one."""
+
+    def count(self, text: str, *, query: str | None = None, document_tokens_max: int | None = None) -> int:
+        """Tokens of a text, or of a document with its query."""
+        ...
+
+    def embed(self, text: str, *, cut: bool) -> Computed:
+        """The vector of a text."""
+        ...
+
+    def rank(self, query: str, document: str, *, document_tokens_max: int | None, cut: bool) -> Computed:
+        """How well a document answers a query."""
+        ...
+
+
+def answer(model: Model, asked: Mapping[str, Any]) -> bytes:
     """The frame that answers one message."""
     number = asked["id"]
     try:
@@ -51,14 +67,14 @@ def answer(model: OnnxModel, asked: Mapping[str, Any]) -> bytes:
     return frame({"id": number, "tokens": found.tokens}, found.numbers)
 
 
-def _next(source: BinaryIO) -> dict[str, Any] | None:
-    raw = source.read(LENGTHS.size)
-    if len(raw) < LENGTHS.size:
-        return None
-    head_bytes, body_bytes = lengths(raw)
-    raw = source.read(head_bytes)
-    source.read(body_bytes)
-    return head_of(raw) if len(raw) == head_bytes else None
+def messages(source: BinaryIO) -> Iterator[dict[str, Any]]:
+    """What is asked, until ``source`` ends, be it within a message."""
+    while len(raw := source.read(LENGTHS.size)) == LENGTHS.size:
+        head_bytes, body_bytes = lengths(raw)
+        raw = source.read(head_bytes)
+        source.read(body_bytes)
+        if len(raw) == head_bytes:
+            yield head_of(raw)
 
 
 def _write(sink: BinaryIO, data: bytes) -> None:
