@@ -42,6 +42,7 @@ def test_a_whole_message_with_its_receipt(house: Site) -> None:
     assert (message["stop_reason"], message["model"]) == ("end_turn", "plain")
     assert message["usage"] == {
         "input_tokens": 5, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 2, "output_tokens": 6,
+        "reasoning_tokens": 1,
     }  # fmt: skip
     assert reply.headers["request-id"] == reply.headers["freehold-receipt"]
     receipt = house.receipt_of(reply)

@@ -94,9 +94,9 @@ class FakeEngine:
         self.ready = False
 
     @property
-    def relays(self) -> bool:
+    def relays(self) -> None:
         """It is always looked into."""
-        return False
+        return None
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Never called."""

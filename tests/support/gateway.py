@@ -14,7 +14,7 @@ from freehold.domain.identity import Principal, Tenant
 from freehold.domain.labels import Label, Level
 from freehold.domain.ports import Engine
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
@@ -176,7 +176,7 @@ class MemoryReceipts:
 class MemorySink:
     """Remembers what it got; ``on_chunk`` is called with each one."""
 
-    takes_events: bool = False
+    dialect: Dialect | None = None
     is_full: bool = False
     deployments: list[str] = field(default_factory=list[str])
     chunks: list[ResponseChunk] = field(default_factory=list[ResponseChunk])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,8 @@ from freehold.api.exchange import Exchange
 from freehold.api.sinks import StreamSink, WholeSink
 from freehold.api.translated import (
     Events,
+    NativeStream,
+    NativeWhole,
     RankedDocuments,
     TranslatedLines,
     TranslatedStream,
@@ -20,7 +22,7 @@ from freehold.api.translated import (
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.wire.infill import InfillEvents, decode_infill, infill_of
-from freehold.wire.messages_request import decode_messages
+from freehold.wire.messages_request import decode_messages, with_betas
 from freehold.wire.messages_response import MessageEvents, message_of, messages_error
 from freehold.wire.ollama_request import decode_ollama_chat, decode_ollama_embed, decode_ollama_generate
 from freehold.wire.ollama_response import ChatLines, GenerateLines, chat_of, embeddings_of, generated_of, ollama_error
@@ -44,6 +46,8 @@ class Surface:
         stream: Makes the sink of one that is streamed.
         envelope: Makes the object that tells an error; called as ``wire.openai_response.error_envelope``.
         id_field: Where its clients look for the id of a request, besides ``freehold-receipt``.
+        field: A header that is part of the request; empty for none.
+        with_field: Takes its value.
     """
 
     decode: Decode
@@ -51,6 +55,8 @@ class Surface:
     stream: Callable[[Exchange, InferenceRequest], StreamSink] = StreamSink
     envelope: Envelope = error_envelope
     id_field: bytes = b""
+    field: bytes = b""
+    with_field: Callable[[InferenceRequest, str | None], InferenceRequest] = lambda request, _: request
 
 
 def _translated(
@@ -61,6 +67,7 @@ def _translated(
     envelope: Envelope = error_envelope,
     id_field: bytes = b"",
     stream: type[TranslatedStream] = TranslatedStream,
+    whole: type[TranslatedWhole] = TranslatedWhole,
 ) -> Surface:
     """A surface whose shape is not the one inside: ``render`` makes a whole answer, ``events`` writes a stream."""
 
@@ -69,7 +76,7 @@ def _translated(
 
     return Surface(
         decode=decode,
-        whole=partial(TranslatedWhole, render=render, id_field=id_field),
+        whole=partial(whole, render=render, id_field=id_field),
         stream=streamed,
         envelope=envelope,
         id_field=id_field,
@@ -82,7 +89,19 @@ EMBEDDING = Surface(decode=decode_embedding)
 RERANK = Surface(decode=decode_rerank, whole=RankedDocuments)
 RESPONSES = _translated(decode_responses, response_of, ResponseEvents)
 INFILL = _translated(decode_infill, infill_of, InfillEvents)
-MESSAGES = _translated(decode_messages, message_of, MessageEvents, envelope=messages_error, id_field=b"request-id")
+MESSAGES = replace(
+    _translated(
+        decode_messages,
+        message_of,
+        MessageEvents,
+        envelope=messages_error,
+        id_field=b"request-id",
+        stream=NativeStream,
+        whole=NativeWhole,
+    ),
+    field=b"anthropic-beta",
+    with_field=with_betas,
+)
 OLLAMA_CHAT = _translated(decode_ollama_chat, chat_of, ChatLines, envelope=ollama_error, stream=TranslatedLines)
 OLLAMA_GENERATE = _translated(
     decode_ollama_generate, generated_of, GenerateLines, envelope=ollama_error, stream=TranslatedLines

@@ -23,6 +23,13 @@ class Task(StrEnum):
     RERANK = "rerank"
 
 
+class Dialect(StrEnum):
+    """The shapes in which an answer may pass from an upstream to a client as it came."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
 class PartKind(StrEnum):
     """What one part of a message holds."""
 
@@ -160,6 +167,39 @@ class Ranking:
 
 
 @value
+@value
+class Untranslatable:
+    """What of a request has no word in OpenAI's chat, and changes the answer.
+
+    Attributes:
+        field: Path of the member.
+        shown: Its value, as messages show it.
+        reason: Why, and what to do.
+    """
+
+    field: str
+    shown: str
+    reason: str
+
+
+@value
+class Native:
+    """A request as it was sent, in another dialect than OpenAI's: what an upstream of that dialect gets.
+
+    Attributes:
+        dialect: Which.
+        fields: Top-level members as raw JSON, unknown ones too.
+        headers: Header fields that go with it.
+        only: The first thing that only such an upstream can take; ``None`` where its chat says all that matters.
+    """
+
+    dialect: Dialect
+    fields: Mapping[str, bytes]
+    headers: tuple[tuple[str, str], ...] = ()
+    only: Untranslatable | None = None
+
+
+@value
 class InferenceRequest:
     """One request in the OpenAI shape, whatever surface it came through.
 
@@ -187,6 +227,8 @@ class InferenceRequest:
         traceparent: Value of the ``traceparent`` header (W3C Trace Context), so that a trace goes on here.
         client_request_id: Value of the ``x-request-id`` header, where it is a plain word.
         priority: How urgent it is: who waits longer, and who is refused first, when there is too much to do.
+        native: The request as it was sent, where that was not in OpenAI's dialect and an upstream may speak the same.
+        left_out: Members as sent that ``fields`` have no word for and that change no answer.
     """
 
     id: str
@@ -212,6 +254,8 @@ class InferenceRequest:
     traceparent: str = ""
     client_request_id: str = ""
     priority: Priority = Priority.NORMAL
+    native: Native | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def is_generated(self) -> bool:

@@ -79,6 +79,9 @@ class ResponseChunk:
     ``payload`` is the OpenAI chunk object (``chat.completion.chunk`` for chat, ``text_completion`` for
     completions) with unknown members kept and with what Freehold asked for on its own account (log-probabilities,
     usage, progress) removed where the client did not ask. ``None`` means that nothing goes to the client.
+
+    ``native`` is the event as it came, for a client that speaks the upstream's dialect where that is not OpenAI's; it
+    stands for ``payload`` then. Empty for any other.
     """
 
     payload: Mapping[str, object] | None
@@ -88,6 +91,7 @@ class ResponseChunk:
     usage: Usage | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     timings: EngineTimings | None = None
+    native: bytes = b""
 
 
 @value

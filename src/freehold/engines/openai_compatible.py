@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.egress import EgressPermit
-from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
-from freehold.domain.request import InferenceRequest, Task
+from freehold.domain.request import Dialect, InferenceRequest, Task
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines import openai_relay
 from freehold.engines.ability import refuse_unable
-from freehold.engines.base import Reply, StepReply
-from freehold.engines.health import CallHealth
+from freehold.engines.base import Reply
 from freehold.engines.openai_events import chunks, embedding, ranking
 from freehold.engines.remote import RemoteEngine
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import encode_body
-
-_T = TypeVar("_T")
 
 _NO_MEMBERS: Mapping[str, object] = MappingProxyType({})
 _PATHS = {
@@ -57,9 +53,9 @@ class OpenAICompatibleEngine(RemoteEngine):
         self._leaves = not deployment.is_on_device
 
     @property
-    def relays(self) -> bool:
-        """Its dialect is the clients'."""
-        return True
+    def relays(self) -> Dialect:
+        """Its own."""
+        return Dialect.OPENAI
 
     def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
         """Build the exact call; see ``domain.ports.Engine``.
@@ -93,28 +89,8 @@ class OpenAICompatibleEngine(RemoteEngine):
         health.succeeded()
         return answer
 
-    async def _relayed(
-        self,
-        call: UpstreamCall,
-        permit: EgressPermit | None,
-        deadline_s: float,
-        health: CallHealth,
-        read: Callable[[StepReply], Awaitable[_T]],
-    ) -> _T:
-        """Send, and read what comes; what fails closes the connection and is told to the deployment's health."""
-        try:
-            reply = await self._opened(call, permit, deadline_s)
-            self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
-            try:
-                return await read(reply)
-            except BaseException:
-                reply.abort()
-                raise
-        except FreeholdError as error:
-            raise self._told(error, call, health) from None
-        except BaseException:
-            health.abandoned()
-            raise
+    def _heard(self, reply: Reply) -> None:
+        self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
 
     def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
         return chunks(reply, call, deployment=self._deployment)

@@ -12,9 +12,9 @@ from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamStatus
 from freehold.domain.ports import Clock, EngineState, Relay, UpstreamCall, WholeReply
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
-from freehold.engines.base import Reply
+from freehold.engines.base import Reply, StepReply
 from freehold.engines.health import CallHealth, Health
 from freehold.engines.reply_faults import without_secret
 from freehold.net.broker import Broker
@@ -83,9 +83,9 @@ class RemoteEngine(ABC):
         await self._client.close()
 
     @property
-    def relays(self) -> bool:
-        """Whether its answers may pass through as they came."""
-        return False
+    def relays(self) -> Dialect | None:
+        """In which dialect its answers may pass through as they came."""
+        return None
 
     @abstractmethod
     def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
@@ -154,6 +154,32 @@ class RemoteEngine(ABC):
     async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
         """Run the call of a whole answer; see ``domain.ports.Engine``."""
         raise NotImplementedError(f"{type(self).__name__} does not relay")
+
+    async def _relayed(
+        self,
+        call: UpstreamCall,
+        permit: EgressPermit | None,
+        deadline_s: float,
+        health: CallHealth,
+        read: Callable[[StepReply], Awaitable[_T]],
+    ) -> _T:
+        """Send, and read what comes; what fails closes the connection and is told to the deployment's health."""
+        try:
+            reply = await self._opened(call, permit, deadline_s)
+            self._heard(reply)
+            try:
+                return await read(reply)
+            except BaseException:
+                reply.abort()
+                raise
+        except FreeholdError as error:
+            raise self._told(error, call, health) from None
+        except BaseException:
+            health.abandoned()
+            raise
+
+    def _heard(self, reply: Reply) -> None:  # noqa: B027 - not abstract: most have nothing to learn of it
+        """The head of an answer that passes through is here."""
 
     @abstractmethod
     def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:

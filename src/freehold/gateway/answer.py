@@ -7,6 +7,7 @@ from typing import Protocol
 
 from freehold.domain.deployment import Deployment
 from freehold.domain.receipt import Receipt
+from freehold.domain.request import Dialect
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.wire.openai_whole import Aggregator
 
@@ -20,8 +21,8 @@ class Sink(Protocol):
     """
 
     @property
-    def takes_events(self) -> bool:
-        """Whether its client speaks OpenAI's dialect, so that an answer in it may pass through as it came."""
+    def dialect(self) -> Dialect | None:
+        """In which dialect an answer may pass through as it came; ``None`` for a client of yet another shape."""
         ...
 
     @property

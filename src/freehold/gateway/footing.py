@@ -195,4 +195,5 @@ def _shape(request: InferenceRequest) -> Hashable:
     if not request.is_generated:
         return request.task
     offers_tools = bool(request.tools) and request.tool_choice is not ToolChoice.NONE
-    return request.task, request.content_kinds, offers_tools, request.suffix is not None
+    is_bound = request.native is not None and request.native.only is not None
+    return request.task, request.content_kinds, offers_tools, request.suffix is not None, is_bound

@@ -180,8 +180,7 @@ class Climb:
             footing=self.footing,
             want_logprobs=LOGPROBS_PER_TOKEN if is_measured else 0,
             as_it_comes=(
-                engine.relays
-                and self.sink.takes_events
+                engine.relays is self.sink.dialect is not None
                 and request.is_generated
                 and not is_measured
                 and (commits or not more_permitted)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from freehold.domain.deployment import Deployment, ModelCard
-from freehold.domain.request import InferenceRequest, PartKind, Task, ToolChoice
+from freehold.domain.deployment import Deployment, EngineKind, ModelCard
+from freehold.domain.request import InferenceRequest, PartKind, Task, ToolChoice, Untranslatable
 
 _BYTES_PER_TOKEN_MAX = 8
 """UTF-8 bytes a token of ordinary text never exceeds on average: English runs at 4 to 5, code and other languages
@@ -16,7 +16,18 @@ def unable_reason(request: InferenceRequest, deployment: Deployment) -> str:
 
     A model that serves embeddings or reranks serves no answers in text: engines load it in a mode of its own.
     """
-    return _wrong_task(request, deployment) or _wrong_content(request, deployment) or _too_long(request, deployment)
+    return (
+        _wrong_task(request, deployment)
+        or _wrong_dialect(request, deployment)
+        or _wrong_content(request, deployment)
+        or _too_long(request, deployment)
+    )
+
+
+def only_for_its_dialect(request: InferenceRequest, deployment: Deployment) -> Untranslatable | None:
+    """What of ``request`` only an upstream of the client's own dialect can take, which this one is not."""
+    native = request.native
+    return None if native is None or deployment.engine is EngineKind.ANTHROPIC else native.only
 
 
 def prompt_tokens_at_least(request: InferenceRequest) -> int:
@@ -60,6 +71,11 @@ def _what_it_does(model: ModelCard) -> str:
     if model.embeds:
         return "serves embeddings and rerankings only" if model.reranks else "serves embeddings only"
     return "serves rerankings only" if model.reranks else "answers in text"
+
+
+def _wrong_dialect(request: InferenceRequest, deployment: Deployment) -> str:
+    only = only_for_its_dialect(request, deployment)
+    return "" if only is None else f"{only.field} = {only.shown} ({only.reason})"
 
 
 def _wrong_content(request: InferenceRequest, deployment: Deployment) -> str:

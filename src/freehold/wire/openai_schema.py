@@ -31,6 +31,7 @@ class TextPart(Struct, tag="text"):
     """Text."""
 
     text: str
+    cache_control: Any = None
 
 
 class RefusalPart(Struct, tag="refusal"):
@@ -50,6 +51,7 @@ class ImagePart(Struct, tag="image_url"):
     """An image."""
 
     image_url: ImageUrl
+    cache_control: Any = None
 
 
 class InputAudio(Struct):
@@ -77,6 +79,7 @@ class FilePart(Struct, tag="file"):
     """A file."""
 
     file: FileData
+    cache_control: Any = None
 
 
 Part = TextPart | RefusalPart | ImagePart | AudioPart | FilePart
@@ -98,7 +101,7 @@ class ToolCall(Struct):
 
 
 class ChatMessage(Struct):
-    """One turn."""
+    """One turn. ``content_blocks`` is ours: what Anthropic said, as Freehold told it."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
@@ -107,6 +110,7 @@ class ChatMessage(Struct):
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
+    content_blocks: list[dict[str, Any]] | None = None
 
 
 class Function(Struct):
@@ -123,6 +127,7 @@ class FunctionTool(Struct):
 
     function: Function
     type: Literal["function"] = "function"
+    cache_control: Any = None
 
 
 class NamedFunction(Struct):

@@ -190,9 +190,9 @@ class LlamaEngine:
         await self._host.close()
 
     @property
-    def relays(self) -> bool:
+    def relays(self) -> None:
         """Never: llama.cpp is asked for progress, which must be taken out of what the client gets."""
-        return False
+        return None
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Never called; see ``relays``."""

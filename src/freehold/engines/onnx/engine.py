@@ -139,9 +139,9 @@ class OnnxEngine:
         await self._supervisor.close()
 
     @property
-    def relays(self) -> bool:
+    def relays(self) -> None:
         """Never: it answers in numbers."""
-        return False
+        return None
 
     def prepare(
         self,
