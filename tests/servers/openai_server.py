@@ -44,6 +44,9 @@ USAGE = {
     "prompt_tokens_details": {"cached_tokens": 2},
     "completion_tokens_details": {"reasoning_tokens": 1},
 }
+COUNTING = {"/tokenize": "count", "/v1/chat/completions/input_tokens": "input_tokens"}
+"""Routes that count, as vLLM and llama.cpp have them, and how they call the number."""
+
 REFUSALS = {
     "429": (429, {"message": "slow down", "type": "rate_limit", "code": "rate_limit_exceeded"}),
     "429-date": (429, {"message": "slow down", "type": "rate_limit", "code": "rate_limit_exceeded"}),
@@ -62,19 +65,33 @@ REFUSALS = {
 
 
 class OpenAIServer(ScriptedServer):
-    """Serves ``/v1/chat/completions``, ``/v1/completions``, ``/v1/embeddings`` and ``/v1/models``."""
+    """Serves ``/v1/chat/completions``, ``/v1/completions``, ``/v1/embeddings``, ``/v1/models`` and vLLM's ``/tokenize``.
+
+    Attributes:
+        tokens: What it counts; ``None`` for a server that has no such route.
+    """
 
     models = ("scripted-1", "scripted-2")
+    tokens: object = 17
 
     async def answer(self, exchange: Exchange) -> None:
         if exchange.path == "/v1/models":
             await exchange.reply_json(200, {"object": "list", "data": [{"id": name} for name in self.models]})
         elif exchange.path == "/v1/embeddings":
             await self._embeddings(exchange)
+        elif exchange.path in COUNTING and self.tokens is not None:
+            await self._count(exchange)
         elif exchange.path in ("/v1/chat/completions", "/v1/completions"):
             await self._complete(exchange, asked(exchange.body))
         else:
             await exchange.reply_json(404, {"error": {"message": "no such route", "type": "not_found"}})
+
+    async def _count(self, exchange: Exchange) -> None:
+        if (mode := asked(exchange.body)) in REFUSALS:
+            status, error = REFUSALS[mode]
+            await exchange.reply_json(status, {"error": error})
+            return
+        await exchange.reply_json(200, {COUNTING[exchange.path]: self.tokens, "max_model_len": 4096, "tokens": [1, 2]})
 
     async def _embeddings(self, exchange: Exchange) -> None:
         texts = exchange.body["input"]

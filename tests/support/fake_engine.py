@@ -63,6 +63,7 @@ class FakeEngine:
         answers: Answers by the text of the last user message (or the prompt).
         default: The answer to everything else.
         ready: What ``state`` says.
+        tokens: What it counts; ``None`` where it does not.
         origin: Where its calls claim to go.
         calls: Every call that was run, in order.
         permits: The permit of each of ``calls``.
@@ -74,6 +75,7 @@ class FakeEngine:
     answers: Mapping[str, FakeAnswer] = field(default_factory=dict[str, FakeAnswer])
     default: FakeAnswer = field(default_factory=FakeAnswer)
     ready: bool = True
+    tokens: int | None = 17
     origin: str = "fake://engine:0"
     calls: list[UpstreamCall] = field(default_factory=list[UpstreamCall])
     permits: list[EgressPermit | None] = field(default_factory=list["EgressPermit | None"])
@@ -158,6 +160,19 @@ class FakeEngine:
         tokens = sum(len(text.split()) for text in call.request.inputs)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return render_embeddings({"data": data, "usage": usage}, call.request, model=self.deployment.name)
+
+    @property
+    def counts(self) -> bool:
+        """As scripted."""
+        return self.tokens is not None
+
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
+        """As scripted."""
+        answer = self._begin(call, permit)
+        self.open_calls -= 1
+        if answer.error is not None:
+            raise answer.error
+        return self.tokens
 
     def _fail_where_scripted(self, answer: FakeAnswer, place: int) -> None:
         if answer.error is not None and answer.error_at == place:

@@ -9,12 +9,19 @@ from typing import Any
 
 from freehold.api.exchange import Exchange
 from freehold.api.sinks import StreamSink, WholeSink
-from freehold.api.translated import Events, TranslatedLines, TranslatedStream, TranslatedVectors, TranslatedWhole
+from freehold.api.translated import (
+    Counted,
+    Events,
+    TranslatedLines,
+    TranslatedStream,
+    TranslatedVectors,
+    TranslatedWhole,
+)
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.wire.infill import InfillEvents, decode_infill, infill_of
-from freehold.wire.messages_request import decode_messages
-from freehold.wire.messages_response import MessageEvents, message_of, messages_error
+from freehold.wire.messages_request import decode_count_tokens, decode_messages
+from freehold.wire.messages_response import MessageEvents, counted_of, message_of, messages_error
 from freehold.wire.ollama_request import decode_ollama_chat, decode_ollama_embed, decode_ollama_generate
 from freehold.wire.ollama_response import ChatLines, GenerateLines, chat_of, embeddings_of, generated_of, ollama_error
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
@@ -75,6 +82,12 @@ EMBEDDING = Surface(decode=decode_embedding)
 RESPONSES = _translated(decode_responses, response_of, ResponseEvents)
 INFILL = _translated(decode_infill, infill_of, InfillEvents)
 MESSAGES = _translated(decode_messages, message_of, MessageEvents, envelope=messages_error, id_field=b"request-id")
+COUNT_TOKENS = Surface(
+    decode=decode_count_tokens,
+    whole=partial(Counted, render=counted_of, id_field=b"request-id"),
+    envelope=messages_error,
+    id_field=b"request-id",
+)
 OLLAMA_CHAT = _translated(decode_ollama_chat, chat_of, ChatLines, envelope=ollama_error, stream=TranslatedLines)
 OLLAMA_GENERATE = _translated(
     decode_ollama_generate, generated_of, GenerateLines, envelope=ollama_error, stream=TranslatedLines

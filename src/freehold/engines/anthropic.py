@@ -16,7 +16,7 @@ from freehold.engines.remote import RemoteEngine
 from freehold.engines.reply_faults import broken, fault_of_event, protocol, refusal
 from freehold.net.broker import Broker
 from freehold.wire.anthropic_events import MessagesDecoder
-from freehold.wire.anthropic_upstream import encode_messages
+from freehold.wire.anthropic_upstream import encode_count, encode_messages
 from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
 from freehold.wire.sse import EventTooLongError, SseParser
 
@@ -53,11 +53,14 @@ class AnthropicEngine(RemoteEngine):
     ) -> UpstreamCall:
         """Build the exact call; see ``domain.ports.Engine``."""
         refuse_unable(request, self._deployment)
-        if request.task is not Task.CHAT:
+        if request.task not in (Task.CHAT, Task.COUNT):
             raise ContentUnsupported(
                 source=self._deployment.name, deployment=self._deployment.name, content=f"{request.task.value} requests"
             )
-        body = encode_messages(request, model=self._deployment.model.name, deployment=self._deployment.name)
+        model, name = self._deployment.model.name, self._deployment.name
+        if request.task is Task.COUNT:
+            return self._call("/messages/count_tokens", encode_count(request, model=model, deployment=name), request)
+        body = encode_messages(request, model=model, deployment=name)
         return self._call("/messages", body, request)
 
     async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:  # noqa: ARG002 - never prepared

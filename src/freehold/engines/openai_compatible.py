@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from freehold.domain.response import EmbeddingResult, ResponseChunk
 from freehold.engines import openai_relay
 from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply, StepReply
+from freehold.engines.counting import encode_count
 from freehold.engines.health import CallHealth
 from freehold.engines.openai_events import chunks, embedding
 from freehold.engines.remote import RemoteEngine
@@ -64,6 +66,10 @@ class OpenAICompatibleEngine(RemoteEngine):
         """
         refuse_unable(request, self._deployment)
         model = self._deployment.model.name
+        if request.task is Task.COUNT:
+            # vLLM and SGLang tell; their route is beside /v1, not below it.
+            call = self._call("", encode_count(request, model=model), request)
+            return replace(call, path=f"{self._base_path.removesuffix('/v1')}/tokenize")
         if as_it_comes and (request.stream or not self._only_streams_notice):
             overrides = _with_usage(request) if request.stream and not request.include_usage else _NO_MEMBERS
             body = encode_body(request, model=model, overrides=overrides, rebuild=self._leaves)

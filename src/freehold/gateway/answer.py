@@ -7,7 +7,7 @@ from typing import Protocol
 
 from freehold.domain.deployment import Deployment
 from freehold.domain.receipt import Receipt
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, ResponseChunk, TokenCount
 from freehold.wire.openai_whole import Aggregator
 
 
@@ -15,7 +15,7 @@ class Sink(Protocol):
     """One answer's way to its client.
 
     ``started`` comes once and first. For a client that streams, ``chunk`` and ``events`` follow in any number; for one
-    that does not, exactly one of ``whole``, ``collected`` and ``vectors``. ``finished`` comes last, and only for an
+    that does not, exactly one of ``whole``, ``collected``, ``vectors`` and ``counted``. ``finished`` comes last, and only for an
     answer that is whole and on record. An answer that fails ends without it: the surface sees the error.
     """
 
@@ -56,6 +56,10 @@ class Sink(Protocol):
 
     def vectors(self, result: EmbeddingResult) -> None:
         """The answer to an embedding request."""
+        ...
+
+    def counted(self, count: TokenCount) -> None:
+        """The answer to a request to count."""
         ...
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:

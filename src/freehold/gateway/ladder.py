@@ -19,7 +19,7 @@ from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.ports import Slot
 from freehold.domain.request import Task
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, ResponseChunk, TokenCount
 from freehold.gateway.answer import Sink
 from freehold.gateway.attempt import AttemptRun
 from freehold.gateway.footing import NOT_LOOKED_AT, Footing
@@ -34,6 +34,11 @@ from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
 _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied)
 """Failures of one deployment that the next permitted one may make good."""
 
+_IN_WORDS = (Task.CHAT, Task.COMPLETION)
+"""Tasks whose answer is text. What is none is never escalated: other models have other vectors and other tokens."""
+
+_NOT_JUDGED = Verdict(action=Action.ACCEPT, reason="unmeasured")
+
 _NO_ROOM = (AdmissionError,)
 """Busy is not failed: a request moves only where its route says so; a held answer is given instead of an error."""
 
@@ -46,12 +51,14 @@ class Held:
         run: The attempt that gave it.
         live: It began to be sent while it came.
         vectors: What an embedding request gets.
+        counted: What a request to count gets.
         chunks: Events of a stream that are not sent yet.
     """
 
     run: AttemptRun
     live: bool = False
     vectors: EmbeddingResult | None = None
+    counted: TokenCount | None = None
     chunks: Sequence[ResponseChunk] = ()
 
     def send(self, sink: Sink) -> bytes:
@@ -61,6 +68,8 @@ class Held:
             sink.started(run.deployment)
         if self.vectors is not None:
             sink.vectors(self.vectors)
+        elif self.counted is not None:
+            sink.counted(self.counted)
         elif run.replied is not None:
             sink.whole(run.replied.body)
         elif run.relayed is not None:
@@ -178,7 +187,7 @@ class Climb:
             as_it_comes=(
                 engine.relays
                 and self.sink.takes_events
-                and request.task is not Task.EMBEDDING
+                and request.task in _IN_WORDS
                 and not is_measured
                 and (commits or not more_permitted)
             ),
@@ -190,6 +199,8 @@ class Climb:
             self.services.retries.of(deployment.name).request(self.services.clock.monotonic_s())
         if request.task is Task.EMBEDDING:
             self._held = Held(run=run, vectors=await run.vectors(self._deadline_s))
+        elif request.task is Task.COUNT:
+            self._held = Held(run=run, counted=await run.count(self._deadline_s))
         elif not run.as_it_comes:
             await self._look_into(run, commits=commits)
         elif request.stream:
@@ -242,10 +253,13 @@ class Climb:
         """How sure are we of this answer, and what becomes of it?"""
         run = self._open_run()
         self.draft.steps.append("judge")
-        judged = NOT_LOOKED_AT if run.as_it_comes else self._confidence(run)
+        in_words = self.draft.request.task in _IN_WORDS
+        judged = NOT_LOOKED_AT if run.as_it_comes or not in_words else self._confidence(run)
         self.draft.steps.append("verdict")
         more_permitted, finish_reason = self._more_permitted and not self.live, run.noted.finish_reason
-        if run.as_it_comes:
+        if not in_words:
+            decided = _NOT_JUDGED
+        elif run.as_it_comes:
             decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)
         else:
             decided = verdict(judged, self.footing.route, more_permitted=more_permitted, finish_reason=finish_reason)
@@ -255,16 +269,12 @@ class Climb:
 
     def _confidence(self, run: AttemptRun) -> Confidence:
         request, answer = self.draft.request, run.collected
-        signals = (
-            {}
-            if request.task is Task.EMBEDDING
-            else measure(
-                request,
-                text=answer.text,
-                logprobs=answer.logprobs,
-                finish_reason=answer.finish_reason,
-                tool_calls=answer.tool_calls,
-            )
+        signals = measure(
+            request,
+            text=answer.text,
+            logprobs=answer.logprobs,
+            finish_reason=answer.finish_reason,
+            tool_calls=answer.tool_calls,
         )
         calibration = self.runtime.calibration(run.deployment.name, self.footing.route.workload)
         return confidence(signals, calibration)

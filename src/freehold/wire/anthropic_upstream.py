@@ -7,6 +7,7 @@ What the Messages API has no word for and what changes the answer is refused. Me
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -50,6 +51,8 @@ _LEFT_OUT = frozenset(
         "user", "verbosity",
     }
 )  # fmt: skip
+
+_NOT_COUNTED = frozenset({"max_tokens", "stream", "stop_sequences", "temperature", "top_k", "top_p"})
 
 _MESSAGES = msgspec.json.Decoder(list[ChatMessage])
 _TOOLS = msgspec.json.Decoder(list[FunctionTool])
@@ -102,6 +105,16 @@ def encode_messages(request: InferenceRequest, *, model: str, deployment: str) -
         schema = msgspec.json.decode(request.response_schema_json)
         body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     return _ENCODER.encode(body)
+
+
+def encode_count(request: InferenceRequest, *, model: str, deployment: str) -> bytes:
+    """The body of ``POST /v1/messages/count_tokens``: what of a message is read, not how it is to be answered.
+
+    Arguments and errors as ``encode_messages``.
+    """
+    chat = replace(request, task=Task.CHAT)
+    body: JsonObject = msgspec.json.decode(encode_messages(chat, model=model, deployment=deployment))
+    return _ENCODER.encode({name: value for name, value in body.items() if name not in _NOT_COUNTED})
 
 
 def _refuse_untranslatable(request: InferenceRequest) -> None:

@@ -7,12 +7,13 @@ not know are passed on; hints for a cache (``cache_control``) and citations of e
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from freehold.domain.errors.request import UnsupportedParameter
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import InferenceRequest, Task
 from freehold.wire.body import Document, decode_document
 from freehold.wire.messages_schema import (
     ALLOWED,
@@ -79,6 +80,23 @@ def decode_messages(
         raise field_invalid(error, document.values, allowed=ALLOWED) from None
     chat = _ENCODER.encode(_chat(body, document))
     return decode_chat(chat, request_id=request_id, label_header=label_header, include_receipt=include_receipt)
+
+
+def decode_count_tokens(
+    raw: bytes, *, request_id: str, label_header: str | None = None, include_receipt: bool = False
+) -> InferenceRequest:
+    """Decode the body of ``POST /v1/messages/count_tokens``: a message that nobody is to answer.
+
+    Arguments and errors as ``decode_messages``; ``max_tokens`` may be left out.
+    """
+    document = decode_document(raw)
+    if document.values.get("stream"):
+        raise unsupported("stream", True, "a number is not streamed")
+    counted = _ENCODER.encode({"max_tokens": 1, **document.values})
+    request = decode_messages(
+        counted, request_id=request_id, label_header=label_header, include_receipt=include_receipt
+    )
+    return replace(request, task=Task.COUNT)
 
 
 def _chat(body: MessagesBody, document: Document) -> JsonObject:

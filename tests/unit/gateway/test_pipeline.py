@@ -270,6 +270,14 @@ def test_embeddings_run_the_same_path() -> None:
     assert at.receipt.attempts[0].confidence.status is ConfidenceStatus.UNMEASURED
 
 
+def test_vectors_never_escalate_to_another_models() -> None:
+    first, second = engine("first", embeds=True), engine("second", embeds=True)
+    at = house(first, second)
+    request = decode_embedding(b'{"model":"auto","input":["a"]}', request_id=REQUEST_ID)
+    asyncio.run(at.ask(request))
+    assert [attempt.deployment for attempt in at.receipt.attempts] == ["first"]
+
+
 def test_every_end_leaves_exactly_one_receipt_and_no_slot_taken() -> None:
     for error_at in range(4):
         at = house(

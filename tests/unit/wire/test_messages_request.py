@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from freehold.domain.errors.request import BodyNotJson, FieldInvalid, UnsupportedParameter
-from freehold.domain.request import InferenceRequest, PartKind, ToolChoice
+from freehold.domain.request import InferenceRequest, PartKind, Task, ToolChoice
 from freehold.wire.anthropic_upstream import encode_messages
-from freehold.wire.messages_request import decode_messages
+from freehold.wire.messages_request import decode_count_tokens, decode_messages
 
 USER = {"role": "user", "content": "Hi"}
 PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0K"}}
@@ -39,6 +39,20 @@ def test_plain() -> None:
     assert chat() == {"model": "auto", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
     request = decode(stream=True)
     assert (request.id, request.model, request.stream, request.sampling.max_tokens) == ("r1", "auto", True, 50)
+
+
+def test_a_message_to_count_needs_no_limit_and_is_not_streamed() -> None:
+    counted = decode_count_tokens(json.dumps({"model": "auto", "messages": [USER]}).encode(), request_id="r1")
+    assert (counted.task, counted.model, counted.messages) == (Task.COUNT, "auto", decode().messages)
+    for body, error in (
+        ({"stream": True}, UnsupportedParameter),
+        ({"messages": []}, FieldInvalid),
+        ({"max_tokens": 0}, FieldInvalid),
+    ):
+        with pytest.raises(error):
+            decode_count_tokens(json.dumps({"model": "auto", "messages": [USER], **body}).encode(), request_id="r1")
+    with pytest.raises(BodyNotJson):
+        decode_count_tokens(b'{"model": "a", "model": "b", "messages": []}', request_id="r1")
 
 
 def test_the_system_prompt_is_the_first_turn() -> None:
