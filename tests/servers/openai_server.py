@@ -20,6 +20,8 @@
 ``no-close``          whole with [DONE], but the transfer does not end
 ``400-quote``         refuses and quotes the credential
 ``tools``             calls the tool ``weather`` with its arguments in pieces
+``two-tools``         calls it twice at once
+``say:…``             says what follows the colon
 ``unknown``           pieces with members that nobody knows
 ``reasoning``         thinks before it answers
 ====================  ==============================================================
@@ -46,6 +48,9 @@ USAGE = {
 }
 COUNTING = {"/tokenize": "count", "/v1/chat/completions/input_tokens": "input_tokens"}
 """Routes that count, as vLLM and llama.cpp have them, and how they call the number."""
+
+CITIES = {"tools": ("Paris",), "two-tools": ("Paris", "Oslo")}
+"""Whose weather is asked for by the modes that call a tool."""
 
 REFUSALS = {
     "429": (429, {"message": "slow down", "type": "rate_limit", "code": "rate_limit_exceeded"}),
@@ -233,7 +238,7 @@ def payloads(body: dict, mode: str) -> list[dict]:
         head["x_top"] = {"kept": True}
         for choice in choices:
             choice["x_choice"] = 1
-    finish = "tool_calls" if mode == "tools" else "stop"
+    finish = "tool_calls" if mode in CITIES else "stop"
     end = _choice({}, chat=chat) | {"finish_reason": finish}
     events = [{**head, "choices": [choice]} for choice in [*choices, end]]
     if body.get("stream_options", {}).get("include_usage"):
@@ -242,16 +247,22 @@ def payloads(body: dict, mode: str) -> list[dict]:
 
 
 def pieces(mode: str) -> list[dict]:
-    if mode == "tools":
-        call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ""}}
-        parts = ['{"ci', 'ty": "Par', 'is"}']
-        return [
-            {"role": "assistant", "content": None, "tool_calls": [call]},
-            *({"tool_calls": [{"index": 0, "function": {"arguments": part}}]} for part in parts),
-        ]
-    words = [word if place == 0 else f" {word}" for place, word in enumerate(TEXT.split(" "))]
+    if mode in CITIES:
+        return [piece for index, city in enumerate(CITIES[mode]) for piece in _call(index, city)]
+    text = mode.removeprefix("say:") if mode.startswith("say:") else TEXT
+    words = [word if place == 0 else f" {word}" for place, word in enumerate(text.split(" "))]
     thoughts = [{"reasoning_content": "Let me "}, {"reasoning_content": "think."}] if mode == "reasoning" else []
     return [{"role": "assistant", "content": ""}, *thoughts, *({"content": word} for word in words)]
+
+
+def _call(index: int, city: str) -> list[dict]:
+    call = {"index": index, "id": f"call_{index + 1}", "type": "function"}
+    call["function"] = {"name": "weather", "arguments": ""}
+    parts = ['{"ci', f'ty": "{city[:3]}', f'{city[3:]}"}}']
+    return [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        *({"tool_calls": [{"index": index, "function": {"arguments": part}}]} for part in parts),
+    ]
 
 
 def whole(body: dict, mode: str = "") -> dict:
@@ -273,11 +284,12 @@ def whole(body: dict, mode: str = "") -> dict:
         message = {"role": "assistant", "content": "".join(delta.get("content") or "" for delta in deltas)}
         if mode == "reasoning":
             message["reasoning_content"] = "".join(delta.get("reasoning_content") or "" for delta in deltas)
-        if mode == "tools":
-            call = deltas[0]["tool_calls"][0]
-            said = "".join(delta["tool_calls"][0]["function"]["arguments"] for delta in deltas if "tool_calls" in delta)
-            function = {"name": "weather", "arguments": said}
-            message |= {"content": None, "tool_calls": [{"id": call["id"], "type": "function", "function": function}]}
+        if mode in CITIES:
+            calls = [
+                {"id": f"call_{index + 1}", "type": "function", "function": {"name": "weather", "arguments": arguments}}
+                for index, arguments in enumerate(json.dumps({"city": city}) for city in CITIES[mode])
+            ]
+            message |= {"content": None, "tool_calls": calls}
         choice["message"] = message
     else:
         choice["text"] = "".join(each["text"] for each in choices)
