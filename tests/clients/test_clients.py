@@ -28,6 +28,21 @@ LEFT_MS_MAX = 200
 NOWHERE = "http://127.0.0.1:9"
 
 
+def child_environment(venv: ClientVenv, home: Path) -> dict[str, str]:
+    """All that other people's code knows of this machine. Whoever heeds proxies goes nowhere but to loopback."""
+    return {
+        "PATH": f"{venv.folder / 'bin'}:/usr/bin:/bin",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONPYCACHEPREFIX": str(home / "compiled"),
+        "HTTP_PROXY": NOWHERE,
+        "HTTPS_PROXY": NOWHERE,
+        "NO_PROXY": "127.0.0.1",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+
+
 @dataclass
 class House:
     """The gateway, and a key that may not ask it anything."""
@@ -36,18 +51,9 @@ class House:
     key_without_scope: str
 
     def environment(self, venv: ClientVenv, home: Path) -> dict[str, str]:
-        """All that a suite knows of this machine. Whoever heeds proxies goes nowhere but to loopback."""
+        """What a suite is told besides."""
         gateway = self.site.gateway
-        return {
-            "PATH": f"{venv.folder / 'bin'}:/usr/bin:/bin",
-            "HOME": str(home),
-            "LANG": "C.UTF-8",
-            "PYTHONPYCACHEPREFIX": str(home / "compiled"),
-            "PYTHONNOUSERSITE": "1",
-            "HTTP_PROXY": NOWHERE,
-            "HTTPS_PROXY": NOWHERE,
-            "NO_PROXY": "127.0.0.1",
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        return child_environment(venv, home) | {
             "FREEHOLD_URL": gateway.base_url,
             "FREEHOLD_KEY": gateway.key,
             "FREEHOLD_KEY_WITHOUT_SCOPE": self.key_without_scope,
