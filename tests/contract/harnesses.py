@@ -21,6 +21,7 @@ from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.openai_compatible import OpenAICompatibleEngine
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
+from freehold.wire.messages_request import decode_count_tokens
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
 from tests.models import starter_model
 from tests.servers import anthropic_server, openai_server
@@ -45,6 +46,11 @@ def chat(mode: str = "Hi", **members: Any) -> InferenceRequest:
 def completion(prompt: str = "Hi", **members: Any) -> InferenceRequest:
     body = {"model": "auto", "prompt": prompt, "max_tokens": 8, **members}
     return decode_completion(json.dumps(body).encode(), request_id="r1")
+
+
+def counting(mode: str = "Hi", **members: Any) -> InferenceRequest:
+    body = {"model": "auto", "messages": [{"role": "user", "content": mode}], **members}
+    return decode_count_tokens(json.dumps(body).encode(), request_id="r1")
 
 
 def embedding(*texts: str, **members: Any) -> InferenceRequest:

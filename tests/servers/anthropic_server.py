@@ -24,9 +24,17 @@ REFUSALS = {
 
 
 class AnthropicServer(ScriptedServer):
-    """Serves ``/v1/messages``."""
+    """Serves ``/v1/messages`` and ``/v1/messages/count_tokens``."""
+
+    tokens: object = 17
 
     async def answer(self, exchange: Exchange) -> None:
+        if exchange.path == "/v1/messages/count_tokens" and self.tokens is not None:
+            if (mode := asked(exchange.body)) in REFUSALS:
+                await exchange.reply_json(REFUSALS[mode][0], _error(REFUSALS[mode][1]))
+            else:
+                await exchange.reply_json(200, {"input_tokens": self.tokens})
+            return
         if exchange.path != "/v1/messages":
             await exchange.reply_json(404, _error({"type": "not_found_error", "message": "no such route"}))
             return

@@ -64,6 +64,7 @@ class FakeEngine:
         answers: Answers by the text of the last user message (or the prompt).
         default: The answer to everything else.
         ready: What ``state`` says.
+        tokens: What it counts; ``None`` where it does not.
         origin: Where its calls claim to go.
         calls: Every call that was run, in order.
         permits: The permit of each of ``calls``.
@@ -75,6 +76,7 @@ class FakeEngine:
     answers: Mapping[str, FakeAnswer] = field(default_factory=dict[str, FakeAnswer])
     default: FakeAnswer = field(default_factory=FakeAnswer)
     ready: bool = True
+    tokens: int | None = 17
     origin: str = "fake://engine:0"
     calls: list[UpstreamCall] = field(default_factory=list[UpstreamCall])
     permits: list[EgressPermit | None] = field(default_factory=list["EgressPermit | None"])
@@ -174,6 +176,19 @@ class FakeEngine:
         ]
         tokens = sum(len(text.split()) for text in request.inputs)
         return RerankResult(ranked=ranked(found, request), usage=Usage(input_tokens=tokens))
+
+    @property
+    def counts(self) -> bool:
+        """As scripted."""
+        return self.tokens is not None
+
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
+        """As scripted."""
+        answer = self._begin(call, permit)
+        self.open_calls -= 1
+        if answer.error is not None:
+            raise answer.error
+        return self.tokens
 
     def _fail_where_scripted(self, answer: FakeAnswer, place: int) -> None:
         if answer.error is not None and answer.error_at == place:

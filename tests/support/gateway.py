@@ -15,7 +15,7 @@ from freehold.domain.labels import Label, Level
 from freehold.domain.ports import Engine
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import Dialect, InferenceRequest
-from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, Usage
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Deadlines, Runtime, Services
@@ -183,6 +183,7 @@ class MemorySink:
     answer: Aggregator = field(default_factory=Aggregator)
     passed: bytes = b""
     result: EmbeddingResult | None = None
+    count: TokenCount | None = None
     receipt: Receipt | None = None
     on_chunk: Callable[[ResponseChunk], None] = lambda _: None
 
@@ -215,6 +216,9 @@ class MemorySink:
 
     def vectors(self, result: EmbeddingResult) -> None:
         self.result = result
+
+    def counted(self, count: TokenCount) -> None:
+        self.count = count
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
         self.passed += end

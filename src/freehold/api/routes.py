@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from freehold.api.surfaces import (
     CHAT,
     COMPLETION,
+    COUNT_TOKENS,
     EMBEDDING,
     INFILL,
     MESSAGES,
@@ -63,6 +64,7 @@ INFERENCE_ROUTES = (
     InferenceRoute(b"/v1/responses", RESPONSES),
     InferenceRoute(b"/infill", INFILL),
     InferenceRoute(b"/v1/messages", MESSAGES),
+    InferenceRoute(b"/v1/messages/count_tokens", COUNT_TOKENS),
     InferenceRoute(b"/api/chat", OLLAMA_CHAT),
     InferenceRoute(b"/api/generate", OLLAMA_GENERATE),
     InferenceRoute(b"/api/embed", OLLAMA_EMBED),

@@ -12,7 +12,7 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import Dialect, InferenceRequest
-from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
 from freehold.wire.left_out import names_left_out
 from freehold.wire.openai_response import encode_json, error_event
 from freehold.wire.openai_whole import Aggregator
@@ -55,6 +55,10 @@ class _Sink:
     def ranked(self, result: RerankResult) -> None:
         """The answer to a rerank request."""
         raise RuntimeError(f"a ranking for another kind of answer: {result.usage}")
+
+    def counted(self, count: TokenCount) -> None:
+        """The answer to a request to count."""
+        raise RuntimeError(f"a count for who asked for words: {count}")
 
 
 class WholeSink(_Sink):

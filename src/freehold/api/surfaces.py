@@ -10,6 +10,7 @@ from typing import Any
 from freehold.api.exchange import Exchange
 from freehold.api.sinks import StreamSink, WholeSink
 from freehold.api.translated import (
+    Counted,
     Events,
     NativeStream,
     NativeWhole,
@@ -22,8 +23,8 @@ from freehold.api.translated import (
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.wire.infill import InfillEvents, decode_infill, infill_of
-from freehold.wire.messages_request import decode_messages, with_betas
-from freehold.wire.messages_response import MessageEvents, message_of, messages_error
+from freehold.wire.messages_request import decode_count_tokens, decode_messages, with_betas
+from freehold.wire.messages_response import MessageEvents, counted_of, message_of, messages_error
 from freehold.wire.ollama_request import decode_ollama_chat, decode_ollama_embed, decode_ollama_generate
 from freehold.wire.ollama_response import ChatLines, GenerateLines, chat_of, embeddings_of, generated_of, ollama_error
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
@@ -101,6 +102,12 @@ MESSAGES = replace(
     ),
     field=b"anthropic-beta",
     with_field=with_betas,
+)
+COUNT_TOKENS = Surface(
+    decode=decode_count_tokens,
+    whole=partial(Counted, render=counted_of, id_field=b"request-id"),
+    envelope=messages_error,
+    id_field=b"request-id",
 )
 OLLAMA_CHAT = _translated(decode_ollama_chat, chat_of, ChatLines, envelope=ollama_error, stream=TranslatedLines)
 OLLAMA_GENERATE = _translated(

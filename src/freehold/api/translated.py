@@ -11,7 +11,7 @@ from freehold.api.sinks import StreamSink, WholeSink
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import Dialect, InferenceRequest
-from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
 from freehold.wire.openai_response import encode_json
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.receipt import receipt_comment, receipt_headers
@@ -133,6 +133,42 @@ class RankedDocuments(WholeSink):
         """Send it."""
         body = encode_json(ranking_of(self._result, self._request, receipt))
         self._exchange.reply(200, [JSON, *receipt_headers(receipt)], body)
+
+
+class Counted(WholeSink):
+    """How many tokens a prompt has, as one object.
+
+    Args:
+        exchange: Where it goes.
+        request: What was asked.
+        render: Makes the object.
+        id_field: Where clients look for the request's id, besides ``freehold-receipt``.
+    """
+
+    __slots__ = ("_count", "_id_field", "_render")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        request: InferenceRequest,
+        *,
+        render: Callable[[TokenCount], JsonObject],
+        id_field: bytes = b"",
+    ) -> None:
+        super().__init__(exchange, request)
+        self._render = render
+        self._id_field = id_field
+        self._count = TokenCount(tokens=0, measured=False)
+
+    def counted(self, count: TokenCount) -> None:
+        """The number."""
+        self._count = count
+
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
+        """Send it."""
+        named = [(self._id_field, receipt.id.encode())] if self._id_field else []
+        body = encode_json(self._render(self._count))
+        self._exchange.reply(200, [JSON, *named, *receipt_headers(receipt)], body)
 
 
 class TranslatedStream(StreamSink):

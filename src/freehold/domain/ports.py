@@ -222,6 +222,19 @@ class Engine(Protocol):
         """Run a rerank call. Raises as ``stream``."""
         ...
 
+    @property
+    def counts(self) -> bool:
+        """Whether it can tell how many tokens a prompt has, as far as that is known."""
+        ...
+
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
+        """Tokens of a prompt, without generating; only where it ``counts``. Raises as ``stream``.
+
+        Returns:
+            ``None`` where the server turns out not to tell; then it is not asked again.
+        """
+        ...
+
 
 # --- identity, ledger, audit ---------------------------------------------------------------------
 

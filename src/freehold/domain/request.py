@@ -20,6 +20,7 @@ class Task(StrEnum):
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    COUNT = "count"
     RERANK = "rerank"
 
 
@@ -209,7 +210,7 @@ class InferenceRequest:
         model: Route, deployment or alias, as the client sent it.
         fields: Every top-level member of the body as raw JSON, unknown ones too: they reach the upstream as sent.
         body_bytes: Length of the whole body as it came; 0 where it is not known.
-        messages: The conversation (chat); may be made when it is first looked at.
+        messages: The conversation (chat, count); may be made when it is first looked at.
         prompt: The text to continue (completion), or the part before the gap when ``suffix`` is given.
         suffix: Text after the gap (fill-in-the-middle); ``None`` where this is no fill-in.
         inputs: Texts to embed (embedding), or documents to put in order (rerank).
@@ -278,3 +279,10 @@ class InferenceRequest:
     def input_bytes(self) -> int:
         """Bytes of the body's text-bearing members: the basis of token estimates."""
         return sum(len(self.fields.get(name, b"")) for name in _TEXT_BEARING)
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of the text that a model would read of a chat: its words, without images, and its tools."""
+        said = sum(len(message.role) + len(message.text.encode()) for message in self.messages)
+        tools = (tool.name + tool.description for tool in self.tools)
+        return said + sum(len(text.encode()) for text in tools) + sum(len(tool.parameters_json) for tool in self.tools)

@@ -113,3 +113,14 @@ class RerankResult:
 
     ranked: tuple[tuple[int, float], ...]
     usage: Usage = field(default_factory=Usage)
+
+
+@value
+class TokenCount:
+    """How many tokens a prompt has.
+
+    ``measured`` is False where nobody who knows the model's tokens could be asked: then it is an estimate from bytes.
+    """
+
+    tokens: int
+    measured: bool = True

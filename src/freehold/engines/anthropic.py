@@ -21,7 +21,7 @@ from freehold.engines.reply_faults import broken, fault_of_event, protocol, refu
 from freehold.net.broker import Broker
 from freehold.wire.anthropic_events import MessagesDecoder
 from freehold.wire.anthropic_relay import MessageRelay, WholeMessage
-from freehold.wire.anthropic_upstream import encode_messages, encode_native
+from freehold.wire.anthropic_upstream import encode_count, encode_messages, encode_native
 from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
 from freehold.wire.sse import EventTooLongError, SseParser
 
@@ -66,18 +66,20 @@ class AnthropicEngine(RemoteEngine):
     ) -> UpstreamCall:
         """Build the exact call; see ``domain.ports.Engine``. A request in its own dialect is sent as it came."""
         refuse_unable(request, self._deployment)
-        if request.task is not Task.CHAT:
+        if request.task not in (Task.CHAT, Task.COUNT):
             raise ContentUnsupported(
                 source=self._deployment.name, deployment=self._deployment.name, content=f"{request.task.value} requests"
             )
-        model = self._deployment.model.name
+        model, name = self._deployment.model.name, self._deployment.name
+        if request.task is Task.COUNT:
+            return self._call("/messages/count_tokens", encode_count(request, model=model, deployment=name), request)
         native = request.native
         if native is not None and native.dialect is Dialect.ANTHROPIC:
             stream = request.stream or not as_it_comes
             body = encode_native(native, asked_for=request.model, model=model, stream=stream, rebuild=self._leaves)
             call = self._call("/messages", body, request)
             return replace(call, headers=(*call.headers, *native.headers)) if native.headers else call
-        return self._call("/messages", encode_messages(request, model=model, deployment=self._deployment.name), request)
+        return self._call("/messages", encode_messages(request, model=model, deployment=name), request)
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Run the call of a stream; see ``domain.ports.Engine``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChun
 from freehold.engines import openai_relay
 from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply
+from freehold.engines.counting import encode_count
 from freehold.engines.openai_events import chunks, embedding, ranking
 from freehold.engines.remote import RemoteEngine
 from freehold.net.broker import Broker
@@ -65,6 +67,10 @@ class OpenAICompatibleEngine(RemoteEngine):
         """
         refuse_unable(request, self._deployment)
         model = self._deployment.model.name
+        if request.task is Task.COUNT:
+            # vLLM and SGLang tell; their route is beside /v1, not below it.
+            call = self._call("", encode_count(request, model=model), request)
+            return replace(call, path=f"{self._base_path.removesuffix('/v1')}/tokenize")
         if as_it_comes and (request.stream or not self._only_streams_notice):
             overrides = _with_usage(request) if request.stream and not request.include_usage else _NO_MEMBERS
             body = encode_body(request, model=model, overrides=overrides, rebuild=self._leaves)

@@ -15,6 +15,7 @@ from freehold.domain.ports import Clock, EngineState, Relay, UpstreamCall, Whole
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines.base import Reply, StepReply
+from freehold.engines.counting import token_count
 from freehold.engines.health import CallHealth, Health
 from freehold.engines.reply_faults import without_secret
 from freehold.net.broker import Broker
@@ -65,6 +66,7 @@ class RemoteEngine(ABC):
         )
         self.health = Health(clock)
         self._has_logprobs = True
+        self._counts = True
 
     @property
     def deployment(self) -> Deployment:
@@ -146,6 +148,31 @@ class RemoteEngine(ABC):
             raise
         health.succeeded()
         return result
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can tell how many tokens a prompt has: until it said that it cannot."""
+        return self._counts
+
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
+        """Tokens of a prompt; see ``domain.ports.Engine``."""
+        health = self.health.call()
+        try:
+            reply = await self._opened(call, permit, deadline_s)
+            try:
+                tokens = await token_count(reply, deployment=self._deployment)
+            except BaseException:
+                reply.abort()
+                raise
+        except FreeholdError as error:
+            self._failed(error, call, health)
+            raise without_secret(error, self._credential) from None
+        except BaseException:
+            health.abandoned()
+            raise
+        health.succeeded()
+        self._counts = tokens is not None
+        return tokens
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Run the call of a stream; see ``domain.ports.Engine``."""

@@ -19,7 +19,7 @@ from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.ports import Slot
 from freehold.domain.request import Task
-from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
 from freehold.gateway.answer import Sink
 from freehold.gateway.attempt import AttemptRun
 from freehold.gateway.footing import NOT_LOOKED_AT, Footing
@@ -34,6 +34,10 @@ from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
 _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied)
 """Failures of one deployment that the next permitted one may make good."""
 
+"""Tasks whose answer is text. What is none is never escalated: other models have other vectors and other tokens."""
+
+_NOT_JUDGED = Verdict(action=Action.ACCEPT, reason="unmeasured")
+
 _NO_ROOM = (AdmissionError,)
 """Busy is not failed: a request moves only where its route says so; a held answer is given instead of an error."""
 
@@ -47,6 +51,7 @@ class Held:
         live: It began to be sent while it came.
         vectors: What an embedding request gets.
         ranking: What a rerank request gets.
+        counted: What a request to count gets.
         chunks: Events of a stream that are not sent yet.
     """
 
@@ -54,6 +59,7 @@ class Held:
     live: bool = False
     vectors: EmbeddingResult | None = None
     ranking: RerankResult | None = None
+    counted: TokenCount | None = None
     chunks: Sequence[ResponseChunk] = ()
 
     def send(self, sink: Sink) -> bytes:
@@ -65,6 +71,8 @@ class Held:
             sink.vectors(self.vectors)
         elif self.ranking is not None:
             sink.ranked(self.ranking)
+        elif self.counted is not None:
+            sink.counted(self.counted)
         elif run.replied is not None:
             sink.whole(run.replied.body)
         elif run.relayed is not None:
@@ -202,8 +210,11 @@ class Climb:
             self._held = Held(run=run)
 
     async def _compute(self, run: AttemptRun) -> None:
-        if self.draft.request.task is Task.RERANK:
+        task = self.draft.request.task
+        if task is Task.RERANK:
             self._held = Held(run=run, ranking=await run.ranking(self._deadline_s))
+        elif task is Task.COUNT:
+            self._held = Held(run=run, counted=await run.count(self._deadline_s))
         else:
             self._held = Held(run=run, vectors=await run.vectors(self._deadline_s))
 
@@ -251,10 +262,13 @@ class Climb:
         """How sure are we of this answer, and what becomes of it?"""
         run = self._open_run()
         self.draft.steps.append("judge")
-        judged = NOT_LOOKED_AT if run.as_it_comes else self._confidence(run)
+        in_words = self.draft.request.is_generated
+        judged = NOT_LOOKED_AT if run.as_it_comes or not in_words else self._confidence(run)
         self.draft.steps.append("verdict")
         more_permitted, finish_reason = self._more_permitted and not self.live, run.noted.finish_reason
-        if run.as_it_comes:
+        if not in_words:
+            decided = _NOT_JUDGED
+        elif run.as_it_comes:
             decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)
         else:
             decided = verdict(judged, self.footing.route, more_permitted=more_permitted, finish_reason=finish_reason)
@@ -264,16 +278,12 @@ class Climb:
 
     def _confidence(self, run: AttemptRun) -> Confidence:
         request, answer = self.draft.request, run.collected
-        signals = (
-            {}
-            if not request.is_generated
-            else measure(
-                request,
-                text=answer.text,
-                logprobs=answer.logprobs,
-                finish_reason=answer.finish_reason,
-                tool_calls=answer.tool_calls,
-            )
+        signals = measure(
+            request,
+            text=answer.text,
+            logprobs=answer.logprobs,
+            finish_reason=answer.finish_reason,
+            tool_calls=answer.tool_calls,
         )
         calibration = self.runtime.calibration(run.deployment.name, self.footing.route.workload)
         return confidence(signals, calibration)

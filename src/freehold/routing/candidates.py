@@ -92,7 +92,7 @@ def _wrong_content(request: InferenceRequest, deployment: Deployment) -> str:
 
 
 def _too_long(request: InferenceRequest, deployment: Deployment) -> str:
-    if not is_too_long(request, deployment):
-        return ""
+    if request.task is Task.COUNT or not is_too_long(request, deployment):
+        return ""  # whether it fits is what is asked
     tokens = prompt_tokens_at_least(request)
     return f"a prompt of at least {tokens} tokens (its context is {deployment.model.context_tokens})"

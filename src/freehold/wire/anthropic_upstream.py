@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -65,6 +66,8 @@ _NEUTRAL = frozenset(
 _EFFORTS = {"minimal": "low", "xhigh": "max"}
 _TIERS = {"auto": "auto", "default": "standard_only"}
 _REFUSED = {"audio": "this model speaks no sound", "web_search_options": "this model searches by a tool of its own"}
+
+_NOT_COUNTED = frozenset({"max_tokens", "stream", "stop_sequences", "temperature", "top_k", "top_p"})
 
 _MESSAGES = msgspec.json.Decoder(list[ChatMessage])
 _TOOLS = msgspec.json.Decoder(list[FunctionTool])
@@ -178,6 +181,16 @@ def encode_native(native: Native, *, asked_for: str, model: str, stream: bool, r
     """
     overrides = {} if (native.fields.get("stream", b"false") == b"true") is stream else {"stream": stream}
     return encode_fields(native.fields, asked_for=asked_for, model=model, overrides=overrides, rebuild=rebuild)
+
+
+def encode_count(request: InferenceRequest, *, model: str, deployment: str) -> bytes:
+    """The body of ``POST /v1/messages/count_tokens``: what of a message is read, not how it is to be answered.
+
+    Arguments and errors as ``encode_messages``.
+    """
+    chat = replace(request, task=Task.CHAT)
+    body: JsonObject = msgspec.json.decode(encode_messages(chat, model=model, deployment=deployment))
+    return _ENCODER.encode({name: value for name, value in body.items() if name not in _NOT_COUNTED})
 
 
 def _refuse_untranslatable(request: InferenceRequest) -> None:

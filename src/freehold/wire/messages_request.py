@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.domain.request import Dialect, InferenceRequest, Native, Untranslatable
+from freehold.domain.request import Dialect, InferenceRequest, Native, Task, Untranslatable
 from freehold.wire.body import Document, decode_document
 from freehold.wire.messages_foreign import (
     ONLY_ANTHROPIC,
@@ -144,6 +144,23 @@ def _body(document: Document) -> MessagesBody:
         return msgspec.convert(set_apart(document.values), MessagesBody)
     except msgspec.ValidationError as error:
         raise field_invalid(error, document.values, allowed=ALLOWED) from None
+
+
+def decode_count_tokens(
+    raw: bytes, *, request_id: str, label_header: str | None = None, include_receipt: bool = False
+) -> InferenceRequest:
+    """Decode the body of ``POST /v1/messages/count_tokens``: a message that nobody is to answer.
+
+    Arguments and errors as ``decode_messages``; ``max_tokens`` may be left out.
+    """
+    document = decode_document(raw)
+    if document.values.get("stream"):
+        raise unsupported("stream", True, "a number is not streamed")
+    counted = _ENCODER.encode({"max_tokens": 1, **document.values})
+    request = decode_messages(
+        counted, request_id=request_id, label_header=label_header, include_receipt=include_receipt
+    )
+    return replace(request, task=Task.COUNT)
 
 
 def _native(document: Document, bound: Bound) -> Mapping[str, bytes]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import FinishReason, ResponseChunk, Usage
+from freehold.domain.response import FinishReason, ResponseChunk, TokenCount, Usage
 from freehold.wire.anthropic_whole import message_of_events
 from freehold.wire.leftovers import Leftovers, leftovers_of
 from freehold.wire.openai_whole import Aggregator, arguments_of, thoughts_of
@@ -185,6 +185,11 @@ class MessageEvents:
             return b""
         self._block = ""
         return encode_event("content_block_stop", {"type": "content_block_stop", "index": self._index})
+
+
+def counted_of(count: TokenCount) -> JsonObject:
+    """How many tokens a prompt has; ``freehold`` is ours and says whether that is an estimate."""
+    return {"input_tokens": count.tokens, "freehold": {"estimated": not count.measured}}
 
 
 def messages_error(error: FreeholdError, *, error_id: str) -> JsonObject:

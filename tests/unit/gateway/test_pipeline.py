@@ -290,6 +290,14 @@ def test_a_reranking_that_fails_goes_on_to_the_next_deployment() -> None:
     assert at.receipt.outcome is Outcome.COMPLETE
 
 
+def test_vectors_never_escalate_to_another_models() -> None:
+    first, second = engine("first", embeds=True), engine("second", embeds=True)
+    at = house(first, second)
+    request = decode_embedding(b'{"model":"auto","input":["a"]}', request_id=REQUEST_ID)
+    asyncio.run(at.ask(request))
+    assert [attempt.deployment for attempt in at.receipt.attempts] == ["first"]
+
+
 def test_every_end_leaves_exactly_one_receipt_and_no_slot_taken() -> None:
     for error_at in range(4):
         at = house(

@@ -10,10 +10,10 @@ import pytest
 
 from freehold.domain.deployment import EngineKind, ModelCard
 from freehold.domain.errors.request import BodyNotJson, FieldInvalid, UnsupportedParameter
-from freehold.domain.request import InferenceRequest, PartKind, ToolChoice
+from freehold.domain.request import InferenceRequest, PartKind, Task, ToolChoice
 from freehold.engines.ability import refuse_unable
 from freehold.wire.anthropic_upstream import encode_messages, encode_native
-from freehold.wire.messages_request import decode_messages, with_betas
+from freehold.wire.messages_request import decode_count_tokens, decode_messages, with_betas
 from tests.support.routing import deployment
 
 ABLE = ModelCard(name="m", vision=True, tools=True)
@@ -44,6 +44,20 @@ def test_plain() -> None:
     assert chat() == {"model": "auto", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
     request = decode(stream=True)
     assert (request.id, request.model, request.stream, request.sampling.max_tokens) == ("r1", "auto", True, 50)
+
+
+def test_a_message_to_count_needs_no_limit_and_is_not_streamed() -> None:
+    counted = decode_count_tokens(json.dumps({"model": "auto", "messages": [USER]}).encode(), request_id="r1")
+    assert (counted.task, counted.model, counted.messages) == (Task.COUNT, "auto", decode().messages)
+    for body, error in (
+        ({"stream": True}, UnsupportedParameter),
+        ({"messages": []}, FieldInvalid),
+        ({"max_tokens": 0}, FieldInvalid),
+    ):
+        with pytest.raises(error):
+            decode_count_tokens(json.dumps({"model": "auto", "messages": [USER], **body}).encode(), request_id="r1")
+    with pytest.raises(BodyNotJson):
+        decode_count_tokens(b'{"model": "a", "model": "b", "messages": []}', request_id="r1")
 
 
 def test_the_system_prompt_is_the_first_turn() -> None:

@@ -53,8 +53,9 @@ class UnknownModel(RequestError):
 
 
 class ContextTooLong(RequestError):
-    """The prompt has {prompt_tokens!s} tokens, {deployment} takes {context_tokens!s} together with the answer. Send less text or ask for a deployment with a longer context.
+    """The prompt is too long: this model's maximum context length is {context_tokens!s} tokens, answer included, and the prompt has {prompt_tokens!s} ({deployment}). Send less text or ask for a deployment with a longer context.
 
+    Its first words are those of OpenAI's and Anthropic's servers, by which programs know that they have to shorten.
     Freehold never cuts a prompt on its own. A route goes on to its next deployment with a longer context where the
     label permits it.
     """

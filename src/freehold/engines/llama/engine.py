@@ -24,6 +24,7 @@ from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChun
 from freehold.domain.zones import DEVICE
 from freehold.engines import openai_events
 from freehold.engines.base import Reply
+from freehold.engines.counting import token_count
 from freehold.engines.llama.calls import INFILL_PATH, build_call
 from freehold.engines.llama.child import ChildSpec, LlamaChild
 from freehold.engines.llama.host import ChildHost, Host, Lease, RemoteHost, WatchedReply
@@ -83,6 +84,7 @@ class LlamaEngine:
         self._ids = ids
         self._cpu_flags = cpu_flags
         self._base_path = ""
+        self._counts = True
         self._host = self._remote() if settings.base_url else self._child(cores or os.cpu_count() or 1, jitter)
 
     def _remote(self) -> Host:
@@ -277,6 +279,28 @@ class LlamaEngine:
     async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
         """Never called: ``prepare`` refuses it. A llama.cpp that reranks is reached by engine ``openai``."""
         raise NotImplementedError("llama.cpp of ours reranks nothing")
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can tell how many tokens a prompt has; somebody else's old server cannot."""
+        return self._counts
+
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
+        """Tokens of a prompt, as its template writes it, with the model's own tokens. Raises as ``stream``."""
+        lease = await self._lease(deadline_s)
+        try:
+            reply = await self._request(lease, call, permit, deadline_s)
+            try:
+                tokens = await token_count(WatchedReply(reply, lease), deployment=self._deployment)
+            finally:
+                reply.abort()
+            lease.over(answered=True)
+        except UpstreamError as error:
+            raise await self._explain(lease, error) from error
+        finally:
+            lease.over(answered=False)
+        self._counts = tokens is not None
+        return tokens
 
     async def _lease(self, deadline_s: float) -> Lease:
         left_s = deadline_s - self._clock.monotonic_s()

@@ -173,6 +173,15 @@ class OnnxEngine:
         """Never called; see ``relays``."""
         raise NotImplementedError("it answers in numbers")
 
+    @property
+    def counts(self) -> bool:
+        """Never: it answers nobody's messages."""
+        return False
+
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
+        """Never called; see ``counts``."""
+        raise NotImplementedError("it counts nothing")
+
     def stream(
         self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float
     ) -> AsyncGenerator[ResponseChunk]:
