@@ -168,7 +168,6 @@ class Ranking:
 
 
 @value
-@value
 class Untranslatable:
     """What of a request has no word in OpenAI's chat, and changes the answer.
 
