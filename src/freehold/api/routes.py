@@ -43,6 +43,7 @@ class ViewRoute:
         view: The group of views and the method of it that answers; it finds the row's access in ``scope["access"]``.
         access: Who may, and whose objects it reaches.
         body_bytes_max: Longest body, which the view finds in ``scope["body"]``; 0 where none is read.
+        streams: The view reads the body itself, piece by piece, from ``scope["receive"]``.
     """
 
     method: str
@@ -50,6 +51,7 @@ class ViewRoute:
     view: str
     access: Access
     body_bytes_max: int = 0
+    streams: bool = False
 
 
 INFERENCE_ROUTES = (
@@ -69,6 +71,15 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/v1/models/{name:path}", "house.model", INFER),
     ViewRoute("GET", "/v1/receipts", "house.receipts", INFER),
     ViewRoute("GET", "/v1/receipts/{receipt_id}", "house.receipt", INFER),
+    ViewRoute("GET", "/v1/files", "files.list", INFER),
+    ViewRoute("POST", "/v1/files", "files.create", INFER, streams=True),
+    ViewRoute("GET", "/v1/files/{file_id}", "files.show", INFER),
+    ViewRoute("DELETE", "/v1/files/{file_id}", "files.delete", INFER),
+    ViewRoute("GET", "/v1/files/{file_id}/content", "files.content", INFER),
+    ViewRoute("GET", "/v1/batches", "batches.list", INFER),
+    ViewRoute("POST", "/v1/batches", "batches.create", INFER, body_bytes_max=_SMALL_BODY),
+    ViewRoute("GET", "/v1/batches/{batch_id}", "batches.show", INFER),
+    ViewRoute("POST", "/v1/batches/{batch_id}/cancel", "batches.cancel", INFER),
     ViewRoute("POST", "/v1/audio/{kind:path}", "house.audio", INFER),
     ViewRoute("GET", "/api/tags", "house.ollama_tags", INFER),
     ViewRoute("POST", "/api/show", "house.ollama_show", INFER, body_bytes_max=_SMALL_BODY),

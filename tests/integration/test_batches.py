@@ -1,0 +1,269 @@
+"""Files and batches through the official client, and what becomes of a batch when the gateway dies in the middle of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import APIStatusError
+
+from tests.servers.http import Exchange
+from tests.servers.openai_server import TEXT, OpenAIServer
+from tests.support.server import Gateway, eventually, running
+from tests.support.site import CONFIG, Site, closed_port, site
+from tests.support.upstream import in_thread
+
+CHAT = "/v1/chat/completions"
+
+
+def line(custom_id: str, text: str = "hello", *, model: str = "plain", url: str = CHAT, **more: Any) -> str:
+    body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": url, "body": body})
+
+
+def send(gateway: Gateway, lines: list[str], *, endpoint: str = CHAT, key: str | None = None, **headers: str) -> str:
+    """Send a batch; its id."""
+    client = gateway.openai(key)
+    file = client.files.create(file=("in.jsonl", "\n".join(lines).encode()), purpose="batch")
+    batch = client.batches.create(
+        input_file_id=file.id, endpoint=endpoint, completion_window="24h", extra_headers=headers
+    )
+    return batch.id
+
+
+def over(gateway: Gateway, batch_id: str, *, within_s: float = 20, key: str | None = None) -> Any:
+    client = gateway.openai(key)
+
+    def look() -> Any:
+        batch = client.batches.retrieve(batch_id)
+        return batch if batch.status in ("completed", "failed", "expired", "cancelled") else None
+
+    return eventually(look, within_s=within_s, what=f"the end of {batch_id}; log: {gateway.log}")
+
+
+def results(gateway: Gateway, batch: Any) -> tuple[list[dict], list[dict]]:
+    """Lines of the output file and of the error file."""
+    client = gateway.openai()
+    found = []
+    for file_id in (batch.output_file_id, batch.error_file_id):
+        text = client.files.content(file_id).text if file_id else ""
+        found.append([json.loads(each) for each in text.splitlines()])
+    return found[0], found[1]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Generator[Site]:
+    with site(tmp_path_factory.mktemp("batches"), more="[batches]\nretries = 1\n") as running_site:
+        yield running_site
+
+
+def test_a_batch_through_the_official_client(home: Site) -> None:
+    lines = [line(f"item-{n}") for n in range(8)] + [line("bad", "400-quote"), line("broken", temperature="hot")]
+    batch_id = send(home.gateway, lines)
+    batch = over(home.gateway, batch_id)
+    assert batch.status == "completed"
+    counts = batch.request_counts
+    assert (counts.total, counts.completed, counts.failed) == (10, 8, 2)
+    good, bad = results(home.gateway, batch)
+    assert [each["custom_id"] for each in good] == [f"item-{n}" for n in range(8)]
+    assert {each["custom_id"] for each in bad} == {"bad", "broken"}
+    first = good[0]
+    assert first["error"] is None
+    assert first["response"]["status_code"] == 200
+    assert first["response"]["body"]["choices"][0]["message"]["content"] == TEXT
+    receipt = home.gateway.receipt(first["response"]["request_id"])
+    assert receipt["outcome"] == "complete"
+
+
+def test_what_is_wrong_with_the_input_is_said_line_by_line(home: Site) -> None:
+    lines = [
+        line("one"),
+        line("one"),
+        "{no json",
+        line("other-url", url="/v1/embeddings"),
+        line("who", model="nobody"),
+        json.dumps({"custom_id": "get", "method": "GET", "url": CHAT, "body": {}}),
+        line("stream", stream=True),
+    ]
+    asked_before = len(home.small.exchanges)
+    batch = over(home.gateway, send(home.gateway, lines))
+    assert batch.status == "failed"
+    assert [(fault.line, fault.code) for fault in batch.errors.data] == [
+        (2, "duplicate_custom_id"),
+        (3, "invalid_json_line"),
+        (4, "url_mismatch"),
+        (5, "model_not_found"),
+        (6, "invalid_method"),
+        (7, "invalid_request"),
+    ]
+    assert len(home.small.exchanges) == asked_before, "nothing of a bad batch runs"
+
+
+def test_every_surface_that_a_batch_may_ask(home: Site) -> None:
+    for endpoint, body in {
+        "/v1/completions": {"model": "plain", "prompt": "hello"},
+        "/v1/embeddings": {"model": "vectors", "input": "hello"},
+        "/v1/responses": {"model": "plain", "input": "hello"},
+        "/v1/messages": {"model": "plain", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]},
+    }.items():
+        asked = json.dumps({"custom_id": "x", "method": "POST", "url": endpoint, "body": body})
+        batch = over(home.gateway, send(home.gateway, [asked], endpoint=endpoint))
+        (good,), bad = results(home.gateway, batch)
+        assert not bad
+        assert good["response"]["status_code"] == 200, endpoint
+
+
+def test_the_label_of_a_batch_holds_for_every_item_and_its_files(home: Site) -> None:
+    lines = [line("secret", model="auto")]
+    batch_id = send(home.gateway, lines, **{"freehold-label": "confidential;zones=lan"})
+    batch = over(home.gateway, batch_id)
+    good, _ = results(home.gateway, batch)
+    receipt = home.gateway.receipt(good[0]["response"]["request_id"])
+    assert receipt["label"]["level"] == "confidential"
+    with home.gateway.http() as client:
+        reply = client.get(f"/v1/files/{batch.output_file_id}/content")
+    assert reply.headers["freehold-label"].startswith("confidential")
+
+
+def test_foreign_and_missing_objects_are_the_same_404(home: Site) -> None:
+    gateway = home.gateway
+    batch = over(gateway, send(gateway, [line("mine")]))
+    other, _ = gateway.new_key(tenant="other")
+    boss, _ = gateway.new_key(tenant="other", scopes=("infer", "admin"))
+    mine = {"batches": batch.id, "files": batch.output_file_id}
+    for key in (other, boss):
+        with gateway.http(key) as client:
+            for group, own in mine.items():
+                missing = own[:-1] + ("0" if own[-1] != "0" else "1")
+                routes = [("GET", ""), ("POST", "/cancel") if group == "batches" else ("GET", "/content")]
+                routes += [("DELETE", "")] if group == "files" else []
+                for method, rest in routes:
+                    answers = [client.request(method, f"/v1/{group}/{each}{rest}") for each in (own, missing)]
+                    assert [reply.status_code for reply in answers] == [404, 404], (method, group, rest)
+                    told = [
+                        reply.text.replace(each, "ID").replace(reply.json()["error"]["error_id"], "")
+                        for reply, each in zip(answers, (own, missing), strict=True)
+                    ]
+                    assert told[0] == told[1]
+                assert client.get(f"/v1/{group}").json()["data"] == []
+            body = {"input_file_id": batch.input_file_id, "endpoint": CHAT, "completion_window": "24h"}
+            assert client.post("/v1/batches", json=body).json()["error"]["freehold_code"] == "FH-BATCH-001"
+    assert gateway.openai().batches.retrieve(batch.id).status == "completed"
+
+
+def test_cancelling_ends_what_runs_within_a_second(home: Site) -> None:
+    gateway = home.gateway
+    batch_id = send(gateway, [line(f"item-{n}", "stall") for n in range(5)])
+    client = gateway.openai()
+    eventually(lambda: client.batches.retrieve(batch_id).status == "in_progress", what="the beginning")
+    eventually(lambda: home.small.exchanges[-1].body["messages"][0]["content"] == "stall", what="the first call")
+    stalled = home.small.exchanges[-1]
+    assert client.batches.cancel(batch_id).status == "cancelling"
+    batch = over(gateway, batch_id, within_s=1)
+    assert batch.status == "cancelled"
+    assert batch.cancelled_at >= batch.cancelling_at
+    eventually(stalled.gone.is_set, within_s=1, what="the end of the call")
+    good, bad = results(gateway, batch)
+    assert not good
+    assert Counter(each["error"]["code"] for each in bad) == {"batch_cancelled": 5}
+    with pytest.raises(APIStatusError) as refusal:
+        client.batches.cancel(batch_id)
+    assert refusal.value.status_code == 409
+
+
+def test_a_revoked_key_stops_its_batches_and_says_so(home: Site) -> None:
+    gateway = home.gateway
+    key, key_id = gateway.new_key(tenant="default")
+    batch_id = send(gateway, [line(f"item-{n}", "stall") for n in range(3)], key=key)
+    eventually(lambda: gateway.openai().batches.retrieve(batch_id).status == "in_progress", what="the beginning")
+    with gateway.key_ring() as ring:
+        ring.revoke(key_id)
+    batch = over(gateway, batch_id, within_s=5)
+    assert batch.status == "failed"
+    assert batch.errors.data[0].code == "FH-BATCH-004"
+    assert [each["error"]["code"] for each in results(gateway, batch)[1]] == ["FH-BATCH-004"] * 3
+
+
+def test_what_may_pass_is_tried_again_and_no_room_is_no_failure(home: Site) -> None:
+    asked_before = len(home.small.exchanges)
+    batch = over(home.gateway, send(home.gateway, [line("hurts", "500"), line("fine")]))
+    good, bad = results(home.gateway, batch)
+    assert [each["custom_id"] for each in good] == ["fine"]
+    assert bad[0]["response"]["status_code"] == 500
+    texts = [each.body["messages"][0]["content"] for each in home.small.exchanges[asked_before:]]
+    assert texts.count("500") == 2, "once more, as [batches] retries says"
+
+
+def test_files(home: Site) -> None:
+    client = home.gateway.openai()
+    made = client.files.create(file=("a b.txt", b"\x00\xff" * 700_000), purpose="user_data")
+    assert (made.bytes, made.filename, made.purpose, made.status) == (1_400_000, "a b.txt", "user_data", "processed")
+    assert client.files.content(made.id).content == b"\x00\xff" * 700_000
+    assert [each.id for each in client.files.list(purpose="user_data")] == [made.id]
+    stored = home.gateway.data / "files" / made.id
+    assert stored.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(APIStatusError, match="purpose"):
+        client.files.create(file=("x", b"x"), purpose="vision")
+    assert client.files.delete(made.id).deleted
+    assert not stored.exists()
+    with pytest.raises(APIStatusError) as refusal:
+        client.files.content(made.id)
+    assert refusal.value.status_code == 404
+
+
+class SteadyPace(OpenAIServer):
+    """Answers each call a moment later, and counts what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: Counter[str] = Counter()
+
+    async def answer(self, exchange: Exchange) -> None:
+        self.asked[exchange.body["messages"][-1]["content"]] += 1
+        await asyncio.sleep(0.004)
+        await super().answer(exchange)
+
+
+@pytest.mark.parametrize(("items", "kills"), [(500, 4)])
+def test_every_item_has_exactly_one_result_whenever_the_gateway_is_killed(
+    tmp_path: Path, items: int, kills: int
+) -> None:
+    chance = random.Random(4)
+    with in_thread(SteadyPace()) as upstream:
+        config = CONFIG.format(
+            server="",
+            small=upstream.base_url,
+            large=upstream.base_url,
+            claude=upstream.base_url,
+            closed_port=closed_port(),
+        )
+        with running(config, tmp_path) as gateway:
+            batch_id = send(gateway, [line(f"item-{n}", f"item-{n}") for n in range(items)])
+            marks = sorted(chance.sample(range(10, items - 20), kills))
+            eventually(lambda: len(upstream.asked) >= marks[0], within_s=20, what="the first items")
+            gateway.kill()
+        for mark in marks[1:]:
+            with running(config, tmp_path, wait_ready=False) as gateway:
+                eventually(lambda mark=mark: len(upstream.asked) >= mark, within_s=20, what=f"item {mark}")
+                assert gateway.openai().batches.retrieve(batch_id).status == "in_progress"
+                gateway.kill()
+        with running(config, tmp_path) as gateway:
+            batch = over(gateway, batch_id)
+            good, bad = results(gateway, batch)
+            counts = batch.request_counts
+            assert (batch.status, counts.total, counts.completed, counts.failed) == ("completed", items, items, 0)
+            assert not bad
+            assert [each["custom_id"] for each in good] == [f"item-{n}" for n in range(items)]
+            assert len({each["response"]["request_id"] for each in good}) == items
+            for each in (good[0], good[-1], chance.choice(good)):
+                assert gateway.receipt(each["response"]["request_id"])["outcome"] == "complete"
+            assert [path.name for path in (gateway.data / "batches").iterdir()] == []
+            assert len(list((gateway.data / "files").iterdir())) == 2
+        again = sum(upstream.asked.values()) - items
+        assert again <= kills * 64, "what had a durable result does not run again"
