@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import random
+import signal
+import socket
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from openai import APIStatusError
 
+from tests.integration.test_workers import workers_of
 from tests.servers.http import Exchange
 from tests.servers.openai_server import TEXT, OpenAIServer
 from tests.support.server import Gateway, eventually, running
@@ -134,26 +140,24 @@ def test_the_label_of_a_batch_holds_for_every_item_and_its_files(home: Site) -> 
 def test_foreign_and_missing_objects_are_the_same_404(home: Site) -> None:
     gateway = home.gateway
     batch = over(gateway, send(gateway, [line("mine")]))
-    other, _ = gateway.new_key(tenant="other")
     boss, _ = gateway.new_key(tenant="other", scopes=("infer", "admin"))
     mine = {"batches": batch.id, "files": batch.output_file_id}
-    for key in (other, boss):
-        with gateway.http(key) as client:
-            for group, own in mine.items():
-                missing = own[:-1] + ("0" if own[-1] != "0" else "1")
-                routes = [("GET", ""), ("POST", "/cancel") if group == "batches" else ("GET", "/content")]
-                routes += [("DELETE", "")] if group == "files" else []
-                for method, rest in routes:
-                    answers = [client.request(method, f"/v1/{group}/{each}{rest}") for each in (own, missing)]
-                    assert [reply.status_code for reply in answers] == [404, 404], (method, group, rest)
-                    told = [
-                        reply.text.replace(each, "ID").replace(reply.json()["error"]["error_id"], "")
-                        for reply, each in zip(answers, (own, missing), strict=True)
-                    ]
-                    assert told[0] == told[1]
-                assert client.get(f"/v1/{group}").json()["data"] == []
-            body = {"input_file_id": batch.input_file_id, "endpoint": CHAT, "completion_window": "24h"}
-            assert client.post("/v1/batches", json=body).json()["error"]["freehold_code"] == "FH-BATCH-001"
+    with gateway.http(boss) as client:
+        for group, own in mine.items():
+            missing = own[:-1] + ("0" if own[-1] != "0" else "1")
+            routes = [("GET", ""), ("POST", "/cancel") if group == "batches" else ("GET", "/content")]
+            routes += [("DELETE", "")] if group == "files" else []
+            for method, rest in routes:
+                answers = [client.request(method, f"/v1/{group}/{each}{rest}") for each in (own, missing)]
+                assert [reply.status_code for reply in answers] == [404, 404], (method, group, rest)
+                told = [
+                    reply.text.replace(each, "ID").replace(reply.json()["error"]["error_id"], "")
+                    for reply, each in zip(answers, (own, missing), strict=True)
+                ]
+                assert told[0] == told[1]
+            assert client.get(f"/v1/{group}").json()["data"] == []
+        body = {"input_file_id": batch.input_file_id, "endpoint": CHAT, "completion_window": "24h"}
+        assert client.post("/v1/batches", json=body).json()["error"]["freehold_code"] == "FH-BATCH-001"
     assert gateway.openai().batches.retrieve(batch.id).status == "completed"
 
 
@@ -217,6 +221,69 @@ def test_files(home: Site) -> None:
     assert refusal.value.status_code == 404
 
 
+def test_a_large_file_goes_to_the_disk_and_back_without_filling_the_memory(home: Site) -> None:
+    client = home.gateway.openai()
+    content = random.Random(1).randbytes(1 << 20) * 48
+    before = home.gateway.peak_bytes()
+    made = client.files.create(file=("large.bin", content), purpose="user_data")
+    assert client.files.content(made.id).content == content
+    assert home.gateway.peak_bytes() - before < 24 << 20
+    client.files.delete(made.id)
+
+
+def test_an_upload_that_is_no_form_or_too_long_is_refused_and_leaves_nothing(home: Site) -> None:
+    before = sorted(path.name for path in (home.gateway.data / "files").iterdir())
+    with home.gateway.http() as client:
+        reply = client.post("/v1/files", json={"purpose": "batch"})
+        assert (reply.status_code, reply.json()["error"]["freehold_code"]) == (400, "FH-FILE-001")
+    with socket.create_connection(home.gateway.address) as wire:
+        kind = "multipart/form-data; boundary=b"
+        head = f"host: localhost\r\nauthorization: Bearer {home.gateway.key}\r\ncontent-type: {kind}"
+        wire.sendall(f"POST /v1/files HTTP/1.1\r\n{head}\r\ncontent-length: {1 << 40}\r\n\r\n--b".encode())
+        told = wire.recv(65_536)
+    assert told.startswith(b"HTTP/1.1 413")
+    assert b"FH-FILE-002" in told
+    with home.gateway.http("") as client:
+        assert client.post("/v1/files", files={"file": b"x"}, data={"purpose": "batch"}).status_code == 401
+    assert sorted(path.name for path in (home.gateway.data / "files").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"endpoint": "/v1/audio/speech"}, "endpoint"),
+        ({"endpoint": None}, "endpoint"),
+        ({"completion_window": "1h"}, "completion_window"),
+        ({"input_file_id": "file-0"}, "input_file_id"),
+        ({"metadata": {"n": 1}}, "metadata"),
+        ({"metadata": {str(n): "x" for n in range(17)}}, "metadata"),
+    ],
+)
+def test_a_batch_that_is_asked_for_wrongly(home: Site, changes: dict[str, Any], param: str) -> None:
+    client = home.gateway.openai()
+    file = client.files.create(file=("in.jsonl", line("a").encode()), purpose="batch")
+    body = {"input_file_id": file.id, "endpoint": CHAT, "completion_window": "24h"} | changes
+    with home.gateway.http() as http:
+        reply = http.post("/v1/batches", json=body)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, param)
+
+
+def test_pages_of_batches_and_metadata(home: Site) -> None:
+    client = home.gateway.openai()
+    file = client.files.create(file=("in.jsonl", line("a").encode()), purpose="batch")
+    made = []
+    for n in range(3):
+        batch = client.batches.create(
+            input_file_id=file.id, endpoint=CHAT, completion_window="24h", metadata={"n": str(n)}
+        )
+        made.append(over(home.gateway, batch.id))
+    first = client.batches.list(limit=2)
+    assert first.has_more
+    assert [each.id for each in first.data] == [made[2].id, made[1].id]
+    assert first.data[0].metadata == {"n": "2"}
+    assert client.batches.list(limit=2, after=made[1].id).data[0].id == made[0].id
+
+
 class SteadyPace(OpenAIServer):
     """Answers each call a moment later, and counts what it was asked."""
 
@@ -226,32 +293,30 @@ class SteadyPace(OpenAIServer):
 
     async def answer(self, exchange: Exchange) -> None:
         self.asked[exchange.body["messages"][-1]["content"]] += 1
-        await asyncio.sleep(0.004)
+        await asyncio.sleep(0.003)
         await super().answer(exchange)
 
 
-@pytest.mark.parametrize(("items", "kills"), [(500, 4)])
+def paced_config(upstream: SteadyPace, *, server: str = "") -> str:
+    address = upstream.base_url
+    return CONFIG.format(server=server, small=address, large=address, claude=address, closed_port=closed_port())
+
+
+@pytest.mark.parametrize(("items", "kills"), [(500, 3)])
 def test_every_item_has_exactly_one_result_whenever_the_gateway_is_killed(
     tmp_path: Path, items: int, kills: int
 ) -> None:
-    chance = random.Random(4)
+    chance = random.Random(os.environ.get("FREEHOLD_KILL_SEED", "4"))
+    marks = sorted(chance.sample(range(5, items - 20), kills))
     with in_thread(SteadyPace()) as upstream:
-        config = CONFIG.format(
-            server="",
-            small=upstream.base_url,
-            large=upstream.base_url,
-            claude=upstream.base_url,
-            closed_port=closed_port(),
-        )
+        config = paced_config(upstream)
         with running(config, tmp_path) as gateway:
             batch_id = send(gateway, [line(f"item-{n}", f"item-{n}") for n in range(items)])
-            marks = sorted(chance.sample(range(10, items - 20), kills))
             eventually(lambda: len(upstream.asked) >= marks[0], within_s=20, what="the first items")
             gateway.kill()
         for mark in marks[1:]:
             with running(config, tmp_path, wait_ready=False) as gateway:
                 eventually(lambda mark=mark: len(upstream.asked) >= mark, within_s=20, what=f"item {mark}")
-                assert gateway.openai().batches.retrieve(batch_id).status == "in_progress"
                 gateway.kill()
         with running(config, tmp_path) as gateway:
             batch = over(gateway, batch_id)
@@ -267,3 +332,31 @@ def test_every_item_has_exactly_one_result_whenever_the_gateway_is_killed(
             assert len(list((gateway.data / "files").iterdir())) == 2
         again = sum(upstream.asked.values()) - items
         assert again <= kills * 64, "what had a durable result does not run again"
+
+
+def test_one_worker_runs_batches_and_its_successor_goes_on(tmp_path: Path) -> None:
+    with (
+        in_thread(SteadyPace()) as upstream,
+        running(paced_config(upstream, server="workers = 2"), tmp_path) as gateway,
+    ):
+        lines = [line(f"item-{n}", f"item-{n}") for n in range(120)]
+        batch_ids = [send(gateway, lines), send(gateway, lines)]
+        eventually(lambda: len(upstream.asked) >= 30, within_s=20, what="the first items")
+        for worker in workers_of(gateway):
+            os.kill(worker, signal.SIGKILL)
+
+        def answers() -> bool:
+            with contextlib.suppress(httpx2.TransportError), gateway.http() as client:
+                return client.get("/v1/batches").status_code == 200
+            return False
+
+        eventually(answers, within_s=20, what="the successors")
+        for batch_id in batch_ids:
+            batch = over(gateway, batch_id)
+            good, bad = results(gateway, batch)
+            assert [each["custom_id"] for each in good] == [f"item-{n}" for n in range(120)]
+            assert not bad
+        long_id = send(gateway, [line("stall", "stall")])
+        eventually(lambda: upstream.asked["stall"], what="its call")
+        gateway.openai().batches.cancel(long_id)
+        assert over(gateway, long_id, within_s=1).status == "cancelled"
