@@ -284,6 +284,73 @@ def test_pages_of_batches_and_metadata(home: Site) -> None:
     assert client.batches.list(limit=2, after=made[1].id).data[0].id == made[0].id
 
 
+def message(custom_id: str, text: str = "hello", **params: Any) -> dict[str, Any]:
+    asked = {"model": "plain", "max_tokens": 9, "messages": [{"role": "user", "content": text}]} | params
+    return {"custom_id": custom_id, "params": asked}
+
+
+def test_batches_as_anthropics_clients_know_them(home: Site) -> None:
+    requests = [message("good"), message("no-model", model="nobody"), message("refused", "400-quote")]
+    with home.gateway.http() as client:
+        made = client.post("/v1/messages/batches", json={"requests": requests}).json()
+        assert (made["type"], made["processing_status"], made["results_url"]) == ("message_batch", "in_progress", None)
+        assert made["request_counts"]["processing"] == 3
+        path = f"/v1/messages/batches/{made['id']}"
+
+        def look() -> Any:
+            batch = client.get(path).json()
+            return batch if batch["processing_status"] == "ended" else None
+
+        batch = eventually(look, within_s=20, what="its end")
+        counts = {"processing": 0, "succeeded": 1, "errored": 2, "canceled": 0, "expired": 0}
+        assert (batch["request_counts"], batch["cancel_initiated_at"]) == (counts, None)
+        assert batch["results_url"] == f"{home.gateway.base_url}{path}/results"
+        lines = [json.loads(each) for each in client.get(f"{path}/results").text.splitlines()]
+        assert [(each["custom_id"], each["result"]["type"]) for each in lines] == [
+            ("good", "succeeded"),
+            ("no-model", "errored"),
+            ("refused", "errored"),
+        ]
+        assert lines[0]["result"]["message"]["content"][0]["text"] == TEXT
+        assert lines[1]["result"]["error"]["error"]["type"] == "not_found_error"
+        assert client.get("/v1/messages/batches?limit=1").json()["data"] == [batch]
+        assert client.get(f"/v1/batches/{batch['id']}").status_code == 404, "made one way, not seen the other way"
+        assert batch["id"] not in client.get("/v1/batches?limit=100").text
+        refusal = client.post(f"{path}/cancel")
+        assert (refusal.status_code, refusal.json()["error"]["freehold_code"]) == (409, "FH-BATCH-002")
+
+
+def test_a_message_batch_that_is_cancelled(home: Site) -> None:
+    with home.gateway.http() as client:
+        made = client.post("/v1/messages/batches", json={"requests": [message("a", "stall"), message("b", "stall")]})
+        path = f"/v1/messages/batches/{made.json()['id']}"
+        eventually(lambda: home.small.exchanges[-1].body["messages"][0]["content"] == "stall", what="its first call")
+        assert client.post(f"{path}/cancel").json()["processing_status"] == "canceling"
+        eventually(lambda: client.get(path).json()["processing_status"] == "ended", within_s=1, what="its end")
+        assert client.get(path).json()["request_counts"]["canceled"] == 2
+        assert client.get(f"{path}/results").text.count('"type":"canceled"') == 2
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        [],
+        "x",
+        [{"custom_id": "a b", "params": {}}],
+        [{"custom_id": "a", "params": []}],
+        [{"custom_id": "a"}],
+        [message("a"), message("a")],
+        [message("a", stream=True)],
+    ],
+    ids=str,
+)
+def test_a_message_batch_that_is_asked_for_wrongly(home: Site, requests: Any) -> None:
+    with home.gateway.http() as client:
+        reply = client.post("/v1/messages/batches", json={"requests": requests})
+    assert (reply.status_code, reply.json()["error"]["freehold_code"]) == (400, "FH-REQUEST-002")
+    assert reply.json()["error"]["param"].startswith("requests")
+
+
 class SteadyPace(OpenAIServer):
     """Answers each call a moment later, and counts what it was asked."""
 
@@ -328,7 +395,7 @@ def test_every_item_has_exactly_one_result_whenever_the_gateway_is_killed(
             assert len({each["response"]["request_id"] for each in good}) == items
             for each in (good[0], good[-1], chance.choice(good)):
                 assert gateway.receipt(each["response"]["request_id"])["outcome"] == "complete"
-            assert [path.name for path in (gateway.data / "batches").iterdir()] == []
+            eventually(lambda: not list((gateway.data / "batches").iterdir()), what="the end of its journal")
             assert len(list((gateway.data / "files").iterdir())) == 2
         again = sum(upstream.asked.values()) - items
         assert again <= kills * 64, "what had a durable result does not run again"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from freehold.api.asgi import JSON, FileBody, Headers, Scope, header
 from freehold.api.batch_item import ENDPOINTS
-from freehold.api.files import LabelOf, new_id, paging_of
+from freehold.api.files import LabelOf, keep_s_of, new_id, paging_of
 from freehold.config.schema import Batches as BatchesSection
-from freehold.domain.batch import CANCELLABLE, Batch, BatchState, cancelled
+from freehold.domain.batch import CANCELLABLE, OPENAI_PREFIX, Batch, BatchState, cancelled
 from freehold.domain.errors.batch import BatchInputMissing, BatchNotCancellable
 from freehold.domain.errors.request import NotFound
 from freehold.domain.files import BATCH
@@ -71,7 +71,7 @@ class Batches:
         if file is None or file.purpose != BATCH:
             raise BatchInputMissing(param="input_file_id", file_id=input_file_id)
         batch = Batch(
-            id=new_id(self._ids, "batch_"),
+            id=new_id(self._ids, OPENAI_PREFIX),
             tenant=principal.tenant.name,
             key_id=principal.key_id,
             endpoint=endpoint,
@@ -82,6 +82,7 @@ class Batches:
             state=BatchState.VALIDATING,
             created_unix_ms=now_ms,
             expires_unix_ms=now_ms + WINDOW_MS,
+            output_keep_s=keep_s_of(values.get("output_expires_after"), "output_expires_after"),
         )
         await self._store.add(batch, open_max=self._settings.open_max)
         self._nudge()
@@ -95,9 +96,7 @@ class Batches:
 
     async def show(self, scope: Scope, principal: Principal) -> View:
         """One of them."""
-        batch = await self._store.get(
-            scope["path_params"]["batch_id"], tenant=reached_tenant(principal, scope["access"])
-        )
+        batch = await self._store.get(_id_of(scope), tenant=reached_tenant(principal, scope["access"]))
         if batch is None:
             raise NotFound(path=scope["path"])
         return _json(batch_object(batch))
@@ -111,15 +110,25 @@ class Batches:
             before.append(batch.state)
             return cancelled(batch, unix_ms=now_ms)
 
-        batch = await self._store.change(
-            scope["path_params"]["batch_id"], change, tenant=reached_tenant(principal, scope["access"])
-        )
+        batch = await self._store.change(_id_of(scope), change, tenant=reached_tenant(principal, scope["access"]))
         if batch is None:
             raise NotFound(path=scope["path"])
         if before[-1] not in (*CANCELLABLE, BatchState.CANCELLING):
             raise BatchNotCancellable(batch_id=batch.id, state=before[-1].value)
         self._nudge()
         return _json(batch_object(batch))
+
+
+def _id_of(scope: Scope) -> str:
+    """The batch that is meant.
+
+    Raises:
+        NotFound: It is none of this kind.
+    """
+    batch_id: str = scope["path_params"]["batch_id"]
+    if not batch_id.startswith(OPENAI_PREFIX):
+        raise NotFound(path=scope["path"])
+    return batch_id
 
 
 def _json(value: object) -> View:

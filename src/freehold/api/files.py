@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 from starlette.datastructures import QueryParams
 
@@ -22,6 +22,7 @@ from freehold.identity.access import reached_tenant
 from freehold.policy.labelling import LABEL_HEADER
 from freehold.storage.files import FileDraft, SqliteFiles
 from freehold.wire.openai_batches import file_object, page_object
+from freehold.wire.openai_invalid import show
 from freehold.wire.openai_response import encode_json
 
 View = tuple[int, bytes | FileBody, Headers]
@@ -166,14 +167,32 @@ class Files:
         )
 
     def _expiry(self, form: Form, purpose: str, now_ms: int) -> int | None:
-        seconds = form.fields.get("expires_after[seconds]")
-        if seconds is not None:
-            first, last = _EXPIRES_S
-            if not _NUMBER.fullmatch(seconds) or not first <= int(seconds) <= last:
-                name = "expires_after.seconds"
-                raise FieldInvalid(param=name, field=name, value=seconds, reason=f"{first} to {last} are taken")
-            return now_ms + int(seconds) * 1000
+        name = "expires_after"
+        parts = {part: form.fields.get(f"{name}[{part}]") for part in ("anchor", "seconds")}
+        said = {part: text for part, text in parts.items() if text is not None}
+        if (keep_s := keep_s_of(said or None, name)) is not None:
+            return now_ms + keep_s * 1000
         return expiry_of(purpose, now_ms, keep_days=self._settings.keep_days)
+
+
+def keep_s_of(said: object, name: str) -> int | None:
+    """How long its owner wants a file kept; ``None`` where that was not said.
+
+    Args:
+        said: A member ``{"anchor": "created_at", "seconds": …}``.
+        name: What it is called.
+
+    Raises:
+        FieldInvalid: It is something else.
+    """
+    if said is None:
+        return None
+    values = cast("dict[str, object]", said) if isinstance(said, dict) else {}
+    seconds, (first, last) = str(values.get("seconds", "")), _EXPIRES_S
+    if values.get("anchor") == "created_at" and _NUMBER.fullmatch(seconds) and first <= int(seconds) <= last:
+        return int(seconds)
+    reason = f'anchor must be "created_at" and seconds {first} to {last}'
+    raise FieldInvalid(param=name, field=name, value=show(cast("object", said)), reason=reason)
 
 
 def expiry_of(purpose: str, now_ms: int, *, keep_days: int) -> int | None:

@@ -23,6 +23,7 @@ from freehold.api.surfaces import (
 from freehold.identity.access import ADMIN, INFER, OPEN, Access
 
 _SMALL_BODY = 64 * 1024
+_LARGE_BODY = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ VIEW_ROUTES = (
     ViewRoute("POST", "/v1/batches", "batches.create", INFER, body_bytes_max=_SMALL_BODY),
     ViewRoute("GET", "/v1/batches/{batch_id}", "batches.show", INFER),
     ViewRoute("POST", "/v1/batches/{batch_id}/cancel", "batches.cancel", INFER),
+    ViewRoute("GET", "/v1/messages/batches", "message_batches.list", INFER),
+    ViewRoute("POST", "/v1/messages/batches", "message_batches.create", INFER, body_bytes_max=_LARGE_BODY),
+    ViewRoute("GET", "/v1/messages/batches/{batch_id}", "message_batches.show", INFER),
+    ViewRoute("POST", "/v1/messages/batches/{batch_id}/cancel", "message_batches.cancel", INFER),
+    ViewRoute("GET", "/v1/messages/batches/{batch_id}/results", "message_batches.results", INFER),
     ViewRoute("POST", "/v1/audio/{kind:path}", "house.audio", INFER),
     ViewRoute("GET", "/api/tags", "house.ollama_tags", INFER),
     ViewRoute("POST", "/api/show", "house.ollama_show", INFER, body_bytes_max=_SMALL_BODY),

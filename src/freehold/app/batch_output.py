@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freehold.api.files import expiry_of, new_id
-from freehold.domain.batch import Batch
+from freehold.domain.batch import MESSAGES_PREFIX, Batch
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.files import BATCH_OUTPUT, StoredFile
 from freehold.domain.ports import Clock, IdSource
 from freehold.storage.batch_results import ResultJournal
 from freehold.storage.files import FileDraft, SqliteFiles
-from freehold.wire.batch_lines import BatchItem, InputLines, decode_line, unanswered_line
+from freehold.wire.batch_lines import OPENAI_LINES, BatchItem, InputLines, ResultLines, decode_line
+from freehold.wire.message_batches import MESSAGES_LINES
 from freehold.wire.openai_batches import output_name
 
 _SLICE = 256
@@ -30,12 +31,14 @@ class Outputs:
         bad: All other results; ``None`` where there are none.
         completed: Lines of the first.
         failed: Lines of the second.
+        unanswered: Those of them whose items were never run.
     """
 
     good: StoredFile | None = None
     bad: StoredFile | None = None
     completed: int = 0
     failed: int = 0
+    unanswered: int = 0
 
     @property
     def files(self) -> tuple[StoredFile, ...]:
@@ -83,9 +86,7 @@ class OutputWriter:
             outputs = Outputs()
             for first in range(0, batch.total, _SLICE):
                 places = range(first, min(first + _SLICE, batch.total))
-                copied = await asyncio.to_thread(self._copy, batch, journal, places, lines, drafts, left)
-                outputs.completed += copied[True]
-                outputs.failed += copied[False]
+                await asyncio.to_thread(self._copy, batch, journal, places, lines, drafts, left, outputs)
             for is_good, draft in drafts.items():
                 if draft.size_bytes:
                     await asyncio.to_thread(draft.finish)
@@ -111,18 +112,24 @@ class OutputWriter:
         lines: InputLines | None,
         drafts: dict[bool, FileDraft],
         left: FreeholdError,
-    ) -> dict[bool, int]:
+        outputs: Outputs,
+    ) -> None:
+        form = result_lines(batch)
         texts: dict[bool, list[bytes]] = {True: [], False: []}
         names = self._names(batch, lines, places)
         for place, result in zip(places, journal.lines(places), strict=True):
             if result is not None:
-                texts[result.is_good].append(result.line)
+                texts[result.is_good or form.is_one_file].append(result.line)
+                outputs.completed += result.is_good
+                outputs.failed += not result.is_good
             elif place in names:
-                texts[False].append(unanswered_line(new_id(self._ids, "batch_req_"), names[place], left))
+                line = form.unanswered(new_id(self._ids, "batch_req_"), names[place], left)
+                texts[form.is_one_file].append(line)
+                outputs.failed += 1
+                outputs.unanswered += 1
         for is_good, found in texts.items():
             if found:
                 drafts[is_good].write(b"\n".join((*found, b"")))
-        return {is_good: len(found) for is_good, found in texts.items()}
 
     def _names(self, batch: Batch, lines: InputLines | None, places: range) -> dict[int, str]:
         """What items are called, where that has to be known."""
@@ -148,6 +155,16 @@ class OutputWriter:
             purpose=BATCH_OUTPUT,
             size_bytes=draft.size_bytes,
             created_unix_ms=now_ms,
-            expires_unix_ms=expiry_of(BATCH_OUTPUT, now_ms, keep_days=self._keep_days),
+            expires_unix_ms=self._expiry(batch, now_ms),
             label=batch.label,
         )
+
+    def _expiry(self, batch: Batch, now_ms: int) -> int | None:
+        if batch.output_keep_s is not None:
+            return now_ms + batch.output_keep_s * 1000
+        return expiry_of(BATCH_OUTPUT, now_ms, keep_days=self._keep_days)
+
+
+def result_lines(batch: Batch) -> ResultLines:
+    """How the results of a batch are written: as whoever made it reads them."""
+    return MESSAGES_LINES if batch.id.startswith(MESSAGES_PREFIX) else OPENAI_LINES

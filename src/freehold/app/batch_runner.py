@@ -13,11 +13,13 @@ from pathlib import Path
 from freehold.api.batch_item import ItemAnswer, ItemRunner
 from freehold.api.files import new_id
 from freehold.app.batch_input import InputCheck, Stopped
-from freehold.app.batch_output import OutputWriter
+from freehold.app.batch_output import OutputWriter, result_lines
 from freehold.app.batch_work import BatchWork, Tried, drop_stale
 from freehold.config.schema import Batches as BatchesSection
 from freehold.domain.batch import (
+    MESSAGES_PREFIX,
     Batch,
+    BatchEnd,
     BatchFault,
     BatchState,
     counted,
@@ -37,7 +39,6 @@ from freehold.serving.batch_turns import Next, Standing, Turns, after_error, pau
 from freehold.storage.batch_results import ItemResult
 from freehold.storage.batches import SqliteBatches
 from freehold.storage.files import SqliteFiles
-from freehold.wire.batch_lines import answer_line
 
 log = logging.getLogger("freehold.batches")
 
@@ -203,7 +204,10 @@ class BatchRunner:
             batch,
             items_max=self._settings.items_max,
             line_bytes_max=self._line_bytes_max,
-            route_of=lambda model: self._runtime().route_for(model),
+            # Anthropic's batches have no list of faults: there a model that is not there is its items' error.
+            route_of=_anything
+            if batch.id.startswith(MESSAGES_PREFIX)
+            else lambda model: self._runtime().route_for(model),
         )
 
         def is_stopped() -> bool:
@@ -243,16 +247,17 @@ class BatchRunner:
         left = _left(batch, state)
         outputs = await self._writer.write(batch, work.journal, self._files.path(batch.input_file_id), left)
         now_ms = self._clock.unix_ms()
+        end = BatchEnd(
+            state=state,
+            completed=outputs.completed,
+            failed=outputs.failed,
+            unanswered=outputs.unanswered,
+            output_file_id="" if outputs.good is None else outputs.good.id,
+            error_file_id="" if outputs.bad is None else outputs.bad.id,
+        )
 
         def change(now: Batch) -> Batch:
-            at_last = counted(now, completed=outputs.completed, failed=outputs.failed)
-            return ended(
-                at_last,
-                state,
-                output_file_id="" if outputs.good is None else outputs.good.id,
-                error_file_id="" if outputs.bad is None else outputs.bad.id,
-                unix_ms=now_ms,
-            )
+            return ended(now, end, unix_ms=now_ms)
 
         try:
             await self._store.change(batch.id, change, files=outputs.files)
@@ -284,7 +289,7 @@ class BatchRunner:
         for work in self._works.values():
             if (item := work.head(now_s)) is not None:
                 lane, room = self._lane(item.model)
-                found.append(Standing(work.batch.id, work.batch.tenant, lane, room))
+                found.append(Standing(work.batch.id, work.batch.created_unix_ms, work.batch.tenant, lane, room))
         return found
 
     def _lane(self, model: str) -> tuple[str, int]:
@@ -327,7 +332,7 @@ class BatchRunner:
         )
         if error is None or step is Next.RESULT:
             work.busy_in_a_row = 0
-            line = answer_line(
+            line = result_lines(work.batch).answered(
                 new_id(self._ids, "batch_req_"),
                 item.custom_id,
                 status=answer.status,
@@ -339,7 +344,8 @@ class BatchRunner:
         now_s = self._clock.monotonic_s()
         if step is Next.LATER:
             again_s = now_s + pause_s(error, in_a_row=work.busy_in_a_row)
-            work.busy_in_a_row += 1
+            if now_s >= work.paused_until_s:  # several that were refused at once are one refusal
+                work.busy_in_a_row += 1
             work.paused_until_s = max(work.paused_until_s, again_s)
             work.give_back(tried)
         else:
@@ -359,6 +365,10 @@ class BatchRunner:
 
     def _stop_ownerless(self, work: BatchWork) -> None:
         work.stop((_fault(BatchOwnerGone(batch_id=work.batch.id)),))
+
+
+def _anything(_model: str) -> None:
+    """Every model will do."""
 
 
 def _fault(error: BatchError) -> BatchFault:

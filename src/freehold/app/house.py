@@ -11,6 +11,7 @@ from typing import Any
 
 from freehold.api.batches import Batches
 from freehold.api.files import Files
+from freehold.api.message_batches import MessageBatches
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
 from freehold.app.batches import batch_runner
@@ -130,6 +131,7 @@ class House:
         files = Files(
             store=stores.files, settings=settings.files, label_of=self._label_of, clock=stores.clock, ids=stores.ids
         )
+        nudge = _nothing if self._batches is None else self._batches.nudge
         batches = Batches(
             store=stores.batches,
             files=stores.files,
@@ -137,9 +139,19 @@ class House:
             label_of=self._label_of,
             clock=stores.clock,
             ids=stores.ids,
-            nudge=_nothing if self._batches is None else self._batches.nudge,
+            nudge=nudge,
         )
-        return {"house": house, "files": files, "batches": batches}
+        message_batches = MessageBatches(
+            store=stores.batches,
+            files=stores.files,
+            settings=settings.batches,
+            file_settings=settings.files,
+            label_of=self._label_of,
+            clock=stores.clock,
+            ids=stores.ids,
+            nudge=nudge,
+        )
+        return {"house": house, "files": files, "batches": batches, "message_batches": message_batches}
 
     def _label_of(self, principal: Principal, said: Sequence[str | None]) -> str:
         return label_of_given(principal, said, tree=self._runtime.tree)

@@ -26,6 +26,10 @@ class BatchState(StrEnum):
 ACTIVE = (BatchState.VALIDATING, BatchState.IN_PROGRESS, BatchState.FINALIZING, BatchState.CANCELLING)
 """States in which somebody works on it."""
 
+OPENAI_PREFIX = "batch_"
+MESSAGES_PREFIX = "msgbatch_"
+"""What ids of batches begin with: made as OpenAI's, or as Anthropic's, and shown as that."""
+
 CANCELLABLE = (BatchState.VALIDATING, BatchState.IN_PROGRESS)
 
 
@@ -68,6 +72,8 @@ class Batch:
         failed: Items with another result on the medium.
         output_file_id: File of the good answers; empty while there is none.
         error_file_id: File of the other results; empty while there is none.
+        unanswered: Failed ones that were never run; known at the end.
+        output_keep_s: How long its results are kept; ``None`` where its owner did not say.
         errors: Why it failed.
     """
 
@@ -88,6 +94,8 @@ class Batch:
     failed: int = 0
     output_file_id: str = ""
     error_file_id: str = ""
+    unanswered: int = 0
+    output_keep_s: int | None = None
     errors: tuple[BatchFault, ...] = ()
 
     @property
@@ -136,9 +144,28 @@ def outcome(batch: Batch, *, done: int) -> BatchState:
     return BatchState.COMPLETED if done == batch.total else BatchState.EXPIRED
 
 
-def ended(batch: Batch, state: BatchState, *, output_file_id: str, error_file_id: str, unix_ms: int) -> Batch:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEnd:
+    """How a batch ends, and what its files hold."""
+
+    state: BatchState
+    completed: int
+    failed: int
+    unanswered: int
+    output_file_id: str
+    error_file_id: str
+
+
+def ended(batch: Batch, end: BatchEnd, *, unix_ms: int) -> Batch:
     """It is over. Its counts are those of its files."""
-    return replace(_moved(batch, state, unix_ms), output_file_id=output_file_id, error_file_id=error_file_id)
+    return replace(
+        _moved(batch, end.state, unix_ms),
+        completed=end.completed,
+        failed=end.failed,
+        unanswered=end.unanswered,
+        output_file_id=end.output_file_id,
+        error_file_id=end.error_file_id,
+    )
 
 
 def _moved(batch: Batch, state: BatchState, unix_ms: int) -> Batch:

@@ -44,9 +44,11 @@ class Paging:
         limit: How many.
         newest_first: In which order.
         purpose: Only files for this purpose; empty for all.
+        prefix: Only batches whose id begins so.
     """
 
     after: str = ""
     limit: int = 20
     newest_first: bool = True
     purpose: str = ""
+    prefix: str = ""

@@ -21,13 +21,15 @@ class Standing:
     """A batch that has an item to run.
 
     Attributes:
-        batch_id: Which; ids sort by age.
+        batch_id: Which.
+        created_unix_ms: Its age.
         tenant: Whose.
         lane: The route of its next item.
         room: How many items may run on that route at once.
     """
 
     batch_id: str
+    created_unix_ms: int
     tenant: str
     lane: str
     room: int
@@ -50,7 +52,7 @@ class Turns:
         able = [each for each in standing if running.get(each.lane, 0) < each.room]
         if not able:
             return None
-        chosen = min(able, key=lambda each: (self._had_turn.get(each.tenant, 0), each.batch_id))
+        chosen = min(able, key=lambda each: (self._had_turn.get(each.tenant, 0), each.created_unix_ms, each.batch_id))
         self._turn += 1
         self._had_turn[chosen.tenant] = self._turn
         return chosen

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from freehold.domain.batch import Batch
+from freehold.domain.batch import OPENAI_PREFIX, Batch
 from freehold.domain.errors.batch import BatchesFull
 from freehold.domain.files import Paging, StoredFile
 from freehold.storage.database import Database
@@ -51,17 +51,25 @@ class SqliteBatches:
         return None if row is None else _BATCH.decode(row[0])
 
     async def list(self, paging: Paging, *, tenant: str | None) -> list[Batch]:
-        """A page of them, newest first, and one more where there is one."""
+        """A page of those of one kind, newest first, and one more where there is one."""
         sql = self._sql["list_batches"]
-        values = {"tenant": tenant, "after": paging.after, "limit": paging.limit + 1}
+        first, end = paging.prefix or OPENAI_PREFIX, paging.after
+        last = f"{first[:-1]}{chr(ord(first[-1]) + 1)}"  # no id that begins so comes behind it
+        values = {
+            "tenant": tenant,
+            "first": first,
+            "last": min(last, end) if end else last,
+            "limit": paging.limit + 1,
+        }
         rows = await self._database.read(lambda connection: connection.execute(sql, values).fetchall())
         return [_BATCH.decode(row[0]) for row in rows]
 
     async def active(self) -> list[Batch]:
-        """All that are not over, oldest first."""
+        """All that are not over, oldest first, of whatever kind."""
         sql = self._sql["active_batches"]
         rows = await self._database.read(lambda connection: connection.execute(sql).fetchall())
-        return [_BATCH.decode(row[0]) for row in rows]
+        found: list[Batch] = [_BATCH.decode(row[0]) for row in rows]
+        return sorted(found, key=lambda batch: batch.created_unix_ms)
 
     def change(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -146,3 +147,21 @@ def unanswered_line(item_id: str, custom_id: str, error: FreeholdError) -> bytes
     """The result line of an item that was never run."""
     told = {"code": error.wire_code, "message": error.message}
     return encode_json({"id": item_id, "custom_id": custom_id, "response": None, "error": told})
+
+
+class ResultLines(NamedTuple):
+    """How results are written.
+
+    Attributes:
+        answered: The line of an item that was answered; called as ``answer_line``.
+        unanswered: The line of one that was never run.
+        is_one_file: Whether all lines go into one file.
+    """
+
+    answered: Callable[..., bytes]
+    unanswered: Callable[[str, str, FreeholdError], bytes]
+    is_one_file: bool = False
+
+
+OPENAI_LINES = ResultLines(answer_line, unanswered_line)
+"""Good answers in one file, everything else in another."""

@@ -9,6 +9,7 @@ import pytest
 from freehold.domain.batch import (
     ACTIVE,
     Batch,
+    BatchEnd,
     BatchFault,
     BatchState,
     cancelled,
@@ -77,5 +78,9 @@ def test_what_it_ends_as(state: str, errors: tuple[BatchFault, ...], done: int, 
 
 
 def test_the_end_names_its_files() -> None:
-    over = ended(at(BatchState.FINALIZING), BatchState.COMPLETED, output_file_id="file-2", error_file_id="", unix_ms=7)
+    end = BatchEnd(
+        state=BatchState.COMPLETED, completed=2, failed=1, unanswered=0, output_file_id="file-2", error_file_id=""
+    )
+    over = ended(at(BatchState.FINALIZING), end, unix_ms=7)
     assert (over.state, over.output_file_id, over.moments) == ("completed", "file-2", {"completed": 7})
+    assert (over.completed, over.failed) == (2, 1)

@@ -19,9 +19,9 @@ from tests.unit.domain.test_batch import NEW
 def test_tenants_take_turns_and_the_oldest_batch_of_each_goes_first():
     turns = Turns()
     standing = [
-        Standing("batch_1", "ann", "r", 100),
-        Standing("batch_2", "ann", "r", 100),
-        Standing("batch_3", "bob", "r", 100),
+        Standing("batch_1", 1, "ann", "r", 100),
+        Standing("batch_2", 2, "ann", "r", 100),
+        Standing("batch_3", 3, "bob", "r", 100),
     ]
     picked = [turns.pick(standing, {}).batch_id for _ in range(20)]
     assert Counter(picked) == {"batch_1": 10, "batch_3": 10}
@@ -30,7 +30,7 @@ def test_tenants_take_turns_and_the_oldest_batch_of_each_goes_first():
 
 def test_a_full_lane_lets_others_pass():
     turns = Turns()
-    standing = [Standing("batch_1", "ann", "slow", 1), Standing("batch_2", "ann", "fast", 2)]
+    standing = [Standing("batch_1", 1, "ann", "slow", 1), Standing("batch_2", 2, "ann", "fast", 2)]
     assert turns.pick(standing, {"slow": 1}).batch_id == "batch_2"
     assert turns.pick(standing, {"slow": 1, "fast": 2}) is None
     assert turns.pick([], {}) is None
@@ -38,7 +38,7 @@ def test_a_full_lane_lets_others_pass():
 
 def test_a_newcomer_waits_for_one_item_at_most():
     turns = Turns()
-    old, new = Standing("batch_1", "ann", "r", 9), Standing("batch_2", "bob", "r", 9)
+    old, new = Standing("batch_1", 1, "ann", "r", 9), Standing("batch_2", 2, "bob", "r", 9)
     for _ in range(50):
         turns.pick([old], {})
     assert turns.pick([old, new], {}).tenant == "bob"

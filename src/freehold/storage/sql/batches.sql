@@ -10,7 +10,7 @@ SELECT content FROM batches WHERE id = :id AND (:tenant IS NULL OR tenant = :ten
 
 -- name: list_batches
 SELECT content FROM batches
-WHERE (:tenant IS NULL OR tenant = :tenant) AND (:after = '' OR id < :after)
+WHERE (:tenant IS NULL OR tenant = :tenant) AND id > :first AND id < :last
 ORDER BY id DESC LIMIT :limit
 
 -- name: active_batches
