@@ -14,6 +14,8 @@ _TOO_MANY = 429
 _OURS = frozenset({408, 500, 502, 503, 504})
 _PAUSE_S_MIN = 1.0
 _PAUSE_S_MAX = 60.0
+_SAID_S_MAX = 3_600.0
+"""How long somebody's word is taken for that there is no room; then it is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +106,4 @@ def after_error(error: FreeholdError, *, failures: int, retries: int) -> Next:
 def pause_s(error: FreeholdError, *, in_a_row: int) -> float:
     """How long to wait after an error that may pass: as it says, and longer the more of them there are in a row."""
     growing = min(_PAUSE_S_MAX, _PAUSE_S_MIN * 2.0 ** min(in_a_row, 10))
-    return max(error.retry_after_s or 0.0, growing)
+    return max(min(error.retry_after_s or 0.0, _SAID_S_MAX), growing)

@@ -75,6 +75,8 @@ def test_what_becomes_of_an_item_that_met_an_error(error, failures, becomes):
 
 def test_pauses_are_as_said_and_grow():
     said = QueueFull(deployment="x", running=1, waiting=1, retry_s=30, retry_after_s=30)
+    absurd = QueueFull(deployment="x", running=1, waiting=1, retry_s=30, retry_after_s=1e9)
+    assert pause_s(absurd, in_a_row=0) == 3_600
     unsaid = UpstreamUnreachable(**UPSTREAM)
     assert pause_s(said, in_a_row=0) == 30
     assert [pause_s(unsaid, in_a_row=n) for n in (0, 1, 2, 50)] == [1, 2, 4, 60]
