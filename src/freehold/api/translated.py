@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from freehold.api.asgi import JSON
 from freehold.api.exchange import Exchange, Headers
 from freehold.api.sinks import StreamSink, WholeSink
 from freehold.domain.errors.base import FreeholdError
@@ -14,7 +13,7 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, ResponseChunk
 from freehold.wire.openai_response import encode_json
 from freehold.wire.openai_whole import Aggregator
-from freehold.wire.receipt import receipt_comment, receipt_headers
+from freehold.wire.receipt import receipt_comment
 
 JsonObject = dict[str, Any]
 
@@ -72,7 +71,7 @@ class TranslatedWhole(WholeSink):
         """Send it."""
         named = [(self._id_field, receipt.id.encode())] if self._id_field else []
         body = encode_json(self._render(self._answer, self._request, receipt))
-        self._exchange.reply(200, [JSON, *named, *receipt_headers(receipt)], body)
+        self._exchange.reply(200, [*named, *self._head(receipt)], body)
 
 
 class TranslatedVectors(WholeSink):
@@ -104,7 +103,7 @@ class TranslatedVectors(WholeSink):
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send them."""
         body = encode_json(self._render(self._result, self._request, receipt))
-        self._exchange.reply(200, [JSON, *receipt_headers(receipt)], body)
+        self._exchange.reply(200, self._head(receipt), body)
 
 
 class TranslatedStream(StreamSink):

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from freehold.api.limit_views import LimitViews
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
 from freehold.app.collector import Collector
@@ -28,16 +29,22 @@ from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime, Services
 from freehold.hostinfo.heap import keep_heap_small
 from freehold.hostinfo.memory import MemoryMeter
+from freehold.identity.limit_book import LimitBook
+from freehold.identity.limit_table import LimitTable
+from freehold.identity.quotas import Quotas
 from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
 from freehold.serving.admission import SlotAdmission, own_queue
 from freehold.serving.overload import Door, watch
+from freehold.storage.limits import SqliteLimits
+from freehold.storage.usage import SqliteUsage
 from freehold.telemetry.logs import Logs
 
 log = logging.getLogger("freehold.app")
 
 _CHECKPOINT_EVERY_S = 1.0
 _KEYS_EVERY_S = 2.0
+_LIMITS_EVERY_S = 1.0
 _RETIRE_EVERY_S = 0.25
 
 
@@ -84,6 +91,15 @@ class House:
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
         self._retries = RetryBudgets()
+        self._usage = SqliteUsage(stores.database, unfiled=stores.receipts.unfiled)
+        self._limits = SqliteLimits(stores.database)
+        self._quotas = Quotas(
+            store=self._limits,
+            usage=self._usage,
+            table=LimitTable.private() if fellows is None else fellows.limits,
+            clock=stores.clock,
+        )
+        self._limit_book = LimitBook(self._limits, stores.keys, currency=compiled.ledger.currency)
         self.door = Door()
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
         self._api: Api | None = None
@@ -119,7 +135,14 @@ class House:
             started_unix_s=self._stores.clock.unix_ms() // 1000,
             door=self.door,
         )
-        return {"house": house}
+        limits = LimitViews(
+            book=self._limit_book,
+            keys=self._stores.keys,
+            usage=self._usage,
+            refresh=self._quotas.refresh,
+            clock=self._stores.clock,
+        )
+        return {"house": house, "limits": limits}
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
@@ -128,6 +151,7 @@ class House:
             self._spawn(self._start(name, engine))
         self._spawn(self._keep_checkpoints())
         self._spawn(self._keep_keys())
+        self._spawn(self._keep_limits())
         self._spawn(self._keep_outliers_out())
         self._spawn(self._keep_watch())
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
@@ -137,6 +161,7 @@ class House:
             self._spawn(task)
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
+            await self._quotas.refresh()
             yield
         finally:
             self._admission.close()
@@ -182,6 +207,7 @@ class House:
         )
         await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._plans, self._engines, self._runtime = plans, engines, runtime
+        self._limit_book.currency = compiled.ledger.currency
         self._admission.keep(engines)
         self._retries.keep(engines)
         self._observation.know(runtime)
@@ -201,6 +227,7 @@ class House:
             receipts=self._stores.receipts,
             prices=self._stores.prices,
             observe=self._observation.observe,
+            quotas=self._quotas,
             retries=self._retries,
             audit_log=self._stores.audit.origin,
         )
@@ -238,6 +265,15 @@ class House:
                 log.warning("keys could not be reloaded: %s", error.message)
             if self._api is not None:
                 self._api.end_revoked(self._stores.keys.good_ids)
+
+    async def _keep_limits(self) -> None:
+        """Limits that another process changed hold here within seconds."""
+        while True:
+            await asyncio.sleep(_LIMITS_EVERY_S)
+            try:
+                await self._quotas.refresh()
+            except FreeholdError as error:
+                log.warning("limits could not be reloaded: %s", error.message)
 
     async def _keep_outliers_out(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from freehold.domain.errors import (
     config,
     engine,
     evals,
+    limits,
     model,
     policy,
     request,
@@ -21,7 +22,7 @@ from freehold.domain.errors import (
 )
 from freehold.domain.errors.base import FreeholdError, catalogue, message_shape, page
 
-FAMILIES = (admission, audit, auth, config, engine, evals, model, policy, request, server, upstream)
+FAMILIES = (admission, audit, auth, config, engine, evals, limits, model, policy, request, server, upstream)
 """Imported so that the catalogue is whole."""
 
 _NEAR_MAX = 5

@@ -67,12 +67,16 @@ class Recorder:
             receipts = self._proven(ended)
             self._keep(receipts)
             observe = self._services.observe
-            for receipt, (_, _, _, kept) in zip(receipts, ended, strict=True):
+            for receipt, (draft, _, _, kept) in zip(receipts, ended, strict=True):
+                if draft.reserved is not None:
+                    draft.reserved.settle(receipt)
                 observe(receipt)
                 if kept is not None and not kept.done():
                     kept.set_result(receipt)
         finally:
             for each in ended:
+                if each.draft.reserved is not None:
+                    each.draft.reserved.settle(None)
                 if each.kept is not None and not each.kept.done():
                     # A fault of ours, which is on its way up: no answer without its record, and nobody waits for ever.
                     each.kept.set_exception(RuntimeError("the request could not be recorded"))

@@ -103,6 +103,11 @@ class KeyRing:
         return frozenset(principal.key_id for principal in self._principals.values())
 
     @property
+    def tenants(self) -> Mapping[str, Tenant]:
+        """The tenants of the configuration in force."""
+        return self._tenants
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """Keys that are not revoked and yet open nothing, each with the reason; for ``doctor``."""
         return self._problems
