@@ -65,11 +65,13 @@ class Recorder:
             return
         try:
             receipts = self._proven(ended)
+            for receipt, (draft, _, _, _) in zip(receipts, ended, strict=True):
+                if draft.reserved is not None:
+                    # Before it is kept: who dies in between must not leave the caller more than it has.
+                    draft.reserved.settle(receipt)
             self._keep(receipts)
             observe = self._services.observe
-            for receipt, (draft, _, _, kept) in zip(receipts, ended, strict=True):
-                if draft.reserved is not None:
-                    draft.reserved.settle(receipt)
+            for receipt, (_, _, _, kept) in zip(receipts, ended, strict=True):
                 observe(receipt)
                 if kept is not None and not kept.done():
                     kept.set_result(receipt)

@@ -1,7 +1,7 @@
 """What is used and held of each limit: one small file that all workers of a gateway map, or memory of a single one.
 
-A row is a limit with two windows. Two, so that a clock that jumps over the end of one and back finds its counts again,
-and a request that began in a window ends in it. In a window there is what was used, and for each worker what it holds
+A row is a limit with four windows. More than one, so that a clock that jumps over the end of one and back finds its counts
+again, and a request that began in a window ends in it. In a window there is what was used, and for each worker what it holds
 for requests that run; the parent takes back what a dead worker held.
 """
 
@@ -20,7 +20,7 @@ _MAGIC: Final = b"FHLIMIT1"
 _HEAD: Final = struct.Struct("<8sII")
 _HEAD_BYTES: Final = 64
 _KEY_BYTES: Final = 16
-_WINDOWS: Final = 2
+_WINDOWS: Final = 4
 _PRIVATE_FILE: Final = 0o600
 _MOST: Final = (1 << 63) - 1
 ROWS: Final = 16_384

@@ -1,7 +1,7 @@
 """Limits in force: what is set aside before a request is sent anywhere, and counted when it ends.
 
 Counts live in a ``LimitTable``, which all workers share. They are held up to what the receipts say: at the start, when a
-limit is new, and now and then, so that neither a restart nor a crash forgets what was used in this hour, day or month.
+limit or a window is new, and now and then, so that neither a restart nor a crash forgets what was used in this hour, day or month.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from freehold.storage.usage import Uses
 RECONCILE_EVERY_S = 60.0
 """How often counts are held up to receipts where no limit has changed."""
 
+_RECONCILED = (Window.HOUR, Window.DAY, Window.MONTH)
 _NO_PLACE = -1
 
 
@@ -105,6 +106,7 @@ class Quotas:
         self._clock = clock
         self._limits: tuple[Limit, ...] = ()
         self._rows: dict[Subject, tuple[_Row, ...]] = {}
+        self._spans: list[Span] = []
         self._reconciled_s = float("-inf")
         self.limited: frozenset[str] = frozenset()
 
@@ -113,18 +115,21 @@ class Quotas:
         self._table.close()
 
     async def refresh(self) -> None:
-        """Read the limits again, and what was used where a limit is new or it was long ago.
+        """Read the limits again; and what was used where a limit or a window is new, or that was long ago.
+
+        A clock that jumped far back begins windows anew that had been used.
 
         Raises:
             StorageFailed: Something cannot be read; what held before still does.
         """
         limits = await asyncio.to_thread(self._store.all)
+        spans = [span_of(window, self._clock.unix_ms()) for window in _RECONCILED]
         if limits != self._limits:
             self._put_in_force(limits)
-        elif self._clock.monotonic_s() - self._reconciled_s < RECONCILE_EVERY_S:
+        elif spans == self._spans and self._clock.monotonic_s() - self._reconciled_s < RECONCILE_EVERY_S:
             return
         await self._reconcile()
-        self._reconciled_s = self._clock.monotonic_s()
+        self._spans, self._reconciled_s = spans, self._clock.monotonic_s()
 
     def reserve(self, principal: Principal, bound: Bound) -> Reserved | None:
         """Set the most aside that a request may come to; ``None`` for a caller without limits.
@@ -188,7 +193,7 @@ class Quotas:
         are over before that matters.
         """
         unix_ms = self._clock.unix_ms()
-        rows = [row for rows in self._rows.values() for row in rows if row.limit.window is not Window.MINUTE]
+        rows = [row for rows in self._rows.values() for row in rows if row.limit.window in _RECONCILED]
         for window in {row.limit.window for row in rows}:
             span = span_of(window, unix_ms)
             uses = await asyncio.to_thread(
