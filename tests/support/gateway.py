@@ -12,13 +12,13 @@ from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.auth import KeyUnknown
 from freehold.domain.identity import Principal, Tenant
 from freehold.domain.labels import Label, Level
-from freehold.domain.ports import Engine
+from freehold.domain.ports import Engine, Quotas, Reservation
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
-from freehold.gateway.runtime import Deadlines, Runtime, Services
+from freehold.gateway.runtime import Deadlines, NoQuotas, Runtime, Services
 from freehold.routing.calibration import Calibration
 from freehold.wire.openai_whole import Aggregator
 from tests.support.ledger import LedgerEntry, entries
@@ -185,6 +185,7 @@ class MemorySink:
     result: EmbeddingResult | None = None
     count: TokenCount | None = None
     receipt: Receipt | None = None
+    reservation: Reservation | None = None
     on_chunk: Callable[[ResponseChunk], None] = lambda _: None
 
     @property
@@ -193,6 +194,9 @@ class MemorySink:
 
     async def drained(self) -> None:
         return
+
+    def limited(self, reservation: Reservation) -> None:
+        self.reservation = reservation
 
     def started(self, deployment: Deployment) -> None:
         self.deployments.append(deployment.name)
@@ -244,6 +248,7 @@ class House:
     audit: MemoryAudit = field(default_factory=MemoryAudit)
     receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
     observed: list[Receipt] = field(default_factory=list[Receipt])
+    quotas: Quotas = field(default_factory=NoQuotas)
 
     def runtime(self) -> Runtime:
         return Runtime(
@@ -269,6 +274,7 @@ class House:
             receipts=self.receipts,
             prices=NoPrices(),
             observe=self.observed.append,
+            quotas=self.quotas,
         )
 
     def pipeline(self) -> Pipeline:

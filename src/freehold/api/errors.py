@@ -8,11 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from freehold.api.asgi import JSON, Headers
+from freehold.api.limit_headers import limit_headers
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.limits import LimitError
 from freehold.domain.errors.server import Internal
 from freehold.wire.openai_response import encode_json, error_envelope
 
 log = logging.getLogger("freehold.api")
+
+_RETRIED_WITHIN_S = 60
+"""OpenAI's and Anthropic's clients wait no longer than this for another try, whatever Retry-After says."""
 
 
 def render(
@@ -22,6 +27,10 @@ def render(
     headers: Headers = [JSON]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
+    if isinstance(error, LimitError) and error.standings:
+        headers += limit_headers(error.standings)
+        if not error.retryable or (error.retry_after_s or 0) > _RETRIED_WITHIN_S:
+            headers.append((b"x-should-retry", b"false"))  # clients would try at once, again and again
     if error.http_status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return error.http_status, encode_json(envelope(error, error_id=error_id)), headers

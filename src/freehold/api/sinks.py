@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 from freehold.api.asgi import JSON
 from freehold.api.exchange import Exchange, Headers
+from freehold.api.limit_headers import limit_headers
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamError
+from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
@@ -64,18 +66,23 @@ class _Sink:
 class WholeSink(_Sink):
     """One JSON object at the end. There is nothing to be drained: the pipeline hands it over once."""
 
-    __slots__ = ("_body", "_exchange", "_request", "_served_by")
+    __slots__ = ("_body", "_exchange", "_request", "_reserved", "_served_by")
 
     is_full = False
 
     def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
         self._exchange = exchange
         self._request = request
+        self._reserved: Reservation | None = None
         self._served_by: Deployment | None = None
         self._body = b""
 
     async def drained(self) -> None:
         """Returns at once."""
+
+    def limited(self, reservation: Reservation) -> None:
+        """Tell it in the head."""
+        self._reserved = reservation
 
     def started(self, deployment: Deployment) -> None:
         """Remember who answers."""
@@ -100,11 +107,14 @@ class WholeSink(_Sink):
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send it."""
-        self._exchange.reply(200, [JSON, *self._told(), *receipt_headers(receipt)], self._body)
+        self._exchange.reply(200, self._head(receipt), self._body)
 
-    def _told(self) -> Headers:
-        """What this answer's head says besides what every answer's does."""
-        return [] if self._served_by is None else left_out_field(self._request, self._served_by)
+    def _head(self, receipt: Receipt) -> Headers:
+        """The head of an answer, with what this one says besides what every answer does."""
+        headers: Headers = [JSON, *receipt_headers(receipt)]
+        if self._served_by is not None:
+            headers += left_out_field(self._request, self._served_by)
+        return headers if self._reserved is None else headers + limit_headers(self._reserved.standings())
 
 
 class StreamSink(_Sink):
@@ -118,7 +128,7 @@ class StreamSink(_Sink):
         started_sending: The head is out: an error is told by ``break_off`` from now on.
     """
 
-    __slots__ = ("_exchange", "_is_over", "_pinging", "_request", "started_sending")
+    __slots__ = ("_exchange", "_is_over", "_pinging", "_request", "_reserved", "started_sending")
 
     fields = _EVENT_STREAM
     ping = encode_comment("ping")
@@ -128,6 +138,7 @@ class StreamSink(_Sink):
         self._request = request
         self.started_sending = False
         self._is_over = False
+        self._reserved: Reservation | None = None
         self._pinging: asyncio.TimerHandle | None = None
         if self.ping:
             self._pinging = asyncio.get_running_loop().call_later(_PING_S, self._still_here)
@@ -140,6 +151,10 @@ class StreamSink(_Sink):
     async def drained(self) -> None:
         """Wait for it."""
         await self._exchange.drained()
+
+    def limited(self, reservation: Reservation) -> None:
+        """Tell it in the head."""
+        self._reserved = reservation
 
     def started(self, deployment: Deployment) -> None:
         """Begin the answer."""
@@ -190,7 +205,8 @@ class StreamSink(_Sink):
             request = self._request
             named = [(b"x-request-id", request.client_request_id.encode())] if request.client_request_id else []
             receipt = (b"freehold-receipt", request.id.encode())
-            self._exchange.start(200, [*self.fields, receipt, *named, *headers])
+            limits = [] if self._reserved is None else limit_headers(self._reserved.standings())
+            self._exchange.start(200, [*self.fields, receipt, *named, *headers, *limits])
 
     def _still_here(self) -> None:
         self._open([])

@@ -10,6 +10,7 @@ from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.identity import Principal
+from freehold.domain.limits import Bound, Standing
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, RerankResult, ResponseChunk, Usage
@@ -247,6 +248,35 @@ class Authenticator(Protocol):
 
         Raises:
             AuthError: Missing, unknown or revoked.
+        """
+        ...
+
+
+class Reservation(Protocol):
+    """What is set aside of a caller's limits for one request that runs."""
+
+    def settle(self, receipt: Receipt | None) -> None:
+        """Count what the request used, nothing where there is no receipt, and give the rest back. Idempotent."""
+        ...
+
+    def standings(self) -> tuple[Standing, ...]:
+        """How its caller stands with its limits now."""
+        ...
+
+
+class Quotas(Protocol):
+    """How much may a caller use?"""
+
+    @property
+    def limited(self) -> frozenset[str]:
+        """Names of tenants and ids of keys that have limits: whoever is not among them need not be asked about."""
+        ...
+
+    def reserve(self, principal: Principal, bound: Bound) -> Reservation | None:
+        """Set the most aside that a request may come to; ``None`` for a caller without limits.
+
+        Raises:
+            LimitError: It does not fit into what the caller may still use.
         """
         ...
 

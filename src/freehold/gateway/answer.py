@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from freehold.domain.deployment import Deployment
+from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import Dialect
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
@@ -32,6 +33,10 @@ class Sink(Protocol):
 
     async def drained(self) -> None:
         """Wait until the client has caught up."""
+        ...
+
+    def limited(self, reservation: Reservation) -> None:
+        """Its caller has limits: how it stands with them is told in the head. Before anything else, if at all."""
         ...
 
     def started(self, deployment: Deployment) -> None:
