@@ -16,6 +16,7 @@ from freehold.domain.ports import Engine
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
+from freehold.domain.turn import Place, Turn
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Deadlines, Runtime, Services
@@ -63,11 +64,18 @@ class CountedSlot:
     counts: dict[str, int]
     name: str
     queue_ms: float = 0.0
+    ask: Callable[[], None] = lambda: None
 
-    def release(self) -> None:
+    def release(self, *, tokens: int = 0) -> None:
         if self.name:
             self.counts[self.name] -= 1
             self.name = ""
+
+    def yields(self, ask: Callable[[], None]) -> None:
+        self.ask = ask
+
+    def keeps(self) -> None:
+        self.ask = lambda: None
 
 
 @dataclass
@@ -76,17 +84,19 @@ class OpenAdmission:
 
     out: dict[str, int] = field(default_factory=dict[str, int])
 
-    def room(self, deployment: Deployment, *, ready: bool, deadline_s: float) -> Room:
+    def room(self, deployment: Deployment, turn: Turn, *, ready: bool, deadline_s: float) -> Room:
         return Room(ready=ready, free=True, waits=True)
 
-    def retry_s(self, deployment: Deployment) -> int:
+    def retry_s(self, deployment: Deployment, turn: Turn) -> int:
         return 1
 
-    def try_admit(self, deployment: Deployment) -> CountedSlot | None:
+    def try_admit(self, deployment: Deployment, turn: Turn) -> CountedSlot | None:
         self.out[deployment.name] = self.out.get(deployment.name, 0) + 1
         return CountedSlot(self.out, deployment.name)
 
-    async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> CountedSlot:
+    async def admit(
+        self, deployment: Deployment, turn: Turn, *, deadline_s: float, told: Callable[[Place], None]
+    ) -> CountedSlot:
         self.out[deployment.name] = self.out.get(deployment.name, 0) + 1
         return CountedSlot(self.out, deployment.name)
 
@@ -184,6 +194,8 @@ class MemorySink:
     passed: bytes = b""
     result: EmbeddingResult | None = None
     receipt: Receipt | None = None
+    place: Place | None = None
+    queue_ms: float = 0.0
     on_chunk: Callable[[ResponseChunk], None] = lambda _: None
 
     @property
@@ -192,6 +204,12 @@ class MemorySink:
 
     async def drained(self) -> None:
         return
+
+    def waits(self, place: Place) -> None:
+        self.place = place
+
+    def waited(self, queue_ms: float) -> None:
+        self.queue_ms += queue_ms
 
     def started(self, deployment: Deployment) -> None:
         self.deployments.append(deployment.name)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from freehold.api.asgi import JSON, Headers
+from freehold.domain.errors.admission import AdmissionError
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.server import Internal
 from freehold.wire.openai_response import encode_json, error_envelope
@@ -22,9 +23,16 @@ def render(
     headers: Headers = [JSON]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
+    if isinstance(error, AdmissionError) and error.place is not None:
+        headers += queue_headers(error.place.position, error.place.expected_s * 1000)
     if error.http_status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return error.http_status, encode_json(envelope(error, error_id=error_id)), headers
+
+
+def queue_headers(position: int, wait_ms: float) -> Headers:
+    """Where a request stood in the queue when it came, and how long it waited or would have to."""
+    return [(b"freehold-queue-position", b"%d" % position), (b"freehold-queue-wait-ms", b"%d" % round(wait_ms))]
 
 
 def unexpected(error: BaseException, *, error_id: str) -> Internal:

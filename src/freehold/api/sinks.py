@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from freehold.api.asgi import JSON
+from freehold.api.errors import queue_headers
 from freehold.api.exchange import Exchange, Headers
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.base import FreeholdError
@@ -13,6 +15,7 @@ from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.turn import Place
 from freehold.wire.openai_response import encode_json, error_event
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.receipt import receipt_comment, receipt_headers
@@ -25,9 +28,26 @@ _PING_S = 15.0
 class _Sink:
     """What one kind of answer has no use for: called all the same, it is a fault of ours."""
 
-    __slots__ = ()
+    __slots__ = ("_place", "_queue_ms")
 
     takes_events = True
+
+    def __init__(self) -> None:
+        self._place: Place | None = None
+        self._queue_ms: float | None = None
+
+    def waits(self, place: Place) -> None:
+        """It waits for a slot."""
+        self._place = place
+
+    def waited(self, queue_ms: float) -> None:
+        """It waits no longer; of several waits the answer tells the sum."""
+        self._queue_ms = queue_ms + (self._queue_ms or 0.0)
+
+    @property
+    def _queue_fields(self) -> Headers:
+        """What the head of an answer says of its wait; nothing where there was none."""
+        return [] if self._place is None else queue_headers(self._place.position, self._queue_ms or 0.0)
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """An event of a stream."""
@@ -54,6 +74,7 @@ class WholeSink(_Sink):
     is_full = False
 
     def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
+        super().__init__()
         self._exchange = exchange
         self._request = request
         self._served_by: Deployment | None = None
@@ -85,7 +106,7 @@ class WholeSink(_Sink):
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send it."""
-        self._exchange.reply(200, [JSON, *receipt_headers(receipt)], self._body)
+        self._exchange.reply(200, [JSON, *receipt_headers(receipt), *self._queue_fields], self._body)
 
 
 class StreamSink(_Sink):
@@ -105,6 +126,7 @@ class StreamSink(_Sink):
     ping = encode_comment("ping")
 
     def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
+        super().__init__()
         self._exchange = exchange
         self._request = request
         self.started_sending = False
@@ -126,7 +148,7 @@ class StreamSink(_Sink):
         """Begin the answer."""
         self.close()
         name, zone = deployment.name.encode(), deployment.zone.encode()
-        self._open([(b"freehold-deployment", name), (b"freehold-zone", zone)])
+        self._open([(b"freehold-deployment", name), (b"freehold-zone", zone), *self._queue_fields])
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """One event, encoded."""
@@ -174,5 +196,10 @@ class StreamSink(_Sink):
 
     def _still_here(self) -> None:
         self._open([])
-        self._exchange.write(self.ping)
+        place = self._place
+        if place is None or self._queue_ms is not None:
+            self._exchange.write(self.ping)
+        else:
+            expected_s = math.ceil(place.expected_s)
+            self._exchange.write(encode_comment(f"queue position={place.position} expected_s={expected_s}"))
         self._pinging = asyncio.get_running_loop().call_later(_PING_S, self._still_here)

@@ -72,7 +72,7 @@ class TranslatedWhole(WholeSink):
         """Send it."""
         named = [(self._id_field, receipt.id.encode())] if self._id_field else []
         body = encode_json(self._render(self._answer, self._request, receipt))
-        self._exchange.reply(200, [JSON, *named, *receipt_headers(receipt)], body)
+        self._exchange.reply(200, [JSON, *named, *receipt_headers(receipt), *self._queue_fields], body)
 
 
 class TranslatedVectors(WholeSink):
@@ -104,7 +104,7 @@ class TranslatedVectors(WholeSink):
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send them."""
         body = encode_json(self._render(self._result, self._request, receipt))
-        self._exchange.reply(200, [JSON, *receipt_headers(receipt)], body)
+        self._exchange.reply(200, [JSON, *receipt_headers(receipt), *self._queue_fields], body)
 
 
 class TranslatedStream(StreamSink):

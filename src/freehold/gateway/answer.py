@@ -8,13 +8,14 @@ from typing import Protocol
 from freehold.domain.deployment import Deployment
 from freehold.domain.receipt import Receipt
 from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.turn import Place
 from freehold.wire.openai_whole import Aggregator
 
 
 class Sink(Protocol):
     """One answer's way to its client.
 
-    ``started`` comes once and first. For a client that streams, ``chunk`` and ``events`` follow in any number; for one
+    ``started`` comes once and first, but for ``waits`` and ``waited``. For a client that streams, ``chunk`` and ``events`` follow in any number; for one
     that does not, exactly one of ``whole``, ``collected`` and ``vectors``. ``finished`` comes last, and only for an
     answer that is whole and on record. An answer that fails ends without it: the surface sees the error.
     """
@@ -31,6 +32,14 @@ class Sink(Protocol):
 
     async def drained(self) -> None:
         """Wait until the client has caught up."""
+        ...
+
+    def waits(self, place: Place) -> None:
+        """It waits for a slot: before anything else, and only where there is something to wait for."""
+        ...
+
+    def waited(self, queue_ms: float) -> None:
+        """It waits no longer: its turn came after so long."""
         ...
 
     def started(self, deployment: Deployment) -> None:

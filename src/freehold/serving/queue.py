@@ -1,4 +1,4 @@
-"""Whose turn it is: a bounded first-come, first-served queue in front of a fixed number of slots.
+"""Whose turn it is: a bounded queue in front of a fixed number of slots; ``order.py`` says who of it is next.
 
 A state machine without clock, lock or I/O. Every method takes the moment, returns who may start now, and leaves the
 queue in a state where no slot is free while somebody waits.
@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
+
+from freehold.domain.priority import Priority
+from freehold.domain.turn import Turn, Waiting
+from freehold.serving.order import Order, OwnShares, Shares, Waiter, next_class
 
 _KEPT_HOLDS: Final = 32
 """Service times remembered: enough for a steady mean, few enough to follow a machine that slows down."""
 
 HOLD_UNKNOWN_S: Final = 5.0
 """Assumed before anything was measured, for ``Retry-After`` only; nobody is refused because of it."""
+
+_LONGER_MAX: Final = 20.0
+_ROUNDS: Final = 8
+
+ANYBODY: Final = Turn(tenant="")
+"""A newcomer of whom nothing is known."""
 
 
 class Arrival(Enum):
@@ -28,6 +39,27 @@ class Arrival(Enum):
     TOO_LATE = "too late"
 
 
+class Entry(NamedTuple):
+    """What becomes of a newcomer, and of others on its account.
+
+    Attributes:
+        arrival: What becomes of it.
+        position: Its place among those who wait; 0 for one who starts.
+        expected_s: How long it may expect to wait.
+        displaced: Who of those who wait has to leave for it.
+        preempted: Whose running attempt is to give its slot up for it.
+    """
+
+    arrival: Arrival
+    position: int = 0
+    expected_s: float = 0.0
+    displaced: int | None = None
+    preempted: int | None = None
+
+
+STARTS: Final = Entry(Arrival.STARTS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
     """For metrics and messages.
@@ -37,15 +69,209 @@ class QueueState:
         running: That do run.
         waiting: That wait.
         hold_s: Mean time that the last requests held a slot; 0 before the first ended.
+        waiting_by: That wait, by class.
     """
 
     slots: int
     running: int
     waiting: int
     hold_s: float
+    waiting_by: tuple[int, ...] = ()
 
 
-class SlotQueue:
+Run = tuple[float, Turn, float]
+"""One who runs: since when, whose turn it is, and what the tenant was charged for it; 0 where nobody waited."""
+
+
+def firm_max(slots: int) -> int:
+    """How many slots batch attempts may keep to their end, since they were owed them."""
+    return max(1, slots // 2)
+
+
+class LocalTurns:
+    """What runs and waits in one process. Here is what ``SlotQueue`` and ``SharedQueue`` have in common.
+
+    Args:
+        slots: Requests that may run at once, at least 1.
+        waiting_max: Requests that may wait.
+        shares: What each tenant has had.
+    """
+
+    def __init__(self, *, slots: int, waiting_max: int, shares: Shares) -> None:
+        self._slots = max(1, slots)
+        self._waiting_max = waiting_max
+        self._running: dict[int, Run] = {}
+        self._order = Order(shares)
+        self._holds_s: deque[float] = deque(maxlen=_KEPT_HOLDS)
+        self._soft: dict[int, None] = {}
+        self._firm: set[int] = set()
+        self._asked: set[int] = set()
+
+    @property
+    def state(self) -> QueueState:
+        """What runs and waits in this process."""
+        return self._state(len(self._running), self._order.waiting, self._order.counts())
+
+    def yields(self, ticket: int) -> bool:
+        """A batch attempt that runs could give its slot up from now on; whether it may be asked to."""
+        if ticket in self._firm or ticket not in self._running:
+            return False
+        self._soft[ticket] = None
+        return True
+
+    def keeps(self, ticket: int) -> None:
+        """It could not any more: some of its answer is with its client."""
+        self._soft.pop(ticket, None)
+
+    def asked(self) -> list[int]:
+        """Who is to give its slot up for callers of other processes; here there are none."""
+        return []
+
+    def running_by_tenant(self) -> dict[str, int]:
+        """How many run, by tenant."""
+        found: dict[str, int] = {}
+        for _, turn, _ in self._running.values():
+            found[turn.tenant] = found.get(turn.tenant, 0) + 1
+        return found
+
+    def waiting(self, *, now_s: float) -> list[Waiting]:
+        """Those who wait in this process, next one first, with what each may still expect."""
+        free_at = self._free_at(now_s, Priority.BATCH)
+        found: list[Waiting] = []
+        for place, waiter in enumerate(self._order.sequence(), 1):
+            found.append(
+                Waiting(
+                    turn=waiter.turn,
+                    position=place,
+                    waited_s=max(0.0, now_s - waiter.since_s),
+                    expected_s=free_at[0],
+                )
+            )
+            heapq.heapreplace(free_at, free_at[0] + self._hold_of(waiter.turn))
+        return found
+
+    # --- running -------------------------------------------------------------------------------------
+
+    def _run(self, waiter: Waiter, *, owed: bool, waiting: tuple[int, ...], now_s: float) -> None:
+        """Who waits starts."""
+        turn = waiter.turn
+        charged = self._order.start(waiter, waiting=waiting)
+        self._running[waiter.ticket] = (now_s, turn, charged)
+        if turn.priority is Priority.LOW or owed:
+            self._order.shares.pass_by(turn.priority, 0)
+        if owed and turn.priority is Priority.BATCH:
+            self._firm.add(waiter.ticket)
+
+    def _end(self, ticket: int, *, now_s: float, served: bool, tokens: int) -> bool:
+        """Who ran has ended; whether they ran."""
+        run = self._running.pop(ticket, None)
+        if run is None:
+            return False
+        since_s, turn, charged = run
+        hold_s = max(0.0, now_s - since_s)
+        order = self._order
+        if turn.priority is Priority.BATCH:
+            served = self._batch_ended(ticket, served=served)
+        if served:
+            self._holds_s.append(hold_s)
+        if order.lanes:
+            order.settle(turn, charged=charged, tokens=tokens)
+            if served:
+                order.learn(turn, hold_s=hold_s, tokens=tokens)
+        return True
+
+    def _batch_ended(self, ticket: int, *, served: bool) -> bool:
+        shares = self._order.shares
+        gave_up = ticket in self._asked
+        self._soft.pop(ticket, None)
+        self._firm.discard(ticket)
+        self._asked.discard(ticket)
+        if not gave_up:
+            shares.pass_by(Priority.BATCH, 0)
+        elif not self._order.waiting_in(Priority.BATCH):
+            shares.pass_by(Priority.BATCH, shares.passed(Priority.BATCH) + 1)
+        return served and not gave_up
+
+    def _victim(self) -> int | None:
+        """Which batch attempt is to give up its slot: the one that has least to lose. ``None`` where none can."""
+        for ticket in reversed(self._soft):
+            if ticket not in self._asked:
+                self._asked.add(ticket)
+                return ticket
+        return None
+
+    # --- expecting -----------------------------------------------------------------------------------
+
+    def _hold_of(self, turn: Turn) -> float:
+        lane = self._order.lanes.get((turn.priority, turn.tenant))
+        if lane is not None and lane.hold_s:
+            return lane.hold_s
+        return sum(self._holds_s) / len(self._holds_s) if self._holds_s else HOLD_UNKNOWN_S
+
+    def _free_at(self, now_s: float, priority: Priority) -> list[float]:
+        """When each slot may be expected to come free, as a heap.
+
+        Who runs longer than expected already is expected to end any moment: the estimate is kind rather than strict,
+        since people are refused by it. Batch attempts make way for what is more urgent.
+        """
+        free_at = [
+            0.0
+            if priority is Priority.NORMAL and ticket in self._soft
+            else max(0.0, self._hold_of(turn) - (now_s - since_s))
+            for ticket, (since_s, turn, _) in self._running.items()
+        ]
+        free_at += [0.0] * (self._slots - len(free_at))
+        # After a resize more may run than there are slots; the surplus frees nothing.
+        return sorted(free_at)[max(0, len(free_at) - self._slots) :]
+
+    def _expected_s(self, turn: Turn, ahead: Sequence[Waiter], *, now_s: float) -> float:
+        """How long a newcomer waits: for those ahead of it, and for those who will come and go before it."""
+        free_at = self._free_at(now_s, turn.priority)
+        heapq.heapify(free_at)
+        for each in ahead:
+            heapq.heapreplace(free_at, free_at[0] + self._hold_of(each.turn))
+        alone_s = free_at[0]
+        if not ahead or not alone_s:
+            return alone_s
+        expected_s = alone_s
+        for _ in range(_ROUNDS):
+            further_s = self._overtaking_s(turn, ahead, expected_s, now_s=now_s)
+            expected_s = min(alone_s + further_s / self._slots, _LONGER_MAX * alone_s)
+        return expected_s
+
+    def _overtaking_s(self, turn: Turn, ahead: Sequence[Waiter], within_s: float, *, now_s: float) -> float:
+        """How long those hold slots who will come within a time and start before a newcomer of now all the same.
+
+        They come as often as they lately did. The more urgent all start first; a tenant of the same class only as far
+        as its share goes until the newcomer's turn.
+        """
+        order = self._order
+        mine = order.tag_of(turn)
+        counted: dict[str, int] = {}
+        for waiter in ahead:
+            if waiter.turn.priority is turn.priority:
+                counted[waiter.turn.tenant] = counted.get(waiter.turn.tenant, 0) + 1
+        found_s = 0.0
+        for (priority, tenant), lane in order.lanes.items():
+            if priority < turn.priority or (priority is turn.priority and tenant == turn.tenant):
+                continue
+            come = lane.per_s(now_s) * within_s
+            if come and priority is turn.priority:
+                head = lane.waiting[-1].turn if lane.waiting else turn
+                tag = max(order.shares.tag(priority, tenant), order.shares.floor(priority))
+                cost = max(1.0, order.tokens_of(head) if lane.waiting else lane.tokens)
+                share = (mine - tag) * head.weight / cost
+                come = min(come, max(0.0, share - counted.get(tenant, 0)))
+            found_s += come * (lane.hold_s or self._hold_of(turn))
+        return found_s
+
+    def _state(self, running: int, waiting: int, waiting_by: tuple[int, ...]) -> QueueState:
+        holds_s = self._holds_s
+        hold_s = sum(holds_s) / len(holds_s) if holds_s else 0.0
+        return QueueState(slots=self._slots, running=running, waiting=waiting, hold_s=hold_s, waiting_by=waiting_by)
+
+
+class SlotQueue(LocalTurns):
     """The queue of one deployment. Tickets are numbers of the caller's, each used once.
 
     Args:
@@ -54,89 +280,75 @@ class SlotQueue:
     """
 
     def __init__(self, *, slots: int, waiting_max: int) -> None:
-        self._slots = max(1, slots)
-        self._waiting_max = waiting_max
-        self._running: dict[int, float] = {}
-        self._waiting: deque[int] = deque()
-        self._holds_s: deque[float] = deque(maxlen=_KEPT_HOLDS)
-
-    @property
-    def state(self) -> QueueState:
-        """The state now."""
-        return QueueState(
-            slots=self._slots,
-            running=len(self._running),
-            waiting=len(self._waiting),
-            hold_s=sum(self._holds_s) / len(self._holds_s) if self._holds_s else 0.0,
-        )
+        super().__init__(slots=slots, waiting_max=waiting_max, shares=OwnShares())
 
     @property
     def total(self) -> QueueState:
         """The state over all processes that share the slots, which here is this one."""
         return self.state
 
-    def expected_wait_s(self, *, now_s: float) -> float:
-        """When a newcomer may expect a slot, if each request holds its slot as long as the last ones did on average.
-
-        Who runs longer than that already is expected to end any moment: the estimate is kind rather than strict,
-        since people are refused by it.
-        """
-        hold_s = self.state.hold_s or HOLD_UNKNOWN_S
-        free_at = [max(0.0, hold_s - (now_s - since_s)) for since_s in self._running.values()]
-        free_at += [0.0] * (self._slots - len(free_at))
-        heapq.heapify(free_at)
-        for _ in self._waiting:
-            heapq.heapreplace(free_at, free_at[0] + hold_s)
-        # After a resize more may run than there are slots; the surplus frees nothing.
-        return sorted(free_at)[max(0, len(free_at) - self._slots)]
-
     @property
     def slots(self) -> int:
         """Requests that may run at once."""
         return self._slots
 
-    def start_at_once(self, ticket: int, *, now_s: float) -> bool:
+    def expected_wait_s(self, turn: Turn = ANYBODY, *, now_s: float) -> float:
+        """When a newcomer may expect a slot, if each request holds its slot as long as its like did on average."""
+        if len(self._running) < self._slots and not self._order.waiting:
+            return 0.0
+        return self._expected_s(turn, self._order.ahead_of(turn), now_s=now_s)
+
+    def start_at_once(self, ticket: int, turn: Turn, *, now_s: float) -> bool:
         """Let a newcomer start if a slot is free and nobody waits; else nothing happens."""
-        if self._waiting or len(self._running) >= self._slots:
+        if self._order.waiting or len(self._running) >= self._slots:
             return False
-        self._running[ticket] = now_s
+        self._running[ticket] = (now_s, turn, 0.0)
         return True
 
-    def arrive(self, ticket: int, *, now_s: float, deadline_s: float) -> Arrival:
-        """Let a newcomer in, make them wait, or send them away at once."""
-        arrival = self.outlook(now_s=now_s, deadline_s=deadline_s)
-        if arrival is Arrival.STARTS:
-            self._running[ticket] = now_s
-        elif arrival is Arrival.WAITS:
-            self._waiting.append(ticket)
-        return arrival
+    def arrive(self, ticket: int, turn: Turn, *, now_s: float, deadline_s: float) -> Entry:
+        """Let a newcomer in, make them wait, or send them away at once.
 
-    def outlook(self, *, now_s: float, deadline_s: float) -> Arrival:
+        A newcomer who finds the queue full takes the place of the youngest of a less urgent class, if there is one.
+        One of normal urgency who finds all slots taken has a batch attempt give up its own.
+        """
+        entry = self.outlook(turn, now_s=now_s, deadline_s=deadline_s)
+        if entry.arrival is Arrival.STARTS:
+            self._running[ticket] = (now_s, turn, 0.0)
+        elif entry.arrival is Arrival.WAITS:
+            if entry.displaced is not None:
+                self._order.remove(entry.displaced)
+            self._order.add(ticket, turn, now_s=now_s)
+            if turn.priority is Priority.NORMAL and self._order.waiting_in(Priority.NORMAL) > len(self._asked):
+                return entry._replace(preempted=self._victim())
+        return entry
+
+    def outlook(self, turn: Turn = ANYBODY, *, now_s: float, deadline_s: float) -> Entry:
         """What would become of a newcomer. Changes nothing."""
-        if len(self._running) < self._slots and not self._waiting:
-            return Arrival.STARTS
-        if len(self._waiting) >= self._waiting_max:
-            return Arrival.FULL
-        measured = bool(self._holds_s)
-        if deadline_s <= now_s or (measured and now_s + self.expected_wait_s(now_s=now_s) > deadline_s):
-            return Arrival.TOO_LATE
-        return Arrival.WAITS
+        if len(self._running) < self._slots and not self._order.waiting:
+            return STARTS
+        ahead = self._order.ahead_of(turn)
+        position, expected_s = len(ahead) + 1, self._expected_s(turn, ahead, now_s=now_s)
+        displaced: int | None = None
+        if self._order.waiting >= self._waiting_max:
+            displaced = self._order.youngest_below(turn.priority)
+            if displaced is None:
+                return Entry(Arrival.FULL, position, expected_s)
+        if deadline_s <= now_s or (self._holds_s and now_s + expected_s > deadline_s):
+            return Entry(Arrival.TOO_LATE, position, expected_s)
+        return Entry(Arrival.WAITS, position, expected_s, displaced)
 
-    def leave(self, ticket: int, *, now_s: float, served: bool = True) -> list[int]:
+    def leave(self, ticket: int, *, now_s: float, served: bool = True, tokens: int = 0) -> list[int]:
         """Give back a slot, or leave the queue; who starts now. A ticket that is in neither changes nothing.
 
         Args:
             ticket: Who leaves.
             now_s: The moment.
             served: Whether the time that the slot was held says how long requests take.
+            tokens: What the request cost; 0 where that is not known, and then it stays at what was expected.
         """
-        started_s = self._running.pop(ticket, None)
-        if started_s is None:
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
-        elif served:
-            self._holds_s.append(max(0.0, now_s - started_s))
-        return self.fill(now_s=now_s) if self._waiting else []
+        if not self._end(ticket, now_s=now_s, served=served, tokens=tokens):
+            self._order.remove(ticket)
+        return self.fill(now_s=now_s) if self._order.waiting else []
 
     def resize(self, slots: int, *, waiting_max: int, now_s: float) -> list[int]:
         """Change the bounds; who starts now. Nobody who runs is stopped, and nobody who waits is sent away."""
@@ -147,8 +359,13 @@ class SlotQueue:
     def fill(self, *, now_s: float) -> list[int]:
         """Let those start whose turn it is; who starts now."""
         started: list[int] = []
-        while self._waiting and len(self._running) < self._slots:
-            ticket = self._waiting.popleft()
-            self._running[ticket] = now_s
-            started.append(ticket)
+        order = self._order
+        while order.waiting and len(self._running) < self._slots:
+            waiting = order.counts()
+            following = next_class(waiting, order.shares.passed, may_owe=len(self._firm) < firm_max(self._slots))
+            waiter = None if following is None else order.first(following[0])
+            if following is None or waiter is None:
+                break
+            self._run(waiter, owed=following[1], waiting=waiting, now_s=now_s)
+            started.append(waiter.ticket)
         return started

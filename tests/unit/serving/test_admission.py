@@ -10,8 +10,11 @@ import pytest
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.errors.admission import DeadlineUnreachable, QueueFull, ShuttingDown, WaitTooLong
+from freehold.domain.turn import Turn
 from freehold.domain.zones import DEVICE
 from freehold.serving.admission import HeldSlot, SlotAdmission
+
+TURN = Turn(tenant="t")
 
 
 class LoopClock:
@@ -53,7 +56,7 @@ def admit(
     async def ask() -> HeldSlot:
         deadline_s = asyncio.get_running_loop().time() + within_s
         there = deployment(slots=slots, queue_max=queue_max)
-        return await queue.admit(there, tenant="t", deadline_s=deadline_s)
+        return await queue.admit(there, TURN, deadline_s=deadline_s)
 
     return ask()
 
@@ -109,8 +112,8 @@ def test_deployments_do_not_wait_for_each_other() -> None:
     async def scenario() -> None:
         queue = admission()
         deadline_s = asyncio.get_running_loop().time() + 60
-        await queue.admit(deployment(name="a"), tenant="t", deadline_s=deadline_s)
-        slot = await queue.admit(deployment(name="b"), tenant="t", deadline_s=deadline_s)
+        await queue.admit(deployment(name="a"), TURN, deadline_s=deadline_s)
+        slot = await queue.admit(deployment(name="b"), TURN, deadline_s=deadline_s)
         assert slot.queue_ms == 0.0
         assert set(queue.states()) == {"a", "b"}
 
@@ -155,7 +158,7 @@ def test_who_cannot_start_in_time_is_refused_at_once() -> None:
         queue = admission(clock)
 
         async def ask(deadline_s: float) -> HeldSlot:
-            return await queue.admit(deployment(), tenant="t", deadline_s=deadline_s)
+            return await queue.admit(deployment(), TURN, deadline_s=deadline_s)
 
         first = await ask(2_000)
         clock.now_s += 10
@@ -177,8 +180,8 @@ def test_queue_time_is_told() -> None:
     async def scenario() -> None:
         clock = ManualClock()
         queue = admission(clock)
-        held = await queue.admit(deployment(), tenant="t", deadline_s=9_999)
-        waiting = asyncio.ensure_future(queue.admit(deployment(), tenant="t", deadline_s=9_999))
+        held = await queue.admit(deployment(), TURN, deadline_s=9_999)
+        waiting = asyncio.ensure_future(queue.admit(deployment(), TURN, deadline_s=9_999))
         await settle()
         clock.now_s += 0.25
         held.release()
@@ -294,18 +297,18 @@ def test_room_is_told_without_taking_it() -> None:
         there = deployment(queue_max=1)
 
         def room(within_s: float = 60.0) -> tuple[bool, bool]:
-            found = queue.room(there, ready=True, deadline_s=clock.now_s + within_s)
+            found = queue.room(there, TURN, ready=True, deadline_s=clock.now_s + within_s)
             return found.free, found.waits
 
         assert room() == (True, False)
-        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 60)
         clock.now_s += 10
         held.release()
-        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 60)
         assert room() == (False, True)
         assert room(within_s=9) == (False, False)
         assert queue.states()["small"].waiting == 0
-        assert not queue.room(there, ready=False, deadline_s=clock.now_s).ready
+        assert not queue.room(there, TURN, ready=False, deadline_s=clock.now_s).ready
         held.release()
 
     asyncio.run(scenario())
@@ -317,14 +320,14 @@ def test_who_is_sent_away_is_not_told_to_come_back_in_step(share: float, retry_s
         clock = ManualClock()
         queue = admission(clock, share=share)
         there = deployment(queue_max=0)
-        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 60)
         clock.now_s += 40
         held.release()
-        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 60)
         with pytest.raises(QueueFull) as caught:
-            await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+            await queue.admit(there, TURN, deadline_s=clock.now_s + 60)
         assert caught.value.retry_after_s == retry_s
-        assert queue.retry_s(there) == retry_s
+        assert queue.retry_s(there, TURN) == retry_s
         held.release()
 
     asyncio.run(scenario())

@@ -17,7 +17,9 @@ from freehold.serving.admission import SlotAdmission
 from freehold.serving.queue import Arrival
 from freehold.serving.shared_slots import ANSWER_S, Bells, SharedQueue
 from freehold.serving.slot_table import EMPTY, Cell, SlotTable, row_key
-from tests.unit.serving.test_admission import LoopClock, deployment
+from tests.unit.serving.test_admission import TURN, LoopClock, deployment
+
+FULL_CELL = Cell(*range(1, 12), *(float(each) for each in range(12, 16)))
 
 
 @pytest.fixture
@@ -36,8 +38,8 @@ def test_rows_are_found_again_and_seen_by_all(table: SlotTable, tmp_path: Path) 
     places = {name: table.place(row_key(name)) for name in ("a", "b", "c")}
     assert len(set(places.values())) == 3
     assert {name: other.place(row_key(name)) for name in places} == places
-    table.put(places["b"], 1, Cell(3, 2, 1.5, 0.5))
-    assert other.cells(places["b"]) == [EMPTY, Cell(3, 2, 1.5, 0.5)]
+    table.put(places["b"], 1, FULL_CELL)
+    assert other.cells(places["b"]) == [EMPTY, FULL_CELL]
     assert other.cells(places["a"]) == [EMPTY, EMPTY]
     other.clear(1)
     assert table.cells(places["b"]) == [EMPTY, EMPTY]
@@ -89,16 +91,16 @@ def test_a_process_that_dies_lets_go_of_the_table(table: SlotTable, tmp_path: Pa
 def test_a_neighbour_that_hangs_holds_up_nobody(table: SlotTable) -> None:
     rung: list[int] = []
     hangs, works = queue(table, 0, rung), queue(table, 1, rung)
-    assert works.arrive(1, now_s=0.0, deadline_s=90.0) is Arrival.STARTS
-    assert hangs.arrive(2, now_s=1.0, deadline_s=90.0) is Arrival.WAITS
-    assert works.arrive(3, now_s=2.0, deadline_s=90.0) is Arrival.WAITS
+    assert works.arrive(1, TURN, now_s=0.0, deadline_s=90.0).arrival is Arrival.STARTS
+    assert hangs.arrive(2, TURN, now_s=1.0, deadline_s=90.0).arrival is Arrival.WAITS
+    assert works.arrive(3, TURN, now_s=2.0, deadline_s=90.0).arrival is Arrival.WAITS
     assert works.leave(1, now_s=3.0) == []
     assert rung == [0]
     assert works.fill(now_s=3.0 + ANSWER_S) == []
-    assert not works.start_at_once(4, now_s=3.0 + ANSWER_S)
+    assert not works.start_at_once(4, TURN, now_s=3.0 + ANSWER_S)
     assert works.fill(now_s=3.1 + ANSWER_S) == [3]
     assert works.leave(3, now_s=9.0) == []
-    assert works.start_at_once(5, now_s=9.0)
+    assert works.start_at_once(5, TURN, now_s=9.0)
     # It goes on after all: what waits in it is in line again.
     assert hangs.fill(now_s=10.0) == []
     assert works.leave(5, now_s=11.0) == []
@@ -107,14 +109,14 @@ def test_a_neighbour_that_hangs_holds_up_nobody(table: SlotTable) -> None:
 
 def test_what_is_expected_follows_from_what_was_seen(table: SlotTable) -> None:
     mine, other = queue(table, 0, []), queue(table, 1, [])
-    assert mine.arrive(1, now_s=0.0, deadline_s=90.0) is Arrival.STARTS
+    assert mine.arrive(1, TURN, now_s=0.0, deadline_s=90.0).arrival is Arrival.STARTS
     assert mine.leave(1, now_s=10.0) == []
     assert mine.expected_wait_s(now_s=10.0) == 0
-    assert other.start_at_once(2, now_s=10.0)
-    assert other.arrive(3, now_s=10.0, deadline_s=90.0) is Arrival.WAITS
+    assert other.start_at_once(2, TURN, now_s=10.0)
+    assert other.arrive(3, TURN, now_s=10.0, deadline_s=90.0).arrival is Arrival.WAITS
     assert mine.expected_wait_s(now_s=10.0) == 10.0
-    assert mine.outlook(now_s=10.0, deadline_s=15.0) is Arrival.TOO_LATE
-    assert mine.outlook(now_s=10.0, deadline_s=25.0) is Arrival.WAITS
+    assert mine.outlook(now_s=10.0, deadline_s=15.0).arrival is Arrival.TOO_LATE
+    assert mine.outlook(now_s=10.0, deadline_s=25.0).arrival is Arrival.WAITS
 
 
 def test_a_slot_given_back_in_one_process_starts_who_waits_in_another(table: SlotTable) -> None:
@@ -137,17 +139,17 @@ def test_a_slot_given_back_in_one_process_starts_who_waits_in_another(table: Slo
         loop = asyncio.get_running_loop()
         loop.add_reader(bells[1].mine, hear)
         there = deployment(slots=1)
-        held = await first.admit(there, tenant="t", deadline_s=loop.time() + 60)
-        assert second.try_admit(there) is None
-        waiting = asyncio.ensure_future(second.admit(there, tenant="t", deadline_s=loop.time() + 60))
+        held = await first.admit(there, TURN, deadline_s=loop.time() + 60)
+        assert second.try_admit(there, TURN) is None
+        waiting = asyncio.ensure_future(second.admit(there, TURN, deadline_s=loop.time() + 60))
         await asyncio.sleep(0)
-        assert first.try_admit(there) is None
+        assert first.try_admit(there, TURN) is None
         held.release()
-        assert first.try_admit(there) is None
+        assert first.try_admit(there, TURN) is None
         taken = await waiting
         assert taken.queue_ms < 50
         taken.release()
-        again = first.try_admit(there)
+        again = first.try_admit(there, TURN)
         assert again is not None
         again.release()
         loop.remove_reader(bells[1].mine)
