@@ -12,11 +12,12 @@ from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.auth import KeyUnknown
 from freehold.domain.identity import Principal, Tenant
 from freehold.domain.labels import Label, Level
+from freehold.domain.place import Place
 from freehold.domain.ports import Engine
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
-from freehold.domain.turn import Place, Turn
+from freehold.domain.turn import Turn
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Deadlines, Runtime, Services

@@ -20,7 +20,7 @@ from freehold.api.surfaces import (
     RESPONSES,
     Surface,
 )
-from freehold.identity.access import ADMIN, INFER, OPEN, Access
+from freehold.identity.access import ADMIN, INFER, MANAGE, OPEN, Access
 
 _SMALL_BODY = 64 * 1024
 
@@ -76,4 +76,5 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/healthz", "house.healthz", OPEN),
     ViewRoute("GET", "/readyz", "house.readyz", OPEN),
     ViewRoute("GET", "/metrics", "house.metrics", ADMIN),
+    ViewRoute("GET", "/v1/admin/queue", "queue.show", MANAGE),
 )

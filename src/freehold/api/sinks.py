@@ -12,10 +12,10 @@ from freehold.api.exchange import Exchange, Headers
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamError
+from freehold.domain.place import Place
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, ResponseChunk
-from freehold.domain.turn import Place
 from freehold.wire.openai_response import encode_json, error_event
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.receipt import receipt_comment, receipt_headers

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from freehold.api.queue_views import QueueViews
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
 from freehold.app.collector import Collector
@@ -119,7 +120,7 @@ class House:
             started_unix_s=self._stores.clock.unix_ms() // 1000,
             door=self.door,
         )
-        return {"house": house}
+        return {"house": house, "queue": QueueViews(runtime=self._current, seen=self._admission.waiting)}
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:

@@ -67,6 +67,7 @@ class Compiled:
         route_labels: Label text by route, where there is one.
         aliases: Name → route or deployment.
         tenants: Label text by tenant, at least one.
+        weights: Each tenant's share of a busy deployment.
         ledger: What owned hardware costs.
         total_s: A request in all.
         queue_s: Waiting for a slot.
@@ -79,6 +80,7 @@ class Compiled:
     route_labels: Mapping[str, str]
     aliases: Mapping[str, str]
     tenants: Mapping[str, str]
+    weights: Mapping[str, int]
     ledger: Ledger
     total_s: float
     queue_s: float
@@ -102,6 +104,7 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         route_labels={name: section.label for name, section in config.routes.items() if section.label},
         aliases=dict(config.aliases),
         tenants=tenants or {DEFAULT_TENANT: DEFAULT_TENANT_LABEL},
+        weights={name: each.weight for name, each in config.tenants.items()} or {DEFAULT_TENANT: 1},
         ledger=config.ledger,
         total_s=float(config.deadlines.total_s),
         queue_s=float(config.deadlines.queue_s),

@@ -10,10 +10,11 @@ from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.identity import Principal
+from freehold.domain.place import Place
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, ResponseChunk, Usage
-from freehold.domain.turn import Place, Turn
+from freehold.domain.turn import Turn
 from freehold.domain.values import value
 from freehold.domain.zones import Zone
 

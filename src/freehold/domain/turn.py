@@ -1,4 +1,4 @@
-"""Whose turn a request is, and where it stands while it waits."""
+"""Whose turn a request is."""
 
 from __future__ import annotations
 
@@ -21,19 +21,6 @@ class Turn:
     weight: int = 1
     priority: Priority = Priority.NORMAL
     tokens: int = 0
-
-
-@value
-class Place:
-    """Where a request stands when it begins to wait.
-
-    Attributes:
-        position: Its place among those who wait; 1 is next.
-        expected_s: How long it may expect to wait.
-    """
-
-    position: int
-    expected_s: float
 
 
 @value

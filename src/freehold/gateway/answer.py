@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from freehold.domain.deployment import Deployment
+from freehold.domain.place import Place
 from freehold.domain.receipt import Receipt
 from freehold.domain.response import EmbeddingResult, ResponseChunk
-from freehold.domain.turn import Place
 from freehold.wire.openai_whole import Aggregator
 
 

@@ -6,13 +6,14 @@ import asyncio
 import itertools
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.admission import AdmissionError, DeadlineUnreachable, QueueFull, ShuttingDown, WaitTooLong
+from freehold.domain.place import Place
 from freehold.domain.ports import Clock
-from freehold.domain.turn import Place, Turn, Waiting
+from freehold.domain.turn import Turn, Waiting
 from freehold.hostinfo.clock import any_share
 from freehold.serving.queue import Arrival, Entry, QueueState, SlotQueue
 
@@ -89,6 +90,20 @@ class TurnQueue(Protocol):
     def running_by_tenant(self) -> dict[str, int]:
         """How many run in this process, by tenant."""
         ...
+
+
+class LineSeen(NamedTuple):
+    """What is to be seen of the queue of one deployment.
+
+    Attributes:
+        total: Over all processes.
+        running: How many run in this one, by tenant.
+        waiting: Who waits in this one, next one first.
+    """
+
+    total: QueueState
+    running: dict[str, int]
+    waiting: list[Waiting]
 
 
 def own_queue(deployment: Deployment) -> TurnQueue:
@@ -185,8 +200,8 @@ class SlotAdmission:
         """Running and waiting by deployment, for metrics."""
         return {name: line.state for name, line in self._lines.items()}
 
-    def waiting(self) -> Mapping[str, tuple[QueueState, dict[str, int], list[Waiting]]]:
-        """For people: by deployment what runs and waits over all processes, and in this one by tenant and in order."""
+    def waiting(self) -> Mapping[str, LineSeen]:
+        """What runs and waits by deployment, for people."""
         return {name: line.seen() for name, line in self._lines.items()}
 
     def keep(self, deployments: Collection[str]) -> None:
@@ -248,9 +263,9 @@ class _Line:
         state = self._queue.state
         return not (state.running or state.waiting)
 
-    def seen(self) -> tuple[QueueState, dict[str, int], list[Waiting]]:
+    def seen(self) -> LineSeen:
         queue = self._queue
-        return queue.total, queue.running_by_tenant(), queue.waiting(now_s=self._clock.monotonic_s())
+        return LineSeen(queue.total, queue.running_by_tenant(), queue.waiting(now_s=self._clock.monotonic_s()))
 
     def outlook(self, turn: Turn, *, deadline_s: float) -> Arrival:
         return self._queue.outlook(turn, now_s=self._clock.monotonic_s(), deadline_s=deadline_s).arrival

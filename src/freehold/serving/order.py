@@ -137,8 +137,10 @@ class Lane:
         waiting: First come, first served.
         hold_s: How long its requests hold a slot, on average; 0 before the first ended.
         tokens: What they cost, on average.
+        weight: The tenant's, as of its last request.
     """
 
+    weight: int = 1
     waiting: deque[Waiter] = field(default_factory=deque[Waiter])
     hold_s: float = 0.0
     tokens: float = 0.0
@@ -204,6 +206,7 @@ class Order:
             lane = self.lanes[key] = Lane()
         if not lane.waiting:
             self._come_in(turn.priority, turn.tenant)
+        lane.weight = turn.weight
         lane.came(now_s)
         lane.waiting.append(Waiter(ticket, turn, now_s))
         self._of[ticket] = key
@@ -267,13 +270,24 @@ class Order:
         if lane is not None:
             lane.ended(hold_s=hold_s, tokens=tokens)
 
-    def youngest_below(self, priority: Priority) -> int | None:
-        """Who came last among the least urgent who wait, if those are less urgent than ``priority``."""
+    def displaced_by(self, turn: Turn) -> int | None:
+        """Who has to leave a full queue for a newcomer; ``None`` where that is the newcomer itself.
+
+        The youngest of the least urgent who wait, if those are less urgent; else of the tenant of the same class that
+        has most in the queue for its weight, if that has more than the newcomer's would have.
+        """
         for each in reversed(URGENT_FIRST):
-            if each < priority and self._by_class[each]:
+            if each < turn.priority and self._by_class[each]:
                 tails = (lane.waiting[-1] for (kind, _), lane in self.lanes.items() if kind is each and lane.waiting)
                 return max(tails, key=lambda waiter: (waiter.since_s, waiter.ticket)).ticket
-        return None
+        own = self.lanes.get((turn.priority, turn.tenant))
+        most, found = (1 + len(own.waiting if own is not None else ())) / turn.weight, None
+        for (kind, _), lane in self.lanes.items():
+            if kind is turn.priority and lane.waiting and lane is not own:
+                youngest = lane.waiting[-1]
+                if len(lane.waiting) / youngest.turn.weight > most:
+                    most, found = len(lane.waiting) / youngest.turn.weight, youngest.ticket
+        return found
 
     def sequence(self) -> Iterator[Waiter]:
         """Those who wait in the order in which they start if nobody else comes. Changes nothing."""
@@ -296,6 +310,8 @@ class Order:
         tag = self.shares.tag(turn.priority, turn.tenant)
         if not waiting:
             tag = max(tag, self.shares.floor(turn.priority))
+        if lane is not None and lane.tokens:
+            return tag + len(waiting) * max(TOKENS_LEAST, lane.tokens) / turn.weight
         return tag + sum(self.tokens_of(each.turn) for each in waiting) / turn.weight
 
     def _sequence(self, newcomer: Waiter | None) -> Iterator[Waiter]:

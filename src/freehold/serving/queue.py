@@ -7,6 +7,7 @@ queue in a state where no slot is free while somebody waits.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class QueueState:
         running: That do run.
         waiting: That wait.
         hold_s: Mean time that the last requests held a slot; 0 before the first ended.
-        waiting_by: That wait, by class.
+        waiting_by: That wait, by class; empty where nobody looked.
     """
 
     slots: int
@@ -221,29 +222,36 @@ class LocalTurns:
             for ticket, (since_s, turn, _) in self._running.items()
         ]
         free_at += [0.0] * (self._slots - len(free_at))
-        # After a resize more may run than there are slots; the surplus frees nothing.
+        # After a resize more may run than there are slots; the surplus frees nothing. What is sorted is a heap.
         return sorted(free_at)[max(0, len(free_at) - self._slots) :]
 
-    def _expected_s(self, turn: Turn, ahead: Sequence[Waiter], *, now_s: float) -> float:
-        """How long a newcomer waits: for those ahead of it, and for those who will come and go before it."""
+    def _prospect(self, turn: Turn, *, now_s: float) -> tuple[int, float]:
+        """A newcomer's place and wait: behind those ahead of it, and behind those who will come and go before it."""
+        ahead = self._order.ahead_of(turn)
         free_at = self._free_at(now_s, turn.priority)
-        heapq.heapify(free_at)
         for each in ahead:
             heapq.heapreplace(free_at, free_at[0] + self._hold_of(each.turn))
-        alone_s = free_at[0]
+        alone_s = expected_s = free_at[0]
+        position = len(ahead) + 1
         if not ahead or not alone_s:
-            return alone_s
-        expected_s = alone_s
-        for _ in range(_ROUNDS):
-            further_s = self._overtaking_s(turn, ahead, expected_s, now_s=now_s)
+            return position, alone_s
+        others = self._overtaking(turn, ahead, now_s=now_s)
+        further = 0.0
+        for _ in range(_ROUNDS if others else 0):
+            come = [(min(per_s * expected_s, most), hold_s) for per_s, most, hold_s in others]
+            further = sum(count for count, _ in come)
+            further_s = sum(count * hold_s for count, hold_s in come)
             expected_s = min(alone_s + further_s / self._slots, _LONGER_MAX * alone_s)
-        return expected_s
+        return position + round(further), expected_s
 
-    def _overtaking_s(self, turn: Turn, ahead: Sequence[Waiter], within_s: float, *, now_s: float) -> float:
-        """How long those hold slots who will come within a time and start before a newcomer of now all the same.
+    def _overtaking(self, turn: Turn, ahead: Sequence[Waiter], *, now_s: float) -> list[tuple[float, float, float]]:
+        """Who will come later than a newcomer of now and start before it all the same.
 
         They come as often as they lately did. The more urgent all start first; a tenant of the same class only as far
         as its share goes until the newcomer's turn.
+
+        Returns:
+            For each tenant how often it comes, how many of those can start first, and how long each holds a slot.
         """
         order = self._order
         mine = order.tag_of(turn)
@@ -251,19 +259,18 @@ class LocalTurns:
         for waiter in ahead:
             if waiter.turn.priority is turn.priority:
                 counted[waiter.turn.tenant] = counted.get(waiter.turn.tenant, 0) + 1
-        found_s = 0.0
+        found: list[tuple[float, float, float]] = []
         for (priority, tenant), lane in order.lanes.items():
             if priority < turn.priority or (priority is turn.priority and tenant == turn.tenant):
                 continue
-            come = lane.per_s(now_s) * within_s
-            if come and priority is turn.priority:
-                head = lane.waiting[-1].turn if lane.waiting else turn
+            per_s, most = lane.per_s(now_s), math.inf
+            if per_s and priority is turn.priority:
                 tag = max(order.shares.tag(priority, tenant), order.shares.floor(priority))
-                cost = max(1.0, order.tokens_of(head) if lane.waiting else lane.tokens)
-                share = (mine - tag) * head.weight / cost
-                come = min(come, max(0.0, share - counted.get(tenant, 0)))
-            found_s += come * (lane.hold_s or self._hold_of(turn))
-        return found_s
+                cost = lane.tokens or order.tokens_of(turn)
+                most = max(0.0, (mine - tag) * lane.weight / max(1.0, cost) - counted.get(tenant, 0))
+            if per_s and most:
+                found.append((per_s, most, lane.hold_s or self._hold_of(turn)))
+        return found
 
     def _state(self, running: int, waiting: int, waiting_by: tuple[int, ...]) -> QueueState:
         holds_s = self._holds_s
@@ -281,6 +288,7 @@ class SlotQueue(LocalTurns):
 
     def __init__(self, *, slots: int, waiting_max: int) -> None:
         super().__init__(slots=slots, waiting_max=waiting_max, shares=OwnShares())
+        self._prospects: dict[tuple[Priority, str], tuple[int, float]] = {}
 
     @property
     def total(self) -> QueueState:
@@ -296,7 +304,7 @@ class SlotQueue(LocalTurns):
         """When a newcomer may expect a slot, if each request holds its slot as long as its like did on average."""
         if len(self._running) < self._slots and not self._order.waiting:
             return 0.0
-        return self._expected_s(turn, self._order.ahead_of(turn), now_s=now_s)
+        return self._seen(turn, now_s=now_s)[1]
 
     def start_at_once(self, ticket: int, turn: Turn, *, now_s: float) -> bool:
         """Let a newcomer start if a slot is free and nobody waits; else nothing happens."""
@@ -318,6 +326,7 @@ class SlotQueue(LocalTurns):
             if entry.displaced is not None:
                 self._order.remove(entry.displaced)
             self._order.add(ticket, turn, now_s=now_s)
+            self._prospects.clear()
             if turn.priority is Priority.NORMAL and self._order.waiting_in(Priority.NORMAL) > len(self._asked):
                 return entry._replace(preempted=self._victim())
         return entry
@@ -326,16 +335,25 @@ class SlotQueue(LocalTurns):
         """What would become of a newcomer. Changes nothing."""
         if len(self._running) < self._slots and not self._order.waiting:
             return STARTS
-        ahead = self._order.ahead_of(turn)
-        position, expected_s = len(ahead) + 1, self._expected_s(turn, ahead, now_s=now_s)
+        position, expected_s = self._seen(turn, now_s=now_s)
         displaced: int | None = None
         if self._order.waiting >= self._waiting_max:
-            displaced = self._order.youngest_below(turn.priority)
+            displaced = self._order.displaced_by(turn)
             if displaced is None:
                 return Entry(Arrival.FULL, position, expected_s)
         if deadline_s <= now_s or (self._holds_s and now_s + expected_s > deadline_s):
             return Entry(Arrival.TOO_LATE, position, expected_s)
         return Entry(Arrival.WAITS, position, expected_s, displaced)
+
+    def _seen(self, turn: Turn, *, now_s: float) -> tuple[int, float]:
+        """``_prospect``, looked at again only once somebody came, started or left: many may be refused in between."""
+        key = turn.priority, turn.tenant
+        position, until_s = self._prospects.get(key) or (0, 0.0)
+        if not position:
+            position, expected_s = self._prospect(turn, now_s=now_s)
+            until_s = now_s + expected_s
+            self._prospects[key] = position, until_s
+        return position, max(0.0, until_s - now_s)
 
     def leave(self, ticket: int, *, now_s: float, served: bool = True, tokens: int = 0) -> list[int]:
         """Give back a slot, or leave the queue; who starts now. A ticket that is in neither changes nothing.
@@ -348,12 +366,15 @@ class SlotQueue(LocalTurns):
         """
         if not self._end(ticket, now_s=now_s, served=served, tokens=tokens):
             self._order.remove(ticket)
+        if self._prospects:
+            self._prospects.clear()
         return self.fill(now_s=now_s) if self._order.waiting else []
 
     def resize(self, slots: int, *, waiting_max: int, now_s: float) -> list[int]:
         """Change the bounds; who starts now. Nobody who runs is stopped, and nobody who waits is sent away."""
         self._slots = max(1, slots)
         self._waiting_max = waiting_max
+        self._prospects.clear()
         return self.fill(now_s=now_s)
 
     def fill(self, *, now_s: float) -> list[int]:

@@ -376,7 +376,7 @@ class SharedQueue(LocalTurns):
         expected_s = self._hold_of(turn) * ahead / self._slots
         displaced: int | None = None
         if sum(cell.waiting for cell in cells) >= self._waiting_max:
-            displaced = self._order.youngest_below(turn.priority)
+            displaced = self._order.displaced_by(turn)
             if displaced is None:
                 return Entry(Arrival.FULL, ahead + 1, expected_s)
         if deadline_s <= now_s or (self._holds_s and now_s + expected_s > deadline_s):

@@ -12,7 +12,8 @@ from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment, Instead, Uncalibrated
 from freehold.domain.errors.admission import NoRoom
 from freehold.domain.errors.upstream import UpstreamUnreachable
-from freehold.domain.turn import Place, Turn
+from freehold.domain.place import Place
+from freehold.domain.turn import Turn
 from freehold.domain.zones import WORLD
 from tests.support.fake_engine import FakeAnswer
 from tests.support.gateway import GOOD_KEY, CountedSlot, MemorySink, OpenAdmission

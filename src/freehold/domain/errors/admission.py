@@ -1,7 +1,7 @@
 """Whether there is room."""
 
 from freehold.domain.errors.base import FreeholdError
-from freehold.domain.turn import Place
+from freehold.domain.place import Place
 
 
 class AdmissionError(FreeholdError):
