@@ -83,9 +83,9 @@ class Outcome:
         ]
 
     def place_errors(self) -> list[float]:
-        """|place − starts until one's own| / starts, of the same requests."""
+        """|place − starts until one's own| / starts, of the same requests; off by one is off by nothing."""
         return [
-            abs(job.position - job.starts_before) / job.starts_before
+            max(0, abs(job.position - job.starts_before) - 1) / job.starts_before
             for job in self.jobs
             if job.started_s is not None and job.position and job.started_s - job.came_s >= self.hold_s
         ]

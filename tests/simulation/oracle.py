@@ -11,6 +11,7 @@ from typing import Any
 from freehold.api.http1_limits import ServerLimits
 from freehold.audit.entry import DONE, INTENT
 from freehold.domain.decisions import Outcome
+from freehold.domain.errors.admission import Preempted
 from freehold.domain.errors.server import Internal
 from freehold.domain.receipt import Receipt
 from tests.simulation import faults
@@ -116,8 +117,15 @@ class Oracle:
     def _must_succeed(self, ask: Ask) -> bool:
         """Whether nothing went wrong that could excuse a failure."""
         calls = self._world.calls_of(ask.tag)
+        if ask.batch and self._gave_way(ask):
+            return False
         went_well = bool(calls) and all(call.whole for call in calls) and not self._world.disturbed
         return went_well and not self._is_out_of_time(ask) and ask.unread_s < STALL_S
+
+    def _gave_way(self, ask: Ask) -> bool:
+        """Whether a more urgent request needed its slot."""
+        receipt = self._by_id.get(self._id_of.get(ask.tag, ""))
+        return receipt is not None and receipt.error_code == Preempted.code
 
     def _is_out_of_time(self, ask: Ask) -> bool:
         """Whether its deadline had passed when it ended: counted from its last byte, the earliest it can begin."""

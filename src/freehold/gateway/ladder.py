@@ -143,8 +143,7 @@ class Climb:
         turn = self._turn()
         deployment = self._detour(deployment, turn, until_s)
         self._slot = slot = await admission.admit(deployment, turn, deadline_s=until_s, told=self.sink.waits)
-        if slot.queue_ms:
-            self.sink.waited(slot.queue_ms)
+        self.sink.waited(slot.queue_ms)
         return deployment
 
     def _turn(self) -> Turn:

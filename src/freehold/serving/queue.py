@@ -138,14 +138,19 @@ class LocalTurns:
     def waiting(self, *, now_s: float) -> list[Waiting]:
         """Those who wait in this process, next one first, with what each may still expect."""
         free_at = self._free_at(now_s, Priority.BATCH)
+        longer: dict[tuple[Priority, str], float] = {}
         found: list[Waiting] = []
         for place, waiter in enumerate(self._order.sequence(), 1):
+            key = waiter.turn.priority, waiter.turn.tenant
+            if key not in longer:
+                _, expected_s, alone_s = self._prospect(waiter.turn, now_s=now_s)
+                longer[key] = expected_s / alone_s if alone_s else 1.0
             found.append(
                 Waiting(
                     turn=waiter.turn,
                     position=place,
                     waited_s=max(0.0, now_s - waiter.since_s),
-                    expected_s=free_at[0],
+                    expected_s=free_at[0] * longer[key],
                 )
             )
             heapq.heapreplace(free_at, free_at[0] + self._hold_of(waiter.turn))
@@ -225,8 +230,12 @@ class LocalTurns:
         # After a resize more may run than there are slots; the surplus frees nothing. What is sorted is a heap.
         return sorted(free_at)[max(0, len(free_at) - self._slots) :]
 
-    def _prospect(self, turn: Turn, *, now_s: float) -> tuple[int, float]:
-        """A newcomer's place and wait: behind those ahead of it, and behind those who will come and go before it."""
+    def _prospect(self, turn: Turn, *, now_s: float) -> tuple[int, float, float]:
+        """A newcomer's place and wait: behind those ahead of it, and behind those who will come and go before it.
+
+        Returns:
+            Its place, how long it waits, and how long it would if nobody else came.
+        """
         ahead = self._order.ahead_of(turn)
         free_at = self._free_at(now_s, turn.priority)
         for each in ahead:
@@ -234,7 +243,7 @@ class LocalTurns:
         alone_s = expected_s = free_at[0]
         position = len(ahead) + 1
         if not ahead or not alone_s:
-            return position, alone_s
+            return position, alone_s, alone_s
         others = self._overtaking(turn, ahead, now_s=now_s)
         further = 0.0
         for _ in range(_ROUNDS if others else 0):
@@ -242,7 +251,7 @@ class LocalTurns:
             further = sum(count for count, _ in come)
             further_s = sum(count * hold_s for count, hold_s in come)
             expected_s = min(alone_s + further_s / self._slots, _LONGER_MAX * alone_s)
-        return position + round(further), expected_s
+        return position + round(further), expected_s, alone_s
 
     def _overtaking(self, turn: Turn, ahead: Sequence[Waiter], *, now_s: float) -> list[tuple[float, float, float]]:
         """Who will come later than a newcomer of now and start before it all the same.
@@ -350,7 +359,7 @@ class SlotQueue(LocalTurns):
         key = turn.priority, turn.tenant
         position, until_s = self._prospects.get(key) or (0, 0.0)
         if not position:
-            position, expected_s = self._prospect(turn, now_s=now_s)
+            position, expected_s, _ = self._prospect(turn, now_s=now_s)
             until_s = now_s + expected_s
             self._prospects[key] = position, until_s
         return position, max(0.0, until_s - now_s)
