@@ -32,6 +32,7 @@ TOKENS_UNKNOWN: Final = 256
 """What a request is taken to cost before anything was measured."""
 
 _LANES_MAX: Final = 256
+_RETURNING_MAX: Final = 64
 _LEARN: Final = 1 / 32
 _RATE_S: Final = 60.0
 """Over which time it is measured how often a tenant comes."""
@@ -138,9 +139,11 @@ class Lane:
         hold_s: How long its requests hold a slot, on average; 0 before the first ended.
         tokens: What they cost, on average.
         weight: The tenant's, as of its last request.
+        returning: How many gave their slots up and have not come again yet.
     """
 
     weight: int = 1
+    returning: int = 0
     waiting: deque[Waiter] = field(default_factory=deque[Waiter])
     hold_s: float = 0.0
     tokens: float = 0.0
@@ -208,9 +211,18 @@ class Order:
             self._come_in(turn.priority, turn.tenant)
         lane.weight = turn.weight
         lane.came(now_s)
-        lane.waiting.append(Waiter(ticket, turn, now_s))
+        if lane.returning:
+            lane.returning -= 1
+            lane.waiting.appendleft(Waiter(ticket, turn, now_s))
+        else:
+            lane.waiting.append(Waiter(ticket, turn, now_s))
         self._of[ticket] = key
         self._count(turn.priority, 1)
+
+    def gave_up(self, turn: Turn) -> None:
+        """One of its kind gave its slot up: the next that comes is taken for it, and stands in front of its tenant's."""
+        lane = self.lanes.setdefault((turn.priority, turn.tenant), Lane())
+        lane.returning = min(lane.returning + 1, _RETURNING_MAX)
 
     def remove(self, ticket: int) -> bool:
         """Somebody waits no longer; whether they did."""
@@ -306,9 +318,9 @@ class Order:
     def tag_of(self, turn: Turn) -> float:
         """The tag at which a newcomer starts, behind those of its tenant who wait."""
         lane = self.lanes.get((turn.priority, turn.tenant))
-        waiting = lane.waiting if lane is not None else ()
+        waiting = lane.waiting if lane is not None and not lane.returning else ()
         tag = self.shares.tag(turn.priority, turn.tenant)
-        if not waiting:
+        if lane is None or not lane.waiting:
             tag = max(tag, self.shares.floor(turn.priority))
         if lane is not None and lane.tokens:
             return tag + len(waiting) * max(TOKENS_LEAST, lane.tokens) / turn.weight
@@ -344,7 +356,7 @@ class Order:
             if not waiting:
                 tag = max(tag, self.shares.floor(priority))
             if newcomer is not None and (newcomer.turn.priority, newcomer.turn.tenant) == (priority, tenant):
-                waiting.append(newcomer)
+                waiting.insert(0 if lane is not None and lane.returning else len(waiting), newcomer)
             line = iter(waiting)
             head = next(line)
             heap.append((tag, head.since_s, head.ticket, self.tokens_of(head.turn), line, head))

@@ -177,7 +177,7 @@ class LocalTurns:
         hold_s = max(0.0, now_s - since_s)
         order = self._order
         if turn.priority is Priority.BATCH:
-            served = self._batch_ended(ticket, served=served)
+            served = self._batch_ended(ticket, turn, served=served)
         if served:
             self._holds_s.append(hold_s)
         if order.lanes:
@@ -186,7 +186,7 @@ class LocalTurns:
                 order.learn(turn, hold_s=hold_s, tokens=tokens)
         return True
 
-    def _batch_ended(self, ticket: int, *, served: bool) -> bool:
+    def _batch_ended(self, ticket: int, turn: Turn, *, served: bool) -> bool:
         shares = self._order.shares
         gave_up = ticket in self._asked
         self._soft.pop(ticket, None)
@@ -194,9 +194,11 @@ class LocalTurns:
         self._asked.discard(ticket)
         if not gave_up:
             shares.pass_by(Priority.BATCH, 0)
-        elif not self._order.waiting_in(Priority.BATCH):
+            return served
+        self._order.gave_up(turn)
+        if not self._order.waiting_in(Priority.BATCH):
             shares.pass_by(Priority.BATCH, shares.passed(Priority.BATCH) + 1)
-        return served and not gave_up
+        return False
 
     def _victim(self) -> int | None:
         """Which batch attempt is to give up its slot: the one that has least to lose. ``None`` where none can."""
