@@ -28,11 +28,14 @@ class Yielding:
         """Do the work; whether it was given up because somebody asked. Any other cancellation goes its way."""
         try:
             await work
-        except BaseException as error:
-            others = self._task.uncancel() if self._asked else 0
-            if not self._asked or others or not isinstance(error, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            if not self._asked or self._task.uncancel():
                 raise
             return True
+        except BaseException:
+            if self._asked:
+                self._task.uncancel()
+            raise
         if self._asked:
             self._task.uncancel()
         return False
