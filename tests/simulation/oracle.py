@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +28,7 @@ LEFT_S = 1.0
 STALL_S = ServerLimits().stall_s
 """A client that leaves its answer unread for so long may be cut off."""
 
-_PING = b": ping\n\n"
+_ALIVE = re.compile(rb": (ping|queue position=\d+ expected_s=\d+)\n\n")
 _DONE = b"data: [DONE]\n\n"
 _ANSWER_STATUS = {200, 400, 401, 429, 500, 502, 503, 504}
 
@@ -294,8 +295,8 @@ def _differences(ask: Ask, call: Call, places: list[int], usage: dict[str, Any] 
 def _is_verbatim(ask: Ask, call: Call) -> bool:
     """Whether the client got the upstream's own bytes, but for the usage it did not ask for and our signs of life."""
     body = bytes(ask.body)
-    while body.startswith(_PING):
-        body = body.removeprefix(_PING)
+    while sign := _ALIVE.match(body):
+        body = body[sign.end() :]
     return body == (call.sent if ask.usage_wanted else call.sent.replace(call.usage_event, b""))
 
 
