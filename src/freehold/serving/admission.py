@@ -75,6 +75,10 @@ class TurnQueue(Protocol):
         """What runs could give its slot up from now on; whether it may be asked to."""
         ...
 
+    def makes_way(self, turn: Turn) -> bool:
+        """Whether a batch attempt of this process would give its slot up for a newcomer."""
+        ...
+
     def keeps(self, ticket: int) -> None:
         """It could not any more."""
         ...
@@ -189,8 +193,8 @@ class SlotAdmission:
 
     def room(self, deployment: Deployment, turn: Turn, *, ready: bool, deadline_s: float) -> Room:
         """How a deployment is now; see ``ports.Admission``."""
-        arrival = self._line(deployment).outlook(turn, deadline_s=deadline_s)
-        return Room(ready=ready, free=arrival is Arrival.STARTS, waits=arrival is Arrival.WAITS)
+        free, waits = self._line(deployment).room(turn, deadline_s=deadline_s)
+        return Room(ready=ready, free=free, waits=waits)
 
     def retry_s(self, deployment: Deployment, turn: Turn) -> int:
         """When it makes sense to ask for a slot again, in whole seconds; for ``Retry-After``."""
@@ -267,8 +271,11 @@ class _Line:
         queue = self._queue
         return LineSeen(queue.total, queue.running_by_tenant(), queue.waiting(now_s=self._clock.monotonic_s()))
 
-    def outlook(self, turn: Turn, *, deadline_s: float) -> Arrival:
-        return self._queue.outlook(turn, now_s=self._clock.monotonic_s(), deadline_s=deadline_s).arrival
+    def room(self, turn: Turn, *, deadline_s: float) -> tuple[bool, bool]:
+        """Whether a newcomer could start at once, or as soon as batch has made way, and whether it could wait."""
+        arrival = self._queue.outlook(turn, now_s=self._clock.monotonic_s(), deadline_s=deadline_s).arrival
+        waits = arrival is Arrival.WAITS
+        return arrival is Arrival.STARTS or (waits and self._queue.makes_way(turn)), waits
 
     def try_admit(self, deployment: Deployment, turn: Turn) -> HeldSlot | None:
         if deployment is not self._deployment:

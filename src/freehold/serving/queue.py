@@ -120,6 +120,10 @@ class LocalTurns:
         self._soft[ticket] = None
         return True
 
+    def makes_way(self, turn: Turn) -> bool:
+        """Whether a batch attempt of this process would give its slot up for a newcomer."""
+        return turn.priority is Priority.NORMAL and len(self._soft) > len(self._asked)
+
     def keeps(self, ticket: int) -> None:
         """It could not any more: some of its answer is with its client."""
         self._soft.pop(ticket, None)
@@ -348,7 +352,7 @@ class SlotQueue(LocalTurns):
             return STARTS
         position, expected_s = self._seen(turn, now_s=now_s)
         displaced: int | None = None
-        if self._order.waiting >= self._waiting_max:
+        if self._order.waiting >= self._waiting_max and not self.makes_way(turn):
             displaced = self._order.displaced_by(turn)
             if displaced is None:
                 return Entry(Arrival.FULL, position, expected_s)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from freehold.domain.deployment import Deployment
 from freehold.domain.priority import Priority
-from freehold.domain.turn import Turn
+from freehold.domain.turn import Turn, Waiting
 from freehold.serving.order import next_class
 from freehold.serving.queue import ANYBODY, STARTS, Arrival, Entry, LocalTurns, QueueState, firm_max
 from freehold.serving.slot_table import Cell, RowShares, SlotTable, row_key, tag_key
@@ -271,6 +271,12 @@ class SharedQueue(LocalTurns):
             self._write()
         return yields
 
+    def waiting(self, *, now_s: float) -> list[Waiting]:
+        """Those who wait in this process, next one of them first."""
+        with self._table:
+            self._placed()
+            return super().waiting(now_s=now_s)
+
     def keeps(self, ticket: int) -> None:
         """It could not any more."""
         with self._table:
@@ -375,7 +381,7 @@ class SharedQueue(LocalTurns):
         ahead = self._ahead(cells, turn)
         expected_s = self._hold_of(turn) * ahead / self._slots
         displaced: int | None = None
-        if sum(cell.waiting for cell in cells) >= self._waiting_max:
+        if sum(cell.waiting for cell in cells) >= self._waiting_max and not self.makes_way(turn):
             displaced = self._order.displaced_by(turn)
             if displaced is None:
                 return Entry(Arrival.FULL, ahead + 1, expected_s)

@@ -10,6 +10,8 @@ import pytest
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.errors.admission import DeadlineUnreachable, QueueFull, ShuttingDown, WaitTooLong
+from freehold.domain.place import Place
+from freehold.domain.priority import Priority
 from freehold.domain.turn import Turn
 from freehold.domain.zones import DEVICE
 from freehold.serving.admission import HeldSlot, SlotAdmission
@@ -347,5 +349,52 @@ def test_stopping_sends_away_who_waits_and_who_comes() -> None:
         assert queue.states()["small"].running == 1
         held.release()
         assert queue.states()["small"].running == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_slot_that_batch_would_give_up_counts_as_free() -> None:
+    async def scenario() -> None:
+        clock = ManualClock()
+        queue, there = admission(clock), deployment()
+        batch = await queue.admit(there, Turn(tenant="b", priority=Priority.BATCH), deadline_s=clock.now_s + 60)
+
+        def free(turn: Turn) -> bool:
+            return queue.room(there, turn, ready=True, deadline_s=clock.now_s + 60).free
+
+        assert not free(TURN)
+        batch.yields(batch.release)
+        assert free(TURN)
+        assert not free(Turn(tenant="t", priority=Priority.LOW))
+        batch.keeps()
+        batch.keeps()
+        assert not free(TURN)
+        batch.release()
+
+    asyncio.run(scenario())
+
+
+def test_who_is_displaced_is_told_when_to_come_back() -> None:
+    async def scenario() -> None:
+        clock = ManualClock()
+        queue, there = admission(clock), deployment(queue_max=1)
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 600)
+        clock.now_s += 10
+        held.release()
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 600)
+        low = Turn(tenant="t", priority=Priority.LOW)
+        told: list[Place] = []
+        displaced = asyncio.ensure_future(queue.admit(there, low, deadline_s=clock.now_s + 600, told=told.append))
+        await settle()
+        waiting = asyncio.ensure_future(queue.admit(there, TURN, deadline_s=clock.now_s + 600))
+        with pytest.raises(QueueFull) as caught:
+            await displaced
+        assert told == [Place(position=1, expected_s=10.0)]
+        assert caught.value.place is not None
+        assert caught.value.place.position == 1
+        assert caught.value.retry_after_s == 20
+        held.release()
+        (await waiting).release()
+        assert queue.states()["small"].waiting == 0
 
     asyncio.run(scenario())

@@ -197,6 +197,16 @@ def test_one_that_cannot_give_way_any_more_is_not_asked() -> None:
     assert not at.queue.yields(99)
 
 
+def test_a_full_queue_does_not_keep_batch_from_making_way() -> None:
+    at = Queue(waiting_max=0, first=turn("b", priority=BATCH))
+    assert at.come(turn()).arrival is Arrival.FULL
+    at.queue.yields(0)
+    assert at.come(turn(priority=LOW)).arrival is Arrival.FULL
+    entry = at.come(turn())
+    assert (entry.arrival, entry.preempted) == (Arrival.WAITS, 0)
+    assert at.come(turn()).arrival is Arrival.FULL
+
+
 def test_a_wait_for_a_batch_attempt_is_a_short_one() -> None:
     at = full_of_batch(1)
     assert at.come(turn()).expected_s == 0.0
