@@ -55,6 +55,10 @@ test-clients *args:
 bench-gateway *args:
     {{python}} -m bench.gateway {{args}}
 
+# fair turns: shares, places and estimates in virtual time; --real: on the embedded engine, over HTTP
+bench-fairness *args:
+    {{python}} -m bench.fairness {{args}}
+
 # memory, descriptors and connections over 300,000 requests and 3,000 dropped streams, also with a broken sink
 bench-soak *args:
     {{python}} -m bench.soak {{args}}

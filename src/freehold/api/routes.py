@@ -109,4 +109,5 @@ VIEW_ROUTES = (
     ViewRoute("DELETE", "/v1/admin/limits", "limits.remove_limit", MANAGE),
     ViewRoute("GET", "/v1/admin/tenants", "limits.tenants", MANAGE),
     ViewRoute("GET", "/v1/admin/usage", "limits.usage", MANAGE),
+    ViewRoute("GET", "/v1/admin/queue", "queue.show", MANAGE),
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from freehold.api.asgi import JSON
+from freehold.api.errors import queue_headers
 from freehold.api.exchange import Exchange, Headers
 from freehold.api.limit_headers import limit_headers
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamError
+from freehold.domain.place import Place
 from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import Dialect, InferenceRequest
@@ -34,9 +37,26 @@ def left_out_field(request: InferenceRequest, deployment: Deployment) -> Headers
 class _Sink:
     """What one kind of answer has no use for: called all the same, it is a fault of ours."""
 
-    __slots__ = ()
+    __slots__ = ("_place", "_queue_ms")
 
     dialect: Dialect | None = Dialect.OPENAI
+
+    def __init__(self) -> None:
+        self._place: Place | None = None
+        self._queue_ms: float | None = None
+
+    def waits(self, place: Place) -> None:
+        """It waits for a slot."""
+        self._place = place
+
+    def waited(self, queue_ms: float) -> None:
+        """It waits no longer; of several waits the answer tells the sum."""
+        self._queue_ms = queue_ms + (self._queue_ms or 0.0)
+
+    @property
+    def _queue_fields(self) -> Headers:
+        """What the head of an answer says of its wait; nothing where there was none."""
+        return [] if self._place is None else queue_headers(self._place.position, self._queue_ms or 0.0)
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """An event of a stream."""
@@ -71,6 +91,7 @@ class WholeSink(_Sink):
     is_full = False
 
     def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
+        super().__init__()
         self._exchange = exchange
         self._request = request
         self._reserved: Reservation | None = None
@@ -111,7 +132,7 @@ class WholeSink(_Sink):
 
     def _head(self, receipt: Receipt) -> Headers:
         """The head of an answer, with what this one says besides what every answer does."""
-        headers: Headers = [JSON, *receipt_headers(receipt)]
+        headers: Headers = [JSON, *receipt_headers(receipt), *self._queue_fields]
         if self._served_by is not None:
             headers += left_out_field(self._request, self._served_by)
         return headers if self._reserved is None else headers + limit_headers(self._reserved.standings())
@@ -134,6 +155,7 @@ class StreamSink(_Sink):
     ping = encode_comment("ping")
 
     def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
+        super().__init__()
         self._exchange = exchange
         self._request = request
         self.started_sending = False
@@ -161,7 +183,7 @@ class StreamSink(_Sink):
         self.close()
         name, zone = deployment.name.encode(), deployment.zone.encode()
         told = left_out_field(self._request, deployment)
-        self._open([(b"freehold-deployment", name), (b"freehold-zone", zone), *told])
+        self._open([(b"freehold-deployment", name), (b"freehold-zone", zone), *told, *self._queue_fields])
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """One event, encoded."""
@@ -210,5 +232,10 @@ class StreamSink(_Sink):
 
     def _still_here(self) -> None:
         self._open([])
-        self._exchange.write(self.ping)
+        place = self._place
+        if place is None or self._queue_ms is not None:
+            self._exchange.write(self.ping)
+        else:
+            expected_s = math.ceil(place.expected_s)
+            self._exchange.write(encode_comment(f"queue position={place.position} expected_s={expected_s}"))
         self._pinging = asyncio.get_running_loop().call_later(_PING_S, self._still_here)

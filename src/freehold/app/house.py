@@ -14,6 +14,7 @@ from freehold.api.files import Files
 from freehold.api.key_views import KeyViews
 from freehold.api.limit_views import LimitViews
 from freehold.api.message_batches import MessageBatches
+from freehold.api.queue_views import QueueViews
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
 from freehold.app.batches import batch_runner
@@ -184,6 +185,7 @@ class House:
             "files": files,
             "batches": batches,
             "message_batches": message_batches,
+            "queue": QueueViews(runtime=self._current, seen=self._admission.waiting),
         }
 
     def _label_of(self, principal: Principal, said: Sequence[str | None]) -> str:

@@ -11,9 +11,11 @@ from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.identity import Principal
 from freehold.domain.limits import Bound, Standing
+from freehold.domain.place import Place
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, RerankResult, ResponseChunk, Usage
+from freehold.domain.turn import Turn
 from freehold.domain.values import value
 from freehold.domain.zones import Zone
 
@@ -392,28 +394,48 @@ class Slot(Protocol):
         """How long it was waited for."""
         ...
 
-    def release(self) -> None:
-        """Give it back. Idempotent."""
+    def release(self, *, tokens: int = 0) -> None:
+        """Give it back. Idempotent.
+
+        Args:
+            tokens: What the request cost, prompt and answer; 0 where that is not known.
+        """
+        ...
+
+    def yields(self, ask: Callable[[], None]) -> None:
+        """What runs gives the slot up when it is asked to: soon after ``ask`` was called it must be released."""
+        ...
+
+    def keeps(self) -> None:
+        """What runs cannot give it up any more."""
         ...
 
 
 class Admission(Protocol):
     """Is there room, and whose turn is it?"""
 
-    def try_admit(self, deployment: Deployment) -> Slot | None:
+    def try_admit(self, deployment: Deployment, turn: Turn) -> Slot | None:
         """A slot, if one is free and nobody waits for it; ``None`` otherwise, also where nobody is admitted at all."""
         ...
 
-    def room(self, deployment: Deployment, *, ready: bool, deadline_s: float) -> Room:
+    def room(self, deployment: Deployment, turn: Turn, *, ready: bool, deadline_s: float) -> Room:
         """How a deployment is now, for a request that may wait until ``deadline_s``; takes nothing."""
         ...
 
-    def retry_s(self, deployment: Deployment) -> int:
+    def retry_s(self, deployment: Deployment, turn: Turn) -> int:
         """When it makes sense to ask for a slot again, in whole seconds."""
         ...
 
-    async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> Slot:
+    async def admit(
+        self, deployment: Deployment, turn: Turn, *, deadline_s: float, told: Callable[[Place], None]
+    ) -> Slot:
         """Wait for a slot.
+
+        Args:
+            deployment: Where.
+            turn: Whose turn it is to be.
+            deadline_s: Until when it may come.
+            told: Called once with the place in the queue, if there is anything to wait for.
 
         Raises:
             AdmissionError: The queue is full, or the deadline cannot be met.
