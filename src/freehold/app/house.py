@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from freehold.api.classifying import Classifying
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
 from freehold.app.collector import Collector
@@ -24,6 +25,8 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
 from freehold.engines.ejection import WINDOW_S
+from freehold.gateway.classifier_training import Training
+from freehold.gateway.classify import Classification
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime, Services
 from freehold.hostinfo.heap import keep_heap_small
@@ -119,7 +122,22 @@ class House:
             started_unix_s=self._stores.clock.unix_ms() // 1000,
             door=self.door,
         )
-        return {"house": house}
+        return {"house": house, "classify": self._classifying()}
+
+    def _classifying(self) -> Classifying:
+        stores = self._stores
+        classification = Classification(
+            pipeline=self._pipeline, runtime=self._current, store=stores.classifiers, ids=stores.ids
+        )
+        training = Training(classification=classification, store=stores.classifiers, clock=stores.clock, ids=stores.ids)
+        return Classifying(
+            classification=classification,
+            training=training,
+            store=stores.classifiers,
+            runtime=self._current,
+            clock=stores.clock,
+            door=self.door,
+        )
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:

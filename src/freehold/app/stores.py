@@ -24,6 +24,7 @@ from freehold.net.broker import Broker
 from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from freehold.serving.registry import ModelRegistry
+from freehold.storage.classifiers import SqliteClassifiers
 from freehold.storage.database import Database
 from freehold.storage.fellows import drop_journal, holds_receipts
 from freehold.storage.folder import DataFolder
@@ -58,6 +59,7 @@ class Stores:
     broker: Broker
     prices: GenaiPriceBook
     models: ModelRegistry
+    classifiers: SqliteClassifiers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +147,7 @@ def open_stores(
             broker=Broker(clock=clock, permit_key=permit_key),
             prices=GenaiPriceBook(),
             models=ModelRegistry(folder / MODELS_FOLDER),
+            classifiers=SqliteClassifiers(database),
         )
 
 

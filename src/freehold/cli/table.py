@@ -24,6 +24,7 @@ COMMANDS = (
     Command("pull", "freehold.cli.pull:pull", "Fetch a model: resumable, checked against its digest."),
     Command("models", "freehold.cli.models:app", "What is installed, what can be had, and what fits this machine."),
     Command("calibrate", "freehold.cli.calibrate:calibrate", "Measure how far a model's confidence can be trusted."),
+    Command("classify", "freehold.cli.classify:app", "Sort texts by labels; train a classifier from examples."),
     Command("receipts", "freehold.cli.receipts:receipts", "What was asked, where it went and what it cost."),
     Command("policy", "freehold.cli.policy:policy", "Where a text with a label may go, and what forbids the rest."),
     Command("doctor", "freehold.cli.doctor:doctor", "Check this installation, one line a check."),
