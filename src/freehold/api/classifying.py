@@ -59,7 +59,14 @@ class Classifying:
         body = decode_classify(scope["body"])
         found = await self._classification.classify(body, caller)
         rows = [
-            render_row(index, numbers, calibrated=found.calibrated, threshold=found.threshold, top_k=body.top_k)
+            render_row(
+                index,
+                numbers,
+                calibrated=found.calibrated,
+                threshold=found.threshold,
+                familiarity=found.familiarity[index] if found.familiarity else None,
+                top_k=body.top_k,
+            )
             for index, numbers in enumerate(found.numbers)
         ]
         first = found.receipts[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -149,7 +150,12 @@ class Training:
 
 
 def find_numpy() -> Any:
-    """The module, or ``None``: it makes fitting a hundred times faster, and nothing else needs it."""
+    """The module, or ``None``: it makes fitting a hundred times faster, and nothing else needs it.
+
+    Its threads would wait for each other longer than they compute, the matrices being small; they read how many they
+    are when they are loaded.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         import numpy  # pyright: ignore[reportMissingImports]  # lazy: it takes long to load, and need not be there
     except ImportError:

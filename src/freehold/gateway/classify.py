@@ -49,12 +49,14 @@ class Sorted:
         calibrated: Whether they are probabilities.
         threshold: Below this probability a label is not to be taken.
         receipts: Of the calls that were made, in order.
+        familiarity: Of each text how like the examples it is, and whether that is enough; empty where nobody knows.
     """
 
     numbers: tuple[Mapping[str, float], ...]
     calibrated: bool
     threshold: float
     receipts: tuple[Receipt, ...]
+    familiarity: tuple[tuple[float, bool], ...] = ()
 
     @property
     def usage(self) -> Usage:
@@ -110,8 +112,9 @@ class Classification:
         threshold = about.threshold if body.threshold is None else body.threshold
         self._refuse_void(about)
         caller = replace(caller, label_header=self._label_header(caller, about))
+        familiarity: list[tuple[float, bool]] = []
         if about.method is Method.EMBEDDING:
-            numbers, receipts = await self._of_vectors(trained, body.texts, caller)
+            numbers, familiarity, receipts = await self._of_vectors(trained, body.texts, caller)
         else:
             asked = Question(
                 model=about.model,
@@ -128,6 +131,7 @@ class Classification:
             calibrated=True,
             threshold=threshold,
             receipts=tuple(receipts),
+            familiarity=tuple(familiarity),
         )
 
     async def find(self, name: str, *, tenant: str) -> Trained:
@@ -219,17 +223,20 @@ class Classification:
 
     async def _of_vectors(
         self, trained: Trained, texts: Sequence[str], caller: Caller
-    ) -> tuple[list[list[float]], list[Receipt]]:
+    ) -> tuple[list[list[float]], list[tuple[float, bool]], list[Receipt]]:
         vectors, receipt = await self.vectors(trained.about.model, texts, caller)
         _refuse_other_model(trained.about, receipt)
-        numbers: list[list[float]] = []
+        head, numbers = trained.head, list[list[float]]()
+        familiarity: list[tuple[float, bool]] = []
         for place, vector in enumerate(vectors):
-            if len(vector) != trained.head.width:
-                raise _void(trained.about, f"vectors of {len(vector)} numbers, not {trained.head.width}")
+            if len(vector) != head.width:
+                raise _void(trained.about, f"vectors of {len(vector)} numbers, not {head.width}")
             if place and place % _BREATHE_EVERY == 0:
                 await asyncio.sleep(0)
-            numbers.append(trained.head.of_vector(vector))
-        return numbers, [receipt]
+            numbers.append(head.of_vector(vector))
+            similarity = head.similarity(vector)
+            familiarity.append((similarity, similarity >= head.familiar_min))
+        return numbers, familiarity, [receipt]
 
     async def _letters(self, asked: Question, text: str, by: int, caller: Caller) -> tuple[list[float], Receipt]:
         options = turned(asked.labels, by)

@@ -113,11 +113,15 @@ class Head:
             scores: the offset alone.
         temperature: What logits are divided by.
         n: Examples it was fitted on: no probability is more extreme than they can support.
+        centres: Of each label the middle of its examples' vectors, with length 1; none for a chat model's scores.
+        familiar_min: The cosine to the nearest centre below which a text is unlike all examples.
     """
 
     rows: tuple[tuple[float, ...], ...]
     temperature: float
     n: int
+    centres: tuple[tuple[float, ...], ...] = ()
+    familiar_min: float = -1.0
 
     @property
     def width(self) -> int:
@@ -126,18 +130,17 @@ class Head:
 
     def of_vector(self, vector: Sequence[float]) -> list[float]:
         """Probability of each label for an embedding of any length greater than 0."""
-        return self._tempered(logits(self.rows, unit(vector)))
+        return edged(softmax([value / self.temperature for value in logits(self.rows, unit(vector))]), self.n)
+
+    def similarity(self, vector: Sequence[float]) -> float:
+        """The cosine of an embedding to the nearest label's centre."""
+        return nearest(self.centres, unit(vector))
 
     def of_scores(self, scores: Sequence[float]) -> list[float]:
         """Probability of each label for the logarithms of a chat model's scores."""
         scale = self.temperature
-        return self._edged(softmax([score / scale + row[0] for score, row in zip(scores, self.rows, strict=True)]))
-
-    def _tempered(self, values: Sequence[float]) -> list[float]:
-        return self._edged(softmax([value / self.temperature for value in values]))
-
-    def _edged(self, probabilities: list[float]) -> list[float]:
-        return edged(probabilities, self.n)
+        tempered = [score / scale + row[0] for score, row in zip(scores, self.rows, strict=True)]
+        return edged(softmax(tempered), self.n)
 
 
 def edged(probabilities: Sequence[float], n: int) -> list[float]:
@@ -159,12 +162,24 @@ def logits(rows: Sequence[Sequence[float]], vector: Sequence[float]) -> list[flo
     return [sum(map(mul, row, vector), row[-1]) for row in rows]
 
 
+def nearest(centres: Sequence[Sequence[float]], vector: Sequence[float]) -> float:
+    """The greatest cosine of a vector of length 1 to one of the centres."""
+    return max(sum(map(mul, centre, vector)) for centre in centres)
+
+
 def pack(head: Head) -> bytes:
     """The numbers as bytes, weights with 32 bits each."""
-    flat = array.array("f", [weight for row in head.rows for weight in row])
+    flat = array.array("f", [weight for row in (*head.rows, *head.centres) for weight in row])
     if sys.byteorder == "big":
         flat.byteswap()
-    shape = {"format": FORMAT, "rows": len(head.rows), "temperature": head.temperature, "n": head.n}
+    shape = {
+        "format": FORMAT,
+        "rows": len(head.rows),
+        "width": len(head.rows[0]),
+        "temperature": head.temperature,
+        "n": head.n,
+        "familiar_min": head.familiar_min,
+    }
     return json.dumps(shape).encode() + b"\n" + flat.tobytes()
 
 
@@ -182,12 +197,26 @@ def unpack(data: bytes) -> Head:
     flat.frombytes(packed)
     if sys.byteorder == "big":
         flat.byteswap()
-    count, values = int(shape["rows"]), flat.tolist()
-    if count < 1 or len(values) % count or not all(map(math.isfinite, values)):
+    width, values = int(shape["width"]), flat.tolist()
+    split = int(shape["rows"]) * width
+    rows, centres = _rows(values[:split], width), _rows(values[split:], width - 1)
+    if not rows or len(rows) * width != split or not all(map(math.isfinite, values)):
         raise ValueError("its weights are not whole")
-    width = len(values) // count
-    rows = tuple(tuple(values[low : low + width]) for low in range(0, len(values), width))
-    return Head(rows=rows, temperature=float(shape["temperature"]), n=int(shape["n"]))
+    return Head(
+        rows=rows,
+        temperature=float(shape["temperature"]),
+        n=int(shape["n"]),
+        centres=centres,
+        familiar_min=float(shape["familiar_min"]),
+    )
+
+
+def _rows(values: Sequence[float], width: int) -> tuple[tuple[float, ...], ...]:
+    if width < 1:
+        return ()
+    if len(values) % width:
+        raise ValueError("its weights are not whole")
+    return tuple(tuple(values[low : low + width]) for low in range(0, len(values), width))
 
 
 def to_json(about: About) -> str:

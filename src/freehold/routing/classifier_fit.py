@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from freehold.routing.classifier import Crossed, Head, Interval, edged, logits, unit
+from freehold.routing.classifier import Crossed, Head, Interval, edged, logits, nearest, unit
 from freehold.routing.quality import measure_quality
 from freehold.routing.softmax import minimise, problem, softmax, temperature
 
@@ -24,10 +24,15 @@ EXAMPLES_GOOD = 20
 WITHOUT_NUMPY_MAX = 400_000
 """Most examples × numbers of a vector × labels that are fitted without numpy: about a minute."""
 
+UNFAMILIAR_SHARE = 0.02
+"""The share of texts like the examples that is called unlike them."""
+
 _FOLDS = 5
 _PENALTIES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 """Tried strictest first, each divided by the number of examples: a weaker one must do better to be taken."""
 _BETTER = 1e-4
+_MUCH_WORSE = 0.05
+"""A loss that much above the best one: weaker penalties only make it worse."""
 _OFFSET_PENALTY = 0.1
 _Z = 1.96
 _RESAMPLES = 100
@@ -86,8 +91,8 @@ def fit_vectors(examples: Sequence[Example], *, count: int, numpy: Any = None) -
         loss = _loss(left_out, classes)
         if best is None or loss < best[0] - _BETTER:
             best = (loss, penalty, left_out)
-        elif loss > best[0] + 0.05:
-            break  # it only gets worse from here
+        elif loss > best[0] + _MUCH_WORSE:
+            break
     if best is None:
         raise ValueError("no penalty to try")
     _, penalty, left_out = best
@@ -97,7 +102,13 @@ def fit_vectors(examples: Sequence[Example], *, count: int, numpy: Any = None) -
         softmax([value / crossed_scale for value in left_out[i]])
         for i, crossed_scale in _crossed_temperatures(left_out, classes, folds)
     ]
-    head = Head(rows=tuple(map(tuple, rows)), temperature=scale, n=len(ordered))
+    head = Head(
+        rows=tuple(map(tuple, rows)),
+        temperature=scale,
+        n=len(ordered),
+        centres=_centres(inputs, classes, count),
+        familiar_min=_familiar_min(inputs, classes, folds, count),
+    )
     return _told(head, probabilities, classes)
 
 
@@ -120,8 +131,8 @@ def fit_scores(examples: Sequence[Example], *, count: int) -> Fitted:
 def threshold_for(outcomes: Sequence[tuple[float, bool]], risk: float) -> float | None:
     """The least probability from which on at most the share ``risk`` is wrong, with nine to one odds.
 
-    A fixed sequence of exact binomial tests, strict to lax, as ``notes`` of certified escalation have it: the first
-    one that fails ends it. ``None`` where not even the surest quarter passes.
+    A fixed sequence of exact binomial tests, strict to lax: the first one that fails ends it (Angelopoulos et al.
+    2021). ``None`` where not even the surest quarter passes.
 
     Args:
         outcomes: Probability and whether it was right, of examples that were left out.
@@ -190,18 +201,37 @@ class _Linear:
         return found, point
 
 
+def _centres(inputs: Sequence[Sequence[float]], classes: Sequence[int], count: int) -> tuple[tuple[float, ...], ...]:
+    """The middle of each class's vectors, with length 1."""
+    found: list[tuple[float, ...]] = []
+    for place in range(count):
+        columns = zip(*(row for row, at in zip(inputs, classes, strict=True) if at == place), strict=True)
+        found.append(tuple(unit([math.fsum(column) for column in columns])))
+    return tuple(found)
+
+
+def _familiar_min(inputs: Sequence[Sequence[float]], classes: Sequence[int], folds: Sequence[int], count: int) -> float:
+    """The cosine to the nearest centre that all but few examples have which had no part in the centres."""
+    cosines: list[float] = []
+    for fold in range(_FOLDS):
+        kept = [i for i, at in enumerate(folds) if at != fold]
+        centres = _centres([inputs[i] for i in kept], [classes[i] for i in kept], count)
+        cosines += [nearest(centres, inputs[i]) for i, at in enumerate(folds) if at == fold]
+    return sorted(cosines)[math.floor(len(cosines) * UNFAMILIAR_SHARE)]
+
+
 def _offsets(scores: Sequence[Sequence[float]], classes: Sequence[int], count: int) -> Head:
     """Offsets and temperature in turn, until neither moves: each step is convex, and so is the whole."""
     offsets, scale = [0.0] * count, 1.0
     for _ in range(20):
-        scale = temperature_beside(scores, classes, offsets)
+        scale = _temperature_beside(scores, classes, offsets)
         offsets, before = _best_offsets([[s / scale for s in row] for row in scores], classes, count), offsets
         if max(abs(a - b) for a, b in zip(offsets, before, strict=True)) < 1e-4:
             break
     return Head(rows=tuple((offset,) for offset in offsets), temperature=scale, n=len(scores))
 
 
-def temperature_beside(scores: Sequence[Sequence[float]], classes: Sequence[int], offsets: Sequence[float]) -> float:
+def _temperature_beside(scores: Sequence[Sequence[float]], classes: Sequence[int], offsets: Sequence[float]) -> float:
     """As ``softmax.temperature``, with offsets that are added behind it."""
     if not any(offsets):
         return temperature(scores, classes)

@@ -122,7 +122,13 @@ def _decoded(raw: bytes, kind: type[Body]) -> Body:
 
 
 def render_row(
-    index: int, numbers: Mapping[str, float], *, calibrated: bool, threshold: float, top_k: int | None
+    index: int,
+    numbers: Mapping[str, float],
+    *,
+    calibrated: bool,
+    threshold: float,
+    familiarity: tuple[float, bool] | None,
+    top_k: int | None,
 ) -> JsonObject:
     """What is said of one text.
 
@@ -130,7 +136,8 @@ def render_row(
         index: Its place.
         numbers: Of each label, in their order.
         calibrated: Whether they are probabilities; else they are called scores, and nothing is made of them.
-        threshold: Below this probability it abstains.
+        threshold: Below this probability it abstains; 0 for never.
+        familiarity: How like the examples it is, and whether that is enough; ``None`` where nobody knows.
         top_k: How many labels are told of; ``None`` for all.
     """
     ranked = sorted(numbers.items(), key=lambda item: -item[1])
@@ -138,7 +145,11 @@ def render_row(
     told = {name: round(number, 6) for name, number in ranked[:top_k]}
     row: JsonObject = {"index": index, "label": label, "num_classes": len(numbers), "calibrated": calibrated}
     if calibrated:
-        row |= {"probability": round(best, 6), "probabilities": told, "abstain": best < threshold}
+        unlike = familiarity is not None and not familiarity[1]
+        row |= {"probability": round(best, 6), "probabilities": told}
+        row["abstain"] = threshold > 0 and (best < threshold or unlike)
+        if familiarity is not None:
+            row |= {"similarity": round(familiarity[0], 4), "unfamiliar": unlike}
         row["probs"] = [round(number, 6) for number in numbers.values()]
     else:
         row |= {"score": round(best, 6), "scores": told, "abstain": None}
