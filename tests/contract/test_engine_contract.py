@@ -18,7 +18,7 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk
 from freehold.domain.zones import Zone
 from freehold.wire.openai_response import Aggregator
-from tests.contract.harnesses import HARNESSES, WEATHER, Harness, RemoteHarness, chat, completion, embedding
+from tests.contract.harnesses import HARNESSES, WEATHER, Harness, RemoteHarness, chat, completion, embedding, rerank
 
 HarnessKind = type[Harness]
 every_engine = pytest.mark.parametrize("kind", HARNESSES)
@@ -182,6 +182,24 @@ def test_embeddings(kind: HarnessKind, form: str) -> None:
         assert [row["index"] for row in rows] == [0, 1]
         assert {type(row["embedding"]) for row in rows} == {list if form == "float" else str}
         assert result.payload["model"] == "home"
+        assert result.usage.input_tokens > 0
+
+    run(kind, scenario)
+
+
+@every_engine
+def test_reranking(kind: HarnessKind) -> None:
+    async def scenario(harness: Harness) -> None:
+        request = rerank("a b c", "a", "a b c of it", "a b it", top_n=2)
+        if "rerank" not in harness.tasks:
+            with pytest.raises(ContentUnsupported):
+                harness.engine.prepare(request, want_logprobs=0)
+            return
+        call = harness.engine.prepare(request, want_logprobs=0)
+        result = await harness.engine.rerank(call, permit=None, deadline_s=harness.deadline_s())
+        assert [index for index, _ in result.ranked] == [1, 2]
+        assert result.ranked[0][1] > result.ranked[1][1]
+        assert result.usage.measured
         assert result.usage.input_tokens > 0
 
     run(kind, scenario)

@@ -62,7 +62,7 @@ REFUSALS = {
 
 
 class OpenAIServer(ScriptedServer):
-    """Serves ``/v1/chat/completions``, ``/v1/completions``, ``/v1/embeddings`` and ``/v1/models``."""
+    """Serves ``/v1/chat/completions``, ``/v1/completions``, ``/v1/embeddings``, ``/v1/rerank`` and ``/v1/models``."""
 
     models = ("scripted-1", "scripted-2")
 
@@ -71,6 +71,8 @@ class OpenAIServer(ScriptedServer):
             await exchange.reply_json(200, {"object": "list", "data": [{"id": name} for name in self.models]})
         elif exchange.path == "/v1/embeddings":
             await self._embeddings(exchange)
+        elif exchange.path == "/v1/rerank":
+            await self._rerank(exchange)
         elif exchange.path in ("/v1/chat/completions", "/v1/completions"):
             await self._complete(exchange, asked(exchange.body))
         else:
@@ -89,6 +91,19 @@ class OpenAIServer(ScriptedServer):
         usage = {"prompt_tokens": 3, "total_tokens": 3}
         # Out of order on purpose: the index tells.
         await exchange.reply_json(200, {"object": "list", "data": rows[::-1], "model": "m", "usage": usage, "extra": 1})
+
+    async def _rerank(self, exchange: Exchange) -> None:
+        """Documents are as relevant as they are long. A query of ``half`` is answered for half of them."""
+        query, texts = exchange.body["query"], exchange.body["documents"]
+        if query == "500":
+            await exchange.reply_json(500, {"error": REFUSALS["500"][1]})
+            return
+        rows = [
+            {"index": index, "document": {"text": text}, "relevance_score": len(text) / 100}
+            for index, text in enumerate(texts)
+        ]
+        rows = rows[: len(rows) // 2] if query == "half" else rows
+        await exchange.reply_json(200, {"id": "x", "model": "m", "usage": {"total_tokens": 9}, "results": rows})
 
     async def _complete(self, exchange: Exchange, mode: str) -> None:
         body = exchange.body

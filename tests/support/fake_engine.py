@@ -13,12 +13,13 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamBroken
 from freehold.domain.ports import EngineState, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest, Task
-from freehold.domain.response import EmbeddingResult, FinishReason, ResponseChunk, Usage
+from freehold.domain.response import EmbeddingResult, FinishReason, RerankResult, ResponseChunk, Usage
 from freehold.engines.ability import refuse_unable
 from freehold.wire.openai_embeddings import render_embeddings
 from freehold.wire.openai_request import encode_body
 from freehold.wire.openai_response import chunk_of
 from freehold.wire.openai_usage import render_usage
+from freehold.wire.rerank import ranked
 
 _CREATED_UNIX_S = 1_700_000_000
 _ALTERNATIVE = "…"
@@ -159,6 +160,21 @@ class FakeEngine:
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return render_embeddings({"data": data, "usage": usage}, call.request, model=self.deployment.name)
 
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        """Relevance is the share of the query's words that a document has."""
+        answer = self._begin(call, permit)
+        self.open_calls -= 1
+        if answer.error is not None:
+            raise answer.error
+        request = call.request
+        assert request.ranking is not None
+        wanted = set(request.ranking.query.lower().split())
+        found = [
+            (place, len(wanted & set(text.lower().split())) / len(wanted)) for place, text in enumerate(request.inputs)
+        ]
+        tokens = sum(len(text.split()) for text in request.inputs)
+        return RerankResult(ranked=ranked(found, request), usage=Usage(input_tokens=tokens))
+
     def _fail_where_scripted(self, answer: FakeAnswer, place: int) -> None:
         if answer.error is not None and answer.error_at == place:
             raise answer.error
@@ -174,7 +190,9 @@ class FakeEngine:
 
 
 def asked(request: InferenceRequest) -> str:
-    """What a script is looked up by: the last user message, the prompt, or the first text to embed."""
+    """What a script is looked up by: the last user message, the prompt, the query, or the first text to embed."""
+    if request.ranking is not None:
+        return request.ranking.query
     if request.task is Task.EMBEDDING:
         return request.inputs[0]
     users = [message.text for message in request.messages if message.role == "user"]

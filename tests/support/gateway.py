@@ -15,7 +15,7 @@ from freehold.domain.labels import Label, Level
 from freehold.domain.ports import Engine
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Deadlines, Runtime, Services
@@ -209,6 +209,9 @@ class MemorySink:
 
     def collected(self, answer: Aggregator) -> None:
         self.answer = answer
+
+    def ranked(self, result: RerankResult) -> None:
+        self.ranking = result
 
     def vectors(self, result: EmbeddingResult) -> None:
         self.result = result

@@ -139,6 +139,14 @@ def test_dependencies_are_the_agreed_ones() -> None:
     assert all(f"`{name}`" in decisions for name in direct)
 
 
+def test_extras_are_tested() -> None:
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    decisions = (ROOT / "docs" / "decisions" / "0002-dependencies.md").read_text()
+    for wanted in whole["project"]["optional-dependencies"].values():
+        assert set(wanted) <= {each for each in whole["dependency-groups"]["dev"] if isinstance(each, str)}
+        assert all(f"`{re.split(r'[<>=]', each, maxsplit=1)[0]}`" in decisions for each in wanted)
+
+
 def test_decisions_are_numbered_without_gaps() -> None:
     numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert numbers == list(range(1, len(numbers) + 1))

@@ -17,6 +17,7 @@ from freehold.api.surfaces import (
     OLLAMA_CHAT,
     OLLAMA_EMBED,
     OLLAMA_GENERATE,
+    RERANK,
     RESPONSES,
     Surface,
 )
@@ -58,6 +59,9 @@ INFERENCE_ROUTES = (
     InferenceRoute(b"/v1/chat/completions", CHAT),
     InferenceRoute(b"/v1/completions", COMPLETION),
     InferenceRoute(b"/v1/embeddings", EMBEDDING),
+    InferenceRoute(b"/v1/rerank", RERANK),
+    InferenceRoute(b"/v2/rerank", RERANK),
+    InferenceRoute(b"/rerank", RERANK),
     InferenceRoute(b"/v1/responses", RESPONSES),
     InferenceRoute(b"/infill", INFILL),
     InferenceRoute(b"/v1/messages", MESSAGES),

@@ -12,7 +12,7 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.wire.openai_response import encode_json, error_event
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.receipt import receipt_comment, receipt_headers
@@ -44,6 +44,10 @@ class _Sink:
     def vectors(self, result: EmbeddingResult) -> None:
         """The answer to an embedding request."""
         raise RuntimeError(f"embeddings for a stream: {result.usage}")
+
+    def ranked(self, result: RerankResult) -> None:
+        """The answer to a rerank request."""
+        raise RuntimeError(f"a ranking for another kind of answer: {result.usage}")
 
 
 class WholeSink(_Sink):

@@ -9,7 +9,14 @@ from typing import Any
 
 from freehold.api.exchange import Exchange
 from freehold.api.sinks import StreamSink, WholeSink
-from freehold.api.translated import Events, TranslatedLines, TranslatedStream, TranslatedVectors, TranslatedWhole
+from freehold.api.translated import (
+    Events,
+    RankedDocuments,
+    TranslatedLines,
+    TranslatedStream,
+    TranslatedVectors,
+    TranslatedWhole,
+)
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.wire.infill import InfillEvents, decode_infill, infill_of
@@ -17,7 +24,7 @@ from freehold.wire.messages_request import decode_messages
 from freehold.wire.messages_response import MessageEvents, message_of, messages_error
 from freehold.wire.ollama_request import decode_ollama_chat, decode_ollama_embed, decode_ollama_generate
 from freehold.wire.ollama_response import ChatLines, GenerateLines, chat_of, embeddings_of, generated_of, ollama_error
-from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
+from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
 from freehold.wire.openai_response import error_envelope
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.responses_request import decode_responses
@@ -72,6 +79,7 @@ def _translated(
 CHAT = Surface(decode=decode_chat)
 COMPLETION = Surface(decode=decode_completion)
 EMBEDDING = Surface(decode=decode_embedding)
+RERANK = Surface(decode=decode_rerank, whole=RankedDocuments)
 RESPONSES = _translated(decode_responses, response_of, ResponseEvents)
 INFILL = _translated(decode_infill, infill_of, InfillEvents)
 MESSAGES = _translated(decode_messages, message_of, MessageEvents, envelope=messages_error, id_field=b"request-id")

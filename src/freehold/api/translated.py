@@ -11,10 +11,11 @@ from freehold.api.sinks import StreamSink, WholeSink
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.wire.openai_response import encode_json
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.receipt import receipt_comment, receipt_headers
+from freehold.wire.rerank import ranking_of
 
 JsonObject = dict[str, Any]
 
@@ -104,6 +105,25 @@ class TranslatedVectors(WholeSink):
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send them."""
         body = encode_json(self._render(self._result, self._request, receipt))
+        self._exchange.reply(200, [JSON, *receipt_headers(receipt)], body)
+
+
+class RankedDocuments(WholeSink):
+    """Documents in the order of their relevance, as one object."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
+        super().__init__(exchange, request)
+        self._result = RerankResult(ranked=())
+
+    def ranked(self, result: RerankResult) -> None:
+        """What was found."""
+        self._result = result
+
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
+        """Send it."""
+        body = encode_json(ranking_of(self._result, self._request, receipt))
         self._exchange.reply(200, [JSON, *receipt_headers(receipt)], body)
 
 

@@ -138,6 +138,7 @@ def _deployment(
                 vision=section.vision,
                 tools=section.tools is not False,
                 embeds=section.embeds is True,
+                reranks=section.reranks,
                 infill=section.infill is True,
             ),
             zone=zone,

@@ -95,14 +95,14 @@ class TypedPrice(Section):
 class DeploymentSection(Section):
     """A model on an engine in a zone."""
 
-    engine: Literal["embedded", "llama-server", "openai", "anthropic"] = Field(
+    engine: Literal["embedded", "llama-server", "onnx", "openai", "anthropic"] = Field(
         description="embedded (llama.cpp in a child of ours), llama-server (a program that we run, or one that runs at"
-        " base_url), openai (any server that speaks OpenAI's protocol), anthropic (the Messages API)."
+        " base_url), onnx (a small model in a child of ours that embeds or reranks; needs the extra embed), openai (any server that speaks OpenAI's protocol), anthropic (the Messages API)."
     )
     model: str = Field(
         min_length=1,
-        description="For engines of ours a name of the catalogue, hf:OWNER/REPO/FILE.gguf or the path of a GGUF file;"
-        " for others the model's name at its server.",
+        description="For engines of ours a name of the catalogue, hf:OWNER/REPO/FILE.gguf or the path of a GGUF file"
+        " (for onnx a name of the catalogue); for others the model's name at its server.",
     )
     zone: Name | None = Field(
         default=None,
@@ -171,6 +171,11 @@ class DeploymentSection(Section):
     embeds: bool | None = Field(
         default=None,
         description="Whether it serves embeddings instead of answers. If not said: read from the model file, else no.",
+    )
+    reranks: bool = Field(
+        default=False,
+        description="Whether a server of engine openai reranks: base_url/rerank is asked, as vLLM, llama.cpp, LocalAI,"
+        " Jina and Cohere serve it. Of a model of engine onnx it is known.",
     )
     infill: bool | None = Field(
         default=None, description="Whether it fills in the middle. If not said: read from the model file, else no."

@@ -13,7 +13,7 @@ from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.identity import Principal
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, ResponseChunk, Usage
+from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, RerankResult, ResponseChunk, Usage
 from freehold.domain.values import value
 from freehold.domain.zones import Zone
 
@@ -217,6 +217,10 @@ class Engine(Protocol):
 
     async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
         """Run an embedding call. Raises as ``stream``."""
+        ...
+
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        """Run a rerank call. Raises as ``stream``."""
         ...
 
 

@@ -11,6 +11,8 @@ from typing import overload
 from freehold.domain.priority import Priority
 from freehold.domain.values import value
 
+_TEXT_BEARING = ("messages", "prompt", "suffix", "input", "tools", "query", "documents")
+
 
 class Task(StrEnum):
     """The kinds of work that the request path knows."""
@@ -18,6 +20,7 @@ class Task(StrEnum):
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    RERANK = "rerank"
 
 
 class PartKind(StrEnum):
@@ -140,6 +143,23 @@ class Tool:
 
 
 @value
+class Ranking:
+    """What a rerank request wants of its documents.
+
+    Attributes:
+        query: What they are to answer.
+        top_n: Most documents in the answer; ``None`` for all.
+        document_tokens_max: Where each is cut before it is read; ``None`` for nowhere.
+        return_documents: Whether the answer repeats them.
+    """
+
+    query: str
+    top_n: int | None = None
+    document_tokens_max: int | None = None
+    return_documents: bool = False
+
+
+@value
 class InferenceRequest:
     """One request in the OpenAI shape, whatever surface it came through.
 
@@ -152,7 +172,9 @@ class InferenceRequest:
         messages: The conversation (chat); may be made when it is first looked at.
         prompt: The text to continue (completion), or the part before the gap when ``suffix`` is given.
         suffix: Text after the gap (fill-in-the-middle); ``None`` where this is no fill-in.
-        inputs: Texts to embed (embedding).
+        inputs: Texts to embed (embedding), or documents to put in order (rerank).
+        ranking: What the documents are to answer (rerank).
+        cuts: Whether the end of an input that is too long may be left out (embedding, rerank).
         sampling: How to sample.
         tools: Functions that the model may call.
         tool_choice: Whether a tool must be called.
@@ -176,6 +198,8 @@ class InferenceRequest:
     prompt: str = ""
     suffix: str | None = None
     inputs: tuple[str, ...] = ()
+    ranking: Ranking | None = None
+    cuts: bool = False
     sampling: SamplingParams = field(default_factory=SamplingParams)
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice.AUTO
@@ -188,6 +212,12 @@ class InferenceRequest:
     traceparent: str = ""
     client_request_id: str = ""
     priority: Priority = Priority.NORMAL
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether the answer is a text, token by token; vectors and relevance are computed in one go."""
+        task = self.task
+        return task is Task.CHAT or task is Task.COMPLETION
 
     @property
     def content_kinds(self) -> frozenset[PartKind]:
@@ -203,4 +233,4 @@ class InferenceRequest:
     @property
     def input_bytes(self) -> int:
         """Bytes of the body's text-bearing members: the basis of token estimates."""
-        return sum(len(self.fields.get(name, b"")) for name in ("messages", "prompt", "suffix", "input", "tools"))
+        return sum(len(self.fields.get(name, b"")) for name in _TEXT_BEARING)

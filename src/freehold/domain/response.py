@@ -96,3 +96,16 @@ class EmbeddingResult:
 
     payload: Mapping[str, object]
     usage: Usage = field(default_factory=Usage)
+
+
+@value
+class RerankResult:
+    """How well documents answer a query.
+
+    Attributes:
+        ranked: Number and relevance of documents, the most relevant first; not all where the client wants few.
+        usage: Tokens that were read.
+    """
+
+    ranked: tuple[tuple[int, float], ...]
+    usage: Usage = field(default_factory=Usage)

@@ -11,7 +11,7 @@ def refuse_unable(request: InferenceRequest, deployment: Deployment) -> None:
     """Refuse what the deployment's model cannot take.
 
     Raises:
-        ContentUnsupported: Images, tools, texts to embed or a gap to fill that the model has no means for.
+        ContentUnsupported: Images, tools, texts to embed, documents to rank or a gap to fill that the model has no means for.
     """
     model = deployment.model
     if request.task is Task.CHAT and not request.tools and (model.vision or not request.has_images):
@@ -19,6 +19,7 @@ def refuse_unable(request: InferenceRequest, deployment: Deployment) -> None:
     unable = {
         "images": request.has_images and not model.vision,
         "tools": bool(request.tools) and request.tool_choice is not ToolChoice.NONE and not model.tools,
+        "documents to rank": request.task is Task.RERANK and not model.reranks,
         "texts to embed": request.task is Task.EMBEDDING and not model.embeds,
         "a gap to fill (suffix)": request.suffix is not None and not model.infill,
     }

@@ -9,7 +9,7 @@ from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.ports import Clock, UpstreamCall
 from freehold.domain.request import InferenceRequest, Task
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply
 from freehold.engines.remote import RemoteEngine
@@ -62,6 +62,9 @@ class AnthropicEngine(RemoteEngine):
 
     async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:  # noqa: ARG002 - never prepared
         raise protocol(self._deployment, "the Messages API has no embeddings")
+
+    async def _ranking(self, reply: Reply, call: UpstreamCall) -> RerankResult:  # noqa: ARG002 - never prepared
+        raise protocol(self._deployment, "the Messages API has no rerankings")
 
     async def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
         deployment = self._deployment

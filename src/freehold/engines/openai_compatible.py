@@ -14,12 +14,12 @@ from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest, Task
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines import openai_relay
 from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply, StepReply
 from freehold.engines.health import CallHealth
-from freehold.engines.openai_events import chunks, embedding
+from freehold.engines.openai_events import chunks, embedding, ranking
 from freehold.engines.remote import RemoteEngine
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import encode_body
@@ -27,7 +27,12 @@ from freehold.wire.openai_request import encode_body
 _T = TypeVar("_T")
 
 _NO_MEMBERS: Mapping[str, object] = MappingProxyType({})
-_PATHS = {Task.CHAT: "/chat/completions", Task.COMPLETION: "/completions", Task.EMBEDDING: "/embeddings"}
+_PATHS = {
+    Task.CHAT: "/chat/completions",
+    Task.COMPLETION: "/completions",
+    Task.EMBEDDING: "/embeddings",
+    Task.RERANK: "/rerank",
+}
 
 _NOTICES_WHERE_IT_WRITES = "llama.cpp"
 """What the server calls itself that learns that a client left only where it writes to it: ggml-org/llama.cpp#24496."""
@@ -68,7 +73,7 @@ class OpenAICompatibleEngine(RemoteEngine):
             overrides = _with_usage(request) if request.stream and not request.include_usage else _NO_MEMBERS
             body = encode_body(request, model=model, overrides=overrides, rebuild=self._leaves)
             return self._call(_PATHS[request.task], body, request)
-        wanted = want_logprobs if self._has_logprobs and request.task is not Task.EMBEDDING else 0
+        wanted = want_logprobs if self._has_logprobs and request.is_generated else 0
         body = _encode(request, model=model, want_logprobs=wanted, rebuild=self._leaves)
         return self._call(_PATHS[request.task], body, request, want_logprobs=wanted)
 
@@ -117,6 +122,9 @@ class OpenAICompatibleEngine(RemoteEngine):
     async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:
         return await embedding(reply, call, deployment=self._deployment)
 
+    async def _ranking(self, reply: Reply, call: UpstreamCall) -> RerankResult:
+        return await ranking(reply, call, deployment=self._deployment)
+
 
 def _with_usage(request: InferenceRequest) -> dict[str, object]:
     """What a receipt needs of a stream and the client did not ask for."""
@@ -130,6 +138,9 @@ def _encode(request: InferenceRequest, *, model: str, want_logprobs: int, rebuil
     if request.task is Task.EMBEDDING:
         # As numbers, whatever the client wants: not every server knows base64. The answer is rendered by us.
         members["encoding_format"] = "float"
+    elif request.task is Task.RERANK:
+        # Texts as texts: not every server knows objects. What the client wants to see of them is rendered by us.
+        members |= {"documents": request.inputs, "return_documents": False}
     else:
         members |= {"stream": True, **_with_usage(request)}
         top = max(want_logprobs, request.sampling.top_logprobs)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import TypeVar
 
 from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.egress import EgressPermit
@@ -12,13 +13,15 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamStatus
 from freehold.domain.ports import Clock, EngineState, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines.base import Reply
 from freehold.engines.health import CallHealth, Health
 from freehold.engines.reply_faults import without_secret
 from freehold.net.broker import Broker
 from freehold.net.client import HttpReply
 from freehold.net.origin import Origin
+
+_T = TypeVar("_T")
 
 HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
@@ -113,11 +116,25 @@ class RemoteEngine(ABC):
 
     async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
         """Run an embedding call; see ``domain.ports.Engine``."""
+        return await self._computed(call, permit, deadline_s, self._vectors)
+
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        """Run a rerank call; see ``domain.ports.Engine``."""
+        return await self._computed(call, permit, deadline_s, self._ranking)
+
+    async def _computed(
+        self,
+        call: UpstreamCall,
+        permit: EgressPermit | None,
+        deadline_s: float,
+        read: Callable[[Reply, UpstreamCall], Awaitable[_T]],
+    ) -> _T:
+        """Send, and read an answer that is one object."""
         health = self.health.call()
         try:
             reply = await self._opened(call, permit, deadline_s)
             try:
-                result = await self._vectors(reply, call)
+                result = await read(reply, call)
             except BaseException:
                 reply.abort()
                 raise
@@ -145,6 +162,10 @@ class RemoteEngine(ABC):
     @abstractmethod
     async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:
         """The answer to an embedding call."""
+
+    @abstractmethod
+    async def _ranking(self, reply: Reply, call: UpstreamCall) -> RerankResult:
+        """The answer to a rerank call."""
 
     def _opened(
         self, call: UpstreamCall, permit: EgressPermit | None, deadline_s: float

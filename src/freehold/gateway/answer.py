@@ -7,7 +7,7 @@ from typing import Protocol
 
 from freehold.domain.deployment import Deployment
 from freehold.domain.receipt import Receipt
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.wire.openai_whole import Aggregator
 
 
@@ -56,6 +56,10 @@ class Sink(Protocol):
 
     def vectors(self, result: EmbeddingResult) -> None:
         """The answer to an embedding request."""
+        ...
+
+    def ranked(self, result: RerankResult) -> None:
+        """The answer to a rerank request."""
         ...
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:

@@ -12,7 +12,7 @@ from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ports import Engine, Relay, UpstreamCall, WholeReply
 from freehold.domain.receipt import Attempt, Cost
-from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, Usage
 from freehold.gateway.footing import Footing
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Services
@@ -26,7 +26,7 @@ _NOTHING = Aggregator()
 
 @dataclass(slots=True, kw_only=True)
 class AttemptRun:
-    """The state of one attempt. One of its four ways of running is taken once; ``close`` turns it into an ``Attempt``.
+    """The state of one attempt. One of its five ways of running is taken once; ``close`` turns it into an ``Attempt``.
 
     Attributes:
         as_it_comes: The answer passes through: nobody looks into it.
@@ -48,7 +48,7 @@ class AttemptRun:
     first_token_ms: float | None = None
     permit: EgressPermit | None = None
     body_bytes: int = 0
-    embedding_usage: Usage | None = None
+    computed_usage: Usage | None = None
 
     def __post_init__(self) -> None:
         self.started_ms = self.draft.elapsed_ms()
@@ -92,7 +92,17 @@ class AttemptRun:
             await self._leave(call)
         result = await self.engine.embed(call, permit=self.permit, deadline_s=deadline_s)
         self.first_token_ms = self.draft.elapsed_ms()
-        self.embedding_usage = result.usage
+        self.computed_usage = result.usage
+        return result
+
+    async def ranking(self, deadline_s: float) -> RerankResult:
+        """Run a rerank call."""
+        call = self._prepared()
+        if not self.deployment.is_on_device:
+            await self._leave(call)
+        result = await self.engine.rerank(call, permit=self.permit, deadline_s=deadline_s)
+        self.first_token_ms = self.draft.elapsed_ms()
+        self.computed_usage = result.usage
         return result
 
     def _prepared(self) -> UpstreamCall:
@@ -127,7 +137,7 @@ class AttemptRun:
 
     def usage(self) -> Usage:
         """What the upstream reported, else an estimate that says so."""
-        reported = self.embedding_usage or self.noted.usage
+        reported = self.computed_usage or self.noted.usage
         if reported is not None:
             return reported
         if self.first_token_ms is None:

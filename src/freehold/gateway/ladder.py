@@ -19,7 +19,7 @@ from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.ports import Slot
 from freehold.domain.request import Task
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.gateway.answer import Sink
 from freehold.gateway.attempt import AttemptRun
 from freehold.gateway.footing import NOT_LOOKED_AT, Footing
@@ -46,12 +46,14 @@ class Held:
         run: The attempt that gave it.
         live: It began to be sent while it came.
         vectors: What an embedding request gets.
+        ranking: What a rerank request gets.
         chunks: Events of a stream that are not sent yet.
     """
 
     run: AttemptRun
     live: bool = False
     vectors: EmbeddingResult | None = None
+    ranking: RerankResult | None = None
     chunks: Sequence[ResponseChunk] = ()
 
     def send(self, sink: Sink) -> bytes:
@@ -61,6 +63,8 @@ class Held:
             sink.started(run.deployment)
         if self.vectors is not None:
             sink.vectors(self.vectors)
+        elif self.ranking is not None:
+            sink.ranked(self.ranking)
         elif run.replied is not None:
             sink.whole(run.replied.body)
         elif run.relayed is not None:
@@ -178,7 +182,7 @@ class Climb:
             as_it_comes=(
                 engine.relays
                 and self.sink.takes_events
-                and request.task is not Task.EMBEDDING
+                and request.is_generated
                 and not is_measured
                 and (commits or not more_permitted)
             ),
@@ -188,8 +192,8 @@ class Climb:
         self.services.load.enter()
         if not self._retries:
             self.services.retries.of(deployment.name).request(self.services.clock.monotonic_s())
-        if request.task is Task.EMBEDDING:
-            self._held = Held(run=run, vectors=await run.vectors(self._deadline_s))
+        if not request.is_generated:
+            await self._compute(run)
         elif not run.as_it_comes:
             await self._look_into(run, commits=commits)
         elif request.stream:
@@ -197,6 +201,12 @@ class Climb:
         else:
             await run.whole(self._deadline_s)
             self._held = Held(run=run)
+
+    async def _compute(self, run: AttemptRun) -> None:
+        if self.draft.request.task is Task.RERANK:
+            self._held = Held(run=run, ranking=await run.ranking(self._deadline_s))
+        else:
+            self._held = Held(run=run, vectors=await run.vectors(self._deadline_s))
 
     def _is_measured(self, deployment: Deployment, *, more_permitted: bool) -> bool:
         """Whether log-probabilities could change what becomes of the answer, or tell how good it is."""
@@ -257,7 +267,7 @@ class Climb:
         request, answer = self.draft.request, run.collected
         signals = (
             {}
-            if request.task is Task.EMBEDDING
+            if not request.is_generated
             else measure(
                 request,
                 text=answer.text,

@@ -15,6 +15,7 @@ from freehold.domain.request import (
     LazyMessages,
     Message,
     PartKind,
+    Ranking,
     SamplingParams,
     Task,
     Tool,
@@ -37,6 +38,7 @@ from freehold.wire.openai_schema import (
     ImagePart,
     NamedTool,
     RefusalPart,
+    RerankBody,
     ResponseFormat,
     TextPart,
 )
@@ -150,10 +152,42 @@ def decode_embedding(
         task=Task.EMBEDDING,
         model=body.model,
         fields=_fields(document),
+        body_bytes=len(raw),
         inputs=_inputs(body.input),
+        cuts=is_cut(body.truncate, body.truncate_prompt_tokens),
         include_receipt=include_receipt or _include_receipt(body),
         label_header=label_header,
     )
+
+
+def decode_rerank(
+    raw: bytes, *, request_id: str, label_header: str | None = None, include_receipt: bool = False
+) -> InferenceRequest:
+    """Decode the body of ``POST /v1/rerank``; arguments and errors as ``decode_chat``."""
+    document = decode_document(raw)
+    body = _convert(document, RerankBody)
+    return InferenceRequest(
+        id=request_id,
+        task=Task.RERANK,
+        model=body.model,
+        fields=_fields(document),
+        body_bytes=len(raw),
+        inputs=tuple(_document(each, place) for place, each in enumerate(body.documents)),
+        ranking=Ranking(
+            query=body.query,
+            top_n=body.top_n,
+            document_tokens_max=body.max_tokens_per_doc,
+            return_documents=bool(body.return_documents),
+        ),
+        cuts=is_cut(body.truncate, body.truncate_prompt_tokens),
+        include_receipt=include_receipt or _include_receipt(body),
+        label_header=label_header,
+    )
+
+
+def is_cut(truncate: object, truncate_prompt_tokens: object = None) -> bool:
+    """Whether a text that is too long loses its end: as Jina, TEI and Ollama, Cohere, or vLLM has it."""
+    return truncate is True or truncate == "END" or truncate_prompt_tokens == -1
 
 
 def encode_body(
@@ -291,6 +325,15 @@ def _inputs(value: object) -> tuple[str, ...]:
             raise invalid(f"input[{index}]", show(entry), "it must be a string that is not empty")
         texts.append(entry)
     return tuple(texts)
+
+
+def _document(document: object, place: int) -> str:
+    item: object = document
+    text = cast("dict[str, object]", item).get("text") if isinstance(item, dict) else item
+    if not isinstance(text, str):
+        reason = 'it must be a string, or an object with a string as its "text"'
+        raise invalid(f"documents[{place}]", show(text), reason)
+    return text
 
 
 def _entries(value: object) -> list[object]:

@@ -16,6 +16,7 @@ TOP_LOGPROBS_MAX = 20
 TOOLS_MAX = 1_000
 INPUTS_MAX = 2_048
 DIMENSIONS_MAX = 65_536
+DOCUMENTS_MAX = 1_000
 NAME_CHARACTERS_MAX = 256
 
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
@@ -228,6 +229,20 @@ class EmbeddingBody(Body, kw_only=True):
     input: Any
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Meta(ge=1, le=DIMENSIONS_MAX)] | None = None
+    truncate: Any = None
+    truncate_prompt_tokens: Any = None
+
+
+class RerankBody(Body, kw_only=True):
+    """``POST /v1/rerank``: Cohere's and Jina's members, with those that vLLM has besides."""
+
+    query: Annotated[str, Meta(min_length=1)]
+    documents: Annotated[list[Any], Meta(min_length=1, max_length=DOCUMENTS_MAX)]
+    top_n: Annotated[int, Meta(ge=1)] | None = None
+    return_documents: bool | None = None
+    max_tokens_per_doc: Tokens | None = None
+    truncate: Any = None
+    truncate_prompt_tokens: Any = None
 
 
 ALLOWED = {

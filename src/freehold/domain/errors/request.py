@@ -72,6 +72,16 @@ class ContentUnsupported(RequestError):
     code = "FH-REQUEST-006"
 
 
+class InputTooLong(ContextTooLong):
+    """{field!s} has {prompt_tokens!s} tokens, {deployment} takes {context_tokens!s} at once. Send it in shorter pieces, or send "truncate": true to have its end left out.
+
+    A model that embeds or ranks reads a text in one go. What is left out of a text counts for nothing, so that Freehold
+    leaves nothing out unless it is told to. For a document to be ranked, the query is counted in.
+    """
+
+    code = "FH-REQUEST-020"
+
+
 class UnsupportedParameter(RequestError):
     """{field!s} = {value!s} is not supported: {reason!s}.
 

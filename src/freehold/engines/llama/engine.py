@@ -20,7 +20,7 @@ from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.errors.upstream import UpstreamError, UpstreamStatus
 from freehold.domain.ports import Clock, EngineState, IdSource, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.domain.zones import DEVICE
 from freehold.engines import openai_events
 from freehold.engines.base import Reply
@@ -28,11 +28,12 @@ from freehold.engines.llama.calls import INFILL_PATH, build_call
 from freehold.engines.llama.child import ChildSpec, LlamaChild
 from freehold.engines.llama.host import ChildHost, Host, Lease, RemoteHost, WatchedReply
 from freehold.engines.llama.infill import InfillReply
-from freehold.engines.llama.jail import Measure
 from freehold.engines.llama.sending import send
-from freehold.engines.llama.settings import LlamaSettings, Plan
-from freehold.engines.llama.supervisor import Supervisor
+from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.llama.tools import as_tool_calls, is_forced
+from freehold.engines.process.jail import Measure
+from freehold.engines.process.plan import Plan
+from freehold.engines.process.supervisor import Supervisor
 from freehold.net.broker import Broker
 from freehold.net.origin import Origin
 
@@ -272,6 +273,10 @@ class LlamaEngine:
         finally:
             lease.over(answered=False)
         return result
+
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        """Never called: ``prepare`` refuses it. A llama.cpp that reranks is reached by engine ``openai``."""
+        raise NotImplementedError("llama.cpp of ours reranks nothing")
 
     async def _lease(self, deadline_s: float) -> Lease:
         left_s = deadline_s - self._clock.monotonic_s()
