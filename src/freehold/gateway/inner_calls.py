@@ -14,7 +14,7 @@ from freehold.domain.identity import Principal
 from freehold.domain.priority import Priority
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.gateway.pipeline import Pipeline
 from freehold.wire.openai_request import decode_chat, decode_embedding
 from freehold.wire.openai_whole import Aggregator
@@ -88,6 +88,10 @@ class KeptAnswer:
     def vectors(self, result: EmbeddingResult) -> None:
         """The answer to an embedding request."""
         self.result = result
+
+    def ranked(self, result: RerankResult) -> None:
+        """The answer to a reranking request: none was asked for."""
+        raise RuntimeError(f"a ranking that nobody asked for: {result.usage}")
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Keep the receipt."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from freehold.routing.classifier import Crossed, Head, Interval, edged, logits, nearest, unit
 from freehold.routing.quality import measure_quality
-from freehold.routing.softmax import minimise, problem, softmax, temperature
+from freehold.routing.softmax import least, log_loss, minimise, problem, softmax, temperature
 
 EXAMPLES_MIN = 5
 """Least examples of a label."""
@@ -28,9 +28,10 @@ UNFAMILIAR_SHARE = 0.02
 """The share of texts like the examples that is called unlike them."""
 
 _FOLDS = 5
-_PENALTIES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
+_PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 """Tried strictest first, each divided by the number of examples: a weaker one must do better to be taken."""
-_BETTER = 1e-4
+_BETTER = 0.01
+"""By so much, in nats an example: a smaller gain is as likely luck."""
 _MUCH_WORSE = 0.05
 """A loss that much above the best one: weaker penalties only make it worse."""
 _OFFSET_PENALTY = 0.1
@@ -78,30 +79,28 @@ def fit_vectors(examples: Sequence[Example], *, count: int, numpy: Any = None) -
     inputs, classes = [unit(each.values) for each in ordered], [each.place for each in ordered]
     folds = _folds(classes, count)
     fit = _Linear(inputs, classes, count=count, numpy=numpy)
-    best: tuple[float, float, list[list[float]]] | None = None
-    warm: list[Any] = [None] * (_FOLDS + 1)
+    best: tuple[float, float, float, list[list[float]]] | None = None
+    warm: list[Any] = [None] * _FOLDS
     for penalty in _PENALTIES:
         left_out: list[list[float]] = [[] for _ in ordered]
         for fold in range(_FOLDS):
             kept = [i for i, at in enumerate(folds) if at != fold]
+            judged = [i for i, at in enumerate(folds) if at == fold]
             rows, warm[fold] = fit.rows(kept, penalty, warm[fold])
-            for i, at in enumerate(folds):
-                if at == fold:
-                    left_out[i] = logits(rows, inputs[i])
-        loss = _loss(left_out, classes)
+            for i, values in zip(judged, fit.values(rows, judged), strict=True):
+                left_out[i] = values
+        # Judged as it will be used: how sure it is of itself the temperature mends, what it mixes up nothing does.
+        scale, loss = temperature(left_out, classes, numpy=numpy)
         if best is None or loss < best[0] - _BETTER:
-            best = (loss, penalty, left_out)
+            best = (loss, penalty, scale, left_out)
         elif loss > best[0] + _MUCH_WORSE:
             break
     if best is None:
         raise ValueError("no penalty to try")
-    _, penalty, left_out = best
+    _, penalty, scale, left_out = best
     rows, _ = fit.rows(list(range(len(ordered))), penalty, None)
-    scale = temperature(left_out, classes)
-    probabilities = [
-        softmax([value / crossed_scale for value in left_out[i]])
-        for i, crossed_scale in _crossed_temperatures(left_out, classes, folds)
-    ]
+    scales = _crossed_temperatures(left_out, classes, folds, numpy)
+    probabilities = [softmax([value / scales[at] for value in left_out[i]]) for i, at in enumerate(folds)]
     head = Head(
         rows=tuple(map(tuple, rows)),
         temperature=scale,
@@ -176,6 +175,7 @@ class _Linear:
 
     def __init__(self, inputs: Sequence[Sequence[float]], classes: Sequence[int], *, count: int, numpy: Any) -> None:
         n = len(inputs)
+        self._given = inputs
         self._mean = [math.fsum(column) / n for column in zip(*inputs, strict=True)]
         centred = [[value - mean for value, mean in zip(row, self._mean, strict=True)] for row in inputs]
         spread = math.fsum(value * value for row in centred for value in row) / n
@@ -199,6 +199,14 @@ class _Linear:
             shift = math.fsum(weight * mean for weight, mean in zip(weights, self._mean, strict=True))
             found.append([*weights, row[-1] - shift])
         return found, point
+
+    def values(self, rows: Sequence[Sequence[float]], places: Sequence[int]) -> list[list[float]]:
+        """What a model says of some of the inputs."""
+        if self._numpy is None:
+            return [logits(rows, self._given[place]) for place in places]
+        weights = self._numpy.asarray(rows)
+        given = self._numpy.asarray([self._given[place] for place in places])
+        return (given @ weights[:, :-1].T + weights[:, -1]).tolist()
 
 
 def _centres(inputs: Sequence[Sequence[float]], classes: Sequence[int], count: int) -> tuple[tuple[float, ...], ...]:
@@ -234,14 +242,14 @@ def _offsets(scores: Sequence[Sequence[float]], classes: Sequence[int], count: i
 def _temperature_beside(scores: Sequence[Sequence[float]], classes: Sequence[int], offsets: Sequence[float]) -> float:
     """As ``softmax.temperature``, with offsets that are added behind it."""
     if not any(offsets):
-        return temperature(scores, classes)
+        return temperature(scores, classes)[0]
 
     def loss(log_t: float) -> float:
         scale = math.exp(-log_t)
         rows = [[s * scale + b for s, b in zip(row, offsets, strict=True)] for row in scores]
-        return _loss(rows, classes)
+        return log_loss(rows, classes)
 
-    return math.exp(_least(loss, -3.0, 3.0))
+    return math.exp(least(loss, -3.0, 3.0))
 
 
 def _best_offsets(scores: Sequence[Sequence[float]], classes: Sequence[int], count: int) -> list[float]:
@@ -266,18 +274,6 @@ def _best_offsets(scores: Sequence[Sequence[float]], classes: Sequence[int], cou
     return offsets
 
 
-def _least(value: Callable[[float], float], low: float, high: float) -> float:
-    golden = (math.sqrt(5.0) - 1.0) / 2.0
-    for _ in range(40):
-        span = golden * (high - low)
-        left, right = high - span, low + span
-        if value(left) <= value(right):
-            high = right
-        else:
-            low = left
-    return (low + high) / 2
-
-
 def _in_order(examples: Sequence[Example]) -> list[Example]:
     """Without repetitions, in an order that looks at the texts alone."""
     unique = {(each.text, each.place): each for each in examples}
@@ -295,22 +291,15 @@ def _folds(classes: Sequence[int], count: int) -> list[int]:
 
 
 def _crossed_temperatures(
-    left_out: Sequence[Sequence[float]], classes: Sequence[int], folds: Sequence[int]
-) -> list[tuple[int, float]]:
-    """Of every example the temperature that the other parts ask for."""
+    left_out: Sequence[Sequence[float]], classes: Sequence[int], folds: Sequence[int], numpy: Any
+) -> list[float]:
+    """Of every part the temperature that the other parts ask for."""
     scales: list[float] = []
     for fold in range(_FOLDS):
         others = [i for i, at in enumerate(folds) if at != fold]
-        scales.append(temperature([left_out[i] for i in others], [classes[i] for i in others]))
-    return [(i, scales[at]) for i, at in enumerate(folds)]
-
-
-def _loss(rows: Sequence[Sequence[float]], classes: Sequence[int]) -> float:
-    total = 0.0
-    for row, right in zip(rows, classes, strict=True):
-        highest = max(row)
-        total += math.log(sum(math.exp(value - highest) for value in row)) - (row[right] - highest)
-    return total / len(rows)
+        scale, _ = temperature([left_out[i] for i in others], [classes[i] for i in others], numpy=numpy)
+        scales.append(scale)
+    return scales
 
 
 def _told(head: Head, probabilities: Sequence[Sequence[float]], classes: Sequence[int]) -> Fitted:

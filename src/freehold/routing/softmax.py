@@ -7,7 +7,7 @@ Wright, algorithm 7.5) with backtracking: the objective is strictly convex, so t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import mul
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ _ENOUGH_DECREASE = 1e-4
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 _TEMPERATURES = (-3.0, 3.0)
 """Natural logarithms of the temperatures tried."""
-_TEMPERATURE_STEPS = 40
+_SECTIONS = 25
 
 
 class Problem(Protocol):
@@ -207,28 +207,56 @@ def softmax(logits: Sequence[float]) -> list[float]:
     return [each / total for each in grown]
 
 
-def temperature(logits: Sequence[Sequence[float]], classes: Sequence[int]) -> float:
-    """What logits are divided by so that their softmax fits the outcomes best (Guo et al. 2017).
+def temperature(logits: Sequence[Sequence[float]], classes: Sequence[int], *, numpy: Any = None) -> tuple[float, float]:
+    """What logits are divided by so that their softmax fits the outcomes best (Guo et al. 2017), and the loss then.
 
     Args:
         logits: Of examples that the model was not fitted on.
         classes: The right class of each.
+        numpy: The module, where it is installed.
     """
+    loss = _loss_by_temperature(logits, classes, numpy)
+    found = least(loss, *_TEMPERATURES)
+    return math.exp(found), loss(found)
+
+
+def log_loss(logits: Sequence[Sequence[float]], classes: Sequence[int]) -> float:
+    """Mean of the negative logarithms of the right classes' probabilities."""
+    total = 0.0
+    for row, right in zip(logits, classes, strict=True):
+        highest = max(row)
+        total += math.log(sum(math.exp(each - highest) for each in row)) - (row[right] - highest)
+    return total / len(logits)
+
+
+def _loss_by_temperature(
+    logits: Sequence[Sequence[float]], classes: Sequence[int], numpy: Any
+) -> Callable[[float], float]:
+    """The mean log loss as a function of the temperature's natural logarithm."""
+    if numpy is None:
+        return lambda log_t: log_loss([[each * math.exp(-log_t) for each in row] for row in logits], classes)
+    shifted = numpy.asarray(logits, dtype=float)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    right = shifted[numpy.arange(len(shifted)), numpy.asarray(classes)]
 
     def loss(log_t: float) -> float:
         scale = math.exp(-log_t)
-        total = 0.0
-        for row, right in zip(logits, classes, strict=True):
-            highest = max(row)
-            total += math.log(sum(math.exp((each - highest) * scale) for each in row)) - (row[right] - highest) * scale
-        return total
+        return float((numpy.log(numpy.exp(shifted * scale).sum(axis=1)) - right * scale).mean())
 
-    low, high = _TEMPERATURES
-    for _ in range(_TEMPERATURE_STEPS):
-        span = _GOLDEN * (high - low)
-        left, right = high - span, low + span
-        if loss(left) <= loss(right):
-            high = right
+    return loss
+
+
+def least(value: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function with one valley is least, by golden sections."""
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_left, at_right = value(left), value(right)
+    for _ in range(_SECTIONS):
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - _GOLDEN * (high - low)
+            at_left = value(left)
         else:
-            low = left
-    return math.exp((low + high) / 2)
+            low, left, at_left = left, right, at_right
+            right = low + _GOLDEN * (high - low)
+            at_right = value(right)
+    return (low + high) / 2

@@ -43,7 +43,7 @@ class ExamplesUnfit(ClassifyError):
 
 
 class NumbersTooMany(ClassifyError):
-    """{examples!s} examples of {labels!s} labels with {width!s} numbers each take too long without numpy. Install it beside Freehold ("pip install numpy"), or train with fewer.
+    """{examples!s} examples of {labels!s} labels with {width!s} numbers each take too long without numpy. Install it with "pip install freehold[embed]", or train with fewer.
 
     A regression in plain Python takes some seconds for a spam filter, and hours for seventy labels. Using a classifier
     needs no numpy.
