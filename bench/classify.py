@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.bars import Bar, bar_table, markdown, summary, with_section
-from bench.house import CORE_IO, PAGE, ROOT, Setup, build_folder, end_in_order, free_port, running
+from bench.house import CORE_IO, PAGE, ROOT, Setup, build_folder, busy_s, end_in_order, free_port, running, tree
 from freehold.gateway.classifier_training import find_numpy
 from freehold.routing.classifier_fit import Example, fit_vectors
 from freehold.routing.quality import auroc, measure_quality
@@ -66,6 +66,7 @@ class Measured:
         kept: Share of the known and of the unknown that it does not abstain from at the risk.
         wrong: Share of wrong answers among the known that it does not abstain from.
         ms, embed_ms: Of each test text, classified and only embedded.
+        cpu_ms: Processor time of gateway and embedder for one text, classified and only embedded.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Measured:
     wrong: float
     ms: list[float]
     embed_ms: list[float]
+    cpu_ms: tuple[float, float]
     splits: list[tuple[float, float, float | None, float | None]]
 
 
@@ -189,7 +191,15 @@ def separation(known: Sequence[float], unknown: Sequence[float]) -> float:
     return auroc(sorted([(each, True) for each in known] + [(each, False) for each in unknown]))
 
 
-def measure(client: Client, name: str, *, peer: str, splits: int) -> Measured:
+def processor_ms(client: Client, pid: int, path: str, bodies: Sequence[dict[str, Any]]) -> float:
+    """Processor time of the gateway and its children for one call, which a busy machine does not change much."""
+    before_s = busy_s(tree(pid))
+    for body in bodies:
+        client.post(path, body)
+    return (busy_s(tree(pid)) - before_s) / len(bodies) * 1000
+
+
+def measure(client: Client, name: str, *, pid: int, peer: str, splits: int) -> Measured:
     train, test = rows_of(f"{name}_train.txt"), rows_of(f"{name}_test.txt")
     labels = sorted({label for _, label in train})
     examples = [{"text": text, "label": label} for text, label in train]
@@ -205,6 +215,10 @@ def measure(client: Client, name: str, *, peer: str, splits: int) -> Measured:
         answer, took_ms = client.post("/v1/classify", {"model": name, "input": text})
         answers.append(answer["data"][0])
         ms.append(took_ms)
+    cpu_ms = (
+        processor_ms(client, pid, "/v1/classify", [{"model": name, "input": text} for text, _ in test]),
+        processor_ms(client, pid, "/v1/embeddings", [{"model": "bge", "input": text} for text, _ in test]),
+    )
     strange = [client.post("/v1/classify", {"model": name, "input": text})[0]["data"][0] for text in out_of_scope()]
     truth = [labels.index(label) for _, label in test]
     ours = [[row["probabilities"][label] for label in labels] for row in answers]
@@ -236,6 +250,7 @@ def measure(client: Client, name: str, *, peer: str, splits: int) -> Measured:
         wrong=statistics.fmean(wrong) if wrong else 0.0,
         ms=ms,
         embed_ms=embed_ms,
+        cpu_ms=cpu_ms,
         splits=[
             _split(rows, vectors, places, part, None if theirs is None else theirs[1 + number])
             for number, part in enumerate(parts[1:])
@@ -366,6 +381,7 @@ def tables(found: Sequence[Measured]) -> str:
                 f"{quantile(each.ms, 0.5):.1f}",
                 f"{quantile(each.ms, 0.95):.1f}",
                 f"{statistics.median(a - b for a, b in zip(each.ms, each.embed_ms, strict=True)):.2f}",
+                f"{each.cpu_ms[0]:.1f}, {each.cpu_ms[1]:.1f}",
             ]
         )
     rest = markdown(
@@ -378,6 +394,7 @@ def tables(found: Sequence[Measured]) -> str:
             "ms, p50",
             "p95",
             "over `/v1/embeddings`, p50",
+            "processor ms, and of `/v1/embeddings`",
         ],
         rows,
     )
@@ -394,9 +411,11 @@ def main() -> int:
     end_in_order()
     os.sched_setaffinity(0, {int(CORE_IO)})
     setup = set_up(options.models)
-    with running(setup):
+    with running(setup) as process:
         # A connection each: the peer takes longer than an idle one is kept.
-        found = [measure(Client(setup), name, peer=options.peer, splits=options.splits) for name in SETS]
+        found = [
+            measure(Client(setup), name, pid=process.pid, peer=options.peer, splits=options.splits) for name in SETS
+        ]
     bars = bars_of(found)
     text = (
         f"{time.strftime('%Y-%m-%d')}, {MODEL} (int8), CPython {platform.python_version()}, gateway and embedder on one "
