@@ -66,3 +66,7 @@ bench-soak *args:
 # clients that leave, stall, flood or lie, and upstreams that fail
 bench-faults *args:
     {{python}} -m bench.faults {{args}}
+
+# how often /v1/classify is right, how honest, how fast on one core: --peer PYTHON (with scikit-learn), --write
+bench-classify *args:
+    {{python}} -m bench.classify {{args}}

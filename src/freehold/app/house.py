@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold.api.batches import Batches
+from freehold.api.classifying import Classifying
 from freehold.api.files import Files
 from freehold.api.key_views import KeyViews
 from freehold.api.limit_views import LimitViews
@@ -33,6 +34,8 @@ from freehold.domain.hardware import HardwareProfile
 from freehold.domain.identity import Principal
 from freehold.domain.ports import Engine
 from freehold.engines.ejection import WINDOW_S
+from freehold.gateway.classifier_training import Training
+from freehold.gateway.classify import Classification
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime, Services
 from freehold.hostinfo.heap import keep_heap_small
@@ -185,11 +188,27 @@ class House:
             "files": files,
             "batches": batches,
             "message_batches": message_batches,
+            "classify": self._classifying(),
             "queue": QueueViews(runtime=self._current, seen=self._admission.waiting),
         }
 
     def _label_of(self, principal: Principal, said: Sequence[str | None]) -> str:
         return label_of_given(principal, said, tree=self._runtime.tree)
+
+    def _classifying(self) -> Classifying:
+        stores = self._stores
+        classification = Classification(
+            pipeline=self._pipeline, runtime=self._current, store=stores.classifiers, ids=stores.ids
+        )
+        training = Training(classification=classification, store=stores.classifiers, clock=stores.clock, ids=stores.ids)
+        return Classifying(
+            classification=classification,
+            training=training,
+            store=stores.classifiers,
+            runtime=self._current,
+            clock=stores.clock,
+            door=self.door,
+        )
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from freehold.domain.classifier import KeptClassifier
 from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.egress import EgressIntent, EgressPermit
@@ -309,6 +310,36 @@ class ReceiptStore(Protocol):
 
     async def recent(self, *, tenant: str, limit: int, before: str | None) -> list[dict[str, object]]:
         """The tenant's receipts, newest first, from before a receipt id."""
+        ...
+
+
+class ClassifierStore(Protocol):
+    """Classifiers; every look-up names its tenant."""
+
+    async def put(self, classifier: KeptClassifier, *, replace: bool, most: int) -> None:
+        """Keep one.
+
+        Raises:
+            ClassifierExists: There is one of that name, and it is not to be replaced.
+            ClassifiersTooMany: The tenant has ``most`` already.
+            StorageFailed: It could not be written.
+        """
+        ...
+
+    async def id_of(self, name: str, *, tenant: str) -> str | None:
+        """Which one the name stands for now; ``None`` for none."""
+        ...
+
+    async def get(self, name: str, *, tenant: str) -> KeptClassifier | None:
+        """One with all that is in it."""
+        ...
+
+    async def all(self, *, tenant: str) -> list[KeptClassifier]:
+        """The tenant's, by name, without numbers and examples."""
+        ...
+
+    async def remove(self, name: str, *, tenant: str) -> bool:
+        """Forget one with all that is in it; False where there is none."""
         ...
 
 
