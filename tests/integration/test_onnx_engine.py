@@ -163,6 +163,16 @@ def test_a_child_that_is_killed_comes_back() -> None:
     run(onnx_model(EMBEDDER), scenario, supervision=Supervision(backoff_first_s=0.01))
 
 
+def test_ctrl_c_in_a_terminal_is_for_the_gateway() -> None:
+    async def scenario(bench: Bench) -> None:
+        before = bench.pid
+        os.kill(before, signal.SIGINT)
+        assert len(await bench.embed("word")) == 1
+        assert bench.pid == before
+
+    run(onnx_model(EMBEDDER), scenario)
+
+
 def test_a_client_that_left_frees_it() -> None:
     async def scenario(bench: Bench) -> None:
         leaving = asyncio.create_task(bench.embed(*["word " * 400] * 200))
