@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from freehold.domain.errors.base import FreeholdError
-from freehold.engines.onnx.engine import missing_packages
+from freehold.engines.onnx.packages import missing_packages
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.hub import HubSource
 from freehold.net.packages import PackageSource

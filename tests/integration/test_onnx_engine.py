@@ -114,7 +114,12 @@ def test_embeddings() -> None:
             await bench.embed("word " * 511)
         assert caught.value.values["prompt_tokens"] == 513
         cut = await bench.embed("word " * 600, truncate=True)
-        assert (bench.tokens, cut[0]) == (512, (await bench.embed("word " * 510))[0])
+        whole = (await bench.embed("word " * 510))[0]
+        assert (bench.tokens, cut[0]) == (512, whole)
+        # Far too long: its beginning is looked at, in no time and little memory; blanks hide nothing.
+        assert (await bench.embed("word " * 2_000_000, truncate=True))[0] == whole
+        with pytest.raises(InputTooLong):
+            await bench.embed("a" + " " * 50_000 + "b")
 
     run(onnx_model(EMBEDDER), scenario, threads=1)
 
@@ -133,8 +138,13 @@ def test_reranking() -> None:
         assert bench.tokens == 512
         await bench.rank("question", document, max_tokens_per_doc=100)
         assert bench.tokens == 104
-        with pytest.raises(InputTooLong):  # the query is never cut
-            await bench.rank("question " * 600, "word", truncate=True)
+        await bench.rank("question", "word " * 1_000_000, max_tokens_per_doc=100)
+        assert bench.tokens == 104
+        with pytest.raises(InputTooLong):  # what is asked for lies too far behind
+            await bench.rank("question", "word" + " " * 50_000 + "word", max_tokens_per_doc=100)
+        for query in ("question " * 600, "question" + " " * 50_000 + "?"):  # a query is never cut
+            with pytest.raises(InputTooLong):
+                await bench.rank(query, "word", truncate=True)
 
     run(onnx_model(RERANKER), scenario, threads=1)
 
@@ -151,6 +161,16 @@ def test_a_child_that_is_killed_comes_back() -> None:
         assert bench.pid != before
 
     run(onnx_model(EMBEDDER), scenario, supervision=Supervision(backoff_first_s=0.01))
+
+
+def test_ctrl_c_in_a_terminal_is_for_the_gateway() -> None:
+    async def scenario(bench: Bench) -> None:
+        before = bench.pid
+        os.kill(before, signal.SIGINT)
+        assert len(await bench.embed("word")) == 1
+        assert bench.pid == before
+
+    run(onnx_model(EMBEDDER), scenario)
 
 
 def test_a_client_that_left_frees_it() -> None:
