@@ -47,6 +47,7 @@ class Items:
     asked: list[str] = field(default_factory=list)
     now: int = 0
     most: int = 0
+    pause_s: float = 0
 
     async def run(self, body: bytes, *, endpoint: str, principal: Principal, label: str) -> ItemAnswer:
         name = json.loads(body)["name"]
@@ -54,7 +55,7 @@ class Items:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
-            await asyncio.sleep(0)
+            await asyncio.sleep(self.pause_s)
             if name == "hold":
                 await asyncio.Event().wait()
         finally:
@@ -393,6 +394,7 @@ def test_what_was_read_before_it_changed_leads_to_nothing(house):
         return reads[-1] if len(reads) % 2 else reads[max(0, len(reads) - 3)]
 
     house.store.active = late
+    house.items.pause_s = 0.01
 
     async def scenario(_runner):
         await house.put(1, [f"n{n}" for n in range(60)])
