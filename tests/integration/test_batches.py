@@ -349,6 +349,7 @@ def test_a_message_batch_that_is_asked_for_wrongly(home: Site, requests: Any) ->
         reply = client.post("/v1/messages/batches", json={"requests": requests})
     assert (reply.status_code, reply.json()["error"]["freehold_code"]) == (400, "FH-REQUEST-002")
     assert reply.json()["error"]["param"].startswith("requests")
+    assert reply.json()["type"] == "error", "as Anthropic's clients read it"
 
 
 class SteadyPace(OpenAIServer):

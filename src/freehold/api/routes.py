@@ -49,6 +49,7 @@ class ViewRoute:
         access: Who may, and whose objects it reaches.
         body_bytes_max: Longest body, which the view finds in ``scope["body"]``; 0 where none is read.
         streams: The view reads the body itself, piece by piece, from ``scope["receive"]``.
+        surface: Whose clients ask, for how its errors are told.
     """
 
     method: str
@@ -57,6 +58,7 @@ class ViewRoute:
     access: Access
     body_bytes_max: int = 0
     streams: bool = False
+    surface: Surface = CHAT
 
 
 INFERENCE_ROUTES = (
@@ -94,11 +96,13 @@ VIEW_ROUTES = (
     ViewRoute("POST", "/v1/batches", "batches.create", INFER, body_bytes_max=_SMALL_BODY),
     ViewRoute("GET", "/v1/batches/{batch_id}", "batches.show", INFER),
     ViewRoute("POST", "/v1/batches/{batch_id}/cancel", "batches.cancel", INFER),
-    ViewRoute("GET", "/v1/messages/batches", "message_batches.list", INFER),
-    ViewRoute("POST", "/v1/messages/batches", "message_batches.create", INFER, body_bytes_max=_LARGE_BODY),
-    ViewRoute("GET", "/v1/messages/batches/{batch_id}", "message_batches.show", INFER),
-    ViewRoute("POST", "/v1/messages/batches/{batch_id}/cancel", "message_batches.cancel", INFER),
-    ViewRoute("GET", "/v1/messages/batches/{batch_id}/results", "message_batches.results", INFER),
+    ViewRoute("GET", "/v1/messages/batches", "message_batches.list", INFER, surface=MESSAGES),
+    ViewRoute(
+        "POST", "/v1/messages/batches", "message_batches.create", INFER, body_bytes_max=_LARGE_BODY, surface=MESSAGES
+    ),
+    ViewRoute("GET", "/v1/messages/batches/{batch_id}", "message_batches.show", INFER, surface=MESSAGES),
+    ViewRoute("POST", "/v1/messages/batches/{batch_id}/cancel", "message_batches.cancel", INFER, surface=MESSAGES),
+    ViewRoute("GET", "/v1/messages/batches/{batch_id}/results", "message_batches.results", INFER, surface=MESSAGES),
     ViewRoute("POST", "/v1/audio/{kind:path}", "house.audio", INFER),
     ViewRoute("POST", "/v1/classify", "classify.classify", INFER, body_bytes_max=_TEXTS_BODY),
     ViewRoute("POST", "/v1/classifiers", "classify.create", INFER, body_bytes_max=_EXAMPLES_BODY),

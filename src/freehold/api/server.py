@@ -15,6 +15,7 @@ from freehold.api.errors import unexpected
 from freehold.api.exchange import ClientLeft, Headers
 from freehold.api.inference import Hosts, Inference, credential_of, refusal
 from freehold.api.routes import INFERENCE_ROUTES, VIEW_ROUTES, ViewRoute
+from freehold.api.surfaces import CHAT
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.request import MethodNotAllowed, NotFound
 from freehold.domain.identity import Principal
@@ -91,12 +92,13 @@ class Api:
             scope["path"] = scope["raw_path"].decode("latin-1")
             await self._router(scope, receive, send)
         except FreeholdError as error:
-            status, body, headers = refusal(error, request_id=request_id)
+            status, body, headers = refusal(error, request_id=request_id, surface=scope.get("surface", CHAT))
             await reply(send, status, body, headers, head_only=scope["method"] == "HEAD")
         except ClientLeft:
             return
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a fault of ours becomes a 500 with an id
-            status, body, headers = refusal(unexpected(error, error_id=request_id), request_id=request_id)
+            fault = unexpected(error, error_id=request_id)
+            status, body, headers = refusal(fault, request_id=request_id, surface=scope.get("surface", CHAT))
             await reply(send, status, body, headers)
 
     def _authorise(self, scope: Scope, access: Access) -> Principal:
@@ -115,6 +117,7 @@ class Api:
             if scope["method"] not in shown:
                 raise MethodNotAllowed(path=scope["path"], method=scope["method"], allowed=allowed)
             row, view = shown[scope["method"]]
+            scope["surface"] = row.surface
             principal = self._authorise(scope, row.access) if row.access.scope else None
             scope["access"] = row.access
             scope["path_params"] = {name: decoded(value) for name, value in scope["path_params"].items()}

@@ -127,33 +127,42 @@ class BatchRunner:
         try:
             await self._begin()
             while True:
-                with contextlib.suppress(FreeholdError):
+                with contextlib.suppress(FreeholdError, OSError):
                     await self._look()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudged.wait(), self._poll_s)
-                self._nudged.clear()
+                await self._wait()
         finally:
             for task in self._taken.values():
                 task.cancel()
             await asyncio.gather(*self._taken.values(), return_exceptions=True)
 
+    async def _wait(self) -> None:
+        """Until there is something new to do, or may be."""
+        # Not wait_for: a cancellation in the tick in which the event comes would be lost in it (CPython before 3.12).
+        timer = asyncio.get_running_loop().call_later(self._poll_s, self._nudged.set)
+        try:
+            await self._nudged.wait()
+        finally:
+            timer.cancel()
+        self._nudged.clear()
+
     async def _begin(self) -> None:
-        with contextlib.suppress(FreeholdError):
+        with contextlib.suppress(FreeholdError, OSError):
             active = [batch.id for batch in await self._store.active()]
             await asyncio.to_thread(drop_stale, self._folder, active)
 
     async def _look(self) -> None:
         """See which batches there are, and what became of those that run."""
+        # What is read may be older than what has been done since: only what never changes back is concluded from it.
         active, now_ms = await self._store.active(), self._clock.unix_ms()
         self._seen = {batch.id: batch for batch in active}
         self._turns.keep(batch.tenant for batch in active)
         for work in self._works.values():
             batch = self._seen.get(work.batch.id)
-            if batch is None or batch.state is not BatchState.IN_PROGRESS or now_ms >= batch.expires_unix_ms:
+            if batch is not None and (batch.state is BatchState.CANCELLING or now_ms >= batch.expires_unix_ms):
                 work.stop()
         for batch in to_open(active, _OPEN_MAX):
             if batch.id not in self._taken:
-                task = self._taken[batch.id] = asyncio.ensure_future(self._process(batch))
+                task = self._taken[batch.id] = asyncio.ensure_future(self._process(batch.id))
                 task.add_done_callback(functools.partial(self._processed, batch.id))
         if self._clock.monotonic_s() - self._swept_s >= _SWEEP_EVERY_S:
             self._swept_s = self._clock.monotonic_s()
@@ -161,12 +170,14 @@ class BatchRunner:
 
     # One batch.
 
-    async def _process(self, batch: Batch) -> None:
+    async def _process(self, batch_id: str) -> None:
         """Work on a batch until it is over; where that cannot be done now, it is taken up again a little later."""
         try:
-            await self._through(batch)
+            batch = await self._store.get(batch_id, tenant=None)
+            if batch is not None and not batch.is_over:
+                await self._through(batch)
         except (FreeholdError, OSError) as error:
-            log.error("batch %s: %s; it is taken up again in %g s", batch.id, error, _AGAIN_S)  # noqa: TRY400
+            log.error("batch %s: %s; it is taken up again in %g s", batch_id, error, _AGAIN_S)  # noqa: TRY400
             await asyncio.sleep(_AGAIN_S)
 
     def _processed(self, batch_id: str, task: asyncio.Task[None]) -> None:
@@ -256,14 +267,13 @@ class BatchRunner:
             error_file_id="" if outputs.bad is None else outputs.bad.id,
         )
 
-        def change(now: Batch) -> Batch:
-            return ended(now, end, unix_ms=now_ms)
-
         try:
-            await self._store.change(batch.id, change, files=outputs.files)
+            final = await self._store.change(batch.id, lambda now: ended(now, end, unix_ms=now_ms), files=outputs.files)
         except FreeholdError:
             self._writer.drop(outputs)
             raise
+        if final is None or (final.output_file_id, final.error_file_id) != (end.output_file_id, end.error_file_id):
+            self._writer.drop(outputs)  # it was over already
         await asyncio.to_thread(work.journal.remove)
         log.info("batch %s is %s: %d completed, %d failed", batch.id, state.value, outputs.completed, outputs.failed)
 

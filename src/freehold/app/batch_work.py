@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import itertools
 import logging
@@ -192,8 +191,9 @@ class BatchWork:
         self.close()
 
     async def _leaves_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._leaving.wait(), seconds)
+        leaving = asyncio.ensure_future(self._leaving.wait())
+        await asyncio.wait([leaving], timeout=seconds)
+        leaving.cancel()
         return self._leaving.is_set()
 
     def close(self) -> None:

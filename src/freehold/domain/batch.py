@@ -157,7 +157,9 @@ class BatchEnd:
 
 
 def ended(batch: Batch, end: BatchEnd, *, unix_ms: int) -> Batch:
-    """It is over. Its counts are those of its files."""
+    """It is over, unless it was before. Its counts are those of its files."""
+    if batch.is_over:
+        return batch
     return replace(
         _moved(batch, end.state, unix_ms),
         completed=end.completed,

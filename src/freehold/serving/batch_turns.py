@@ -11,6 +11,9 @@ from freehold.domain.errors.admission import AdmissionError
 from freehold.domain.errors.base import FreeholdError
 
 _TOO_MANY = 429
+_SPENT = "insufficient_quota"
+"""An upstream's word, and OpenAI's, for what waiting does not help against."""
+
 _OURS = frozenset({408, 500, 502, 503, 504})
 _PAUSE_S_MIN = 1.0
 _PAUSE_S_MAX = 60.0
@@ -96,7 +99,11 @@ def after_error(error: FreeholdError, *, failures: int, retries: int) -> Next:
         failures: How often it failed before.
         retries: How often it may be tried again.
     """
-    if isinstance(error, AdmissionError) or error.http_status == _TOO_MANY:
+    if (
+        error.retryable
+        and error.wire_code != _SPENT
+        and (isinstance(error, AdmissionError) or error.http_status == _TOO_MANY)
+    ):
         return Next.LATER
     if error.retryable and error.http_status in _OURS and failures < retries:
         return Next.AGAIN

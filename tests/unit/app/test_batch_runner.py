@@ -47,6 +47,7 @@ class Items:
     asked: list[str] = field(default_factory=list)
     now: int = 0
     most: int = 0
+    pause_s: float = 0
 
     async def run(self, body: bytes, *, endpoint: str, principal: Principal, label: str) -> ItemAnswer:
         name = json.loads(body)["name"]
@@ -54,7 +55,7 @@ class Items:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
-            await asyncio.sleep(0)
+            await asyncio.sleep(self.pause_s)
             if name == "hold":
                 await asyncio.Event().wait()
         finally:
@@ -380,3 +381,47 @@ def test_a_model_that_a_reload_took_away_is_the_items_error(house):
     house.runtime.route_for = lambda model: (_ for _ in ()).throw(UnknownModel(model=model, suggestion=""))
     assert run(house, scenario).state == "completed"
     assert house.items.asked == ["a"]
+
+
+def test_what_was_read_before_it_changed_leads_to_nothing(house):
+    """Other tasks go on while the list of batches is read: it may say less than what is."""
+    reads: list[list[Batch]] = []
+    read = house.store.active
+
+    async def late():
+        reads.append(await read())
+        await asyncio.sleep(0.01)
+        return reads[-1] if len(reads) % 2 else reads[max(0, len(reads) - 3)]
+
+    house.store.active = late
+    house.items.pause_s = 0.01
+
+    async def scenario(_runner):
+        await house.put(1, [f"n{n}" for n in range(60)])
+        batch = await house.over(1)
+        await asyncio.sleep(0.1)
+        return batch, await house.over(1)
+
+    first, later = run(house, scenario)
+    assert (first.state, first.completed) == ("completed", 60)
+    assert later == first
+    assert len(house.items.asked) == 60, "nothing runs again"
+
+
+@pytest.mark.parametrize("ticks", range(6))
+def test_a_stop_is_never_missed(house, ticks):
+    """Also in the very tick in which there is something new to do."""
+
+    async def main():
+        runner = house.runner()
+        task = asyncio.ensure_future(runner.run())
+        await asyncio.sleep(0.005)
+        runner.nudge()
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=2)
+        task.cancel()
+        assert done
+
+    asyncio.run(main())

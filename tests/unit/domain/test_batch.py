@@ -84,3 +84,4 @@ def test_the_end_names_its_files() -> None:
     over = ended(at(BatchState.FINALIZING), end, unix_ms=7)
     assert (over.state, over.output_file_id, over.moments) == ("completed", "file-2", {"completed": 7})
     assert (over.completed, over.failed) == (2, 1)
+    assert ended(over, end, unix_ms=8) is over

@@ -60,6 +60,7 @@ UPSTREAM = {"source": "x", "deployment": "x", "reason": "why"}
     [
         (QueueFull(deployment="x", running=1, waiting=1, retry_s=3), 99, Next.LATER),
         (UpstreamStatus(**UPSTREAM, upstream_status=429), 99, Next.LATER),
+        (UpstreamStatus(**UPSTREAM, upstream_status=429, upstream_code="insufficient_quota"), 0, Next.RESULT),
         (UpstreamStatus(**UPSTREAM, upstream_status=400), 0, Next.RESULT),
         (UpstreamStatus(**UPSTREAM, upstream_status=500), 0, Next.AGAIN),
         (UpstreamStatus(**UPSTREAM, upstream_status=500), 3, Next.RESULT),
