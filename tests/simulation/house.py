@@ -38,7 +38,18 @@ from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from tests.simulation.loop import SimLoop
 from tests.simulation.pipe import SOCKET_MODULE, Pipe, arrivals
-from tests.simulation.stores import NoDatabase, NoPrices, SimAudit, SimClock, SimIds, SimKeys, SimReceipts, secret_of
+from tests.simulation.stores import (
+    NoDatabase,
+    NoLimits,
+    NoPrices,
+    NoUsage,
+    SimAudit,
+    SimClock,
+    SimIds,
+    SimKeys,
+    SimReceipts,
+    secret_of,
+)
 
 TENANTS = ("ann", "bob", "eve")
 HOST = b"sim"
@@ -164,6 +175,8 @@ class SimHouse:
             "database": NoDatabase(),
             "receipts": self.receipts,
             "keys": self.keys,
+            "limits": NoLimits(),
+            "usage": NoUsage(),
             "audit": self.audit,
             "journal": Journal(self.audit, self.clock, self.ids, permit_key),
             "broker": self.broker,
