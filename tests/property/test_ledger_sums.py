@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freehold.domain.decisions import Action, Outcome
+from freehold.domain.limits import HOUR_MS
 from freehold.domain.receipt import Attempt, Receipt
 from freehold.domain.receipt_json import receipt_document
 from freehold.domain.response import Usage
@@ -19,6 +21,7 @@ from freehold.domain.zones import DEVICE, Zone
 from freehold.storage.database import Database
 from freehold.storage.ledger import RequestRow, SpendRow, SqliteLedger
 from freehold.storage.receipts import SqliteReceipts
+from freehold.storage.usage import SqliteUsage, Uses
 from tests.support.ledger import entries
 from tests.support.old_store import make_old_database
 from tests.support.receipts import receipt_id, receipts
@@ -108,6 +111,32 @@ def requested(kept: Iterable[Receipt]) -> list[RequestRow]:
     return [found[key] for key in sorted(found, key=_nothing_first)]
 
 
+def used(kept: Iterable[tuple[Receipt, bool]]) -> Counter[tuple[str, ...]]:
+    """What tenants and keys used; of receipts that an earlier version wrote no key is known."""
+    found: Counter[tuple[str, ...]] = Counter()
+    for receipt, is_old in kept:
+        who = receipt.tenant, "" if is_old else receipt.key_id
+        found[*who, "refused" if receipt.outcome is Outcome.REFUSED else "requests"] += 1
+        for entry in entries(receipt):
+            found[*who, entry.deployment, "tokens"] += entry.usage.input_tokens + entry.usage.output_tokens
+            if entry.cost.amount is not None:
+                found[*who, entry.deployment, entry.cost.amount.currency] += entry.cost.amount.micros
+    return found
+
+
+def told(uses: Uses) -> Counter[tuple[str, ...]]:
+    """The same as the store of usage has it."""
+    found: Counter[tuple[str, ...]] = Counter()
+    for asked in uses.requests:
+        found[asked.tenant, asked.key_id, "requests"] += asked.requests
+        found[asked.tenant, asked.key_id, "refused"] += asked.refused
+    for row in uses.attempts:
+        found[row.tenant, row.key_id, row.deployment, "tokens"] += row.input_tokens + row.output_tokens
+        if row.currency:
+            found[row.tenant, row.key_id, row.deployment, row.currency] += row.amount_micros
+    return found
+
+
 def _nothing_first(key: Sequence[str | None]) -> list[tuple[bool, str | None]]:
     return [(part is not None, part) for part in key]
 
@@ -143,6 +172,9 @@ def test_sums_are_those_over_the_receipts_of_the_span(
                 span = {"from_unix_ms": from_ms, "to_unix_ms": to_ms}
                 assert list(asyncio.run(ledger.spend(**span, tenant=tenant))) == spent(within)
                 assert list(asyncio.run(ledger.requests(**span, tenant=tenant))) == requested(within)
+            all_of_them = [(each, number < old_pages) for number, page in enumerate(pages) for each in page]
+            uses = SqliteUsage(database).read(from_unix_ms=0, to_unix_ms=HOUR_MS, tenant=None)
+            assert told(uses) == used(all_of_them)
         finally:
             database.close()
 

@@ -41,7 +41,9 @@ from tests.simulation.pipe import SOCKET_MODULE, Pipe, arrivals
 from tests.simulation.stores import (
     NoBatches,
     NoDatabase,
+    NoLimits,
     NoPrices,
+    NoUsage,
     SimAudit,
     SimClock,
     SimIds,
@@ -174,6 +176,8 @@ class SimHouse:
             "database": NoDatabase(),
             "receipts": self.receipts,
             "keys": self.keys,
+            "limits": NoLimits(),
+            "usage": NoUsage(),
             "audit": self.audit,
             "journal": Journal(self.audit, self.clock, self.ids, permit_key),
             "broker": self.broker,

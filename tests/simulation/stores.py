@@ -13,8 +13,10 @@ from freehold.domain.batch import Batch
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.server import StorageBusy, StorageFailed
 from freehold.domain.ids import uuid7
+from freehold.domain.limits import Limit
 from freehold.domain.receipt import AuditRecord, Checkpoint, Receipt
 from freehold.storage.keys import KeyEvent, KeyRecord
+from freehold.storage.usage import Uses
 from tests.support.ledger import LedgerEntry, entries
 
 EPOCH_UNIX_MS = 1_790_000_000_000
@@ -225,6 +227,20 @@ class NoBatches:
 
     async def drop_expired(self, _unix_ms: int) -> int:
         return 0
+
+
+class NoLimits:
+    """The store of limits where nobody has any."""
+
+    def all(self) -> tuple[Limit, ...]:
+        return ()
+
+
+class NoUsage:
+    """What was used where nobody asks."""
+
+    def read(self, **_: object) -> Uses:
+        return Uses([], [])
 
 
 def secret_of(tenant: str) -> str:

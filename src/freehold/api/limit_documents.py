@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from freehold.domain.identity import Tenant
@@ -42,20 +43,21 @@ def tenant_documents(
     month = span_of(Window.MONTH, unix_ms)
     uses = usage.read(from_unix_ms=month.from_unix_ms, to_unix_ms=month.to_unix_ms, tenant=None)
     used = {line.group: line for line in usage_lines(uses, By.TENANT)}
-    limits, records = book.all(), keys.list()
+    limits = [limit for limit in book.all() if limit.subject.kind is SubjectKind.TENANT]
+    shown: dict[str, list[dict[str, object]]] = {}
+    for limit, document in zip(limits, limit_documents(limits, usage=usage, unix_ms=unix_ms), strict=True):
+        shown.setdefault(limit.subject.name, []).append(document)
+    good = Counter(record.tenant for record in keys.list() if record.revoked_unix_ms is None)
     found: list[dict[str, object]] = []
     for tenant in tenants:
-        subject = Subject(SubjectKind.TENANT, tenant.name)
         lines = [used[tenant.name]] if tenant.name in used else []
         found.append(
             {
                 "name": tenant.name,
                 "label": format_label(tenant.label),
                 "weight": tenant.weight,
-                "keys": sum(each.tenant == tenant.name and each.revoked_unix_ms is None for each in records),
-                "limits": limit_documents(
-                    [each for each in limits if each.subject == subject], usage=usage, unix_ms=unix_ms
-                ),
+                "keys": good[tenant.name],
+                "limits": shown.get(tenant.name, []),
                 "this_month": next(iter(usage_documents(lines, By.TENANT, names={})), None),
             }
         )

@@ -60,7 +60,12 @@ class LimitViews:
         """The limits that the caller reaches, with what is used of them now."""
         reached = reached_tenant(principal, scope["access"])
         limits = await asyncio.to_thread(self._book.all)
-        mine = [limit for limit in limits if reached is None or self._book.tenant_of(limit.subject) == reached]
+        owners = {record.id: record.tenant for record in self._keys.list()}
+
+        def owner(subject: Subject) -> str | None:
+            return subject.name if subject.kind is SubjectKind.TENANT else owners.get(subject.name)
+
+        mine = [limit for limit in limits if reached is None or owner(limit.subject) == reached]
         return _json({"object": "list", "data": await asyncio.to_thread(self._shown, mine)})
 
     async def set_limit(self, scope: Scope, principal: Principal) -> View:

@@ -48,8 +48,6 @@ from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
 from freehold.serving.admission import SlotAdmission, own_queue
 from freehold.serving.overload import Door, watch
-from freehold.storage.limits import SqliteLimits
-from freehold.storage.usage import SqliteUsage
 from freehold.telemetry.logs import Logs
 
 log = logging.getLogger("freehold.app")
@@ -103,15 +101,13 @@ class House:
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
         self._retries = RetryBudgets()
-        self._usage = SqliteUsage(stores.database, unfiled=stores.receipts.unfiled)
-        self._limits = SqliteLimits(stores.database)
         self._quotas = Quotas(
-            store=self._limits,
-            usage=self._usage,
+            store=stores.limits,
+            usage=stores.usage,
             table=LimitTable.private() if fellows is None else fellows.limits,
             clock=stores.clock,
         )
-        self._limit_book = LimitBook(self._limits, stores.keys, currency=compiled.ledger.currency)
+        self._limit_book = LimitBook(stores.limits, stores.keys, currency=compiled.ledger.currency)
         self.door = Door()
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
         self._settings = compiled
@@ -153,7 +149,7 @@ class House:
         limits = LimitViews(
             book=self._limit_book,
             keys=self._stores.keys,
-            usage=self._usage,
+            usage=self._stores.usage,
             refresh=self._quotas.refresh,
             clock=self._stores.clock,
         )

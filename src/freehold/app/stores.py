@@ -31,7 +31,9 @@ from freehold.storage.fellows import drop_journal, holds_receipts
 from freehold.storage.files import SqliteFiles
 from freehold.storage.folder import DataFolder
 from freehold.storage.keys import SqliteKeys
+from freehold.storage.limits import SqliteLimits
 from freehold.storage.receipts import SqliteReceipts
+from freehold.storage.usage import SqliteUsage
 
 log = logging.getLogger("freehold.app")
 
@@ -56,6 +58,8 @@ class Stores:
     database: Database
     receipts: SqliteReceipts
     keys: KeyRing
+    limits: SqliteLimits
+    usage: SqliteUsage
     first_key: FirstKey | None
     audit: TransparencyLog
     proofs: Shards
@@ -148,6 +152,8 @@ def open_stores(
             database=database,
             receipts=receipts,
             keys=keys,
+            limits=SqliteLimits(database),
+            usage=SqliteUsage(database, unfiled=receipts.unfiled),
             first_key=ensure_first_key(keys, folder / FIRST_KEY_FILE, tenant=next(iter(tenants))),
             audit=audit,
             proofs=Shards(audit, origin=origin, main=main_log),

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, Self
 
 _MAGIC: Final = b"FHLIMIT1"
 _HEAD: Final = struct.Struct("<8sII")
+_NUMBER: Final = struct.Struct("<q")
 _HEAD_BYTES: Final = 64
 _KEY_BYTES: Final = 16
 _WINDOWS: Final = 4
@@ -117,7 +118,7 @@ class LimitTable:
                 return place
             if not any(found):
                 break
-            if over < 0 and all(self._unpacked(at)[0] < unix_ms for at in self._windows(place)):
+            if over < 0 and all(self._end(at) < unix_ms for at in self._windows(place)):
                 over = place
         else:
             if over < 0:
@@ -128,11 +129,11 @@ class LimitTable:
 
     def counted(self, place: int, ends_unix_ms: int) -> Counted:
         """What the window of a row that ends then has come to; nothing where it has not begun."""
-        for at in self._windows(place):
-            end, used, *reserved = self._unpacked(at)
-            if end == ends_unix_ms:
-                return Counted(used, sum(reserved))
-        return Counted(0, 0)
+        at = self._find(place, ends_unix_ms)
+        if at < 0:
+            return Counted(0, 0)
+        _, used, *reserved = self._window.unpack_from(self._map, at)
+        return Counted(used, sum(reserved))
 
     def hold(self, place: int, ends_unix_ms: int, amount: int) -> None:
         """Set an amount aside for a request of this worker; its window begins where it has not."""
@@ -143,17 +144,17 @@ class LimitTable:
         """Give back what was set aside, and count what was used instead. A window that has made way is left alone."""
         if self._map[place : place + _KEY_BYTES] != key:
             return
-        for at in self._windows(place):
-            end, before, *_ = self._unpacked(at)
-            if end == ends_unix_ms:
-                self._hold(at, -held)
-                struct.pack_into("<q", self._map, at + 8, min(before + used, _MOST))
+        at = self._find(place, ends_unix_ms)
+        if at >= 0:
+            self._hold(at, -held)
+            (before,) = _NUMBER.unpack_from(self._map, at + 8)
+            _NUMBER.pack_into(self._map, at + 8, min(before + used, _MOST))
 
     def raise_used(self, place: int, ends_unix_ms: int, used: int) -> None:
         """Have at least so much counted as used."""
         at = self._begun(place, ends_unix_ms)
-        before = self._unpacked(at)[1]
-        struct.pack_into("<q", self._map, at + 8, min(max(before, used), _MOST))
+        (before,) = _NUMBER.unpack_from(self._map, at + 8)
+        _NUMBER.pack_into(self._map, at + 8, min(max(before, used), _MOST))
 
     def clear(self, worker: int) -> None:
         """Give back all that a process held, which is dead."""
@@ -161,7 +162,7 @@ class LimitTable:
             place = _HEAD_BYTES + row * self._row_bytes
             if any(self._map[place : place + _KEY_BYTES]):
                 for at in self._windows(place):
-                    struct.pack_into("<q", self._map, at + 16 + 8 * worker, 0)
+                    _NUMBER.pack_into(self._map, at + 16 + 8 * worker, 0)
 
     def close(self) -> None:
         """Let go of it. Idempotent."""
@@ -173,25 +174,32 @@ class LimitTable:
     def _windows(self, place: int) -> Iterator[int]:
         return (place + _KEY_BYTES + number * self._window.size for number in range(_WINDOWS))
 
-    def _unpacked(self, at: int) -> tuple[int, ...]:
-        return self._window.unpack_from(self._map, at)
+    def _end(self, at: int) -> int:
+        return _NUMBER.unpack_from(self._map, at)[0]
+
+    def _find(self, place: int, ends_unix_ms: int) -> int:
+        """Where the window is that ends then; -1 for nowhere."""
+        at = place + _KEY_BYTES
+        for _ in range(_WINDOWS):
+            if _NUMBER.unpack_from(self._map, at)[0] == ends_unix_ms:
+                return at
+            at += self._window.size
+        return -1
 
     def _begun(self, place: int, ends_unix_ms: int) -> int:
         """Where the window is that ends then; the one that ends first of those that are there makes way for it."""
-        windows = list(self._windows(place))
-        for at in windows:
-            if self._unpacked(at)[0] == ends_unix_ms:
-                return at
-        at = min(windows, key=lambda each: self._unpacked(each)[0])
-        self._window.pack_into(self._map, at, *[0] * (2 + self.workers))
-        # Last: who dies before this leaves a window that nobody looks for.
-        struct.pack_into("<q", self._map, at, ends_unix_ms)
+        at = self._find(place, ends_unix_ms)
+        if at < 0:
+            at = min(self._windows(place), key=self._end)
+            self._window.pack_into(self._map, at, *[0] * (2 + self.workers))
+            # Last: who dies before this leaves a window that nobody looks for.
+            _NUMBER.pack_into(self._map, at, ends_unix_ms)
         return at
 
     def _hold(self, at: int, amount: int) -> None:
         mine = at + 16 + 8 * self.worker
-        (before,) = struct.unpack_from("<q", self._map, mine)
-        struct.pack_into("<q", self._map, mine, max(0, min(before + amount, _MOST)))
+        (before,) = _NUMBER.unpack_from(self._map, mine)
+        _NUMBER.pack_into(self._map, mine, max(0, min(before + amount, _MOST)))
 
 
 def row_key(place: tuple[str, ...]) -> bytes:

@@ -106,7 +106,9 @@ class Quotas:
         self._clock = clock
         self._limits: tuple[Limit, ...] = ()
         self._rows: dict[Subject, tuple[_Row, ...]] = {}
+        self._refreshing = asyncio.Lock()
         self._spans: list[Span] = []
+        self._last: dict[Window, Span] = {}
         self._reconciled_s = float("-inf")
         self.limited: frozenset[str] = frozenset()
 
@@ -122,14 +124,15 @@ class Quotas:
         Raises:
             StorageFailed: Something cannot be read; what held before still does.
         """
-        limits = await asyncio.to_thread(self._store.all)
-        spans = [span_of(window, self._clock.unix_ms()) for window in _RECONCILED]
-        if limits != self._limits:
-            self._put_in_force(limits)
-        elif spans == self._spans and self._clock.monotonic_s() - self._reconciled_s < RECONCILE_EVERY_S:
-            return
-        await self._reconcile()
-        self._spans, self._reconciled_s = spans, self._clock.monotonic_s()
+        async with self._refreshing:
+            limits = await asyncio.to_thread(self._store.all)
+            spans = [span_of(window, self._clock.unix_ms()) for window in _RECONCILED]
+            if limits != self._limits:
+                self._put_in_force(limits)
+            elif spans == self._spans and self._clock.monotonic_s() - self._reconciled_s < RECONCILE_EVERY_S:
+                return
+            await self._reconcile()
+            self._spans, self._reconciled_s = spans, self._clock.monotonic_s()
 
     def reserve(self, principal: Principal, bound: Bound) -> Reserved | None:
         """Set the most aside that a request may come to; ``None`` for a caller without limits.
@@ -144,7 +147,7 @@ class Quotas:
         priced = {row.limit.place: bound.micros(row.limit) for row in rows if row.limit.measure is Measure.MONEY}
         # Priced before the table is held, which others wait for.
         fixed = Bound(tokens=bound.tokens, micros=lambda limit: priced[limit.place])
-        spans = [span_of(row.limit.window, unix_ms) for row in rows]
+        spans = [self._span(row.limit.window, unix_ms) for row in rows]
         with self._table:
             counts = [self._count(row, span, unix_ms) for row, span in zip(rows, spans, strict=True)]
             answer = decide(counts, fixed, unix_ms=unix_ms)
@@ -168,6 +171,13 @@ class Quotas:
         with self._table:
             return tuple(self._count(row, span, unix_ms).standing(unix_ms) for row, span, _ in held)
 
+    def _span(self, window: Window, unix_ms: int) -> Span:
+        """The window of now, which is most often that of the last time."""
+        found = self._last.get(window)
+        if found is None or not found.from_unix_ms <= unix_ms < found.to_unix_ms:
+            self._last[window] = found = span_of(window, unix_ms)
+        return found
+
     def _count(self, row: _Row, span: Span, unix_ms: int) -> Count:
         row.place = place = self._table.place(row.key, row.place, unix_ms=unix_ms)
         used, reserved = self._table.counted(place, span.to_unix_ms)
@@ -184,6 +194,7 @@ class Quotas:
         for limit in limits:
             rows[limit.subject] = (*rows.get(limit.subject, ()), _Row(limit))
         self._limits, self._rows = limits, rows
+        self._spans = []  # until what was used before is counted
         self.limited = frozenset(subject.name for subject in rows)
 
     async def _reconcile(self) -> None:

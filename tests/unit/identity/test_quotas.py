@@ -238,3 +238,35 @@ def test_limits_that_cannot_be_read_leave_those_before_in_force() -> None:
     with pytest.raises(StorageFailed):
         asyncio.run(quotas.refresh())
     assert isinstance(refused(quotas), RequestOverLimit)
+
+
+def test_what_was_used_is_asked_for_again_until_it_is_told() -> None:
+    desk = Desk()
+    quotas = desk.quotas()
+    desk.limits, read = (limit(100),), desk.read
+
+    def fail(**_: object) -> Uses:
+        raise StorageFailed(name="freehold.db", done="read", reason="disk")
+
+    desk.read = fail  # pyright: ignore[reportAttributeAccessIssue] - it fails for a while
+    for _ in range(2):
+        with pytest.raises(StorageFailed):
+            asyncio.run(quotas.refresh())
+    desk.read = read  # pyright: ignore[reportAttributeAccessIssue] - as it was
+    desk.filed = Uses([AttemptUse(0, "acme", "k", "small", "", 1, 0, 0, 100, 0, 0, 0, 0)], [])
+    asyncio.run(quotas.refresh())
+    assert isinstance(refused(quotas), LimitReached)
+
+
+def test_two_who_refresh_at_once_leave_the_newest_limits_in_force() -> None:
+    desk = Desk((limit(100),))
+    quotas = desk.quotas()
+
+    async def scenario() -> None:
+        first = asyncio.ensure_future(quotas.refresh())
+        await asyncio.sleep(0)
+        desk.limits = (limit(5),)
+        await asyncio.gather(first, quotas.refresh())
+
+    asyncio.run(scenario())
+    assert isinstance(refused(quotas, bound(6)), RequestOverLimit)
