@@ -59,6 +59,8 @@ def test_streamed(house: Site) -> None:
 
 def test_refusals(house: Site) -> None:
     assert fill(house, model="plain").json()["error"]["freehold_code"] == "FH-REQUEST-006"
+    wrong = fill(house, input_extra=["x"]).json()["error"]
+    assert (wrong["freehold_code"], wrong["param"]) == ("FH-REQUEST-002", "input_extra[0]")
     wrong = fill(house, input_prefix=5).json()["error"]
     assert (wrong["freehold_code"], wrong["param"]) == ("FH-REQUEST-002", "input_prefix")
 

@@ -434,6 +434,12 @@ def test_fill_in_the_middle() -> None:
         whole = found.whole(request, model="home")
         assert (whole["object"], whole["usage"]["prompt_tokens"] > 5) == ("text_completion", True)
         assert found.logprobs
+        extra = [{"filename": "names.py", "text": "def subtract(a, b):\n    return a - b\n"}]
+        more = await bench.answer(
+            decode_completion(json.dumps(body | {"input_extra": extra}).encode(), request_id="r1")
+        )
+        assert more.usage is not None
+        assert more.usage.input_tokens > whole["usage"]["prompt_tokens"] + 10
         # /infill would cut this to a batch; nothing of it may be lost.
         long = {
             "model": "auto",

@@ -29,12 +29,20 @@ _TRANSLATED = frozenset(
 _ENCODER = msgspec.json.Encoder()
 
 
+class Piece(Struct):
+    """A piece of another file."""
+
+    filename: str = ""
+    text: str = ""
+
+
 class InfillBody(Struct, kw_only=True):
     """``POST /infill``, as far as it is decided on."""
 
     input_prefix: str = ""
     input_suffix: str = ""
     prompt: str = ""
+    input_extra: list[Piece] | None = None
     n_predict: Annotated[int, Meta(ge=-1, le=TOKENS_MAX)] | None = None
 
 
@@ -59,6 +67,22 @@ def decode_infill(
     return decode_completion(
         _ENCODER.encode(members), request_id=request_id, label_header=label_header, include_receipt=include_receipt
     )
+
+
+def pieces_of(request: InferenceRequest) -> list[Piece]:
+    """The pieces of other files that a request to fill a gap brings along.
+
+    Raises:
+        FieldInvalid: They are not a list of ``{"filename", "text"}``.
+    """
+    raw = request.fields.get("input_extra")
+    if raw is None:
+        return []
+    values: JsonObject = {"input_extra": msgspec.json.decode(raw)}
+    try:
+        return msgspec.convert(values, InfillBody).input_extra or []
+    except msgspec.ValidationError as error:
+        raise field_invalid(error, values) from None
 
 
 class InfillEvents:

@@ -218,8 +218,9 @@ def leaving_a_stream() -> dict:
 @case
 async def leaving_asynchronously() -> dict:
     async with asynchronous() as once:
+        await once.messages.create(model=MODEL, messages=user("hello"), **LIMIT)
         task = asyncio.ensure_future(once.messages.create(model=MODEL, messages=user("silent"), **LIMIT))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)  # it is on its way by then
         task.cancel()
         told = left()
         with raises(asyncio.CancelledError):

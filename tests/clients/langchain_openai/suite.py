@@ -182,8 +182,10 @@ def leaving_a_stream() -> dict:
 
 @case
 async def leaving_asynchronously() -> dict:
-    task = asyncio.ensure_future(chat().ainvoke("silent"))
-    await asyncio.sleep(0.5)
+    model = chat()
+    await model.ainvoke("hello")
+    task = asyncio.ensure_future(model.ainvoke("silent"))
+    await asyncio.sleep(1)  # it is on its way by then
     task.cancel()
     told = left()
     with raises(asyncio.CancelledError):

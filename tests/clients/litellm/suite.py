@@ -198,8 +198,9 @@ async def leaving_a_stream() -> dict:
 
 @case
 async def leaving_asynchronously() -> dict:
+    await litellm.acompletion(**where(), messages=user("hello"))
     task = asyncio.ensure_future(litellm.acompletion(**where(), messages=user("silent")))
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # it is on its way by then
     task.cancel()
     told = left()
     with raises(asyncio.CancelledError):

@@ -204,8 +204,9 @@ def leaving_a_stream() -> dict:
 @case
 async def leaving_asynchronously() -> dict:
     once = AsyncClient(host=URL, headers={"Authorization": f"Bearer {KEY}"}, timeout=20)
+    await once.chat(MODEL, messages=user("hello"))
     task = asyncio.ensure_future(once.chat(MODEL, messages=user("silent")))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1)  # it is on its way by then
     task.cancel()
     told = left()
     with raises(asyncio.CancelledError):

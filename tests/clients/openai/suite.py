@@ -293,8 +293,9 @@ def leaving_a_stream() -> dict:
 @case
 async def leaving_asynchronously() -> dict:
     async with asynchronous() as once:
+        await once.chat.completions.create(model=MODEL, messages=user("hello"))
         task = asyncio.ensure_future(once.chat.completions.create(model=MODEL, messages=user("silent")))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)  # it is on its way by then
         task.cancel()
         told = left()
         with raises(asyncio.CancelledError):

@@ -70,6 +70,15 @@ CLOUD = Deployment(
             "2048",
         ),
         ({"message": "prompt is too long: 210000 tokens > 200000 maximum"}, "210000", "200000"),
+        # Another Freehold.
+        (
+            {
+                "message": "The prompt is too long: this model's maximum context length is 2048 tokens, answer included, "
+                "and the prompt has 12031 ('small'). Send less text."
+            },
+            "12031",
+            "2048",
+        ),
         ({"message": "Too much.", "code": "context_length_exceeded"}, "too many", 8192),
     ],
 )

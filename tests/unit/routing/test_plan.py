@@ -96,7 +96,7 @@ def test_too_long_for_every_deployment_names_the_longest_context():
     tiny = deployment("tiny", context_tokens=10)
     with pytest.raises(ContextTooLong) as caught:
         make_plan(chat("x" * 80_000), route("tiny", "small"), [candidate(tiny), candidate(SMALL)])
-    assert "at least 10000 tokens" in caught.value.message
+    assert "the prompt has at least 10000 (" in caught.value.message
     assert caught.value.values["deployment"] == "small"
 
 

@@ -14,6 +14,9 @@ INFILL_PATH = "/infill"
 
 _HEADERS = (("content-type", "application/json"),)
 _LOGPROB_MEMBERS = ("logprobs", "top_logprobs")
+_WRITTEN = (*_LOGPROB_MEMBERS, "suffix", "input_extra")
+"""What is in the prompt once that is written."""
+
 _TOOL_MEMBERS = ("tools", "tool_choice", "parallel_tool_calls")
 
 
@@ -41,7 +44,7 @@ def build_call(
     """
     refuse_unable(request, deployment)
     if request.suffix is not None:
-        path, overrides, dropped = _infill(request, want_logprobs, infill_form)
+        path, overrides, dropped = _infill(request, want_logprobs, infill_form, deployment.model.context_tokens)
     else:
         path, overrides, dropped = _ROUTES[request.task](request, want_logprobs)
     return UpstreamCall(
@@ -71,11 +74,11 @@ def _completion(request: InferenceRequest, want_logprobs: int) -> _Parts:
     return "/v1/completions", _streamed() | _alternatives(request, want_logprobs), _LOGPROB_MEMBERS
 
 
-def _infill(request: InferenceRequest, want_logprobs: int, form: InfillForm | None) -> _Parts:
+def _infill(request: InferenceRequest, want_logprobs: int, form: InfillForm | None, context_tokens: int) -> _Parts:
     members = _streamed() | _alternatives(request, want_logprobs)
     if form is None:
         return INFILL_PATH, members | infill_members(request), DROPPED
-    return "/v1/completions", members | {"prompt": form.prompt(request)}, (*_LOGPROB_MEMBERS, "suffix")
+    return "/v1/completions", members | {"prompt": form.prompt(request, context_tokens=context_tokens)}, _WRITTEN
 
 
 def _embedding(request: InferenceRequest, want_logprobs: int) -> _Parts:

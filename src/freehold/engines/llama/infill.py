@@ -8,7 +8,7 @@ are translated.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,6 +17,7 @@ import msgspec
 
 from freehold.domain.request import InferenceRequest
 from freehold.engines.base import Reply
+from freehold.wire.infill import Piece, pieces_of
 from freehold.wire.sse import DONE, SseParser, encode_data
 
 DROPPED = ("prompt", "suffix", "max_tokens", "logprobs", "echo", "best_of", "n")
@@ -24,8 +25,12 @@ DROPPED = ("prompt", "suffix", "max_tokens", "logprobs", "echo", "best_of", "n")
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _BEFORE_GAP, _BEHIND_GAP = "alpha", "omega"
+_PIECES = (("beta", "gamma"), ("delta", "epsilon"))
+_EXTRA_BYTES_PER_TOKEN = 2
+"""Code has more; what does not surely fit beside the prompt is left out, as llama.cpp does it."""
 
 FORM_REQUEST: Mapping[str, object] = {
+    "input_extra": [{"filename": name, "text": text} for name, text in _PIECES],
     "input_prefix": _BEFORE_GAP,
     "input_suffix": _BEHIND_GAP,
     "n_predict": 1,
@@ -35,16 +40,64 @@ FORM_REQUEST: Mapping[str, object] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PieceForm:
+    """How a piece of another file is written before the prompt.
+
+    Attributes:
+        separator: Before each.
+        named: What is behind the file's name; ``None`` where names are not written.
+    """
+
+    separator: str
+    named: str | None
+
+    def write(self, piece: Piece) -> str:
+        """One of them."""
+        name = "" if self.named is None else (piece.filename or "tmp") + self.named
+        return f"{self.separator}{name}{piece.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InfillForm:
-    """How a model's prompt for fill-in-the-middle is written: three texts of special tokens around the two given."""
+    """How a model's prompt for fill-in-the-middle is written: texts of special tokens around what is given.
+
+    Attributes:
+        head: Before everything.
+        before: Between pieces of other files and the text before the gap.
+        middle: At the gap.
+        tail: Behind the text behind the gap.
+        pieces: How those pieces are written; ``None`` where that is not known, then they are left out.
+    """
 
     head: str
+    before: str = ""
     middle: str
     tail: str
+    pieces: PieceForm | None = None
 
-    def prompt(self, request: InferenceRequest) -> str:
-        """The prompt for the gap of ``request``."""
-        return f"{self.head}{request.prompt}{self.middle}{request.suffix or ''}{self.tail}"
+    def prompt(self, request: InferenceRequest, *, context_tokens: int) -> str:
+        """The prompt for the gap of ``request``, with as many of the last pieces as surely fit in half the context.
+
+        Raises:
+            FieldInvalid: The pieces are not what they should be.
+        """
+        suffix = request.suffix or ""
+        extra = ""
+        if self.pieces is not None and (given := pieces_of(request)):
+            room = context_tokens - (request.sampling.max_tokens or 0)
+            room_bytes = _EXTRA_BYTES_PER_TOKEN * room - len(request.prompt.encode()) - len(suffix.encode())
+            extra = _last(map(self.pieces.write, reversed(given)), min(room_bytes, context_tokens))
+        return f"{self.head}{extra}{self.before}{request.prompt}{self.middle}{suffix}{self.tail}"
+
+
+def _last(written: Iterable[str], room_bytes: int) -> str:
+    kept: list[str] = []
+    for text in written:
+        room_bytes -= len(text.encode())
+        if room_bytes < 0:
+            break
+        kept.append(text)
+    return "".join(reversed(kept))
 
 
 def read_form(answer: Mapping[str, object], *, bos: str) -> InfillForm | None:
@@ -57,11 +110,30 @@ def read_form(answer: Mapping[str, object], *, bos: str) -> InfillForm | None:
     written = str(answer.get("prompt") or "")
     if written.count(_BEFORE_GAP) != 1 or written.count(_BEHIND_GAP) != 1:
         return None
+    if bos:
+        written = written.removeprefix(bos)
     head, _, rest = written.partition(_BEFORE_GAP)
     middle, found, tail = rest.partition(_BEHIND_GAP)
-    if bos:
-        head = head.removeprefix(bos)
-    return InfillForm(head=head, middle=middle, tail=tail) if found and (head or middle or tail) else None
+    if not found or not (head or middle or tail):
+        return None
+    pieces, before = _read_pieces(head)
+    if pieces is None:
+        return InfillForm(head=head, middle=middle, tail=tail)
+    head = head[: head.index(pieces.write(Piece(*_PIECES[0])))]
+    return InfillForm(head=head, before=before, middle=middle, tail=tail, pieces=pieces)
+
+
+def _read_pieces(head: str) -> tuple[PieceForm | None, str]:
+    """How the two pieces of the trial stand in what is before the gap, and what is behind them."""
+    (first, text), (second, other) = _PIECES
+    _, found, rest = head.partition(text)
+    between, ended, before = rest.partition(other)
+    if not found or not ended:
+        return None, ""
+    separator, is_named, named = between.partition(second)
+    form = PieceForm(separator=separator, named=named if is_named else None)
+    whole = form.write(Piece(first, text)) + form.write(Piece(second, other))
+    return (form, before) if head.count(whole) == 1 else (None, "")
 
 
 def infill_members(request: InferenceRequest) -> dict[str, object]:

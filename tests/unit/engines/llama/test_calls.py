@@ -91,7 +91,9 @@ def test_a_suffix_goes_to_infill() -> None:
 
 
 def test_a_suffix_becomes_a_whole_prompt_where_the_form_is_known() -> None:
-    body = b'{"model": "auto", "prompt": "def f(", "suffix": "): pass", "max_tokens": 9, "logprobs": 2}'
+    body = (
+        b'{"model": "auto", "prompt": "def f(", "suffix": "): pass", "max_tokens": 9, "logprobs": 2, "input_extra": []}'
+    )
     request = decode_completion(body, request_id="r1")
     form = InfillForm(head="<pre>", middle="<suf>", tail="<mid>")
     call = build_call(request, deployment(), origin="unix:///s", want_logprobs=0, infill_form=form)

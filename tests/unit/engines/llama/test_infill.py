@@ -8,11 +8,12 @@ import pytest
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.request import FieldInvalid
 from freehold.domain.errors.upstream import UpstreamBroken
 from freehold.domain.ports import UpstreamCall
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
 from freehold.domain.zones import DEVICE
-from freehold.engines.llama.infill import InfillForm, InfillReply, read_form
+from freehold.engines.llama.infill import InfillForm, InfillReply, PieceForm, read_form
 from freehold.engines.openai_events import chunks
 from freehold.wire.openai_request import decode_completion
 
@@ -25,6 +26,18 @@ END = {
     "content": "", "stop": True, "stop_type": "eos", "tokens_evaluated": 9, "tokens_predicted": 1,
     "timings": {"cache_n": 4, "prompt_n": 5, "prompt_ms": 10.0, "predicted_n": 1, "predicted_ms": 2.0},
 }  # fmt: skip
+
+
+QWEN = InfillForm(
+    head="<repo>x\n",
+    before="<file>f\n<pre>",
+    middle="<suf>",
+    tail="<mid>",
+    pieces=PieceForm(separator="<file>", named="\n"),
+)
+UNNAMED = InfillForm(
+    head="", before="<pre>", middle="<suf>", tail="<mid>", pieces=PieceForm(separator="\n--\n", named=None)
+)
 
 
 class FakeReply:
@@ -98,6 +111,9 @@ def test_what_is_no_infill_event_is_an_error(event: object) -> None:
     [
         ("<pre>alpha<suf>omega<mid>", "", InfillForm(head="<pre>", middle="<suf>", tail="<mid>")),
         ("<s><pre>alpha<suf>omega<mid>", "<s>", InfillForm(head="<pre>", middle="<suf>", tail="<mid>")),
+        ("<repo>x\n<file>beta\ngamma<file>delta\nepsilon<file>f\n<pre>alpha<suf>omega<mid>", "", QWEN),
+        ("<s>\n--\ngamma\n--\nepsilon<pre>alpha<suf>omega<mid>", "<s>", UNNAMED),
+        ("gamma<pre>alpha<suf>omega<mid>", "", InfillForm(head="gamma<pre>", middle="<suf>", tail="<mid>")),
         ("<suf>omega<pre>alpha<mid>", "", None),
         ("<pre>al<suf>omega<mid>", "", None),
         ("alphaomega", "", None),
@@ -107,3 +123,33 @@ def test_what_is_no_infill_event_is_an_error(event: object) -> None:
 )
 def test_the_form_is_read_from_the_prompt_that_was_made(written: str | None, bos: str, form: InfillForm | None) -> None:
     assert read_form({"prompt": written}, bos=bos) == form
+
+
+def prompt(form: InfillForm, *texts: str, context_tokens: int = 4096, **members: object) -> str:
+    extra = [{"filename": f"{place}.py", "text": text} for place, text in enumerate(texts)]
+    body = {"model": "auto", "prompt": "a", "suffix": "z", "input_extra": extra, **members}
+    return form.prompt(decode_completion(json.dumps(body).encode(), request_id="r1"), context_tokens=context_tokens)
+
+
+def test_pieces_of_other_files_stand_before_the_prompt() -> None:
+    assert prompt(QWEN) == "<repo>x\n<file>f\n<pre>a<suf>z<mid>"
+    assert prompt(QWEN, "one", "two") == "<repo>x\n<file>0.py\none<file>1.py\ntwo<file>f\n<pre>a<suf>z<mid>"
+    assert prompt(UNNAMED, "one") == "\n--\none<pre>a<suf>z<mid>"
+    plain = InfillForm(head="<pre>", middle="<suf>", tail="<mid>")
+    assert prompt(plain, "one") == "<pre>a<suf>z<mid>"
+
+
+def test_pieces_that_do_not_surely_fit_are_left_out_the_oldest_first() -> None:
+    old, new = "o" * 60, "n" * 60
+    assert old not in (found := prompt(QWEN, old, new, context_tokens=100))
+    assert new in found
+    assert new not in prompt(QWEN, old, new, context_tokens=100, max_tokens=80)
+    assert new not in prompt(QWEN, new, context_tokens=100, prompt="p" * 150)
+    assert "<file>0.py" not in prompt(QWEN, new, context_tokens=100, max_tokens=500)
+
+
+@pytest.mark.parametrize("extra", [5, ["text"], [{"text": 1}], {"text": "x"}])
+def test_pieces_that_are_none_are_refused(extra: object) -> None:
+    with pytest.raises(FieldInvalid) as caught:
+        prompt(QWEN, input_extra=extra)
+    assert caught.value.param.startswith("input_extra")
