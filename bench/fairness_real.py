@@ -59,7 +59,7 @@ class Told:
     """One answer.
 
     Attributes:
-        sent_s: When its request was sent.
+        sent_s: When its request was sent; later on, when the gateway had it.
         waited_s: For its turn, as the gateway says.
         position: Its place then; 0 where it did not wait.
         first_s: To its first event with text.
@@ -89,7 +89,7 @@ class Site:
     async def ask(self, tenant: str, *, tokens: int, words: int, priority: str = "normal") -> Told:
         """One chat: streamed, unless it is a batch item, which gives its slot up only while nothing of it was sent."""
         text = " ".join(self.chance.choice(WORDS) for _ in range(words))
-        told = Told(tenant, time.monotonic())
+        told = Told(tenant, time.time())
         body: dict[str, Any] = {
             "model": "plain",
             "messages": [{"role": "user", "content": text}],
@@ -110,17 +110,17 @@ class Site:
                 if line.startswith("data: {"):
                     event = json.loads(line[6:])
                     if not told.first_s and event["choices"] and event["choices"][0]["delta"].get("content"):
-                        told.first_s = time.monotonic() - told.sent_s
+                        told.first_s = time.time() - told.sent_s
                     told.tokens = (event.get("usage") or {}).get("total_tokens", told.tokens)
                 elif line.startswith("{") and told.status == 200:
                     told.tokens = json.loads(line)["usage"]["total_tokens"]
-        told.ended_s = time.monotonic()
+        told.ended_s = time.time()
         self.told.append(told)
         return told
 
     async def keep_asking(self, tenant: str, until_s: float, **how: Any) -> None:
         """One request after another."""
-        while time.monotonic() < until_s:
+        while time.time() < until_s:
             tokens = self.chance.randint(4, 28) if "tokens" not in how else how["tokens"]
             told = await self.ask(tenant, **{"words": 8, **how, "tokens": tokens})
             if told.status != 200:
@@ -157,18 +157,19 @@ async def measure(folder: Path, *, seconds: float) -> bool:
 
 async def _shares(at: Site, weight: int, seconds: float) -> bool:
     """Ann keeps 60 going, Bob 3 (weight 1); or both 20 (weight 3)."""
-    started_s = time.monotonic()
+    started_s = time.time()
     until_s = started_s + seconds
     senders = {"ann": 60, "bob": 3} if weight == 1 else {"ann": 20, "bob": 20}
     asking = [
         asyncio.ensure_future(at.keep_asking(tenant, until_s)) for tenant, many in senders.items() for _ in range(many)
     ]
     seen: list[tuple[str, float, float, float]] = []
-    while time.monotonic() < until_s - 1:
+    while time.time() < until_s - 1:
         await asyncio.sleep(0.5)
         headers = {"authorization": f"Bearer {at.keys['admin']}"}
-        asked_s = time.monotonic()
+        asked_s = time.time()
         view = (await at.client.get("/v1/admin/queue", headers=headers)).json()["data"][0]
+        asked_s = (asked_s + time.time()) / 2
         seen += [
             (each["tenant"], asked_s - each["waited_s"], asked_s, each["expected_s"])
             for each in view["requests"]
@@ -177,6 +178,8 @@ async def _shares(at: Site, weight: int, seconds: float) -> bool:
     for task in asking:
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
+    for each in at.told:
+        _time(at, each)
     both = [each for each in at.told if started_s + seconds / 10 < each.ended_s < until_s]
     tokens: Counter[str] = Counter()
     for each in both:
@@ -224,13 +227,13 @@ async def _interactive(at: Site, seconds: float) -> bool:
 
     async def ask_now_and_then(until_s: float) -> list[Told]:
         found: list[Told] = []
-        while time.monotonic() < until_s:
+        while time.time() < until_s:
             await asyncio.sleep(at.chance.expovariate(1 / 2.0))
             found.append(await at.ask("bob", tokens=8, words=20))
         return found
 
-    idle = await ask_now_and_then(time.monotonic() + seconds / 4)
-    until_s = time.monotonic() + seconds
+    idle = await ask_now_and_then(time.time() + seconds / 4)
+    until_s = time.time() + seconds
     at.told.clear()
     batch = [
         asyncio.ensure_future(at.keep_asking("ann", until_s, tokens=120, words=300, priority="batch")) for _ in range(6)
@@ -262,10 +265,21 @@ async def _interactive(at: Site, seconds: float) -> bool:
     return p95_s <= STEPS_MAX * step_s and bool(done)
 
 
-def _attempt(at: Site, told: Told) -> dict[str, Any]:
+def _receipt(at: Site, told: Told) -> dict[str, Any]:
     headers = {"authorization": f"Bearer {at.keys[told.tenant]}"}
-    reply = httpx2.get(f"{at.gateway.base_url}/v1/receipts/{told.receipt}", headers=headers)
-    return reply.json()["attempts"][-1]
+    return httpx2.get(f"{at.gateway.base_url}/v1/receipts/{told.receipt}", headers=headers, timeout=60).json()
+
+
+def _attempt(at: Site, told: Told) -> dict[str, Any]:
+    return _receipt(at, told)["attempts"][-1]
+
+
+def _time(at: Site, told: Told) -> None:
+    """When the gateway had a request, and how long it waited: by its receipt, since clients are late too."""
+    receipt = _receipt(at, told)
+    attempt = receipt["attempts"][-1]
+    told.waited_s = attempt["queue_ms"] / 1000
+    told.sent_s = (receipt["created_unix_ms"] + attempt["started_ms"]) / 1000 - told.waited_s
 
 
 def _step_s(attempt: dict[str, Any]) -> float:

@@ -37,9 +37,10 @@ from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
 _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied)
 """Failures of one deployment that the next permitted one may make good."""
 
-"""Tasks whose answer is text. What is none is never escalated: other models have other vectors and other tokens."""
-
 _NOT_JUDGED = Verdict(action=Action.ACCEPT, reason="unmeasured")
+"""Of what is no text. It is never escalated: other models have other vectors and other tokens."""
+
+_NORMAL, _BATCH = Priority.NORMAL, Priority.BATCH
 
 _NO_ROOM = (AdmissionError,)
 """Busy is not failed: a request moves only where its route says so; a held answer is given instead of an error."""
@@ -122,7 +123,7 @@ class Climb:
             try:
                 if not self._admit_at_once(deployment):
                     deployment = await self._wait_for_room(deployment)
-                if self.draft.request.priority is Priority.BATCH:
+                if self.draft.request.priority is _BATCH:
                     await self._attempt_until_asked(deployment)
                 else:
                     await self._attempt(deployment)
@@ -142,7 +143,7 @@ class Climb:
         waits_anyway = self.footing.route.when_down == (Instead.QUEUE,)
         if waits_anyway or self.runtime.engines[deployment.name].state().ready:
             request, turn = self.draft.request, self.footing.turn
-            if request.priority is not Priority.NORMAL:
+            if request.priority is not _NORMAL:
                 turn = self._turn()
             self._slot = self.services.admission.try_admit(deployment, turn)
         return self._slot is not None
@@ -285,7 +286,7 @@ class Climb:
     def _begin(self, run: AttemptRun) -> None:
         if not self.live:
             self.live = True
-            if self._slot is not None and self.draft.request.priority is Priority.BATCH:
+            if self._slot is not None and self.draft.request.priority is _BATCH:
                 self._slot.keeps()
             self.sink.started(run.deployment)
 

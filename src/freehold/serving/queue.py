@@ -27,6 +27,8 @@ HOLD_UNKNOWN_S: Final = 5.0
 _LONGER_MAX: Final = 20.0
 _ROUNDS: Final = 8
 
+_BATCH: Final = Priority.BATCH
+
 ANYBODY: Final = Turn(tenant="")
 """A newcomer of whom nothing is known."""
 
@@ -178,12 +180,12 @@ class LocalTurns:
         if run is None:
             return False
         since_s, turn, charged = run
-        hold_s = max(0.0, now_s - since_s)
-        order = self._order
-        if turn.priority is Priority.BATCH:
+        hold_s = now_s - since_s if now_s > since_s else 0.0
+        if turn.priority is _BATCH:
             served = self._batch_ended(ticket, turn, served=served)
         if served:
             self._holds_s.append(hold_s)
+        order = self._order
         if order.lanes:
             order.settle(turn, charged=charged, tokens=tokens)
             if served:
