@@ -37,6 +37,10 @@ gen:
 bench-path *args:
     {{python}} bench/path.py {{args}}
 
+# what embedding and reranking cost: processor time inside the worker, wall time over HTTP
+bench-embed *args:
+    PYTHONPATH=. {{python}} bench/embed.py {{args}}
+
 # import and start-up times
 bench-start:
     {{python}} bench/start.py

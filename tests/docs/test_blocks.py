@@ -58,6 +58,14 @@ base_url = "{upstream}"
 clearance = "internal"
 embeds = true
 
+[deployments.ranks]
+engine = "openai"
+model = "scripted-ranks"
+zone = "lan"
+base_url = "{upstream}"
+clearance = "internal"
+reranks = true
+
 [routes.auto]
 deployments = ["small", "cloud"]
 

@@ -22,6 +22,7 @@ from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.errors.server import BindRefused, DataFolderLocked
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.zones import WORLD
+from freehold.engines.onnx.packages import INSTALL, PACKAGES, missing_packages
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.broker import Broker
 from freehold.planner import wording
@@ -166,6 +167,15 @@ def check_models(folder: Path, compiled: Compiled) -> Iterator[Check]:
             yield bad(f"model {name}", f"{error.code}: {error.message}")
         else:
             yield good(f"model {name}", f"{model.digest[:19]}, {wording.size(model.size_bytes)}")
+
+
+def check_packages(compiled: Compiled, *, missing: Callable[[], tuple[str, ...]] = missing_packages) -> list[Check]:
+    """Whether what only some engines need is installed; nothing where none of them is configured."""
+    if not any(plan.deployment.engine is EngineKind.ONNX for plan in compiled.deployments):
+        return []
+    if names := missing():
+        return [bad("packages", f"engine onnx needs {', '.join(names)}; install them with: {INSTALL}")]
+    return [good("packages", f"engine onnx has {', '.join(PACKAGES)}")]
 
 
 _OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.ONNX})

@@ -14,13 +14,14 @@ from freehold.config.load import LoadedConfig
 from freehold.domain.deployment import EngineKind
 from freehold.domain.errors.server import DataFolderLocked
 from freehold.engines.llama.engine import LlamaEngine
+from freehold.engines.onnx.engine import OnnxEngine
 from freehold.hostinfo.probe import probe
 
-_OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER})
+_OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.ONNX})
 
 
 def check_engine(folder: Path, loaded: LoadedConfig, compiled: Compiled) -> list[Check]:
-    """Start the first engine of ours. Starting one means that it generated a token.
+    """Start the first engine of ours. Starting one means that it generated a token, or computed a vector.
 
     Raises:
         FreeholdError: It cannot be started.
@@ -44,8 +45,13 @@ async def _start(plan: DeploymentPlan, stores: Stores) -> Check:
     try:
         await engine.start()
         took_s = stores.clock.monotonic_s() - began_s
-        held = sum(1 for each in engine.jail_report() if each.holds) if isinstance(engine, LlamaEngine) else 0
-        return good(name, f"generated a token {took_s:.1f} s after its start; {held} measures of its jail hold")
+        held = (
+            sum(1 for each in engine.jail_report() if each.holds)
+            if isinstance(engine, (LlamaEngine, OnnxEngine))
+            else 0
+        )
+        did = "computed something" if isinstance(engine, OnnxEngine) else "generated a token"
+        return good(name, f"{did} {took_s:.1f} s after its start; {held} measures of its jail hold")
     finally:
         await engine.close()
         await stores.broker.close()

@@ -92,7 +92,9 @@ def _one(registry: ModelRegistry, name: str, *, as_json: bool) -> int:
         output.print_json({"name": name, **_about(installed, entry), "fit": fit_json(launch, report)})
         return output.OK
     output.say(model_lines(installed) if installed is not None else _entry_text(entry))
-    output.say(fit_text(launch, report))
+    text = fit_text(launch, report)
+    # A model that embeds or ranks decodes nothing: the formula's speed is not its own.
+    output.say(text if is_gguf or entry is None or entry.onnx is None else text.rpartition(";")[0])
     return output.OK
 
 
@@ -193,7 +195,8 @@ def _catalogue(registry: ModelRegistry, *, as_json: bool) -> int:
         report = fits[entry.name][1]
         here = "installed" if registry.find(entry.name) else wording.size(entry.size_bytes)
         verdict = "yes" if report.fits else f"no, {wording.size(-report.margin_bytes)} too little"
-        rows.append((entry.name, here, entry.license, verdict, wording.speed(report)))
+        speed = wording.speed(report) if entry.onnx is None else ""
+        rows.append((entry.name, here, entry.license, verdict, speed))
     output.say(f"This machine: {wording.machine(profile)}.")
     output.say(output.table(rows, head=("model", "size", "licence", "fits here", "speed")))
     return output.OK

@@ -12,6 +12,8 @@ from freehold.audit.log import TransparencyLog
 from freehold.cli import checks, doctor, jail_probe
 from freehold.cli.checks import Check, State, guarded
 from freehold.cli.first_run import config_text
+from freehold.config.compile import Compiled, compile_config
+from freehold.config.load import load
 from freehold.domain.errors.server import StorageFailed
 from freehold.domain.hardware import HardwareProfile
 from freehold.hostinfo.clock import SystemClock
@@ -164,3 +166,20 @@ def test_the_jail_is_asked_of_a_real_child() -> None:
 def test_a_child_that_dies_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jail_probe.sys, "executable", "/bin/false")
     assert "failed" in _only(jail_probe.check_jail(), State.FAILED)
+
+
+def test_packages_are_looked_for_only_where_an_engine_needs_them(tmp_path: Path) -> None:
+    def compiled(engine: str, model: str) -> Compiled:
+        file = tmp_path / "freehold.toml"
+        file.write_text(f'[deployments.x]\nengine = "{engine}"\nmodel = "{model}"\n', encoding="utf-8")
+        return compile_config(load(file, environment={}), environment={})
+
+    def nothing_there() -> tuple[str, ...]:
+        return ("onnxruntime",)
+
+    assert checks.check_packages(compiled("embedded", "smollm2-135m"), missing=nothing_there) == []
+    configured = compiled("onnx", "bge-small-en")
+    assert 'pip install "freehold[embed]"' in _only(
+        checks.check_packages(configured, missing=nothing_there), State.FAILED
+    )
+    assert _only(checks.check_packages(configured, missing=tuple), State.OK)

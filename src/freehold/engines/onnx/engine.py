@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import secrets
 import struct
@@ -22,6 +21,7 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, Usage
 from freehold.engines.ability import refuse_unable
 from freehold.engines.onnx.child import Answer, ChildSpec, OnnxChild
+from freehold.engines.onnx.packages import INSTALL, missing_packages
 from freehold.engines.onnx.settings import OnnxSettings
 from freehold.engines.process.jail import Measure
 from freehold.engines.process.life import Life
@@ -32,22 +32,12 @@ from freehold.net.deadlines import Expiry
 from freehold.wire.openai_embeddings import embeddings_of_numbers
 from freehold.wire.rerank import ranked
 
-PACKAGES = ("numpy", "onnxruntime", "tokenizers")
-"""What the worker imports."""
-
-INSTALL = 'pip install "freehold[embed]"'
-
 _DEATH_NOTICED_S = 0.5
 _RELEVANCE = struct.Struct("<f")
 _ORIGIN = "child:"
 _CUT_AT = "truncate_prompt_tokens"
 _CUT_NOWHERE_ELSE = (b"null", b"-1")
 _LOOKED_AT_ONCE = 64
-
-
-def missing_packages() -> tuple[str, ...]:
-    """Those of ``PACKAGES`` that are not installed; nothing is loaded."""
-    return tuple(name for name in PACKAGES if importlib.util.find_spec(name) is None)
 
 
 class OnnxEngine:

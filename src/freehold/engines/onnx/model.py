@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
+_CHARACTERS_PER_TOKEN = 64
+"""Of a text that is longer than so many characters for each token that the model can take, the rest is not looked at."""
+
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 
@@ -36,6 +39,19 @@ class Computed:
 
     numbers: bytes
     tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A text as tokens.
+
+    Attributes:
+        tokens: Those of its beginning, where it is far too long.
+        tokens_at_least: How many the whole of it has.
+    """
+
+    tokens: Any
+    tokens_at_least: int
 
 
 class OnnxModel:
@@ -75,14 +91,19 @@ class OnnxModel:
         self._tokens_max = tokens_max
         self._marks_alone = self._tokenizer.num_special_tokens_to_add(False)
         self._marks_pair = self._tokenizer.num_special_tokens_to_add(True)
+        self._characters_max = tokens_max * _CHARACTERS_PER_TOKEN
         self._query = ""
-        self._query_tokens: Any = self._plain("")
+        self._query_read = self._text("")
 
     def count(self, text: str, *, query: str | None = None, document_tokens_max: int | None = None) -> int:
-        """Tokens of a text that is to be embedded, or of a document with its query, marks included."""
+        """Tokens of a text that is to be embedded, or of a document with its query, marks included.
+
+        Of a text that is far too long the beginning is counted only, which is too long too.
+        """
         if query is None:
-            return len(self._plain(text).ids) + self._marks_alone
-        return len(self._asked(query).ids) + len(self._document(text, document_tokens_max).ids) + self._marks_pair
+            return self._text(text).tokens_at_least + self._marks_alone
+        asked, document = self._asked(query), self._document(text, document_tokens_max)
+        return asked.tokens_at_least + document.tokens_at_least + self._marks_pair
 
     def embed(self, text: str, *, cut: bool) -> Computed:
         """The vector of a text.
@@ -94,13 +115,13 @@ class OnnxModel:
         Raises:
             TooLongError: It is, and is not to be cut.
         """
-        tokens = self._plain(text)
+        read = self._text(text)
         room = self._tokens_max - self._marks_alone
-        if len(tokens.ids) > room:
+        if read.tokens_at_least > room:
             if not cut:
-                raise TooLongError(len(tokens.ids) + self._marks_alone)
-            tokens.truncate(room)
-        encoded = self._tokenizer.post_process(tokens)
+                raise TooLongError(read.tokens_at_least + self._marks_alone)
+            read.tokens.truncate(room)
+        encoded = self._tokenizer.post_process(read.tokens)
         states = self._run(encoded)[0]
         vector = states[0] if self._pooling == "cls" else states.mean(axis=0)
         length = float(self._numpy.linalg.norm(vector))
@@ -118,30 +139,40 @@ class OnnxModel:
         Raises:
             TooLongError: Query and document together are, after that.
         """
-        asked, tokens = self._asked(query), self._document(document, document_tokens_max)
-        room = self._tokens_max - len(asked.ids) - self._marks_pair
-        if len(tokens.ids) > room:
+        asked, read = self._asked(query), self._document(document, document_tokens_max)
+        room = self._tokens_max - self._marks_pair - asked.tokens_at_least
+        if read.tokens_at_least > room:
             if not cut or room < 1:
-                raise TooLongError(len(tokens.ids) + self._tokens_max - room)
-            tokens.truncate(room)
-        encoded = self._tokenizer.post_process(asked, tokens)
+                raise TooLongError(read.tokens_at_least + self._tokens_max - room)
+            read.tokens.truncate(room)
+        encoded = self._tokenizer.post_process(asked.tokens, read.tokens)
         logit = self._run(encoded).reshape(-1)[:1]
         return self._computed(1.0 / (1.0 + self._numpy.exp(-logit)), encoded)
 
-    def _asked(self, query: str) -> Any:
-        """The tokens of a query, which are the same for all its documents."""
+    def _asked(self, query: str) -> _Read:
+        """A query, which is the same for all its documents."""
         if query != self._query:
-            self._query, self._query_tokens = query, self._plain(query)
-        return self._query_tokens
+            self._query, self._query_read = query, self._text(query)
+        return self._query_read
 
-    def _document(self, text: str, tokens_max: int | None) -> Any:
-        tokens = self._plain(text)
-        if tokens_max is not None:
-            tokens.truncate(tokens_max)
-        return tokens
+    def _document(self, text: str, tokens_max: int | None) -> _Read:
+        read = self._text(text)
+        if tokens_max is None or len(read.tokens.ids) <= tokens_max:
+            return read
+        read.tokens.truncate(tokens_max)
+        return _Read(tokens=read.tokens, tokens_at_least=len(read.tokens.ids))
 
-    def _plain(self, text: str) -> Any:
-        return self._tokenizer.encode(text, add_special_tokens=False)
+    def _text(self, text: str) -> _Read:
+        """A text as tokens, without marks.
+
+        Of a text that is far too long only the beginning is looked at, since all of it would take gigabytes; what was
+        not looked at counts, so that blanks and endless words hide nothing.
+        """
+        tokens = self._tokenizer.encode(text[: self._characters_max], add_special_tokens=False)
+        is_whole = len(text) <= self._characters_max
+        return _Read(
+            tokens=tokens, tokens_at_least=len(tokens.ids) if is_whole else max(len(tokens.ids), self._tokens_max + 1)
+        )
 
     def _run(self, encoded: Any) -> Any:
         values = {

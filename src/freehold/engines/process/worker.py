@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +19,8 @@ def begin() -> tuple[dict[str, Any], int]:
         The order, of which ``folder``, ``readable`` and ``executes`` are read here, and the descriptor of what was
         standard output: whatever a library prints goes to the error output, and is not taken for an answer of ours.
     """
+    # Ctrl-C in a terminal reaches the whole group; the gateway drains first, and says when it is over.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     order: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     answers = os.dup(1)
     os.dup2(2, 1)

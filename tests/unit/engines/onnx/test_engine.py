@@ -18,7 +18,8 @@ from freehold.domain.errors.upstream import UpstreamBroken, UpstreamTimeout
 from freehold.domain.response import EmbeddingResult, RerankResult
 from freehold.domain.zones import DEVICE
 from freehold.engines.onnx.child import Answer, ChildSpec, OnnxChild
-from freehold.engines.onnx.engine import INSTALL, OnnxEngine
+from freehold.engines.onnx.engine import OnnxEngine
+from freehold.engines.onnx.packages import INSTALL
 from freehold.engines.onnx.settings import OnnxSettings
 from freehold.wire.openai_request import decode_chat, decode_embedding, decode_rerank
 from tests.support.virtual_time import run_virtual
