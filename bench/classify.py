@@ -419,7 +419,7 @@ def main() -> int:
     bars = bars_of(found)
     text = (
         f"{time.strftime('%Y-%m-%d')}, {MODEL} (int8), CPython {platform.python_version()}, gateway and embedder on one "
-        f"core: {summary(bars)}.\n\n{bar_table(bars)}\n\n{tables(found)}"
+        f"core, load of the machine {os.getloadavg()[0]:.0f}: {summary(bars)}.\n\n{bar_table(bars)}\n\n{tables(found)}"
     )
     print(text)
     if options.write:
