@@ -18,7 +18,7 @@ from freehold.domain.errors.model import (
     ModelUnknown,
     PullInProgress,
 )
-from freehold.domain.ports import ProgressSink, PullProgress
+from freehold.domain.model_ports import ProgressSink, PullProgress
 from freehold.net.hub import HubSource
 from freehold.serving.pull import Puller
 from freehold.serving.pull_lock import pull_lock

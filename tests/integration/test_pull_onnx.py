@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from freehold.domain.errors.model import DigestMismatch, HubRefused, HubUnreachable, ModelFileInvalid, ModelNotInstalled
-from freehold.domain.ports import HubFile, ProgressSink
+from freehold.domain.model_ports import HubFile, ProgressSink
 from freehold.serving.catalogue import Catalogue, CatalogueEntry, CatalogueShape, OnnxForm, PackageOrigin, PackagePart
 from freehold.serving.pull import Puller, Source
 from freehold.serving.registry import InstalledModel, ModelRegistry

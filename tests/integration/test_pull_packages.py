@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from freehold.domain.errors.model import DigestMismatch, HubUnreachable, ModelFileInvalid, PackageUnavailable
-from freehold.domain.ports import HubFile, ProgressSink, PullProgress
+from freehold.domain.model_ports import HubFile, ProgressSink, PullProgress
 from freehold.net import packages as packages_module
 from freehold.net.packages import Installer, PackageSource
 from freehold.serving.catalogue import Catalogue, CatalogueEntry, CatalogueShape, HubOrigin, PackageOrigin, PackagePart

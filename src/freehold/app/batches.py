@@ -1,17 +1,22 @@
-"""Wires what runs batches."""
+"""Wires what takes batches in and what runs them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from freehold.api.batch_item import ItemRunner
+from freehold.api.batches import Batches
+from freehold.api.files import Files
+from freehold.api.message_batches import MessageBatches
 from freehold.app.batch_output import OutputWriter
 from freehold.app.batch_runner import BatchRunner
 from freehold.app.fellows import Fellows
 from freehold.app.stores import Stores
 from freehold.config.compile import Compiled
+from freehold.domain.identity import Principal
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime
+from freehold.policy.labelling import label_of_given
 from freehold.serving.overload import Door
 
 _POLL_S = 5.0
@@ -51,3 +56,39 @@ def batch_runner(
         line_bytes_max=compiled.body_limit_bytes,
         poll_s=_POLL_S if fellows is None else _POLL_AMONG_FELLOWS_S,
     )
+
+
+def batch_views(
+    stores: Stores, compiled: Compiled, runtime: Callable[[], Runtime], runner: BatchRunner | None
+) -> dict[str, object]:
+    """What the table of routes names ``files``, ``batches`` and ``message_batches``."""
+
+    def label_of(principal: Principal, said: Sequence[str | None]) -> str:
+        return label_of_given(principal, said, tree=runtime().tree)
+
+    files = Files(store=stores.files, settings=compiled.files, label_of=label_of, clock=stores.clock, ids=stores.ids)
+    nudge = _look_by_itself if runner is None else runner.nudge
+    batches = Batches(
+        store=stores.batches,
+        files=stores.files,
+        settings=compiled.batches,
+        label_of=label_of,
+        clock=stores.clock,
+        ids=stores.ids,
+        nudge=nudge,
+    )
+    message_batches = MessageBatches(
+        store=stores.batches,
+        files=stores.files,
+        settings=compiled.batches,
+        file_settings=compiled.files,
+        label_of=label_of,
+        clock=stores.clock,
+        ids=stores.ids,
+        nudge=nudge,
+    )
+    return {"files": files, "batches": batches, "message_batches": message_batches}
+
+
+def _look_by_itself() -> None:
+    """The process that runs batches is another one, which finds new ones by itself."""

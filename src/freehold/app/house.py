@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from freehold.api.batches import Batches
-from freehold.api.classifying import Classifying
-from freehold.api.files import Files
 from freehold.api.key_views import KeyViews
 from freehold.api.limit_views import LimitViews
-from freehold.api.message_batches import MessageBatches
 from freehold.api.queue_views import QueueViews
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
-from freehold.app.batches import batch_runner
+from freehold.app.batches import batch_runner, batch_views
+from freehold.app.classifiers import classify_views
 from freehold.app.collector import Collector
 from freehold.app.engines import build_engine
 from freehold.app.fellows import Fellows
@@ -31,11 +28,8 @@ from freehold.audit.records import policy_change_record
 from freehold.config.compile import Compiled
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
-from freehold.domain.identity import Principal
 from freehold.domain.ports import Engine
 from freehold.engines.ejection import WINDOW_S
-from freehold.gateway.classifier_training import Training
-from freehold.gateway.classify import Classification
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime, Services
 from freehold.hostinfo.heap import keep_heap_small
@@ -43,7 +37,6 @@ from freehold.hostinfo.memory import MemoryMeter
 from freehold.identity.limit_book import LimitBook
 from freehold.identity.limit_table import LimitTable
 from freehold.identity.quotas import Quotas
-from freehold.policy.labelling import label_of_given
 from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
 from freehold.serving.admission import SlotAdmission, own_queue
@@ -135,76 +128,31 @@ class House:
         return self._api
 
     def _views(self) -> dict[str, object]:
-        """What the table of routes names, by group."""
+        stores = self._stores
         house = Views(
             runtime=self._current,
-            receipts=self._stores.receipts,
-            audit=self._stores.audit,
-            proofs=self._stores.proofs,
+            receipts=stores.receipts,
+            audit=stores.audit,
+            proofs=stores.proofs,
             metrics_text=self._metrics_text,
-            started_unix_s=self._stores.clock.unix_ms() // 1000,
+            started_unix_s=stores.clock.unix_ms() // 1000,
             door=self.door,
         )
-        keys = KeyViews(keys=self._stores.keys, audit=self._stores.audit, clock=self._stores.clock)
         limits = LimitViews(
             book=self._limit_book,
-            keys=self._stores.keys,
-            usage=self._stores.usage,
+            keys=stores.keys,
+            usage=self._usage,
             refresh=self._quotas.refresh,
-            clock=self._stores.clock,
-        )
-        stores, settings = self._stores, self._settings
-        files = Files(
-            store=stores.files, settings=settings.files, label_of=self._label_of, clock=stores.clock, ids=stores.ids
-        )
-        nudge = _nothing if self._batches is None else self._batches.nudge
-        batches = Batches(
-            store=stores.batches,
-            files=stores.files,
-            settings=settings.batches,
-            label_of=self._label_of,
             clock=stores.clock,
-            ids=stores.ids,
-            nudge=nudge,
-        )
-        message_batches = MessageBatches(
-            store=stores.batches,
-            files=stores.files,
-            settings=settings.batches,
-            file_settings=settings.files,
-            label_of=self._label_of,
-            clock=stores.clock,
-            ids=stores.ids,
-            nudge=nudge,
         )
         return {
             "house": house,
-            "keys": keys,
+            "keys": KeyViews(keys=stores.keys, audit=stores.audit, clock=stores.clock),
             "limits": limits,
-            "files": files,
-            "batches": batches,
-            "message_batches": message_batches,
-            "classify": self._classifying(),
             "queue": QueueViews(runtime=self._current, seen=self._admission.waiting),
+            "classify": classify_views(stores, self._pipeline, self._current, self.door),
+            **batch_views(stores, self._settings, self._current, self._batches),
         }
-
-    def _label_of(self, principal: Principal, said: Sequence[str | None]) -> str:
-        return label_of_given(principal, said, tree=self._runtime.tree)
-
-    def _classifying(self) -> Classifying:
-        stores = self._stores
-        classification = Classification(
-            pipeline=self._pipeline, runtime=self._current, store=stores.classifiers, ids=stores.ids
-        )
-        training = Training(classification=classification, store=stores.classifiers, clock=stores.clock, ids=stores.ids)
-        return Classifying(
-            classification=classification,
-            training=training,
-            store=stores.classifiers,
-            runtime=self._current,
-            clock=stores.clock,
-            door=self.door,
-        )
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
@@ -367,10 +315,6 @@ class House:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _nothing() -> None:
-    """Another process looks for itself."""
 
 
 def calibrations_in(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from freehold.cli import output
 from freehold.config.load import data_folder, find_file, load
 from freehold.domain.errors.config import ConfigMissing
-from freehold.domain.ports import ProgressSink, PullProgress
+from freehold.domain.model_ports import ProgressSink, PullProgress
 from freehold.hostinfo.clock import SystemClock
 from freehold.planner.wording import size
 from freehold.serving.pull import Puller, Source

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 from freehold.domain.errors.model import DigestMismatch, HubRefused, HubUnreachable, ModelError, ModelUnknown
-from freehold.domain.ports import HubFile, ProgressSink, PullProgress
+from freehold.domain.model_ports import HubFile, ProgressSink, PullProgress
 from freehold.net.partial_file import PartialFile
 
 if TYPE_CHECKING:

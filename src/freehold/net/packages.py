@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from freehold.domain.errors.model import PackageUnavailable
-from freehold.domain.ports import ProgressSink, PullProgress
+from freehold.domain.model_ports import ProgressSink, PullProgress
 
 Installer = Literal["auto", "pip", "uv"]
 

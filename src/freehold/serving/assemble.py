@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from freehold.domain.errors.model import DigestMismatch, PackageUnavailable
-from freehold.domain.ports import PackageFiles, ProgressSink, PullProgress
+from freehold.domain.model_ports import PackageFiles, ProgressSink, PullProgress
 from freehold.serving.catalogue import PackagePart
 from freehold.serving.threads import in_thread
 

@@ -23,7 +23,8 @@ from freehold.domain.errors.model import (
     ModelUnknown,
     PackageUnavailable,
 )
-from freehold.domain.ports import Clock, HubFiles, PackageFiles, ProgressSink, PullProgress
+from freehold.domain.model_ports import HubFiles, PackageFiles, ProgressSink, PullProgress
+from freehold.domain.ports import Clock
 from freehold.serving.assemble import assemble
 from freehold.serving.catalogue import CatalogueEntry, OnnxForm, PackageOrigin
 from freehold.serving.gguf import read_header

@@ -14,7 +14,7 @@ from freehold.cli.detected import toml_lines
 from freehold.cli.pulling import hub_endpoint, registry_of
 from freehold.config.load import load
 from freehold.domain.hardware import HardwareProfile
-from freehold.domain.ports import PullProgress
+from freehold.domain.model_ports import PullProgress
 from freehold.engines.detect import DetectedServer
 from freehold.serving.catalogue import load_catalogue
 from tests.support.gguf_files import tiny_model, write
