@@ -141,7 +141,7 @@ class House:
         limits = LimitViews(
             book=self._limit_book,
             keys=stores.keys,
-            usage=self._usage,
+            usage=stores.usage,
             refresh=self._quotas.refresh,
             clock=stores.clock,
         )

@@ -21,7 +21,8 @@ from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.gateway.bounds import TEMPLATE_TOKENS, bound_of
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.ledger.pricing import OwnedHardware
-from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
+from freehold.wire.messages_request import decode_count_tokens
+from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
 from tests.support.fake_engine import FakeAnswer
 from tests.support.gateway import GOOD_KEY, PUBLIC, House, MemorySink, NoPrices
 from tests.unit.gateway.test_pipeline import REQUEST_ID, chat, engine, house
@@ -210,6 +211,17 @@ def test_pictures_may_take_the_whole_context() -> None:
 def test_embeddings_write_nothing() -> None:
     raw = b'{"model":"auto","input":["one","two"]}'
     assert most(raw, [deployment()], decode=decode_embedding).tokens == len(b'["one","two"]') + TEMPLATE_TOKENS
+
+
+def test_a_query_is_read_with_each_document() -> None:
+    raw = b'{"model":"auto","query":"abc","documents":["one","two"]}'
+    members = len(b'"abc"') + len(b'["one","two"]')
+    assert most(raw, [deployment()], decode=decode_rerank).tokens == members + 2 * len("abc") + TEMPLATE_TOKENS
+
+
+def test_counting_uses_nothing() -> None:
+    raw = b'{"model":"auto","messages":[{"role":"user","content":"hello"}]}'
+    assert most(raw, [deployment()], decode=decode_count_tokens).tokens == 0
 
 
 def test_both_sides_of_a_gap_are_read() -> None:
