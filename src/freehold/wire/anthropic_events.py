@@ -37,8 +37,9 @@ _SAID_WHOLLY = frozenset({"end_turn", "max_tokens", "tool_use", "stop_sequence"}
 _OF_MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
 _OF_DELTA = frozenset({"type", "delta", "usage"})
 _OF_USAGE = frozenset({"input_tokens", "output_tokens", "cache_read_input_tokens"})
+_OFTEN_ZERO = frozenset({"cache_creation_input_tokens", "cache_creation", "server_tool_use"})
 _OF_BLOCK = {"text": frozenset({"type", "text"}), "tool_use": frozenset({"type", "id", "name", "input"})}
-_CALLED_BY_MODEL = {"type": "direct"}
+_SAYS_NOTHING = (("citations", []), ("caller", {"type": "direct"}))
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -188,7 +189,7 @@ class MessagesDecoder:
         left = dict(self._left)
         if reason not in _SAID_WHOLLY:
             left["stop_reason"] = reason
-        if usage := {name: value for name, value in _more(self._usage, _OF_USAGE).items() if _counts(value)}:
+        if usage := {name: each for name, each in _more(self._usage, _OF_USAGE).items() if _counts(name, each)}:
             left["usage"] = usage
         if left:
             payload[EXTENSION] = left
@@ -228,8 +229,10 @@ def _more(values: JsonObject, known: frozenset[str]) -> JsonObject:
     return {name: value for name, value in values.items() if name not in known and value is not None}
 
 
-def _counts(value: object) -> bool:
+def _counts(name: str, value: object) -> bool:
     """Whether a member of usage says anything."""
+    if name not in _OFTEN_ZERO:
+        return True
     return any(cast("JsonObject", value).values()) if isinstance(value, dict) else bool(value)
 
 
@@ -237,7 +240,7 @@ def _says_more(block: JsonObject) -> bool:
     """Whether a block is more than text or a call of a tool."""
     known = _OF_BLOCK.get(str(block.get("type")))
     return known is None or any(
-        value not in (None, [], _CALLED_BY_MODEL) for name, value in block.items() if name not in known
+        not (value is None or (name, value) in _SAYS_NOTHING) for name, value in block.items() if name not in known
     )
 
 

@@ -26,6 +26,7 @@ from freehold.wire.messages_schema import (
     Tool,
     ToolResultBlock,
     ToolUseBlock,
+    Turn,
     UrlSource,
 )
 from freehold.wire.openai_invalid import show
@@ -65,6 +66,7 @@ _MEDIA = frozenset({"media_type"})
 """Of a document that is text it is always the same."""
 
 _METADATA = frozenset({"user_id"})
+_TURN_MEMBERS = frozenset(Turn.__struct_fields__)
 _TOOL_MEMBERS = frozenset(Tool.__struct_fields__)
 
 
@@ -112,6 +114,7 @@ def left_out(values: JsonObject) -> tuple[str, ...]:
     for block in _all_blocks(values.get("system")):
         found |= _beyond(block, _MEMBERS["text"], "system")
     for turn in listed(values["messages"]):
+        found |= _beyond(turn, _TURN_MEMBERS, "messages")
         for block in _all_blocks(turn.get("content")):
             found |= _of_block(block)
     return tuple(found)

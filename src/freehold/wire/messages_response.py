@@ -34,7 +34,9 @@ _ERROR_TYPES = {
     529: "overloaded_error",
 }
 _SERVER_ERRORS = 500
-_TYPES = frozenset(_ERROR_TYPES.values()) | {"api_error"}
+_TYPES = (frozenset(_ERROR_TYPES.values()) | {"api_error"}) - {"authentication_error", "permission_error"}
+"""Words of an upstream that are told as they are; not of credentials, since the one refused is ours."""
+
 _STOP = b"event: message_stop\n"
 
 
@@ -111,7 +113,9 @@ class MessageEvents:
         self._sequence = _stop_sequence(choices[0]) or self._sequence
         delta = cast("JsonObject", choices[0].get("delta") or {})
         if thoughts := thoughts_of(delta):
-            events += self._piece("thinking", {"thinking": ""}, {"type": "thinking_delta", "thinking": thoughts})
+            events += self._piece(
+                "thinking", {"thinking": "", "signature": ""}, {"type": "thinking_delta", "thinking": thoughts}
+            )
         if text := delta.get("content") or delta.get("refusal"):
             events += self._piece("text", {"text": ""}, {"type": "text_delta", "text": text})
         for call in cast("list[JsonObject]", delta.get("tool_calls") or []):

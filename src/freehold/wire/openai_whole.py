@@ -113,7 +113,9 @@ class Aggregator:
         if calls := _calls(delta):
             message["tool_calls"] = calls
             message["content"] = message["content"] or None
-        elif message["content"] is None and message["refusal"] is None:
+        elif message["refusal"] is not None:
+            message["content"] = message["content"] or None
+        elif message["content"] is None:
             message["content"] = ""
         if blocks := delta.get("content_blocks"):
             message["content_blocks"] = _without_index(cast("list[JsonObject]", blocks))

@@ -76,7 +76,6 @@ def test_images_and_documents() -> None:
         text("Look"),
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0K"}},
         {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
-        text("Plan\n"),
         {"type": "file", "file": {"filename": "Plan", "file_data": "data:application/pdf;base64,JVBE"}},
         text("Note."),
     ]
