@@ -39,7 +39,7 @@ _OF_DELTA = frozenset({"type", "delta", "usage"})
 _OF_USAGE = frozenset({"input_tokens", "output_tokens", "cache_read_input_tokens"})
 _OFTEN_ZERO = frozenset({"cache_creation_input_tokens", "cache_creation", "server_tool_use"})
 _OF_BLOCK = {"text": frozenset({"type", "text"}), "tool_use": frozenset({"type", "id", "name", "input"})}
-_SAYS_NOTHING = (("citations", []), ("caller", {"type": "direct"}))
+_SAYS_NOTHING: tuple[tuple[str, object], ...] = (("citations", []), ("caller", {"type": "direct"}))
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
