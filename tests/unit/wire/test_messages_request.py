@@ -295,6 +295,12 @@ def test_thoughts_that_nobody_signed_do_not_go_to_anthropic() -> None:
     ]
 
 
+def test_our_own_member_goes_nowhere() -> None:
+    native = decode(freehold={"include_receipt": True}).native
+    assert native is not None
+    assert native.fields.keys() == {"model", "max_tokens", "messages"}
+
+
 def test_what_is_left_out_is_named() -> None:
     request = decode(
         {
