@@ -150,15 +150,15 @@ class MessagesDecoder:
         self._builder.add(payload)
         match kind:
             case "text_delta":
-                return self._text(str(delta["text"]))
+                return self._text(_string(delta, "text"))
             case "thinking_delta":
-                return self._thought(str(delta["thinking"]))
+                return self._thought(_string(delta, "thinking"))
             case "input_json_delta":
                 call = self._tool_blocks.get(index)
                 if call is None:
                     return ()
                 self._argued.add(index)
-                return self._tool({"index": call, "function": {"arguments": delta["partial_json"]}})
+                return self._tool({"index": call, "function": {"arguments": _string(delta, "partial_json")}})
             case _:
                 return ()
 
@@ -223,6 +223,14 @@ class MessagesDecoder:
 def stop_reason_of(reason: object) -> FinishReason | None:
     """Why a message ended: a word that is not known yet is a regular end, since errors are events of their own."""
     return None if reason is None else _STOP_REASONS.get(str(reason), FinishReason.STOP)
+
+
+def _string(values: JsonObject, name: str) -> str:
+    """A member that must be a text; raises ``TypeError``."""
+    value: object = values[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is not a text")
+    return value
 
 
 def _more(values: JsonObject, known: frozenset[str]) -> JsonObject:

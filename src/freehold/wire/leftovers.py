@@ -38,7 +38,8 @@ class Leftovers:
         choice = choices[0]
         if more := _beyond(choice, _CHOICE):
             merge(self._found, {"choice": more})
-        if more := _beyond(cast("JsonObject", payload.get("usage") or {}), _USAGE):
+        usage = payload.get("usage")
+        if isinstance(usage, dict) and (more := _beyond(cast("JsonObject", usage), _USAGE)):
             merge(self._found, {"usage": more})
         turn = cast("JsonObject", choice.get("delta") or choice.get("message") or {})
         if more := _beyond(turn, _TURN):

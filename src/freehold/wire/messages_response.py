@@ -56,10 +56,11 @@ def message_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) 
         {
             "type": "tool_use",
             "id": call.get("id") or _tool_id(request, place),
-            "name": call["function"].get("name", ""),
-            "input": arguments_of(call["function"].get("arguments") or ""),
+            "name": function.get("name", ""),
+            "input": arguments_of(str(function.get("arguments") or "")),
         }
-        for place, call in enumerate(said.get("tool_calls") or [])
+        for place, call in enumerate(cast("list[JsonObject]", said.get("tool_calls") or []))
+        for function in (cast("JsonObject", call.get("function") or {}),)
     ]
     sequence = _stop_sequence(choice)
     return {

@@ -202,7 +202,7 @@ def _choice(payload: JsonObject) -> JsonObject:
 def _calls(delta: JsonObject) -> list[JsonObject]:
     """Tool calls as a whole answer holds them: in order and without the index that pieces need."""
     calls = cast("list[JsonObject]", delta.get("tool_calls") or [])
-    return _without_index(sorted(calls, key=lambda call: call.get("index", 0)))
+    return _without_index(sorted(calls, key=lambda call: call.get("index") or 0))
 
 
 def _without_index(entries: list[JsonObject]) -> list[JsonObject]:
