@@ -37,8 +37,9 @@ _SAID_WHOLLY = frozenset({"end_turn", "max_tokens", "tool_use", "stop_sequence"}
 _OF_MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
 _OF_DELTA = frozenset({"type", "delta", "usage"})
 _OF_USAGE = frozenset({"input_tokens", "output_tokens", "cache_read_input_tokens"})
+_OFTEN_ZERO = frozenset({"cache_creation_input_tokens", "cache_creation", "server_tool_use"})
 _OF_BLOCK = {"text": frozenset({"type", "text"}), "tool_use": frozenset({"type", "id", "name", "input"})}
-_CALLED_BY_MODEL = {"type": "direct"}
+_SAYS_NOTHING: tuple[tuple[str, object], ...] = (("citations", []), ("caller", {"type": "direct"}))
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -149,15 +150,15 @@ class MessagesDecoder:
         self._builder.add(payload)
         match kind:
             case "text_delta":
-                return self._text(str(delta["text"]))
+                return self._text(_string(delta, "text"))
             case "thinking_delta":
-                return self._thought(str(delta["thinking"]))
+                return self._thought(_string(delta, "thinking"))
             case "input_json_delta":
                 call = self._tool_blocks.get(index)
                 if call is None:
                     return ()
                 self._argued.add(index)
-                return self._tool({"index": call, "function": {"arguments": delta["partial_json"]}})
+                return self._tool({"index": call, "function": {"arguments": _string(delta, "partial_json")}})
             case _:
                 return ()
 
@@ -188,7 +189,7 @@ class MessagesDecoder:
         left = dict(self._left)
         if reason not in _SAID_WHOLLY:
             left["stop_reason"] = reason
-        if usage := {name: value for name, value in _more(self._usage, _OF_USAGE).items() if _counts(value)}:
+        if usage := {name: each for name, each in _more(self._usage, _OF_USAGE).items() if _counts(name, each)}:
             left["usage"] = usage
         if left:
             payload[EXTENSION] = left
@@ -224,12 +225,22 @@ def stop_reason_of(reason: object) -> FinishReason | None:
     return None if reason is None else _STOP_REASONS.get(str(reason), FinishReason.STOP)
 
 
+def _string(values: JsonObject, name: str) -> str:
+    """A member that must be a text; raises ``TypeError``."""
+    value: object = values[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is not a text")
+    return value
+
+
 def _more(values: JsonObject, known: frozenset[str]) -> JsonObject:
     return {name: value for name, value in values.items() if name not in known and value is not None}
 
 
-def _counts(value: object) -> bool:
+def _counts(name: str, value: object) -> bool:
     """Whether a member of usage says anything."""
+    if name not in _OFTEN_ZERO:
+        return True
     return any(cast("JsonObject", value).values()) if isinstance(value, dict) else bool(value)
 
 
@@ -237,7 +248,7 @@ def _says_more(block: JsonObject) -> bool:
     """Whether a block is more than text or a call of a tool."""
     known = _OF_BLOCK.get(str(block.get("type")))
     return known is None or any(
-        value not in (None, [], _CALLED_BY_MODEL) for name, value in block.items() if name not in known
+        not (value is None or (name, value) in _SAYS_NOTHING) for name, value in block.items() if name not in known
     )
 
 

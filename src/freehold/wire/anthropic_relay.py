@@ -65,7 +65,7 @@ class MessageRelay(EventCutter):
         """Whether the client gets this event, and what is learnt of it."""
         for parsed in (parser := SseParser()).feed(event) + parser.close():
             payload = _decoded(parsed.data, "an event is not a JSON object")
-            kind = payload.get("type", parsed.event)
+            kind = str(payload.get("type", parsed.event))
             if kind == "message_stop":
                 self.ended, self.end = True, event
                 return False

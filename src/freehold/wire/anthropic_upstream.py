@@ -49,7 +49,7 @@ _TRANSLATED = frozenset(
         "tool_choice", "parallel_tool_calls", "response_format", "logprobs", "top_logprobs",
     }
 )  # fmt: skip
-_LEFT_OUT = frozenset(
+LEFT_OUT = frozenset(
     {
         "metadata", "prediction", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "seed",
         "service_tier", "store", "user", "verbosity",
@@ -97,7 +97,7 @@ def encode_messages(request: InferenceRequest, *, model: str, deployment: str) -
     body: JsonObject = {
         name: msgspec.json.decode(raw)
         for name, raw in request.fields.items()
-        if name not in _TRANSLATED and name not in _LEFT_OUT and name not in _NEUTRAL
+        if name not in _TRANSLATED and name not in LEFT_OUT and name not in _NEUTRAL
     }
     body |= {
         "model": model,
@@ -116,40 +116,20 @@ def encode_messages(request: InferenceRequest, *, model: str, deployment: str) -
     if request.tools:
         body["tools"] = [_tool(tool) for tool in _TOOLS.decode(request.fields["tools"])]
         body["tool_choice"] = _tool_choice(request)
-    return _ENCODER.encode(body | _call(request) | _form(request, body.get("output_config")))
+    return _ENCODER.encode(body | call_members(request) | _form(request, body.get("output_config")))
 
 
-def left_out_of_chat(request: InferenceRequest) -> tuple[str, ...]:
-    """What of a chat ``encode_messages`` leaves out, since it changes no answer."""
-    fields = request.fields
-    names = [name for name in sorted(_LEFT_OUT & fields.keys()) if fields[name] not in (b"null", b"false")]
-    call = _call(request)
-    if "metadata" in call:
-        names = [name for name in names if name != ("user" if _given(request, "user") else "safety_identifier")]
-    if "service_tier" in call:
-        names.remove("service_tier")
-    found = dict.fromkeys(names)
-    for turn in _MESSAGES.decode(fields["messages"]):
-        if turn.name and turn.role not in ("tool", "function"):
-            found["messages.name"] = None
-        if turn.reasoning_content and not turn.content_blocks:
-            found["messages.reasoning_content"] = None
-        for part in turn.content if isinstance(turn.content, list) else ():
-            if isinstance(part, ImagePart) and part.image_url.detail not in (None, "auto"):
-                found["messages.content.image_url.detail"] = None
-    return tuple(found)
-
-
-def _given(request: InferenceRequest, name: str) -> object:
+def member(request: InferenceRequest, name: str) -> object:
+    """A top-level member's value; ``None`` where it was not sent."""
     return msgspec.json.decode(request.fields.get(name, b"null"))
 
 
-def _call(request: InferenceRequest) -> JsonObject:
+def call_members(request: InferenceRequest) -> JsonObject:
     """Who asks, and how urgent it is."""
     told: JsonObject = {}
-    if user := _given(request, "user") or _given(request, "safety_identifier"):
+    if user := member(request, "user") or member(request, "safety_identifier"):
         told["metadata"] = {"user_id": user}
-    if (tier := _TIERS.get(str(_given(request, "service_tier")))) is not None:
+    if (tier := _TIERS.get(str(member(request, "service_tier")))) is not None:
         told["service_tier"] = tier
     return told
 
@@ -161,7 +141,7 @@ def _form(request: InferenceRequest, given: object) -> JsonObject:
     if request.response_schema_json is not None:
         schema = msgspec.json.decode(request.response_schema_json)
         config["format"] = {"type": "json_schema", "schema": schema}
-    effort = _given(request, "reasoning_effort")
+    effort = member(request, "reasoning_effort")
     if effort == "none":
         told["thinking"] = {"type": "disabled"}
     elif isinstance(effort, str):
@@ -202,12 +182,12 @@ def _refuse_untranslatable(request: InferenceRequest) -> None:
     for name in ("frequency_penalty", "presence_penalty"):
         if request.fields.get(name, b"null") not in (b"null", b"0", b"0.0"):
             raise unsupported(name, msgspec.json.decode(request.fields[name]), "this model has no penalties")
-    if bias := _given(request, "logit_bias"):
+    if bias := member(request, "logit_bias"):
         raise unsupported("logit_bias", bias, "this model's tokens cannot be weighted")
-    if isinstance(modes := _given(request, "modalities"), list) and modes != ["text"]:
+    if isinstance(modes := member(request, "modalities"), list) and modes != ["text"]:
         raise unsupported("modalities", cast("list[object]", modes), "this model answers in text")
     for name, reason in _REFUSED.items():
-        if asked := _given(request, name):
+        if asked := member(request, name):
             raise unsupported(name, asked, reason)
     form = request.fields.get("response_format", b"null")
     if form != b"null" and _FORMAT.decode(form).type == "json_object":

@@ -54,7 +54,7 @@ class MessageBuilder:
         block = self._blocks.setdefault(index, {})
         for name, pieces in self._pieces.pop(index, {}).items():
             if name != _ARGUMENTS:
-                block[name] = (block.get(name) or "") + "".join(pieces)
+                block[name] = str(block.get(name) or "") + "".join(pieces)
             elif text := "".join(pieces):
                 block["input"] = arguments_of(text)
         return block
@@ -82,7 +82,8 @@ class MessageBuilder:
 
 
 def _usage(holder: JsonObject) -> JsonObject:
-    return cast("JsonObject", holder.get("usage") or {})
+    usage = holder.get("usage")
+    return cast("JsonObject", usage) if isinstance(usage, dict) else {}
 
 
 def message_of_events(events: Iterable[bytes]) -> JsonObject:

@@ -10,10 +10,15 @@ from freehold.wire.openai_whole import merge, texts_joined
 JsonObject = dict[str, Any]
 
 NAME = "openai"
-"""The member that holds them: top-level ones as they are, those of the choice in ``choice``, of the turn in ``message``."""
+"""The member that holds them: top-level ones as they are, those of usage, the choice and the turn in
+``usage``, ``choice`` and ``message``."""
 
 _TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation"})
 _CHOICE = frozenset({"index", "delta", "message", "finish_reason", "stop_reason", "matched_stop"})
+_USAGE = frozenset(
+    {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
+)
+_OFTEN_EMPTY = ("annotations",)
 _TURN = frozenset({"role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning", "function_call"})
 
 
@@ -33,6 +38,9 @@ class Leftovers:
         choice = choices[0]
         if more := _beyond(choice, _CHOICE):
             merge(self._found, {"choice": more})
+        usage = payload.get("usage")
+        if isinstance(usage, dict) and (more := _beyond(cast("JsonObject", usage), _USAGE)):
+            merge(self._found, {"usage": more})
         turn = cast("JsonObject", choice.get("delta") or choice.get("message") or {})
         if more := _beyond(turn, _TURN):
             merge(self._found, {"message": more})
@@ -50,4 +58,8 @@ def leftovers_of(whole: JsonObject) -> Leftovers:
 
 
 def _beyond(values: Mapping[str, object], known: frozenset[str]) -> JsonObject:
-    return {name: value for name, value in values.items() if name not in known and value not in (None, [], {})}
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in known and value is not None and not (name in _OFTEN_EMPTY and not value)
+    }

@@ -26,6 +26,7 @@ from freehold.wire.messages_schema import (
     Tool,
     ToolResultBlock,
     ToolUseBlock,
+    Turn,
     UrlSource,
 )
 from freehold.wire.openai_invalid import show
@@ -59,12 +60,14 @@ _MEMBERS = _known(
     TextBlock, ImageBlock, DocumentBlock, SearchResultBlock, ThinkingBlock, RedactedThinkingBlock, ToolUseBlock,
     ToolResultBlock,
 )  # fmt: skip
+_PLAIN = {kind: _MEMBERS[kind] for kind in ("text", "tool_use", "tool_result")}
 _SOURCE_MEMBERS = _known(Base64Source, UrlSource, TextSource, FileSource, ContentSource)
 _NOTHING: frozenset[str] = frozenset()
 _MEDIA = frozenset({"media_type"})
 """Of a document that is text it is always the same."""
 
 _METADATA = frozenset({"user_id"})
+_TURN_MEMBERS = frozenset(Turn.__struct_fields__)
 _TOOL_MEMBERS = frozenset(Tool.__struct_fields__)
 
 
@@ -86,7 +89,7 @@ def set_apart(values: JsonObject) -> JsonObject:
 
 
 def needs_anthropic(values: JsonObject) -> Untranslatable | None:
-    """The first member, besides blocks and tools, that changes the answer and that chat has no word for."""
+    """The first member of a sound body, besides blocks and tools, that changes the answer and that chat cannot say."""
     for name in _NEEDS_ANTHROPIC:
         if values.get(name):
             return Untranslatable(field=name, shown=show(values[name]), reason=ONLY_ANTHROPIC)
@@ -94,10 +97,11 @@ def needs_anthropic(values: JsonObject) -> Untranslatable | None:
         return Untranslatable(field="tool_choice.type", shown=show(kind), reason=ONLY_ANTHROPIC)
     if (kind := _kind(members_of(values.get("output_config")).get("format"))) not in ("json_schema", None):
         return Untranslatable(field="output_config.format.type", shown=show(kind), reason=ONLY_ANTHROPIC)
-    for place, turn in enumerate(listed(values.get("messages"))):
-        for index, block in enumerate(listed(members_of(turn).get("content"))):
+    for place, turn in enumerate(values["messages"]):
+        content = turn["content"]
+        for index, block in enumerate(listed(content)):
             # A passage that is to be cited; what an assistant has cited is a list.
-            if members_of(members_of(block).get("citations")).get("enabled"):
+            if "citations" in block and members_of(block["citations"]).get("enabled"):
                 field = f"messages[{place}].content[{index}].citations.enabled"
                 return Untranslatable(field=field, shown="true", reason=ONLY_ANTHROPIC)
     return None
@@ -108,12 +112,19 @@ def left_out(values: JsonObject) -> tuple[str, ...]:
     found: dict[str, None] = {name: None for name in _LEFT_OUT if values.get(name) is not None}
     found |= _beyond(members_of(values.get("metadata")), _METADATA, "metadata")
     for tool in listed(values.get("tools")):
-        found |= _beyond(tool, _TOOL_MEMBERS, "tools")
+        if not tool.keys() <= _TOOL_MEMBERS:
+            found |= _beyond(tool, _TOOL_MEMBERS, "tools")
     for block in _all_blocks(values.get("system")):
         found |= _beyond(block, _MEMBERS["text"], "system")
-    for turn in listed(values["messages"]):
-        for block in _all_blocks(turn.get("content")):
-            found |= _of_block(block)
+    for turn in values["messages"]:
+        if not turn.keys() <= _TURN_MEMBERS:
+            found |= _beyond(turn, _TURN_MEMBERS, "messages")
+        content = turn["content"]
+        for block in listed(content):
+            # Nearly every block is one of these, and a conversation has hundreds.
+            if not block.keys() <= _PLAIN.get(block["type"], _NOTHING) or isinstance(block.get("content"), list):
+                for inner in _all_blocks([block]):
+                    found |= _of_block(inner)
     return tuple(found)
 
 

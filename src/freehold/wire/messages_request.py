@@ -69,6 +69,7 @@ _BETA_HEADER = "anthropic-beta"
 _BETAS = re.compile(r"[A-Za-z0-9._-]+(?:\s*,\s*[A-Za-z0-9._-]+)*")
 _BETAS_CHARACTERS_MAX = 1024
 _TOOL_ERROR = "Error: "
+_UNTITLED = "document"
 _CUSTOM = (None, "custom")
 _ENCODER = msgspec.json.Encoder()
 
@@ -178,6 +179,8 @@ def _chat(body: MessagesBody, document: Document, bound: Bound) -> JsonObject:
         *_system(body, bound),
         *(turn for place, each in enumerate(body.messages) for turn in _turns(each, place, bound)),
     ]
+    if body.stream:
+        members["stream_options"] = {"include_usage": True}  # a stream of messages always ends with it
     if body.stop_sequences:
         members["stop"] = body.stop_sequences
     if body.tools:
@@ -318,8 +321,9 @@ def _document(block: DocumentBlock, path: str, bound: Bound) -> list[JsonObject]
     head = named if block.title or block.context else []
     match block.source:
         case Base64Source(media_type=media, data=data):
-            file = {"filename": block.title or "document", "file_data": f"data:{media};base64,{data}"}
-            return [*head, {"type": "file", "file": file}]
+            file = {"filename": block.title or _UNTITLED, "file_data": f"data:{media};base64,{data}"}
+            told = [_text(f"{block.context}\n")] if block.context else []
+            return [*told, {"type": "file", "file": file}]
         case TextSource(data=data):
             return [*head, _text(data)]
         case ContentSource(content=content):

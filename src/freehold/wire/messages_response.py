@@ -34,7 +34,9 @@ _ERROR_TYPES = {
     529: "overloaded_error",
 }
 _SERVER_ERRORS = 500
-_TYPES = frozenset(_ERROR_TYPES.values()) | {"api_error"}
+_TYPES = (frozenset(_ERROR_TYPES.values()) | {"api_error"}) - {"authentication_error", "permission_error"}
+"""Words of an upstream that are told as they are; not of credentials, since the one refused is ours."""
+
 _STOP = b"event: message_stop\n"
 
 
@@ -54,10 +56,11 @@ def message_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) 
         {
             "type": "tool_use",
             "id": call.get("id") or _tool_id(request, place),
-            "name": call["function"].get("name", ""),
-            "input": arguments_of(call["function"].get("arguments") or ""),
+            "name": function.get("name", ""),
+            "input": arguments_of(str(function.get("arguments") or "")),
         }
-        for place, call in enumerate(said.get("tool_calls") or [])
+        for place, call in enumerate(cast("list[JsonObject]", said.get("tool_calls") or []))
+        for function in (cast("JsonObject", call.get("function") or {}),)
     ]
     sequence = _stop_sequence(choice)
     return {
@@ -111,7 +114,9 @@ class MessageEvents:
         self._sequence = _stop_sequence(choices[0]) or self._sequence
         delta = cast("JsonObject", choices[0].get("delta") or {})
         if thoughts := thoughts_of(delta):
-            events += self._piece("thinking", {"thinking": ""}, {"type": "thinking_delta", "thinking": thoughts})
+            events += self._piece(
+                "thinking", {"thinking": "", "signature": ""}, {"type": "thinking_delta", "thinking": thoughts}
+            )
         if text := delta.get("content") or delta.get("refusal"):
             events += self._piece("text", {"text": ""}, {"type": "text_delta", "text": text})
         for call in cast("list[JsonObject]", delta.get("tool_calls") or []):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec.structs import asdict
@@ -31,6 +31,7 @@ _SAME_NAME = (
     "temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "stop", "repeat_penalty", "presence_penalty",
     "frequency_penalty",
 )  # fmt: skip
+_OPTIONS = frozenset({*_SAME_NAME, "num_predict"})
 _MEDIA = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
 _ENCODER = msgspec.json.Encoder()
 
@@ -46,7 +47,11 @@ def decode_ollama_chat(
     if body.tools:
         members["tools"] = body.tools
     return decode_chat(
-        _ENCODER.encode(members), request_id=request_id, label_header=label_header, include_receipt=include_receipt
+        _ENCODER.encode(members),
+        request_id=request_id,
+        label_header=label_header,
+        include_receipt=include_receipt,
+        left_out=_left_out(document),
     )
 
 
@@ -85,7 +90,7 @@ def decode_ollama_generate(
         return decode_completion(_ENCODER.encode(members), **more)
     system = [Turn(role="system", content=body.system)] if body.system else []
     members["messages"] = _turns([*system, Turn(role="user", content=body.prompt, images=body.images)])
-    return decode_chat(_ENCODER.encode(members), **more)
+    return decode_chat(_ENCODER.encode(members), left_out=_left_out(document), **more)
 
 
 def decode_ollama_embed(
@@ -119,6 +124,13 @@ def _members(document: Document, body: Asked, *, leave_out: frozenset[str]) -> J
     elif body.format:
         members["response_format"] = {"type": "json_object"}
     return members
+
+
+def _left_out(document: Document) -> tuple[str, ...]:
+    """What says how a model is to be loaded, and what else of ``options`` has no place in a chat."""
+    given: object = document.values.get("options")
+    names = [f"options.{name}" for name in (cast("JsonObject", given) if given else {}) if name not in _OPTIONS]
+    return ("keep_alive", *names) if document.values.get("keep_alive") is not None else tuple(names)
 
 
 def _sampling(options: Options) -> JsonObject:

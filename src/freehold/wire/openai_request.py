@@ -221,7 +221,7 @@ def encode_body(
         rebuild: Re-encode every member from its decoded value, so that what leaves this device is byte for byte what
             was looked at.
     """
-    if rebuild and _CARRIED in request.fields.get("messages", b""):
+    if rebuild and request.task is Task.CHAT and _CARRIED in request.fields["messages"]:
         overrides = {**overrides, "messages": _without_carried(request.fields["messages"])}
     return encode_fields(
         request.fields, asked_for=request.model, model=model, overrides=overrides, drop=drop, rebuild=rebuild

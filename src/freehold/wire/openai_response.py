@@ -25,6 +25,7 @@ _ENCODER = msgspec.json.Encoder()
 _PLAIN_MEMBERS = frozenset(
     {"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier", "usage", "obfuscation"}
 )
+_TEXTS = ("refusal", "reasoning_content", "reasoning")
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
     "eos": FinishReason.STOP,
@@ -87,19 +88,40 @@ def chunk_of(payload: JsonObject, request: InferenceRequest, *, model: str) -> R
         raise InvalidChunkError('an event\'s choice has no object "delta"')
     delta = cast("JsonObject", delta)
     text: object = delta.get("content") if chat else delta.get("text")
-    if text is not None and not isinstance(text, str):
+    if (text is not None and not isinstance(text, str)) or not all(map(_is_text, map(delta.get, _TEXTS))):
         raise InvalidChunkError("a piece of the answer is not a string")
+    calls: object = delta.get("tool_calls") if chat else None
+    if calls is not None and not _are_calls(calls):
+        raise InvalidChunkError("pieces of tool calls are not a list of objects")
     finish = choice.get("finish_reason") or None
     news = text or finish is not None or (chat and any(value for name, value in delta.items() if name != "role"))
     return ResponseChunk(
         payload=None if progressed and not news else payload,
         text=text or "",
-        tool_call=chat and bool(delta.get("tool_calls")),
+        tool_call=bool(calls),
         finish_reason=None if finish is None else finish_reason(finish),
         usage=usage,
         logprobs=take_logprobs(choice, request),
         timings=timings,
     )
+
+
+def _is_text(piece: object) -> bool:
+    return piece is None or isinstance(piece, str)
+
+
+def _are_calls(pieces: object) -> bool:
+    return isinstance(pieces, list) and all(map(_is_call, cast("list[object]", pieces)))
+
+
+def _is_call(piece: object) -> bool:
+    if not isinstance(piece, dict):
+        return False
+    call = cast("JsonObject", piece)
+    index, function = call.get("index"), call.get("function")
+    if not (index is None or type(index) is int) or not (function is None or isinstance(function, dict)):
+        return False
+    return function is None or _is_text(cast("JsonObject", function).get("arguments"))
 
 
 def finish_reason(word: object) -> FinishReason:

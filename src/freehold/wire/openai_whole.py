@@ -113,7 +113,9 @@ class Aggregator:
         if calls := _calls(delta):
             message["tool_calls"] = calls
             message["content"] = message["content"] or None
-        elif message["content"] is None and message["refusal"] is None:
+        elif message["refusal"] is not None:
+            message["content"] = message["content"] or None
+        elif message["content"] is None:
             message["content"] = ""
         if blocks := delta.get("content_blocks"):
             message["content_blocks"] = _without_index(cast("list[JsonObject]", blocks))
@@ -200,7 +202,7 @@ def _choice(payload: JsonObject) -> JsonObject:
 def _calls(delta: JsonObject) -> list[JsonObject]:
     """Tool calls as a whole answer holds them: in order and without the index that pieces need."""
     calls = cast("list[JsonObject]", delta.get("tool_calls") or [])
-    return _without_index(sorted(calls, key=lambda call: call.get("index", 0)))
+    return _without_index(sorted(calls, key=lambda call: call.get("index") or 0))
 
 
 def _without_index(entries: list[JsonObject]) -> list[JsonObject]:

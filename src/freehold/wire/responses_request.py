@@ -32,6 +32,7 @@ from freehold.wire.responses_schema import (
     ResponsesBody,
     TextFormat,
 )
+from freehold.wire.thoughts import unsealed
 
 JsonObject = dict[str, Any]
 _Kind = TypeVar("_Kind")
@@ -43,6 +44,7 @@ _TRANSLATED = frozenset(
         "stream_options", "top_logprobs",
     }
 )  # fmt: skip
+_LEFT_OUT = ("include", "max_tool_calls", "store", "truncation")
 _KEPT_NOWHERE = "Freehold keeps no answers; send the earlier turns in input"
 _REFUSED = {
     "previous_response_id": _KEPT_NOWHERE,
@@ -78,7 +80,11 @@ def decode_responses(
     if body.reasoning is not None and body.reasoning.effort is not None:
         members["reasoning_effort"] = body.reasoning.effort
     return decode_chat(
-        _ENCODER.encode(members), request_id=request_id, label_header=label_header, include_receipt=include_receipt
+        _ENCODER.encode(members),
+        request_id=request_id,
+        label_header=label_header,
+        include_receipt=include_receipt,
+        left_out=tuple(name for name in _LEFT_OUT if values.get(name)),
     )
 
 
@@ -87,6 +93,7 @@ def _messages(body: ResponsesBody, values: JsonObject) -> list[JsonObject]:
     if isinstance(body.input, str):
         return [*turns, {"role": "user", "content": body.input}]
     thoughts = ""
+    signed: list[JsonObject] = []
     for place, item in enumerate(body.input):
         path = f"input[{place}]"
         match item.get("type", "message"):
@@ -102,7 +109,9 @@ def _messages(body: ResponsesBody, values: JsonObject) -> list[JsonObject]:
                     "content": _content(output.output, f"{path}.output"),
                 }
             case "reasoning":
-                thoughts += _thoughts(_convert(item, ReasoningItem, path, values))
+                thought = _convert(item, ReasoningItem, path, values)
+                thoughts += _thoughts(thought)
+                signed += unsealed(thought.encrypted_content)
                 continue
             case "item_reference":
                 raise unsupported(f"{path}.type", "item_reference", _KEPT_NOWHERE)
@@ -112,10 +121,12 @@ def _messages(body: ResponsesBody, values: JsonObject) -> list[JsonObject]:
         if turn["role"] == "assistant":
             if thoughts:
                 turn["reasoning_content"] = thoughts
+            if signed:
+                turn["content_blocks"] = signed
             _add_assistant(turns, turn)
         else:
             turns.append(turn)
-        thoughts = ""
+        thoughts, signed = "", []
     return turns
 
 

@@ -14,6 +14,7 @@ from freehold.domain.response import FinishReason, ResponseChunk, Usage
 from freehold.wire.openai_response import error_envelope
 from freehold.wire.openai_whole import Aggregator, thoughts_of
 from freehold.wire.sse import encode_event
+from freehold.wire.thoughts import sealed, thoughts_among
 
 JsonObject = dict[str, Any]
 
@@ -47,7 +48,7 @@ class ResponseEvents:
         request: What the client asked for.
     """
 
-    __slots__ = ("_begun", "_call", "_finish", "_item", "_kind", "_number", "_output", "_pieces", "_request")
+    __slots__ = ("_begun", "_blocks", "_call", "_finish", "_item", "_kind", "_number", "_output", "_pieces", "_request")
 
     def __init__(self, request: InferenceRequest) -> None:
         self._request = request
@@ -57,6 +58,7 @@ class ResponseEvents:
         self._item: JsonObject = {}
         self._kind = ""
         self._pieces: list[str] = []
+        self._blocks: list[JsonObject] = []
         self._call = -1
         self._finish: FinishReason | None = None
 
@@ -72,6 +74,8 @@ class ResponseEvents:
         delta = cast("JsonObject", choices[0].get("delta") or {})
         if thoughts := thoughts_of(delta):
             events += self._piece(_REASONING, thoughts)
+        if blocks := thoughts_among(delta.get("content_blocks")):
+            events += self._signed(blocks)
         if text := delta.get("content"):
             events += self._piece(_TEXT, str(text))
         if refusal := delta.get("refusal"):
@@ -119,6 +123,13 @@ class ResponseEvents:
         name = "response.reasoning_text" if kind == _REASONING else f"response.{kind}"
         return events + self._event(f"{name}.delta", **self._place(content=True), delta=text)
 
+    def _signed(self, blocks: list[JsonObject]) -> bytes:
+        """Thoughts as their maker signed them go with the item that tells of them, or with one of their own."""
+        events = b"" if self._kind == _REASONING else self._close() + self._open(_REASONING, self._made(_REASONING))
+        self._blocks += blocks
+        self._item["encrypted_content"] = sealed(self._blocks)
+        return events
+
     def _called(self, call: JsonObject) -> bytes:
         place = int(call.get("index") or 0)
         function = cast("JsonObject", call.get("function") or {})
@@ -148,7 +159,7 @@ class ResponseEvents:
         return {**message, "role": "assistant", "content": []}
 
     def _open(self, kind: str, item: JsonObject) -> bytes:
-        self._kind, self._item, self._pieces = kind, item, []
+        self._kind, self._item, self._pieces, self._blocks = kind, item, [], []
         added = self._event("response.output_item.added", output_index=len(self._output), item=item)
         if kind in (_TEXT, _REFUSAL):
             added += self._event("response.content_part.added", **self._place(content=True), part=_part(kind, ""))
@@ -165,8 +176,10 @@ class ResponseEvents:
                 "response.function_call_arguments.done", **self._place(), name=self._item["name"], arguments=text
             )
         elif kind == _REASONING:
-            self._item["content"] = [{"type": "reasoning_text", "text": text}]
-            events = self._event("response.reasoning_text.done", **self._place(content=True), text=text)
+            events = b""
+            if text:
+                self._item["content"] = [{"type": "reasoning_text", "text": text}]
+                events = self._event("response.reasoning_text.done", **self._place(content=True), text=text)
         else:
             part = _part(kind, text)
             self._item |= {"content": [part], "status": "completed"}

@@ -83,6 +83,7 @@ class ReasoningItem(Struct):
 
     summary: list[ReasoningText] | None = None
     content: list[ReasoningText] | None = None
+    encrypted_content: str | None = None
 
 
 class FunctionTool(Struct):

@@ -134,6 +134,8 @@ def test_error() -> None:
         {"type": "content_block_start", "index": 0},
         {"type": "content_block_delta", "index": 0, "delta": {}},
         {"type": "content_block_delta", "index": None, "delta": {"type": "text_delta", "text": "a"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": True}},
+        {"type": "content_block_delta", "index": "x", "delta": {"type": "text_delta", "text": "a"}},
         {"type": "message_delta", "delta": 7},
     ],
 )

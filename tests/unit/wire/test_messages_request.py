@@ -90,7 +90,6 @@ def test_images_and_documents() -> None:
         text("Look"),
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0K"}},
         {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
-        text("Plan\n"),
         {"type": "file", "file": {"filename": "Plan", "file_data": "data:application/pdf;base64,JVBE"}},
         text("Note."),
     ]
@@ -308,6 +307,12 @@ def test_thoughts_that_nobody_signed_do_not_go_to_anthropic() -> None:
         {"role": "assistant", "content": [{"type": "text", "text": "A"}]},
         {"role": "assistant", "content": [kept]},
     ]
+
+
+def test_our_own_member_goes_nowhere() -> None:
+    native = decode(freehold={"include_receipt": True}).native
+    assert native is not None
+    assert native.fields.keys() == {"model", "max_tokens", "messages"}
 
 
 def test_what_is_left_out_is_named() -> None:

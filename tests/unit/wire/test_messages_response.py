@@ -81,7 +81,7 @@ ANSWERS: dict[str, tuple[list[ResponseChunk], list[dict[str, Any]], str]] = {
     "nothing": ([piece(FinishReason.LENGTH)], [], "max_tokens"),
     "thinking": (
         [piece(reasoning_content="Hm"), piece(reasoning_content="m."), piece(content="Yes."), piece(FinishReason.STOP)],
-        [{"type": "thinking", "thinking": "Hmm."}, {"type": "text", "text": "Yes."}],
+        [{"type": "thinking", "thinking": "Hmm.", "signature": ""}, {"type": "text", "text": "Yes."}],
         "end_turn",
     ),
     "tools": (
@@ -129,8 +129,6 @@ def test_whole(name: str) -> None:
     for chunk in chunks:
         answer.add(chunk)
     message = message_of(answer, REQUEST, answered())
-    for block in message["content"]:
-        block.pop("signature", None)
     assert (message["content"], message["stop_reason"], message["usage"]) == (blocks, reason, TOLD)
     assert message["type"] == "message"
 

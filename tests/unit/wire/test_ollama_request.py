@@ -146,3 +146,14 @@ def test_what_is_wrong_is_named(members: dict[str, Any], field: str) -> None:
     with pytest.raises(FieldInvalid) as caught:
         decode(decode_ollama_chat, **members)
     assert caught.value.param == field
+
+
+def test_what_is_left_out_is_named() -> None:
+    body = {
+        "model": "auto",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "keep_alive": "5m",
+        "options": {"num_ctx": 4096, "seed": 1, "num_predict": 5},
+    }
+    request = decode_ollama_chat(json.dumps(body).encode(), request_id="r1")
+    assert request.left_out == ("keep_alive", "options.num_ctx")

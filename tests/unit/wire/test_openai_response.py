@@ -278,3 +278,21 @@ def test_missing_delta_is_an_empty_one() -> None:
 def test_big_numbers_survive() -> None:
     chunk = decode_chunk(data({"delta": {}}, big=10**40, x=1.0), chat(), model="h")
     assert b'"big":1' + b"0" * 40 in encode_json(chunk.payload)
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"tool_calls": {"type": "function"}},
+        {"tool_calls": [None]},
+        {"tool_calls": [{"index": "0"}]},
+        {"tool_calls": [{"index": 0, "function": "f"}]},
+        {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": {"a": 1}}}]},
+        {"refusal": [None]},
+        {"reasoning_content": 7},
+    ],
+)
+def test_pieces_of_another_shape_are_the_upstreams_fault(delta: dict[str, Any]) -> None:
+    payload = {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    with pytest.raises(InvalidChunkError):
+        decode_chunk(json.dumps(payload).encode(), chat(), model="m")

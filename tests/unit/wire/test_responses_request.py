@@ -151,3 +151,9 @@ def test_what_is_wrong_is_named(members: dict[str, Any], field: str, value: str)
     with pytest.raises(FieldInvalid) as caught:
         decode(**members)
     assert (caught.value.param, caught.value.values["value"]) == (field, value)
+
+
+def test_what_is_left_out_is_named() -> None:
+    body = {"model": "auto", "input": "Hi", "store": False, "truncation": "auto", "include": ["x"]}
+    request = decode_responses(json.dumps(body).encode(), request_id="r1")
+    assert request.left_out == ("include", "truncation")

@@ -54,6 +54,11 @@ class UpstreamBroken(UpstreamError):
 
     code = "FH-UPSTREAM-003"
 
+    @property
+    def wire_code(self) -> str:
+        """The upstream's own error code where it broke off with one."""
+        return str(self.values.get("upstream_code") or self.code)
+
 
 class UpstreamTimeout(UpstreamError):
     """{deployment} did not {what!s} within {seconds!s} s.
