@@ -9,6 +9,7 @@ from typing import Any
 
 from freehold.api.asgi import JSON, Headers
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.request import MethodNotAllowed
 from freehold.domain.errors.server import Internal
 from freehold.wire.openai_response import encode_json, error_envelope
 
@@ -22,6 +23,8 @@ def render(
     headers: Headers = [JSON]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", str(error.values["allowed"]).encode("latin-1")))
     if error.http_status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return error.http_status, encode_json(envelope(error, error_id=error_id)), headers

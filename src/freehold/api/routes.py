@@ -81,4 +81,5 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/healthz", "house.healthz", OPEN),
     ViewRoute("GET", "/readyz", "house.readyz", OPEN),
     ViewRoute("GET", "/metrics", "house.metrics", ADMIN),
+    ViewRoute("GET", "/openapi.json", "document.openapi", OPEN),
 )

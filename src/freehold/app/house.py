@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold.api.key_views import KeyViews
+from freehold.api.openapi import DocumentViews
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
 from freehold.app.collector import Collector
@@ -122,7 +123,8 @@ class House:
             door=self.door,
         )
         keys = KeyViews(keys=self._stores.keys, audit=self._stores.audit, clock=self._stores.clock)
-        return {"house": house, "keys": keys}
+        views: dict[str, object] = {"house": house, "keys": keys}
+        return {**views, "document": DocumentViews(views)}
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
