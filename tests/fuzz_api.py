@@ -23,8 +23,8 @@ from typing import Any
 
 from tests.servers.http import Exchange
 from tests.servers.openai_server import OpenAIServer
-from tests.support.server import Gateway
-from tests.support.site import site
+from tests.support.server import Gateway, running
+from tests.support.upstream import in_thread
 
 SCHEMATHESIS = "schemathesis==4.32.5"
 CHECKS = (
@@ -36,19 +36,54 @@ EXPECTED = {"/v1/audio/{kind}": 501, "/readyz": 503}
 MODELS = ("plain", "auto", "vectors", "small", "nothing")
 
 
-class AnyServer(OpenAIServer):
-    """Answers every chat and completion in the same way, whatever it holds."""
+CONFIG = """
+[server]
+port = 0
+drain_s = 2
+[tenants.default]
+label = "internal"
+[tenants.other]
+label = "internal"
+[deployments.small]
+engine = "openai"
+model = "scripted-small"
+zone = "lan"
+base_url = "{upstream}"
+clearance = "restricted"
+tools = true
+vision = true
+infill = true
+[deployments.vectors]
+engine = "openai"
+model = "scripted-vectors"
+zone = "lan"
+base_url = "{upstream}"
+clearance = "restricted"
+embeds = true
+[routes.plain]
+deployments = ["small"]
+[routes.auto]
+deployments = ["small"]
+"""
 
-    async def _complete(self, exchange: Exchange, mode: str) -> None:
-        del mode
-        await super()._complete(exchange, "answer")
+
+class AnyServer(OpenAIServer):
+    """Answers whatever it is asked in the same way: it may be something that no server of ours has seen."""
 
     async def answer(self, exchange: Exchange) -> None:
-        """Look at nothing that a chat holds: it may be something that no server of ours has seen."""
-        if exchange.path in {"/v1/chat/completions", "/v1/completions"}:
-            await self._complete(exchange, "")
-        else:
-            await super().answer(exchange)
+        """As if something ordinary had been asked."""
+        if exchange.path != "/v1/models":
+            body = exchange.body
+            texts = body.get("input")
+            ordinary = {
+                "messages": [{"role": "user", "content": "hello"}],
+                "prompt": "hello",
+                "input": ["hello"] * (len(texts) if isinstance(texts, list) else 1),
+                "stream_options": body.get("stream_options") or {},
+            }
+            ordinary = {name: value for name, value in ordinary.items() if name in body}
+            exchange.raw = json.dumps({**body, **ordinary}).encode()
+        await super().answer(exchange)
 
 
 def environment(folder: Path) -> Path:
@@ -117,8 +152,11 @@ def main() -> int:
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     command = environment(Path(home) / "freehold")
     is_bad, cases_all = False, 0
-    with tempfile.TemporaryDirectory() as folder, site(Path(folder), small=AnyServer()) as house:
-        gateway = house.gateway
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        in_thread(AnyServer()) as upstream,
+        running(CONFIG.format(upstream=upstream.base_url), Path(folder)) as gateway,
+    ):
         published = gateway.get("/openapi.json", key="")
         for scope, scopes in SCOPES.items():
             for form, document in (("published", published), ("narrowed", narrowed(published, gateway))):

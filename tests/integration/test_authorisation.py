@@ -72,7 +72,7 @@ def expected(case: Case) -> str:
     if name is None:
         return "served"
     if kind_of(name[1], case.path).is_everybodys:
-        return "nothing there" if case.owner == "nobody" and name[1] == "name" else "served"
+        return "nothing there" if case.owner == "nobody" and name[1] != "kind" else "served"
     reached = case.owner == case.tenant or (of_all and case.owner != "nobody")
     return "served" if reached else "nothing there"
 

@@ -1,7 +1,7 @@
 """Objects that paths name, for tests of who may reach them: one entry a parameter of the table of routes.
 
 A new parameter needs one line in ``OBJECTS``: how to make such an object over the API, and an id that never existed and
-looks like one. A route whose body must hold something before anything happens may have one in ``BODIES``.
+looks like one. Where two routes call different things the same, the key is the beginning of the path and the parameter. A route whose body must hold something before anything happens may have one in ``BODIES``.
 """
 
 from __future__ import annotations
@@ -49,11 +49,12 @@ def _same(name: str) -> Callable[[Inside, str, str], str]:
 
 
 OBJECTS: dict[str, Kind] = {
-    "name": Kind(_same("plain"), missing="never", is_everybodys=True),
+    "/v1/models/{name": Kind(_same("plain"), missing="never", is_everybodys=True),
     "kind": Kind(_same("speech"), missing="speech", is_everybodys=True),
     "receipt_id": Kind(_receipt),
     "key_id": Kind(_key),
 }
+"""By parameter, or by the beginning of a path and the parameter, as in ``/v1/models/{name``."""
 
 BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/admin/keys"): {"name": "made"},
@@ -64,8 +65,9 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
 
 def kind_of(parameter: str, path: str) -> Kind:
     """What a parameter names."""
-    assert parameter in OBJECTS, (
+    found = [key for key in OBJECTS if key == parameter or (key.startswith("/") and path.startswith(key))]
+    assert found, (
         f"the route {path} has the parameter {parameter!r}, which tests/support/objects.py does not know: add to OBJECTS "
         "how one is made over the API and an id that never existed, so that the matrix of who may reach it can be made"
     )
-    return OBJECTS[parameter]
+    return OBJECTS[max(found, key=len)]
