@@ -46,6 +46,11 @@ test-real *args:
     {{python}} tools/real_servers.py
     FREEHOLD_TEST_REAL=1 {{python}} -m pytest tests/real {{args}}
 
+# official clients in environments of their own, and the guides, against a gateway; the first time fetches 200 MB
+test-clients *args:
+    {{python}} -m tests.clients.venvs
+    FREEHOLD_TEST_CLIENTS=1 {{python}} -m tests.clients.alone -m pytest tests/clients {{args}}
+
 # the gateway beside its peers on the shared load rig, and its bars: --quick, --only A,B, --rounds N, --write
 bench-gateway *args:
     {{python}} -m bench.gateway {{args}}

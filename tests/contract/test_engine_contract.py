@@ -18,7 +18,17 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk
 from freehold.domain.zones import Zone
 from freehold.wire.openai_response import Aggregator
-from tests.contract.harnesses import HARNESSES, WEATHER, Harness, RemoteHarness, chat, completion, embedding
+from tests.contract.harnesses import (
+    HARNESSES,
+    WEATHER,
+    Harness,
+    RemoteHarness,
+    chat,
+    completion,
+    counting,
+    embedding,
+    rerank,
+)
 
 HarnessKind = type[Harness]
 every_engine = pytest.mark.parametrize("kind", HARNESSES)
@@ -183,6 +193,57 @@ def test_embeddings(kind: HarnessKind, form: str) -> None:
         assert {type(row["embedding"]) for row in rows} == {list if form == "float" else str}
         assert result.payload["model"] == "home"
         assert result.usage.input_tokens > 0
+
+    run(kind, scenario)
+
+
+@every_engine
+def test_reranking(kind: HarnessKind) -> None:
+    async def scenario(harness: Harness) -> None:
+        request = rerank("a b c", "a", "a b c of it", "a b it", top_n=2)
+        if "rerank" not in harness.tasks:
+            with pytest.raises(ContentUnsupported):
+                harness.engine.prepare(request, want_logprobs=0)
+            return
+        call = harness.engine.prepare(request, want_logprobs=0)
+        result = await harness.engine.rerank(call, permit=None, deadline_s=harness.deadline_s())
+        assert [index for index, _ in result.ranked] == [1, 2]
+        assert result.ranked[0][1] > result.ranked[1][1]
+        assert result.usage.measured
+        assert result.usage.input_tokens > 0
+
+    run(kind, scenario)
+
+
+async def count(harness: Harness, request: InferenceRequest) -> int | None:
+    assert harness.engine.counts
+    call = harness.engine.prepare(request, want_logprobs=0)
+    return await harness.engine.count(call, permit=None, deadline_s=harness.deadline_s())
+
+
+@every_engine
+def test_tokens_are_counted_without_generating(kind: HarnessKind) -> None:
+    async def scenario(harness: Harness) -> None:
+        tool = {"name": "weather", "input_schema": WEATHER["function"]["parameters"]}
+        plain = await count(harness, counting("How many tokens are these?"))
+        with_tools = await count(harness, counting("How many tokens are these?", tools=[tool], tool_choice=None))
+        if harness.text is not None:
+            assert (plain, with_tools) == (17, 17)
+            return
+        _, answer = await collect(harness, chat("How many tokens are these?"))
+        assert answer.usage is not None
+        assert plain == answer.usage.input_tokens
+        assert with_tools is not None
+
+    run(kind, scenario)
+
+
+@engines_that_play("429", "context")
+def test_a_refusal_to_count_is_an_error(kind: HarnessKind, mode: str) -> None:
+    async def scenario(harness: Harness) -> None:
+        with pytest.raises(ContextTooLong if mode == "context" else UpstreamStatus):
+            await count(harness, counting(mode))
+        assert harness.engine.counts
 
     run(kind, scenario)
 

@@ -1,6 +1,6 @@
 """Children of the storage crash tests: they write until they are killed, and say what was acknowledged.
 
-Usage: storage_child.py receipts|keys|migrate|full FOLDER START
+Usage: storage_child.py receipts|keys|results|migrate|full FOLDER START
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from freehold.domain.errors.base import FreeholdError
 from freehold.storage import indexer, journal
+from freehold.storage.batch_results import ItemResult, ResultJournal
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyRecord, SqliteKeys
 from freehold.storage.receipts import SqliteReceipts
@@ -60,6 +61,17 @@ def write_keys(database: Database, start: int) -> None:
         number += 1
 
 
+def write_results(folder: Path, start: int) -> None:
+    """Results of a batch, three at a time, from a place on."""
+    results = ResultJournal(folder / "batch.results", 1_000_000)
+    place = start
+    while True:
+        group = range(place, place + 3)
+        results.add([ItemResult(each, each % 2 > 0, b'"%d"' % each) for each in group])
+        say(" ".join(map(str, group)))
+        place += 3
+
+
 def migrate(folder: Path) -> None:
     """New databases without end."""
     number = 0
@@ -104,6 +116,8 @@ def main() -> None:
     say("up")
     if kind == "migrate":
         migrate(folder)
+    if kind == "results":
+        write_results(folder, start)
     database = Database.open(folder / "freehold.db")
     if kind == "keys":
         write_keys(database, start)

@@ -42,6 +42,7 @@ def test_a_whole_message_with_its_receipt(house: Site) -> None:
     assert (message["stop_reason"], message["model"]) == ("end_turn", "plain")
     assert message["usage"] == {
         "input_tokens": 5, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 2, "output_tokens": 6,
+        "reasoning_tokens": 1,
     }  # fmt: skip
     assert reply.headers["request-id"] == reply.headers["freehold-receipt"]
     receipt = house.receipt_of(reply)
@@ -86,6 +87,45 @@ def test_it_escalates_like_a_chat(house: Site) -> None:
     reply = ask(house, "hello", model="auto")
     assert [each["deployment"] for each in house.receipt_of(reply)["attempts"]] == ["small", "large"]
     assert reply.headers["freehold-deployment"] == "large"
+
+
+def count(house: Site, text: str, *, model: str = "plain", **more: Any) -> Any:
+    body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+    with house.gateway.http() as client:
+        return client.post("/v1/messages/count_tokens", json=body)
+
+
+@pytest.mark.parametrize("model", ["plain", "claude"])
+def test_tokens_are_counted_where_they_are_known(house: Site, model: str) -> None:
+    reply = count(house, "hello", model=model)
+    assert reply.json() == {"input_tokens": 17, "freehold": {"estimated": False}}
+    assert reply.headers["request-id"] == reply.headers["freehold-receipt"]
+    receipt = house.receipt_of(reply)
+    assert (receipt["task"], receipt["outcome"], receipt["attempts"][0]["usage"]["input_tokens"]) == (
+        "count", "complete", 0,
+    )  # fmt: skip
+    assert receipt["bytes_left"] > 0
+
+
+def test_tokens_that_nobody_knows_are_an_estimate_that_says_so(house: Site) -> None:
+    house.large.tokens = None
+    for _ in range(2):
+        reply = count(house, "four" * 100, model="large")
+        assert reply.json() == {"input_tokens": 101, "freehold": {"estimated": True}}
+    assert reply.headers["freehold-bytes-left"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "code"),
+    [
+        ({"model": "nothing"}, 404, "FH-REQUEST-004"),
+        ({"stream": True}, 400, "FH-REQUEST-007"),
+        ({"model": "vectors"}, 400, "FH-REQUEST-006"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(house: Site, more: dict[str, Any], status: int, code: str) -> None:
+    reply = count(house, "hello", **more)
+    assert (reply.status_code, reply.json()["error"]["freehold_code"]) == (status, code)
 
 
 @pytest.mark.parametrize(

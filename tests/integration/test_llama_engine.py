@@ -26,7 +26,8 @@ from freehold.domain.response import FinishReason
 from freehold.domain.zones import DEVICE
 from freehold.engines.llama.engine import LlamaEngine
 from freehold.engines.llama.host import ChildLease
-from freehold.engines.llama.settings import LlamaSettings, Supervision
+from freehold.engines.llama.settings import LlamaSettings
+from freehold.engines.process.plan import Supervision
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding

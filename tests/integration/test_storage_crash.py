@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from freehold.storage.batch_results import ResultJournal
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.receipts import SqliteReceipts
@@ -96,6 +97,25 @@ def test_51_no_acknowledged_receipt_is_lost_by_kill_9(tmp_path):
             database.close()
         number = max(int(identifier[-12:]) for identifier in stored) + 1
     assert len(acknowledged) > 200
+
+
+def test_51_no_acknowledged_result_of_a_batch_is_lost_or_there_twice(tmp_path):
+    moments = random.Random(53)
+    acknowledged: set[int] = set()
+    number = 0
+    for _ in range(int(os.environ.get("FREEHOLD_KILLS", "5"))):
+        for line in run_and_kill("results", tmp_path, number=number, alive_s=moments.uniform(0, 0.06)):
+            acknowledged |= set(map(int, line.split()))
+        results = ResultJournal(tmp_path / "batch.results", 1_000_000)
+        try:
+            number = max(acknowledged) + 4
+            found = [each for each in results.lines(range(number)) if each is not None]
+            assert acknowledged <= {each.place for each in found}
+            assert all(each.line == b'"%d"' % each.place for each in found)
+            assert results.done == len(found) == len((tmp_path / "batch.results").read_bytes().splitlines())
+        finally:
+            results.close()
+    assert len(acknowledged) > 50
 
 
 def test_51_no_acknowledged_key_or_revocation_is_lost_by_kill_9(tmp_path):

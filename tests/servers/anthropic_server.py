@@ -2,7 +2,7 @@
 
 ``429``, ``500``, ``401``, ``context``, ``html``, ``error-first``, ``error-event``, ``cut``, ``no-end``, ``garbage``,
 ``silent``, ``stall``, ``slow``, ``tools`` and ``reasoning`` as in ``openai_server``; everything else is answered with
-``TEXT``.
+``TEXT``. Whole where no stream is asked for.
 """
 
 from __future__ import annotations
@@ -24,9 +24,17 @@ REFUSALS = {
 
 
 class AnthropicServer(ScriptedServer):
-    """Serves ``/v1/messages``."""
+    """Serves ``/v1/messages`` and ``/v1/messages/count_tokens``."""
+
+    tokens: object = 17
 
     async def answer(self, exchange: Exchange) -> None:
+        if exchange.path == "/v1/messages/count_tokens" and self.tokens is not None:
+            if (mode := asked(exchange.body)) in REFUSALS:
+                await exchange.reply_json(REFUSALS[mode][0], _error(REFUSALS[mode][1]))
+            else:
+                await exchange.reply_json(200, {"input_tokens": self.tokens})
+            return
         if exchange.path != "/v1/messages":
             await exchange.reply_json(404, _error({"type": "not_found_error", "message": "no such route"}))
             return
@@ -41,6 +49,8 @@ class AnthropicServer(ScriptedServer):
             await exchange.reply(200, b"<html></html>", content_type="text/html")
         elif mode == "silent":
             await asyncio.Event().wait()
+        elif exchange.body.get("stream") is not True:
+            await exchange.reply_json(200, whole(events(mode)), request_id="req_011")
         else:
             await self._stream(exchange, mode)
 
@@ -76,11 +86,36 @@ class AnthropicServer(ScriptedServer):
 
 def asked(body: dict) -> str:
     blocks = [message["content"] for message in body["messages"] if message["role"] == "user"][-1]
+    if isinstance(blocks, str):
+        return blocks
     return next((block["text"] for block in blocks if block["type"] == "text"), "")
 
 
 def event(payload: dict) -> bytes:
     return f"event: {payload['type']}\ndata: {json.dumps(payload)}\n\n".encode()
+
+
+def whole(played: list[dict]) -> dict:
+    """The message that these events make."""
+    message: dict = {}
+    for each in played:
+        match each["type"]:
+            case "message_start":
+                message = {**each["message"], "content": []}
+            case "content_block_start":
+                message["content"].append({**each["content_block"]})
+            case "content_block_delta":
+                block = message["content"][each["index"]]
+                for name, value in each["delta"].items():
+                    if name != "type":
+                        block[name] = block.get(name, "") + value
+            case "message_delta":
+                message |= each["delta"]
+                message["usage"] = {**message["usage"], **each["usage"]}
+    for block in message["content"]:
+        if "partial_json" in block:
+            block["input"] = json.loads(block.pop("partial_json"))
+    return message
 
 
 def events(mode: str) -> list[dict]:

@@ -20,6 +20,8 @@
 ``no-close``          whole with [DONE], but the transfer does not end
 ``400-quote``         refuses and quotes the credential
 ``tools``             calls the tool ``weather`` with its arguments in pieces
+``two-tools``         calls it twice at once
+``say:…``             says what follows the colon
 ``unknown``           pieces with members that nobody knows
 ``reasoning``         thinks before it answers
 ====================  ==============================================================
@@ -44,6 +46,12 @@ USAGE = {
     "prompt_tokens_details": {"cached_tokens": 2},
     "completion_tokens_details": {"reasoning_tokens": 1},
 }
+COUNTING = {"/tokenize": "count", "/v1/chat/completions/input_tokens": "input_tokens"}
+"""Routes that count, as vLLM and llama.cpp have them, and how they call the number."""
+
+CITIES = {"tools": ("Paris",), "two-tools": ("Paris", "Oslo")}
+"""Whose weather is asked for by the modes that call a tool."""
+
 REFUSALS = {
     "429": (429, {"message": "slow down", "type": "rate_limit", "code": "rate_limit_exceeded"}),
     "429-date": (429, {"message": "slow down", "type": "rate_limit", "code": "rate_limit_exceeded"}),
@@ -62,19 +70,36 @@ REFUSALS = {
 
 
 class OpenAIServer(ScriptedServer):
-    """Serves ``/v1/chat/completions``, ``/v1/completions``, ``/v1/embeddings`` and ``/v1/models``."""
+    """Serves ``/v1/chat/completions``, ``/v1/completions``, ``/v1/embeddings``, ``/v1/rerank``,
+    ``/v1/models`` and vLLM's ``/tokenize``.
+
+    Attributes:
+        tokens: What it counts; ``None`` for a server that has no such route.
+    """
 
     models = ("scripted-1", "scripted-2")
+    tokens: object = 17
 
     async def answer(self, exchange: Exchange) -> None:
         if exchange.path == "/v1/models":
             await exchange.reply_json(200, {"object": "list", "data": [{"id": name} for name in self.models]})
         elif exchange.path == "/v1/embeddings":
             await self._embeddings(exchange)
+        elif exchange.path == "/v1/rerank":
+            await self._rerank(exchange)
+        elif exchange.path in COUNTING and self.tokens is not None:
+            await self._count(exchange)
         elif exchange.path in ("/v1/chat/completions", "/v1/completions"):
             await self._complete(exchange, asked(exchange.body))
         else:
             await exchange.reply_json(404, {"error": {"message": "no such route", "type": "not_found"}})
+
+    async def _count(self, exchange: Exchange) -> None:
+        if (mode := asked(exchange.body)) in REFUSALS:
+            status, error = REFUSALS[mode]
+            await exchange.reply_json(status, {"error": error})
+            return
+        await exchange.reply_json(200, {COUNTING[exchange.path]: self.tokens, "max_model_len": 4096, "tokens": [1, 2]})
 
     async def _embeddings(self, exchange: Exchange) -> None:
         texts = exchange.body["input"]
@@ -89,6 +114,19 @@ class OpenAIServer(ScriptedServer):
         usage = {"prompt_tokens": 3, "total_tokens": 3}
         # Out of order on purpose: the index tells.
         await exchange.reply_json(200, {"object": "list", "data": rows[::-1], "model": "m", "usage": usage, "extra": 1})
+
+    async def _rerank(self, exchange: Exchange) -> None:
+        """Documents are as relevant as they are long. A query of ``half`` is answered for half of them."""
+        query, texts = exchange.body["query"], exchange.body["documents"]
+        if query == "500":
+            await exchange.reply_json(500, {"error": REFUSALS["500"][1]})
+            return
+        rows = [
+            {"index": index, "document": {"text": text}, "relevance_score": len(text) / 100}
+            for index, text in enumerate(texts)
+        ]
+        rows = rows[: len(rows) // 2] if query == "half" else rows
+        await exchange.reply_json(200, {"id": "x", "model": "m", "usage": {"total_tokens": 9}, "results": rows})
 
     async def _complete(self, exchange: Exchange, mode: str) -> None:
         body = exchange.body
@@ -216,7 +254,7 @@ def payloads(body: dict, mode: str) -> list[dict]:
         head["x_top"] = {"kept": True}
         for choice in choices:
             choice["x_choice"] = 1
-    finish = "tool_calls" if mode == "tools" else "stop"
+    finish = "tool_calls" if mode in CITIES else "stop"
     end = _choice({}, chat=chat) | {"finish_reason": finish}
     events = [{**head, "choices": [choice]} for choice in [*choices, end]]
     if body.get("stream_options", {}).get("include_usage"):
@@ -225,16 +263,22 @@ def payloads(body: dict, mode: str) -> list[dict]:
 
 
 def pieces(mode: str) -> list[dict]:
-    if mode == "tools":
-        call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ""}}
-        parts = ['{"ci', 'ty": "Par', 'is"}']
-        return [
-            {"role": "assistant", "content": None, "tool_calls": [call]},
-            *({"tool_calls": [{"index": 0, "function": {"arguments": part}}]} for part in parts),
-        ]
-    words = [word if place == 0 else f" {word}" for place, word in enumerate(TEXT.split(" "))]
+    if mode in CITIES:
+        return [piece for index, city in enumerate(CITIES[mode]) for piece in _call(index, city)]
+    text = mode.removeprefix("say:") if mode.startswith("say:") else TEXT
+    words = [word if place == 0 else f" {word}" for place, word in enumerate(text.split(" "))]
     thoughts = [{"reasoning_content": "Let me "}, {"reasoning_content": "think."}] if mode == "reasoning" else []
     return [{"role": "assistant", "content": ""}, *thoughts, *({"content": word} for word in words)]
+
+
+def _call(index: int, city: str) -> list[dict]:
+    call = {"index": index, "id": f"call_{index + 1}", "type": "function"}
+    call["function"] = {"name": "weather", "arguments": ""}
+    parts = ['{"ci', f'ty": "{city[:3]}', f'{city[3:]}"}}']
+    return [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        *({"tool_calls": [{"index": index, "function": {"arguments": part}}]} for part in parts),
+    ]
 
 
 def whole(body: dict, mode: str = "") -> dict:
@@ -256,11 +300,12 @@ def whole(body: dict, mode: str = "") -> dict:
         message = {"role": "assistant", "content": "".join(delta.get("content") or "" for delta in deltas)}
         if mode == "reasoning":
             message["reasoning_content"] = "".join(delta.get("reasoning_content") or "" for delta in deltas)
-        if mode == "tools":
-            call = deltas[0]["tool_calls"][0]
-            said = "".join(delta["tool_calls"][0]["function"]["arguments"] for delta in deltas if "tool_calls" in delta)
-            function = {"name": "weather", "arguments": said}
-            message |= {"content": None, "tool_calls": [{"id": call["id"], "type": "function", "function": function}]}
+        if mode in CITIES:
+            calls = [
+                {"id": f"call_{index + 1}", "type": "function", "function": {"name": "weather", "arguments": arguments}}
+                for index, arguments in enumerate(json.dumps({"city": city}) for city in CITIES[mode])
+            ]
+            message |= {"content": None, "tool_calls": calls}
         choice["message"] = message
     else:
         choice["text"] = "".join(each["text"] for each in choices)

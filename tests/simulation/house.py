@@ -38,7 +38,17 @@ from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from tests.simulation.loop import SimLoop
 from tests.simulation.pipe import SOCKET_MODULE, Pipe, arrivals
-from tests.simulation.stores import NoDatabase, NoPrices, SimAudit, SimClock, SimIds, SimKeys, SimReceipts, secret_of
+from tests.simulation.stores import (
+    NoBatches,
+    NoDatabase,
+    NoPrices,
+    SimAudit,
+    SimClock,
+    SimIds,
+    SimKeys,
+    SimReceipts,
+    secret_of,
+)
 
 TENANTS = ("ann", "bob", "eve")
 HOST = b"sim"
@@ -168,6 +178,9 @@ class SimHouse:
             "journal": Journal(self.audit, self.clock, self.ids, permit_key),
             "broker": self.broker,
             "prices": NoPrices(),
+            "files": NoBatches(),
+            "batches": NoBatches(),
+            "batches_folder": Path("/nowhere"),
         }
         return Stores(**dict.fromkeys((each.name for each in fields(Stores)), None) | given)
 

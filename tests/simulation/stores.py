@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from freehold.domain.batch import Batch
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.server import StorageBusy, StorageFailed
 from freehold.domain.ids import uuid7
@@ -214,6 +215,16 @@ class NoDatabase:
 
     failure: str = ""
     waiting: int = 0
+
+
+class NoBatches:
+    """What a gateway asks of a store of batches, and of files, where there are none."""
+
+    async def active(self) -> list[Batch]:
+        return []
+
+    async def drop_expired(self, _unix_ms: int) -> int:
+        return 0
 
 
 def secret_of(tenant: str) -> str:

@@ -13,7 +13,7 @@ from unittest import mock
 
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.engines.openai_relay import OpenAIRelay
+from freehold.engines.event_relay import EventRelay
 from freehold.gateway.attempt import AttemptRun
 from freehold.gateway.ladder import Climb
 from freehold.gateway.pipeline import Pipeline
@@ -114,7 +114,7 @@ def test_the_cycle_collector_finds_nothing_of_a_request() -> None:
     Connections are not asked for: the simulation's own transports go in cycles with them.
     """
     found = left_to_the_collector(warm_up=5, waves=20)
-    assert not found & {Answer, AttemptRun, OpenAIRelay, Climb, InferenceRequest, Receipt}
+    assert not found & {Answer, AttemptRun, EventRelay, Climb, InferenceRequest, Receipt}
 
 
 def test_one_object_a_request_would_be_seen() -> None:

@@ -13,12 +13,13 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamBroken
 from freehold.domain.ports import EngineState, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest, Task
-from freehold.domain.response import EmbeddingResult, FinishReason, ResponseChunk, Usage
+from freehold.domain.response import EmbeddingResult, FinishReason, RerankResult, ResponseChunk, Usage
 from freehold.engines.ability import refuse_unable
 from freehold.wire.openai_embeddings import render_embeddings
 from freehold.wire.openai_request import encode_body
 from freehold.wire.openai_response import chunk_of
 from freehold.wire.openai_usage import render_usage
+from freehold.wire.rerank import ranked
 
 _CREATED_UNIX_S = 1_700_000_000
 _ALTERNATIVE = "…"
@@ -63,6 +64,7 @@ class FakeEngine:
         answers: Answers by the text of the last user message (or the prompt).
         default: The answer to everything else.
         ready: What ``state`` says.
+        tokens: What it counts; ``None`` where it does not.
         origin: Where its calls claim to go.
         calls: Every call that was run, in order.
         permits: The permit of each of ``calls``.
@@ -74,6 +76,7 @@ class FakeEngine:
     answers: Mapping[str, FakeAnswer] = field(default_factory=dict[str, FakeAnswer])
     default: FakeAnswer = field(default_factory=FakeAnswer)
     ready: bool = True
+    tokens: int | None = 17
     origin: str = "fake://engine:0"
     calls: list[UpstreamCall] = field(default_factory=list[UpstreamCall])
     permits: list[EgressPermit | None] = field(default_factory=list["EgressPermit | None"])
@@ -93,9 +96,9 @@ class FakeEngine:
         self.ready = False
 
     @property
-    def relays(self) -> bool:
+    def relays(self) -> None:
         """It is always looked into."""
-        return False
+        return None
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Never called."""
@@ -159,6 +162,34 @@ class FakeEngine:
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return render_embeddings({"data": data, "usage": usage}, call.request, model=self.deployment.name)
 
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        """Relevance is the share of the query's words that a document has."""
+        answer = self._begin(call, permit)
+        self.open_calls -= 1
+        if answer.error is not None:
+            raise answer.error
+        request = call.request
+        assert request.ranking is not None
+        wanted = set(request.ranking.query.lower().split())
+        found = [
+            (place, len(wanted & set(text.lower().split())) / len(wanted)) for place, text in enumerate(request.inputs)
+        ]
+        tokens = sum(len(text.split()) for text in request.inputs)
+        return RerankResult(ranked=ranked(found, request), usage=Usage(input_tokens=tokens))
+
+    @property
+    def counts(self) -> bool:
+        """As scripted."""
+        return self.tokens is not None
+
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
+        """As scripted."""
+        answer = self._begin(call, permit)
+        self.open_calls -= 1
+        if answer.error is not None:
+            raise answer.error
+        return self.tokens
+
     def _fail_where_scripted(self, answer: FakeAnswer, place: int) -> None:
         if answer.error is not None and answer.error_at == place:
             raise answer.error
@@ -174,7 +205,9 @@ class FakeEngine:
 
 
 def asked(request: InferenceRequest) -> str:
-    """What a script is looked up by: the last user message, the prompt, or the first text to embed."""
+    """What a script is looked up by: the last user message, the prompt, the query, or the first text to embed."""
+    if request.ranking is not None:
+        return request.ranking.query
     if request.task is Task.EMBEDDING:
         return request.inputs[0]
     users = [message.text for message in request.messages if message.role == "user"]

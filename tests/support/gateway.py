@@ -14,8 +14,8 @@ from freehold.domain.identity import Principal, Tenant
 from freehold.domain.labels import Label, Level
 from freehold.domain.ports import Engine
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
-from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
+from freehold.domain.request import Dialect, InferenceRequest
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Deadlines, Runtime, Services
@@ -176,13 +176,14 @@ class MemoryReceipts:
 class MemorySink:
     """Remembers what it got; ``on_chunk`` is called with each one."""
 
-    takes_events: bool = False
+    dialect: Dialect | None = None
     is_full: bool = False
     deployments: list[str] = field(default_factory=list[str])
     chunks: list[ResponseChunk] = field(default_factory=list[ResponseChunk])
     answer: Aggregator = field(default_factory=Aggregator)
     passed: bytes = b""
     result: EmbeddingResult | None = None
+    count: TokenCount | None = None
     receipt: Receipt | None = None
     on_chunk: Callable[[ResponseChunk], None] = lambda _: None
 
@@ -210,8 +211,14 @@ class MemorySink:
     def collected(self, answer: Aggregator) -> None:
         self.answer = answer
 
+    def ranked(self, result: RerankResult) -> None:
+        self.ranking = result
+
     def vectors(self, result: EmbeddingResult) -> None:
         self.result = result
+
+    def counted(self, count: TokenCount) -> None:
+        self.count = count
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
         self.passed += end

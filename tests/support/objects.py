@@ -6,6 +6,7 @@ looks like one. Where two routes call different things the same, the key is the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from tests.support.inside import Inside
 
 NEVER = "00000000-0000-7000-8000-000000000000"
 """An id of the common form that nothing has."""
+
+_CHAT: dict[str, object] = {"model": "plain", "messages": [{"role": "user", "content": "hello"}]}
+_HEX = "0" * 12 + "7" + "0" * 3 + "8" + "0" * 15
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,7 @@ class Kind:
 
 
 def _receipt(gateway: Inside, key: str, mark: str) -> str:
-    body = {"model": "plain", "messages": [{"role": "user", "content": "hello"}]}
-    answer = gateway.ask("POST", "/v1/chat/completions", key=key, body=body, headers={"X-Request-Id": mark})
+    answer = gateway.ask("POST", "/v1/chat/completions", key=key, body=_CHAT, headers={"X-Request-Id": mark})
     assert answer.status == 200, answer.body
     return dict(answer.headers)["freehold-receipt"]
 
@@ -41,6 +44,35 @@ def _receipt(gateway: Inside, key: str, mark: str) -> str:
 def _key(gateway: Inside, key: str, mark: str) -> str:
     answer = gateway.ask("POST", "/v1/admin/keys", key=key, body={"name": mark})
     assert answer.status == 201, answer.body
+    return answer.json()["id"]
+
+
+def _file(gateway: Inside, key: str, mark: str) -> str:
+    ask = {"custom_id": mark, "method": "POST", "url": "/v1/chat/completions", "body": _CHAT}
+    form = f"""--cut\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--cut\r\n\
+Content-Disposition: form-data; name="file"; filename="{mark}.jsonl"\r\n\r\n{json.dumps(ask)}\r\n--cut--\r\n"""
+    fields = {"Content-Type": "multipart/form-data; boundary=cut"}
+    answer = gateway.ask("POST", "/v1/files", key=key, body=form.encode(), headers=fields)
+    assert answer.status == 200, answer.body
+    return answer.json()["id"]
+
+
+def _batch(gateway: Inside, key: str, mark: str) -> str:
+    body = {
+        "input_file_id": _file(gateway, key, mark),
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+        "metadata": {"mark": mark},
+    }
+    answer = gateway.ask("POST", "/v1/batches", key=key, body=body)
+    assert answer.status == 200, answer.body
+    return answer.json()["id"]
+
+
+def _message_batch(gateway: Inside, key: str, mark: str) -> str:
+    body = {"requests": [{"custom_id": mark, "params": {**_CHAT, "max_tokens": 5}}]}
+    answer = gateway.ask("POST", "/v1/messages/batches", key=key, body=body)
+    assert answer.status == 200, answer.body
     return answer.json()["id"]
 
 
@@ -53,6 +85,9 @@ OBJECTS: dict[str, Kind] = {
     "kind": Kind(_same("speech"), missing="speech", is_everybodys=True),
     "receipt_id": Kind(_receipt),
     "key_id": Kind(_key),
+    "file_id": Kind(_file, missing=f"file-{_HEX}"),
+    "batch_id": Kind(_batch, missing=f"batch_{_HEX}"),
+    "/v1/messages/batches/{batch_id": Kind(_message_batch, missing=f"msgbatch_{_HEX}"),
 }
 """By parameter, or by the beginning of a path and the parameter, as in ``/v1/models/{name``."""
 

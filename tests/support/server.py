@@ -58,6 +58,7 @@ class Gateway:
     log_path: Path
     process: subprocess.Popen[bytes]
     clients: list[OpenAI] = field(default_factory=list[OpenAI])
+    is_killed: bool = False
 
     @property
     def pid(self) -> int:
@@ -147,8 +148,16 @@ class Gateway:
         with self.http("") as client:
             return client.get("/readyz").status_code == 200
 
+    def kill(self) -> None:
+        """End it in the middle of what it does, as a power switch would, but for what the kernel has."""
+        self.is_killed = True
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_S)
+
     def stop(self) -> None:
         """Tell it to stop, unless a test did; it must end in good order."""
+        if self.is_killed:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(STOP_S) == 0, self.log

@@ -108,7 +108,7 @@ class Site:
 
 @contextmanager
 def site(folder: Path, *, server: str = "", more: str = "", small: OpenAIServer | None = None) -> Generator[Site]:
-    """Run all of it; ``server`` goes into that section, ``more`` to the end of the configuration."""
+    """Run all of it; ``server`` goes into that section, ``more`` to the end of the configuration; there ``{small}`` is the first server."""
     with ExitStack() as servers:
         first = servers.enter_context(in_thread(small or OpenAIServer()))
         second = servers.enter_context(in_thread(SteadyServer()))
@@ -120,7 +120,7 @@ def site(folder: Path, *, server: str = "", more: str = "", small: OpenAIServer 
             claude=claude.base_url,
             closed_port=closed_port(),
         )
-        gateway = servers.enter_context(running(config + more, folder))
+        gateway = servers.enter_context(running(config + more.replace("{small}", first.base_url), folder))
         yield Site(gateway, first, second, claude)
 
 

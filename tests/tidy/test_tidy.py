@@ -28,7 +28,7 @@ DIALLING_CALLS = {
     "create_datagram_endpoint", "sock_connect", "getaddrinfo", "start_tls",
 }  # fmt: skip
 BROAD = {"Exception", "BaseException"}
-BOUNDARIES_OF_EXCEPT_EXCEPTION = {"api/inference.py", "api/server.py"}
+BOUNDARIES_OF_EXCEPT_EXCEPTION = {"api/batch_item.py", "api/inference.py", "api/server.py"}
 """Where an unforeseen error becomes an answer instead of a traceback."""
 
 
@@ -137,6 +137,14 @@ def test_dependencies_are_the_agreed_ones() -> None:
     assert len(direct) <= RUNTIME_DEPENDENCIES_MAX
     decisions = (ROOT / "docs" / "decisions" / "0002-dependencies.md").read_text()
     assert all(f"`{name}`" in decisions for name in direct)
+
+
+def test_extras_are_tested() -> None:
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    decisions = (ROOT / "docs" / "decisions" / "0002-dependencies.md").read_text()
+    for wanted in whole["project"]["optional-dependencies"].values():
+        assert set(wanted) <= {each for each in whole["dependency-groups"]["dev"] if isinstance(each, str)}
+        assert all(f"`{re.split(r'[<>=]', each, maxsplit=1)[0]}`" in decisions for each in wanted)
 
 
 def test_decisions_are_numbered_without_gaps() -> None:

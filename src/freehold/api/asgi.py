@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from freehold.api.exchange import ClientLeft, Headers
 from freehold.domain.errors.request import BodyTooLarge, NotHttp, RequestTimeout
@@ -19,6 +19,19 @@ JSON = (b"content-type", b"application/json")
 _BODY_S = 60.0
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _ONCE = {b"host", b"authorization", b"x-api-key"}
+_PIECE_BYTES = 256 * 1024
+
+
+class FileBody(NamedTuple):
+    """A body that is too long for the memory.
+
+    Attributes:
+        file: Where it is read from, from its current place on; whoever sends it closes it.
+        size_bytes: How much of it is sent.
+    """
+
+    file: BinaryIO
+    size_bytes: int
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -90,8 +103,27 @@ def _cancel_current(task: asyncio.Task[Any]) -> Callable[[], None]:
     return cancel
 
 
-async def reply(send: Send, status: int, body: bytes, headers: Headers, *, head_only: bool = False) -> None:
+async def reply(send: Send, status: int, body: bytes | FileBody, headers: Headers, *, head_only: bool = False) -> None:
     """One complete answer."""
+    if isinstance(body, FileBody):
+        with body.file:
+            await _reply_file(send, status, body, headers, head_only=head_only)
+        return
     sized = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [*headers, sized]})
     await send({"type": "http.response.body", "body": b"" if head_only else body})
+
+
+async def _reply_file(send: Send, status: int, body: FileBody, headers: Headers, *, head_only: bool) -> None:
+    """Piece by piece; ``send`` waits for a client that reads slowly. A file that is too short breaks the answer off."""
+    left_bytes = body.size_bytes
+    sized = (b"content-length", b"%d" % left_bytes)
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, sized]})
+    while left_bytes and not head_only:
+        piece = await asyncio.to_thread(body.file.read, min(left_bytes, _PIECE_BYTES))
+        left_bytes -= len(piece)
+        if not piece:
+            return
+        await send({"type": "http.response.body", "body": piece, "more_body": left_bytes > 0})
+    if not body.size_bytes or head_only:
+        await send({"type": "http.response.body", "body": b""})

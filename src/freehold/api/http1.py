@@ -439,7 +439,7 @@ class FreeholdProtocol(HttpToolsProtocol):
         """When a body that sends nothing more has become too slow."""
         limits = self.limits
         enough_s = max(limits.body_grace_s, self._body_bytes / limits.body_bytes_per_s)
-        return self._body_begun_s + min(enough_s, limits.body_s)
+        return self._body_begun_s + min(enough_s, limits.upload_s if self._exchange is None else limits.body_s)
 
     def _arm(self, when_s: float) -> None:
         if self._timer is not None:

@@ -24,7 +24,8 @@ class ServerLimits:
         fields: How many.
         body_grace_s: From then on a body must have come at ``body_bytes_per_s`` on average.
         body_bytes_per_s: The slowest sender that is still waited for.
-        body_s: A body in all.
+        body_s: A body in all, on an inference path.
+        upload_s: A body in all, elsewhere: files may be large.
         whole_bytes: A body declared up to this is waited for before the request is handed on; a larger one that does
             not come with its head is handed on without it, so that a key or a length is refused before the body is
             read. Also how much of a body is kept that nobody has asked for, beside what came in one piece.
@@ -44,6 +45,7 @@ class ServerLimits:
     body_grace_s: float = 5.0
     body_bytes_per_s: int = 1_000
     body_s: float = 60.0
+    upload_s: float = 3_600.0
     whole_bytes: int = 64 * 1024
     idle_s: float = 75.0
     stall_s: float = 30.0

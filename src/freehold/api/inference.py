@@ -200,6 +200,8 @@ class Inference:
             label_header=said(b"freehold-label"),
             include_receipt=said(b"freehold-include-receipt") == "true",
         )
+        if surface.field:
+            request = surface.with_field(request, said(surface.field))
         trace, name, urgency = said(b"traceparent"), said(b"x-request-id"), said(b"freehold-priority")
         tier = request.fields.get("service_tier")
         if trace is None and name is None and urgency is None and tier is None:

@@ -11,7 +11,7 @@ import msgspec
 
 from freehold import __version__
 from freehold.api.asgi import JSON, Headers, Scope
-from freehold.api.openapi_shapes import NARROWED, SHAPES, TEXT, Shape
+from freehold.api.openapi_shapes import NARROWED, SHAPES, Shape
 from freehold.api.routes import INFERENCE_ROUTES, VIEW_ROUTES, InferenceRoute, ViewRoute
 from freehold.identity.access import INFER, Access
 from freehold.wire.answers_schema import MessagesError, OllamaError, OpenAIError
@@ -122,7 +122,7 @@ def _short(found: re.Match[bytes]) -> bytes:
 
 def _inference(route: InferenceRoute, reference: Reference) -> JsonObject:
     path = route.path.decode()
-    shape = SHAPES.get(("POST", path), Shape(summary=path))
+    shape = SHAPES.get(("POST", path), Shape(summary=f"Inference: {path}."))
     errors = {messages_error: MessagesError, ollama_error: OllamaError}
     error = errors.get(route.surface.envelope, OpenAIError)  # pyright: ignore[reportArgumentType]
     asked = [
@@ -151,7 +151,7 @@ def _view(row: ViewRoute, views: Mapping[str, object], reference: Reference) -> 
     found |= {"tags": [group], "summary": " ".join((shape.summary or summary).split()), "parameters": parameters}
     if more:
         found["description"] = more
-    if row.body_bytes_max and (row.method in _BODY_METHODS or shape.body is not None):
+    if (row.body_bytes_max or row.streams) and (row.method in _BODY_METHODS or shape.body is not None):
         found["requestBody"] = _body(shape, reference)
     return found
 
@@ -163,7 +163,8 @@ def _operation(
     failed = {"application/json": {"schema": reference(error)}}
     content: JsonObject = {}
     if shape.answer_media:
-        schema: JsonObject = {"type": "string"} if shape.answer_media == TEXT else reference(shape.answer)
+        is_json = shape.answer_media == "application/json"
+        schema: JsonObject = reference(shape.answer) if is_json else {"type": "string"}
         content[shape.answer_media] = {"schema": schema}
     if shape.stream:
         content[shape.stream] = {"schema": {"type": "string"}}

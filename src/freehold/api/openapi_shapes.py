@@ -14,7 +14,7 @@ from freehold.wire.infill import InfillBody
 from freehold.wire.keys_schema import KeyList, KeyView, NewKeyBody, NewKeyView, RotateBody
 from freehold.wire.messages_schema import MessagesBody
 from freehold.wire.ollama_schema import OllamaChat, OllamaEmbed, OllamaGenerate
-from freehold.wire.openai_schema import INPUTS_MAX, ChatBody, CompletionBody, EmbeddingBody
+from freehold.wire.openai_schema import INPUTS_MAX, ChatBody, CompletionBody, EmbeddingBody, RerankBody
 from freehold.wire.responses_schema import ResponsesBody
 
 JsonObject = dict[str, Any]
@@ -54,6 +54,11 @@ class Shape:
 
 
 _FLAG: JsonObject = {"type": "string", "enum": ["true", "false"], "default": "false"}
+
+_COUNT: JsonObject = {"type": "integer", "minimum": 1, "maximum": 100}
+_PAGED: dict[str, JsonObject] = {"limit": _COUNT, "after": {"type": "string"}}
+_PAGED_BY_ID: dict[str, JsonObject] = {"limit": _COUNT, "after_id": {"type": "string"}}
+_RANKED = Shape(body=RerankBody, answer=answers.RerankAnswer, summary="Documents by their relevance to a query.")
 
 SHAPES: dict[tuple[str, str], Shape] = {
     ("POST", "/v1/chat/completions"): Shape(
@@ -99,6 +104,25 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("POST", "/api/embed"): Shape(
         body=OllamaEmbed, answer=answers.OllamaEmbedAnswer, summary="Vectors as Ollama has them."
     ),
+    ("POST", "/v1/rerank"): _RANKED,
+    ("POST", "/v2/rerank"): _RANKED,
+    ("POST", "/rerank"): _RANKED,
+    ("POST", "/v1/messages/count_tokens"): Shape(
+        body=answers.CountBody, answer=answers.CountAnswer, summary="How many tokens a message has."
+    ),
+    ("GET", "/v1/files"): Shape(answer=answers.FileList, query=_PAGED),
+    ("POST", "/v1/files"): Shape(body=answers.FileForm, media="multipart/form-data", answer=answers.FileView),
+    ("GET", "/v1/files/{file_id}"): Shape(answer=answers.FileView),
+    ("GET", "/v1/files/{file_id}/content"): Shape(answer_media="application/octet-stream"),
+    ("GET", "/v1/batches"): Shape(answer=answers.BatchList, query=_PAGED),
+    ("POST", "/v1/batches"): Shape(body=answers.BatchBody, answer=answers.BatchView),
+    ("GET", "/v1/batches/{batch_id}"): Shape(answer=answers.BatchView),
+    ("POST", "/v1/batches/{batch_id}/cancel"): Shape(answer=answers.BatchView),
+    ("GET", "/v1/messages/batches"): Shape(answer=answers.MessageBatchList, query=_PAGED_BY_ID),
+    ("POST", "/v1/messages/batches"): Shape(body=answers.MessageBatchBody, answer=answers.MessageBatchView),
+    ("GET", "/v1/messages/batches/{batch_id}"): Shape(answer=answers.MessageBatchView),
+    ("POST", "/v1/messages/batches/{batch_id}/cancel"): Shape(answer=answers.MessageBatchView),
+    ("GET", "/v1/messages/batches/{batch_id}/results"): Shape(answer_media="application/x-jsonl"),
     ("GET", "/v1/models"): Shape(answer=answers.ModelList),
     ("GET", "/v1/models/{name:path}"): Shape(answer=answers.ModelView),
     ("GET", "/v1/receipts"): Shape(

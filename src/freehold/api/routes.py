@@ -11,18 +11,21 @@ from dataclasses import dataclass
 from freehold.api.surfaces import (
     CHAT,
     COMPLETION,
+    COUNT_TOKENS,
     EMBEDDING,
     INFILL,
     MESSAGES,
     OLLAMA_CHAT,
     OLLAMA_EMBED,
     OLLAMA_GENERATE,
+    RERANK,
     RESPONSES,
     Surface,
 )
 from freehold.identity.access import ADMIN, INFER, MANAGE, OPEN, Access
 
 _SMALL_BODY = 64 * 1024
+_LARGE_BODY = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class ViewRoute:
         view: The group of views and the method of it that answers; it finds the row's access in ``scope["access"]``.
         access: Who may, and whose objects it reaches.
         body_bytes_max: Longest body, which the view finds in ``scope["body"]``; 0 where none is read.
+        streams: The view reads the body itself, piece by piece, from ``scope["receive"]``.
     """
 
     method: str
@@ -50,15 +54,20 @@ class ViewRoute:
     view: str
     access: Access
     body_bytes_max: int = 0
+    streams: bool = False
 
 
 INFERENCE_ROUTES = (
     InferenceRoute(b"/v1/chat/completions", CHAT),
     InferenceRoute(b"/v1/completions", COMPLETION),
     InferenceRoute(b"/v1/embeddings", EMBEDDING),
+    InferenceRoute(b"/v1/rerank", RERANK),
+    InferenceRoute(b"/v2/rerank", RERANK),
+    InferenceRoute(b"/rerank", RERANK),
     InferenceRoute(b"/v1/responses", RESPONSES),
     InferenceRoute(b"/infill", INFILL),
     InferenceRoute(b"/v1/messages", MESSAGES),
+    InferenceRoute(b"/v1/messages/count_tokens", COUNT_TOKENS),
     InferenceRoute(b"/api/chat", OLLAMA_CHAT),
     InferenceRoute(b"/api/generate", OLLAMA_GENERATE),
     InferenceRoute(b"/api/embed", OLLAMA_EMBED),
@@ -74,6 +83,20 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/v1/admin/keys/{key_id}", "keys.shown", MANAGE),
     ViewRoute("DELETE", "/v1/admin/keys/{key_id}", "keys.revoked", MANAGE),
     ViewRoute("POST", "/v1/admin/keys/{key_id}/rotate", "keys.rotated", MANAGE, body_bytes_max=_SMALL_BODY),
+    ViewRoute("GET", "/v1/files", "files.list", INFER),
+    ViewRoute("POST", "/v1/files", "files.create", INFER, streams=True),
+    ViewRoute("GET", "/v1/files/{file_id}", "files.show", INFER),
+    ViewRoute("DELETE", "/v1/files/{file_id}", "files.delete", INFER),
+    ViewRoute("GET", "/v1/files/{file_id}/content", "files.content", INFER),
+    ViewRoute("GET", "/v1/batches", "batches.list", INFER),
+    ViewRoute("POST", "/v1/batches", "batches.create", INFER, body_bytes_max=_SMALL_BODY),
+    ViewRoute("GET", "/v1/batches/{batch_id}", "batches.show", INFER),
+    ViewRoute("POST", "/v1/batches/{batch_id}/cancel", "batches.cancel", INFER),
+    ViewRoute("GET", "/v1/messages/batches", "message_batches.list", INFER),
+    ViewRoute("POST", "/v1/messages/batches", "message_batches.create", INFER, body_bytes_max=_LARGE_BODY),
+    ViewRoute("GET", "/v1/messages/batches/{batch_id}", "message_batches.show", INFER),
+    ViewRoute("POST", "/v1/messages/batches/{batch_id}/cancel", "message_batches.cancel", INFER),
+    ViewRoute("GET", "/v1/messages/batches/{batch_id}/results", "message_batches.results", INFER),
     ViewRoute("POST", "/v1/audio/{kind:path}", "house.audio", INFER),
     ViewRoute("GET", "/api/tags", "house.ollama_tags", INFER),
     ViewRoute("POST", "/api/show", "house.ollama_show", INFER, body_bytes_max=_SMALL_BODY),

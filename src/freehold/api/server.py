@@ -9,10 +9,10 @@ from typing import Any
 
 from starlette.routing import Route, Router
 
-from freehold.api.asgi import Receive, Scope, Send, decoded, header, read_body, reply
+from freehold.api.asgi import FileBody, Receive, Scope, Send, decoded, header, read_body, reply
 from freehold.api.asgi_exchange import AsgiExchange
 from freehold.api.errors import unexpected
-from freehold.api.exchange import Headers
+from freehold.api.exchange import ClientLeft, Headers
 from freehold.api.inference import Hosts, Inference, credential_of, refusal
 from freehold.api.routes import INFERENCE_ROUTES, VIEW_ROUTES, ViewRoute
 from freehold.domain.errors.base import FreeholdError
@@ -93,6 +93,8 @@ class Api:
         except FreeholdError as error:
             status, body, headers = refusal(error, request_id=request_id)
             await reply(send, status, body, headers, head_only=scope["method"] == "HEAD")
+        except ClientLeft:
+            return
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a fault of ours becomes a 500 with an id
             status, body, headers = refusal(unexpected(error, error_id=request_id), request_id=request_id)
             await reply(send, status, body, headers)
@@ -116,7 +118,9 @@ class Api:
             principal = self._authorise(scope, row.access) if row.access.scope else None
             scope["access"] = row.access
             scope["path_params"] = {name: decoded(value) for name, value in scope["path_params"].items()}
-            if row.body_bytes_max:
+            if row.streams:
+                scope["receive"] = receive
+            elif row.body_bytes_max:
                 scope["body"] = await read_body(scope, receive, limit_bytes=row.body_bytes_max)
             status, body, headers = await view(scope, principal)
             await reply(send, status, body, headers, head_only=scope["method"] == "HEAD")
@@ -149,7 +153,9 @@ def _by_path(rows: Iterable[ViewRoute]) -> list[list[ViewRoute]]:
     return list(found.values())
 
 
-def _method_of(views: Mapping[str, object], name: str) -> Callable[[Scope, Any], Awaitable[tuple[int, bytes, Headers]]]:
+def _method_of(
+    views: Mapping[str, object], name: str
+) -> Callable[[Scope, Any], Awaitable[tuple[int, bytes | FileBody, Headers]]]:
     group, _, method = name.partition(".")
     return getattr(views[group], method)
 

@@ -11,8 +11,9 @@ from freehold.domain.deployment import Deployment
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.receipt import Receipt
-from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.request import Dialect, InferenceRequest
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
+from freehold.wire.left_out import names_left_out
 from freehold.wire.openai_response import encode_json, error_event
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.receipt import receipt_comment, receipt_headers
@@ -22,12 +23,18 @@ _EVENT_STREAM: Headers = [(b"content-type", b"text/event-stream; charset=utf-8")
 _PING_S = 15.0
 
 
+def left_out_field(request: InferenceRequest, deployment: Deployment) -> Headers:
+    """The header that names what of a request its deployment was not told."""
+    names = names_left_out(request, deployment)
+    return [(b"freehold-left-out", names.encode())] if names else []
+
+
 class _Sink:
     """What one kind of answer has no use for: called all the same, it is a fault of ours."""
 
     __slots__ = ()
 
-    takes_events = True
+    dialect: Dialect | None = Dialect.OPENAI
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """An event of a stream."""
@@ -44,6 +51,14 @@ class _Sink:
     def vectors(self, result: EmbeddingResult) -> None:
         """The answer to an embedding request."""
         raise RuntimeError(f"embeddings for a stream: {result.usage}")
+
+    def ranked(self, result: RerankResult) -> None:
+        """The answer to a rerank request."""
+        raise RuntimeError(f"a ranking for another kind of answer: {result.usage}")
+
+    def counted(self, count: TokenCount) -> None:
+        """The answer to a request to count."""
+        raise RuntimeError(f"a count for who asked for words: {count}")
 
 
 class WholeSink(_Sink):
@@ -85,7 +100,11 @@ class WholeSink(_Sink):
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send it."""
-        self._exchange.reply(200, [JSON, *receipt_headers(receipt)], self._body)
+        self._exchange.reply(200, [JSON, *self._told(), *receipt_headers(receipt)], self._body)
+
+    def _told(self) -> Headers:
+        """What this answer's head says besides what every answer's does."""
+        return [] if self._served_by is None else left_out_field(self._request, self._served_by)
 
 
 class StreamSink(_Sink):
@@ -126,7 +145,8 @@ class StreamSink(_Sink):
         """Begin the answer."""
         self.close()
         name, zone = deployment.name.encode(), deployment.zone.encode()
-        self._open([(b"freehold-deployment", name), (b"freehold-zone", zone)])
+        told = left_out_field(self._request, deployment)
+        self._open([(b"freehold-deployment", name), (b"freehold-zone", zone), *told])
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """One event, encoded."""

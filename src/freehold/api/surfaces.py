@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from freehold.api.exchange import Exchange
 from freehold.api.sinks import StreamSink, WholeSink
-from freehold.api.translated import Events, TranslatedLines, TranslatedStream, TranslatedVectors, TranslatedWhole
+from freehold.api.translated import (
+    Counted,
+    Events,
+    NativeStream,
+    NativeWhole,
+    RankedDocuments,
+    TranslatedLines,
+    TranslatedStream,
+    TranslatedVectors,
+    TranslatedWhole,
+)
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.wire.infill import InfillEvents, decode_infill, infill_of
-from freehold.wire.messages_request import decode_messages
-from freehold.wire.messages_response import MessageEvents, message_of, messages_error
+from freehold.wire.messages_request import decode_count_tokens, decode_messages, with_betas
+from freehold.wire.messages_response import MessageEvents, counted_of, message_of, messages_error
 from freehold.wire.ollama_request import decode_ollama_chat, decode_ollama_embed, decode_ollama_generate
 from freehold.wire.ollama_response import ChatLines, GenerateLines, chat_of, embeddings_of, generated_of, ollama_error
-from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
+from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
 from freehold.wire.openai_response import error_envelope
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.responses_request import decode_responses
@@ -37,6 +47,8 @@ class Surface:
         stream: Makes the sink of one that is streamed.
         envelope: Makes the object that tells an error; called as ``wire.openai_response.error_envelope``.
         id_field: Where its clients look for the id of a request, besides ``freehold-receipt``.
+        field: A header that is part of the request; empty for none.
+        with_field: Takes its value.
     """
 
     decode: Decode
@@ -44,6 +56,8 @@ class Surface:
     stream: Callable[[Exchange, InferenceRequest], StreamSink] = StreamSink
     envelope: Envelope = error_envelope
     id_field: bytes = b""
+    field: bytes = b""
+    with_field: Callable[[InferenceRequest, str | None], InferenceRequest] = lambda request, _: request
 
 
 def _translated(
@@ -54,6 +68,7 @@ def _translated(
     envelope: Envelope = error_envelope,
     id_field: bytes = b"",
     stream: type[TranslatedStream] = TranslatedStream,
+    whole: type[TranslatedWhole] = TranslatedWhole,
 ) -> Surface:
     """A surface whose shape is not the one inside: ``render`` makes a whole answer, ``events`` writes a stream."""
 
@@ -62,7 +77,7 @@ def _translated(
 
     return Surface(
         decode=decode,
-        whole=partial(TranslatedWhole, render=render, id_field=id_field),
+        whole=partial(whole, render=render, id_field=id_field),
         stream=streamed,
         envelope=envelope,
         id_field=id_field,
@@ -72,9 +87,28 @@ def _translated(
 CHAT = Surface(decode=decode_chat)
 COMPLETION = Surface(decode=decode_completion)
 EMBEDDING = Surface(decode=decode_embedding)
+RERANK = Surface(decode=decode_rerank, whole=RankedDocuments)
 RESPONSES = _translated(decode_responses, response_of, ResponseEvents)
 INFILL = _translated(decode_infill, infill_of, InfillEvents)
-MESSAGES = _translated(decode_messages, message_of, MessageEvents, envelope=messages_error, id_field=b"request-id")
+MESSAGES = replace(
+    _translated(
+        decode_messages,
+        message_of,
+        MessageEvents,
+        envelope=messages_error,
+        id_field=b"request-id",
+        stream=NativeStream,
+        whole=NativeWhole,
+    ),
+    field=b"anthropic-beta",
+    with_field=with_betas,
+)
+COUNT_TOKENS = Surface(
+    decode=decode_count_tokens,
+    whole=partial(Counted, render=counted_of, id_field=b"request-id"),
+    envelope=messages_error,
+    id_field=b"request-id",
+)
 OLLAMA_CHAT = _translated(decode_ollama_chat, chat_of, ChatLines, envelope=ollama_error, stream=TranslatedLines)
 OLLAMA_GENERATE = _translated(
     decode_ollama_generate, generated_of, GenerateLines, envelope=ollama_error, stream=TranslatedLines

@@ -10,11 +10,12 @@ from freehold.api.exchange import Exchange, Headers
 from freehold.api.sinks import StreamSink, WholeSink
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.receipt import Receipt
-from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.request import Dialect, InferenceRequest
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
 from freehold.wire.openai_response import encode_json
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.receipt import receipt_comment, receipt_headers
+from freehold.wire.rerank import ranking_of
 
 JsonObject = dict[str, Any]
 
@@ -49,7 +50,7 @@ class TranslatedWhole(WholeSink):
 
     __slots__ = ("_answer", "_id_field", "_render")
 
-    takes_events = False
+    dialect = None
 
     def __init__(
         self,
@@ -71,8 +72,16 @@ class TranslatedWhole(WholeSink):
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send it."""
         named = [(self._id_field, receipt.id.encode())] if self._id_field else []
-        body = encode_json(self._render(self._answer, self._request, receipt))
-        self._exchange.reply(200, [JSON, *named, *receipt_headers(receipt)], body)
+        body = self._body or encode_json(self._render(self._answer, self._request, receipt))
+        self._exchange.reply(200, [JSON, *named, *self._told(), *receipt_headers(receipt)], body)
+
+
+class NativeWhole(TranslatedWhole):
+    """The same for a shape in which an answer may also pass through as it came."""
+
+    __slots__ = ()
+
+    dialect = Dialect.ANTHROPIC
 
 
 class TranslatedVectors(WholeSink):
@@ -107,6 +116,61 @@ class TranslatedVectors(WholeSink):
         self._exchange.reply(200, [JSON, *receipt_headers(receipt)], body)
 
 
+class RankedDocuments(WholeSink):
+    """Documents in the order of their relevance, as one object."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
+        super().__init__(exchange, request)
+        self._result = RerankResult(ranked=())
+
+    def ranked(self, result: RerankResult) -> None:
+        """What was found."""
+        self._result = result
+
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
+        """Send it."""
+        body = encode_json(ranking_of(self._result, self._request, receipt))
+        self._exchange.reply(200, [JSON, *receipt_headers(receipt)], body)
+
+
+class Counted(WholeSink):
+    """How many tokens a prompt has, as one object.
+
+    Args:
+        exchange: Where it goes.
+        request: What was asked.
+        render: Makes the object.
+        id_field: Where clients look for the request's id, besides ``freehold-receipt``.
+    """
+
+    __slots__ = ("_count", "_id_field", "_render")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        request: InferenceRequest,
+        *,
+        render: Callable[[TokenCount], JsonObject],
+        id_field: bytes = b"",
+    ) -> None:
+        super().__init__(exchange, request)
+        self._render = render
+        self._id_field = id_field
+        self._count = TokenCount(tokens=0, measured=False)
+
+    def counted(self, count: TokenCount) -> None:
+        """The number."""
+        self._count = count
+
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
+        """Send it."""
+        named = [(self._id_field, receipt.id.encode())] if self._id_field else []
+        body = encode_json(self._render(self._count))
+        self._exchange.reply(200, [JSON, *named, *receipt_headers(receipt)], body)
+
+
 class TranslatedStream(StreamSink):
     """An answer piece by piece.
 
@@ -119,7 +183,7 @@ class TranslatedStream(StreamSink):
 
     __slots__ = ("_events", "_id_field")
 
-    takes_events = False
+    dialect = None
 
     def __init__(self, exchange: Exchange, request: InferenceRequest, *, events: Events, id_field: bytes = b"") -> None:
         super().__init__(exchange, request)
@@ -131,11 +195,11 @@ class TranslatedStream(StreamSink):
         if events := self._events.add(chunk):
             self._exchange.write(events)
 
-    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - nothing passes through
-        """The end, with what only now is known."""
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
+        """The end, with what only now is known; the upstream's own where its stream passed through."""
         comment = receipt_comment(receipt) if self.ping and self._request.include_receipt else b""
         self._is_over = True
-        self._exchange.end(comment + self._events.end(receipt))
+        self._exchange.end(comment + (end or self._events.end(receipt)))
 
     def error_event(self, error: FreeholdError) -> bytes:
         """The error as this surface tells it; the stream's regular end never follows it."""
@@ -144,6 +208,14 @@ class TranslatedStream(StreamSink):
     def _open(self, headers: Headers) -> None:
         named = [(self._id_field, self._request.id.encode())] if self._id_field else []
         super()._open([*named, *headers])
+
+
+class NativeStream(TranslatedStream):
+    """The same for a shape in which an answer may also pass through as it came."""
+
+    __slots__ = ()
+
+    dialect = Dialect.ANTHROPIC
 
 
 class TranslatedLines(TranslatedStream):

@@ -196,8 +196,8 @@ class Views:
 
 
 def _capabilities(card: ModelCard) -> list[str]:
-    if card.embeds:
-        return ["embedding"]
+    if card.embeds or card.reranks:
+        return [name for name, is_able in (("embedding", card.embeds), ("rerank", card.reranks)) if is_able]
     able = {"tools": card.tools, "vision": card.vision, "insert": card.infill}
     return ["completion", *(name for name, is_able in able.items() if is_able)]
 

@@ -25,6 +25,7 @@ _TRY_AGAIN = frozenset({408, 429, 502, 503, 504})
 _PROVIDERS = {
     EngineKind.EMBEDDED: "llama_cpp",
     EngineKind.LLAMA_SERVER: "llama_cpp",
+    EngineKind.ONNX: "onnxruntime",
     EngineKind.OPENAI: "openai",
     EngineKind.ANTHROPIC: "anthropic",
 }

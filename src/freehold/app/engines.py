@@ -12,6 +12,8 @@ from freehold.domain.ports import Engine
 from freehold.engines.anthropic import AnthropicEngine
 from freehold.engines.llama.engine import LlamaEngine
 from freehold.engines.llama.settings import LlamaSettings
+from freehold.engines.onnx.engine import OnnxEngine
+from freehold.engines.onnx.settings import OnnxSettings
 from freehold.engines.openai_compatible import OpenAICompatibleEngine
 
 
@@ -22,6 +24,8 @@ def build_engine(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile)
         ModelError: Its model is not here, or its file is not what it should be.
     """
     deployment, settings = plan.deployment, plan.settings
+    if deployment.engine is EngineKind.ONNX:
+        return _onnx(plan, stores, machine)
     if deployment.engine in {EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER}:
         return _llama(plan, stores, machine)
     remote = AnthropicEngine if deployment.engine is EngineKind.ANTHROPIC else OpenAICompatibleEngine
@@ -51,6 +55,24 @@ def _llama(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> Ll
         ids=stores.ids,
         cores=machine.cores,
         cpu_flags=machine.cpu_flags,
+    )
+
+
+def _onnx(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> OnnxEngine:
+    deployment = plan.deployment
+    verified = stores.models.load_onnx(deployment.model.name)
+    card = verified.card
+    model = replace(card, context_tokens=min(deployment.model.context_tokens, card.context_tokens))
+    return OnnxEngine(
+        deployment=replace(deployment, model=model),
+        settings=OnnxSettings(
+            model_path=str(verified.model.path),
+            tokenizer_path=str(verified.tokenizer),
+            pooling=verified.pooling,
+            threads=plan.settings.threads,
+        ),
+        clock=stores.clock,
+        cores=machine.cores,
     )
 
 

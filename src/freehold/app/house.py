@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from freehold.api.batches import Batches
+from freehold.api.files import Files
 from freehold.api.key_views import KeyViews
+from freehold.api.message_batches import MessageBatches
 from freehold.api.openapi import DocumentViews
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
+from freehold.app.batches import batch_runner
 from freehold.app.collector import Collector
 from freehold.app.engines import build_engine
 from freehold.app.fellows import Fellows
@@ -25,12 +29,14 @@ from freehold.audit.records import policy_change_record
 from freehold.config.compile import Compiled
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
+from freehold.domain.identity import Principal
 from freehold.domain.ports import Engine
 from freehold.engines.ejection import WINDOW_S
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime, Services
 from freehold.hostinfo.heap import keep_heap_small
 from freehold.hostinfo.memory import MemoryMeter
+from freehold.policy.labelling import label_of_given
 from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
 from freehold.serving.admission import SlotAdmission, own_queue
@@ -89,6 +95,8 @@ class House:
         self._retries = RetryBudgets()
         self.door = Door()
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
+        self._settings = compiled
+        self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
         self._api: Api | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -123,8 +131,41 @@ class House:
             door=self.door,
         )
         keys = KeyViews(keys=self._stores.keys, audit=self._stores.audit, clock=self._stores.clock)
-        views: dict[str, object] = {"house": house, "keys": keys}
+        stores, settings = self._stores, self._settings
+        files = Files(
+            store=stores.files, settings=settings.files, label_of=self._label_of, clock=stores.clock, ids=stores.ids
+        )
+        nudge = _nothing if self._batches is None else self._batches.nudge
+        batches = Batches(
+            store=stores.batches,
+            files=stores.files,
+            settings=settings.batches,
+            label_of=self._label_of,
+            clock=stores.clock,
+            ids=stores.ids,
+            nudge=nudge,
+        )
+        message_batches = MessageBatches(
+            store=stores.batches,
+            files=stores.files,
+            settings=settings.batches,
+            file_settings=settings.files,
+            label_of=self._label_of,
+            clock=stores.clock,
+            ids=stores.ids,
+            nudge=nudge,
+        )
+        views: dict[str, object] = {
+            "house": house,
+            "keys": keys,
+            "files": files,
+            "batches": batches,
+            "message_batches": message_batches,
+        }
         return {**views, "document": DocumentViews(views)}
+
+    def _label_of(self, principal: Principal, said: Sequence[str | None]) -> str:
+        return label_of_given(principal, said, tree=self._runtime.tree)
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
@@ -136,6 +177,8 @@ class House:
         self._spawn(self._keep_outliers_out())
         self._spawn(self._keep_watch())
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
+        if self._batches is not None:
+            self._spawn(self._batches.run())
         if self._fellows is not None:
             self._spawn(self._fellows.keep_filled(self._admission))
         for task in self._observation.tasks(self._own_metrics):
@@ -245,6 +288,8 @@ class House:
                 log.warning("keys could not be reloaded, or what happened to them not be recorded: %s", error.message)
             if self._api is not None:
                 self._api.end_revoked(self._stores.keys.good_ids)
+            if self._batches is not None:
+                self._batches.end_revoked(self._stores.keys.good_ids)
 
     async def _keep_outliers_out(self) -> None:
         while True:
@@ -270,6 +315,10 @@ class House:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _nothing() -> None:
+    """Another process looks for itself."""
 
 
 def calibrations_in(folder: Path) -> list[str]:

@@ -24,8 +24,10 @@ from freehold.net.broker import Broker
 from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from freehold.serving.registry import ModelRegistry
+from freehold.storage.batches import SqliteBatches
 from freehold.storage.database import Database
 from freehold.storage.fellows import drop_journal, holds_receipts
+from freehold.storage.files import SqliteFiles
 from freehold.storage.folder import DataFolder
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.receipts import SqliteReceipts
@@ -37,6 +39,8 @@ MODELS_FOLDER = "models"
 DATABASE_FILE = "freehold.db"
 AUDIT_FOLDER = "audit"
 RECEIPTS_FOLDER = "receipts"
+FILES_FOLDER = "files"
+BATCHES_FOLDER = "batches"
 
 _LAST_RECEIPTS_S = 5.0
 """At a stop, for bringing receipts into the database. After an outage of it there may be more than that takes."""
@@ -58,6 +62,9 @@ class Stores:
     broker: Broker
     prices: GenaiPriceBook
     models: ModelRegistry
+    files: SqliteFiles
+    batches: SqliteBatches
+    batches_folder: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +139,7 @@ def open_stores(
         )
         open_things.callback(audit.close)
         keys = _key_ring(database, tree, tenants, clock)
+        files = SqliteFiles(database, folder / FILES_FOLDER)
         yield Stores(
             clock=clock,
             ids=ids,
@@ -145,6 +153,9 @@ def open_stores(
             broker=Broker(clock=clock, permit_key=permit_key),
             prices=GenaiPriceBook(),
             models=ModelRegistry(folder / MODELS_FOLDER),
+            files=files,
+            batches=SqliteBatches(database, files),
+            batches_folder=folder / BATCHES_FOLDER,
         )
 
 
@@ -164,8 +175,10 @@ def _journal_folder(folder: Path, worker: int) -> Path:
 def _take_in(folder: Path, database: Database, *, origin: str, clock: SystemClock, workers: int) -> None:
     """Finish what workers of an earlier start left that have no successor: there were more of them then.
 
-    Their receipts come into the database, and egress intents that a crash left open are ended in their logs.
+    Their receipts come into the database, and egress intents that a crash left open are ended in their logs. What a
+    crash left of uploads goes.
     """
+    SqliteFiles(database, folder / FILES_FOLDER).sweep()
     for worker, left in further_shards(folder / AUDIT_FOLDER).items():
         if worker >= workers:
             TransparencyLog.open(left, origin=shard_name(origin, worker), clock=clock).close()

@@ -168,8 +168,11 @@ def check_models(folder: Path, compiled: Compiled) -> Iterator[Check]:
             yield good(f"model {name}", f"{model.digest[:19]}, {wording.size(model.size_bytes)}")
 
 
+_OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.ONNX})
+
+
 def _has_own_file(plan: DeploymentPlan) -> bool:
-    return plan.deployment.engine in {EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER} and not plan.settings.base_url
+    return plan.deployment.engine in _OURS and not plan.settings.base_url
 
 
 def check_clock(folder: Path, *, unix_s: float) -> list[Check]:

@@ -10,9 +10,11 @@ from freehold.domain.errors import (
     admission,
     audit,
     auth,
+    batch,
     config,
     engine,
     evals,
+    file,
     model,
     policy,
     request,
@@ -21,7 +23,7 @@ from freehold.domain.errors import (
 )
 from freehold.domain.errors.base import FreeholdError, catalogue, message_shape, page
 
-FAMILIES = (admission, audit, auth, config, engine, evals, model, policy, request, server, upstream)
+FAMILIES = (admission, audit, auth, batch, config, engine, evals, file, model, policy, request, server, upstream)
 """Imported so that the catalogue is whole."""
 
 _NEAR_MAX = 5

@@ -16,7 +16,7 @@ from freehold.hostinfo.probe import probe
 from freehold.planner import wording
 from freehold.planner.choose import launch_for
 from freehold.planner.fit import Launch, fit
-from freehold.serving.catalogue import CatalogueEntry
+from freehold.serving.catalogue import CatalogueEntry, HubOrigin
 from freehold.serving.gguf import read_header
 from freehold.serving.registry import InstalledModel, ModelRegistry
 
@@ -83,7 +83,8 @@ def _one(registry: ModelRegistry, name: str, *, as_json: bool) -> int:
     entry = registry.catalogue.entries.get(name)
     if installed is None and entry is None:
         installed = registry.resolve(name)
-    shape = read_header(installed.path).shape if installed is not None else _shape(entry)
+    is_gguf = installed is not None and installed.tokenizer is None
+    shape = read_header(installed.path).shape if installed is not None and is_gguf else _shape(entry)
     profile = probe(measure=True)
     launch = launch_for(shape, profile)
     report = fit(shape, launch, profile)
@@ -149,7 +150,8 @@ def _about(installed: InstalledModel | None, entry: CatalogueEntry | None) -> di
             "tools": entry.tools,
             "infill": entry.infill,
             "embeds": entry.embeds,
-            "hub": f"hf:{entry.hub.repo}/{entry.hub.filename}@{entry.hub.revision}",
+            "reranks": entry.reranks,
+            "hub": None if entry.hub is None else f"{_hub_file(entry.hub)}@{entry.hub.revision}",
         },
     }
 
@@ -162,9 +164,19 @@ def _entry_text(entry: CatalogueEntry | None) -> str:
             f"{entry.title} ({entry.name}), not installed",
             f"  size     {wording.size(entry.size_bytes)}, {entry.quantisation}",
             f"  licence  {entry.license}",
-            f"  origin   hf:{entry.hub.repo}/{entry.hub.filename}",
+            f"  origin   {_origin(entry)}",
         ]
     )
+
+
+def _origin(entry: CatalogueEntry) -> str:
+    if entry.hub is not None:
+        return _hub_file(entry.hub)
+    return f"packages {entry.packages.parts[0].requirement}" if entry.packages is not None else ""
+
+
+def _hub_file(hub: HubOrigin) -> str:
+    return f"hf:{hub.repo}/{hub.filename}"
 
 
 def _catalogue(registry: ModelRegistry, *, as_json: bool) -> int:

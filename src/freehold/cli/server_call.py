@@ -73,13 +73,23 @@ def get(server: RunningServer, path: str) -> dict[str, Any]:
         NotRunning: Nothing answers there.
         AnsweredWithError: It answered with an error.
     """
+    return _call(server, "GET", path)
+
+
+def post(server: RunningServer, path: str, body: bytes = b"") -> dict[str, Any]:
+    """Have the server do something; what it says of it. Errors as ``get``."""
+    return _call(server, "POST", path, body)
+
+
+def _call(server: RunningServer, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
     try:
         answer = asyncio.run(
             call_local(
                 server.url,
-                method="GET",
+                method=method,
                 path=path,
                 headers=server.headers,
+                body=body,
                 timeout_s=_VIEW_TIMEOUT_S,
                 ca_file=server.ca_file,
             )

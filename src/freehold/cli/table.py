@@ -25,6 +25,7 @@ COMMANDS = (
     Command("models", "freehold.cli.models:app", "What is installed, what can be had, and what fits this machine."),
     Command("calibrate", "freehold.cli.calibrate:calibrate", "Measure how far a model's confidence can be trusted."),
     Command("receipts", "freehold.cli.receipts:receipts", "What was asked, where it went and what it cost."),
+    Command("batches", "freehold.cli.batches:app", "List, show and cancel batches of requests."),
     Command("policy", "freehold.cli.policy:policy", "Where a text with a label may go, and what forbids the rest."),
     Command("doctor", "freehold.cli.doctor:doctor", "Check this installation, one line a check."),
     Command("config", "freehold.cli.config:app", "Check and explain the configuration."),

@@ -19,7 +19,7 @@ AUTO = "auto"
 LabelCheck = Callable[[str, ZoneTree], object]
 """Reads a label text; raises ``FreeholdError`` with a ``reason`` where it cannot."""
 
-_OWN_ENGINES = frozenset({"embedded", "llama-server"})
+_OWN_ENGINES = frozenset({"embedded", "llama-server", "onnx"})
 _AT_HOME = frozenset({DEVICE, LAN})
 _ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*)(?::\d+)?(?:/[^?#\\\s]*)?", re.IGNORECASE)
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[::1\]", re.IGNORECASE)
@@ -121,8 +121,13 @@ def _engine(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
     is_child = section.engine == "llama-server"
     if section.engine not in _OWN_ENGINES and not section.base_url:
         yield Mistake(path=path, text=f"base_url must be set for engine '{section.engine}'")
-    if section.engine == "embedded" and section.base_url:
-        yield Mistake(path=(*path, "base_url"), text="an embedded engine has no address; engine 'llama-server' has one")
+    if section.engine in {"embedded", "onnx"} and section.base_url:
+        text = f"engine {section.engine!r} has no address; 'llama-server' and 'openai' have one"
+        yield Mistake(path=(*path, "base_url"), text=text)
+    if section.reranks and section.engine != "openai":
+        yield Mistake(path=(*path, "reranks"), text="only for engine 'openai'; leave it out")
+    if section.engine == "onnx":
+        yield from _onnx(path, section)
     if section.program and not is_child:
         yield Mistake(path=(*path, "program"), text="only engine 'llama-server' runs a program")
     if is_child and bool(section.program) == bool(section.base_url):
@@ -130,6 +135,16 @@ def _engine(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
         yield Mistake(path=path, text=text)
     if section.api_key is not None and not section.base_url:
         yield Mistake(path=(*path, "api_key"), text="there is no base_url that it could be sent to")
+
+
+def _onnx(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
+    """What a model that is known by name decides itself, and what such a model has none of."""
+    for key in ("tools", "embeds", "infill"):
+        if getattr(section, key) is not None:
+            yield Mistake(path=(*path, key), text="the model decides that with engine 'onnx'; leave it out")
+    for key in ("vision", "batch_tokens", "gpu_layers"):
+        if getattr(section, key):
+            yield Mistake(path=(*path, key), text="engine 'onnx' has no such thing; leave it out")
 
 
 def _address(path: KeyPath, url: str, zone: str | None, *, setting: str) -> Iterator[Mistake]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time
 
 from freehold.config.checks import AUTO, zone_tree
 from freehold.config.load import LoadedConfig
-from freehold.config.schema import Config, DeploymentSection, Ledger, RouteSection
+from freehold.config.schema import Batches, Config, DeploymentSection, Files, Ledger, RouteSection
 from freehold.config.secrets import read_secret
 from freehold.domain.deployment import (
     Deployment,
@@ -68,6 +68,9 @@ class Compiled:
         aliases: Name → route or deployment.
         tenants: Label text by tenant, at least one.
         ledger: What owned hardware costs.
+        files: Bounds of files.
+        batches: Bounds of batches.
+        body_limit_bytes: Longest request, also in a batch.
         total_s: A request in all.
         queue_s: Waiting for a slot.
         digest: Of the configuration.
@@ -80,6 +83,9 @@ class Compiled:
     aliases: Mapping[str, str]
     tenants: Mapping[str, str]
     ledger: Ledger
+    files: Files
+    batches: Batches
+    body_limit_bytes: int
     total_s: float
     queue_s: float
     digest: str
@@ -103,6 +109,9 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         aliases=dict(config.aliases),
         tenants=tenants or {DEFAULT_TENANT: DEFAULT_TENANT_LABEL},
         ledger=config.ledger,
+        files=config.files,
+        batches=config.batches,
+        body_limit_bytes=config.server.body_limit_bytes,
         total_s=float(config.deadlines.total_s),
         queue_s=float(config.deadlines.queue_s),
         digest=loaded.digest,
@@ -138,6 +147,7 @@ def _deployment(
                 vision=section.vision,
                 tools=section.tools is not False,
                 embeds=section.embeds is True,
+                reranks=section.reranks,
                 infill=section.infill is True,
             ),
             zone=zone,

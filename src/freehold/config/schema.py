@@ -95,14 +95,14 @@ class TypedPrice(Section):
 class DeploymentSection(Section):
     """A model on an engine in a zone."""
 
-    engine: Literal["embedded", "llama-server", "openai", "anthropic"] = Field(
+    engine: Literal["embedded", "llama-server", "onnx", "openai", "anthropic"] = Field(
         description="embedded (llama.cpp in a child of ours), llama-server (a program that we run, or one that runs at"
-        " base_url), openai (any server that speaks OpenAI's protocol), anthropic (the Messages API)."
+        " base_url), onnx (a small model in a child of ours that embeds or reranks; needs the extra embed), openai (any server that speaks OpenAI's protocol), anthropic (the Messages API)."
     )
     model: str = Field(
         min_length=1,
-        description="For engines of ours a name of the catalogue, hf:OWNER/REPO/FILE.gguf or the path of a GGUF file;"
-        " for others the model's name at its server.",
+        description="For engines of ours a name of the catalogue, hf:OWNER/REPO/FILE.gguf or the path of a GGUF file"
+        " (for onnx a name of the catalogue); for others the model's name at its server.",
     )
     zone: Name | None = Field(
         default=None,
@@ -171,6 +171,11 @@ class DeploymentSection(Section):
     embeds: bool | None = Field(
         default=None,
         description="Whether it serves embeddings instead of answers. If not said: read from the model file, else no.",
+    )
+    reranks: bool = Field(
+        default=False,
+        description="Whether a server of engine openai reranks: base_url/rerank is asked, as vLLM, llama.cpp, LocalAI,"
+        " Jina and Cohere serve it. Of a model of engine onnx it is known.",
     )
     infill: bool | None = Field(
         default=None, description="Whether it fills in the middle. If not said: read from the model file, else no."
@@ -261,6 +266,50 @@ class Audit(Section):
     )
 
 
+class Files(Section):
+    """Files that clients send, and results of batches."""
+
+    file_bytes_max: int = Field(
+        default=209_715_200, ge=1_024, le=1_099_511_627_776, description="Largest file in bytes."
+    )
+    tenant_bytes_max: int = Field(
+        default=10_737_418_240,
+        ge=1_024,
+        le=1_099_511_627_776,
+        description="Bytes that the files of one tenant may take together; results of batches count too.",
+    )
+    keep_days: int = Field(
+        default=30,
+        ge=0,
+        le=3_650,
+        description="Days after which inputs and results of batches are deleted, unless their owner said otherwise; 0"
+        " keeps them.",
+    )
+
+
+class Batches(Section):
+    """Requests in a file, answered at the lowest priority."""
+
+    items_max: int = Field(default=50_000, ge=1, le=1_000_000, description="Most requests in one batch.")
+    open_max: int = Field(
+        default=100, ge=1, le=10_000, description="Batches of one tenant that are not over; more are refused."
+    )
+    parallel: int = Field(
+        default=0,
+        ge=0,
+        le=1_024,
+        description="Requests of batches that run or wait for a slot at once, all batches together; 0 is as many as the"
+        " deployments of their routes have slots.",
+    )
+    retries: int = Field(
+        default=3,
+        ge=0,
+        le=20,
+        description="How often a request is tried again that failed for a reason that may pass. Waiting for room is no"
+        " failure.",
+    )
+
+
 class Calibration(Section):
     """Calibrations of one's own."""
 
@@ -321,6 +370,8 @@ class Config(Section):
     ledger: Ledger = Field(default=Ledger(), description="What this machine costs.")
     deadlines: DeadlineSection = Field(default=DeadlineSection(), description="How long things may take.")
     audit: Audit = Field(default=Audit(), description="The audit log.")
+    files: Files = Field(default=Files(), description="Files that clients send, and results of batches.")
+    batches: Batches = Field(default=Batches(), description="Requests in a file, answered at the lowest priority.")
     calibration: Calibration = Field(default=Calibration(), description="Calibrations of one's own.")
     hub: Hub = Field(default=Hub(), description="Where models are pulled from.")
     telemetry: Telemetry = Field(default=Telemetry(), description="Where spans are sent.")

@@ -13,6 +13,7 @@ class EngineKind(StrEnum):
     """How a deployment is reached."""
 
     EMBEDDED = "embedded"
+    ONNX = "onnx"
     LLAMA_SERVER = "llama-server"
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
@@ -29,6 +30,7 @@ class ModelCard:
         tools: Whether it can call tools.
         vision: Whether it takes images.
         embeds: Whether it serves embeddings.
+        reranks: Whether it tells how well documents answer a query.
         infill: Whether it fills in the middle.
         license: SPDX expression; empty where unknown.
         size_bytes: Of the weights; 0 for a model that is not ours to weigh.
@@ -40,6 +42,7 @@ class ModelCard:
     tools: bool = True
     vision: bool = False
     embeds: bool = False
+    reranks: bool = False
     infill: bool = False
     license: str = ""
     size_bytes: int = 0

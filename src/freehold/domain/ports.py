@@ -11,8 +11,8 @@ from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.identity import Principal
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
-from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, ResponseChunk, Usage
+from freehold.domain.request import Dialect, InferenceRequest
+from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, RerankResult, ResponseChunk, Usage
 from freehold.domain.values import value
 from freehold.domain.zones import Zone
 
@@ -98,7 +98,7 @@ class PassedThrough(Protocol):
 
 
 class WholeReply(PassedThrough, Protocol):
-    """A whole answer in OpenAI's dialect, as it came."""
+    """A whole answer in the client's dialect, as it came."""
 
     @property
     def body(self) -> bytes:
@@ -107,7 +107,7 @@ class WholeReply(PassedThrough, Protocol):
 
 
 class Relay(PassedThrough, Protocol):
-    """A stream in OpenAI's dialect that passes through. ``usage`` and its like are known at the end."""
+    """A stream in the client's dialect that passes through. ``usage`` and its like are known at the end."""
 
     async def pass_on(
         self, write: Callable[[bytes], bool], *, drained: Callable[[], Awaitable[None]], progress: Callable[[], None]
@@ -169,8 +169,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def relays(self) -> bool:
-        """Whether it answers in the dialect that clients speak, so that an answer may pass through as it came."""
+    def relays(self) -> Dialect | None:
+        """In which dialect its answers may pass through as they came; ``None`` where they never do."""
         ...
 
     def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
@@ -216,6 +216,23 @@ class Engine(Protocol):
 
     async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
         """Run an embedding call. Raises as ``stream``."""
+        ...
+
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        """Run a rerank call. Raises as ``stream``."""
+        ...
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can tell how many tokens a prompt has, as far as that is known."""
+        ...
+
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
+        """Tokens of a prompt, without generating; only where it ``counts``. Raises as ``stream``.
+
+        Returns:
+            ``None`` where the server turns out not to tell; then it is not asked again.
+        """
         ...
 
 

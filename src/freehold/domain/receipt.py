@@ -72,7 +72,7 @@ class Receipt:
         created_unix_ms: Wall clock at arrival.
         tenant: Whose request.
         key_id: Which key.
-        task: ``chat``, ``completion`` or ``embedding``.
+        task: ``chat``, ``completion``, ``embedding`` or ``count``.
         model_asked: What the client sent as ``model``.
         route: The route taken.
         stream: Whether the client streamed.

@@ -11,6 +11,8 @@ from typing import overload
 from freehold.domain.priority import Priority
 from freehold.domain.values import value
 
+_TEXT_BEARING = ("messages", "prompt", "suffix", "input", "tools", "query", "documents")
+
 
 class Task(StrEnum):
     """The kinds of work that the request path knows."""
@@ -18,6 +20,15 @@ class Task(StrEnum):
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    COUNT = "count"
+    RERANK = "rerank"
+
+
+class Dialect(StrEnum):
+    """The shapes in which an answer may pass from an upstream to a client as it came."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
 
 
 class PartKind(StrEnum):
@@ -140,6 +151,55 @@ class Tool:
 
 
 @value
+class Ranking:
+    """What a rerank request wants of its documents.
+
+    Attributes:
+        query: What they are to answer.
+        top_n: Most documents in the answer; ``None`` for all.
+        document_tokens_max: Where each is cut before it is read; ``None`` for nowhere.
+        return_documents: Whether the answer repeats them.
+    """
+
+    query: str
+    top_n: int | None = None
+    document_tokens_max: int | None = None
+    return_documents: bool = False
+
+
+@value
+class Untranslatable:
+    """What of a request has no word in OpenAI's chat, and changes the answer.
+
+    Attributes:
+        field: Path of the member.
+        shown: Its value, as messages show it.
+        reason: Why, and what to do.
+    """
+
+    field: str
+    shown: str
+    reason: str
+
+
+@value
+class Native:
+    """A request as it was sent, in another dialect than OpenAI's: what an upstream of that dialect gets.
+
+    Attributes:
+        dialect: Which.
+        fields: Top-level members as raw JSON, unknown ones too.
+        headers: Header fields that go with it.
+        only: The first thing that only such an upstream can take; ``None`` where its chat says all that matters.
+    """
+
+    dialect: Dialect
+    fields: Mapping[str, bytes]
+    headers: tuple[tuple[str, str], ...] = ()
+    only: Untranslatable | None = None
+
+
+@value
 class InferenceRequest:
     """One request in the OpenAI shape, whatever surface it came through.
 
@@ -149,10 +209,12 @@ class InferenceRequest:
         model: Route, deployment or alias, as the client sent it.
         fields: Every top-level member of the body as raw JSON, unknown ones too: they reach the upstream as sent.
         body_bytes: Length of the whole body as it came; 0 where it is not known.
-        messages: The conversation (chat); may be made when it is first looked at.
+        messages: The conversation (chat, count); may be made when it is first looked at.
         prompt: The text to continue (completion), or the part before the gap when ``suffix`` is given.
         suffix: Text after the gap (fill-in-the-middle); ``None`` where this is no fill-in.
-        inputs: Texts to embed (embedding).
+        inputs: Texts to embed (embedding), or documents to put in order (rerank).
+        ranking: What the documents are to answer (rerank).
+        cuts: Whether the end of an input that is too long may be left out (embedding, rerank).
         sampling: How to sample.
         tools: Functions that the model may call.
         tool_choice: Whether a tool must be called.
@@ -165,6 +227,8 @@ class InferenceRequest:
         traceparent: Value of the ``traceparent`` header (W3C Trace Context), so that a trace goes on here.
         client_request_id: Value of the ``x-request-id`` header, where it is a plain word.
         priority: How urgent it is: who waits longer, and who is refused first, when there is too much to do.
+        native: The request as it was sent, where that was not in OpenAI's dialect and an upstream may speak the same.
+        left_out: Members as sent that ``fields`` have no word for and that change no answer.
     """
 
     id: str
@@ -176,6 +240,8 @@ class InferenceRequest:
     prompt: str = ""
     suffix: str | None = None
     inputs: tuple[str, ...] = ()
+    ranking: Ranking | None = None
+    cuts: bool = False
     sampling: SamplingParams = field(default_factory=SamplingParams)
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice.AUTO
@@ -188,6 +254,14 @@ class InferenceRequest:
     traceparent: str = ""
     client_request_id: str = ""
     priority: Priority = Priority.NORMAL
+    native: Native | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether the answer is a text, token by token; vectors and relevance are computed in one go."""
+        task = self.task
+        return task is Task.CHAT or task is Task.COMPLETION
 
     @property
     def content_kinds(self) -> frozenset[PartKind]:
@@ -203,4 +277,11 @@ class InferenceRequest:
     @property
     def input_bytes(self) -> int:
         """Bytes of the body's text-bearing members: the basis of token estimates."""
-        return sum(len(self.fields.get(name, b"")) for name in ("messages", "prompt", "suffix", "input", "tools"))
+        return sum(len(self.fields.get(name, b"")) for name in _TEXT_BEARING)
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of the text that a model would read of a chat: its words, without images, and its tools."""
+        said = sum(len(message.role) + len(message.text.encode()) for message in self.messages)
+        tools = (tool.name + tool.description for tool in self.tools)
+        return said + sum(len(text.encode()) for text in tools) + sum(len(tool.parameters_json) for tool in self.tools)

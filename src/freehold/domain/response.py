@@ -79,6 +79,9 @@ class ResponseChunk:
     ``payload`` is the OpenAI chunk object (``chat.completion.chunk`` for chat, ``text_completion`` for
     completions) with unknown members kept and with what Freehold asked for on its own account (log-probabilities,
     usage, progress) removed where the client did not ask. ``None`` means that nothing goes to the client.
+
+    ``native`` is the event as it came, for a client that speaks the upstream's dialect where that is not OpenAI's; it
+    stands for ``payload`` then. Empty for any other.
     """
 
     payload: Mapping[str, object] | None
@@ -88,6 +91,7 @@ class ResponseChunk:
     usage: Usage | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     timings: EngineTimings | None = None
+    native: bytes = b""
 
 
 @value
@@ -96,3 +100,27 @@ class EmbeddingResult:
 
     payload: Mapping[str, object]
     usage: Usage = field(default_factory=Usage)
+
+
+@value
+class RerankResult:
+    """How well documents answer a query.
+
+    Attributes:
+        ranked: Number and relevance of documents, the most relevant first; not all where the client wants few.
+        usage: Tokens that were read.
+    """
+
+    ranked: tuple[tuple[int, float], ...]
+    usage: Usage = field(default_factory=Usage)
+
+
+@value
+class TokenCount:
+    """How many tokens a prompt has.
+
+    ``measured`` is False where nobody who knows the model's tokens could be asked: then it is an estimate from bytes.
+    """
+
+    tokens: int
+    measured: bool = True

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from freehold.domain.deployment import Deployment, Upstream
+from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.request import ContentUnsupported
-from freehold.domain.ports import Clock, UpstreamCall
-from freehold.domain.request import InferenceRequest, Task
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
+from freehold.domain.request import Dialect, InferenceRequest, Task
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines.ability import refuse_unable
-from freehold.engines.base import Reply
+from freehold.engines.base import Reply, StepReply
+from freehold.engines.event_relay import EventRelay
+from freehold.engines.openai_events import WHOLE_BYTES_MAX
 from freehold.engines.remote import RemoteEngine
 from freehold.engines.reply_faults import broken, fault_of_event, protocol, refusal
 from freehold.net.broker import Broker
 from freehold.wire.anthropic_events import MessagesDecoder
-from freehold.wire.anthropic_upstream import encode_messages
+from freehold.wire.anthropic_relay import MessageRelay, WholeMessage
+from freehold.wire.anthropic_upstream import encode_count, encode_messages, encode_native
 from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
 from freehold.wire.sse import EventTooLongError, SseParser
 
@@ -24,6 +29,8 @@ VERSION = "2023-06-01"
 """Value of the ``anthropic-version`` header."""
 
 _OK = 200
+_JSON = "application/json"
+_EVENTS = "text/event-stream"
 
 
 class AnthropicEngine(RemoteEngine):
@@ -43,33 +50,87 @@ class AnthropicEngine(RemoteEngine):
         # Anthropic's own clients are given the address without its version, OpenAI's with it: both are taken.
         self._base_path = self._base_path.removesuffix("/v1") + "/v1"
         self._clock = clock
+        self._leaves = not deployment.is_on_device
+
+    @property
+    def relays(self) -> Dialect:
+        """Its own."""
+        return Dialect.ANTHROPIC
 
     def prepare(
         self,
         request: InferenceRequest,
         *,
         want_logprobs: int,  # noqa: ARG002 - it has none
-        as_it_comes: bool = False,  # noqa: ARG002 - never: it speaks another dialect
+        as_it_comes: bool = False,
     ) -> UpstreamCall:
-        """Build the exact call; see ``domain.ports.Engine``."""
+        """Build the exact call; see ``domain.ports.Engine``. A request in its own dialect is sent as it came."""
         refuse_unable(request, self._deployment)
-        if request.task is not Task.CHAT:
+        if request.task not in (Task.CHAT, Task.COUNT):
             raise ContentUnsupported(
                 source=self._deployment.name, deployment=self._deployment.name, content=f"{request.task.value} requests"
             )
-        body = encode_messages(request, model=self._deployment.model.name, deployment=self._deployment.name)
-        return self._call("/messages", body, request)
+        model, name = self._deployment.model.name, self._deployment.name
+        if request.task is Task.COUNT:
+            return self._call("/messages/count_tokens", encode_count(request, model=model, deployment=name), request)
+        native = request.native
+        if native is not None and native.dialect is Dialect.ANTHROPIC:
+            stream = request.stream or not as_it_comes
+            body = encode_native(native, asked_for=request.model, model=model, stream=stream, rebuild=self._leaves)
+            call = self._call("/messages", body, request)
+            return replace(call, headers=(*call.headers, *native.headers)) if native.headers else call
+        return self._call("/messages", encode_messages(request, model=model, deployment=name), request)
+
+    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
+        """Run the call of a stream; see ``domain.ports.Engine``."""
+        health = self.health.call()
+
+        async def read(reply: StepReply) -> EventRelay:
+            await self._check(reply, _EVENTS)
+            return EventRelay(
+                reply, MessageRelay(), deployment=self._deployment, health=health, credential=self._credential
+            )
+
+        return await self._relayed(call, permit, deadline_s, health, read)
+
+    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
+        """Run the call of a whole answer; see ``domain.ports.Engine``."""
+        health = self.health.call()
+
+        async def read(reply: StepReply) -> WholeMessage:
+            await self._check(reply, _JSON)
+            try:
+                return WholeMessage(await reply.read(limit_bytes=WHOLE_BYTES_MAX))
+            except (ErrorEventError, InvalidChunkError) as error:
+                raise fault_of_event(error, deployment=self._deployment, begun=False) from None
+
+        answer = await self._relayed(call, permit, deadline_s, health, read)
+        health.succeeded()
+        return answer
+
+    async def _check(self, reply: Reply, wanted: str) -> None:
+        """Let an answer pass whose head is good.
+
+        Raises:
+            FreeholdError: As ``refusal``, or it has another type.
+        """
+        if reply.status != _OK:
+            raise await refusal(reply, deployment=self._deployment)
+        kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != wanted:
+            reply.abort()
+            words = "events were" if wanted == _EVENTS else "JSON was"
+            raise protocol(self._deployment, f"content type {kind or 'missing'!r} where {words} asked for")
 
     async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:  # noqa: ARG002 - never prepared
         raise protocol(self._deployment, "the Messages API has no embeddings")
 
+    async def _ranking(self, reply: Reply, call: UpstreamCall) -> RerankResult:  # noqa: ARG002 - never prepared
+        raise protocol(self._deployment, "the Messages API has no rerankings")
+
     async def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
         deployment = self._deployment
-        if reply.status != _OK:
-            raise await refusal(reply, deployment=deployment)
-        kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "text/event-stream":
-            raise protocol(deployment, f"content type {kind or 'missing'!r} where events were asked for")
+        await self._check(reply, _EVENTS)
         parser = SseParser()
         decoder = MessagesDecoder(call.request, model=deployment.name, created_unix_s=self._clock.unix_ms() // 1000)
         begun = False

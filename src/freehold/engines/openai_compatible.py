@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.egress import EgressPermit
-from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
-from freehold.domain.request import InferenceRequest, Task
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.request import Dialect, InferenceRequest, Task
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines import openai_relay
 from freehold.engines.ability import refuse_unable
-from freehold.engines.base import Reply, StepReply
-from freehold.engines.health import CallHealth
-from freehold.engines.openai_events import chunks, embedding
+from freehold.engines.base import Reply
+from freehold.engines.counting import encode_count
+from freehold.engines.openai_events import chunks, embedding, ranking
 from freehold.engines.remote import RemoteEngine
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import encode_body
 
-_T = TypeVar("_T")
-
 _NO_MEMBERS: Mapping[str, object] = MappingProxyType({})
-_PATHS = {Task.CHAT: "/chat/completions", Task.COMPLETION: "/completions", Task.EMBEDDING: "/embeddings"}
+_PATHS = {
+    Task.CHAT: "/chat/completions",
+    Task.COMPLETION: "/completions",
+    Task.EMBEDDING: "/embeddings",
+    Task.RERANK: "/rerank",
+}
 
 _NOTICES_WHERE_IT_WRITES = "llama.cpp"
 """What the server calls itself that learns that a client left only where it writes to it: ggml-org/llama.cpp#24496."""
@@ -52,9 +55,9 @@ class OpenAICompatibleEngine(RemoteEngine):
         self._leaves = not deployment.is_on_device
 
     @property
-    def relays(self) -> bool:
-        """Its dialect is the clients'."""
-        return True
+    def relays(self) -> Dialect:
+        """Its own."""
+        return Dialect.OPENAI
 
     def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
         """Build the exact call; see ``domain.ports.Engine``.
@@ -64,11 +67,15 @@ class OpenAICompatibleEngine(RemoteEngine):
         """
         refuse_unable(request, self._deployment)
         model = self._deployment.model.name
+        if request.task is Task.COUNT:
+            # vLLM and SGLang tell; their route is beside /v1, not below it.
+            call = self._call("", encode_count(request, model=model), request)
+            return replace(call, path=f"{self._base_path.removesuffix('/v1')}/tokenize")
         if as_it_comes and (request.stream or not self._only_streams_notice):
             overrides = _with_usage(request) if request.stream and not request.include_usage else _NO_MEMBERS
             body = encode_body(request, model=model, overrides=overrides, rebuild=self._leaves)
             return self._call(_PATHS[request.task], body, request)
-        wanted = want_logprobs if self._has_logprobs and request.task is not Task.EMBEDDING else 0
+        wanted = want_logprobs if self._has_logprobs and request.is_generated else 0
         body = _encode(request, model=model, want_logprobs=wanted, rebuild=self._leaves)
         return self._call(_PATHS[request.task], body, request, want_logprobs=wanted)
 
@@ -88,34 +95,17 @@ class OpenAICompatibleEngine(RemoteEngine):
         health.succeeded()
         return answer
 
-    async def _relayed(
-        self,
-        call: UpstreamCall,
-        permit: EgressPermit | None,
-        deadline_s: float,
-        health: CallHealth,
-        read: Callable[[StepReply], Awaitable[_T]],
-    ) -> _T:
-        """Send, and read what comes; what fails closes the connection and is told to the deployment's health."""
-        try:
-            reply = await self._opened(call, permit, deadline_s)
-            self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
-            try:
-                return await read(reply)
-            except BaseException:
-                reply.abort()
-                raise
-        except FreeholdError as error:
-            raise self._told(error, call, health) from None
-        except BaseException:
-            health.abandoned()
-            raise
+    def _heard(self, reply: Reply) -> None:
+        self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
 
     def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
         return chunks(reply, call, deployment=self._deployment)
 
     async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:
         return await embedding(reply, call, deployment=self._deployment)
+
+    async def _ranking(self, reply: Reply, call: UpstreamCall) -> RerankResult:
+        return await ranking(reply, call, deployment=self._deployment)
 
 
 def _with_usage(request: InferenceRequest) -> dict[str, object]:
@@ -130,6 +120,9 @@ def _encode(request: InferenceRequest, *, model: str, want_logprobs: int, rebuil
     if request.task is Task.EMBEDDING:
         # As numbers, whatever the client wants: not every server knows base64. The answer is rendered by us.
         members["encoding_format"] = "float"
+    elif request.task is Task.RERANK:
+        # Texts as texts: not every server knows objects. What the client wants to see of them is rendered by us.
+        members |= {"documents": request.inputs, "return_documents": False}
     else:
         members |= {"stream": True, **_with_usage(request)}
         top = max(want_logprobs, request.sampling.top_logprobs)

@@ -13,12 +13,13 @@ from freehold.domain.deployment import Deployment
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.ports import UpstreamCall
 from freehold.domain.request import InferenceRequest, Task
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines.base import Reply
 from freehold.engines.reply_faults import broken, error_object, fault_of_event, protocol, refusal
 from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
 from freehold.wire.openai_embeddings import render_embeddings
 from freehold.wire.openai_response import chunk_of, decode_chunk
+from freehold.wire.rerank import read_ranking
 from freehold.wire.sse import EventTooLongError, SseEvent, SseParser
 
 WHOLE_BYTES_MAX = 64 * 1024 * 1024
@@ -67,6 +68,17 @@ async def embedding(reply: Reply, call: UpstreamCall, *, deployment: Deployment)
     payload = await _read_object(reply, deployment)
     try:
         return render_embeddings(payload, call.request, model=deployment.name)
+    except InvalidChunkError as error:
+        raise protocol(deployment, str(error)) from None
+
+
+async def ranking(reply: Reply, call: UpstreamCall, *, deployment: Deployment) -> RerankResult:
+    """The whole answer to a rerank call. Raises as ``chunks``."""
+    if reply.status != _OK:
+        raise await refusal(reply, deployment=deployment)
+    payload = await _read_object(reply, deployment)
+    try:
+        return read_ranking(payload, call.request)
     except InvalidChunkError as error:
         raise protocol(deployment, str(error)) from None
 

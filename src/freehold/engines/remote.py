@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import TypeVar
 
 from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamStatus
 from freehold.domain.ports import Clock, EngineState, Relay, UpstreamCall, WholeReply
-from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk
-from freehold.engines.base import Reply
+from freehold.domain.request import Dialect, InferenceRequest
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
+from freehold.engines.base import Reply, StepReply
+from freehold.engines.counting import token_count
 from freehold.engines.health import CallHealth, Health
 from freehold.engines.reply_faults import without_secret
 from freehold.net.broker import Broker
 from freehold.net.client import HttpReply
 from freehold.net.origin import Origin
+
+_T = TypeVar("_T")
 
 HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
@@ -62,6 +66,7 @@ class RemoteEngine(ABC):
         )
         self.health = Health(clock)
         self._has_logprobs = True
+        self._counts = True
 
     @property
     def deployment(self) -> Deployment:
@@ -80,9 +85,9 @@ class RemoteEngine(ABC):
         await self._client.close()
 
     @property
-    def relays(self) -> bool:
-        """Whether its answers may pass through as they came."""
-        return False
+    def relays(self) -> Dialect | None:
+        """In which dialect its answers may pass through as they came."""
+        return None
 
     @abstractmethod
     def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
@@ -113,11 +118,25 @@ class RemoteEngine(ABC):
 
     async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
         """Run an embedding call; see ``domain.ports.Engine``."""
+        return await self._computed(call, permit, deadline_s, self._vectors)
+
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        """Run a rerank call; see ``domain.ports.Engine``."""
+        return await self._computed(call, permit, deadline_s, self._ranking)
+
+    async def _computed(
+        self,
+        call: UpstreamCall,
+        permit: EgressPermit | None,
+        deadline_s: float,
+        read: Callable[[Reply, UpstreamCall], Awaitable[_T]],
+    ) -> _T:
+        """Send, and read an answer that is one object."""
         health = self.health.call()
         try:
             reply = await self._opened(call, permit, deadline_s)
             try:
-                result = await self._vectors(reply, call)
+                result = await read(reply, call)
             except BaseException:
                 reply.abort()
                 raise
@@ -130,6 +149,31 @@ class RemoteEngine(ABC):
         health.succeeded()
         return result
 
+    @property
+    def counts(self) -> bool:
+        """Whether it can tell how many tokens a prompt has: until it said that it cannot."""
+        return self._counts
+
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
+        """Tokens of a prompt; see ``domain.ports.Engine``."""
+        health = self.health.call()
+        try:
+            reply = await self._opened(call, permit, deadline_s)
+            try:
+                tokens = await token_count(reply, deployment=self._deployment)
+            except BaseException:
+                reply.abort()
+                raise
+        except FreeholdError as error:
+            self._failed(error, call, health)
+            raise without_secret(error, self._credential) from None
+        except BaseException:
+            health.abandoned()
+            raise
+        health.succeeded()
+        self._counts = tokens is not None
+        return tokens
+
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Run the call of a stream; see ``domain.ports.Engine``."""
         raise NotImplementedError(f"{type(self).__name__} does not relay")
@@ -138,6 +182,32 @@ class RemoteEngine(ABC):
         """Run the call of a whole answer; see ``domain.ports.Engine``."""
         raise NotImplementedError(f"{type(self).__name__} does not relay")
 
+    async def _relayed(
+        self,
+        call: UpstreamCall,
+        permit: EgressPermit | None,
+        deadline_s: float,
+        health: CallHealth,
+        read: Callable[[StepReply], Awaitable[_T]],
+    ) -> _T:
+        """Send, and read what comes; what fails closes the connection and is told to the deployment's health."""
+        try:
+            reply = await self._opened(call, permit, deadline_s)
+            self._heard(reply)
+            try:
+                return await read(reply)
+            except BaseException:
+                reply.abort()
+                raise
+        except FreeholdError as error:
+            raise self._told(error, call, health) from None
+        except BaseException:
+            health.abandoned()
+            raise
+
+    def _heard(self, reply: Reply) -> None:  # noqa: B027 - not abstract: most have nothing to learn of it
+        """The head of an answer that passes through is here."""
+
     @abstractmethod
     def _events(self, reply: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
         """The answer in the dialect of this engine."""
@@ -145,6 +215,10 @@ class RemoteEngine(ABC):
     @abstractmethod
     async def _vectors(self, reply: Reply, call: UpstreamCall) -> EmbeddingResult:
         """The answer to an embedding call."""
+
+    @abstractmethod
+    async def _ranking(self, reply: Reply, call: UpstreamCall) -> RerankResult:
+        """The answer to a rerank call."""
 
     def _opened(
         self, call: UpstreamCall, permit: EgressPermit | None, deadline_s: float

@@ -44,6 +44,8 @@ _CONTEXT_NUMBERS = (
     re.compile(r"prompt is too long: (?P<prompt>\d+) tokens > (?P<context>\d+)"),
 )
 
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
 _E = TypeVar("_E", bound=UpstreamError)
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -52,7 +54,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, Any])
 async def refusal(reply: Reply, *, deployment: Deployment) -> FreeholdError:
     """The error for an answer whose status is not 200; reads its body.
 
-    ``UpstreamStatus`` keeps status, error code and Retry-After. Its value ``about`` names the request member that
+    ``UpstreamStatus`` keeps status, error code, Retry-After and the upstream's id of the request. Its value ``about`` names the request member that
     the upstream complains of, empty where it does not say.
     """
     try:
@@ -62,9 +64,13 @@ async def refusal(reply: Reply, *, deployment: Deployment) -> FreeholdError:
     error = error_object(body)
     if error is None and 200 <= reply.status < 400:
         return protocol(deployment, f"status {reply.status} where an answer was asked for")
-    return error_of_object(
+    told = error_of_object(
         error or {}, status=reply.status, retry_after_s=retry_after_s(reply.headers), deployment=deployment
     )
+    name = reply.headers.get("request-id") or reply.headers.get("x-request-id", "")
+    if isinstance(told, UpstreamStatus) and _REQUEST_ID.fullmatch(name):
+        told.values["upstream_request_id"] = name
+    return told
 
 
 def fault_of_event(error: ErrorEventError | InvalidChunkError, *, deployment: Deployment, begun: bool) -> FreeholdError:
@@ -78,7 +84,12 @@ def fault_of_event(error: ErrorEventError | InvalidChunkError, *, deployment: De
     if isinstance(error, InvalidChunkError):
         return broken(deployment, str(error)) if begun else protocol(deployment, str(error))
     reported = error_of_object(error.error, status=status_of_object(error.error), deployment=deployment)
-    return broken(deployment, f"it reported: {reported.values.get('reason', reported.message)}") if begun else reported
+    if not begun:
+        return reported
+    fault = broken(deployment, f"it reported: {reported.values.get('reason', reported.message)}")
+    if code := reported.values.get("upstream_code"):
+        fault.values["upstream_code"] = code
+    return fault
 
 
 def error_of_object(

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from freehold.domain.deployment import Deployment
 from freehold.domain.receipt import Receipt
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.request import Dialect
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
 from freehold.wire.openai_whole import Aggregator
 
 
@@ -15,13 +16,13 @@ class Sink(Protocol):
     """One answer's way to its client.
 
     ``started`` comes once and first. For a client that streams, ``chunk`` and ``events`` follow in any number; for one
-    that does not, exactly one of ``whole``, ``collected`` and ``vectors``. ``finished`` comes last, and only for an
+    that does not, exactly one of ``whole``, ``collected``, ``vectors`` and ``counted``. ``finished`` comes last, and only for an
     answer that is whole and on record. An answer that fails ends without it: the surface sees the error.
     """
 
     @property
-    def takes_events(self) -> bool:
-        """Whether its client speaks OpenAI's dialect, so that an answer in it may pass through as it came."""
+    def dialect(self) -> Dialect | None:
+        """In which dialect an answer may pass through as it came; ``None`` for a client of yet another shape."""
         ...
 
     @property
@@ -56,6 +57,14 @@ class Sink(Protocol):
 
     def vectors(self, result: EmbeddingResult) -> None:
         """The answer to an embedding request."""
+        ...
+
+    def ranked(self, result: RerankResult) -> None:
+        """The answer to a rerank request."""
+        ...
+
+    def counted(self, count: TokenCount) -> None:
+        """The answer to a request to count."""
         ...
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:

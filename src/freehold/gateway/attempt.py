@@ -12,7 +12,7 @@ from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ports import Engine, Relay, UpstreamCall, WholeReply
 from freehold.domain.receipt import Attempt, Cost
-from freehold.domain.response import EmbeddingResult, ResponseChunk, Usage
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
 from freehold.gateway.footing import Footing
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Services
@@ -26,11 +26,12 @@ _NOTHING = Aggregator()
 
 @dataclass(slots=True, kw_only=True)
 class AttemptRun:
-    """The state of one attempt. One of its four ways of running is taken once; ``close`` turns it into an ``Attempt``.
+    """The state of one attempt. One of its five ways of running is taken once; ``close`` turns it into an ``Attempt``.
 
     Attributes:
         as_it_comes: The answer passes through: nobody looks into it.
         deployment: Where it runs, as that was when it began.
+        told_usage: Of vectors and counts, which are no answer to look into.
     """
 
     services: Services
@@ -48,7 +49,7 @@ class AttemptRun:
     first_token_ms: float | None = None
     permit: EgressPermit | None = None
     body_bytes: int = 0
-    embedding_usage: Usage | None = None
+    told_usage: Usage | None = None
 
     def __post_init__(self) -> None:
         self.started_ms = self.draft.elapsed_ms()
@@ -92,8 +93,32 @@ class AttemptRun:
             await self._leave(call)
         result = await self.engine.embed(call, permit=self.permit, deadline_s=deadline_s)
         self.first_token_ms = self.draft.elapsed_ms()
-        self.embedding_usage = result.usage
+        self.told_usage = result.usage
         return result
+
+    async def ranking(self, deadline_s: float) -> RerankResult:
+        """Run a rerank call."""
+        call = self._prepared()
+        if not self.deployment.is_on_device:
+            await self._leave(call)
+        result = await self.engine.rerank(call, permit=self.permit, deadline_s=deadline_s)
+        self.first_token_ms = self.draft.elapsed_ms()
+        self.told_usage = result.usage
+        return result
+
+    async def count(self, deadline_s: float) -> TokenCount:
+        """Ask how many tokens the prompt has; where the deployment cannot tell, nothing is sent. It uses no tokens."""
+        tokens: int | None = None
+        if self.engine.counts:
+            call = self._prepared()
+            if not self.deployment.is_on_device:
+                await self._leave(call)
+            tokens = await self.engine.count(call, permit=self.permit, deadline_s=deadline_s)
+        self.first_token_ms = self.draft.elapsed_ms()
+        self.told_usage = Usage()
+        if tokens is None:
+            return TokenCount(tokens=max(1, self.draft.request.text_bytes // _BYTES_PER_TOKEN), measured=False)
+        return TokenCount(tokens=tokens)
 
     def _prepared(self) -> UpstreamCall:
         return self.engine.prepare(self.draft.request, want_logprobs=self.want_logprobs, as_it_comes=self.as_it_comes)
@@ -127,7 +152,7 @@ class AttemptRun:
 
     def usage(self) -> Usage:
         """What the upstream reported, else an estimate that says so."""
-        reported = self.embedding_usage or self.noted.usage
+        reported = self.told_usage or self.noted.usage
         if reported is not None:
             return reported
         if self.first_token_ms is None:

@@ -15,7 +15,7 @@ from freehold.domain.deployment import Deployment, Route
 from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.ports import Engine
-from freehold.domain.request import InferenceRequest, Task, ToolChoice
+from freehold.domain.request import InferenceRequest, ToolChoice
 from freehold.domain.response import FinishReason
 from freehold.gateway.runtime import Runtime
 from freehold.policy.decide import decide
@@ -192,7 +192,8 @@ class Footings:
 
 def _shape(request: InferenceRequest) -> Hashable:
     """All that ``routing.candidates`` looks at, but for the length."""
-    if request.task is Task.EMBEDDING:
+    if not request.is_generated:
         return request.task
     offers_tools = bool(request.tools) and request.tool_choice is not ToolChoice.NONE
-    return request.task, request.content_kinds, offers_tools, request.suffix is not None
+    is_bound = request.native is not None and request.native.only is not None
+    return request.task, request.content_kinds, offers_tools, request.suffix is not None, is_bound

@@ -19,7 +19,7 @@ from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.ports import Slot
 from freehold.domain.request import Task
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
 from freehold.gateway.answer import Sink
 from freehold.gateway.attempt import AttemptRun
 from freehold.gateway.footing import NOT_LOOKED_AT, Footing
@@ -34,6 +34,10 @@ from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
 _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied)
 """Failures of one deployment that the next permitted one may make good."""
 
+"""Tasks whose answer is text. What is none is never escalated: other models have other vectors and other tokens."""
+
+_NOT_JUDGED = Verdict(action=Action.ACCEPT, reason="unmeasured")
+
 _NO_ROOM = (AdmissionError,)
 """Busy is not failed: a request moves only where its route says so; a held answer is given instead of an error."""
 
@@ -46,12 +50,16 @@ class Held:
         run: The attempt that gave it.
         live: It began to be sent while it came.
         vectors: What an embedding request gets.
+        ranking: What a rerank request gets.
+        counted: What a request to count gets.
         chunks: Events of a stream that are not sent yet.
     """
 
     run: AttemptRun
     live: bool = False
     vectors: EmbeddingResult | None = None
+    ranking: RerankResult | None = None
+    counted: TokenCount | None = None
     chunks: Sequence[ResponseChunk] = ()
 
     def send(self, sink: Sink) -> bytes:
@@ -61,6 +69,10 @@ class Held:
             sink.started(run.deployment)
         if self.vectors is not None:
             sink.vectors(self.vectors)
+        elif self.ranking is not None:
+            sink.ranked(self.ranking)
+        elif self.counted is not None:
+            sink.counted(self.counted)
         elif run.replied is not None:
             sink.whole(run.replied.body)
         elif run.relayed is not None:
@@ -176,9 +188,8 @@ class Climb:
             footing=self.footing,
             want_logprobs=LOGPROBS_PER_TOKEN if is_measured else 0,
             as_it_comes=(
-                engine.relays
-                and self.sink.takes_events
-                and request.task is not Task.EMBEDDING
+                engine.relays is self.sink.dialect is not None
+                and request.is_generated
                 and not is_measured
                 and (commits or not more_permitted)
             ),
@@ -188,8 +199,8 @@ class Climb:
         self.services.load.enter()
         if not self._retries:
             self.services.retries.of(deployment.name).request(self.services.clock.monotonic_s())
-        if request.task is Task.EMBEDDING:
-            self._held = Held(run=run, vectors=await run.vectors(self._deadline_s))
+        if not request.is_generated:
+            await self._compute(run)
         elif not run.as_it_comes:
             await self._look_into(run, commits=commits)
         elif request.stream:
@@ -197,6 +208,15 @@ class Climb:
         else:
             await run.whole(self._deadline_s)
             self._held = Held(run=run)
+
+    async def _compute(self, run: AttemptRun) -> None:
+        task = self.draft.request.task
+        if task is Task.RERANK:
+            self._held = Held(run=run, ranking=await run.ranking(self._deadline_s))
+        elif task is Task.COUNT:
+            self._held = Held(run=run, counted=await run.count(self._deadline_s))
+        else:
+            self._held = Held(run=run, vectors=await run.vectors(self._deadline_s))
 
     def _is_measured(self, deployment: Deployment, *, more_permitted: bool) -> bool:
         """Whether log-probabilities could change what becomes of the answer, or tell how good it is."""
@@ -242,10 +262,13 @@ class Climb:
         """How sure are we of this answer, and what becomes of it?"""
         run = self._open_run()
         self.draft.steps.append("judge")
-        judged = NOT_LOOKED_AT if run.as_it_comes else self._confidence(run)
+        in_words = self.draft.request.is_generated
+        judged = NOT_LOOKED_AT if run.as_it_comes or not in_words else self._confidence(run)
         self.draft.steps.append("verdict")
         more_permitted, finish_reason = self._more_permitted and not self.live, run.noted.finish_reason
-        if run.as_it_comes:
+        if not in_words:
+            decided = _NOT_JUDGED
+        elif run.as_it_comes:
             decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)
         else:
             decided = verdict(judged, self.footing.route, more_permitted=more_permitted, finish_reason=finish_reason)
@@ -255,16 +278,12 @@ class Climb:
 
     def _confidence(self, run: AttemptRun) -> Confidence:
         request, answer = self.draft.request, run.collected
-        signals = (
-            {}
-            if request.task is Task.EMBEDDING
-            else measure(
-                request,
-                text=answer.text,
-                logprobs=answer.logprobs,
-                finish_reason=answer.finish_reason,
-                tool_calls=answer.tool_calls,
-            )
+        signals = measure(
+            request,
+            text=answer.text,
+            logprobs=answer.logprobs,
+            finish_reason=answer.finish_reason,
+            tool_calls=answer.tool_calls,
         )
         calibration = self.runtime.calibration(run.deployment.name, self.footing.route.workload)
         return confidence(signals, calibration)

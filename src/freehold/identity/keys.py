@@ -118,6 +118,7 @@ class KeyRing:
         self._reloading = threading.Lock()
         self._records: tuple[KeyRecord, ...] = ()
         self._principals: dict[bytes, Principal] = {}
+        self._by_id: dict[str, Principal] = {}
         self._problems: tuple[str, ...] = ()
         self.reload()
 
@@ -138,10 +139,14 @@ class KeyRing:
             raise KeyUnknown
         return principal
 
+    def principal_of(self, key_id: str) -> Principal | None:
+        """The caller behind a key's id, for what runs in its name; ``None`` where it opens nothing any more."""
+        return self._by_id.get(key_id)
+
     @property
     def good_ids(self) -> frozenset[str]:
         """Ids of all keys that open something."""
-        return frozenset(principal.key_id for principal in self._principals.values())
+        return frozenset(self._by_id)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -329,6 +334,7 @@ class KeyRing:
             except FreeholdError as error:
                 problems.append(f"key {record.id} ({record.name}): {error.message}")
         self._records, self._principals, self._problems = records, principals, tuple(problems)
+        self._by_id = {principal.key_id: principal for principal in principals.values()}
 
     def _register(self, secret: str, wanted: NewKey, by: str) -> KeyRecord:
         self._check(wanted)

@@ -9,7 +9,7 @@ from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.zones import DEVICE, ZoneTree
 from freehold.policy.lattice import bottom, join_all
-from freehold.policy.text import parse_label
+from freehold.policy.text import format_label, parse_label
 
 LABEL_HEADER = "freehold-label"
 """The request header by which a client may raise the label."""
@@ -47,6 +47,21 @@ def label_request(
         asked = parse_label(header, tree, param=LABEL_HEADER)
         sources.append(LabelSource(origin="client", rule=f"client:{LABEL_HEADER}", label=asked))
     return join_sources(sources, tree=tree), tuple(sources)
+
+
+def label_of_given(principal: Principal, said: Sequence[str | None], *, tree: ZoneTree) -> str:
+    """The label of what a caller gives to be kept, as text.
+
+    Args:
+        principal: Who gives it; the labels of its tenant and key are the floor.
+        said: What else says something of it; ``None`` for nothing.
+        tree: The site's zones.
+
+    Raises:
+        LabelUnreadable: One of them cannot be read.
+    """
+    asked = [parse_label(each, tree, param=LABEL_HEADER) for each in said if each is not None]
+    return format_label(join_all((principal.tenant.label, principal.label, *asked), tree=tree))
 
 
 def join_sources(sources: Sequence[LabelSource], *, tree: ZoneTree) -> Label:

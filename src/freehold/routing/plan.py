@@ -10,9 +10,9 @@ from freehold.domain.decisions import Candidate, RoutePlan
 from freehold.domain.deployment import Route
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.policy import NoPermittedDeployment
-from freehold.domain.errors.request import ContentUnsupported, ContextTooLong
+from freehold.domain.errors.request import ContentUnsupported, ContextTooLong, UnsupportedParameter
 from freehold.domain.request import InferenceRequest
-from freehold.routing.candidates import is_too_long, prompt_tokens_at_least, unable_reason
+from freehold.routing.candidates import is_too_long, only_for_its_dialect, prompt_tokens_at_least, unable_reason
 
 
 def make_plan(
@@ -40,6 +40,7 @@ def make_plan(
     Raises:
         NoPermittedDeployment: A deployment could do it, but policy forbids every one that could.
         ContextTooLong: The prompt is longer than what every deployment of the route takes.
+        UnsupportedParameter: It holds what only an upstream of the client's own dialect takes, and there is none.
         ContentUnsupported: No deployment of the route can do it, permitted or not.
     """
     judged = _judged(request, route, candidates)
@@ -87,6 +88,9 @@ def _nothing_left(request: InferenceRequest, route: Route, rejected: Sequence[Ca
             deployment=longest.name,
             context_tokens=longest.model.context_tokens,
         )
+    foreign = [only_for_its_dialect(request, candidate.deployment) for candidate in rejected]
+    if all(foreign) and (only := foreign[0]) is not None:
+        return UnsupportedParameter(field=only.field, value=only.shown, reason=only.reason, param=only.field)
     return ContentUnsupported(
         deployment=", ".join(candidate.deployment.name for candidate in rejected),
         content=rejected[0].unable

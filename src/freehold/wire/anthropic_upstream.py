@@ -1,19 +1,23 @@
 """A chat request in OpenAI's shape as the body of Anthropic's Messages API.
 
-What the Messages API has no word for and what changes the answer is refused. Members that only tune or label a call
-(``seed``, ``user``, ``logit_bias``…) are left out; members that neither Freehold nor OpenAI knows are passed on.
+What the Messages API has no word for and what changes the answer is refused. Members that only label a call or hint at
+something (``seed``, ``metadata``, ``prediction``…) are left out, and named; members that neither Freehold nor OpenAI
+knows are passed on, as are a part's ``cache_control`` and a turn's ``content_blocks``.
 """
 
 from __future__ import annotations
 
+import base64
 import re
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import msgspec
 
 from freehold.domain.errors.request import ContentUnsupported
-from freehold.domain.request import InferenceRequest, Task, ToolChoice
+from freehold.domain.request import InferenceRequest, Native, Task, ToolChoice
 from freehold.wire.openai_invalid import invalid, show, unsupported
+from freehold.wire.openai_request import encode_fields
 from freehold.wire.openai_schema import (
     AudioPart,
     ChatMessage,
@@ -31,10 +35,12 @@ JsonObject = dict[str, Any]
 MAX_TOKENS_DEFAULT = 4096
 """The Messages API demands a limit; this one holds where the client gives none."""
 
+_SYSTEM = ("system", "developer")
 _TEMPERATURE_MAX = 1.0
 _DATA_URL = re.compile(r"^data:(?P<media>[a-z]+/[a-z0-9.+-]+);base64,(?P<data>[A-Za-z0-9+/=\s]+)$")
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _PDF = "application/pdf"
+_PLAIN = "text/plain"
 _CHOICES = {ToolChoice.AUTO: "auto", ToolChoice.NONE: "none", ToolChoice.REQUIRED: "any"}
 
 _TRANSLATED = frozenset(
@@ -45,11 +51,23 @@ _TRANSLATED = frozenset(
 )  # fmt: skip
 _LEFT_OUT = frozenset(
     {
-        "best_of", "frequency_penalty", "logit_bias", "metadata", "modalities", "n", "prediction", "presence_penalty",
-        "prompt_cache_key", "reasoning_effort", "safety_identifier", "seed", "service_tier", "store", "stream_options",
-        "user", "verbosity",
+        "metadata", "prediction", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "seed",
+        "service_tier", "store", "user", "verbosity",
     }
 )  # fmt: skip
+_NEUTRAL = frozenset(
+    {
+        "best_of", "frequency_penalty", "logit_bias", "modalities", "n", "presence_penalty", "reasoning_effort",
+        "stream_options",
+    }
+)  # fmt: skip
+"""Translated, or refused where they would change the answer."""
+
+_EFFORTS = {"minimal": "low", "xhigh": "max"}
+_TIERS = {"auto": "auto", "default": "standard_only"}
+_REFUSED = {"audio": "this model speaks no sound", "web_search_options": "this model searches by a tool of its own"}
+
+_NOT_COUNTED = frozenset({"max_tokens", "stream", "stop_sequences", "temperature", "top_k", "top_p"})
 
 _MESSAGES = msgspec.json.Decoder(list[ChatMessage])
 _TOOLS = msgspec.json.Decoder(list[FunctionTool])
@@ -79,7 +97,7 @@ def encode_messages(request: InferenceRequest, *, model: str, deployment: str) -
     body: JsonObject = {
         name: msgspec.json.decode(raw)
         for name, raw in request.fields.items()
-        if name not in _TRANSLATED and name not in _LEFT_OUT
+        if name not in _TRANSLATED and name not in _LEFT_OUT and name not in _NEUTRAL
     }
     body |= {
         "model": model,
@@ -87,7 +105,7 @@ def encode_messages(request: InferenceRequest, *, model: str, deployment: str) -
         "messages": _turns(turns, deployment),
         "stream": True,
     }
-    if system := [_text(part) for turn in turns if turn.role in ("system", "developer") for part in _texts(turn)]:
+    if system := [_block(part, "", deployment) for turn in turns if turn.role in _SYSTEM for part in _parts(turn)]:
         body["system"] = system
     if sampling.temperature is not None:
         body["temperature"] = sampling.temperature
@@ -98,10 +116,81 @@ def encode_messages(request: InferenceRequest, *, model: str, deployment: str) -
     if request.tools:
         body["tools"] = [_tool(tool) for tool in _TOOLS.decode(request.fields["tools"])]
         body["tool_choice"] = _tool_choice(request)
+    return _ENCODER.encode(body | _call(request) | _form(request, body.get("output_config")))
+
+
+def left_out_of_chat(request: InferenceRequest) -> tuple[str, ...]:
+    """What of a chat ``encode_messages`` leaves out, since it changes no answer."""
+    fields = request.fields
+    names = [name for name in sorted(_LEFT_OUT & fields.keys()) if fields[name] not in (b"null", b"false")]
+    call = _call(request)
+    if "metadata" in call:
+        names = [name for name in names if name != ("user" if _given(request, "user") else "safety_identifier")]
+    if "service_tier" in call:
+        names.remove("service_tier")
+    found = dict.fromkeys(names)
+    for turn in _MESSAGES.decode(fields["messages"]):
+        if turn.name and turn.role not in ("tool", "function"):
+            found["messages.name"] = None
+        if turn.reasoning_content and not turn.content_blocks:
+            found["messages.reasoning_content"] = None
+        for part in turn.content if isinstance(turn.content, list) else ():
+            if isinstance(part, ImagePart) and part.image_url.detail not in (None, "auto"):
+                found["messages.content.image_url.detail"] = None
+    return tuple(found)
+
+
+def _given(request: InferenceRequest, name: str) -> object:
+    return msgspec.json.decode(request.fields.get(name, b"null"))
+
+
+def _call(request: InferenceRequest) -> JsonObject:
+    """Who asks, and how urgent it is."""
+    told: JsonObject = {}
+    if user := _given(request, "user") or _given(request, "safety_identifier"):
+        told["metadata"] = {"user_id": user}
+    if (tier := _TIERS.get(str(_given(request, "service_tier")))) is not None:
+        told["service_tier"] = tier
+    return told
+
+
+def _form(request: InferenceRequest, given: object) -> JsonObject:
+    """How the answer is to be, and how much is to be thought about it; ``given`` is what the client says itself."""
+    config: JsonObject = dict(cast("JsonObject", given)) if isinstance(given, dict) else {}
+    told: JsonObject = {}
     if request.response_schema_json is not None:
         schema = msgspec.json.decode(request.response_schema_json)
-        body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-    return _ENCODER.encode(body)
+        config["format"] = {"type": "json_schema", "schema": schema}
+    effort = _given(request, "reasoning_effort")
+    if effort == "none":
+        told["thinking"] = {"type": "disabled"}
+    elif isinstance(effort, str):
+        config.setdefault("effort", _EFFORTS.get(effort, effort))
+    return {**told, "output_config": config} if config else told
+
+
+def encode_native(native: Native, *, asked_for: str, model: str, stream: bool, rebuild: bool) -> bytes:
+    """The body of a request that came in this dialect: as it was sent, but for its model and whether it streams.
+
+    Args:
+        native: What was sent.
+        asked_for: Its model's name.
+        model: The model's name at the upstream.
+        stream: Whether the answer comes as events.
+        rebuild: As for ``openai_request.encode_body``.
+    """
+    overrides = {} if (native.fields.get("stream", b"false") == b"true") is stream else {"stream": stream}
+    return encode_fields(native.fields, asked_for=asked_for, model=model, overrides=overrides, rebuild=rebuild)
+
+
+def encode_count(request: InferenceRequest, *, model: str, deployment: str) -> bytes:
+    """The body of ``POST /v1/messages/count_tokens``: what of a message is read, not how it is to be answered.
+
+    Arguments and errors as ``encode_messages``.
+    """
+    chat = replace(request, task=Task.CHAT)
+    body: JsonObject = msgspec.json.decode(encode_messages(chat, model=model, deployment=deployment))
+    return _ENCODER.encode({name: value for name, value in body.items() if name not in _NOT_COUNTED})
 
 
 def _refuse_untranslatable(request: InferenceRequest) -> None:
@@ -113,6 +202,13 @@ def _refuse_untranslatable(request: InferenceRequest) -> None:
     for name in ("frequency_penalty", "presence_penalty"):
         if request.fields.get(name, b"null") not in (b"null", b"0", b"0.0"):
             raise unsupported(name, msgspec.json.decode(request.fields[name]), "this model has no penalties")
+    if bias := _given(request, "logit_bias"):
+        raise unsupported("logit_bias", bias, "this model's tokens cannot be weighted")
+    if isinstance(modes := _given(request, "modalities"), list) and modes != ["text"]:
+        raise unsupported("modalities", cast("list[object]", modes), "this model answers in text")
+    for name, reason in _REFUSED.items():
+        if asked := _given(request, name):
+            raise unsupported(name, asked, reason)
     form = request.fields.get("response_format", b"null")
     if form != b"null" and _FORMAT.decode(form).type == "json_object":
         raise unsupported("response_format.type", "json_object", 'this model needs "json_schema" with a schema')
@@ -122,7 +218,7 @@ def _turns(turns: list[ChatMessage], deployment: str) -> list[JsonObject]:
     """Turns of the same role in a row become one: tool results stand before the user's next words."""
     merged: list[JsonObject] = []
     for place, turn in enumerate(turns):
-        if turn.role in ("system", "developer"):
+        if turn.role in _SYSTEM:
             continue
         role = "assistant" if turn.role == "assistant" else "user"
         blocks = _blocks(turn, f"messages[{place}]", deployment)
@@ -137,7 +233,12 @@ def _blocks(turn: ChatMessage, path: str, deployment: str) -> list[JsonObject]:
     if turn.role in ("tool", "function"):
         content = [_block(part, f"{path}.content[{i}]", deployment) for i, part in enumerate(_parts(turn))]
         return [{"type": "tool_result", "tool_use_id": turn.tool_call_id or turn.name or "", "content": content}]
-    blocks = [_block(part, f"{path}.content[{i}]", deployment) for i, part in enumerate(_parts(turn))]
+    thoughts, whole = _told_before(turn)
+    if whole:
+        return thoughts
+    blocks = thoughts + [_block(part, f"{path}.content[{i}]", deployment) for i, part in enumerate(_parts(turn))]
+    if turn.refusal:
+        blocks.append(_text(turn.refusal))
     for index, call in enumerate(turn.tool_calls or ()):
         where = f"{path}.tool_calls[{index}].function.arguments"
         try:
@@ -150,21 +251,51 @@ def _blocks(turn: ChatMessage, path: str, deployment: str) -> list[JsonObject]:
     return blocks
 
 
+def _told_before(turn: ChatMessage) -> tuple[list[JsonObject], bool]:
+    """A turn's ``content_blocks``, and whether they are all of it.
+
+    They are where they say the same as its text and calls; where a client has changed those, only the thoughts hold.
+    """
+    blocks = turn.content_blocks or []
+    text = "".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text")
+    calls = [block.get("id") for block in blocks if block.get("type") == "tool_use"]
+    said = "".join(part.text for part in _parts(turn) if isinstance(part, TextPart))
+    if blocks and text == said and calls == [call.id for call in turn.tool_calls or ()]:
+        return blocks, True
+    return [block for block in blocks if block.get("type") in ("thinking", "redacted_thinking")], False
+
+
 def _block(part: Part, path: str, deployment: str) -> JsonObject:
     match part:
         case TextPart():
-            return _text(part.text)
+            return _text(part.text) | _hint(part.cache_control)
         case RefusalPart():
             return _text(part.refusal)
         case ImagePart():
-            return {"type": "image", "source": _image(part.image_url.url, f"{path}.image_url.url")}
+            source = _image(part.image_url.url, f"{path}.image_url.url")
+            return {"type": "image", "source": source} | _hint(part.cache_control)
         case FilePart():
-            found = _DATA_URL.match(part.file.file_data or "")
-            if found is None or found["media"] != _PDF:
-                raise ContentUnsupported(deployment=deployment, content="files other than PDF sent as data URL")
-            return {"type": "document", "source": _base64(found)}
+            title = {"title": part.file.filename} if part.file.filename else {}
+            return {"type": "document", "source": _document(part, deployment), **title} | _hint(part.cache_control)
         case AudioPart():
             raise ContentUnsupported(deployment=deployment, content="sound")
+
+
+def _hint(cache_control: object) -> JsonObject:
+    return {} if cache_control is None else {"cache_control": cache_control}
+
+
+def _document(part: FilePart, deployment: str) -> JsonObject:
+    found = _DATA_URL.match(part.file.file_data or "")
+    if found is not None and found["media"] == _PDF:
+        return _base64(found)
+    if found is not None and found["media"] == _PLAIN:
+        try:
+            text = base64.b64decode("".join(found["data"].split()), validate=True).decode()
+        except ValueError:
+            raise ContentUnsupported(deployment=deployment, content="a text file that is not UTF-8 in base64") from None
+        return {"type": "text", "media_type": _PLAIN, "data": text}
+    raise ContentUnsupported(deployment=deployment, content="files other than PDF and plain text sent as data URL")
 
 
 def _image(url: str, path: str) -> JsonObject:
@@ -186,10 +317,6 @@ def _parts(turn: ChatMessage) -> list[Part]:
     return [part for part in parts if not isinstance(part, TextPart) or part.text]
 
 
-def _texts(turn: ChatMessage) -> list[str]:
-    return [part.text for part in _parts(turn) if isinstance(part, TextPart)]
-
-
 def _text(text: str) -> JsonObject:
     return {"type": "text", "text": text}
 
@@ -199,7 +326,7 @@ def _tool(tool: FunctionTool) -> JsonObject:
     schema = function.parameters or {"type": "object", "properties": {}}
     description = {"description": function.description} if function.description else {}
     strict = {"strict": True} if function.strict else {}
-    return {"name": function.name, **description, "input_schema": schema, **strict}
+    return {"name": function.name, **description, "input_schema": schema, **strict} | _hint(tool.cache_control)
 
 
 def _tool_choice(request: InferenceRequest) -> JsonObject:

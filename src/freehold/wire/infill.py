@@ -22,7 +22,10 @@ from freehold.wire.sse import encode_data
 JsonObject = dict[str, Any]
 
 _MODEL = "auto"
-_TRANSLATED = frozenset({"input_prefix", "input_suffix", "prompt", "n_predict", "cache_prompt"})
+_TRANSLATED = frozenset(
+    {"input_prefix", "input_suffix", "prompt", "n_predict", "cache_prompt", "id_slot", "response_fields"}
+)
+"""Neither slots of the engine nor the form of its answer are the client's to choose."""
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -50,8 +53,9 @@ def decode_infill(
     members: JsonObject = {name: value for name, value in document.values.items() if name not in _TRANSLATED}
     members.setdefault("model", _MODEL)
     members |= {"prompt": body.input_prefix + body.prompt, "suffix": body.input_suffix}
-    if body.n_predict is not None and body.n_predict > 0:
-        members["max_tokens"] = body.n_predict
+    if body.n_predict is not None and body.n_predict >= 0:
+        # Editors ask for no token to have a prompt read in advance; one is the least that engines make.
+        members["max_tokens"] = max(1, body.n_predict)
     return decode_completion(
         _ENCODER.encode(members), request_id=request_id, label_header=label_header, include_receipt=include_receipt
     )

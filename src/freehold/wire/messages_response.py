@@ -7,9 +7,11 @@ from typing import Any, cast
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import FinishReason, ResponseChunk, Usage
+from freehold.domain.response import FinishReason, ResponseChunk, TokenCount, Usage
+from freehold.wire.anthropic_whole import message_of_events
+from freehold.wire.leftovers import Leftovers, leftovers_of
 from freehold.wire.openai_whole import Aggregator, arguments_of, thoughts_of
-from freehold.wire.sse import encode_event
+from freehold.wire.sse import SseParser, encode_event
 
 JsonObject = dict[str, Any]
 
@@ -32,10 +34,14 @@ _ERROR_TYPES = {
     529: "overloaded_error",
 }
 _SERVER_ERRORS = 500
+_TYPES = frozenset(_ERROR_TYPES.values()) | {"api_error"}
+_STOP = b"event: message_stop\n"
 
 
 def message_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) -> JsonObject:
-    """The ``message`` object of a whole answer."""
+    """The ``message`` object of a whole answer; the upstream's own where it speaks this dialect."""
+    if native := answer.native:
+        return message_of_events(event.data for event in SseParser().feed(native))
     whole = answer.whole(request, model=request.model)
     choice = cast("JsonObject", whole["choices"][0])
     said = cast("JsonObject", choice["message"])
@@ -60,6 +66,7 @@ def message_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) 
         "stop_reason": _stop_reason(answer.finish_reason, sequence),
         "stop_sequence": sequence,
         "usage": render_usage(receipt.answer_usage),
+        **leftovers_of(whole).member(),
     }
 
 
@@ -70,7 +77,7 @@ class MessageEvents:
         request: What the client asked for.
     """
 
-    __slots__ = ("_block", "_call", "_finish", "_index", "_is_open", "_request", "_sequence")
+    __slots__ = ("_block", "_call", "_finish", "_index", "_is_open", "_left", "_native_end", "_request", "_sequence")
 
     def __init__(self, request: InferenceRequest) -> None:
         self._request = request
@@ -80,16 +87,25 @@ class MessageEvents:
         self._is_open = False
         self._finish: FinishReason | None = None
         self._sequence: str | None = None
+        self._native_end = b""
+        self._left = Leftovers()
 
     def add(self, chunk: ResponseChunk) -> bytes:
-        """The events that one of chat comes to; empty for none.
+        """The events that one of chat comes to; empty for none. One that came in this dialect is its own.
 
         Raises:
             ValueError: A piece belongs to a tool call that ended before.
         """
+        if chunk.native:
+            if chunk.native.startswith(_STOP):
+                self._native_end = chunk.native
+                return b""
+            return chunk.native
         events = self._begin()
         self._finish = chunk.finish_reason or self._finish
-        choices = cast("list[JsonObject]", (chunk.payload or {}).get("choices") or [])
+        payload = chunk.payload or {}
+        self._left.add(payload)
+        choices = cast("list[JsonObject]", payload.get("choices") or [])
         if not choices:
             return events
         self._sequence = _stop_sequence(choices[0]) or self._sequence
@@ -104,8 +120,11 @@ class MessageEvents:
 
     def end(self, receipt: Receipt) -> bytes:
         """The events with which a whole answer ends."""
+        if self._native_end:
+            return self._native_end
         delta = {"stop_reason": _stop_reason(self._finish, self._sequence), "stop_sequence": self._sequence}
-        last = {"type": "message_delta", "delta": delta, "usage": render_usage(receipt.answer_usage)}
+        last: JsonObject = {"type": "message_delta", "delta": delta, "usage": render_usage(receipt.answer_usage)}
+        last |= self._left.member()
         stop = {"type": "message_stop"}
         return self._begin() + self._close() + encode_event("message_delta", last) + encode_event("message_stop", stop)
 
@@ -168,28 +187,46 @@ class MessageEvents:
         return encode_event("content_block_stop", {"type": "content_block_stop", "index": self._index})
 
 
+def counted_of(count: TokenCount) -> JsonObject:
+    """How many tokens a prompt has; ``freehold`` is ours and says whether that is an estimate."""
+    return {"input_tokens": count.tokens, "freehold": {"estimated": not count.measured}}
+
+
 def messages_error(error: FreeholdError, *, error_id: str) -> JsonObject:
-    """Anthropic's error object; ``freehold_code``, ``source`` and ``param`` are ours."""
-    kind = _ERROR_TYPES.get(error.http_status)
+    """Anthropic's error object; what stands in it besides ``type`` and ``message`` is ours.
+
+    An upstream's own type is kept where it is one of Anthropic's; any other word of an upstream is ``code``.
+    """
+    code = str(error.values.get("upstream_code") or "")
+    kind = code if code in _TYPES else _ERROR_TYPES.get(error.http_status)
     if kind is None:
         kind = "api_error" if error.http_status >= _SERVER_ERRORS else "invalid_request_error"
-    told = {
+    told: JsonObject = {
         "type": kind,
         "message": error.message,
         "param": error.param,
         "freehold_code": error.code,
         "source": error.source,
     }
+    if code and code != kind:
+        told["code"] = code
+    if upstream_id := error.values.get("upstream_request_id"):
+        told["upstream_request_id"] = upstream_id
     return {"type": "error", "error": told, "request_id": error_id}
 
 
 def render_usage(usage: Usage) -> JsonObject:
-    """Usage as the Messages API counts: ``input_tokens`` leaves out what came from a cache."""
+    """Usage as the Messages API counts: ``input_tokens`` leaves out what came from a cache.
+
+    ``reasoning_tokens`` is ours: that API does not tell them apart.
+    """
+    thought = {"reasoning_tokens": usage.reasoning_tokens} if usage.reasoning_tokens else {}
     return {
         "input_tokens": max(0, usage.input_tokens - usage.cached_tokens),
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": usage.cached_tokens,
         "output_tokens": usage.output_tokens,
+        **thought,
     }
 
 

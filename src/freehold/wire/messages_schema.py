@@ -46,7 +46,7 @@ class FileSource(Struct, tag="file"):
 class ContentSource(Struct, tag="content"):
     """A document made of blocks."""
 
-    content: str | list[TextBlock | ImageBlock]
+    content: str | list[TextBlock | ImageBlock | ForeignBlock]
 
 
 class ImageBlock(Struct, tag="image"):
@@ -72,15 +72,23 @@ class SearchResultBlock(Struct, tag="search_result"):
 
 
 class ThinkingBlock(Struct, tag="thinking"):
-    """What an assistant thought, sent back as history."""
+    """What an assistant thought, sent back as history. Its maker believes only what it has signed."""
 
     thinking: str
+    signature: str | None = None
 
 
 class RedactedThinkingBlock(Struct, tag="redacted_thinking"):
     """The same, encrypted for its own maker."""
 
     data: str
+
+
+class ForeignBlock(Struct, tag="freehold_foreign"):
+    """A block of a kind that chat has no word for, set in its place by ``messages_foreign``."""
+
+    kind: str
+    block: dict[str, Any]
 
 
 class ToolUseBlock(Struct, tag="tool_use"):
@@ -95,7 +103,7 @@ class ToolResultBlock(Struct, tag="tool_result"):
     """What a tool said."""
 
     tool_use_id: str
-    content: str | list[TextBlock | ImageBlock | DocumentBlock | SearchResultBlock] | None = None
+    content: str | list[TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ForeignBlock] | None = None
     is_error: bool | None = None
 
 
@@ -108,6 +116,7 @@ Block = (
     | RedactedThinkingBlock
     | ToolUseBlock
     | ToolResultBlock
+    | ForeignBlock
 )
 
 
@@ -119,7 +128,7 @@ class Turn(Struct):
 
 
 class Tool(Struct):
-    """A tool; those that the client runs are the only kind."""
+    """A tool; those that the client runs are the only kind that chat knows."""
 
     name: Name
     type: str | None = None
@@ -164,6 +173,13 @@ class OutputConfig(Struct):
     """How the answer is to be."""
 
     format: JsonFormat | None = None
+    effort: str | None = None
+
+
+class Metadata(Struct):
+    """What labels a call."""
+
+    user_id: str | None = None
 
 
 class MessagesBody(Struct, kw_only=True):
@@ -172,7 +188,7 @@ class MessagesBody(Struct, kw_only=True):
     model: Name
     max_tokens: Tokens
     messages: Annotated[list[Turn], Meta(min_length=1, max_length=MESSAGES_MAX)]
-    system: str | list[TextBlock] | None = None
+    system: str | list[TextBlock | ForeignBlock] | None = None
     stop_sequences: Annotated[list[str], Meta(max_length=STOP_MAX)] | None = None
     stream: bool | None = None
     temperature: Share | None = None
@@ -181,6 +197,9 @@ class MessagesBody(Struct, kw_only=True):
     tools: Annotated[list[Tool], Meta(max_length=TOOLS_MAX)] | None = None
     tool_choice: AutoChoice | AnyChoice | ToolChoice | NoneChoice | None = None
     output_config: OutputConfig | None = None
+    output_format: JsonFormat | None = None
+    metadata: Metadata | None = None
+    service_tier: str | None = None
     freehold: FreeholdOptions | None = None
 
 

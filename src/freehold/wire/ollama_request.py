@@ -7,6 +7,7 @@ Answers are streamed unless the client says otherwise, as Ollama has it. What sa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -92,11 +93,12 @@ def decode_ollama_embed(
 ) -> InferenceRequest:
     """Decode the body of ``POST /api/embed``; arguments and errors as ``openai_request.decode_chat``."""
     document = decode_document(raw)
-    _convert(document, OllamaEmbed)
+    body = _convert(document, OllamaEmbed)
     members = {name: value for name, value in document.values.items() if name not in _EMBED}
-    return decode_embedding(
+    request = decode_embedding(
         _ENCODER.encode(members), request_id=request_id, label_header=label_header, include_receipt=include_receipt
     )
+    return replace(request, cuts=True) if body.truncate else request
 
 
 def _convert(document: Document, kind: type[_Kind]) -> _Kind:

@@ -88,6 +88,7 @@ class OllamaEmbed(Struct, kw_only=True):
     model: Name
     input: Any
     dimensions: int | None = None
+    truncate: bool | None = None
 
 
 ALLOWED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import base64
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from freehold.domain.request import InferenceRequest
@@ -44,6 +44,39 @@ def render_embeddings(payload: Mapping[str, Any], request: InferenceRequest, *, 
         raise InvalidChunkError("the embeddings' indices are not those of the inputs")
     whole = {**payload, "object": "list", "data": [vectors[i] for i in range(len(vectors))], "model": model}
     return EmbeddingResult(payload=whole, usage=usage_of(payload.get("usage")) or Usage(measured=False))
+
+
+def embeddings_of_numbers(
+    vectors: Sequence[bytes], request: InferenceRequest, *, model: str, tokens: int
+) -> EmbeddingResult:
+    """The same of vectors that were computed here.
+
+    Args:
+        vectors: One for each input, in their order, as little-endian 32-bit floats.
+        request: ``encoding_format`` of its fields decides.
+        model: The name that the client sees.
+        tokens: What was read.
+    """
+    as_base64 = request.fields.get("encoding_format") == b'"base64"'
+    data = [
+        {
+            "object": "embedding",
+            "index": place,
+            "embedding": base64.b64encode(each).decode() if as_base64 else _numbers(each),
+        }
+        for place, each in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return EmbeddingResult(
+        payload={"object": "list", "data": data, "model": model, "usage": usage}, usage=Usage(input_tokens=tokens)
+    )
+
+
+def _numbers(raw: bytes) -> list[float]:
+    numbers = array.array("f", raw)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
 
 
 def _vector(value: object, *, as_base64: bool) -> list[float] | str:

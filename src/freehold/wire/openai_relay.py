@@ -6,19 +6,16 @@ for and the client did not, since clients that did not ask expect a choice in ev
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, cast
 
 import msgspec
 
-from freehold.domain.response import EngineTimings, FinishReason, Usage
+from freehold.domain.response import Usage
 from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
 from freehold.wire.openai_response import finish_reason
 from freehold.wire.openai_usage import timings_of, usage_of
-from freehold.wire.sse import EVENT_BYTES_MAX, EventTooLongError, SseParser
-
-_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
-"""The end of an event (WHATWG HTML, section 9.2.6): two line ends of any kind."""
+from freehold.wire.relay import EventCutter, Noted
+from freehold.wire.sse import SseParser
 
 _END = b"[DONE]"
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -66,31 +63,6 @@ _DECODER = msgspec.json.Decoder(_Answer)
 _ODD_DECODER = msgspec.json.Decoder(_OddAnswer)
 
 
-class Noted:
-    """What was learnt of an answer.
-
-    Attributes:
-        usage: As reported last; ``None`` where it was not.
-        timings: What the engine says of its speed.
-        finish_reason: Why it ended; ``None`` where that was not seen.
-    """
-
-    __slots__ = ("finish_reason", "timings", "usage")
-
-    def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.timings: EngineTimings | None = None
-        self.finish_reason: FinishReason | None = None
-
-    def _note(self, answer: _Answer | _OddAnswer) -> None:
-        if answer.usage is not None:
-            self.usage = _usage(answer.usage) or self.usage
-        if answer.timings is not None:
-            self.timings = timings_of(answer.timings) or self.timings
-        if answer.choices and (word := answer.choices[0].finish_reason):
-            self.finish_reason = finish_reason(word)
-
-
 class WholeAnswer(Noted):
     """A whole answer as it came.
 
@@ -112,90 +84,41 @@ class WholeAnswer(Noted):
         answer = _decode(body)
         if not answer.choices:
             raise InvalidChunkError('a body without a list "choices"')
-        self._note(answer)
+        _note(self, answer)
 
 
-class StreamRelay(Noted):
-    """Cuts a stream into whole events and passes them on, however the bytes are split.
+class StreamRelay(EventCutter):
+    """Cuts a stream of OpenAI's dialect.
 
     Args:
         keep_usage: Whether the client asked for the event with the usage.
-
-    Attributes:
-        begun: A part of the answer, not only its first event with a role, was passed on.
-        ended: The dialect's end was seen.
-        end: The bytes of that end, as they came.
-        events: Pieces of whole events that were passed on: about one a token.
-        error: Why the stream is broken: it reported an error, an event that was passed on if ``begun``, or it holds an
-            event that is not in this dialect, which was not. Nothing follows it.
     """
 
-    __slots__ = ("_before", "_keep_usage", "_last", "_pending", "begun", "end", "ended", "error", "events")
+    __slots__ = ("_keep_usage",)
 
     def __init__(self, *, keep_usage: bool) -> None:
         super().__init__()
         self._keep_usage = keep_usage
-        self._pending: bytes = b""
-        self._before: bytes = b""
-        self._last: bytes = b""
-        self.begun = False
-        self.ended = False
-        self.end = b""
-        self.events = 0
-        self.error: ErrorEventError | InvalidChunkError | None = None
 
-    def feed(self, data: bytes) -> bytes:
-        """The whole events that ``data`` completes, as they came; empty for none. Nothing follows the end.
+    @property
+    def is_whole(self) -> bool:
+        """Whether it may be over: some servers leave the end out, but say why they ended."""
+        return self.ended or self.finish_reason is not None
 
-        Raises:
-            EventTooLongError: An event does not end within the limit.
+    @staticmethod
+    def _is_plain(data: bytes) -> bool:
+        """Whether each event here is one object on one line, and none says what we must know.
+
+        Whatever else it is gets looked at before a client stumbles over it.
         """
-        if self._pending:
-            data = self._pending + data
-            self._pending = b""
-        if not data.endswith(b"\n\n"):
-            cut = _last_end(data)
-            self._pending = data[cut:]
-            if len(self._pending) > EVENT_BYTES_MAX:
-                raise EventTooLongError(f"an event has more than {EVENT_BYTES_MAX} bytes")
-            data = data[:cut]
-            if not data:
-                return b""
-        if not (self.begun and _is_plain(data)):
-            return self._look(data)
-        self.events += 1
-        self._before, self._last = self._last, data
-        return data
-
-    def close(self) -> bytes:
-        """The rest: an event whose blank line the end of the stream has cut off. Also looks why generation ended."""
-        data, self._pending = self._pending, b""
-        passed = self._look(data) if data else b""
-        for unseen in (self._last, self._before):
-            if unseen and self.finish_reason is None and self.error is None:
-                try:
-                    self._inspect(unseen)
-                except InvalidChunkError as error:
-                    self.error = error
-        return passed
-
-    def _look(self, data: bytes) -> bytes:
-        """Pass on event by event."""
-        passed: list[bytes] = []
-        start = 0
-        for end in (*(found.end() for found in _BLANK_LINE.finditer(data)), len(data)):
-            event, start = data[start:end], end
-            if not event or self.ended or self.error is not None:
-                continue
-            try:
-                if self._passes(event):
-                    passed.append(event)
-            except InvalidChunkError as error:
-                self.error = error
-        whole = b"".join(passed)
-        if whole:
-            self.events += 1
-        return whole
+        # The names stand between quotes only as names of members: inside a text their quotes are escaped.
+        return (
+            data.endswith(b"}\n\n")
+            and data.startswith(b"data: {")
+            and (data.find(b"\n") == len(data) - 2 or data.count(b"\n") == 2 * data.count(b"}\n\ndata: {") + 2)
+            and b'"error"' not in data
+            and (b'"usage"' not in data or data.count(b'"usage"') == data.count(b'"usage":null'))
+        )
 
     def _passes(self, event: bytes) -> bool:
         """Whether the client gets this event, and what is learnt of it."""
@@ -210,7 +133,7 @@ class StreamRelay(Noted):
             if answer.choices is None and parsed.event == "error":
                 self.error = ErrorEventError({"message": "an error event"})
                 return self.begun
-            self._note(answer)
+            _note(self, answer)
             if answer.usage is not None and not answer.choices and not self._keep_usage:
                 return False
             self.begun = self.begun or any(map(_says_something, answer.choices or ()))
@@ -218,22 +141,16 @@ class StreamRelay(Noted):
 
     def _inspect(self, data: bytes) -> None:
         for parsed in (parser := SseParser()).feed(data) + parser.close():
-            self._note(_decode_event(parsed.data))
+            _note(self, _decode_event(parsed.data))
 
 
-def _is_plain(data: bytes) -> bool:
-    """Whether each event here is one object on one line, and none says what we must know.
-
-    Whatever else it is gets looked at before a client stumbles over it.
-    """
-    # The names stand between quotes only as names of members: inside a text their quotes are escaped.
-    return (
-        data.endswith(b"}\n\n")
-        and data.startswith(b"data: {")
-        and (data.find(b"\n") == len(data) - 2 or data.count(b"\n") == 2 * data.count(b"}\n\ndata: {") + 2)
-        and b'"error"' not in data
-        and (b'"usage"' not in data or data.count(b'"usage"') == data.count(b'"usage":null'))
-    )
+def _note(noted: Noted, answer: _Answer | _OddAnswer) -> None:
+    if answer.usage is not None:
+        noted.usage = _usage(answer.usage) or noted.usage
+    if answer.timings is not None:
+        noted.timings = timings_of(answer.timings) or noted.timings
+    if answer.choices and (word := answer.choices[0].finish_reason):
+        noted.finish_reason = finish_reason(word)
 
 
 def _usage(usage: _Usage | dict[str, Any]) -> Usage | None:
@@ -246,18 +163,6 @@ def _usage(usage: _Usage | dict[str, Any]) -> Usage | None:
         cached_tokens=(inputs.cached_tokens or 0) if inputs is not None else 0,
         reasoning_tokens=(outputs.reasoning_tokens or 0) if outputs is not None else 0,
     )
-
-
-def _last_end(data: bytes) -> int:
-    """Where the last whole event ends; 0 if none does."""
-    if b"\r" not in data:
-        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
-    # A carriage return at the very end may be the first half of a line end: wait for what follows.
-    looked_at = data[:-1] if data.endswith(b"\r") else data
-    end = 0
-    for found in _BLANK_LINE.finditer(looked_at):
-        end = found.end()
-    return end
 
 
 def _says_something(choice: _Choice) -> bool:

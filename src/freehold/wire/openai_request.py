@@ -14,7 +14,9 @@ from freehold.domain.request import (
     InferenceRequest,
     LazyMessages,
     Message,
+    Native,
     PartKind,
+    Ranking,
     SamplingParams,
     Task,
     Tool,
@@ -37,6 +39,7 @@ from freehold.wire.openai_schema import (
     ImagePart,
     NamedTool,
     RefusalPart,
+    RerankBody,
     ResponseFormat,
     TextPart,
 )
@@ -46,6 +49,8 @@ _ANY_JSON_OBJECT = b'{"type":"object"}'
 _ENCODER = msgspec.json.Encoder()
 _NO_FIELDS: Mapping[str, bytes] = MappingProxyType({})
 
+_SAID_IN_CHAT = ("text", "tool_use")
+_CARRIED = b'"content_blocks"'
 _PLAIN_ROLES = frozenset({"system", "developer", "user"})
 _TEXT_ONLY = frozenset({PartKind.TEXT})
 
@@ -59,7 +64,13 @@ BodyType = TypeVar("BodyType", bound=Body)
 
 
 def decode_chat(
-    raw: bytes, *, request_id: str, label_header: str | None = None, include_receipt: bool = False
+    raw: bytes,
+    *,
+    request_id: str,
+    label_header: str | None = None,
+    include_receipt: bool = False,
+    native: Native | None = None,
+    left_out: tuple[str, ...] = (),
 ) -> InferenceRequest:
     """Decode the body of ``POST /v1/chat/completions``.
 
@@ -68,6 +79,8 @@ def decode_chat(
         request_id: Id given at the door.
         label_header: Value of the ``freehold-label`` header.
         include_receipt: Whether a header asked for the receipt; the body may ask too.
+        native: What the chat was made from, where it came in another dialect.
+        left_out: Members of that which have no place here.
 
     Raises:
         BodyNotJson: Not one unambiguous JSON object.
@@ -108,6 +121,8 @@ def decode_chat(
         include_usage=body.stream_options is not None and bool(body.stream_options.include_usage),
         include_receipt=include_receipt or (body.freehold is not None and body.freehold.include_receipt),
         label_header=label_header,
+        native=native,
+        left_out=left_out,
     )
 
 
@@ -150,10 +165,42 @@ def decode_embedding(
         task=Task.EMBEDDING,
         model=body.model,
         fields=_fields(document),
+        body_bytes=len(raw),
         inputs=_inputs(body.input),
+        cuts=is_cut(body.truncate, body.truncate_prompt_tokens),
         include_receipt=include_receipt or _include_receipt(body),
         label_header=label_header,
     )
+
+
+def decode_rerank(
+    raw: bytes, *, request_id: str, label_header: str | None = None, include_receipt: bool = False
+) -> InferenceRequest:
+    """Decode the body of ``POST /v1/rerank``; arguments and errors as ``decode_chat``."""
+    document = decode_document(raw)
+    body = _convert(document, RerankBody)
+    return InferenceRequest(
+        id=request_id,
+        task=Task.RERANK,
+        model=body.model,
+        fields=_fields(document),
+        body_bytes=len(raw),
+        inputs=tuple(_document(each, place) for place, each in enumerate(body.documents)),
+        ranking=Ranking(
+            query=body.query,
+            top_n=body.top_n,
+            document_tokens_max=body.max_tokens_per_doc,
+            return_documents=bool(body.return_documents),
+        ),
+        cuts=is_cut(body.truncate, body.truncate_prompt_tokens),
+        include_receipt=include_receipt or _include_receipt(body),
+        label_header=label_header,
+    )
+
+
+def is_cut(truncate: object, truncate_prompt_tokens: object = None) -> bool:
+    """Whether a text that is too long loses its end: as Jina, TEI and Ollama, Cohere, or vLLM has it."""
+    return truncate is True or truncate == "END" or truncate_prompt_tokens == -1
 
 
 def encode_body(
@@ -174,9 +221,31 @@ def encode_body(
         rebuild: Re-encode every member from its decoded value, so that what leaves this device is byte for byte what
             was looked at.
     """
-    fields = request.fields
+    if rebuild and _CARRIED in request.fields.get("messages", b""):
+        overrides = {**overrides, "messages": _without_carried(request.fields["messages"])}
+    return encode_fields(
+        request.fields, asked_for=request.model, model=model, overrides=overrides, drop=drop, rebuild=rebuild
+    )
+
+
+def _without_carried(messages: bytes) -> list[dict[str, object]]:
+    """Turns without what Freehold told of Anthropic's: a server that leaves nothing unknown pass would refuse it."""
+    turns: list[dict[str, object]] = msgspec.json.decode(messages)
+    return [{name: value for name, value in turn.items() if name != "content_blocks"} for turn in turns]
+
+
+def encode_fields(
+    fields: Mapping[str, bytes],
+    *,
+    asked_for: str,
+    model: str,
+    overrides: Mapping[str, object] = _NO_FIELDS,
+    drop: Collection[str] = (),
+    rebuild: bool = False,
+) -> bytes:
+    """As ``encode_body``, for members of any dialect; ``asked_for`` is the model that they name."""
     if not (overrides or drop or rebuild) and isinstance(fields, Members):
-        body = fields.with_text("model", request.model, model)
+        body = fields.with_text("model", asked_for, model)
         if body is not None:
             return body
     members: dict[str, object] = {
@@ -293,6 +362,15 @@ def _inputs(value: object) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def _document(document: object, place: int) -> str:
+    item: object = document
+    text = cast("dict[str, object]", item).get("text") if isinstance(item, dict) else item
+    if not isinstance(text, str):
+        reason = 'it must be a string, or an object with a string as its "text"'
+        raise invalid(f"documents[{place}]", show(text), reason)
+    return text
+
+
 def _entries(value: object) -> list[object]:
     return cast("list[object]", value) if isinstance(value, list) else []
 
@@ -325,7 +403,7 @@ def _made(messages: list[ChatMessage]) -> tuple[Message, ...]:
 
 def _says_more(message: ChatMessage) -> bool:
     """Whether an assistant's turn is more than its text."""
-    return bool(message.tool_calls or message.reasoning_content or message.refusal)
+    return bool(message.tool_calls or message.reasoning_content or message.refusal or message.content_blocks)
 
 
 def _message(message: ChatMessage) -> Message:
@@ -350,6 +428,11 @@ def _message(message: ChatMessage) -> Message:
                     parts.append(ContentPart(kind=PartKind.FILE))
     if message.refusal:
         parts.append(ContentPart(kind=PartKind.TEXT, text=message.refusal))
+    parts.extend(
+        ContentPart(kind=PartKind.REASONING, text=_ENCODER.encode(block).decode())
+        for block in message.content_blocks or ()
+        if block.get("type") not in _SAID_IN_CHAT
+    )
     parts.extend(
         ContentPart(kind=PartKind.TOOL_CALL, text=f"{call.function.name}({call.function.arguments})")
         for call in message.tool_calls or ()

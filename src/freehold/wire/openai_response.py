@@ -115,18 +115,19 @@ def finish_reason(word: object) -> FinishReason:
 
 
 def error_envelope(error: FreeholdError, *, error_id: str) -> JsonObject:
-    """OpenAI's error object; ``freehold_code``, ``source`` and ``error_id`` are ours."""
-    return {
-        "error": {
-            "message": error.message,
-            "type": error.type,
-            "param": error.param,
-            "code": error.wire_code,
-            "freehold_code": error.code,
-            "source": error.source,
-            "error_id": error_id,
-        }
+    """OpenAI's error object; ``freehold_code``, ``source``, ``error_id`` and ``upstream_request_id`` are ours."""
+    told: JsonObject = {
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+        "code": error.wire_code,
+        "freehold_code": error.code,
+        "source": error.source,
+        "error_id": error_id,
     }
+    if upstream_id := error.values.get("upstream_request_id"):
+        told["upstream_request_id"] = upstream_id
+    return {"error": told}
 
 
 def error_event(error: FreeholdError, *, error_id: str) -> bytes:

@@ -16,6 +16,7 @@ TOP_LOGPROBS_MAX = 20
 TOOLS_MAX = 1_000
 INPUTS_MAX = 2_048
 DIMENSIONS_MAX = 65_536
+DOCUMENTS_MAX = 1_000
 NAME_CHARACTERS_MAX = 256
 
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
@@ -30,6 +31,7 @@ class TextPart(Struct, tag="text"):
     """Text."""
 
     text: str
+    cache_control: Any = None
 
 
 class RefusalPart(Struct, tag="refusal"):
@@ -49,6 +51,7 @@ class ImagePart(Struct, tag="image_url"):
     """An image."""
 
     image_url: ImageUrl
+    cache_control: Any = None
 
 
 class InputAudio(Struct):
@@ -76,6 +79,7 @@ class FilePart(Struct, tag="file"):
     """A file."""
 
     file: FileData
+    cache_control: Any = None
 
 
 Part = TextPart | RefusalPart | ImagePart | AudioPart | FilePart
@@ -97,7 +101,7 @@ class ToolCall(Struct):
 
 
 class ChatMessage(Struct):
-    """One turn."""
+    """One turn. ``content_blocks`` is ours: what Anthropic said, as Freehold told it."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
@@ -106,6 +110,7 @@ class ChatMessage(Struct):
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
+    content_blocks: list[dict[str, Any]] | None = None
 
 
 class Function(Struct):
@@ -122,6 +127,7 @@ class FunctionTool(Struct):
 
     function: Function
     type: Literal["function"] = "function"
+    cache_control: Any = None
 
 
 class NamedFunction(Struct):
@@ -228,6 +234,20 @@ class EmbeddingBody(Body, kw_only=True):
     input: Any
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Meta(ge=1, le=DIMENSIONS_MAX)] | None = None
+    truncate: Any = None
+    truncate_prompt_tokens: Any = None
+
+
+class RerankBody(Body, kw_only=True):
+    """``POST /v1/rerank``: Cohere's and Jina's members, with those that vLLM has besides."""
+
+    query: Annotated[str, Meta(min_length=1)]
+    documents: Annotated[list[Any], Meta(min_length=1, max_length=DOCUMENTS_MAX)]
+    top_n: Annotated[int, Meta(ge=1)] | None = None
+    return_documents: bool | None = None
+    max_tokens_per_doc: Tokens | None = None
+    truncate: Any = None
+    truncate_prompt_tokens: Any = None
 
 
 ALLOWED = {

@@ -17,6 +17,9 @@ _OBJECT_NAMES = {Task.CHAT: "chat.completion", Task.COMPLETION: "text_completion
 _JOINED = frozenset({"content", "text", "reasoning_content", "reasoning", "refusal", "arguments", "transcript"})
 """Members whose pieces are joined; of every other text member the last one given holds."""
 
+_VERBATIM = frozenset({"content_blocks", "anthropic"})
+"""Members that come in whole entries, whose own members are not to be merged."""
+
 
 class _Pieces(list[str]):
     """Pieces of one text, joined at the end: adding to a text piece by piece would take quadratic time."""
@@ -25,7 +28,7 @@ class _Pieces(list[str]):
 class Aggregator:
     """Collects the events of one answer. The result does not depend on how the answer was cut into events."""
 
-    __slots__ = ("_finish_reason", "_logprobs", "_merged", "_text", "_timings", "_tool_calls", "_usage")
+    __slots__ = ("_finish_reason", "_logprobs", "_merged", "_native", "_text", "_timings", "_tool_calls", "_usage")
 
     def __init__(self) -> None:
         self._merged: JsonObject = {}
@@ -35,6 +38,7 @@ class Aggregator:
         self._usage: Usage | None = None
         self._timings: EngineTimings | None = None
         self._tool_calls = False
+        self._native: list[bytes] = []
 
     @property
     def text(self) -> str:
@@ -66,7 +70,12 @@ class Aggregator:
         """The tool calls so far, in OpenAI's shape, in the order of their indices."""
         if not self._tool_calls:
             return ()
-        return tuple(_calls(_joined(_choice(self._merged).get("delta", {}))))
+        return tuple(_calls(texts_joined(_choice(self._merged).get("delta", {}))))
+
+    @property
+    def native(self) -> bytes:
+        """The events as they came, where the client speaks their dialect; empty for any other."""
+        return b"".join(self._native)
 
     def add(self, chunk: ResponseChunk) -> None:
         """Take the next event."""
@@ -77,12 +86,14 @@ class Aggregator:
         self._usage = chunk.usage or self._usage
         self._timings = chunk.timings or self._timings
         self._tool_calls = self._tool_calls or chunk.tool_call
+        if chunk.native:
+            self._native.append(chunk.native)
         if chunk.payload is not None:
-            _merge(self._merged, chunk.payload)
+            merge(self._merged, chunk.payload)
 
     def whole(self, request: InferenceRequest, *, model: str) -> JsonObject:
         """The ``chat.completion`` or ``text_completion`` object, unknown members kept."""
-        whole = _joined(self._merged)
+        whole = texts_joined(self._merged)
         choice = _choice(whole)
         choice.setdefault("index", 0)
         choice["finish_reason"] = self._finish_reason.value if self._finish_reason else None
@@ -104,6 +115,8 @@ class Aggregator:
             message["content"] = message["content"] or None
         elif message["content"] is None and message["refusal"] is None:
             message["content"] = ""
+        if blocks := delta.get("content_blocks"):
+            message["content_blocks"] = _without_index(cast("list[JsonObject]", blocks))
         return message
 
 
@@ -121,7 +134,8 @@ def arguments_of(text: str) -> JsonObject:
     return cast("JsonObject", found) if isinstance(found, dict) else {"arguments": found}
 
 
-def _merge(into: JsonObject, piece: Mapping[str, Any]) -> None:
+def merge(into: JsonObject, piece: Mapping[str, Any]) -> None:
+    """Lay the next piece of an object over what is held of it; ``texts_joined`` gives the whole."""
     for name, value in piece.items():
         if value is None:
             into.setdefault(name, None)
@@ -131,8 +145,10 @@ def _merge(into: JsonObject, piece: Mapping[str, Any]) -> None:
                 parts.append(value)
             else:
                 into[name] = _Pieces([value])
+        elif name in _VERBATIM:
+            into[name] = [*into.get(name, ()), *cast("list[Any]", value)] if isinstance(value, list) else value
         elif isinstance(value, dict):
-            _merge(cast("JsonObject", _held(into, name, dict)), cast("JsonObject", value))
+            merge(cast("JsonObject", _held(into, name, dict)), cast("JsonObject", value))
         elif isinstance(value, list):
             _merge_list(cast("list[Any]", _held(into, name, list)), cast("list[Any]", value))
         else:
@@ -151,7 +167,7 @@ def _merge_list(into: list[Any], piece: list[Any]) -> None:
     for entry in piece:
         if isinstance(entry, dict):
             given = cast("JsonObject", entry)
-            _merge(_entry(into, given.get("index")), given)
+            merge(_entry(into, given.get("index")), given)
         else:
             into.append(entry)
 
@@ -165,14 +181,14 @@ def _entry(entries: list[Any], index: object) -> JsonObject:
     return entries[-1]
 
 
-def _joined(value: Any) -> Any:
+def texts_joined(value: Any) -> Any:
     """A copy in which the collected pieces are texts."""
     if isinstance(value, _Pieces):
         return "".join(value)
     if isinstance(value, dict):
-        return {name: _joined(part) for name, part in cast("JsonObject", value).items()}
+        return {name: texts_joined(part) for name, part in cast("JsonObject", value).items()}
     if isinstance(value, list):
-        return [_joined(each) for each in cast("list[Any]", value)]
+        return [texts_joined(each) for each in cast("list[Any]", value)]
     return value
 
 
@@ -184,5 +200,8 @@ def _choice(payload: JsonObject) -> JsonObject:
 def _calls(delta: JsonObject) -> list[JsonObject]:
     """Tool calls as a whole answer holds them: in order and without the index that pieces need."""
     calls = cast("list[JsonObject]", delta.get("tool_calls") or [])
-    ordered = sorted(calls, key=lambda call: call.get("index", 0))
-    return [{name: value for name, value in call.items() if name != "index"} for call in ordered]
+    return _without_index(sorted(calls, key=lambda call: call.get("index", 0)))
+
+
+def _without_index(entries: list[JsonObject]) -> list[JsonObject]:
+    return [{name: value for name, value in entry.items() if name != "index"} for entry in entries]

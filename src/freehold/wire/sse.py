@@ -112,7 +112,7 @@ def encode_data(payload: Mapping[str, object] | bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
-def encode_event(name: str, payload: Mapping[str, object]) -> bytes:
+def encode_event(name: str, payload: Mapping[str, object] | bytes) -> bytes:
     """One event with a name."""
     return b"event: %b\n%b" % (name.encode(), encode_data(payload))
 

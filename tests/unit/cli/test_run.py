@@ -53,6 +53,7 @@ def test_golden_help_of_each_command(cli: Cli, command: str) -> None:
         for inner in {
             "config": [("check",), ("explain",), ("show",)],
             "keys": [("new",), ("list",), ("revoke",)],
+            "batches": [("list",), ("show",), ("cancel",)],
             "audit": [("verify",)],
             "models": [(), ("remove",)],
         }.get(command.name, [()])

@@ -230,3 +230,43 @@ def test_what_is_not_known_is_a_word(changes: dict[str, Any], words: str) -> Non
 )
 def test_the_address_of_the_configured_server(changes: dict[str, Any], url: str) -> None:
     assert url_of(Server(**changes)) == url
+
+
+BATCH = {
+    "id": "batch_01a",
+    "status": "failed",
+    "endpoint": CHAT,
+    "request_counts": {"total": 3, "completed": 1, "failed": 2},
+    "created_at": 1_700_000_000,
+    "expires_at": 1_700_086_400,
+    "input_file_id": "file-1",
+    "output_file_id": None,
+    "error_file_id": "file-2",
+    "errors": {"data": [{"code": "url_mismatch", "message": "no.", "line": 2, "param": "url"}]},
+}
+
+
+def test_batches_are_listed_shown_and_cancelled(cli: Cli, server: FakeServer) -> None:
+    server.answers["/v1/batches?limit=20"] = Answer(json.dumps({"data": [BATCH]}).encode())
+    server.answers["/v1/batches?limit=1"] = Answer(b'{"data": []}')
+    server.answers["/v1/batches/batch_01a"] = Answer(json.dumps(BATCH).encode())
+    server.answers["/v1/batches/batch_01a/cancel"] = Answer(json.dumps(BATCH | {"status": "cancelling"}).encode())
+    at = ("--url", server.url)
+    listed = cli("batches", "list", *at).out
+    assert "batch_01a" in listed
+    assert "1 completed, 2 failed, 3 in all" in listed
+    assert "2023-11-14 22:13:20" in listed
+    assert cli("batches", "list", "--limit", "1", *at).out == "No batches yet.\n"
+    shown = cli("batches", "show", "batch_01a", *at).out
+    assert "output    -\n" in shown
+    assert "wrong     line 2: url_mismatch: no.\n" in shown
+    assert "state     cancelling\n" in cli("batches", "cancel", "batch_01a", *at).out
+    assert [each[0] for each in server.asked] == ["GET", "GET", "GET", "POST"]
+    assert json.loads(cli("batches", "show", "batch_01a", *at, "--json").out) == BATCH
+    assert json.loads(cli("batches", "list", *at, "--json").out) == [BATCH]
+
+
+@pytest.mark.parametrize("words", [("list", "--limit", "0"), ("show", "../keys"), ("cancel", "b")])
+def test_what_is_no_batch_is_said_before_anything_is_sent(cli: Cli, server: FakeServer, words: tuple[str, ...]) -> None:
+    assert cli("batches", *words, "--url", server.url).code == 2
+    assert server.asked == []

@@ -16,7 +16,7 @@ from freehold.config.settings import general_path, names_beside, setting_at, tab
         (("server", "port"), "whole number, 0 to 65,535", "8484", False),
         (("server", "hosts"), "list of texts", "[]", False),
         (("server", "log_format"), '"text" or "json"', '"text"', False),
-        (("deployments", "x", "engine"), '"embedded" or "llama-server" or "openai" or "anthropic"', "", True),
+        (("deployments", "x", "engine"), '"embedded" or "llama-server" or "onnx" or "openai" or "anthropic"', "", True),
         (("deployments", "x", "api_key"), "env:NAME or file:PATH", "", False),
         (("deployments", "x", "vision"), "true or false", "false", False),
         (("deployments", "x", "price", "input_per_mtok"), "amount", "", True),

@@ -11,8 +11,8 @@ import pytest
 
 from freehold.domain.errors.base import FreeholdError
 from freehold.engines.ejection import Ejection
+from freehold.engines.event_relay import EventRelay
 from freehold.engines.health import CallHealth
-from freehold.engines.openai_relay import OpenAIRelay
 from freehold.hostinfo.clock import SystemClock
 from freehold.wire.openai_relay import StreamRelay
 from tests.support.routing import deployment
@@ -46,7 +46,7 @@ class Source:
 class Asker:
     """Who asked: its progress holds the relay, as the gateway's does."""
 
-    def __init__(self, relay: OpenAIRelay) -> None:
+    def __init__(self, relay: EventRelay) -> None:
         self.relay = relay
         self.told = 0
 
@@ -58,7 +58,7 @@ async def passed(source: Source) -> weakref.ref[Asker]:
     """Pass it on for a moment, as if the client left then."""
     clock = SystemClock()
     health = CallHealth(clock, Ejection(jitter=lambda: 0.0))
-    relay = OpenAIRelay(
+    relay = EventRelay(
         source, StreamRelay(keep_usage=False), deployment=deployment("box"), health=health, credential=""
     )
 

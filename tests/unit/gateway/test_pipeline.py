@@ -18,19 +18,19 @@ from freehold.domain.errors.request import UnknownModel
 from freehold.domain.errors.upstream import UpstreamBroken, UpstreamUnreachable
 from freehold.domain.labels import Level
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import ResponseChunk
+from freehold.domain.response import ResponseChunk, Usage
 from freehold.domain.zones import DEVICE, WORLD, Zone
-from freehold.wire.openai_request import decode_chat, decode_embedding
+from freehold.wire.openai_request import decode_chat, decode_embedding, decode_rerank
 from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import RESTRICTED, House, MemorySink
 
 REQUEST_ID = "01890000-0000-7000-8000-000000000001"
 
 
-def engine(name: str, *, zone: Zone = DEVICE, default: FakeAnswer | None = None, embeds: bool = False) -> FakeEngine:
+def engine(name: str, *, zone: Zone = DEVICE, default: FakeAnswer | None = None, **does: bool) -> FakeEngine:
     on_device = zone == DEVICE
     terms = Terms(clearance=Level.RESTRICTED if on_device else Level.INTERNAL, kinds=None, trains=False)
-    card = ModelCard(name=f"{name}-model", embeds=embeds)
+    card = ModelCard(name=f"{name}-model", **does)
     deployment = Deployment(name=name, engine=EngineKind.OPENAI, model=card, zone=zone, terms=terms)
     return FakeEngine(deployment=deployment, default=default or FakeAnswer(text=f"answer of {name}"))
 
@@ -268,6 +268,34 @@ def test_embeddings_run_the_same_path() -> None:
     assert at.receipt.outcome is Outcome.COMPLETE
     assert at.receipt.attempts[0].confidence
     assert at.receipt.attempts[0].confidence.status is ConfidenceStatus.UNMEASURED
+
+
+def test_rerankings_run_the_same_path() -> None:
+    at = house(engine("ranks", reranks=True))
+    request = decode_rerank(b'{"model":"auto","query":"a b","documents":["c","a b"]}', request_id=REQUEST_ID)
+    asyncio.run(at.ask(request))
+    assert at.receipt.outcome is Outcome.COMPLETE
+    assert at.receipt.task == "rerank"
+    assert at.receipt.answer_usage == Usage(input_tokens=3)
+    assert at.receipt.attempts[0].confidence
+    assert at.receipt.attempts[0].confidence.status is ConfidenceStatus.UNMEASURED
+
+
+def test_a_reranking_that_fails_goes_on_to_the_next_deployment() -> None:
+    hurt = FakeAnswer(error=EngineCrashed(deployment="ranks", how="x"))
+    at = house(engine("ranks", reranks=True, default=hurt), engine("others", reranks=True), engine("talks"))
+    request = decode_rerank(b'{"model":"auto","query":"a b","documents":["c","a b"]}', request_id=REQUEST_ID)
+    asyncio.run(at.ask(request))
+    assert [each.deployment for each in at.receipt.attempts] == ["ranks", "others"]
+    assert at.receipt.outcome is Outcome.COMPLETE
+
+
+def test_vectors_never_escalate_to_another_models() -> None:
+    first, second = engine("first", embeds=True), engine("second", embeds=True)
+    at = house(first, second)
+    request = decode_embedding(b'{"model":"auto","input":["a"]}', request_id=REQUEST_ID)
+    asyncio.run(at.ask(request))
+    assert [attempt.deployment for attempt in at.receipt.attempts] == ["first"]
 
 
 def test_every_end_leaves_exactly_one_receipt_and_no_slot_taken() -> None:

@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
-from freehold.domain.request import InferenceRequest, PartKind, Task, Tool, ToolChoice
+from freehold.domain.request import InferenceRequest, PartKind, Ranking, Task, Tool, ToolChoice
 from freehold.routing.candidates import prompt_tokens_at_least, unable_reason
 from tests.support.routing import chat, deployment
 
 TEXT = deployment("text", tools=False)
 TOOLS = (Tool(name="f"),)
 EMBED = InferenceRequest(id="r", task=Task.EMBEDDING, model="e", inputs=("short", "x" * 800))
+RERANK = replace(EMBED, task=Task.RERANK, ranking=Ranking(query="q" * 80))
 INFILL = InferenceRequest(id="r", task=Task.COMPLETION, model="c", prompt="def f(", suffix="return 1")
 
 
@@ -24,6 +27,31 @@ INFILL = InferenceRequest(id="r", task=Task.COMPLETION, model="c", prompt="def f
         (EMBED, TEXT, "embedding requests (it answers in text)"),
         (EMBED, deployment("e", embeds=True), ""),
         (chat(), deployment("e", embeds=True), "chat requests (it serves embeddings only)"),
+        (EMBED, deployment("e", embeds=True, context_tokens=99), "a prompt of at least 100 tokens (its context is 99)"),
+        (replace(EMBED, cuts=True), deployment("e", embeds=True, context_tokens=99), ""),
+        (RERANK, TEXT, "rerank requests (it answers in text)"),
+        (RERANK, deployment("e", embeds=True), "rerank requests (it serves embeddings only)"),
+        (RERANK, deployment("r", reranks=True), ""),
+        (RERANK, deployment("r", embeds=True, reranks=True), ""),
+        (
+            RERANK,
+            deployment("r", reranks=True, context_tokens=99),
+            "a prompt of at least 110 tokens (its context is 99)",
+        ),
+        (replace(RERANK, cuts=True), deployment("r", reranks=True, context_tokens=99), ""),
+        (
+            replace(RERANK, ranking=Ranking(query="q", document_tokens_max=50)),
+            deployment("r", reranks=True, context_tokens=99),
+            "",
+        ),
+        (EMBED, deployment("r", reranks=True), "embedding requests (it serves rerankings only)"),
+        (EMBED, deployment("r", embeds=True, reranks=True), ""),
+        (chat(), deployment("r", reranks=True), "chat requests (it serves rerankings only)"),
+        (
+            chat(),
+            deployment("r", embeds=True, reranks=True),
+            "chat requests (it serves embeddings and rerankings only)",
+        ),
         (INFILL, TEXT, "a suffix (it cannot fill in the middle)"),
         (INFILL, deployment("f", infill=True), ""),
         (

@@ -43,10 +43,13 @@ def test_entry_is_whole(entry) -> None:
     assert entry.license
     assert entry.size_bytes > 0
     assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
-    assert re.fullmatch("[0-9a-f]{40}", entry.hub.revision)
-    assert parse_reference(f"hf:{entry.hub.repo}/{entry.hub.filename}@{entry.hub.revision}")
+    if entry.hub is not None:
+        assert re.fullmatch("[0-9a-f]{40}", entry.hub.revision)
+        assert parse_reference(f"hf:{entry.hub.repo}/{entry.hub.filename}@{entry.hub.revision}")
+    else:
+        assert entry.packages is not None
     assert entry.model_shape.context_length == entry.context_tokens
-    assert entry.chat != entry.embeds
+    assert [entry.chat, entry.embeds, entry.reranks].count(True) == 1
     assert 0 <= entry.shape.read_bytes <= entry.size_bytes
 
 
@@ -63,9 +66,19 @@ def test_pieces_make_the_whole(entry) -> None:
     assert entry.packages.provenance
 
 
-def test_only_the_smallest_comes_from_packages_unasked() -> None:
+def test_only_the_smallest_of_those_that_answer_comes_from_packages_unasked() -> None:
     unasked = [each.name for each in ENTRIES if each.packages and not each.packages.demo_only]
-    assert unasked == ["smollm2-135m"]
+    assert unasked == ["smollm2-135m", "bge-small-en", "ms-marco-minilm-l12"]
+    assert [each.name for each in ENTRIES if each.name in unasked and each.chat] == ["smollm2-135m"]
+
+
+@pytest.mark.parametrize("entry", [each for each in ENTRIES if each.onnx], ids=lambda entry: entry.name)
+def test_a_model_that_is_no_gguf_file_brings_its_tokenizer(entry) -> None:
+    tokenizer = entry.onnx.tokenizer
+    assert re.fullmatch("[0-9a-f]{64}", tokenizer.sha256)
+    assert tokenizer.size_bytes > 0
+    assert tokenizer.requirement in {part.requirement for part in entry.packages.parts}
+    assert bool(entry.onnx.pooling) == entry.embeds
 
 
 def test_unknown_name_gets_the_nearest() -> None:

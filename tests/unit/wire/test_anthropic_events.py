@@ -95,6 +95,7 @@ def test_not_ended_before_message_stop() -> None:
         ("model_context_window_exceeded", FinishReason.LENGTH),
         ("tool_use", FinishReason.TOOL_CALLS),
         ("refusal", FinishReason.CONTENT_FILTER),
+        ("a_word_of_tomorrow", FinishReason.STOP),
     ],
 )
 def test_stop_reason(word: str, reason: FinishReason) -> None:
@@ -134,7 +135,6 @@ def test_error() -> None:
         {"type": "content_block_delta", "index": 0, "delta": {}},
         {"type": "content_block_delta", "index": None, "delta": {"type": "text_delta", "text": "a"}},
         {"type": "message_delta", "delta": 7},
-        {"type": "message_delta", "delta": {"stop_reason": "exploded"}},
     ],
 )
 def test_wrong_shape(payload: dict[str, Any]) -> None:

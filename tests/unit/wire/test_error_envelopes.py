@@ -48,6 +48,8 @@ SAMPLES: dict[str, object] = {
     "name": "qwen2.5-1.5b",
     "needs": "4.1 GiB",
     "origin": "https://api.example:443",
+    "packages": "onnxruntime, tokenizers",
+    "command": 'pip install "freehold[embed]"',
     "path": "/v1/nothing",
     "pid": 4711,
     "port": 8080,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from freehold.domain.deployment import EngineKind, ModelCard
 from freehold.domain.errors.request import BodyNotJson, FieldInvalid, UnsupportedParameter
-from freehold.domain.request import InferenceRequest, PartKind, ToolChoice
-from freehold.wire.anthropic_upstream import encode_messages
-from freehold.wire.messages_request import decode_messages
+from freehold.domain.request import InferenceRequest, PartKind, Task, ToolChoice
+from freehold.engines.ability import refuse_unable
+from freehold.wire.anthropic_upstream import encode_messages, encode_native
+from freehold.wire.messages_request import decode_count_tokens, decode_messages, with_betas
+from tests.support.routing import deployment
 
+ABLE = ModelCard(name="m", vision=True, tools=True)
 USER = {"role": "user", "content": "Hi"}
 PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0K"}}
 TOOL = {"name": "weather", "description": "Tells it.", "input_schema": {"type": "object"}, "strict": True}
@@ -39,6 +44,20 @@ def test_plain() -> None:
     assert chat() == {"model": "auto", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
     request = decode(stream=True)
     assert (request.id, request.model, request.stream, request.sampling.max_tokens) == ("r1", "auto", True, 50)
+
+
+def test_a_message_to_count_needs_no_limit_and_is_not_streamed() -> None:
+    counted = decode_count_tokens(json.dumps({"model": "auto", "messages": [USER]}).encode(), request_id="r1")
+    assert (counted.task, counted.model, counted.messages) == (Task.COUNT, "auto", decode().messages)
+    for body, error in (
+        ({"stream": True}, UnsupportedParameter),
+        ({"messages": []}, FieldInvalid),
+        ({"max_tokens": 0}, FieldInvalid),
+    ):
+        with pytest.raises(error):
+            decode_count_tokens(json.dumps({"model": "auto", "messages": [USER], **body}).encode(), request_id="r1")
+    with pytest.raises(BodyNotJson):
+        decode_count_tokens(b'{"model": "a", "model": "b", "messages": []}', request_id="r1")
 
 
 def test_the_system_prompt_is_the_first_turn() -> None:
@@ -188,9 +207,8 @@ def test_what_goes_to_an_anthropic_server_is_what_came() -> None:
         ({"max_tokens": 0}, "max_tokens", "0"),
         ({"messages": []}, "messages", "a list of 0"),
         ({"messages": [{"role": "system", "content": "x"}]}, "messages[0].role", '"system"'),
-        ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "messages[0].content[0].type", '"video"'),
         ({"temperature": 1.5}, "temperature", "1.5"),
-        ({"tool_choice": {"type": "maybe"}}, "tool_choice.type", '"maybe"'),
+        ({"tool_choice": {"type": 1}}, "tool_choice.type", "1"),
         ({"freehold": {"x": 1}}, "freehold.x", "unknown"),
     ],
 )
@@ -205,19 +223,6 @@ def test_what_is_wrong_is_named(members: dict[str, Any], field: str, value: str)
 @pytest.mark.parametrize(
     ("members", "field"),
     [
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
-        (
-            {
-                "messages": [
-                    {"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}
-                ]
-            },
-            "messages[0].content[0].source.type",
-        ),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "u"}}]}]},
-            "messages[0].content[0].source.type",
-        ),
         ({"messages": [{"role": "assistant", "content": [PNG]}]}, "messages[0].content[0].type"),
         (
             {"messages": [{"role": "user", "content": [{"type": "tool_use", "id": "t", "name": "n", "input": {}}]}]},
@@ -230,6 +235,118 @@ def test_what_would_be_ignored_is_refused(members: dict[str, Any], field: str) -
     with pytest.raises(UnsupportedParameter) as caught:
         decode_messages(json.dumps(body).encode(), request_id="r1")
     assert caught.value.values["field"] == field
+
+
+FILE = {"type": "image", "source": {"type": "file", "file_id": "f"}}
+PAGE = {"type": "document", "source": {"type": "url", "url": "https://example.org/a.pdf"}}
+CITED = {"type": "document", "source": {"type": "text", "data": "T"}, "citations": {"enabled": True}}
+SEARCHED = {
+    "type": "web_search_tool_result",
+    "tool_use_id": "t",
+    "content": [{"type": "web_search_result", "url": "u"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "mcp_toolset", "mcp_server_name": "m"}]}, "tools[0].type"),
+        ({"mcp_servers": [{"type": "url", "url": "https://example.org", "name": "m"}]}, "mcp_servers"),
+        ({"container": "c1"}, "container"),
+        ({"tool_choice": {"type": "maybe"}}, "tool_choice.type"),
+        ({"output_config": {"format": {"type": "regex", "regex": "a"}}}, "output_config.format.type"),
+        ({"messages": [{"role": "user", "content": [FILE]}]}, "messages[0].content[0].source.type"),
+        ({"messages": [{"role": "user", "content": [PAGE]}]}, "messages[0].content[0].source.type"),
+        ({"messages": [{"role": "user", "content": [CITED]}]}, "messages[0].content[0].citations.enabled"),
+        ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [USER, {"role": "assistant", "content": [SEARCHED]}]}, "messages[1].content[0].type"),
+        ({"system": [{"type": "video"}]}, "system[0].type"),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [SEARCHED]}]}
+                ]
+            },
+            "messages[0].content[0].content[0].type",
+        ),
+    ],
+)
+def test_what_chat_has_no_word_for_binds_the_request_to_its_dialect(members: dict[str, Any], field: str) -> None:
+    body = {"model": "auto", "max_tokens": 5, "messages": [USER], **members}
+    request = decode_messages(json.dumps(body).encode(), request_id="r1")
+    assert request.native is not None
+    assert request.native.only is not None
+    assert request.native.only.field == field
+    assert json.loads(encode_native(request.native, asked_for="auto", model="m", stream=False, rebuild=True)) == {
+        **body,
+        "model": "m",
+    }
+    with pytest.raises(UnsupportedParameter) as caught:
+        refuse_unable(request, deployment("home"))
+    assert caught.value.param == field
+    refuse_unable(request, replace(deployment("cloud"), engine=EngineKind.ANTHROPIC, model=ABLE))
+
+
+def test_the_text_of_what_chat_has_no_word_for_is_seen_by_who_looks_at_messages() -> None:
+    assert "web_search_result" in decode(USER, {"role": "assistant", "content": [SEARCHED]}).messages[1].text
+
+
+def test_thoughts_that_nobody_signed_do_not_go_to_anthropic() -> None:
+    unsigned, signed = {"type": "thinking", "thinking": "a", "signature": ""}, {"type": "thinking", "thinking": "b"}
+    kept = {**signed, "signature": "s"}
+    told = [
+        USER,
+        {"role": "assistant", "content": [unsigned, {"type": "text", "text": "A"}]},
+        {"role": "assistant", "content": [signed]},
+        {"role": "assistant", "content": [kept]},
+    ]
+    request = decode(*told)
+    assert request.native is not None
+    assert json.loads(request.native.fields["messages"]) == [
+        USER,
+        {"role": "assistant", "content": [{"type": "text", "text": "A"}]},
+        {"role": "assistant", "content": [kept]},
+    ]
+
+
+def test_what_is_left_out_is_named() -> None:
+    request = decode(
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "A", "cache_control": {"type": "ephemeral"}},
+                {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "B", "x": 1}]},
+            ],
+        },
+        {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "d"}]},
+        metadata={"user_id": "u", "team": "t"},
+        tools=[{**TOOL, "input_examples": []}],
+        context_management={"edits": []},
+    )
+    assert request.left_out == (
+        "context_management",
+        "metadata.team",
+        "tools.input_examples",
+        "messages.content.cache_control",
+        "messages.content.x",
+        "messages.content.redacted_thinking",
+    )
+
+
+@pytest.mark.parametrize(
+    ("betas", "good"), [("a-1,b.2 , c_3", True), ("", False), ("a\r\nb", False), ("a" * 1025, False)]
+)
+def test_betas(betas: str, good: bool) -> None:
+    if not good:
+        with pytest.raises(FieldInvalid, match="anthropic-beta"):
+            with_betas(decode(), betas)
+        return
+    native = with_betas(decode(), betas).native
+    assert native is not None
+    assert native.headers == (("anthropic-beta", betas),)
+    plain = decode()
+    assert with_betas(plain, None) is plain
 
 
 def test_a_name_that_comes_twice_is_refused() -> None:

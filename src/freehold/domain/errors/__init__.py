@@ -9,6 +9,8 @@ FreeholdError
 ├── UpstreamError   FH-UPSTREAM-*  a server that we call
 ├── ModelError      FH-MODEL-*     pulling, verifying, fitting a model
 ├── ConfigError     FH-CONFIG-*    freehold.toml
+├── FileError       FH-FILE-*      files that clients give
+├── BatchError      FH-BATCH-*     many requests in one
 ├── AuditError      FH-AUDIT-*     the proof
 ├── EvalsError      FH-EVALS-*     asking questions with known answers
 └── ServerError     FH-SERVER-*    starting and running the gateway

@@ -51,3 +51,12 @@ class EngineRefused(EngineError):
     status = 400
     type = "invalid_request_error"
     retryable = False
+
+
+class EnginePackagesMissing(EngineStartFailed):
+    """The engine of {deployment} needs packages that are not installed: {packages!s}. Install them with: {command!s}
+
+    Models that embed and rerank are run by onnxruntime, which most installations have no use for.
+    """
+
+    code = "FH-ENGINE-015"

@@ -53,8 +53,9 @@ class UnknownModel(RequestError):
 
 
 class ContextTooLong(RequestError):
-    """The prompt has {prompt_tokens!s} tokens, {deployment} takes {context_tokens!s} together with the answer. Send less text or ask for a deployment with a longer context.
+    """The prompt is too long: this model's maximum context length is {context_tokens!s} tokens, answer included, and the prompt has {prompt_tokens!s} ({deployment}). Send less text or ask for a deployment with a longer context.
 
+    Its first words are those of OpenAI's and Anthropic's servers, by which programs know that they have to shorten.
     Freehold never cuts a prompt on its own. A route goes on to its next deployment with a longer context where the
     label permits it.
     """
@@ -70,6 +71,16 @@ class ContentUnsupported(RequestError):
     """
 
     code = "FH-REQUEST-006"
+
+
+class InputTooLong(ContextTooLong):
+    """{field!s} has {prompt_tokens!s} tokens, {deployment} takes {context_tokens!s} at once. Send it in shorter pieces, or send "truncate": true to have its end left out.
+
+    A model that embeds or ranks reads a text in one go. What is left out of a text counts for nothing, so that Freehold
+    leaves nothing out unless it is told to. For a document to be ranked, the query is counted in.
+    """
+
+    code = "FH-REQUEST-020"
 
 
 class UnsupportedParameter(RequestError):

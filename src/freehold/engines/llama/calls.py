@@ -84,7 +84,12 @@ def _embedding(request: InferenceRequest, want_logprobs: int) -> _Parts:
     return "/v1/embeddings", {"encoding_format": "float"}, ()
 
 
-_ROUTES = {Task.CHAT: _chat, Task.COMPLETION: _completion, Task.EMBEDDING: _embedding}
+def _count(request: InferenceRequest, want_logprobs: int) -> _Parts:
+    del request, want_logprobs
+    return "/v1/chat/completions/input_tokens", {"stream": False}, _LOGPROB_MEMBERS
+
+
+_ROUTES = {Task.CHAT: _chat, Task.COMPLETION: _completion, Task.EMBEDDING: _embedding, Task.COUNT: _count}
 
 
 def _streamed() -> dict[str, object]:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
-import shutil
-import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,25 +16,18 @@ from freehold.domain.errors.upstream import UpstreamError, UpstreamUnreachable
 from freehold.domain.ports import Clock
 from freehold.engines.llama.calls import INFILL_PATH
 from freehold.engines.llama.infill import FORM_REQUEST, InfillForm, read_form
-from freehold.engines.llama.jail import Measure
 from freehold.engines.llama.sending import send
-from freehold.engines.llama.settings import LlamaSettings, Plan, batch_for
+from freehold.engines.llama.settings import LlamaSettings, batch_for
+from freehold.engines.process.child import ChildProcess
+from freehold.engines.process.plan import Plan
 from freehold.net.client import HttpClient
 
-_LAST_OUTPUT_BYTES = 8_192
-_REPORT_BYTES_MAX = 65_536
 _CONNECT_RETRY_S = 0.05
 _ANSWER_BYTES_MAX = 4 << 20
 _EMBEDDING_TOKENS_MAX = 2_048
 _LOADING = 503
 _OK = 200
 _SERVER_ERRORS = 500
-
-# The child's whole environment: nothing of the gateway's but what finds libraries and accelerators.
-_ENVIRONMENT_KEPT = (
-    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
-    "GGML_VK_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +91,7 @@ class ChildSpec:
             "embeds": self.embeds,
             "pooling": settings.pooling,
             "command": [],
+            "executes": bool(settings.program),
         }
         if settings.program:
             program = Path(settings.program).resolve()
@@ -125,13 +116,12 @@ def _command(program: str, order: Mapping[str, Any]) -> list[str]:
     return command
 
 
-class LlamaChild:
+class LlamaChild(ChildProcess):
     """One worker process with a socket and key of its own (``life.Child``).
 
     Attributes:
         client: Connections to its socket, shared by all lives.
         headers: What every request to it carries.
-        jail: What it gave up.
         properties: What llama.cpp says of the model (``/props``), known once it is ready.
         infill_form: How its prompts for fill-in-the-middle are written; ``None`` where it has none.
     """
@@ -139,14 +129,11 @@ class LlamaChild:
     def __init__(
         self, *, spec: ChildSpec, process: asyncio.subprocess.Process, client: HttpClient, key: str, clock: Clock
     ) -> None:
+        super().__init__(process, folder=spec.folder)
         self._spec = spec
-        self._process = process
         self._clock = clock
-        self._output = b""
-        self._readers: list[asyncio.Task[None]] = []
         self.client = client
         self.headers = (("authorization", f"Bearer {key}"),)
-        self.jail: tuple[Measure, ...] = ()
         self.properties: Mapping[str, object] = {}
         self.infill_form: InfillForm | None = None
 
@@ -159,80 +146,10 @@ class LlamaChild:
         """
         key = secrets.token_hex(32)
         order = spec.order(plan, key=key)
-        _make_folder(spec, key)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-s", "-m", "freehold.engines.llama.worker",
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                cwd=spec.folder, env=_environment(),
-            )  # fmt: skip
-        except BaseException:
-            shutil.rmtree(spec.folder, ignore_errors=True)
-            raise
-        child = cls(spec=spec, process=process, client=client, key=key, clock=clock)
-        child._begin(json.dumps(order).encode() + b"\n")
-        return child
-
-    def _begin(self, order: bytes) -> None:
-        streams = self._process
-        if streams.stdin is None or streams.stdout is None or streams.stderr is None:
-            raise RuntimeError("the worker was started without pipes")
-        # Standard input stays open: its end is how a worker learns, on every system, that the gateway is gone.
-        streams.stdin.write(order)
-        self._readers = [
-            asyncio.create_task(self._read_report(streams.stdout)),
-            asyncio.create_task(self._read_output(streams.stderr)),
-        ]
-
-    async def _read_report(self, stdout: asyncio.StreamReader) -> None:
-        report = b""
-        while piece := await stdout.read(_REPORT_BYTES_MAX):
-            if len(report) < _REPORT_BYTES_MAX:  # what follows the report is read and forgotten
-                report += piece
-        if b"\n" in report:
-            self.jail = tuple(Measure(**each) for each in json.loads(report.partition(b"\n")[0]))
-
-    async def _read_output(self, stderr: asyncio.StreamReader) -> None:
-        while piece := await stderr.read(_LAST_OUTPUT_BYTES):
-            self._output = (self._output + piece)[-_LAST_OUTPUT_BYTES:]
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    async def wait(self) -> int:
-        """Its return code once it has ended, negative for a signal."""
-        returncode = await self._process.wait()
-        # Its last words may still be in the pipe; a grandchild that holds the pipe open must not hold us.
-        await asyncio.wait(self._readers, timeout=0.2)
-        return returncode
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self._signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            self._process.send_signal(number)
-        except ProcessLookupError:
-            return
-
-    def last_output(self) -> str:
-        """The end of what it wrote to its error output."""
-        return self._output.decode(errors="replace")
-
-    async def release(self) -> None:
-        """Remove the folder."""
-        for reader in self._readers:
-            reader.cancel()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        shutil.rmtree(self._spec.folder, ignore_errors=True)
+        process = await cls.spawn("freehold.engines.llama.worker", folder=spec.folder)
+        if spec.settings.program:
+            _write_key(spec, key)
+        return cls(spec=spec, process=process, client=client, key=key, clock=clock).begin(order)
 
     async def prove_ready(self) -> None:
         """Return once it has generated a token (or, if it embeds, a vector).
@@ -287,21 +204,8 @@ class LlamaChild:
         return reply.status, await reply.read(limit_bytes=_ANSWER_BYTES_MAX)
 
 
-def _make_folder(spec: ChildSpec, key: str) -> None:
-    """A fresh folder that only we can enter, with nothing of the child before."""
-    shutil.rmtree(spec.folder, ignore_errors=True)
-    Path(spec.folder).mkdir(mode=0o700)
-    if spec.settings.program:
-        Path(spec.key_file).write_text(key, encoding="ascii")
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _ENVIRONMENT_KEPT if name in os.environ}
-    return kept | {
-        "PYTHONPATH": os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "LC_ALL": "C.UTF-8",
-    }
+def _write_key(spec: ChildSpec, key: str) -> None:
+    Path(spec.key_file).write_text(key, encoding="ascii")
 
 
 def _words(answer: bytes) -> str:

@@ -20,19 +20,21 @@ from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.errors.upstream import UpstreamError, UpstreamStatus
 from freehold.domain.ports import Clock, EngineState, IdSource, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.domain.zones import DEVICE
 from freehold.engines import openai_events
 from freehold.engines.base import Reply
+from freehold.engines.counting import token_count
 from freehold.engines.llama.calls import INFILL_PATH, build_call
 from freehold.engines.llama.child import ChildSpec, LlamaChild
 from freehold.engines.llama.host import ChildHost, Host, Lease, RemoteHost, WatchedReply
 from freehold.engines.llama.infill import InfillReply
-from freehold.engines.llama.jail import Measure
 from freehold.engines.llama.sending import send
-from freehold.engines.llama.settings import LlamaSettings, Plan
-from freehold.engines.llama.supervisor import Supervisor
+from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.llama.tools import as_tool_calls, is_forced
+from freehold.engines.process.jail import Measure
+from freehold.engines.process.plan import Plan
+from freehold.engines.process.supervisor import Supervisor
 from freehold.net.broker import Broker
 from freehold.net.origin import Origin
 
@@ -82,6 +84,7 @@ class LlamaEngine:
         self._ids = ids
         self._cpu_flags = cpu_flags
         self._base_path = ""
+        self._counts = True
         self._host = self._remote() if settings.base_url else self._child(cores or os.cpu_count() or 1, jitter)
 
     def _remote(self) -> Host:
@@ -189,9 +192,9 @@ class LlamaEngine:
         await self._host.close()
 
     @property
-    def relays(self) -> bool:
+    def relays(self) -> None:
         """Never: llama.cpp is asked for progress, which must be taken out of what the client gets."""
-        return False
+        return None
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Never called; see ``relays``."""
@@ -272,6 +275,32 @@ class LlamaEngine:
         finally:
             lease.over(answered=False)
         return result
+
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        """Never called: ``prepare`` refuses it. A llama.cpp that reranks is reached by engine ``openai``."""
+        raise NotImplementedError("llama.cpp of ours reranks nothing")
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can tell how many tokens a prompt has; somebody else's old server cannot."""
+        return self._counts
+
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
+        """Tokens of a prompt, as its template writes it, with the model's own tokens. Raises as ``stream``."""
+        lease = await self._lease(deadline_s)
+        try:
+            reply = await self._request(lease, call, permit, deadline_s)
+            try:
+                tokens = await token_count(WatchedReply(reply, lease), deployment=self._deployment)
+            finally:
+                reply.abort()
+            lease.over(answered=True)
+        except UpstreamError as error:
+            raise await self._explain(lease, error) from error
+        finally:
+            lease.over(answered=False)
+        self._counts = tokens is not None
+        return tokens
 
     async def _lease(self, deadline_s: float) -> Lease:
         left_s = deadline_s - self._clock.monotonic_s()

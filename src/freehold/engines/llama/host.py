@@ -13,10 +13,10 @@ from freehold.engines.base import Reply
 from freehold.engines.health import CallHealth, Health
 from freehold.engines.llama.child import LlamaChild
 from freehold.engines.llama.infill import InfillForm
-from freehold.engines.llama.jail import Measure
-from freehold.engines.llama.life import Life
-from freehold.engines.llama.settings import Plan
-from freehold.engines.llama.supervisor import Supervisor
+from freehold.engines.process.jail import Measure
+from freehold.engines.process.life import Life
+from freehold.engines.process.plan import Plan
+from freehold.engines.process.supervisor import Supervisor
 from freehold.net.client import HttpClient
 
 _DEATH_NOTICED_S = 0.5

@@ -1,30 +1,21 @@
 """The engine's child process: ``python -m freehold.engines.llama.worker``, started by ``child`` only.
 
-It reads one order, a line of JSON, from standard input, gives up all that it does not need (``jail``), says what came
-of that in one line of JSON on standard output, and serves until standard input closes, which happens at the latest
-when the gateway is gone. It holds no secret but the key of its own socket.
+It begins as ``process.worker`` says, and serves until standard input closes, which happens at the latest when the
+gateway is gone. It holds no secret but the key of its own socket.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from dataclasses import asdict
 from typing import Any, cast
 
-from freehold.engines.llama import jail
+from freehold.engines.process.worker import begin
 
 
 def main() -> None:
     """Run one order."""
-    order: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
-    answers = os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints must not be taken for an answer of ours
-    report = jail.enter(
-        writable=order["folder"], readable=[*sys.path, *order["readable"]], executes=bool(order["command"])
-    )
-    os.write(answers, json.dumps([asdict(measure) for measure in report]).encode() + b"\n")
+    order, answers = begin()
     os.close(answers)
     if order["command"]:
         os.execv(order["command"][0], order["command"])  # noqa: S606 - the operator's own program, no shell

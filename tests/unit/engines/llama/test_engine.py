@@ -11,7 +11,8 @@ from freehold.domain.errors.engine import EngineNotReady, EngineStartFailed
 from freehold.domain.zones import DEVICE
 from freehold.engines.llama.child import ChildSpec
 from freehold.engines.llama.engine import LlamaEngine
-from freehold.engines.llama.settings import LlamaSettings, Plan
+from freehold.engines.llama.settings import LlamaSettings
+from freehold.engines.process.plan import Plan
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import decode_chat

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from freehold.engines.llama.settings import LlamaSettings, Plan, batch_for
+from freehold.engines.llama.settings import LlamaSettings, batch_for
+from freehold.engines.process.plan import Plan
 
 
 def test_a_plan_shrinks_step_by_step_and_stops() -> None:

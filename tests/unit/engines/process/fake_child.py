@@ -7,9 +7,9 @@ import signal
 from dataclasses import dataclass, field
 
 from freehold.domain.errors.upstream import UpstreamUnreachable
-from freehold.engines.llama.life import Life
-from freehold.engines.llama.settings import Plan, Supervision
-from freehold.engines.llama.supervisor import Supervisor
+from freehold.engines.process.life import Life
+from freehold.engines.process.plan import Plan, Supervision
+from freehold.engines.process.supervisor import Supervisor
 
 TIMES = Supervision(
     start_timeout_s=20, backoff_first_s=1, backoff_max_s=8, stable_s=60, memory_window_s=300, stall_s=30,

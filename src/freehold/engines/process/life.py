@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, Protocol, TypeVar
 
-from freehold.engines.llama.death import Death
+from freehold.engines.process.death import Death
 
 
 class Child(Protocol):
@@ -21,7 +21,7 @@ class Child(Protocol):
         ...
 
     async def prove_ready(self) -> None:
-        """Return once it has generated a token.
+        """Return once it has shown that it works: a first token, a first vector.
 
         Raises:
             FreeholdError: It answers, but cannot.
@@ -70,7 +70,7 @@ class Life(Generic[ChildType]):
         self._death: asyncio.Future[Death] = self._loop.create_future()
 
     def became_ready(self) -> None:
-        """It has generated a token."""
+        """It has shown that it works."""
         self.ready = True
         self._ready_since_s = self._loop.time()
         self.beat()

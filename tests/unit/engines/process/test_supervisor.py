@@ -6,9 +6,9 @@ import signal
 import pytest
 
 from freehold.domain.errors.engine import EngineNotReady, EngineStartFailed
-from freehold.engines.llama.settings import Plan
+from freehold.engines.process.plan import Plan
 from tests.support.virtual_time import run_virtual
-from tests.unit.engines.llama.fake_child import TIMES, Rig
+from tests.unit.engines.process.fake_child import TIMES, Rig
 
 
 def now_s() -> float:
@@ -127,7 +127,7 @@ def test_a_first_start_that_fails_is_told_with_the_last_words() -> None:
 def test_a_first_start_that_takes_too_long_or_is_refused_is_ended() -> None:
     async def scenario() -> None:
         slow = Rig({"ready_after_s": 100.0})
-        with pytest.raises(EngineStartFailed, match="no token within 20 s"):
+        with pytest.raises(EngineStartFailed, match="not ready within 20 s"):
             await slow.supervisor.start()
         assert slow.child.signals == ["KILL"]
         refusing = Rig({"refuses": True})

@@ -13,9 +13,9 @@ from typing import Any, Generic
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.engine import EngineNotReady, EngineStartFailed
 from freehold.domain.ports import EngineState
-from freehold.engines.llama.death import Death, read_death
-from freehold.engines.llama.life import ChildType, Life
-from freehold.engines.llama.settings import Plan, Supervision
+from freehold.engines.process.death import Death, read_death
+from freehold.engines.process.life import ChildType, Life
+from freehold.engines.process.plan import Plan, Supervision
 
 _MEMORY_DEATHS_BEFORE_LOWERING = 2
 
@@ -195,7 +195,7 @@ class Supervisor(Generic[ChildType]):
         """Empty once the child is ready or has ended by itself; else why it has to be ended."""
         limit_s = self._times.start_timeout_s
         failure = await _unless_ended(
-            life.child.prove_ready(), ended, timeout_s=limit_s, late=f"no token within {limit_s:g} s of its start"
+            life.child.prove_ready(), ended, timeout_s=limit_s, late=f"not ready within {limit_s:g} s of its start"
         )
         if not failure and not ended.done():
             life.became_ready()

@@ -16,7 +16,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the jail is mad
 
 INSIDE = """
 import ctypes, json, os, resource, socket, subprocess, sys
-from freehold.engines.llama import jail
+from freehold.engines.process import jail
 folder, port, secret, gateway = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 report = jail.enter(writable=folder, readable=[*sys.path, sys.prefix, sys.base_prefix], executes=False)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from freehold.engines.llama.death import last_words, read_death
+from freehold.engines.process.death import last_words, read_death
 
 
 @pytest.mark.parametrize(

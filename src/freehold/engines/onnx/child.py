@@ -1,0 +1,157 @@
+"""A child process with an ONNX model in it, and the questions that it answers over its pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from freehold.domain.errors.engine import EngineRefused
+from freehold.domain.errors.upstream import UpstreamBroken
+from freehold.engines.onnx.frames import LENGTHS, frame, head_of, lengths
+from freehold.engines.onnx.settings import OnnxSettings
+from freehold.engines.process.child import ChildProcess
+
+_PROBE = "1 2 3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSpec:
+    """What every start of one deployment's child has in common.
+
+    Attributes:
+        name: The deployment.
+        settings: How the model is run.
+        reranks: Whether it tells relevance instead of making vectors.
+        tokens_max: Longest text.
+        threads: Computing threads, at least 1.
+        folder: Private folder; made at each start.
+    """
+
+    name: str
+    settings: OnnxSettings
+    reranks: bool
+    tokens_max: int
+    threads: int
+    folder: str
+
+    def order(self) -> dict[str, object]:
+        """The worker's order."""
+        model, tokenizer = Path(self.settings.model_path).resolve(), Path(self.settings.tokenizer_path).resolve()
+        return {
+            "folder": self.folder,
+            "readable": [sys.prefix, sys.base_prefix, str(model), str(tokenizer)],
+            "model": str(model),
+            "tokenizer": str(tokenizer),
+            "pooling": self.settings.pooling,
+            "tokens_max": self.tokens_max,
+            "threads": self.threads,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the worker said to one message: the head, and the numbers behind it."""
+
+    head: Mapping[str, Any]
+    numbers: bytes
+
+
+class OnnxChild(ChildProcess):
+    """One worker process (``life.Child``).
+
+    Attributes:
+        dimensions: Length of its vectors, known once it is ready; 0 for a model that reranks.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, *, spec: ChildSpec) -> None:
+        super().__init__(process, folder=spec.folder)
+        self._spec = spec
+        self._number = 0
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._closed = False
+        self.dimensions = 0
+
+    @classmethod
+    async def launch(cls, spec: ChildSpec) -> OnnxChild:
+        """Start the process; whether it becomes ready shows later.
+
+        Raises:
+            OSError: A file is gone, or the system has no room for another process or folder.
+        """
+        order = spec.order()
+        process = await cls.spawn("freehold.engines.onnx.worker", folder=spec.folder)
+        return cls(process, spec=spec).begin(order)
+
+    async def ask(self, message: Mapping[str, object]) -> Answer:
+        """One message and its answer. Messages are answered in the order in which they are asked.
+
+        Whoever is cancelled meanwhile costs the worker what it is computing, and the others nothing else.
+
+        Raises:
+            UpstreamBroken: The process ended.
+        """
+        stdin = self._process.stdin
+        if self._closed or stdin is None or stdin.is_closing():
+            raise self._gone()
+        self._number += 1
+        number = self._number
+        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            stdin.write(frame({"id": number, **message}))
+            return await waiting
+        finally:
+            self._waiting.pop(number, None)
+
+    async def prove_ready(self) -> None:
+        """Return once it has computed something.
+
+        Raises:
+            EngineRefused: It computes something else than it is wanted for.
+        """
+        message: dict[str, object] = {"text": _PROBE, "cut": False}
+        if self._spec.reranks:
+            message |= {"query": _PROBE, "document_tokens_max": None}
+        found = await self._ask_for_itself(message)
+        numbers = len(found.numbers) // 4
+        if (numbers == 1) != self._spec.reranks:
+            wanted = "one number for a pair" if self._spec.reranks else "a vector"
+            reason = f"its model gives {numbers} numbers where {wanted} was expected"
+            raise EngineRefused(source=self._spec.name, deployment=self._spec.name, reason=reason)
+        self.dimensions = 0 if self._spec.reranks else numbers
+
+    async def heartbeat(self) -> None:
+        """Return once it has answered."""
+        await self._ask_for_itself({"texts": []})
+
+    async def _ask_for_itself(self, message: Mapping[str, object]) -> Answer:
+        """A message of the supervisor; it sees the end of a process itself, and knows more of it than we do."""
+        try:
+            return await self.ask(message)
+        except UpstreamBroken:
+            return await asyncio.get_running_loop().create_future()
+
+    async def _listen_on(self, stdout: asyncio.StreamReader) -> None:
+        try:
+            while True:
+                head_bytes, body_bytes = lengths(await stdout.readexactly(LENGTHS.size))
+                head = head_of(await stdout.readexactly(head_bytes))
+                numbers = await stdout.readexactly(body_bytes)
+                waiting = self._waiting.get(head["id"])
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(Answer(head=head, numbers=numbers))
+        except asyncio.IncompleteReadError:
+            pass  # it ends, and may still be writing why
+        except (ValueError, KeyError):
+            self.kill()  # whatever it is, it is no worker any more
+        finally:
+            self._closed = True
+            for waiting in self._waiting.values():
+                if not waiting.done():
+                    waiting.set_exception(self._gone())
+
+    def _gone(self) -> UpstreamBroken:
+        return UpstreamBroken(source=self._spec.name, deployment=self._spec.name, reason="its process ended")

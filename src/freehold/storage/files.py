@@ -1,0 +1,209 @@
+"""Files of tenants: what is known of them in the database, their contents in a folder beside it, mode 0600.
+
+A file is there once its row is. Contents without a row are what a crash left of an upload, or of a deletion; they go at
+the next start.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from freehold.domain.errors.file import FileInUse, FileQuotaReached
+from freehold.domain.files import Paging, StoredFile
+from freehold.storage import disk
+from freehold.storage.database import Database
+from freehold.storage.named_sql import load
+
+
+class FileDraft:
+    """Content that is being written. ``drop`` it unless it was kept; both are idempotent."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the file.
+
+        Raises:
+            OSError: It exists, or cannot be made.
+        """
+        self.path = path
+        self.size_bytes = 0
+        self._descriptor = disk.create_appendable(path)
+
+    def write(self, data: bytes) -> None:
+        """Append.
+
+        Raises:
+            OSError: The disk fails or is full.
+        """
+        disk.append(self._descriptor, data)
+        self.size_bytes += len(data)
+
+    def finish(self) -> None:
+        """Bring it to the medium and close it.
+
+        Raises:
+            OSError: It may not be there.
+        """
+        if self._descriptor >= 0:
+            try:
+                disk.sync(self._descriptor)
+            finally:
+                self._close()
+
+    def drop(self) -> None:
+        """Remove it."""
+        self._close()
+        self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class SqliteFiles:
+    """The store of files."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self._database = database
+        self._folder = folder
+        self._sql = load("files")
+
+    def draft(self, file_id: str) -> FileDraft:
+        """Begin the content of a file; it is no file until ``keep``. Blocks shortly.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        disk.make_folders(self._folder)
+        return FileDraft(self._folder / file_id)
+
+    def open(self, file_id: str) -> BinaryIO:
+        """The content of a file that ``get`` found, for reading.
+
+        Raises:
+            OSError: It was deleted meanwhile, or the disk fails.
+        """
+        return (self._folder / file_id).open("rb")
+
+    def path(self, file_id: str) -> Path:
+        """Where the content of a file lies."""
+        return self._folder / file_id
+
+    async def keep(self, file: StoredFile, *, tenant_bytes_max: int) -> None:
+        """Make a finished draft a file.
+
+        Raises:
+            FileQuotaReached: The tenant's files would take more than ``tenant_bytes_max``.
+            StorageFailed: It could not be written.
+        """
+        used, insert = self._sql["bytes_of_tenant"], self._sql["insert_file"]
+
+        def work(connection: sqlite3.Connection) -> int | None:
+            (used_bytes,) = connection.execute(used, {"tenant": file.tenant}).fetchone()
+            if used_bytes + file.size_bytes > tenant_bytes_max:
+                return used_bytes
+            connection.execute(insert, _row(file))
+            return None
+
+        # Counted and inserted in one transaction, since another upload of the tenant may end at the same moment.
+        if (used_bytes := await self._database.submit(work)) is not None:
+            raise FileQuotaReached(tenant=file.tenant, used_bytes=used_bytes, limit_bytes=tenant_bytes_max)
+
+    async def used_bytes(self, tenant: str) -> int:
+        """What the tenant's files take together."""
+        sql = self._sql["bytes_of_tenant"]
+        return await self._database.read(lambda connection: connection.execute(sql, {"tenant": tenant}).fetchone()[0])
+
+    async def get(self, file_id: str, *, tenant: str | None, unix_ms: int) -> StoredFile | None:
+        """A file of this tenant (``None``: of any) that has not expired."""
+        sql, values = self._sql["get_file"], {"id": file_id, "tenant": tenant, "now": unix_ms}
+        row = await self._database.read(lambda connection: connection.execute(sql, values).fetchone())
+        return None if row is None else _file(row)
+
+    async def list(self, paging: Paging, *, tenant: str | None, unix_ms: int) -> list[StoredFile]:
+        """A page of them, and one more where there is one."""
+        sql = self._sql["list_files_down" if paging.newest_first else "list_files_up"]
+        values = {
+            "tenant": tenant,
+            "now": unix_ms,
+            "purpose": paging.purpose,
+            "after": paging.after,
+            "limit": paging.limit + 1,
+        }
+        rows = await self._database.read(lambda connection: connection.execute(sql, values).fetchall())
+        return [_file(row) for row in rows]
+
+    async def delete(self, file_id: str) -> None:
+        """Delete a file that ``get`` found.
+
+        Raises:
+            FileInUse: It is the input of a batch that is not over.
+            StorageFailed: It could not be deleted.
+        """
+        is_input, delete = self._sql["is_input"], self._sql["delete_file"]
+
+        def work(connection: sqlite3.Connection) -> bool:
+            (used,) = connection.execute(is_input, {"id": file_id}).fetchone()
+            if not used:
+                connection.execute(delete, {"id": file_id})
+            return bool(used)
+
+        if await self._database.submit(work):
+            raise FileInUse(file_id=file_id)
+        self.path(file_id).unlink(missing_ok=True)
+
+    async def drop_expired(self, unix_ms: int) -> int:
+        """Delete what has expired and is no input of a batch that is not over; how many."""
+        expired, delete = self._sql["expired_files"], self._sql["delete_file"]
+        rows = await self._database.read(lambda connection: connection.execute(expired, {"now": unix_ms}).fetchall())
+        ids = [row[0] for row in rows]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(delete, [{"id": each} for each in ids])
+
+        if ids:
+            await self._database.submit(work)
+            disk.remove_files(self.path(each) for each in ids)
+        return len(ids)
+
+    def insert(self, connection: sqlite3.Connection, files: Iterable[StoredFile]) -> None:
+        """Make finished drafts files in a transaction of somebody else's."""
+        for file in files:
+            connection.execute(self._sql["insert_file"], _row(file))
+
+    def sweep(self) -> None:
+        """Remove contents that belong to no file. Blocks; only while nobody else writes here."""
+        if not self._folder.is_dir():
+            return
+        known = {row[0] for row in self._database.query(lambda c: c.execute(self._sql["all_ids"]).fetchall())}
+        disk.remove_files(path for path in self._folder.iterdir() if path.name not in known)
+
+
+def _row(file: StoredFile) -> dict[str, object]:
+    return {
+        "id": file.id,
+        "tenant": file.tenant,
+        "filename": file.filename,
+        "purpose": file.purpose,
+        "size_bytes": file.size_bytes,
+        "created_unix_ms": file.created_unix_ms,
+        "expires_unix_ms": file.expires_unix_ms,
+        "label": file.label,
+    }
+
+
+def _file(row: sqlite3.Row) -> StoredFile:
+    return StoredFile(
+        id=row["id"],
+        tenant=row["tenant"],
+        filename=row["filename"],
+        purpose=row["purpose"],
+        size_bytes=row["size_bytes"],
+        created_unix_ms=row["created_unix_ms"],
+        expires_unix_ms=row["expires_unix_ms"],
+        label=row["label"],
+    )

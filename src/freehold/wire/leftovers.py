@@ -1,0 +1,53 @@
+"""What an answer of OpenAI's dialect says that another dialect has no member for: kept in one member, ``openai``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from freehold.wire.openai_whole import merge, texts_joined
+
+JsonObject = dict[str, Any]
+
+NAME = "openai"
+"""The member that holds them: top-level ones as they are, those of the choice in ``choice``, of the turn in ``message``."""
+
+_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation"})
+_CHOICE = frozenset({"index", "delta", "message", "finish_reason", "stop_reason", "matched_stop"})
+_TURN = frozenset({"role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning", "function_call"})
+
+
+class Leftovers:
+    """Collects them from the events of one answer."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: JsonObject = {}
+
+    def add(self, payload: Mapping[str, object]) -> None:
+        """Take the next event, or a whole answer."""
+        if not payload.keys() <= _TOP:
+            merge(self._found, _beyond(payload, _TOP))
+        choices = cast("list[JsonObject]", payload.get("choices") or [{}])
+        choice = choices[0]
+        if more := _beyond(choice, _CHOICE):
+            merge(self._found, {"choice": more})
+        turn = cast("JsonObject", choice.get("delta") or choice.get("message") or {})
+        if more := _beyond(turn, _TURN):
+            merge(self._found, {"message": more})
+
+    def member(self) -> JsonObject:
+        """The member, if there is anything to keep."""
+        return {NAME: texts_joined(self._found)} if self._found else {}
+
+
+def leftovers_of(whole: JsonObject) -> Leftovers:
+    """Those of a whole answer."""
+    found = Leftovers()
+    found.add(whole)
+    return found
+
+
+def _beyond(values: Mapping[str, object], known: frozenset[str]) -> JsonObject:
+    return {name: value for name, value in values.items() if name not in known and value not in (None, [], {})}

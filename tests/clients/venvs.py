@@ -1,0 +1,132 @@
+"""An environment for each client, made from hashes, and looked through for what could run without being called.
+
+``python -m tests.clients.venvs`` makes them in the user's cache folder. To move a client to another version, change its
+``requirements.in``, read what changed, and write its ``requirements.txt`` anew::
+
+    uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+        requirements.in -o requirements.txt
+
+LiteLLM stays at 1.106.2: 1.82.7, 1.82.8 and 1.107.0 were trojans.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CLIENTS = ("openai", "anthropic", "ollama", "litellm", "langchain_openai", "llm")
+
+START_HOOKS = ("sitecustomize.py", "usercustomize.py")
+"""Files that Python runs at its start wherever they lie; ``.pth`` files are the others."""
+
+EXPLAINED = {
+    "distutils-precedence.pth": "JjjOniUA5XKl4N5_rtZmHrVp0baW_LoHsN0iPaX10iQ",
+}
+"""Start hooks that were read and found harmless, by the digest of what was read: setuptools', a dependency of ``llm``."""
+
+_UNLISTED = ("__pycache__", "RECORD", "INSTALLER", "REQUESTED")
+
+
+def cache_folder() -> Path:
+    """In the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "freehold" / "clients"
+
+
+class ClientVenv:
+    """One client's environment. Its folder is named after the pins: other pins, another folder.
+
+    Args:
+        client: One of ``CLIENTS``.
+    """
+
+    def __init__(self, client: str) -> None:
+        self.client = client
+        self.pins = HERE / client / "requirements.txt"
+        digest = hashlib.sha256(self.pins.read_bytes()).hexdigest()[:12]
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        self.folder = cache_folder() / f"{client}-{version}-{digest}"
+        self._whole = self.folder / "whole"
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin" / "python"
+
+    @property
+    def packages(self) -> Path:
+        """Where its packages are."""
+        return self.folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it was made to its end."""
+        return self._whole.exists()
+
+    def make(self) -> None:
+        """Make it unless it is there. Only wheels are taken: to build one runs its code.
+
+        Raises:
+            subprocess.CalledProcessError: A hash is wrong, or a package cannot be had.
+        """
+        if self.is_made:
+            return
+        venv.create(self.folder, clear=True, with_pip=False, symlinks=True)
+        command = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "-qq", "--no-deps"]
+        checks = ["--require-hashes", "--only-binary", ":all:", "--no-compile", "-r", str(self.pins)]
+        subprocess.run([*command, *checks], check=True)
+        if found := surprises(self.packages):
+            raise RuntimeError(f"{self.client}: {'; '.join(found)}")
+        self._whole.touch()
+
+
+def surprises(packages: Path) -> list[str]:
+    """What lies in a folder of packages that its packages' own lists do not explain, or that runs at Python's start.
+
+    The trojans of this year came as a ``.pth`` file, also inside a package that listed it: so none is taken that was not read.
+    """
+    listed, found = _listed(packages), list[str]()
+    for path in sorted(each for each in packages.rglob("*") if each.is_file()):
+        name = path.relative_to(packages).as_posix()
+        if (path.suffix == ".pth" or path.name in START_HOOKS) and EXPLAINED.get(name) != _digest(path):
+            found.append(f"{name} runs whenever Python starts")
+        elif any(part in _UNLISTED for part in path.parts):
+            continue
+        elif name not in listed:
+            found.append(f"{name} belongs to no package")
+        elif listed[name] and listed[name] != _digest(path):
+            found.append(f"{name} is not what its package listed")
+    return found
+
+
+def _listed(packages: Path) -> dict[str, str]:
+    """Digest by path of every file that some package lists."""
+    listed: dict[str, str] = {}
+    for record in packages.glob("*.dist-info/RECORD"):
+        with record.open(encoding="utf-8", newline="") as lines:
+            for name, digest, _ in csv.reader(lines):
+                listed[name] = digest.removeprefix("sha256=")
+    return listed
+
+
+def _digest(path: Path) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
+
+
+def main() -> None:
+    """Make all of them."""
+    for client in CLIENTS:
+        found = ClientVenv(client)
+        found.make()
+        print(f"{client}: {found.folder}")
+
+
+if __name__ == "__main__":
+    main()
