@@ -55,6 +55,10 @@ test-clients *args:
 bench-gateway *args:
     {{python}} -m bench.gateway {{args}}
 
+# fair turns: shares, places and estimates in virtual time; --real: on the embedded engine, over HTTP
+bench-fairness *args:
+    {{python}} -m bench.fairness {{args}}
+
 # memory, descriptors and connections over 300,000 requests and 3,000 dropped streams, also with a broken sink
 bench-soak *args:
     {{python}} -m bench.soak {{args}}
@@ -74,3 +78,7 @@ fuzz-access *args:
 # whether the time of a key's look-up tells anything of the keys
 bench-keys *args:
     {{python}} -m bench.key_timing {{args}}
+
+# how often /v1/classify is right, how honest, how fast on one core: --peer PYTHON (with scikit-learn), --write
+bench-classify *args:
+    {{python}} -m bench.classify {{args}}

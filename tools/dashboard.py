@@ -147,7 +147,7 @@ ROWS = [
     Row(
         "Queue",
         [
-            Panel("Waiting for a slot", [(now(table.QUEUE_DEPTH), "{{deployment}}")]),
+            Panel("Waiting for a slot", [(now(table.QUEUE_DEPTH), "{{deployment}} {{priority}}")]),
             Panel("Wait for a slot", quantiles(table.QUEUE_SECONDS, "deployment"), "s"),
         ],
     ),

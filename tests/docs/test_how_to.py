@@ -5,15 +5,18 @@ from __future__ import annotations
 import pytest
 
 from freehold.domain.labels import Level
+from freehold.domain.priority import Priority
 from freehold.evals.question import Grading
 from freehold.evals.questions import parse_questions
 from freehold.policy.rules import PII_RETENTION_DAYS_MAX, RULES
 from freehold.policy.text import DEFAULT_ZONES
+from freehold.serving.order import PASSED_MAX
 from tests.support.documents import ROOT, Block, blocks, rows
 
 HOW_TO = ROOT / "docs" / "how-to"
 LABELS = HOW_TO / "labels-and-zones.md"
 CALIBRATE = HOW_TO / "calibrate.md"
+FAIR = HOW_TO / "fair-turns.md"
 
 
 def test_zones_of_labels_that_name_none() -> None:
@@ -37,3 +40,11 @@ def test_every_grading_is_explained() -> None:
 )
 def test_the_question_shown_is_one(block: Block) -> None:
     assert parse_questions(block.text)
+
+
+def test_how_often_a_class_is_owed_a_start() -> None:
+    table = {name.strip("`"): text for name, text, _ in rows(FAIR, below="## Say what is not urgent")}
+    words = {9: "nine", 33: "33"}
+    assert set(table) == {each.name.lower() for each in Priority}
+    for priority, passed in PASSED_MAX.items():
+        assert f"one start in {words[passed + 1]} " in table[priority.name.lower()]

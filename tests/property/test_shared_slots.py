@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from freehold.domain.priority import Priority
+from freehold.serving.order import PASSED_MAX
 from freehold.serving.queue import Arrival
 from freehold.serving.shared_slots import ANSWER_S, SharedQueue, turn
 from freehold.serving.slot_table import Cell, SlotTable
-from tests.unit.serving.test_admission import deployment
+from tests.unit.serving.test_admission import TURN, deployment
 
 WORKERS = 3
 WAITING_MAX = 5
@@ -52,7 +54,8 @@ class SharedSlotsMachine(RuleBasedStateMachine):
     def arrive(self, worker: int, patience_s: float) -> None:
         self.now_s += 0.001
         self.tickets += 1
-        arrival = self.queues[worker].arrive(self.tickets, now_s=self.now_s, deadline_s=self.now_s + patience_s)
+        entry = self.queues[worker].arrive(self.tickets, TURN, now_s=self.now_s, deadline_s=self.now_s + patience_s)
+        arrival = entry.arrival
         if len(self.running) < self.slots and not self.waiting:
             assert arrival is Arrival.STARTS
             self.running.append((worker, self.tickets))
@@ -67,7 +70,7 @@ class SharedSlotsMachine(RuleBasedStateMachine):
     def start_at_once(self, worker: int) -> None:
         self.tickets += 1
         room = len(self.running) < self.slots and not self.waiting
-        assert self.queues[worker].start_at_once(self.tickets, now_s=self.now_s) is room
+        assert self.queues[worker].start_at_once(self.tickets, TURN, now_s=self.now_s) is room
         if room:
             self.running.append((worker, self.tickets))
 
@@ -120,7 +123,7 @@ class SharedSlotsMachine(RuleBasedStateMachine):
 
     @invariant()
     def expectation_is_a_time(self) -> None:
-        assert all(queue.expected_wait_s(now_s=self.now_s) >= 0 for queue in self.queues)
+        assert all(queue.expected_wait_s(TURN, now_s=self.now_s) >= 0 for queue in self.queues)
 
     def teardown(self) -> None:
         for table in (self.parent, *self.tables):
@@ -132,23 +135,46 @@ SharedSlotsMachine.TestCase.settings = settings(max_examples=60, stateful_step_c
 TestSharedSlots = SharedSlotsMachine.TestCase
 
 
-cells = st.builds(
-    Cell,
-    running=st.integers(0, 2),
-    waiting=st.integers(0, 2),
-    since_s=st.floats(1, 9),
-    called_s=st.sampled_from([0.0, 9.0, 9.9]),
+@st.composite
+def cells(draw: st.DrawFn) -> Cell:
+    batch, low, normal = (draw(st.integers(0, 2)) for _ in Priority)
+    keys, since_s = st.integers(1, 3), st.floats(1, 9)
+    return Cell(
+        running=draw(st.integers(0, 2)),
+        waiting=batch + low + normal,
+        low=low,
+        batch=batch,
+        firm=draw(st.integers(0, 1)),
+        batch_first=draw(keys),
+        low_first=draw(keys),
+        normal_first=draw(keys),
+        batch_since_s=draw(since_s),
+        low_since_s=draw(since_s),
+        normal_since_s=draw(since_s),
+        called_s=draw(st.sampled_from([0.0, 9.0, 9.9])),
+    )
+
+
+@given(
+    st.lists(cells(), min_size=1, max_size=6),
+    st.integers(1, 6),
+    st.lists(st.integers(0, 40), min_size=3, max_size=3),
+    st.lists(st.floats(0, 9), min_size=4, max_size=4),
 )
-
-
-@given(st.lists(cells, min_size=1, max_size=6), st.integers(1, 6))
-def test_whose_turn_it_is(row: list[Cell], slots: int) -> None:
+def test_whose_turn_it_is(row: list[Cell], slots: int, passed: list[int], tags: list[float]) -> None:
     now_s = 9.5 + ANSWER_S
-    worker = turn(row, slots, now_s=now_s)
+    found = turn(row, slots, passed=passed.__getitem__, tag=tags.__getitem__, now_s=now_s)
     in_time = [each for each in row if each.waiting and each.called_s != 9.0]
-    if worker is None:
+    if found is None:
         assert sum(each.running for each in row) >= slots or not in_time
-    else:
-        assert sum(each.running for each in row) < slots
-        assert row[worker] in in_time
-        assert row[worker].since_s == min(each.since_s for each in in_time)
+        return
+    worker, priority, owed = found
+    assert sum(each.running for each in row) < slots
+    assert row[worker] in in_time
+    alike = [each for each in in_time if each.waiting_in(priority)]
+    ranks = [(tags[each.first(priority)[0]], each.first(priority)[1]) for each in alike]
+    assert (tags[row[worker].first(priority)[0]], row[worker].first(priority)[1]) == min(ranks)
+    assert owed or not any(each.waiting_in(urgent) for each in in_time for urgent in Priority if urgent > priority)
+    if owed:
+        assert passed[priority] >= PASSED_MAX[priority]
+        assert priority is Priority.LOW or sum(each.firm for each in row) < max(1, slots // 2)

@@ -6,9 +6,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from freehold.domain.turn import Turn
 from freehold.serving.queue import Arrival, SlotQueue
 
 WAITING_MAX = 5
+TURN = Turn(tenant="t")
 
 
 class SlotQueueMachine(RuleBasedStateMachine):
@@ -35,9 +37,10 @@ class SlotQueueMachine(RuleBasedStateMachine):
     def arrive(self, patience_s: float) -> None:
         self.tickets += 1
         room = len(self.running) < self.slots and not self.waiting
-        expected = self.queue.outlook(now_s=self.now_s, deadline_s=self.now_s + patience_s)
-        arrival = self.queue.arrive(self.tickets, now_s=self.now_s, deadline_s=self.now_s + patience_s)
-        assert arrival is expected
+        expected = self.queue.outlook(TURN, now_s=self.now_s, deadline_s=self.now_s + patience_s)
+        entry = self.queue.arrive(self.tickets, TURN, now_s=self.now_s, deadline_s=self.now_s + patience_s)
+        assert entry == expected
+        arrival = entry.arrival
         if room:
             assert arrival is Arrival.STARTS
             self.running.append(self.tickets)
@@ -82,7 +85,7 @@ class SlotQueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def expectation_is_a_time(self) -> None:
-        wait_s = self.queue.expected_wait_s(now_s=self.now_s)
+        wait_s = self.queue.expected_wait_s(TURN, now_s=self.now_s)
         assert wait_s >= 0
         if len(self.running) < self.slots:
             assert wait_s == 0

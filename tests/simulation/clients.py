@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import zlib
 from typing import Any
 
 import httptools
@@ -131,6 +132,8 @@ class Client:
             restricted=chance.random() < 0.1,
             usage_wanted=chance.random() < 0.5,
         )
+        # Not drawn from the client's chance: what that says of everything else stays as it was.
+        ask.batch = zlib.crc32(f"{ask.tag} {ask.tenant} {ask.route} {ask.stream}".encode()) % 4 == 0
         if chance.random() < 0.25:
             ask.patience_s = chance.choice(
                 (0.0, chance.uniform(0, 0.05), chance.uniform(0, 1.0), chance.uniform(0, 8.0))
@@ -225,6 +228,8 @@ def request_bytes(ask: Ask, chance: random.Random) -> bytes:
         lines.append(b"expect: 100-continue")
     if ask.kind != "no_key":
         lines.append(b"authorization: Bearer " + secret.encode())
+    if ask.batch:
+        lines.append(b"freehold-priority: batch")
     if ask.restricted:
         lines.append(b"freehold-label: restricted;zones=device")
     head = b"\r\n".join(lines) + b"\r\n\r\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from freehold.api.http1_limits import ServerLimits
 from freehold.audit.entry import DONE, INTENT
 from freehold.domain.decisions import Outcome
+from freehold.domain.errors.admission import Preempted
 from freehold.domain.errors.server import Internal
 from freehold.domain.receipt import Receipt
 from tests.simulation import faults
@@ -26,7 +28,7 @@ LEFT_S = 1.0
 STALL_S = ServerLimits().stall_s
 """A client that leaves its answer unread for so long may be cut off."""
 
-_PING = b": ping\n\n"
+_ALIVE = re.compile(rb": (ping|queue position=\d+ expected_s=\d+)\n\n")
 _DONE = b"data: [DONE]\n\n"
 _ANSWER_STATUS = {200, 400, 401, 429, 500, 502, 503, 504}
 
@@ -116,8 +118,15 @@ class Oracle:
     def _must_succeed(self, ask: Ask) -> bool:
         """Whether nothing went wrong that could excuse a failure."""
         calls = self._world.calls_of(ask.tag)
+        if ask.batch and self._gave_way(ask):
+            return False
         went_well = bool(calls) and all(call.whole for call in calls) and not self._world.disturbed
         return went_well and not self._is_out_of_time(ask) and ask.unread_s < STALL_S
+
+    def _gave_way(self, ask: Ask) -> bool:
+        """Whether a more urgent request needed its slot."""
+        receipt = self._by_id.get(self._id_of.get(ask.tag, ""))
+        return receipt is not None and receipt.error_code == Preempted.code
 
     def _is_out_of_time(self, ask: Ask) -> bool:
         """Whether its deadline had passed when it ended: counted from its last byte, the earliest it can begin."""
@@ -286,8 +295,8 @@ def _differences(ask: Ask, call: Call, places: list[int], usage: dict[str, Any] 
 def _is_verbatim(ask: Ask, call: Call) -> bool:
     """Whether the client got the upstream's own bytes, but for the usage it did not ask for and our signs of life."""
     body = bytes(ask.body)
-    while body.startswith(_PING):
-        body = body.removeprefix(_PING)
+    while sign := _ALIVE.match(body):
+        body = body[sign.end() :]
     return body == (call.sent if ask.usage_wanted else call.sent.replace(call.usage_event, b""))
 
 

@@ -12,13 +12,15 @@ from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.auth import KeyUnknown
 from freehold.domain.identity import Principal, Tenant
 from freehold.domain.labels import Label, Level
-from freehold.domain.ports import Engine
+from freehold.domain.place import Place
+from freehold.domain.ports import Engine, Quotas, Reservation
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
+from freehold.domain.turn import Turn
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
-from freehold.gateway.runtime import Deadlines, Runtime, Services
+from freehold.gateway.runtime import Deadlines, NoQuotas, Runtime, Services
 from freehold.routing.calibration import Calibration
 from freehold.wire.openai_whole import Aggregator
 from tests.support.ledger import LedgerEntry, entries
@@ -63,11 +65,18 @@ class CountedSlot:
     counts: dict[str, int]
     name: str
     queue_ms: float = 0.0
+    ask: Callable[[], None] = lambda: None
 
-    def release(self) -> None:
+    def release(self, *, tokens: int = 0) -> None:
         if self.name:
             self.counts[self.name] -= 1
             self.name = ""
+
+    def yields(self, ask: Callable[[], None]) -> None:
+        self.ask = ask
+
+    def keeps(self) -> None:
+        self.ask = lambda: None
 
 
 @dataclass
@@ -76,17 +85,19 @@ class OpenAdmission:
 
     out: dict[str, int] = field(default_factory=dict[str, int])
 
-    def room(self, deployment: Deployment, *, ready: bool, deadline_s: float) -> Room:
+    def room(self, deployment: Deployment, turn: Turn, *, ready: bool, deadline_s: float) -> Room:
         return Room(ready=ready, free=True, waits=True)
 
-    def retry_s(self, deployment: Deployment) -> int:
+    def retry_s(self, deployment: Deployment, turn: Turn) -> int:
         return 1
 
-    def try_admit(self, deployment: Deployment) -> CountedSlot | None:
+    def try_admit(self, deployment: Deployment, turn: Turn) -> CountedSlot | None:
         self.out[deployment.name] = self.out.get(deployment.name, 0) + 1
         return CountedSlot(self.out, deployment.name)
 
-    async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> CountedSlot:
+    async def admit(
+        self, deployment: Deployment, turn: Turn, *, deadline_s: float, told: Callable[[Place], None]
+    ) -> CountedSlot:
         self.out[deployment.name] = self.out.get(deployment.name, 0) + 1
         return CountedSlot(self.out, deployment.name)
 
@@ -185,6 +196,9 @@ class MemorySink:
     result: EmbeddingResult | None = None
     count: TokenCount | None = None
     receipt: Receipt | None = None
+    reservation: Reservation | None = None
+    place: Place | None = None
+    queue_ms: float = 0.0
     on_chunk: Callable[[ResponseChunk], None] = lambda _: None
 
     @property
@@ -193,6 +207,15 @@ class MemorySink:
 
     async def drained(self) -> None:
         return
+
+    def limited(self, reservation: Reservation) -> None:
+        self.reservation = reservation
+
+    def waits(self, place: Place) -> None:
+        self.place = place
+
+    def waited(self, queue_ms: float) -> None:
+        self.queue_ms += queue_ms
 
     def started(self, deployment: Deployment) -> None:
         self.deployments.append(deployment.name)
@@ -244,6 +267,7 @@ class House:
     audit: MemoryAudit = field(default_factory=MemoryAudit)
     receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
     observed: list[Receipt] = field(default_factory=list[Receipt])
+    quotas: Quotas = field(default_factory=NoQuotas)
 
     def runtime(self) -> Runtime:
         return Runtime(
@@ -269,6 +293,7 @@ class House:
             receipts=self.receipts,
             prices=NoPrices(),
             observe=self.observed.append,
+            quotas=self.quotas,
         )
 
     def pipeline(self) -> Pipeline:

@@ -6,6 +6,7 @@ looks like one. Where two routes call different things the same, the key is the 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,6 +77,17 @@ def _message_batch(gateway: Inside, key: str, mark: str) -> str:
     return answer.json()["id"]
 
 
+_number = itertools.count(100_000)
+
+
+def _classifier(gateway: Inside, key: str, mark: str) -> str:
+    examples = [{"text": "a" * (1 + n % 7), "label": (mark, "other")[n % 2]} for n in range(20)]
+    body = {"name": f"made-{next(_number)}", "model": "vectors", "examples": examples}
+    answer = gateway.ask("POST", "/v1/classifiers", key=key, body=body)
+    assert answer.status == 200, answer.body
+    return answer.json()["id"]
+
+
 def _same(name: str) -> Callable[[Inside, str, str], str]:
     return lambda _gateway, _key, _mark: name
 
@@ -85,6 +97,7 @@ OBJECTS: dict[str, Kind] = {
     "kind": Kind(_same("speech"), missing="speech", is_everybodys=True),
     "receipt_id": Kind(_receipt),
     "key_id": Kind(_key),
+    "/v1/classifiers/{name": Kind(_classifier, missing="made-000000"),
     "file_id": Kind(_file, missing=f"file-{_HEX}"),
     "batch_id": Kind(_batch, missing=f"batch_{_HEX}"),
     "/v1/messages/batches/{batch_id": Kind(_message_batch, missing=f"msgbatch_{_HEX}"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from freehold.wire import answers_schema as answers
+from freehold.wire.classify import ClassifyBody, TrainBody
 from freehold.wire.infill import InfillBody
 from freehold.wire.keys_schema import KeyList, KeyView, NewKeyBody, NewKeyView, RotateBody
 from freehold.wire.messages_schema import MessagesBody
@@ -123,6 +124,24 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("GET", "/v1/messages/batches/{batch_id}"): Shape(answer=answers.MessageBatchView),
     ("POST", "/v1/messages/batches/{batch_id}/cancel"): Shape(answer=answers.MessageBatchView),
     ("GET", "/v1/messages/batches/{batch_id}/results"): Shape(answer_media="application/x-jsonl"),
+    ("POST", "/v1/classify"): Shape(body=ClassifyBody),
+    ("POST", "/v1/classifiers"): Shape(body=TrainBody),
+    ("GET", "/v1/classifiers"): Shape(answer=answers.SomeList),
+    ("GET", "/v1/admin/limits"): Shape(answer=answers.SomeList),
+    ("PUT", "/v1/admin/limits"): Shape(body=answers.LimitBody, answer=answers.LimitView),
+    ("DELETE", "/v1/admin/limits"): Shape(
+        query={name: {"type": "string"} for name in ("subject", "what", "window", "currency")}
+    ),
+    ("GET", "/v1/admin/tenants"): Shape(answer=answers.SomeList),
+    ("GET", "/v1/admin/usage"): Shape(
+        query={
+            "from": {"type": "string", "format": "date"},
+            "to": {"type": "string", "format": "date"},
+            "by": {"type": "string", "enum": ["key", "tenant", "deployment", "day"]},
+            "format": {"type": "string", "enum": ["json", "csv"]},
+        },
+        stream="text/csv",
+    ),
     ("GET", "/v1/models"): Shape(answer=answers.ModelList),
     ("GET", "/v1/models/{name:path}"): Shape(answer=answers.ModelView),
     ("GET", "/v1/receipts"): Shape(

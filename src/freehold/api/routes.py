@@ -26,6 +26,8 @@ from freehold.identity.access import ADMIN, INFER, MANAGE, OPEN, Access
 
 _SMALL_BODY = 64 * 1024
 _LARGE_BODY = 16 * 1024 * 1024
+_TEXTS_BODY = 1024 * 1024
+_EXAMPLES_BODY = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,11 @@ VIEW_ROUTES = (
     ViewRoute("POST", "/v1/messages/batches/{batch_id}/cancel", "message_batches.cancel", INFER),
     ViewRoute("GET", "/v1/messages/batches/{batch_id}/results", "message_batches.results", INFER),
     ViewRoute("POST", "/v1/audio/{kind:path}", "house.audio", INFER),
+    ViewRoute("POST", "/v1/classify", "classify.classify", INFER, body_bytes_max=_TEXTS_BODY),
+    ViewRoute("POST", "/v1/classifiers", "classify.create", INFER, body_bytes_max=_EXAMPLES_BODY),
+    ViewRoute("GET", "/v1/classifiers", "classify.listed", INFER),
+    ViewRoute("GET", "/v1/classifiers/{name}", "classify.one", INFER),
+    ViewRoute("DELETE", "/v1/classifiers/{name}", "classify.removed", INFER),
     ViewRoute("GET", "/api/tags", "house.ollama_tags", INFER),
     ViewRoute("POST", "/api/show", "house.ollama_show", INFER, body_bytes_max=_SMALL_BODY),
     ViewRoute("GET", "/api/version", "house.ollama_version", OPEN),
@@ -105,4 +112,10 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/readyz", "house.readyz", OPEN),
     ViewRoute("GET", "/metrics", "house.metrics", ADMIN),
     ViewRoute("GET", "/openapi.json", "document.openapi", OPEN),
+    ViewRoute("GET", "/v1/admin/limits", "limits.limits", MANAGE),
+    ViewRoute("PUT", "/v1/admin/limits", "limits.set_limit", MANAGE, body_bytes_max=_SMALL_BODY),
+    ViewRoute("DELETE", "/v1/admin/limits", "limits.remove_limit", MANAGE),
+    ViewRoute("GET", "/v1/admin/tenants", "limits.tenants", MANAGE),
+    ViewRoute("GET", "/v1/admin/usage", "limits.usage", MANAGE),
+    ViewRoute("GET", "/v1/admin/queue", "queue.show", MANAGE),
 )

@@ -84,7 +84,7 @@ class Api:
             await sending
 
     async def _view(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = self._ids.new_id()
+        scope["request_id"] = request_id = self._ids.new_id()
         try:
             self._hosts.check(header(scope, b"host"))
             # Dispatched by what was sent: what stands in front and guards a path knows it in this form only.

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from freehold.api.asgi import JSON
+from freehold.api.errors import queue_headers
 from freehold.api.exchange import Exchange, Headers
+from freehold.api.limit_headers import limit_headers
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamError
+from freehold.domain.place import Place
+from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
@@ -32,9 +37,26 @@ def left_out_field(request: InferenceRequest, deployment: Deployment) -> Headers
 class _Sink:
     """What one kind of answer has no use for: called all the same, it is a fault of ours."""
 
-    __slots__ = ()
+    __slots__ = ("_place", "_queue_ms")
 
     dialect: Dialect | None = Dialect.OPENAI
+
+    def __init__(self) -> None:
+        self._place: Place | None = None
+        self._queue_ms: float | None = None
+
+    def waits(self, place: Place) -> None:
+        """It waits for a slot."""
+        self._place = place
+
+    def waited(self, queue_ms: float) -> None:
+        """It waits no longer; of several waits the answer tells the sum."""
+        self._queue_ms = queue_ms + (self._queue_ms or 0.0)
+
+    @property
+    def _queue_fields(self) -> Headers:
+        """What the head of an answer says of its wait; nothing where there was none."""
+        return [] if self._place is None else queue_headers(self._place.position, self._queue_ms or 0.0)
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """An event of a stream."""
@@ -64,18 +86,24 @@ class _Sink:
 class WholeSink(_Sink):
     """One JSON object at the end. There is nothing to be drained: the pipeline hands it over once."""
 
-    __slots__ = ("_body", "_exchange", "_request", "_served_by")
+    __slots__ = ("_body", "_exchange", "_request", "_reserved", "_served_by")
 
     is_full = False
 
     def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
+        super().__init__()
         self._exchange = exchange
         self._request = request
+        self._reserved: Reservation | None = None
         self._served_by: Deployment | None = None
         self._body = b""
 
     async def drained(self) -> None:
         """Returns at once."""
+
+    def limited(self, reservation: Reservation) -> None:
+        """Tell it in the head."""
+        self._reserved = reservation
 
     def started(self, deployment: Deployment) -> None:
         """Remember who answers."""
@@ -100,11 +128,14 @@ class WholeSink(_Sink):
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send it."""
-        self._exchange.reply(200, [JSON, *self._told(), *receipt_headers(receipt)], self._body)
+        self._exchange.reply(200, self._head(receipt), self._body)
 
-    def _told(self) -> Headers:
-        """What this answer's head says besides what every answer's does."""
-        return [] if self._served_by is None else left_out_field(self._request, self._served_by)
+    def _head(self, receipt: Receipt) -> Headers:
+        """The head of an answer, with what this one says besides what every answer does."""
+        headers: Headers = [JSON, *receipt_headers(receipt), *self._queue_fields]
+        if self._served_by is not None:
+            headers += left_out_field(self._request, self._served_by)
+        return headers if self._reserved is None else headers + limit_headers(self._reserved.standings())
 
 
 class StreamSink(_Sink):
@@ -118,16 +149,18 @@ class StreamSink(_Sink):
         started_sending: The head is out: an error is told by ``break_off`` from now on.
     """
 
-    __slots__ = ("_exchange", "_is_over", "_pinging", "_request", "started_sending")
+    __slots__ = ("_exchange", "_is_over", "_pinging", "_request", "_reserved", "started_sending")
 
     fields = _EVENT_STREAM
     ping = encode_comment("ping")
 
     def __init__(self, exchange: Exchange, request: InferenceRequest) -> None:
+        super().__init__()
         self._exchange = exchange
         self._request = request
         self.started_sending = False
         self._is_over = False
+        self._reserved: Reservation | None = None
         self._pinging: asyncio.TimerHandle | None = None
         if self.ping:
             self._pinging = asyncio.get_running_loop().call_later(_PING_S, self._still_here)
@@ -141,12 +174,16 @@ class StreamSink(_Sink):
         """Wait for it."""
         await self._exchange.drained()
 
+    def limited(self, reservation: Reservation) -> None:
+        """Tell it in the head."""
+        self._reserved = reservation
+
     def started(self, deployment: Deployment) -> None:
         """Begin the answer."""
         self.close()
         name, zone = deployment.name.encode(), deployment.zone.encode()
         told = left_out_field(self._request, deployment)
-        self._open([(b"freehold-deployment", name), (b"freehold-zone", zone), *told])
+        self._open([(b"freehold-deployment", name), (b"freehold-zone", zone), *told, *self._queue_fields])
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """One event, encoded."""
@@ -190,9 +227,15 @@ class StreamSink(_Sink):
             request = self._request
             named = [(b"x-request-id", request.client_request_id.encode())] if request.client_request_id else []
             receipt = (b"freehold-receipt", request.id.encode())
-            self._exchange.start(200, [*self.fields, receipt, *named, *headers])
+            limits = [] if self._reserved is None else limit_headers(self._reserved.standings())
+            self._exchange.start(200, [*self.fields, receipt, *named, *headers, *limits])
 
     def _still_here(self) -> None:
         self._open([])
-        self._exchange.write(self.ping)
+        place = self._place
+        if place is None or self._queue_ms is not None:
+            self._exchange.write(self.ping)
+        else:
+            expected_s = math.ceil(place.expected_s)
+            self._exchange.write(encode_comment(f"queue position={place.position} expected_s={expected_s}"))
         self._pinging = asyncio.get_running_loop().call_later(_PING_S, self._still_here)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from freehold.api.asgi import JSON
 from freehold.api.exchange import Exchange, Headers
 from freehold.api.sinks import StreamSink, WholeSink
 from freehold.domain.errors.base import FreeholdError
@@ -14,7 +13,7 @@ from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
 from freehold.wire.openai_response import encode_json
 from freehold.wire.openai_whole import Aggregator
-from freehold.wire.receipt import receipt_comment, receipt_headers
+from freehold.wire.receipt import receipt_comment
 from freehold.wire.rerank import ranking_of
 
 JsonObject = dict[str, Any]
@@ -73,7 +72,7 @@ class TranslatedWhole(WholeSink):
         """Send it."""
         named = [(self._id_field, receipt.id.encode())] if self._id_field else []
         body = self._body or encode_json(self._render(self._answer, self._request, receipt))
-        self._exchange.reply(200, [JSON, *named, *self._told(), *receipt_headers(receipt)], body)
+        self._exchange.reply(200, [*named, *self._head(receipt)], body)
 
 
 class NativeWhole(TranslatedWhole):
@@ -113,7 +112,7 @@ class TranslatedVectors(WholeSink):
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send them."""
         body = encode_json(self._render(self._result, self._request, receipt))
-        self._exchange.reply(200, [JSON, *receipt_headers(receipt)], body)
+        self._exchange.reply(200, self._head(receipt), body)
 
 
 class RankedDocuments(WholeSink):
@@ -132,7 +131,7 @@ class RankedDocuments(WholeSink):
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send it."""
         body = encode_json(ranking_of(self._result, self._request, receipt))
-        self._exchange.reply(200, [JSON, *receipt_headers(receipt)], body)
+        self._exchange.reply(200, self._head(receipt), body)
 
 
 class Counted(WholeSink):
@@ -168,7 +167,7 @@ class Counted(WholeSink):
         """Send it."""
         named = [(self._id_field, receipt.id.encode())] if self._id_field else []
         body = encode_json(self._render(self._count))
-        self._exchange.reply(200, [JSON, *named, *receipt_headers(receipt)], body)
+        self._exchange.reply(200, [*named, *self._head(receipt)], body)
 
 
 class TranslatedStream(StreamSink):

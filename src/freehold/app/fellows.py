@@ -1,4 +1,4 @@
-"""What a worker shares with its fellow workers: slots, and one page of metrics."""
+"""What a worker shares with its fellow workers: slots, what is used of limits, and one page of metrics."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from freehold.domain.deployment import Deployment
+from freehold.identity.limit_table import LimitTable
 from freehold.serving.admission import SlotAdmission, TurnQueue
 from freehold.serving.shared_slots import REFILL_EVERY_S, Bells, SharedQueue
 from freehold.serving.slot_table import SlotTable
@@ -17,6 +18,7 @@ from freehold.telemetry.workers import WorkerPages
 
 WORKERS_FOLDER = "workers"
 SLOTS_FILE = "slots"
+LIMITS_FILE = "limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Fellows:
 
     seat: Seat
     table: SlotTable
+    limits: LimitTable
     bells: Bells
     pages: WorkerPages
 
@@ -50,13 +53,14 @@ class Fellows:
             others: Descriptors to ring the bell of each worker.
 
         Raises:
-            OSError: The table of slots cannot be opened.
+            OSError: A table cannot be opened.
             ValueError: It is none.
         """
         shared = folder / WORKERS_FOLDER
         return cls(
             seat=seat,
             table=SlotTable.open(shared / SLOTS_FILE),
+            limits=LimitTable.open(shared / LIMITS_FILE, worker=seat.worker),
             bells=Bells(mine, others),
             pages=WorkerPages(shared, str(seat.worker)),
         )

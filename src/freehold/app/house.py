@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from freehold.api.batches import Batches
+from freehold.api.classifying import Classifying
 from freehold.api.files import Files
 from freehold.api.key_views import KeyViews
+from freehold.api.limit_views import LimitViews
 from freehold.api.message_batches import MessageBatches
 from freehold.api.openapi import DocumentViews
+from freehold.api.queue_views import QueueViews
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
 from freehold.app.batches import batch_runner
@@ -32,21 +35,29 @@ from freehold.domain.hardware import HardwareProfile
 from freehold.domain.identity import Principal
 from freehold.domain.ports import Engine
 from freehold.engines.ejection import WINDOW_S
+from freehold.gateway.classifier_training import Training
+from freehold.gateway.classify import Classification
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime, Services
 from freehold.hostinfo.heap import keep_heap_small
 from freehold.hostinfo.memory import MemoryMeter
+from freehold.identity.limit_book import LimitBook
+from freehold.identity.limit_table import LimitTable
+from freehold.identity.quotas import Quotas
 from freehold.policy.labelling import label_of_given
 from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
 from freehold.serving.admission import SlotAdmission, own_queue
 from freehold.serving.overload import Door, watch
+from freehold.storage.limits import SqliteLimits
+from freehold.storage.usage import SqliteUsage
 from freehold.telemetry.logs import Logs
 
 log = logging.getLogger("freehold.app")
 
 _CHECKPOINT_EVERY_S = 1.0
 _KEYS_EVERY_S = 2.0
+_LIMITS_EVERY_S = 1.0
 _RETIRE_EVERY_S = 0.25
 
 
@@ -93,6 +104,16 @@ class House:
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
         self._retries = RetryBudgets()
+        self._usage = SqliteUsage(stores.database, unfiled=stores.receipts.unfiled)
+        self._limits = SqliteLimits(stores.database)
+        self._quotas = Quotas(
+            store=self._limits,
+            usage=self._usage,
+            table=LimitTable.private() if fellows is None else fellows.limits,
+            clock=stores.clock,
+            line_of=stores.keys.line_of,
+        )
+        self._limit_book = LimitBook(self._limits, stores.keys, currency=compiled.ledger.currency)
         self.door = Door()
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
         self._settings = compiled
@@ -131,6 +152,13 @@ class House:
             door=self.door,
         )
         keys = KeyViews(keys=self._stores.keys, audit=self._stores.audit, clock=self._stores.clock)
+        limits = LimitViews(
+            book=self._limit_book,
+            keys=self._stores.keys,
+            usage=self._usage,
+            refresh=self._quotas.refresh,
+            clock=self._stores.clock,
+        )
         stores, settings = self._stores, self._settings
         files = Files(
             store=stores.files, settings=settings.files, label_of=self._label_of, clock=stores.clock, ids=stores.ids
@@ -158,14 +186,32 @@ class House:
         views: dict[str, object] = {
             "house": house,
             "keys": keys,
+            "limits": limits,
             "files": files,
             "batches": batches,
             "message_batches": message_batches,
+            "classify": self._classifying(),
+            "queue": QueueViews(runtime=self._current, seen=self._admission.waiting),
         }
         return {**views, "document": DocumentViews(views)}
 
     def _label_of(self, principal: Principal, said: Sequence[str | None]) -> str:
         return label_of_given(principal, said, tree=self._runtime.tree)
+
+    def _classifying(self) -> Classifying:
+        stores = self._stores
+        classification = Classification(
+            pipeline=self._pipeline, runtime=self._current, store=stores.classifiers, ids=stores.ids
+        )
+        training = Training(classification=classification, store=stores.classifiers, clock=stores.clock, ids=stores.ids)
+        return Classifying(
+            classification=classification,
+            training=training,
+            store=stores.classifiers,
+            runtime=self._current,
+            clock=stores.clock,
+            door=self.door,
+        )
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
@@ -174,6 +220,7 @@ class House:
             self._spawn(self._start(name, engine))
         self._spawn(self._keep_checkpoints())
         self._spawn(self._keep_keys())
+        self._spawn(self._keep_limits())
         self._spawn(self._keep_outliers_out())
         self._spawn(self._keep_watch())
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
@@ -185,6 +232,7 @@ class House:
             self._spawn(task)
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
+            await self._quotas.refresh()
             yield
         finally:
             self._admission.close()
@@ -230,6 +278,7 @@ class House:
         )
         await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._plans, self._engines, self._runtime = plans, engines, runtime
+        self._limit_book.currency = compiled.ledger.currency
         self._admission.keep(engines)
         self._retries.keep(engines)
         self._observation.know(runtime)
@@ -249,6 +298,7 @@ class House:
             receipts=self._stores.receipts,
             prices=self._stores.prices,
             observe=self._observation.observe,
+            quotas=self._quotas,
             retries=self._retries,
             audit_log=self._stores.audit.origin,
         )
@@ -290,6 +340,15 @@ class House:
                 self._api.end_revoked(self._stores.keys.good_ids)
             if self._batches is not None:
                 self._batches.end_revoked(self._stores.keys.good_ids)
+
+    async def _keep_limits(self) -> None:
+        """Limits that another process changed hold here within seconds."""
+        while True:
+            await asyncio.sleep(_LIMITS_EVERY_S)
+            try:
+                await self._quotas.refresh()
+            except FreeholdError as error:
+                log.warning("limits could not be reloaded: %s", error.message)
 
     async def _keep_outliers_out(self) -> None:
         while True:

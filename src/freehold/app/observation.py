@@ -10,6 +10,7 @@ from typing import Any
 from freehold.app.collector import Collector, providers_of
 from freehold.app.stores import Stores
 from freehold.domain.ports import Engine
+from freehold.domain.priority import Priority
 from freehold.domain.receipt import Receipt
 from freehold.gateway.runtime import Runtime
 from freehold.serving.admission import SlotAdmission
@@ -109,7 +110,8 @@ class Observation:
             metrics.set(table.ENGINE_READY, name, value=int(state.ready))
             metrics.set(table.ENGINE_RESTARTS, name, value=state.restarts)
         for name, line in admission.states().items():
-            metrics.set(table.QUEUE_DEPTH, name, value=line.waiting)
+            for priority in Priority:
+                metrics.set(table.QUEUE_DEPTH, name, priority.name.lower(), value=line.waiting_by[priority])
         metrics.clear(table.UPSTREAM_CONNECTIONS)
         for name, (total, idle) in stores.broker.connections().items():
             if name in engines:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from freehold.app.tenants import tenants_of
 from freehold.config.compile import Compiled
 from freehold.config.schema import Ledger
-from freehold.domain.identity import Tenant
 from freehold.domain.money import Money
 from freehold.domain.ports import Engine
 from freehold.engines.llama.engine import LlamaEngine
@@ -16,19 +16,9 @@ from freehold.ledger.pricing import OwnedHardware
 from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, applies
 
+__all__ = ["CalibrationLookup", "owned_hardware", "snapshot", "tenants_of"]
+
 _PERMILLE = 1000
-
-
-def tenants_of(compiled: Compiled) -> dict[str, Tenant]:
-    """The tenants with their labels read.
-
-    Raises:
-        LabelUnreadable: One of them cannot be.
-    """
-    return {
-        name: Tenant(name=name, label=parse_label(label, compiled.tree, param=f"tenants.{name}.label"))
-        for name, label in compiled.tenants.items()
-    }
 
 
 def snapshot(compiled: Compiled, engines: Mapping[str, Engine], calibrations: Sequence[Calibration]) -> Runtime:

@@ -25,6 +25,7 @@ from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from freehold.serving.registry import ModelRegistry
 from freehold.storage.batches import SqliteBatches
+from freehold.storage.classifiers import SqliteClassifiers
 from freehold.storage.database import Database
 from freehold.storage.fellows import drop_journal, holds_receipts
 from freehold.storage.files import SqliteFiles
@@ -65,6 +66,7 @@ class Stores:
     files: SqliteFiles
     batches: SqliteBatches
     batches_folder: Path
+    classifiers: SqliteClassifiers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,7 @@ def open_stores(
             files=files,
             batches=SqliteBatches(database, files),
             batches_folder=folder / BATCHES_FOLDER,
+            classifiers=SqliteClassifiers(database),
         )
 
 

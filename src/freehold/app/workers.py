@@ -17,13 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from freehold.app.fellows import SLOTS_FILE, WORKERS_FOLDER, BellPipes
+from freehold.app.fellows import LIMITS_FILE, SLOTS_FILE, WORKERS_FOLDER, BellPipes
 from freehold.app.listener import LAST_WORDS_S
 from freehold.app.reload import Reloader
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.handover import hand_over
 from freehold.config.load import LoadedConfig
 from freehold.domain.errors.server import WorkerFailed
+from freehold.identity.limit_table import LimitTable
 from freehold.serving.slot_table import SlotTable
 from freehold.storage import disk
 from freehold.telemetry.workers import forget_pages
@@ -138,10 +139,11 @@ class Workers:
         disk.make_folders(shared)
         forget_pages(shared)
         table, bells = SlotTable.make(shared / SLOTS_FILE, workers=self._workers), BellPipes(self._workers)
+        limits = LimitTable.make(shared / LIMITS_FILE, workers=self._workers)
         loop = asyncio.get_running_loop()
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, self._told_to_stop)
-        posts = [asyncio.ensure_future(self._keep(worker, table, bells)) for worker in range(self._workers)]
+        posts = [asyncio.ensure_future(self._keep(worker, (table, limits), bells)) for worker in range(self._workers)]
         reloader = Reloader(self._loaded.path, read=self._compiled, replace=self._replace)
         try:
             async with reloader.watching():
@@ -151,9 +153,10 @@ class Workers:
         finally:
             await self._end(posts)
             table.close()
+            limits.close()
             bells.close()
 
-    async def _keep(self, worker: int, table: SlotTable, bells: BellPipes) -> None:
+    async def _keep(self, worker: int, tables: tuple[SlotTable, LimitTable], bells: BellPipes) -> None:
         """Have one worker running until told to stop.
 
         Raises:
@@ -175,8 +178,9 @@ class Workers:
                 self._listens(worker)
             reason = await child.ended()
             del self._children[worker]
-            with table:
-                table.clear(worker)
+            for table in tables:
+                with table:
+                    table.clear(worker)
             bells.ring_all()
             if self._stopping.is_set():
                 return

@@ -15,6 +15,7 @@ from freehold.domain.errors import (
     engine,
     evals,
     file,
+    limits,
     model,
     policy,
     request,
@@ -23,7 +24,22 @@ from freehold.domain.errors import (
 )
 from freehold.domain.errors.base import FreeholdError, catalogue, message_shape, page
 
-FAMILIES = (admission, audit, auth, batch, config, engine, evals, file, model, policy, request, server, upstream)
+FAMILIES = (
+    admission,
+    audit,
+    auth,
+    batch,
+    config,
+    engine,
+    evals,
+    file,
+    limits,
+    model,
+    policy,
+    request,
+    server,
+    upstream,
+)
 """Imported so that the catalogue is whole."""
 
 _NEAR_MAX = 5

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Generator
 from pathlib import Path
 
+from freehold.app.tenants import tenants_of
 from freehold.config.compile import Compiled
-from freehold.domain.identity import Tenant
 from freehold.domain.labels import Label
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.identity.keys import KeyRing
@@ -32,7 +32,7 @@ def open_ring(folder: Path, compiled: Compiled) -> Generator[tuple[KeyRing, Data
     def label_of(text: str) -> Label:
         return parse_label(text, tree)
 
-    tenants = {name: Tenant(name=name, label=label_of(text)) for name, text in compiled.tenants.items()}
+    tenants = tenants_of(compiled)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database.open(folder / DATABASE_FILE)
     clock = SystemClock()

@@ -67,6 +67,7 @@ class Compiled:
         route_labels: Label text by route, where there is one.
         aliases: Name → route or deployment.
         tenants: Label text by tenant, at least one.
+        weights: Each tenant's share of a busy deployment.
         ledger: What owned hardware costs.
         files: Bounds of files.
         batches: Bounds of batches.
@@ -82,6 +83,7 @@ class Compiled:
     route_labels: Mapping[str, str]
     aliases: Mapping[str, str]
     tenants: Mapping[str, str]
+    weights: Mapping[str, int]
     ledger: Ledger
     files: Files
     batches: Batches
@@ -108,6 +110,7 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         route_labels={name: section.label for name, section in config.routes.items() if section.label},
         aliases=dict(config.aliases),
         tenants=tenants or {DEFAULT_TENANT: DEFAULT_TENANT_LABEL},
+        weights={name: each.weight for name, each in config.tenants.items()} or {DEFAULT_TENANT: 1},
         ledger=config.ledger,
         files=config.files,
         batches=config.batches,

@@ -228,6 +228,13 @@ class TenantSection(Section):
     """A customer or department."""
 
     label: str = Field(default="internal", description="Label that every request of the tenant has at least.")
+    weight: int = Field(
+        default=1,
+        ge=1,
+        le=1_000,
+        description="Its share of a busy deployment against other tenants': while both wait, one of weight 3 gets three"
+        " times the tokens of one of weight 1.",
+    )
 
 
 class Ledger(Section):

@@ -6,13 +6,17 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from freehold.domain.classifier import KeptClassifier
 from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.identity import Principal
+from freehold.domain.limits import Bound, Standing
+from freehold.domain.place import Place
 from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Receipt
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, RerankResult, ResponseChunk, Usage
+from freehold.domain.turn import Turn
 from freehold.domain.values import value
 from freehold.domain.zones import Zone
 
@@ -251,6 +255,35 @@ class Authenticator(Protocol):
         ...
 
 
+class Reservation(Protocol):
+    """What is set aside of a caller's limits for one request that runs."""
+
+    def settle(self, receipt: Receipt | None) -> None:
+        """Count what the request used, nothing where there is no receipt, and give the rest back. Idempotent."""
+        ...
+
+    def standings(self) -> tuple[Standing, ...]:
+        """How its caller stands with its limits now."""
+        ...
+
+
+class Quotas(Protocol):
+    """How much may a caller use?"""
+
+    @property
+    def limited(self) -> frozenset[str]:
+        """Names of tenants and ids of keys that have limits: whoever is not among them need not be asked about."""
+        ...
+
+    def reserve(self, principal: Principal, bound: Bound) -> Reservation | None:
+        """Set the most aside that a request may come to; ``None`` for a caller without limits.
+
+        Raises:
+            LimitError: It does not fit into what the caller may still use.
+        """
+        ...
+
+
 class PriceBook(Protocol):
     """List prices of cloud models."""
 
@@ -277,6 +310,36 @@ class ReceiptStore(Protocol):
 
     async def recent(self, *, tenant: str, limit: int, before: str | None) -> list[dict[str, object]]:
         """The tenant's receipts, newest first, from before a receipt id."""
+        ...
+
+
+class ClassifierStore(Protocol):
+    """Classifiers; every look-up names its tenant."""
+
+    async def put(self, classifier: KeptClassifier, *, replace: bool, most: int) -> None:
+        """Keep one.
+
+        Raises:
+            ClassifierExists: There is one of that name, and it is not to be replaced.
+            ClassifiersTooMany: The tenant has ``most`` already.
+            StorageFailed: It could not be written.
+        """
+        ...
+
+    async def id_of(self, name: str, *, tenant: str) -> str | None:
+        """Which one the name stands for now; ``None`` for none."""
+        ...
+
+    async def get(self, name: str, *, tenant: str) -> KeptClassifier | None:
+        """One with all that is in it."""
+        ...
+
+    async def all(self, *, tenant: str) -> list[KeptClassifier]:
+        """The tenant's, by name, without numbers and examples."""
+        ...
+
+    async def remove(self, name: str, *, tenant: str) -> bool:
+        """Forget one with all that is in it; False where there is none."""
         ...
 
 
@@ -362,28 +425,48 @@ class Slot(Protocol):
         """How long it was waited for."""
         ...
 
-    def release(self) -> None:
-        """Give it back. Idempotent."""
+    def release(self, *, tokens: int = 0) -> None:
+        """Give it back. Idempotent.
+
+        Args:
+            tokens: What the request cost, prompt and answer; 0 where that is not known.
+        """
+        ...
+
+    def yields(self, ask: Callable[[], None]) -> None:
+        """What runs gives the slot up when it is asked to: soon after ``ask`` was called it must be released."""
+        ...
+
+    def keeps(self) -> None:
+        """What runs cannot give it up any more."""
         ...
 
 
 class Admission(Protocol):
     """Is there room, and whose turn is it?"""
 
-    def try_admit(self, deployment: Deployment) -> Slot | None:
+    def try_admit(self, deployment: Deployment, turn: Turn) -> Slot | None:
         """A slot, if one is free and nobody waits for it; ``None`` otherwise, also where nobody is admitted at all."""
         ...
 
-    def room(self, deployment: Deployment, *, ready: bool, deadline_s: float) -> Room:
+    def room(self, deployment: Deployment, turn: Turn, *, ready: bool, deadline_s: float) -> Room:
         """How a deployment is now, for a request that may wait until ``deadline_s``; takes nothing."""
         ...
 
-    def retry_s(self, deployment: Deployment) -> int:
+    def retry_s(self, deployment: Deployment, turn: Turn) -> int:
         """When it makes sense to ask for a slot again, in whole seconds."""
         ...
 
-    async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> Slot:
+    async def admit(
+        self, deployment: Deployment, turn: Turn, *, deadline_s: float, told: Callable[[Place], None]
+    ) -> Slot:
         """Wait for a slot.
+
+        Args:
+            deployment: Where.
+            turn: Whose turn it is to be.
+            deadline_s: Until when it may come.
+            told: Called once with the place in the queue, if there is anything to wait for.
 
         Raises:
             AdmissionError: The queue is full, or the deadline cannot be met.

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from freehold.domain.deployment import Deployment
+from freehold.domain.place import Place
+from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import Dialect
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
@@ -15,9 +17,10 @@ from freehold.wire.openai_whole import Aggregator
 class Sink(Protocol):
     """One answer's way to its client.
 
-    ``started`` comes once and first. For a client that streams, ``chunk`` and ``events`` follow in any number; for one
-    that does not, exactly one of ``whole``, ``collected``, ``vectors`` and ``counted``. ``finished`` comes last, and only for an
-    answer that is whole and on record. An answer that fails ends without it: the surface sees the error.
+    ``started`` comes once and first, but for ``limited``, ``waits`` and ``waited``. For a client that streams, ``chunk``
+    and ``events`` follow in any number; for one that does not, exactly one of ``whole``, ``collected``, ``vectors``,
+    ``ranked`` and ``counted``. ``finished`` comes last, and only for an answer that is whole and on record. An answer
+    that fails ends without it: the surface sees the error.
     """
 
     @property
@@ -32,6 +35,18 @@ class Sink(Protocol):
 
     async def drained(self) -> None:
         """Wait until the client has caught up."""
+        ...
+
+    def limited(self, reservation: Reservation) -> None:
+        """Its caller has limits: how it stands with them is told in the head. Before anything else, if at all."""
+        ...
+
+    def waits(self, place: Place) -> None:
+        """It waits for a slot: before anything else, and only where there is something to wait for."""
+        ...
+
+    def waited(self, queue_ms: float) -> None:
+        """It waits no longer: its turn came after so long."""
         ...
 
     def started(self, deployment: Deployment) -> None:

@@ -12,6 +12,7 @@ from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ports import Engine, Relay, UpstreamCall, WholeReply
 from freehold.domain.receipt import Attempt, Cost
+from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
 from freehold.gateway.footing import Footing
 from freehold.gateway.receipt import ReceiptDraft
@@ -20,8 +21,18 @@ from freehold.wire.openai_whole import Aggregator
 
 _BYTES_PER_TOKEN = 4
 
+_OUTPUT_TOKENS_ABOUT = 256
+"""What an answer is taken to cost where nothing better is known."""
+
 _NOTHING = Aggregator()
 """What is known of an answer of which nothing came; never added to."""
+
+
+def tokens_about(request: InferenceRequest) -> int:
+    """What a request will cost, going by its length and by what its client allows for the answer."""
+    most = request.sampling.max_tokens
+    output = _OUTPUT_TOKENS_ABOUT if most is None else min(most, _OUTPUT_TOKENS_ABOUT)
+    return request.input_bytes // _BYTES_PER_TOKEN + output
 
 
 @dataclass(slots=True, kw_only=True)

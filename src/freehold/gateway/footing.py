@@ -17,6 +17,7 @@ from freehold.domain.labels import Label, LabelSource
 from freehold.domain.ports import Engine
 from freehold.domain.request import InferenceRequest, ToolChoice
 from freehold.domain.response import FinishReason
+from freehold.domain.turn import Turn
 from freehold.gateway.runtime import Runtime
 from freehold.policy.decide import decide
 from freehold.policy.labelling import label_request
@@ -75,6 +76,7 @@ class Footing:
         context_tokens_min: The shortest context among them.
         decisions: Policy for each of them, in the same order.
         until_unix_ms: From this moment on it must be decided anew: some terms' evidence expires.
+        turn: What the queues know of a request of normal urgency.
     """
 
     principal: Principal
@@ -87,6 +89,7 @@ class Footing:
     context_tokens_min: int
     decisions: tuple[PolicyDecision, ...]
     until_unix_ms: int
+    turn: Turn
     _plans: dict[Hashable, RoutePlan] = field(default_factory=dict[Hashable, RoutePlan])
     _verdicts: dict[Hashable, Verdict] = field(default_factory=dict[Hashable, Verdict])
 
@@ -183,6 +186,7 @@ class Footings:
                 for each in deployments
             ),
             until_unix_ms=min((expiry for expiry in expiries if expiry > asking.unix_ms), default=_FOR_EVER),
+            turn=Turn(tenant=asking.principal.tenant.name, weight=asking.principal.tenant.weight),
         )
         if len(self._kept) >= _KEPT_MAX:
             self._kept.clear()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from freehold.domain.decisions import Action, Confidence, Outcome, Verdict
 from freehold.domain.deployment import Deployment, Instead, StreamMode
-from freehold.domain.errors.admission import AdmissionError, NoRoom
+from freehold.domain.errors.admission import AdmissionError, NoRoom, Preempted
 from freehold.domain.errors.audit import AuditError
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.engine import EngineError
@@ -18,14 +18,17 @@ from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.ports import Slot
+from freehold.domain.priority import Priority
 from freehold.domain.request import Task
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
+from freehold.domain.turn import Turn
 from freehold.gateway.answer import Sink
-from freehold.gateway.attempt import AttemptRun
+from freehold.gateway.attempt import AttemptRun, tokens_about
 from freehold.gateway.footing import NOT_LOOKED_AT, Footing
 from freehold.gateway.pricing import price_attempt
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
+from freehold.gateway.yielding import Yielding
 from freehold.routing.degrade import Course, detour
 from freehold.routing.ladder import confidence, verdict
 from freehold.routing.retries import Failure, decide_retry
@@ -119,7 +122,10 @@ class Climb:
             try:
                 if not self._admit_at_once(deployment):
                     deployment = await self._wait_for_room(deployment)
-                await self._attempt(deployment)
+                if self.draft.request.priority is Priority.BATCH:
+                    await self._attempt_until_asked(deployment)
+                else:
+                    await self._attempt(deployment)
             except (*_DEPLOYMENT_FAILED, *_NO_ROOM) as error:
                 self._fail(error)
                 if await self._may_go_on(error, deployment):
@@ -135,7 +141,10 @@ class Climb:
         self.draft.steps.append("admit")
         waits_anyway = self.footing.route.when_down == (Instead.QUEUE,)
         if waits_anyway or self.runtime.engines[deployment.name].state().ready:
-            self._slot = self.services.admission.try_admit(deployment)
+            request, turn = self.draft.request, self.footing.turn
+            if request.priority is not Priority.NORMAL:
+                turn = self._turn()
+            self._slot = self.services.admission.try_admit(deployment, turn)
         return self._slot is not None
 
     async def _wait_for_room(self, deployment: Deployment) -> Deployment:
@@ -143,11 +152,18 @@ class Climb:
         admission = self.services.admission
         queue_until_s = self.services.clock.monotonic_s() + self.runtime.deadlines.queue_s
         until_s = min(self._deadline_s, queue_until_s)
-        deployment = self._detour(deployment, until_s)
-        self._slot = await admission.admit(deployment, tenant=self.draft.principal.tenant.name, deadline_s=until_s)
+        turn = self._turn()
+        deployment = self._detour(deployment, turn, until_s)
+        self._slot = slot = await admission.admit(deployment, turn, deadline_s=until_s, told=self.sink.waits)
+        self.sink.waited(slot.queue_ms)
         return deployment
 
-    def _detour(self, deployment: Deployment, until_s: float) -> Deployment:
+    def _turn(self) -> Turn:
+        """What a queue has to know of this request."""
+        request, tenant = self.draft.request, self.draft.principal.tenant
+        return Turn(tenant=tenant.name, weight=tenant.weight, priority=request.priority, tokens=tokens_about(request))
+
+    def _detour(self, deployment: Deployment, turn: Turn, until_s: float) -> Deployment:
         """Where to go from a deployment that is busy or down, as the route says.
 
         Raises:
@@ -158,11 +174,11 @@ class Climb:
             route,
             deployment,
             remaining=tuple(self.steps),
-            room=lambda each: admission.room(each, ready=engines[each.name].state().ready, deadline_s=until_s),
+            room=lambda each: admission.room(each, turn, ready=engines[each.name].state().ready, deadline_s=until_s),
             tree=self.runtime.tree,
         )
         if found.course is Course.REFUSE:
-            retry_s = admission.retry_s(deployment)
+            retry_s = admission.retry_s(deployment, turn)
             raise NoRoom(
                 deployment=deployment.name, state=found.why, route=route.name, retry_s=retry_s, retry_after_s=retry_s
             )
@@ -172,6 +188,19 @@ class Climb:
         self.steps.append(deployment)  # no attempt was made: it may still be needed
         self.draft.detours.append(f"{deployment.name} is {found.why}: {found.word} to {found.deployment.name}")
         return found.deployment
+
+    async def _attempt_until_asked(self, deployment: Deployment) -> None:
+        """Run a batch request, which gives its slot up to a more urgent one while nothing of its answer was sent.
+
+        Raises:
+            Preempted: It did.
+        """
+        slot, yielding = self._slot, Yielding()
+        if slot is not None:
+            slot.yields(yielding.ask)
+        if await yielding.let(self._attempt(deployment)):
+            retry_s = self.services.admission.retry_s(deployment, self._turn())
+            raise Preempted(deployment=deployment.name, retry_s=retry_s, retry_after_s=retry_s)
 
     async def _attempt(self, deployment: Deployment) -> None:
         """Run one deployment. A stream passes through at once when nothing further could be chosen."""
@@ -256,6 +285,8 @@ class Climb:
     def _begin(self, run: AttemptRun) -> None:
         if not self.live:
             self.live = True
+            if self._slot is not None and self.draft.request.priority is Priority.BATCH:
+                self._slot.keeps()
             self.sink.started(run.deployment)
 
     def _judge(self) -> Action:
@@ -315,7 +346,7 @@ class Climb:
     def _fail(self, error: FreeholdError) -> None:
         if self._run is not None:
             outcome = Outcome.FAILED if self._run.first_token_ms is None else Outcome.BROKEN
-            self._close(outcome, error=error)
+            self._close(Outcome.CANCELLED if isinstance(error, Preempted) else outcome, error=error)
         self._release()
 
     def abandon(self, outcome: Outcome) -> None:
@@ -347,15 +378,15 @@ class Climb:
             )
         )
         self._run = None
-        self._release()
+        self._release(tokens=usage.input_tokens + usage.output_tokens)
 
-    def _release(self) -> None:
+    def _release(self, *, tokens: int = 0) -> None:
         """Give back what an attempt took: its slot, and a place among the retries that run."""
         if self._paid_for:
             self.services.retries.of(self._paid_for).ended()
             self._paid_for = ""
         if self._slot is not None:
-            self._slot.release()
+            self._slot.release(tokens=tokens)
             self._slot = None
 
     def _open_run(self) -> AttemptRun:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from freehold.domain.decisions import Outcome
+from freehold.domain.deployment import Deployment
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.server import Internal
 from freehold.domain.identity import Principal
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.gateway.answer import Sink
-from freehold.gateway.footing import Asking, Footings
+from freehold.gateway.bounds import bound_of
+from freehold.gateway.footing import Asking, Footing, Footings
 from freehold.gateway.ladder import Climb
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.recorder import Recorder
@@ -104,6 +106,8 @@ class Pipeline:
         draft.decisions = footing.decisions
         draft.steps.append("plan")
         plan = footing.plan(request)
+        if self._services.quotas.limited:
+            self._reserve(draft, footing, plan.steps, sink)
         return Climb(
             services=self._services,
             runtime=runtime,
@@ -112,6 +116,26 @@ class Pipeline:
             footing=footing,
             steps=deque(plan.steps),
         )
+
+    def _reserve(self, draft: ReceiptDraft, footing: Footing, steps: Sequence[Deployment], sink: Sink) -> None:
+        """May its caller use so much more? What the request may come to is set aside until it ends.
+
+        Raises:
+            LimitError: Not now, or not at all.
+        """
+        quotas, principal = self._services.quotas, draft.principal
+        if principal.tenant.name not in quotas.limited and (principal.line or principal.key_id) not in quotas.limited:
+            return
+        bound = bound_of(
+            draft,
+            steps,
+            tries=footing.route.attempts_max,
+            runtime=self._footings.runtime,
+            prices=self._services.prices,
+        )
+        draft.reserved = quotas.reserve(principal, bound)
+        if draft.reserved is not None:
+            sink.limited(draft.reserved)
 
     def _ended_by(self, error: BaseException, draft: ReceiptDraft, climb: Climb | None) -> None:
         """It was refused, failed or left: nothing stays open, and it is recorded."""

@@ -9,7 +9,7 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.money import Money
-from freehold.domain.ports import Clock
+from freehold.domain.ports import Clock, Reservation
 from freehold.domain.receipt import Attempt, Receipt
 from freehold.domain.request import InferenceRequest
 
@@ -38,6 +38,7 @@ class ReceiptDraft:
     counterfactual_model: str = ""
     audit_index: int | None = None
     audit_log: str = ""
+    reserved: Reservation | None = None
     created_unix_ms: int = field(init=False)
     arrived_s: float = field(init=False)
 

@@ -65,6 +65,10 @@ class Recorder:
             return
         try:
             receipts = self._proven(ended)
+            for receipt, (draft, _, _, _) in zip(receipts, ended, strict=True):
+                if draft.reserved is not None:
+                    # Before it is kept: who dies in between must not leave the caller more than it has.
+                    draft.reserved.settle(receipt)
             self._keep(receipts)
             observe = self._services.observe
             for receipt, (_, _, _, kept) in zip(receipts, ended, strict=True):
@@ -73,6 +77,8 @@ class Recorder:
                     kept.set_result(receipt)
         finally:
             for each in ended:
+                if each.draft.reserved is not None:
+                    each.draft.reserved.settle(None)
                 if each.kept is not None and not each.kept.done():
                     # A fault of ours, which is on its way up: no answer without its record, and nobody waits for ever.
                     each.kept.set_exception(RuntimeError("the request could not be recorded"))

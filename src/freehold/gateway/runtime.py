@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from freehold.domain.deployment import Deployment, Route, StreamMode
 from freehold.domain.errors.request import UnknownModel
+from freehold.domain.identity import Principal
 from freehold.domain.labels import Label
+from freehold.domain.limits import Bound
 from freehold.domain.ports import (
     Admission,
     AuditLog,
@@ -17,7 +19,9 @@ from freehold.domain.ports import (
     EgressJournal,
     Engine,
     PriceBook,
+    Quotas,
     ReceiptStore,
+    Reservation,
 )
 from freehold.domain.receipt import Receipt
 from freehold.domain.zones import ZoneTree
@@ -90,6 +94,16 @@ class Runtime:
         return f" (did you mean {near[0]!r}?)" if near else ""
 
 
+class NoQuotas:
+    """Holds nobody to anything."""
+
+    limited: frozenset[str] = frozenset()
+
+    def reserve(self, principal: Principal, bound: Bound) -> Reservation | None:  # noqa: ARG002 - a port's
+        """Nothing."""
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What outlives a reload: the ports through which the pipeline acts, and the name of the log that ``audit`` is."""
@@ -102,6 +116,7 @@ class Services:
     receipts: ReceiptStore
     prices: PriceBook
     observe: Callable[[Receipt], None]
+    quotas: Quotas = field(default_factory=NoQuotas)
     load: DeviceLoad = field(default_factory=DeviceLoad)
     retries: RetryBudgets = field(default_factory=RetryBudgets)
     jitter: Callable[[], float] = any_share

@@ -149,6 +149,11 @@ class KeyRing:
         return frozenset(self._by_id)
 
     @property
+    def tenants(self) -> Mapping[str, Tenant]:
+        """The tenants of the configuration in force."""
+        return self._tenants
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """Keys that are not revoked and yet open nothing, each with the reason; for ``doctor``."""
         return self._problems

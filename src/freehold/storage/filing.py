@@ -1,4 +1,4 @@
-"""Filing receipts in the database: pages, where each receipt lies, and the sums of the ledger, in one transaction."""
+"""Filing receipts in the database, in one transaction: pages, where each receipt lies, the ledger's sums, and usage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from freehold.storage.named_sql import load
 from freehold.storage.pages import PAGE_RECEIPTS_MAX, PARTS, decode_receipt, encode_page, encode_receipt, new_page
 from freehold.storage.receipt_rows import PageRows
+from freehold.storage.usage import attempt_use, request_use
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ class Filing:
 
     def __init__(self) -> None:
         self._sql = load("receipts")
+        self._usage = load("usage")
 
     def put(self, connection: sqlite3.Connection, payloads: Sequence[bytes], *, again: bool = False) -> None:
         """Commit receipts in one transaction.
@@ -73,8 +75,11 @@ class Filing:
             rows = PageRows(page, number)
             connection.executemany(self._sql["insert_receipt"], rows.receipts())
             connection.execute(self._sql["insert_page"], (number, PARTS, encode_page(page)))
-            connection.executemany(self._sql["insert_spend"], rows.spend())
-            connection.executemany(self._sql["insert_requests"], rows.requests())
+            spend, requests = rows.spend_by_key(), rows.requests_by_key()
+            connection.executemany(self._sql["insert_spend"], [row for _, row in spend])
+            connection.executemany(self._sql["insert_requests"], [row for _, row in requests])
+            connection.executemany(self._usage["add_attempts"], [attempt_use(key, row) for key, row in spend])
+            connection.executemany(self._usage["add_requests"], [request_use(key, row) for key, row in requests])
 
     def _insert_new(self, connection: sqlite3.Connection, payloads: Sequence[bytes]) -> None:
         """Insert those of some receipts that are not there yet, as pages."""

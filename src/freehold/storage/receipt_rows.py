@@ -18,10 +18,10 @@ _ESCALATE = "escalate"
 _UNPRICED = CostPart(amount=None, energy_mwh=None, source=UNPRICED, price_version="", effective="")
 _CURRENCY_OF_NOTHING = Money(micros=0).currency
 
-# Span of the clock, tenant, deployment, zone, currency, source, price version; and span, tenant, outcome, zone, and the
-# currencies of the cost and of what it is compared with.
-_SpendKey = tuple[int, str, str, str, str | None, str, str]
-_RequestKey = tuple[int, str, str, str, str | None, str | None]
+# Span of the clock, tenant, deployment, zone, currency, source, price version, key; and span, tenant, outcome, zone, the
+# currencies of the cost and of what it is compared with, and the key.
+_SpendKey = tuple[int, str, str, str, str | None, str, str, str]
+_RequestKey = tuple[int, str, str, str, str | None, str | None, str]
 # Time, escalated, bytes that left, cost, price to compare with.
 _Request = tuple[int, bool, int, int, int]
 
@@ -92,6 +92,8 @@ class _CommonPart(msgspec.Struct, array_like=True, gc=False):
     outcome: str
     answered_index: int | None
     attempts: list[_PlacePart]
+    policy: msgspec.Raw
+    key_id: str
 
 
 class _Common(NamedTuple):
@@ -102,6 +104,7 @@ class _Common(NamedTuple):
     zone: str
     escalated: bool
     attempts: list[_PlacePart]
+    key_id: str
 
 
 _common = msgspec.msgpack.Decoder(_CommonPart)
@@ -135,6 +138,14 @@ class PageRows:
 
     def spend(self) -> list[SpendSums]:
         """What the attempts come to."""
+        return [row for _, row in self.spend_by_key()]
+
+    def requests(self) -> list[RequestSums]:
+        """What the requests come to."""
+        return [row for _, row in self.requests_by_key()]
+
+    def spend_by_key(self) -> list[tuple[str, SpendSums]]:
+        """What the attempts come to, each row with the id of the key that it is about."""
         groups: dict[_SpendKey, list[tuple[int, AttemptPart]]] = {}
         for parts, common in self._receipts:
             created_unix_ms = parts.created_unix_ms
@@ -149,15 +160,16 @@ class PageRows:
                     cost.amount.currency if cost.amount else None,
                     cost.source,
                     cost.price_version,
+                    common.key_id,
                 )
                 group = groups.get(key)
                 if group is None:
                     groups[key] = group = []
                 group.append((created_unix_ms, attempt))
-        return [self._spend_row(key, group, place) for place, (key, group) in enumerate(groups.items())]
+        return [(key[7], self._spend_row(key, group, place)) for place, (key, group) in enumerate(groups.items())]
 
-    def requests(self) -> list[RequestSums]:
-        """What the requests come to."""
+    def requests_by_key(self) -> list[tuple[str, RequestSums]]:
+        """What the requests come to, each row with the id of the key that it is about."""
         groups: dict[_RequestKey, list[_Request]] = {}
         for parts, common in self._receipts:
             cost, compared = _cost(parts.attempts), parts.counterfactual
@@ -168,6 +180,7 @@ class PageRows:
                 common.zone,
                 cost.currency if cost else None,
                 compared.currency if compared else None,
+                common.key_id,
             )
             group = groups.get(key)
             if group is None:
@@ -184,7 +197,7 @@ class PageRows:
                     compared.micros if compared else 0,
                 )
             )
-        return [self._request_row(key, group, place) for place, (key, group) in enumerate(groups.items())]
+        return [(key[6], self._request_row(key, group, place)) for place, (key, group) in enumerate(groups.items())]
 
     def _spend_row(self, key: _SpendKey, group: Sequence[tuple[int, AttemptPart]], place: int) -> SpendSums:
         times = [created_unix_ms for created_unix_ms, _ in group]
@@ -214,7 +227,7 @@ class PageRows:
 
     def _request_row(self, key: _RequestKey, group: Sequence[_Request], place: int) -> RequestSums:
         times, escalated, left, cost, compared = zip(*group, strict=True)
-        _, tenant, outcome, zone, cost_currency, counterfactual_currency = key
+        _, tenant, outcome, zone, cost_currency, counterfactual_currency, _ = key
         return RequestSums(
             last_unix_ms=max(times),
             page=self._number,
@@ -239,7 +252,7 @@ def _common_of(encoded: msgspec.Raw) -> _Common:
     if attempts:
         zone = attempts[-1 if found.answered_index is None else found.answered_index].zone
     escalated = any(each.verdict is not None and each.verdict.action == _ESCALATE for each in attempts)
-    return _Common(found.tenant, found.outcome, zone, escalated, attempts)
+    return _Common(found.tenant, found.outcome, zone, escalated, attempts, found.key_id)
 
 
 def _cost(attempts: Iterable[AttemptPart]) -> MoneyPart | None:

@@ -103,6 +103,26 @@ class SqliteReceipts:
         found = stored + [receipt_document(fresh[name]) for name in newest[:limit]]
         return sorted(found, key=lambda document: str(document["id"]), reverse=True)[:limit]
 
+    def unfiled(self) -> list[Receipt]:
+        """All tenants' receipts that the database may not have yet, for sums over them; never told to a tenant. Blocks.
+
+        Read before the database, they and it together miss none.
+
+        Raises:
+            StorageFailed: A journal cannot be read.
+        """
+        payloads, place = self._indexer.unindexed()
+        found = list(map(decode_receipt, payloads))
+        try:
+            while place is not None:
+                payloads, place_after = self._journal.read(place, bytes_max=_READ_BYTES)
+                found += map(decode_receipt, payloads)
+                place = place_after if payloads else None
+            found += map(decode_receipt, chain.from_iterable(map(not_indexed, self._fellows)))
+        except OSError as error:
+            raise StorageFailed(name="receipts", done="read", reason=error.strerror or error) from error
+        return list({receipt.id: receipt for receipt in found}.values())
+
     def close(self, *, within_s: float = math.inf) -> None:
         """Bring what is there into the database, if that can be done in time, then release everything. Idempotent.
 

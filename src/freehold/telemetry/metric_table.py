@@ -175,8 +175,8 @@ OVERLOAD_LEVEL = MetricSpec(
 QUEUE_DEPTH = MetricSpec(
     name="freehold_queue_depth",
     type=MetricType.GAUGE,
-    help="Requests that wait for a slot now.",
-    labels=("deployment",),
+    help="Requests that wait for a slot now, by priority: normal, low or batch.",
+    labels=("deployment", "priority"),
 )
 AUDIT_ENTRIES = MetricSpec(
     name="freehold_audit_entries",

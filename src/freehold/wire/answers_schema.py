@@ -327,6 +327,34 @@ class MessageBatchList(Struct, kw_only=True):
     last_id: str | None
 
 
+class LimitBody(Struct, kw_only=True):
+    """``PUT /v1/admin/limits``."""
+
+    subject: str
+    what: str
+    window: str
+    amount: int | str
+    currency: str | None = None
+
+
+class LimitView(Struct, kw_only=True):
+    """A limit, with what is used of it."""
+
+    subject: str
+    what: str
+    window: str
+    amount: int | str
+    currency: str | None
+    used: int | str | None
+
+
+class SomeList(Struct, kw_only=True):
+    """A list of objects."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+
+
 class ModelView(Struct, kw_only=True):
     """A name that can be sent as ``model``, and what it leads to."""
 

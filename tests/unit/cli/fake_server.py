@@ -47,7 +47,7 @@ def fake_server() -> Generator[FakeServer]:
             self.end_headers()
             self.wfile.write(answer.body)
 
-        do_GET = do_POST = _answer  # noqa: N815 - the library's names
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the library's names
 
         def log_message(self, *_: Any) -> None:
             return

@@ -56,6 +56,8 @@ def test_golden_help_of_each_command(cli: Cli, command: str) -> None:
             "batches": [("list",), ("show",), ("cancel",)],
             "audit": [("verify",)],
             "models": [(), ("remove",)],
+            "limits": [("list",), ("set",), ("remove",)],
+            "tenants": [("list",), ("show",)],
         }.get(command.name, [()])
     ],
     ids=" ".join,

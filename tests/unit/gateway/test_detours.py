@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,6 +12,8 @@ from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment, Instead, Uncalibrated
 from freehold.domain.errors.admission import NoRoom
 from freehold.domain.errors.upstream import UpstreamUnreachable
+from freehold.domain.place import Place
+from freehold.domain.turn import Turn
 from freehold.domain.zones import WORLD
 from tests.support.fake_engine import FakeAnswer
 from tests.support.gateway import GOOD_KEY, CountedSlot, MemorySink, OpenAdmission
@@ -24,14 +27,16 @@ class BusyAdmission(OpenAdmission):
     busy: frozenset[str] = frozenset()
     waited_for: list[str] = field(default_factory=list[str])
 
-    def try_admit(self, deployment: Deployment) -> CountedSlot | None:
-        return None if deployment.name in self.busy else super().try_admit(deployment)
+    def try_admit(self, deployment: Deployment, turn: Turn) -> CountedSlot | None:
+        return None if deployment.name in self.busy else super().try_admit(deployment, turn)
 
-    async def admit(self, deployment: Deployment, *, tenant: str, deadline_s: float) -> CountedSlot:
+    async def admit(
+        self, deployment: Deployment, turn: Turn, *, deadline_s: float, told: Callable[[Place], None]
+    ) -> CountedSlot:
         self.waited_for.append(deployment.name)
-        return await super().admit(deployment, tenant=tenant, deadline_s=deadline_s)
+        return await super().admit(deployment, turn, deadline_s=deadline_s, told=told)
 
-    def room(self, deployment: Deployment, *, ready: bool, deadline_s: float) -> Room:
+    def room(self, deployment: Deployment, turn: Turn, *, ready: bool, deadline_s: float) -> Room:
         return Room(ready=ready, free=deployment.name not in self.busy, waits=True)
 
 

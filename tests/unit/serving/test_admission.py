@@ -10,8 +10,13 @@ import pytest
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.errors.admission import DeadlineUnreachable, QueueFull, ShuttingDown, WaitTooLong
+from freehold.domain.place import Place
+from freehold.domain.priority import Priority
+from freehold.domain.turn import Turn
 from freehold.domain.zones import DEVICE
 from freehold.serving.admission import HeldSlot, SlotAdmission
+
+TURN = Turn(tenant="t")
 
 
 class LoopClock:
@@ -53,7 +58,7 @@ def admit(
     async def ask() -> HeldSlot:
         deadline_s = asyncio.get_running_loop().time() + within_s
         there = deployment(slots=slots, queue_max=queue_max)
-        return await queue.admit(there, tenant="t", deadline_s=deadline_s)
+        return await queue.admit(there, TURN, deadline_s=deadline_s)
 
     return ask()
 
@@ -109,8 +114,8 @@ def test_deployments_do_not_wait_for_each_other() -> None:
     async def scenario() -> None:
         queue = admission()
         deadline_s = asyncio.get_running_loop().time() + 60
-        await queue.admit(deployment(name="a"), tenant="t", deadline_s=deadline_s)
-        slot = await queue.admit(deployment(name="b"), tenant="t", deadline_s=deadline_s)
+        await queue.admit(deployment(name="a"), TURN, deadline_s=deadline_s)
+        slot = await queue.admit(deployment(name="b"), TURN, deadline_s=deadline_s)
         assert slot.queue_ms == 0.0
         assert set(queue.states()) == {"a", "b"}
 
@@ -155,7 +160,7 @@ def test_who_cannot_start_in_time_is_refused_at_once() -> None:
         queue = admission(clock)
 
         async def ask(deadline_s: float) -> HeldSlot:
-            return await queue.admit(deployment(), tenant="t", deadline_s=deadline_s)
+            return await queue.admit(deployment(), TURN, deadline_s=deadline_s)
 
         first = await ask(2_000)
         clock.now_s += 10
@@ -177,8 +182,8 @@ def test_queue_time_is_told() -> None:
     async def scenario() -> None:
         clock = ManualClock()
         queue = admission(clock)
-        held = await queue.admit(deployment(), tenant="t", deadline_s=9_999)
-        waiting = asyncio.ensure_future(queue.admit(deployment(), tenant="t", deadline_s=9_999))
+        held = await queue.admit(deployment(), TURN, deadline_s=9_999)
+        waiting = asyncio.ensure_future(queue.admit(deployment(), TURN, deadline_s=9_999))
         await settle()
         clock.now_s += 0.25
         held.release()
@@ -294,18 +299,18 @@ def test_room_is_told_without_taking_it() -> None:
         there = deployment(queue_max=1)
 
         def room(within_s: float = 60.0) -> tuple[bool, bool]:
-            found = queue.room(there, ready=True, deadline_s=clock.now_s + within_s)
+            found = queue.room(there, TURN, ready=True, deadline_s=clock.now_s + within_s)
             return found.free, found.waits
 
         assert room() == (True, False)
-        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 60)
         clock.now_s += 10
         held.release()
-        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 60)
         assert room() == (False, True)
         assert room(within_s=9) == (False, False)
         assert queue.states()["small"].waiting == 0
-        assert not queue.room(there, ready=False, deadline_s=clock.now_s).ready
+        assert not queue.room(there, TURN, ready=False, deadline_s=clock.now_s).ready
         held.release()
 
     asyncio.run(scenario())
@@ -317,14 +322,14 @@ def test_who_is_sent_away_is_not_told_to_come_back_in_step(share: float, retry_s
         clock = ManualClock()
         queue = admission(clock, share=share)
         there = deployment(queue_max=0)
-        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 60)
         clock.now_s += 40
         held.release()
-        held = await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 60)
         with pytest.raises(QueueFull) as caught:
-            await queue.admit(there, tenant="t", deadline_s=clock.now_s + 60)
+            await queue.admit(there, TURN, deadline_s=clock.now_s + 60)
         assert caught.value.retry_after_s == retry_s
-        assert queue.retry_s(there) == retry_s
+        assert queue.retry_s(there, TURN) == retry_s
         held.release()
 
     asyncio.run(scenario())
@@ -344,5 +349,52 @@ def test_stopping_sends_away_who_waits_and_who_comes() -> None:
         assert queue.states()["small"].running == 1
         held.release()
         assert queue.states()["small"].running == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_slot_that_batch_would_give_up_counts_as_free() -> None:
+    async def scenario() -> None:
+        clock = ManualClock()
+        queue, there = admission(clock), deployment()
+        batch = await queue.admit(there, Turn(tenant="b", priority=Priority.BATCH), deadline_s=clock.now_s + 60)
+
+        def free(turn: Turn) -> bool:
+            return queue.room(there, turn, ready=True, deadline_s=clock.now_s + 60).free
+
+        assert not free(TURN)
+        batch.yields(batch.release)
+        assert free(TURN)
+        assert not free(Turn(tenant="t", priority=Priority.LOW))
+        batch.keeps()
+        batch.keeps()
+        assert not free(TURN)
+        batch.release()
+
+    asyncio.run(scenario())
+
+
+def test_who_is_displaced_is_told_when_to_come_back() -> None:
+    async def scenario() -> None:
+        clock = ManualClock()
+        queue, there = admission(clock), deployment(queue_max=1)
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 600)
+        clock.now_s += 10
+        held.release()
+        held = await queue.admit(there, TURN, deadline_s=clock.now_s + 600)
+        low = Turn(tenant="t", priority=Priority.LOW)
+        told: list[Place] = []
+        displaced = asyncio.ensure_future(queue.admit(there, low, deadline_s=clock.now_s + 600, told=told.append))
+        await settle()
+        waiting = asyncio.ensure_future(queue.admit(there, TURN, deadline_s=clock.now_s + 600))
+        with pytest.raises(QueueFull) as caught:
+            await displaced
+        assert told == [Place(position=1, expected_s=10.0)]
+        assert caught.value.place is not None
+        assert caught.value.place.position == 1
+        assert caught.value.retry_after_s == 20
+        held.release()
+        (await waiting).release()
+        assert queue.states()["small"].waiting == 0
 
     asyncio.run(scenario())

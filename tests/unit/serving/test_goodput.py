@@ -7,7 +7,10 @@ import random
 
 import pytest
 
+from freehold.domain.turn import Turn
 from freehold.serving.queue import Arrival, SlotQueue
+
+TURN = Turn(tenant="t")
 
 SLOTS = 4
 HOLD_S = 2.0
@@ -45,7 +48,7 @@ def test_goodput_at_three_times_the_load(seed: int) -> None:
         now_s += chance.expovariate(rate)
         until(now_s)
         ticket += 1
-        arrival = queue.arrive(ticket, now_s=now_s, deadline_s=now_s + PATIENCE_S)
+        arrival = queue.arrive(ticket, TURN, now_s=now_s, deadline_s=now_s + PATIENCE_S).arrival
         if arrival is Arrival.STARTS:
             start([ticket], now_s)
         elif arrival is Arrival.WAITS:

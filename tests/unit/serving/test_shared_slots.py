@@ -12,12 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from freehold.domain.priority import Priority
+from freehold.domain.turn import Turn
 from freehold.serving import slot_table
 from freehold.serving.admission import SlotAdmission
-from freehold.serving.queue import Arrival
+from freehold.serving.queue import Arrival, Entry
 from freehold.serving.shared_slots import ANSWER_S, Bells, SharedQueue
 from freehold.serving.slot_table import EMPTY, Cell, SlotTable, row_key
-from tests.unit.serving.test_admission import LoopClock, deployment
+from tests.unit.serving.test_admission import TURN, LoopClock, deployment
+
+FULL_CELL = Cell(*range(1, 12), *(float(each) for each in range(12, 16)))
 
 
 @pytest.fixture
@@ -36,8 +40,8 @@ def test_rows_are_found_again_and_seen_by_all(table: SlotTable, tmp_path: Path) 
     places = {name: table.place(row_key(name)) for name in ("a", "b", "c")}
     assert len(set(places.values())) == 3
     assert {name: other.place(row_key(name)) for name in places} == places
-    table.put(places["b"], 1, Cell(3, 2, 1.5, 0.5))
-    assert other.cells(places["b"]) == [EMPTY, Cell(3, 2, 1.5, 0.5)]
+    table.put(places["b"], 1, FULL_CELL)
+    assert other.cells(places["b"]) == [EMPTY, FULL_CELL]
     assert other.cells(places["a"]) == [EMPTY, EMPTY]
     other.clear(1)
     assert table.cells(places["b"]) == [EMPTY, EMPTY]
@@ -89,16 +93,16 @@ def test_a_process_that_dies_lets_go_of_the_table(table: SlotTable, tmp_path: Pa
 def test_a_neighbour_that_hangs_holds_up_nobody(table: SlotTable) -> None:
     rung: list[int] = []
     hangs, works = queue(table, 0, rung), queue(table, 1, rung)
-    assert works.arrive(1, now_s=0.0, deadline_s=90.0) is Arrival.STARTS
-    assert hangs.arrive(2, now_s=1.0, deadline_s=90.0) is Arrival.WAITS
-    assert works.arrive(3, now_s=2.0, deadline_s=90.0) is Arrival.WAITS
+    assert works.arrive(1, TURN, now_s=0.0, deadline_s=90.0).arrival is Arrival.STARTS
+    assert hangs.arrive(2, TURN, now_s=1.0, deadline_s=90.0).arrival is Arrival.WAITS
+    assert works.arrive(3, TURN, now_s=2.0, deadline_s=90.0).arrival is Arrival.WAITS
     assert works.leave(1, now_s=3.0) == []
     assert rung == [0]
     assert works.fill(now_s=3.0 + ANSWER_S) == []
-    assert not works.start_at_once(4, now_s=3.0 + ANSWER_S)
+    assert not works.start_at_once(4, TURN, now_s=3.0 + ANSWER_S)
     assert works.fill(now_s=3.1 + ANSWER_S) == [3]
     assert works.leave(3, now_s=9.0) == []
-    assert works.start_at_once(5, now_s=9.0)
+    assert works.start_at_once(5, TURN, now_s=9.0)
     # It goes on after all: what waits in it is in line again.
     assert hangs.fill(now_s=10.0) == []
     assert works.leave(5, now_s=11.0) == []
@@ -107,14 +111,14 @@ def test_a_neighbour_that_hangs_holds_up_nobody(table: SlotTable) -> None:
 
 def test_what_is_expected_follows_from_what_was_seen(table: SlotTable) -> None:
     mine, other = queue(table, 0, []), queue(table, 1, [])
-    assert mine.arrive(1, now_s=0.0, deadline_s=90.0) is Arrival.STARTS
+    assert mine.arrive(1, TURN, now_s=0.0, deadline_s=90.0).arrival is Arrival.STARTS
     assert mine.leave(1, now_s=10.0) == []
     assert mine.expected_wait_s(now_s=10.0) == 0
-    assert other.start_at_once(2, now_s=10.0)
-    assert other.arrive(3, now_s=10.0, deadline_s=90.0) is Arrival.WAITS
+    assert other.start_at_once(2, TURN, now_s=10.0)
+    assert other.arrive(3, TURN, now_s=10.0, deadline_s=90.0).arrival is Arrival.WAITS
     assert mine.expected_wait_s(now_s=10.0) == 10.0
-    assert mine.outlook(now_s=10.0, deadline_s=15.0) is Arrival.TOO_LATE
-    assert mine.outlook(now_s=10.0, deadline_s=25.0) is Arrival.WAITS
+    assert mine.outlook(now_s=10.0, deadline_s=15.0).arrival is Arrival.TOO_LATE
+    assert mine.outlook(now_s=10.0, deadline_s=25.0).arrival is Arrival.WAITS
 
 
 def test_a_slot_given_back_in_one_process_starts_who_waits_in_another(table: SlotTable) -> None:
@@ -137,17 +141,17 @@ def test_a_slot_given_back_in_one_process_starts_who_waits_in_another(table: Slo
         loop = asyncio.get_running_loop()
         loop.add_reader(bells[1].mine, hear)
         there = deployment(slots=1)
-        held = await first.admit(there, tenant="t", deadline_s=loop.time() + 60)
-        assert second.try_admit(there) is None
-        waiting = asyncio.ensure_future(second.admit(there, tenant="t", deadline_s=loop.time() + 60))
+        held = await first.admit(there, TURN, deadline_s=loop.time() + 60)
+        assert second.try_admit(there, TURN) is None
+        waiting = asyncio.ensure_future(second.admit(there, TURN, deadline_s=loop.time() + 60))
         await asyncio.sleep(0)
-        assert first.try_admit(there) is None
+        assert first.try_admit(there, TURN) is None
         held.release()
-        assert first.try_admit(there) is None
+        assert first.try_admit(there, TURN) is None
         taken = await waiting
         assert taken.queue_ms < 50
         taken.release()
-        again = first.try_admit(there)
+        again = first.try_admit(there, TURN)
         assert again is not None
         again.release()
         loop.remove_reader(bells[1].mine)
@@ -157,3 +161,126 @@ def test_a_slot_given_back_in_one_process_starts_who_waits_in_another(table: Slo
         bells[0].ring(1)  # a bell that nobody hears does not block
     for descriptor in (mine_0, to_0, mine_1, to_1):
         os.close(descriptor)
+
+
+# --- classes, shares and making way, over processes ------------------------------------------------------------------
+
+
+class Processes:
+    """Two processes at one slot; bells are heard at once."""
+
+    def __init__(self, table: SlotTable, *, slots: int = 1) -> None:
+        self.rung: list[int] = []
+        there = deployment(slots=slots, queue_max=100)
+        self.queues = [SharedQueue(there, table=table, worker=each, ring=self.rung.append) for each in range(2)]
+        self.tickets: dict[int, tuple[int, Turn]] = {}
+        self.now_s = 1.0
+
+    def come(self, worker: int, turn: Turn) -> Entry:
+        ticket = len(self.tickets)
+        self.tickets[ticket] = worker, turn
+        self.now_s += 0.01
+        return self.queues[worker].arrive(ticket, turn, now_s=self.now_s, deadline_s=1e9)
+
+    def end(self, ticket: int, *, tokens: int = 100) -> list[int]:
+        self.now_s += 0.01
+        started = self.queues[self.tickets[ticket][0]].leave(ticket, now_s=self.now_s, tokens=tokens)
+        while self.rung:
+            started += self.queues[self.rung.pop()].fill(now_s=self.now_s)
+        return started
+
+    def order(self, count: int) -> list[Turn]:
+        running, found = 0, []
+        for _ in range(count):
+            (running,) = self.end(running)
+            found.append(self.tickets[running][1])
+        return found
+
+
+def test_the_more_urgent_of_any_process_start_first(table: SlotTable) -> None:
+    at = Processes(table)
+    at.come(0, TURN)
+    turns = [Turn(tenant="t", priority=priority) for priority in Priority]
+    for worker, turn in ((0, turns[0]), (0, turns[1]), (1, turns[0]), (1, turns[2]), (0, turns[2]), (1, turns[1])):
+        at.come(worker, turn)
+    assert [each.priority for each in at.order(6)] == [2, 2, 1, 1, 0, 0]
+
+
+def test_a_tenant_has_one_share_in_however_many_processes_it_asks(table: SlotTable) -> None:
+    at = Processes(table)
+    at.come(0, TURN)
+    everywhere, here = Turn(tenant="everywhere"), Turn(tenant="here")
+    for _ in range(12):
+        at.come(0, everywhere)
+        at.come(1, everywhere)
+        at.come(0, here)
+    order = [each.tenant for each in at.order(20)]
+    assert order.count("here") == pytest.approx(10, abs=1)
+
+
+def test_one_who_is_rare_is_told_so_although_another_process_is_full(table: SlotTable) -> None:
+    at = Processes(table)
+    at.come(0, TURN)
+    at.end(0)
+    at.come(0, TURN)
+    for _ in range(40):
+        at.come(1, Turn(tenant="many"))
+    assert at.come(0, Turn(tenant="rare")).position <= 3
+
+
+def test_a_batch_attempt_of_another_process_makes_way(table: SlotTable) -> None:
+    at = Processes(table, slots=2)
+    batch = Turn(tenant="b", priority=Priority.BATCH)
+    at.come(1, batch)
+    at.come(1, batch)
+    assert [at.queues[1].yields(ticket) for ticket in (0, 1)] == [True, True]
+    assert at.come(0, TURN).preempted is None
+    assert at.rung == [1]
+    assert at.queues[1].asked() == [1]
+    assert at.queues[1].asked() == []
+    assert at.come(0, TURN).preempted is None
+    assert at.queues[1].asked() == [0]
+    at.come(0, TURN)
+    assert at.queues[1].asked() == []
+    at.rung.clear()
+    assert at.end(1) == [2]
+    assert at.end(0) == [3]
+    at.queues[1].keeps(0)
+
+
+def test_a_bell_asks_those_who_can_give_way(table: SlotTable) -> None:
+    rung: list[int] = []
+
+    async def script() -> None:
+        first, second = (
+            SlotAdmission(
+                clock=LoopClock(),
+                queue=lambda each, worker=worker: SharedQueue(each, table=table, worker=worker, ring=rung.append),
+            )
+            for worker in range(2)
+        )
+        there, asked = deployment(slots=1), asyncio.Event()
+        deadline_s = asyncio.get_running_loop().time() + 60
+        held = await second.admit(there, Turn(tenant="b", priority=Priority.BATCH), deadline_s=deadline_s)
+        held.yields(asked.set)
+        waiting = asyncio.ensure_future(first.admit(there, TURN, deadline_s=deadline_s))
+        await asyncio.sleep(0)
+        assert rung == [1]
+        second.refill()
+        assert asked.is_set()
+        held.release()
+        first.refill()
+        (await waiting).release()
+        assert first.waiting()["small"].total.running == 0
+
+    asyncio.run(script())
+
+
+def test_tags_make_room_for_each_other(table: SlotTable) -> None:
+    for key in range(1, 20 * slot_table.TAGS, slot_table.TAGS):
+        table.put_tag(key, float(key))
+    assert table.tag(1) == 0.0, "the lowest was forgotten"
+    last = 1 + 19 * slot_table.TAGS
+    assert table.tag(last) == last
+    table.put_tag(last, 1.0)
+    assert table.tag(last) == 1.0

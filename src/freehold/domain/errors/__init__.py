@@ -5,6 +5,7 @@ FreeholdError
 ├── AuthError       FH-AUTH-*      who the client is
 ├── PolicyError     FH-POLICY-*    where the text may go
 ├── AdmissionError  FH-ADMIT-*     whether there is room
+├── LimitError      FH-LIMIT-*     whether a caller may use more
 ├── EngineError     FH-ENGINE-*    a local engine of ours
 ├── UpstreamError   FH-UPSTREAM-*  a server that we call
 ├── ModelError      FH-MODEL-*     pulling, verifying, fitting a model

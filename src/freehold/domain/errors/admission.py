@@ -1,20 +1,27 @@
 """Whether there is room."""
 
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.place import Place
 
 
 class AdmissionError(FreeholdError):
-    """There is no room now."""
+    """There is no room now.
+
+    Attributes:
+        place: Where the request stood in the queue, and how long it waited or would have had to; ``None`` for nowhere.
+    """
 
     status = 503
     type = "overloaded_error"
     retryable = True
+    place: Place | None = None
 
 
 class QueueFull(AdmissionError):
     """{deployment} runs {running!s} requests and {waiting!s} are waiting, which is its limit. Try again in {retry_s!s} s.
 
-    The queue is bounded so that nobody waits for an answer that comes too late.
+    The queue is bounded so that nobody waits for an answer that comes too late. In a full queue a more urgent request
+    takes the place of the youngest of the least urgent ones, which is refused so.
     """
 
     code = "FH-ADMIT-001"
@@ -74,3 +81,13 @@ class NoRoom(AdmissionError):
     """
 
     code = "FH-ADMIT-007"
+
+
+class Preempted(AdmissionError):
+    """A more urgent request needed the slot of this batch request at {deployment}. Send it again in {retry_s!s} s.
+
+    Batch requests run on what others leave over. One that gives its slot up loses what it has generated; nothing of it
+    was sent. After so many more urgent starts a batch request is left to its end, so that all of them get done.
+    """
+
+    code = "FH-ADMIT-008"

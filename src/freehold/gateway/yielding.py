@@ -1,0 +1,41 @@
+"""Work that gives way when it is asked to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+
+class Yielding:
+    """Made in the task that does the work, which whoever needs its place may ask to give it up."""
+
+    __slots__ = ("_asked", "_task")
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("needs a task")
+        self._task = task
+        self._asked = False
+
+    def ask(self) -> None:
+        """Have the work end: it is cancelled as if its client had left. Once."""
+        if not self._asked:
+            self._asked = True
+            self._task.cancel()
+
+    async def let(self, work: Awaitable[None]) -> bool:
+        """Do the work; whether it was given up because somebody asked. Any other cancellation goes its way."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not self._asked or self._task.uncancel():
+                raise
+            return True
+        except BaseException:
+            if self._asked:
+                self._task.uncancel()
+            raise
+        if self._asked:
+            self._task.uncancel()
+        return False

@@ -1,0 +1,257 @@
+"""Limits on the request path: refused before any deployment is called, counted when the receipt is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from freehold.domain.decisions import Outcome
+from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Route, Terms, TokenPrice
+from freehold.domain.errors.limits import LimitReached, PriceMissing
+from freehold.domain.identity import Principal
+from freehold.domain.limits import Bound, Limit, Measure, Standing, Subject, SubjectKind, Window
+from freehold.domain.money import Money
+from freehold.domain.receipt import Receipt
+from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
+from freehold.gateway.bounds import TEMPLATE_TOKENS, bound_of
+from freehold.gateway.receipt import ReceiptDraft
+from freehold.ledger.pricing import OwnedHardware
+from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
+from tests.support.fake_engine import FakeAnswer
+from tests.support.gateway import GOOD_KEY, PUBLIC, House, MemorySink, NoPrices
+from tests.unit.gateway.test_pipeline import REQUEST_ID, chat, engine, house
+
+EUR = Limit(
+    subject=Subject(SubjectKind.TENANT, "default"),
+    measure=Measure.MONEY,
+    window=Window.MONTH,
+    amount=5_000_000,
+    currency="EUR",
+)
+
+
+@dataclass
+class Held:
+    settled: list[Receipt | None] = field(default_factory=list[Receipt | None])
+
+    def settle(self, receipt: Receipt | None) -> None:
+        self.settled.append(receipt)
+
+    def standings(self) -> tuple[Standing, ...]:
+        return ()
+
+
+@dataclass
+class Book:
+    """Quotas that say yes, or no."""
+
+    limited: frozenset[str] = frozenset({"default"})
+    error: LimitReached | None = None
+    asked: list[Bound] = field(default_factory=list[Bound])
+    held: list[Held] = field(default_factory=list[Held])
+
+    def reserve(self, principal: Principal, bound: Bound) -> Held:
+        self.asked.append(bound)
+        if self.error is not None:
+            raise self.error
+        self.held.append(Held())
+        return self.held[-1]
+
+
+def ask(at: House, book: Book, **more: Any) -> MemorySink:
+    at.quotas = book
+    return asyncio.run(at.ask(chat(**more)))
+
+
+def test_a_refused_request_reaches_no_deployment_and_is_on_record() -> None:
+    small = engine("small")
+    at, book = house(small), Book(error=LimitReached(subject="x", used=1, limit=1, window="day", resets="", retry_s=9))
+    with pytest.raises(LimitReached):
+        ask(at, book)
+    assert (at.receipt.outcome, at.receipt.error_code) == (Outcome.REFUSED, "FH-LIMIT-001")
+    assert at.receipt.steps == ("authenticate", "label", "decide", "plan", "record")
+    assert at.receipt.attempts == ()
+    assert at.admission.out == {}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_was_set_aside_is_settled_once_by_the_kept_receipt(stream: bool) -> None:
+    at, book = house(engine("small"), engine("large")), Book()
+    sink = ask(at, book, stream=stream)
+    (held,) = book.held
+    assert sink.reservation is held
+    first, *more = held.settled
+    assert first is at.receipt
+    assert len(at.receipt.attempts) == 2
+    assert more == [None]  # which is nothing to who is settled already
+
+
+def test_a_client_that_leaves_is_charged_what_came_until_then() -> None:
+    async def scenario() -> None:
+        reached, never = asyncio.Event(), asyncio.Event()
+
+        async def hold(piece: int) -> None:
+            if piece == 2:
+                reached.set()
+                await never.wait()
+
+        at, book = house(engine("small", default=FakeAnswer(text="one two three four", before_piece=hold))), Book()
+        at.quotas = book
+        task = asyncio.ensure_future(at.ask(chat(stream=True)))
+        await reached.wait()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        receipt = book.held[0].settled[0]
+        assert receipt is not None
+        assert receipt.outcome is Outcome.CANCELLED
+        assert receipt.attempts[0].usage.output_tokens > 0
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_on_the_way_to_the_receipt_gives_all_back() -> None:
+    at, book = house(engine("small")), Book()
+    at.quotas = book
+
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError
+
+    at.audit.append = fail  # pyright: ignore[reportAttributeAccessIssue] - a fault of ours
+    with pytest.raises((ZeroDivisionError, RuntimeError)):
+        asyncio.run(asyncio.wait_for(at.ask(chat()), 5))
+    assert book.held[0].settled == [None]
+
+
+def test_callers_without_limits_are_not_asked_about() -> None:
+    for limited in (frozenset[str](), frozenset({"other", "key-9"})):
+        book = Book(limited=limited)
+        assert ask(house(engine("small")), book).reservation is None
+        assert book.asked == []
+    book = Book(limited=frozenset({"key-1"}))
+    ask(house(engine("small")), book)
+    assert len(book.asked) == 1
+
+
+# --- the most that a request may come to -----------------------------------------------------------
+
+
+def deployment(
+    name: str = "cloud", *, zone: Zone = WORLD, context: int = 8_000, price: TokenPrice | None = None
+) -> Deployment:
+    return Deployment(
+        name=name,
+        engine=EngineKind.OPENAI,
+        model=ModelCard(name=name, context_tokens=context),
+        zone=zone,
+        terms=Terms(),
+        price=price,
+    )
+
+
+def price(read: int, written: int, currency: str = "EUR") -> TokenPrice:
+    return TokenPrice(input_micros_per_mtok=read, output_micros_per_mtok=written, currency=currency)
+
+
+def most(
+    body: bytes, steps: Sequence[Deployment], *, tries: int = 1, decode: Any = decode_chat, hardware: Any = None
+) -> Bound:
+    at = House(engines={}, routes={"auto": Route(name="auto", deployments=())})
+    request = decode(body, request_id=REQUEST_ID)
+    draft = ReceiptDraft(
+        request=request,
+        principal=at.keys.authenticate(GOOD_KEY),
+        clock=at.clock,
+        config_digest="",
+        label=PUBLIC,
+    )
+    runtime = replace(at.runtime(), hardware=hardware)
+    return bound_of(draft, steps, tries=tries, runtime=runtime, prices=NoPrices())
+
+
+def body(text: str = "hi", more: str = "") -> bytes:
+    return f'{{"model":"auto","messages":[{{"role":"user","content":"{text}"}}]{more}}}'.encode()
+
+
+def test_a_byte_may_be_a_token_and_the_answer_as_long_as_asked() -> None:
+    raw = body("0123456789" * 40, ',"max_tokens":100')
+    assert most(raw, [deployment()]).tokens == len(raw) + TEMPLATE_TOKENS + 100
+    assert most(body(), [deployment(context=8_000)]).tokens == len(body()) + TEMPLATE_TOKENS + 8_000
+
+
+def test_an_engine_of_ours_holds_to_its_context() -> None:
+    raw = body("x" * 9_000, ',"max_tokens":100')
+    assert most(raw, [deployment(zone=DEVICE)]).tokens == 8_000
+    assert most(raw, [deployment(zone=LAN)]).tokens == len(raw) + TEMPLATE_TOKENS + 100
+
+
+@pytest.mark.parametrize("name", ["n_predict", "max_completion_tokens", "num_predict", "max_new_tokens", "min_tokens"])
+def test_no_other_member_makes_an_answer_longer_than_what_was_set_aside(name: str) -> None:
+    raw = body(more=f',"max_tokens":5,"{name}":3000')
+    assert most(raw, [deployment()]).tokens == len(raw) + TEMPLATE_TOKENS + 3_000
+    if name in {"n_predict", "num_predict"}:
+        raw = body(more=f',"max_tokens":5,"{name}":-1')
+        assert most(raw, [deployment()]).tokens == len(raw) + TEMPLATE_TOKENS + 8_000
+
+
+def test_pictures_may_take_the_whole_context() -> None:
+    raw = (
+        b'{"model":"auto","max_tokens":7,"messages":[{"role":"user","content":[{"type":"image_url",'
+        b'"image_url":{"url":"https://example.org/a.png"}}]}]}'
+    )
+    assert most(raw, [deployment()]).tokens == 8_000 + 7
+
+
+def test_embeddings_write_nothing() -> None:
+    raw = b'{"model":"auto","input":["one","two"]}'
+    assert most(raw, [deployment()], decode=decode_embedding).tokens == len(b'["one","two"]') + TEMPLATE_TOKENS
+
+
+def test_both_sides_of_a_gap_are_read() -> None:
+    raw = b'{"model":"auto","prompt":"abc","suffix":"def","max_tokens":1}'
+    assert most(raw, [deployment()], decode=decode_completion).tokens == len(raw) + TEMPLATE_TOKENS + 1
+
+
+def test_as_many_of_the_dearest_steps_count_as_may_be_tried() -> None:
+    raw = body(more=',"max_tokens":1000')
+    read = len(raw) + TEMPLATE_TOKENS
+    cheap, dear = deployment("cheap", price=price(1_000_000, 2_000_000)), deployment("dear", price=price(5_000_000, 0))
+    steps = [cheap, deployment("home", zone=LAN), dear]
+    for tries, micros in (
+        (1, max(read + 2_000, 5 * read)),
+        (2, 6 * read + 2_000),
+        (3, 6 * read + 2_000),
+        (9, 6 * read + 2_000),
+    ):
+        found = most(raw, steps, tries=tries)
+        assert found.micros(EUR) == micros
+        assert found.tokens == min(tries, 3) * (read + 1_000)
+
+
+def test_the_time_of_a_machine_with_a_price_counts_to_the_deadline() -> None:
+    hardware = OwnedHardware(
+        purchase_price=Money.of(1_000, "EUR"), busy_share_permille=1_000, idle_watts=0, busy_watts=0, life_months=1,
+        power_price_micros_per_kwh=0,
+    )  # fmt: skip
+    at_home = deployment(zone=DEVICE)
+    assert most(body(), [at_home], hardware=hardware).micros(EUR) == round(1_000e6 * 600 / (730 * 3_600))
+    assert most(body(), [at_home]).micros(EUR) == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        (deployment(), "'cloud' has no price, so the limit of 5.000000 EUR on tenant:default cannot be held"),
+        (deployment(zone=Zone("eu")), "'cloud' has no price"),
+        (deployment(price=price(1, 1, "USD")), "'cloud' has a price in USD"),
+        (deployment(zone=LAN, price=price(1, 1, "USD")), "'cloud' has a price in USD"),
+    ],
+)
+def test_money_that_could_not_be_counted_is_not_spent(step: Deployment, told: str) -> None:
+    with pytest.raises(PriceMissing, match=told):
+        most(body(), [deployment("home", zone=LAN), step], tries=2).micros(EUR)

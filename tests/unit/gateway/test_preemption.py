@@ -1,0 +1,178 @@
+"""Batch requests on the request path: they make way while nothing of their answer was sent, and come again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import pytest
+
+from freehold.domain.decisions import Outcome
+from freehold.domain.errors.admission import Preempted
+from freehold.domain.priority import Priority
+from freehold.domain.request import InferenceRequest
+from freehold.domain.response import ResponseChunk
+from freehold.gateway.yielding import Yielding
+from freehold.serving.admission import SlotAdmission
+from tests.support.fake_engine import FakeAnswer
+from tests.support.gateway import House, MemorySink
+from tests.unit.gateway.test_pipeline import chat, engine, house
+
+T = TypeVar("T")
+
+
+@dataclass
+class Gate:
+    """Holds answers before their second piece until it is opened."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, piece: int) -> None:
+        if piece == 1:
+            self.reached.set()
+            await self.opened.wait()
+
+
+def batch(text: str = "item", *, stream: bool = False) -> InferenceRequest:
+    return replace(chat(text, stream=stream), priority=Priority.BATCH)
+
+
+def full_house(gate: Gate, **route: object) -> House:
+    """One slot, and a batch item stops at the gate."""
+    small = engine("small")
+    small.deployment = replace(small.deployment, slots=1)
+    small.answers = {"item": FakeAnswer(text="a b c", before_piece=gate)}
+    at = house(small, **route)
+    at.admission = SlotAdmission(clock=at.clock, jitter=lambda: 0.0)  # type: ignore[assignment]
+    return at
+
+
+def in_loop(scenario: Callable[[Gate], Awaitable[T]]) -> T:
+    async def main() -> T:
+        return await asyncio.wait_for(scenario(Gate()), 20)
+
+    return asyncio.run(main())
+
+
+def test_a_batch_request_gives_its_slot_to_a_more_urgent_one_and_may_come_again() -> None:
+    async def scenario(gate: Gate) -> None:
+        at = full_house(gate)
+        item = asyncio.ensure_future(at.ask(batch()))
+        await gate.reached.wait()
+        urgent = MemorySink()
+        await at.ask(chat("now"), urgent)
+        assert urgent.text == "answer of small"
+        assert urgent.place is not None
+        assert urgent.place.position == 1
+        with pytest.raises(Preempted) as caught:
+            await item
+        assert caught.value.retryable
+        assert (caught.value.http_status, caught.value.code) == (503, "FH-ADMIT-008")
+        assert caught.value.retry_after_s
+        given_up = next(each for each in at.receipts.kept if each.error_code == Preempted.code)
+        assert [(each.outcome, each.error_code) for each in given_up.attempts] == [(Outcome.CANCELLED, "FH-ADMIT-008")]
+        gate.opened.set()
+        assert (await at.ask(batch())).text == "a b c"
+        state = at.admission.states()["small"]  # type: ignore[attr-defined]
+        assert (state.running, state.waiting) == (0, 0)
+
+    in_loop(scenario)
+
+
+def test_a_stream_that_has_begun_keeps_its_slot() -> None:
+    async def scenario(gate: Gate) -> None:
+        at = full_house(gate)
+        item = asyncio.ensure_future(at.ask(batch(stream=True)))
+        await gate.reached.wait()
+        urgent = asyncio.ensure_future(at.ask(chat("now")))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not item.done()
+        gate.opened.set()
+        assert (await item).text == "a b c"
+        assert (await urgent).text == "answer of small"
+
+    in_loop(scenario)
+
+
+def test_low_and_batch_requests_wait_for_a_batch_request() -> None:
+    async def scenario(gate: Gate) -> None:
+        at = full_house(gate)
+        item = asyncio.ensure_future(at.ask(batch()))
+        await gate.reached.wait()
+        others = [
+            asyncio.ensure_future(at.ask(replace(chat("later"), priority=priority)))
+            for priority in (Priority.BATCH, Priority.LOW)
+        ]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not item.done()
+        gate.opened.set()
+        assert (await item).text == "a b c"
+        await asyncio.gather(*others)
+
+    in_loop(scenario)
+
+
+def test_a_client_that_leaves_as_its_slot_is_asked_for_has_left() -> None:
+    async def scenario(gate: Gate) -> None:
+        at = full_house(gate)
+        item = asyncio.ensure_future(at.ask(batch()))
+        await gate.reached.wait()
+        urgent = asyncio.ensure_future(at.ask(chat("now")))
+        await asyncio.sleep(0)
+        item.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await item
+        assert (await urgent).text == "answer of small"
+        outcomes = [receipt.outcome for receipt in at.receipts.kept]
+        assert sorted(outcomes) == [Outcome.CANCELLED, Outcome.COMPLETE]
+
+    in_loop(scenario)
+
+
+def test_who_swallows_the_asking_is_not_left_half_cancelled() -> None:
+    async def scenario(_: Gate) -> None:
+        yielding = Yielding()
+
+        async def stubborn() -> None:
+            yielding.ask()
+            yielding.ask()
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                return
+
+        async def breaks() -> None:
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                raise ValueError("broken") from None
+
+        assert not await yielding.let(stubborn())
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        other = Yielding()
+        other.ask()
+        with pytest.raises(ValueError, match="broken"):
+            await other.let(breaks())
+        assert task.cancelling() == 0
+
+    in_loop(scenario)
+
+
+def test_chunks_of_a_batch_stream_are_held_while_another_deployment_may_answer() -> None:
+    async def scenario(gate: Gate) -> None:
+        seen: list[ResponseChunk] = []
+        at = full_house(gate)
+        item = asyncio.ensure_future(at.ask(batch(stream=True), sink=MemorySink(on_chunk=seen.append)))
+        await gate.reached.wait()
+        assert len(seen) == 1
+        gate.opened.set()
+        await item
+
+    in_loop(scenario)
