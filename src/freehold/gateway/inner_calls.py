@@ -11,10 +11,12 @@ import msgspec
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.server import Internal
 from freehold.domain.identity import Principal
+from freehold.domain.place import Place
+from freehold.domain.ports import Reservation
 from freehold.domain.priority import Priority
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
-from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
+from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
 from freehold.gateway.pipeline import Pipeline
 from freehold.wire.openai_request import decode_chat, decode_embedding
 from freehold.wire.openai_whole import Aggregator
@@ -48,7 +50,7 @@ class KeptAnswer:
 
     __slots__ = ("_receipt", "answer", "result")
 
-    takes_events = False
+    dialect = None
     is_full = False
 
     def __init__(self) -> None:
@@ -65,6 +67,15 @@ class KeptAnswer:
 
     async def drained(self) -> None:
         """Returns at once."""
+
+    def limited(self, reservation: Reservation) -> None:
+        """How the caller stands is told by what asked."""
+
+    def waits(self, place: Place) -> None:
+        """Nobody looks at it meanwhile."""
+
+    def waited(self, queue_ms: float) -> None:
+        """The receipt says so."""
 
     def started(self, deployment: Deployment) -> None:
         """The receipt will say who answered."""
@@ -92,6 +103,10 @@ class KeptAnswer:
     def ranked(self, result: RerankResult) -> None:
         """The answer to a reranking request: none was asked for."""
         raise RuntimeError(f"a ranking that nobody asked for: {result.usage}")
+
+    def counted(self, count: TokenCount) -> None:
+        """The answer to a request to count: none was asked for."""
+        raise RuntimeError(f"a count that nobody asked for: {count}")
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Keep the receipt."""
