@@ -71,6 +71,18 @@ bench-soak *args:
 bench-faults *args:
     {{python}} -m bench.faults {{args}}
 
+# schemathesis on the published OpenAPI document, against a real gateway; the first time fetches it into the cache folder
+fuzz-api *args:
+    {{python}} -m tests.fuzz_api {{args}}
+
+# hostile ids, paths, hosts and fields against the gateway and an oracle: --seconds N, --seed S
+fuzz-access *args:
+    {{python}} -m tests.fuzz_access {{args}}
+
+# whether the time of a key's look-up tells anything of the keys
+bench-keys *args:
+    {{python}} -m bench.key_timing {{args}}
+
 # how often /v1/classify is right, how honest, how fast on one core: --peer PYTHON (with scikit-learn), --write
 bench-classify *args:
     {{python}} -m bench.classify {{args}}

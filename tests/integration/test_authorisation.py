@@ -14,7 +14,7 @@ from freehold.api.routes import INFERENCE_ROUTES, VIEW_ROUTES
 from freehold.domain.identity import Scope
 from freehold.identity.access import INFER, Access, Reach
 from tests.support.inside import Answer, Inside, inside
-from tests.support.objects import BODIES, kind_of
+from tests.support.objects import BODIES, Kind, kind_of
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 TENANTS = ("ours", "theirs")
@@ -72,7 +72,7 @@ def expected(case: Case) -> str:
     if name is None:
         return "served"
     if kind_of(name[1], case.path).is_everybodys:
-        return "nothing there" if case.owner == "nobody" and name[1] == "name" else "served"
+        return "nothing there" if case.owner == "nobody" and name[1] != "kind" else "served"
     reached = case.owner == case.tenant or (of_all and case.owner != "nobody")
     return "served" if reached else "nothing there"
 
@@ -96,7 +96,7 @@ class World:
     gateway: Inside
     keys: dict[tuple[str, str], str | None]
     makers: dict[str, str]
-    kept: dict[tuple[str, str], str]
+    kept: dict[tuple[Kind, str], str]
 
     def object_of(self, case: Case, *, fresh: bool) -> str:
         """The id that the case's path names. What may change an object gets one of its own."""
@@ -106,7 +106,7 @@ class World:
         kind = kind_of(parameter[1], case.path)
         if case.owner == "nobody":
             return kind.missing
-        place = (parameter[1], case.owner)
+        place = (kind, case.owner)
         if fresh or place not in self.kept:
             made = kind.make(self.gateway, self.makers[case.owner], "marked")
             if fresh:

@@ -16,7 +16,7 @@ from freehold.api.routes import INFERENCE_ROUTES, VIEW_ROUTES
 from freehold.domain.identity import Scope
 from freehold.identity.access import INFER, Access, Reach
 from tests.support.inside import Answer, Inside
-from tests.support.objects import BODIES, NEVER, kind_of
+from tests.support.objects import BODIES, Kind, kind_of
 
 MARKS = {"ours": "ours-alone-3b9f", "theirs": "theirs-alone-7c41"}
 PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
@@ -61,8 +61,7 @@ class World:
     dead: list[str] = field(default_factory=list[str])
     owners: dict[str, str] = field(default_factory=dict[str, str])
     """Tenant by id of an object."""
-    ids: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """Ids by parameter."""
+    ids: dict[Kind, list[str]] = field(default_factory=dict["Kind", list[str]])
 
     @classmethod
     def make(cls, gateway: Inside) -> World:
@@ -80,7 +79,7 @@ class World:
                 for tenant, mark in MARKS.items():
                     maker = next(key for key, who in world.callers.items() if who == Caller(tenant, frozenset(sets[3])))
                     made = kind.make(gateway, maker, mark)
-                    world.ids.setdefault(name, []).append(made)
+                    world.ids.setdefault(kind, []).append(made)
                     if not kind.is_everybodys:
                         world.owners[made] = tenant
         return world
@@ -110,7 +109,7 @@ def attack(chance: Random, world: World) -> Attack:
     methods = list(TABLE[path])
     method = chance.choice(methods) if chance.random() < 0.7 else chance.choice(METHODS)
     tenant = chance.choice(list(MARKS))
-    target = PARAMETER.sub(lambda found: _id(chance, world, found[1], OTHER[tenant]), path)
+    target = PARAMETER.sub(lambda found: _id(chance, world, kind_of(found[1], path), OTHER[tenant]), path)
     for _ in range(chance.choice((0, 0, 0, 0, 1, 1, 2))):
         target = chance.choice(_OF_TARGET)(chance, target)
     if chance.random() < 0.2:
@@ -133,9 +132,9 @@ def attack(chance: Random, world: World) -> Attack:
     return Attack(method, target, tuple(fields), body)
 
 
-def _id(chance: Random, world: World, parameter: str, other: str) -> str:
-    whose = [each for each in world.ids[parameter] if world.owners.get(each, other) == other]
-    value = chance.choice([*whose, *whose, *world.ids[parameter], NEVER])
+def _id(chance: Random, world: World, kind: Kind, other: str) -> str:
+    whose = [each for each in world.ids[kind] if world.owners.get(each, other) == other]
+    value = chance.choice([*whose, *whose, *world.ids[kind], kind.missing])
     for _ in range(chance.choice((0, 0, 0, 1, 1, 2))):
         value = chance.choice(_OF_ID)(chance, value)
     return value

@@ -1,11 +1,13 @@
 """Objects that paths name, for tests of who may reach them: one entry a parameter of the table of routes.
 
 A new parameter needs one line in ``OBJECTS``: how to make such an object over the API, and an id that never existed and
-looks like one. A route whose body must hold something before anything happens may have one in ``BODIES``.
+looks like one. Where two routes call different things the same, the key is the beginning of the path and the parameter. A route whose body must hold something before anything happens may have one in ``BODIES``.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +15,9 @@ from tests.support.inside import Inside
 
 NEVER = "00000000-0000-7000-8000-000000000000"
 """An id of the common form that nothing has."""
+
+_CHAT: dict[str, object] = {"model": "plain", "messages": [{"role": "user", "content": "hello"}]}
+_HEX = "0" * 12 + "7" + "0" * 3 + "8" + "0" * 15
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,7 @@ class Kind:
 
 
 def _receipt(gateway: Inside, key: str, mark: str) -> str:
-    body = {"model": "plain", "messages": [{"role": "user", "content": "hello"}]}
-    answer = gateway.ask("POST", "/v1/chat/completions", key=key, body=body, headers={"X-Request-Id": mark})
+    answer = gateway.ask("POST", "/v1/chat/completions", key=key, body=_CHAT, headers={"X-Request-Id": mark})
     assert answer.status == 200, answer.body
     return dict(answer.headers)["freehold-receipt"]
 
@@ -44,16 +48,61 @@ def _key(gateway: Inside, key: str, mark: str) -> str:
     return answer.json()["id"]
 
 
+def _file(gateway: Inside, key: str, mark: str) -> str:
+    ask = {"custom_id": mark, "method": "POST", "url": "/v1/chat/completions", "body": _CHAT}
+    form = f"""--cut\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--cut\r\n\
+Content-Disposition: form-data; name="file"; filename="{mark}.jsonl"\r\n\r\n{json.dumps(ask)}\r\n--cut--\r\n"""
+    fields = {"Content-Type": "multipart/form-data; boundary=cut"}
+    answer = gateway.ask("POST", "/v1/files", key=key, body=form.encode(), headers=fields)
+    assert answer.status == 200, answer.body
+    return answer.json()["id"]
+
+
+def _batch(gateway: Inside, key: str, mark: str) -> str:
+    body = {
+        "input_file_id": _file(gateway, key, mark),
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+        "metadata": {"mark": mark},
+    }
+    answer = gateway.ask("POST", "/v1/batches", key=key, body=body)
+    assert answer.status == 200, answer.body
+    return answer.json()["id"]
+
+
+def _message_batch(gateway: Inside, key: str, mark: str) -> str:
+    body = {"requests": [{"custom_id": mark, "params": {**_CHAT, "max_tokens": 5}}]}
+    answer = gateway.ask("POST", "/v1/messages/batches", key=key, body=body)
+    assert answer.status == 200, answer.body
+    return answer.json()["id"]
+
+
+_number = itertools.count(100_000)
+
+
+def _classifier(gateway: Inside, key: str, mark: str) -> str:
+    examples = [{"text": "a" * (1 + n % 7), "label": (mark, "other")[n % 2]} for n in range(20)]
+    body = {"name": f"made-{next(_number)}", "model": "vectors", "examples": examples}
+    answer = gateway.ask("POST", "/v1/classifiers", key=key, body=body)
+    assert answer.status == 200, answer.body
+    return answer.json()["id"]
+
+
 def _same(name: str) -> Callable[[Inside, str, str], str]:
     return lambda _gateway, _key, _mark: name
 
 
 OBJECTS: dict[str, Kind] = {
-    "name": Kind(_same("plain"), missing="never", is_everybodys=True),
+    "/v1/models/{name": Kind(_same("plain"), missing="never", is_everybodys=True),
     "kind": Kind(_same("speech"), missing="speech", is_everybodys=True),
     "receipt_id": Kind(_receipt),
     "key_id": Kind(_key),
+    "/v1/classifiers/{name": Kind(_classifier, missing="made-000000"),
+    "file_id": Kind(_file, missing=f"file-{_HEX}"),
+    "batch_id": Kind(_batch, missing=f"batch_{_HEX}"),
+    "/v1/messages/batches/{batch_id": Kind(_message_batch, missing=f"msgbatch_{_HEX}"),
 }
+"""By parameter, or by the beginning of a path and the parameter, as in ``/v1/models/{name``."""
 
 BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/admin/keys"): {"name": "made"},
@@ -64,8 +113,9 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
 
 def kind_of(parameter: str, path: str) -> Kind:
     """What a parameter names."""
-    assert parameter in OBJECTS, (
+    found = [key for key in OBJECTS if key == parameter or (key.startswith("/") and path.startswith(key))]
+    assert found, (
         f"the route {path} has the parameter {parameter!r}, which tests/support/objects.py does not know: add to OBJECTS "
         "how one is made over the API and an id that never existed, so that the matrix of who may reach it can be made"
     )
-    return OBJECTS[parameter]
+    return OBJECTS[max(found, key=len)]

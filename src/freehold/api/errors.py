@@ -12,6 +12,7 @@ from freehold.api.limit_headers import limit_headers
 from freehold.domain.errors.admission import AdmissionError
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.limits import LimitError
+from freehold.domain.errors.request import MethodNotAllowed
 from freehold.domain.errors.server import Internal
 from freehold.wire.openai_response import encode_json, error_envelope
 
@@ -28,6 +29,8 @@ def render(
     headers: Headers = [JSON]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", str(error.values["allowed"]).encode("latin-1")))
     if isinstance(error, LimitError) and error.standings:
         headers += limit_headers(error.standings)
         if not error.retryable or (error.retry_after_s or 0) > _RETRIED_WITHIN_S:

@@ -126,8 +126,6 @@ def _use_fault(head: Head) -> FreeholdError | None:
 def encode_refusal(error: FreeholdError, *, error_id: str) -> bytes:
     """A whole answer that says why, and that the connection closes behind it."""
     status, body, headers = render(error, error_id=error_id)
-    if isinstance(error, MethodNotAllowed):
-        headers.append((b"allow", b", ".join(METHODS)))
     if isinstance(error, UpgradeRefused):
         headers.append((b"upgrade", b"HTTP/1.1"))
     end = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)

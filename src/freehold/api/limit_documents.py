@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from freehold.domain.identity import Tenant
 from freehold.domain.limits import Limit, Measure, Subject, SubjectKind, Used, Window, span_of
@@ -15,13 +15,15 @@ from freehold.policy.text import format_label
 from freehold.storage.usage import SqliteUsage
 
 
-def limit_documents(limits: Sequence[Limit], *, usage: SqliteUsage, unix_ms: int) -> list[dict[str, object]]:
+def limit_documents(
+    limits: Sequence[Limit], *, usage: SqliteUsage, unix_ms: int, line_of: Callable[[str], str] = str
+) -> list[dict[str, object]]:
     """Limits with what receipts say is used of them now; of a minute that is not said."""
     found: dict[Window, Mapping[tuple[Subject, str], Used]] = {}
     for window in {limit.window for limit in limits} - {Window.MINUTE}:
         span = span_of(window, unix_ms)
         uses = usage.read(from_unix_ms=span.from_unix_ms, to_unix_ms=span.to_unix_ms, tenant=None)
-        found[window] = used_by_subject(uses)
+        found[window] = used_by_subject(uses, line_of)
     return [
         {
             "subject": str(limit.subject),
@@ -29,7 +31,9 @@ def limit_documents(limits: Sequence[Limit], *, usage: SqliteUsage, unix_ms: int
             "window": limit.window.value,
             "amount": _number(limit, limit.amount),
             "currency": limit.currency or None,
-            "used": _number(limit, used_of_limit(found[limit.window], limit)) if limit.window in found else None,
+            "used": _number(limit, used_of_limit(found[limit.window], limit, line_of))
+            if limit.window in found
+            else None,
             "resets_unix_ms": span_of(limit.window, unix_ms).to_unix_ms,
         }
         for limit in limits

@@ -138,7 +138,7 @@ class LimitViews:
 
     def _shown(self, limits: list[Limit]) -> list[dict[str, object]]:
         """Limits as JSON-ready values, with what is used of them. Blocks."""
-        return limit_documents(limits, usage=self._usage, unix_ms=self._clock.unix_ms())
+        return limit_documents(limits, usage=self._usage, unix_ms=self._clock.unix_ms(), line_of=self._keys.line_of)
 
     def _check_reach(self, text: str, scope: Scope, principal: Principal) -> None:
         """Let a caller change the limits of a subject.

@@ -177,4 +177,4 @@ class MessageBatches:
 
 def _address(scope: Scope) -> str:
     """This server's, as the client wrote it; its name was checked."""
-    return f"{scope['scheme']}://{header(scope, b'host')}"
+    return f"{scope.get('scheme', 'http')}://{header(scope, b'host')}"

@@ -115,6 +115,7 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/healthz", "house.healthz", OPEN),
     ViewRoute("GET", "/readyz", "house.readyz", OPEN),
     ViewRoute("GET", "/metrics", "house.metrics", ADMIN),
+    ViewRoute("GET", "/openapi.json", "document.openapi", OPEN),
     ViewRoute("GET", "/v1/admin/limits", "limits.limits", MANAGE),
     ViewRoute("PUT", "/v1/admin/limits", "limits.set_limit", MANAGE, body_bytes_max=_SMALL_BODY),
     ViewRoute("DELETE", "/v1/admin/limits", "limits.remove_limit", MANAGE),

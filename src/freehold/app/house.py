@@ -11,6 +11,7 @@ from typing import Any
 
 from freehold.api.key_views import KeyViews
 from freehold.api.limit_views import LimitViews
+from freehold.api.openapi import DocumentViews
 from freehold.api.queue_views import QueueViews
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
@@ -99,6 +100,7 @@ class House:
             usage=stores.usage,
             table=LimitTable.private() if fellows is None else fellows.limits,
             clock=stores.clock,
+            line_of=stores.keys.line_of,
         )
         self._limit_book = LimitBook(stores.limits, stores.keys, currency=compiled.ledger.currency)
         self.door = Door()
@@ -145,7 +147,7 @@ class House:
             refresh=self._quotas.refresh,
             clock=stores.clock,
         )
-        return {
+        views: dict[str, object] = {
             "house": house,
             "keys": KeyViews(keys=stores.keys, audit=stores.audit, clock=stores.clock),
             "limits": limits,
@@ -153,6 +155,7 @@ class House:
             "classify": classify_views(stores, self._pipeline, self._current, self.door),
             **batch_views(stores, self._settings, self._current, self._batches),
         }
+        return {**views, "document": DocumentViews(views)}
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:

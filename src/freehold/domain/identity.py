@@ -42,6 +42,8 @@ class Principal:
         label: What this key adds to every request.
         scopes: What it may do: ``infer`` (ask models, see what its tenant owns), ``manage`` (its tenant's keys, limits
             and usage), ``admin`` (everything of all tenants, and of the house).
+        line: Id of the first of the keys that followed one another: what is counted for a key, and is to go on over a
+            rotation, is counted for its line. Empty where that is not known.
     """
 
     key_id: str
@@ -49,3 +51,4 @@ class Principal:
     tenant: Tenant
     label: Label
     scopes: frozenset[str]
+    line: str = ""

@@ -124,7 +124,7 @@ class Pipeline:
             LimitError: Not now, or not at all.
         """
         quotas, principal = self._services.quotas, draft.principal
-        if principal.tenant.name not in quotas.limited and principal.key_id not in quotas.limited:
+        if principal.tenant.name not in quotas.limited and (principal.line or principal.key_id) not in quotas.limited:
             return
         bound = bound_of(
             draft,

@@ -166,6 +166,11 @@ class KeyRing:
         """The key with this id, good or not."""
         return next((record for record in self._records if record.id == key_id), None)
 
+    def line_of(self, key_id: str) -> str:
+        """Id of the first of the keys that followed one another up to this one; its own where nothing is known of it."""
+        record = self.find(key_id)
+        return key_id if record is None else record.line or key_id
+
     def state(self, record: KeyRecord) -> str:
         """``good``, ``revoked``, ``expired``, or ``opens nothing`` where its tenant or label no longer holds."""
         if record.revoked_unix_ms is not None:
@@ -389,6 +394,7 @@ class KeyRing:
             tenant=tenant,
             label=self.label_of(record.label),
             scopes=record.scopes,
+            line=record.line,
         )
 
     def _check(self, wanted: NewKey) -> None:

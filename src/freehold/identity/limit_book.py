@@ -50,6 +50,10 @@ class Keys(Protocol):
         """Every key ever made."""
         ...
 
+    def line_of(self, key_id: str) -> str:
+        """Id of the first of the keys that followed one another up to this one."""
+        ...
+
 
 class LimitBook:
     """Sets, removes and lists limits. Methods block on the store.

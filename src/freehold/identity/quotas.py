@@ -7,7 +7,7 @@ limit or a window is new, and now and then, so that neither a restart nor a cras
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -88,10 +88,18 @@ class Quotas:
     """Implements ``domain.ports.Quotas``. All but the reading of stores is for the event loop.
 
     Attributes:
-        limited: Names of tenants and ids of keys that have limits.
+        limited: Names of tenants and lines of keys that have limits.
     """
 
-    def __init__(self, *, store: LimitStore, usage: UsageStore, table: LimitTable, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        store: LimitStore,
+        usage: UsageStore,
+        table: LimitTable,
+        clock: Clock,
+        line_of: Callable[[str], str] = str,
+    ) -> None:
         """Hold nobody to anything yet; ``refresh`` does.
 
         Args:
@@ -99,7 +107,10 @@ class Quotas:
             usage: What was used before.
             table: Where it is counted.
             clock: Time.
+            line_of: Id of the first of the keys that followed one another up to this one: a limit goes on over a
+                rotation.
         """
+        self._line_of = line_of
         self._store = store
         self._usage = usage
         self._table = table
@@ -186,13 +197,14 @@ class Quotas:
     def _rows_of(self, principal: Principal) -> tuple[_Row, ...]:
         none: tuple[_Row, ...] = ()
         return self._rows.get(Subject(SubjectKind.TENANT, principal.tenant.name), none) + self._rows.get(
-            Subject(SubjectKind.KEY, principal.key_id), none
+            Subject(SubjectKind.KEY, principal.line or principal.key_id), none
         )
 
     def _put_in_force(self, limits: tuple[Limit, ...]) -> None:
         rows: dict[Subject, tuple[_Row, ...]] = {}
         for limit in limits:
-            rows[limit.subject] = (*rows.get(limit.subject, ()), _Row(limit))
+            subject = in_line(limit.subject, self._line_of)
+            rows[subject] = (*rows.get(subject, ()), _Row(limit))
         self._limits, self._rows = limits, rows
         self._spans = []  # until what was used before is counted
         self.limited = frozenset(subject.name for subject in rows)
@@ -210,10 +222,10 @@ class Quotas:
             uses = await asyncio.to_thread(
                 self._usage.read, from_unix_ms=span.from_unix_ms, to_unix_ms=span.to_unix_ms, tenant=None
             )
-            found = used_by_subject(uses)
+            found = used_by_subject(uses, self._line_of)
             with self._table:
                 for row in rows:
-                    if row.limit.window is window and (used := used_of_limit(found, row.limit)):
+                    if row.limit.window is window and (used := used_of_limit(found, row.limit, self._line_of)):
                         row.place = self._table.place(row.key, row.place, unix_ms=unix_ms)
                         self._table.raise_used(row.place, span.to_unix_ms, used)
 
@@ -229,12 +241,17 @@ def used_of(receipt: Receipt, currency: str) -> Used:
     return Used(0 if receipt.outcome is Outcome.REFUSED else 1, tokens, micros)
 
 
-def used_by_subject(uses: Uses) -> Mapping[tuple[Subject, str], Used]:
-    """What tenants and keys used, by subject and currency; requests and tokens under no currency."""
+def in_line(subject: Subject, line_of: Callable[[str], str]) -> Subject:
+    """Whose use counts for a subject: of a key, that of all keys of its line."""
+    return Subject(subject.kind, line_of(subject.name)) if subject.kind is SubjectKind.KEY else subject
+
+
+def used_by_subject(uses: Uses, line_of: Callable[[str], str] = str) -> Mapping[tuple[Subject, str], Used]:
+    """What tenants and lines of keys used, by subject and currency; requests and tokens under no currency."""
     found: dict[tuple[Subject, str], Used] = {}
 
     def add(tenant: str, key_id: str, currency: str, used: Used) -> None:
-        for subject in (Subject(SubjectKind.TENANT, tenant), Subject(SubjectKind.KEY, key_id)):
+        for subject in (Subject(SubjectKind.TENANT, tenant), Subject(SubjectKind.KEY, line_of(key_id))):
             before = found.get((subject, currency), Used())
             found[subject, currency] = Used(*map(sum, zip(before, used, strict=True)))
 
@@ -247,9 +264,9 @@ def used_by_subject(uses: Uses) -> Mapping[tuple[Subject, str], Used]:
     return found
 
 
-def used_of_limit(found: Mapping[tuple[Subject, str], Used], limit: Limit) -> int:
+def used_of_limit(found: Mapping[tuple[Subject, str], Used], limit: Limit, line_of: Callable[[str], str] = str) -> int:
     """What a limit counts of what was used."""
-    return found.get((limit.subject, limit.currency), Used()).of(limit.measure)
+    return found.get((in_line(limit.subject, line_of), limit.currency), Used()).of(limit.measure)
 
 
 def _error(refused: Refused, standings: Sequence[Standing]) -> LimitError:

@@ -297,8 +297,11 @@ def test_a_rotated_key_is_followed_by_one_that_is_the_same_but_for_its_secret(mo
     moving.reload()
     assert not opens(moving, secret)
     assert opens(moving, later)
-    _, third = moving.rotate(record.id)
+    newest, third = moving.rotate(record.id)
     assert (third.follows, third.line) == (record.id, old.id)
+    # Limits and counts that are to outlive a rotation are kept by this.
+    assert moving.authenticate(newest).line == moving.authenticate(later).line == old.id
+    assert [moving.line_of(key_id) for key_id in (old.id, third.id, "never")] == [old.id, old.id, "never"]
 
 
 def test_a_leaked_key_opens_nothing_from_its_rotation_on(moving):

@@ -270,3 +270,29 @@ def test_two_who_refresh_at_once_leave_the_newest_limits_in_force() -> None:
 
     asyncio.run(scenario())
     assert isinstance(refused(quotas, bound(6)), RequestOverLimit)
+
+
+def test_a_limit_of_a_key_goes_on_over_a_rotation() -> None:
+    """What a key and the one that followed it use is one use, before and after a start."""
+    line_of = {"key-2": "key-1"}.get
+    desk = Desk((limit(150, who=KEY),))
+    quotas = Quotas(
+        store=desk, usage=desk, table=LimitTable.private(), clock=desk.clock, line_of=lambda key: line_of(key, key)
+    )
+    asyncio.run(quotas.refresh())
+    assert quotas.limited == {"key-1"}
+    later = replace(caller("key-2"), line="key-1")
+    held(quotas.reserve(replace(caller(), line="key-1"), bound(100)))
+    with pytest.raises(LimitError):
+        quotas.reserve(later, bound(100))
+    assert quotas.reserve(caller("key-3"), bound(1_000)) is None
+    named_by_the_later = Quotas(
+        store=Desk((limit(150, who=Subject(SubjectKind.KEY, "key-2")),)),
+        usage=desk,
+        table=LimitTable.private(),
+        clock=desk.clock,
+        line_of=lambda key: line_of(key, key),
+    )
+    asyncio.run(named_by_the_later.refresh())
+    with pytest.raises(LimitError):
+        named_by_the_later.reserve(later, bound(200))
