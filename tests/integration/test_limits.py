@@ -27,6 +27,9 @@ from tests.servers.openai_server import OpenAIServer, asked, whole
 from tests.support.server import Gateway, eventually, running
 from tests.support.upstream import in_thread
 
+BOTH = 32
+"""Connections of which some reach each of two workers: all at one would happen once in 2 ** 31 tries."""
+
 CLIENTS = 12
 EFFECT_S = 2.0
 KEYS = {
@@ -102,7 +105,9 @@ class Limited:
             for name, (tenant, *scopes) in KEYS.items():
                 secret, record = ring.new(name=name, tenant=tenant, scopes=scopes)
                 self.keys[name] = secret, record.id
-        eventually(lambda: all(self.ask(secret).status_code != 401 for _ in range(8)), what="the last in both workers")
+        eventually(
+            lambda: all(self.ask(secret).status_code != 401 for _ in range(BOTH)), what="the last in both workers"
+        )
 
     def ask(self, secret: str, text: str = "x" * 120, *, max_tokens: int = 500) -> Reply:
         """One question on a connection of its own, so that any worker may get it."""
@@ -123,7 +128,8 @@ class Limited:
         """Wait until each worker holds this caller to a limit."""
         field = "x-ratelimit-limit-tokens"
         eventually(
-            lambda: {self.ask(secret, "x", max_tokens=1).headers.get(field) for _ in range(8)} == {wanted}, what=wanted
+            lambda: {self.ask(secret, "x", max_tokens=1).headers.get(field) for _ in range(BOTH)} == {wanted},
+            what=wanted,
         )
 
     def hammer(self, secret: str) -> Counter[str]:
@@ -211,7 +217,7 @@ def test_a_cap_of_money_holds_over_both_workers(limited: Limited, record_propert
     calls = len(limited.server.exchanges)
 
     def spent() -> bool:
-        replies = [limited.ask(secret, max_tokens=1) for _ in range(8)]
+        replies = [limited.ask(secret, max_tokens=1) for _ in range(BOTH)]
         return {each.json().get("error", {}).get("code") for each in replies} == {"insufficient_quota"}
 
     eventually(spent, within_s=EFFECT_S, what="the spent budget in both workers")
@@ -225,10 +231,12 @@ def test_a_change_by_another_process_holds_within_two_seconds(limited: Limited) 
     limited.put("tenant:acme", "tokens", "day", 100_000_000)
     command(limited, "limits", "set", f"key:{key_id}", "requests", "day", "0")
     begun_s = time.monotonic()
-    eventually(lambda: {limited.ask(secret).status_code for _ in range(8)} == {429}, what="the limit in both workers")
+    eventually(
+        lambda: {limited.ask(secret).status_code for _ in range(BOTH)} == {429}, what="the limit in both workers"
+    )
     assert time.monotonic() - begun_s < EFFECT_S
     command(limited, "limits", "remove", f"key:{key_id}", "requests", "day")
-    eventually(lambda: {limited.ask(secret).status_code for _ in range(8)} == {200}, what="its end in both workers")
+    eventually(lambda: {limited.ask(secret).status_code for _ in range(BOTH)} == {200}, what="its end in both workers")
 
 
 def command(limited: Limited, *words: str) -> str:
