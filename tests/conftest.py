@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 from hypothesis import settings
 from pytest_socket import socket_allow_hosts
@@ -16,9 +14,3 @@ settings.load_profile("patient")
 def only_loopback() -> None:
     """Connections of this process beyond loopback fail; child processes are held by tests of their own."""
     socket_allow_hosts(["127.0.0.0/8", "::1"], allow_unix_socket=True)
-
-
-def pytest_collection_finish() -> None:
-    """Whatever collects garbage need not look through thousands of tests each time; the simulator does so often."""
-    gc.collect()
-    gc.freeze()
