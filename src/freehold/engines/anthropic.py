@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from functools import partial
 
 from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
-from freehold.domain.request import Dialect, InferenceRequest, Task
+from freehold.domain.request import Dialect, InferenceRequest, Native, Task
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply, StepReply
@@ -70,16 +71,19 @@ class AnthropicEngine(RemoteEngine):
             raise ContentUnsupported(
                 source=self._deployment.name, deployment=self._deployment.name, content=f"{request.task.value} requests"
             )
-        model, name = self._deployment.model.name, self._deployment.name
-        if request.task is Task.COUNT:
-            return self._call("/messages/count_tokens", encode_count(request, model=model, deployment=name), request)
         native = request.native
         if native is not None and native.dialect is Dialect.ANTHROPIC:
-            stream = request.stream or not as_it_comes
-            body = encode_native(native, asked_for=request.model, model=model, stream=stream, rebuild=self._leaves)
-            call = self._call("/messages", body, request)
+            call = self._as_sent(request, native, stream=request.stream or not as_it_comes)
             return replace(call, headers=(*call.headers, *native.headers)) if native.headers else call
+        model, name = self._deployment.model.name, self._deployment.name
         return self._call("/messages", encode_messages(request, model=model, deployment=name), request)
+
+    def _as_sent(self, request: InferenceRequest, native: Native, *, stream: bool) -> UpstreamCall:
+        encode, path = partial(encode_native, stream=stream), "/messages"
+        if request.task is Task.COUNT:
+            encode, path = encode_count, "/messages/count_tokens"
+        body = encode(native, asked_for=request.model, model=self._deployment.model.name, rebuild=self._leaves)
+        return self._call(path, body, request)
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Run the call of a stream; see ``domain.ports.Engine``."""
