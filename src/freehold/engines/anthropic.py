@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +16,7 @@ from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChun
 from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply, StepReply
 from freehold.engines.event_relay import EventRelay
-from freehold.engines.openai_events import WHOLE_BYTES_MAX
+from freehold.engines.openai_events import WHOLE_BYTES_MAX, run_out
 from freehold.engines.remote import RemoteEngine
 from freehold.engines.reply_faults import broken, fault_of_event, protocol, refusal
 from freehold.net.broker import Broker
@@ -24,7 +24,7 @@ from freehold.wire.anthropic_events import MessagesDecoder
 from freehold.wire.anthropic_relay import MessageRelay, WholeMessage
 from freehold.wire.anthropic_upstream import encode_count, encode_messages, encode_native
 from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
-from freehold.wire.sse import EventTooLongError, SseParser
+from freehold.wire.sse import EventTooLongError, SseEvent, SseParser
 
 VERSION = "2023-06-01"
 """Value of the ``anthropic-version`` header."""
@@ -137,17 +137,23 @@ class AnthropicEngine(RemoteEngine):
         await self._check(reply, _EVENTS)
         parser = SseParser()
         decoder = MessagesDecoder(call.request, model=deployment.name, created_unix_s=self._clock.unix_ms() // 1000)
-        begun = False
         async with contextlib.aclosing(reply.pieces()) as pieces:
             async for piece in pieces:
-                try:
-                    for event in parser.feed(piece):
-                        for chunk in decoder.decode(event):
-                            begun = begun or bool(chunk.text) or chunk.tool_call
-                            yield chunk
-                except (ErrorEventError, InvalidChunkError) as error:
-                    raise fault_of_event(error, deployment=deployment, begun=begun) from None
-                except EventTooLongError as error:
-                    raise protocol(deployment, str(error)) from None
+                for chunk in self._chunks(decoder, partial(parser.feed, piece)):
+                    yield chunk
+                if decoder.ended:
+                    await run_out(reply, pieces)
+                    return
+            for chunk in self._chunks(decoder, parser.close):
+                yield chunk
         if not decoder.ended:
             raise broken(deployment, "it ended without message_stop")
+
+    def _chunks(self, decoder: MessagesDecoder, read: Callable[[], list[SseEvent]]) -> Iterator[ResponseChunk]:
+        try:
+            for event in read():
+                yield from decoder.decode(event)
+        except (ErrorEventError, InvalidChunkError) as error:
+            raise fault_of_event(error, deployment=self._deployment, begun=decoder.begun) from None
+        except EventTooLongError as error:
+            raise protocol(self._deployment, str(error)) from None
