@@ -7,6 +7,7 @@ import pytest
 from freehold.domain.errors.upstream import UpstreamProtocol
 from freehold.domain.request import InferenceRequest
 from freehold.engines.anthropic import VERSION
+from freehold.wire.messages_request import with_betas
 from tests.contract.harnesses import (
     SECRET,
     AnthropicHarness,
@@ -51,10 +52,37 @@ def test_to_count_anthropic_gets_the_message_without_how_it_is_answered() -> Non
         assert (sent.path, sent.headers["anthropic-version"]) == ("/v1/messages/count_tokens", VERSION)
         assert sent.body == {
             "model": "scripted-1",
-            "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
-            "system": [{"type": "text", "text": "Be brief."}],
+            "messages": [{"role": "user", "content": "Hi"}],
+            "system": "Be brief.",
             "thinking": thinking,
         }
+
+    run(AnthropicHarness(), scenario)
+
+
+def test_anthropic_counts_what_it_would_be_sent_to_answer() -> None:
+    """Signed thoughts, its own tools and a document by address: what a chat has no word for, with what goes beside it."""
+    call = {"type": "tool_use", "id": "t", "name": "look", "input": {}}
+    turns = [
+        {
+            "role": "user",
+            "content": [{"type": "document", "source": {"type": "url", "url": "https://a.example/b.pdf"}}],
+        },
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "so", "signature": "c2ln"}, call]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "1"}]},
+    ]
+    members = {
+        "messages": turns,
+        "tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}, {"name": "look"}],
+        "cache_control": {"type": "ephemeral"},
+        "context_management": {"edits": []},
+    }
+
+    async def scenario(harness: AnthropicHarness) -> None:
+        assert await count(harness, with_betas(counting(**members), "context-management-2025-06-27")) == 17
+        sent = exchange_of(harness)
+        assert sent.body == {"model": "scripted-1", **members}
+        assert sent.headers["anthropic-beta"] == "context-management-2025-06-27"
 
     run(AnthropicHarness(), scenario)
 

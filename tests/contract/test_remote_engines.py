@@ -158,6 +158,17 @@ def test_anthropic_body_and_headers() -> None:
     run(AnthropicHarness(), scenario)
 
 
+@pytest.mark.parametrize("mode", ["no-blank-line", "no-close"])
+def test_a_message_that_is_whole_needs_neither_a_last_blank_line_nor_the_end_of_the_transfer(mode: str) -> None:
+    async def scenario(harness: AnthropicHarness) -> None:
+        async with asyncio.timeout(5):
+            last = (await ask(harness, chat(mode)))[-1]
+        assert last.usage == Usage(input_tokens=8, output_tokens=6, cached_tokens=2)
+        assert harness.engine.state().ready
+
+    run(AnthropicHarness(), scenario)
+
+
 @pytest.mark.parametrize("kind", [OpenAIHarness, AnthropicHarness])
 def test_starting_and_closing_call_nobody(kind: type[RemoteHarness]) -> None:
     async def scenario(harness: RemoteHarness) -> None:

@@ -72,6 +72,21 @@ def test_a_request_reaches_it_as_it_was_sent(house: Site) -> None:
     assert sent.headers["anthropic-version"] == "2023-06-01"
 
 
+def test_what_is_counted_there_is_what_would_be_sent(house: Site) -> None:
+    members = {
+        "model": "claude",
+        "messages": [{"role": "user", "content": "hello"}],
+        "system": CACHED,
+        "tools": [SEARCH],
+    }
+    with house.gateway.http() as client:
+        reply = client.post("/v1/messages/count_tokens", json=members, headers={"anthropic-beta": "b-1"})
+    assert reply.json() == {"input_tokens": 17, "freehold": {"estimated": False}}
+    sent = house.claude.exchanges[-1]
+    assert (sent.path, sent.headers["anthropic-beta"]) == ("/v1/messages/count_tokens", "b-1")
+    assert sent.body == {**members, "model": "scripted-claude"}
+
+
 def test_what_only_anthropic_takes_passes_the_others_by(house: Site) -> None:
     reply = ask(house, "hello", model="home-first", tools=[SEARCH])
     assert reply.headers["freehold-deployment"] == "claude"

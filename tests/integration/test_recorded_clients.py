@@ -113,7 +113,9 @@ def words(reply: Any) -> str:
 
 
 def test_llama_vim(house: Site) -> None:
-    answer = send(house, "/infill", LLAMA_VIM).json()
+    reply = send(house, "/infill", LLAMA_VIM)
+    answer = reply.json()
+    assert reply.headers["freehold-left-out"] == "cache_prompt, id_slot, response_fields"
     assert (answer["content"], answer["truncated"], answer["tokens_cached"]) == (TEXT, False, 2)
     sent = house.small.exchanges[-1].body
     assert (sent["prompt"], sent["max_tokens"]) == ("def add(a, b):\n    ", 128)

@@ -1,8 +1,8 @@
 """A scripted server that speaks Anthropic's Messages API. The last user text chooses what it does.
 
 ``429``, ``500``, ``401``, ``context``, ``html``, ``error-first``, ``error-event``, ``cut``, ``no-end``, ``garbage``,
-``silent``, ``stall``, ``slow``, ``tools`` and ``reasoning`` as in ``openai_server``; everything else is answered with
-``TEXT``. Whole where no stream is asked for.
+``silent``, ``stall``, ``slow``, ``no-close``, ``tools`` and ``reasoning`` as in ``openai_server``; ``no-blank-line`` ends
+without one; everything else is answered with ``TEXT``. Whole where no stream is asked for.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ class AnthropicServer(ScriptedServer):
             if place == 4 and mode in ("cut", "stall", "error-event", "garbage", "no-end"):
                 await self._fail(exchange, mode)
                 return
-            await exchange.send(event(payload))
+            blank = b"\n" if mode == "no-blank-line" and payload["type"] == "message_stop" else b""
+            await exchange.send(event(payload).removesuffix(blank))
+        if mode == "no-close":
+            await asyncio.Event().wait()
         await exchange.end()
 
     @staticmethod

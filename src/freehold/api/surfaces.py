@@ -108,6 +108,8 @@ COUNT_TOKENS = Surface(
     whole=partial(Counted, render=counted_of, id_field=b"request-id"),
     envelope=messages_error,
     id_field=b"request-id",
+    field=b"anthropic-beta",
+    with_field=with_betas,
 )
 OLLAMA_CHAT = _translated(decode_ollama_chat, chat_of, ChatLines, envelope=ollama_error, stream=TranslatedLines)
 OLLAMA_GENERATE = _translated(

@@ -197,7 +197,7 @@ class RouteSection(Section):
         default=0.7, ge=0, le=1, description="Least calibrated probability at which an answer is good enough."
     )
     uncalibrated: Literal["accept", "escalate"] = Field(
-        default="accept", description="What to do with an answer for which no calibration holds."
+        default="accept", description="What to do with a chat's answer for which no calibration holds."
     )
     stream: Literal["hold", "commit"] = Field(
         default="hold", description="hold judges a streamed answer before it is sent; commit sends it as it comes."

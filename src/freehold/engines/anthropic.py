@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from freehold.domain.deployment import Deployment, Upstream
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
-from freehold.domain.request import Dialect, InferenceRequest, Task
+from freehold.domain.request import Dialect, InferenceRequest, Native, Task
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply, StepReply
 from freehold.engines.event_relay import EventRelay
-from freehold.engines.openai_events import WHOLE_BYTES_MAX
+from freehold.engines.openai_events import WHOLE_BYTES_MAX, run_out
 from freehold.engines.remote import RemoteEngine
 from freehold.engines.reply_faults import broken, fault_of_event, protocol, refusal
 from freehold.net.broker import Broker
@@ -23,7 +24,7 @@ from freehold.wire.anthropic_events import MessagesDecoder
 from freehold.wire.anthropic_relay import MessageRelay, WholeMessage
 from freehold.wire.anthropic_upstream import encode_count, encode_messages, encode_native
 from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
-from freehold.wire.sse import EventTooLongError, SseParser
+from freehold.wire.sse import EventTooLongError, SseEvent, SseParser
 
 VERSION = "2023-06-01"
 """Value of the ``anthropic-version`` header."""
@@ -70,16 +71,19 @@ class AnthropicEngine(RemoteEngine):
             raise ContentUnsupported(
                 source=self._deployment.name, deployment=self._deployment.name, content=f"{request.task.value} requests"
             )
-        model, name = self._deployment.model.name, self._deployment.name
-        if request.task is Task.COUNT:
-            return self._call("/messages/count_tokens", encode_count(request, model=model, deployment=name), request)
         native = request.native
         if native is not None and native.dialect is Dialect.ANTHROPIC:
-            stream = request.stream or not as_it_comes
-            body = encode_native(native, asked_for=request.model, model=model, stream=stream, rebuild=self._leaves)
-            call = self._call("/messages", body, request)
+            call = self._as_sent(request, native, stream=request.stream or not as_it_comes)
             return replace(call, headers=(*call.headers, *native.headers)) if native.headers else call
+        model, name = self._deployment.model.name, self._deployment.name
         return self._call("/messages", encode_messages(request, model=model, deployment=name), request)
+
+    def _as_sent(self, request: InferenceRequest, native: Native, *, stream: bool) -> UpstreamCall:
+        encode, path = partial(encode_native, stream=stream), "/messages"
+        if request.task is Task.COUNT:
+            encode, path = encode_count, "/messages/count_tokens"
+        body = encode(native, asked_for=request.model, model=self._deployment.model.name, rebuild=self._leaves)
+        return self._call(path, body, request)
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Run the call of a stream; see ``domain.ports.Engine``."""
@@ -133,17 +137,23 @@ class AnthropicEngine(RemoteEngine):
         await self._check(reply, _EVENTS)
         parser = SseParser()
         decoder = MessagesDecoder(call.request, model=deployment.name, created_unix_s=self._clock.unix_ms() // 1000)
-        begun = False
         async with contextlib.aclosing(reply.pieces()) as pieces:
             async for piece in pieces:
-                try:
-                    for event in parser.feed(piece):
-                        for chunk in decoder.decode(event):
-                            begun = begun or bool(chunk.text) or chunk.tool_call
-                            yield chunk
-                except (ErrorEventError, InvalidChunkError) as error:
-                    raise fault_of_event(error, deployment=deployment, begun=begun) from None
-                except EventTooLongError as error:
-                    raise protocol(deployment, str(error)) from None
+                for chunk in self._chunks(decoder, partial(parser.feed, piece)):
+                    yield chunk
+                if decoder.ended:
+                    await run_out(reply, pieces)
+                    return
+            for chunk in self._chunks(decoder, parser.close):
+                yield chunk
         if not decoder.ended:
             raise broken(deployment, "it ended without message_stop")
+
+    def _chunks(self, decoder: MessagesDecoder, read: Callable[[], list[SseEvent]]) -> Iterator[ResponseChunk]:
+        try:
+            for event in read():
+                yield from decoder.decode(event)
+        except (ErrorEventError, InvalidChunkError) as error:
+            raise fault_of_event(error, deployment=self._deployment, begun=decoder.begun) from None
+        except EventTooLongError as error:
+            raise protocol(self._deployment, str(error)) from None

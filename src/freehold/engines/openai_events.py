@@ -90,7 +90,7 @@ async def _streamed(reply: Reply, request: InferenceRequest, deployment: Deploym
         async for piece in pieces:
             for event in _events(parser, piece, deployment):
                 if event.data == _END:
-                    await _run_out(reply, pieces)
+                    await run_out(reply, pieces)
                     return
                 chunk = _chunk(event, request, deployment, begun=begun)
                 begun = begun or bool(chunk.text) or chunk.tool_call
@@ -106,7 +106,7 @@ async def _streamed(reply: Reply, request: InferenceRequest, deployment: Deploym
         raise broken(deployment, "it ended without saying why")
 
 
-async def _run_out(reply: Reply, pieces: AsyncGenerator[bytes]) -> None:
+async def run_out(reply: Reply, pieces: AsyncGenerator[bytes]) -> None:
     """Read to the end, so that the connection can serve again; a server that does not end is not waited for."""
     stop = asyncio.get_running_loop().call_later(_LINGER_S, reply.abort)
     try:

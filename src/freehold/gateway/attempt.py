@@ -37,7 +37,7 @@ def tokens_about(request: InferenceRequest) -> int:
 
 @dataclass(slots=True, kw_only=True)
 class AttemptRun:
-    """The state of one attempt. One of its five ways of running is taken once; ``close`` turns it into an ``Attempt``.
+    """The state of one attempt. One of its ways of running is taken once; ``close`` turns it into an ``Attempt``.
 
     Attributes:
         as_it_comes: The answer passes through: nobody looks into it.

@@ -15,7 +15,7 @@ from freehold.domain.deployment import Deployment, Route
 from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.ports import Engine
-from freehold.domain.request import InferenceRequest, ToolChoice
+from freehold.domain.request import InferenceRequest, Task, ToolChoice
 from freehold.domain.response import FinishReason
 from freehold.domain.turn import Turn
 from freehold.gateway.runtime import Runtime
@@ -196,7 +196,7 @@ class Footings:
 
 def _shape(request: InferenceRequest) -> Hashable:
     """All that ``routing.candidates`` looks at, but for the length."""
-    if not request.is_generated:
+    if not request.is_generated and request.task is not Task.COUNT:
         return request.task
     offers_tools = bool(request.tools) and request.tool_choice is not ToolChoice.NONE
     is_bound = request.native is not None and request.native.only is not None

@@ -38,7 +38,8 @@ _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, Eg
 """Failures of one deployment that the next permitted one may make good."""
 
 _NOT_JUDGED = Verdict(action=Action.ACCEPT, reason="unmeasured")
-"""Of what is no text. It is never escalated: other models have other vectors and other tokens."""
+"""Of what is no chat. It is never escalated: other models have other vectors and other tokens, and nothing measures how
+well a text is continued."""
 
 _NORMAL, _BATCH = Priority.NORMAL, Priority.BATCH
 
@@ -208,7 +209,7 @@ class Climb:
         draft, request, route = self.draft, self.draft.request, self.footing.route
         draft.steps.append("attempt")
         engine = self.runtime.engines[deployment.name]
-        more_permitted = self._more_permitted
+        more_permitted = self._more_permitted and request.task is Task.CHAT
         commits = request.stream and (route.stream is StreamMode.COMMIT or not more_permitted)
         is_measured = self._is_measured(deployment, more_permitted=more_permitted)
         run = AttemptRun(
@@ -294,11 +295,11 @@ class Climb:
         """How sure are we of this answer, and what becomes of it?"""
         run = self._open_run()
         self.draft.steps.append("judge")
-        in_words = self.draft.request.is_generated
-        judged = NOT_LOOKED_AT if run.as_it_comes or not in_words else self._confidence(run)
+        is_chat = self.draft.request.task is Task.CHAT
+        judged = NOT_LOOKED_AT if run.as_it_comes or not is_chat else self._confidence(run)
         self.draft.steps.append("verdict")
         more_permitted, finish_reason = self._more_permitted and not self.live, run.noted.finish_reason
-        if not in_words:
+        if not is_chat:
             decided = _NOT_JUDGED
         elif run.as_it_comes:
             decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)

@@ -55,12 +55,13 @@ class MessagesDecoder:
         created_unix_s: When the answer began; the Messages API does not say.
 
     Attributes:
+        begun: A part of the answer has come.
         ended: ``message_stop`` was seen: the answer is whole.
     """
 
     __slots__ = (
         "_argued", "_blocks", "_builder", "_calls", "_created_unix_s", "_id", "_is_native", "_left", "_model", "_request",
-        "_tells_blocks", "_tool_blocks", "_usage", "ended",
+        "_tells_blocks", "_tool_blocks", "_usage", "begun", "ended",
     )  # fmt: skip
 
     def __init__(self, request: InferenceRequest, *, model: str, created_unix_s: int) -> None:
@@ -77,6 +78,7 @@ class MessagesDecoder:
         self._argued: set[int] = set()
         self._blocks: list[JsonObject] = []
         self._tells_blocks = False
+        self.begun = False
         self.ended = False
 
     def decode(self, event: SseEvent) -> tuple[ResponseChunk, ...]:
@@ -96,6 +98,7 @@ class MessagesDecoder:
             raise
         except (KeyError, TypeError, AttributeError, ValueError):
             raise InvalidChunkError(f"an event of type {str(payload.get('type'))[:40]!r} has a wrong shape") from None
+        self.begun = self.begun or any(chunk.text or chunk.tool_call for chunk in chunks)
         if not self._is_native:
             return chunks
         native = encode_event(event.event or str(payload.get("type", "")), event.data)

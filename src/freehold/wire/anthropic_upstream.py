@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -163,14 +162,12 @@ def encode_native(native: Native, *, asked_for: str, model: str, stream: bool, r
     return encode_fields(native.fields, asked_for=asked_for, model=model, overrides=overrides, rebuild=rebuild)
 
 
-def encode_count(request: InferenceRequest, *, model: str, deployment: str) -> bytes:
+def encode_count(native: Native, *, asked_for: str, model: str, rebuild: bool) -> bytes:
     """The body of ``POST /v1/messages/count_tokens``: what of a message is read, not how it is to be answered.
 
-    Arguments and errors as ``encode_messages``.
+    Arguments as for ``encode_native``.
     """
-    chat = replace(request, task=Task.CHAT)
-    body: JsonObject = msgspec.json.decode(encode_messages(chat, model=model, deployment=deployment))
-    return _ENCODER.encode({name: value for name, value in body.items() if name not in _NOT_COUNTED})
+    return encode_fields(native.fields, asked_for=asked_for, model=model, drop=_NOT_COUNTED, rebuild=rebuild)
 
 
 def _refuse_untranslatable(request: InferenceRequest) -> None:

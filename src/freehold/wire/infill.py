@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -22,10 +23,10 @@ from freehold.wire.sse import encode_data
 JsonObject = dict[str, Any]
 
 _MODEL = "auto"
-_TRANSLATED = frozenset(
-    {"input_prefix", "input_suffix", "prompt", "n_predict", "cache_prompt", "id_slot", "response_fields"}
-)
+_LEFT_OUT = ("cache_prompt", "id_slot", "response_fields")
 """Neither slots of the engine nor the form of its answer are the client's to choose."""
+
+_TRANSLATED = frozenset({"input_prefix", "input_suffix", "prompt", "n_predict", *_LEFT_OUT})
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -64,9 +65,11 @@ def decode_infill(
     if body.n_predict is not None and body.n_predict >= 0:
         # Editors ask for no token to have a prompt read in advance; one is the least that engines make.
         members["max_tokens"] = max(1, body.n_predict)
-    return decode_completion(
+    request = decode_completion(
         _ENCODER.encode(members), request_id=request_id, label_header=label_header, include_receipt=include_receipt
     )
+    left_out = tuple(name for name in _LEFT_OUT if document.values.get(name) is not None)
+    return replace(request, left_out=left_out) if left_out else request
 
 
 def pieces_of(request: InferenceRequest) -> list[Piece]:

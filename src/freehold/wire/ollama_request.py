@@ -64,7 +64,8 @@ def decode_ollama_generate(
     continue.
 
     Raises:
-        UnsupportedParameter: A ``template`` or a ``context`` of earlier tokens is sent; or images beside ``raw``.
+        UnsupportedParameter: A ``template`` or a ``context`` of earlier tokens is sent; or images or ``system`` beside
+            ``raw``.
     """
     document = decode_document(raw)
     body = _convert(document, OllamaGenerate)
@@ -84,10 +85,12 @@ def decode_ollama_generate(
         if body.images:
             reason = "a text to continue holds no images; leave out raw and suffix"
             raise unsupported("images", body.images, reason)
-        members["prompt"] = body.prompt if body.raw or not body.system else f"{body.system}\n\n{body.prompt}"
+        if body.raw and body.system:
+            raise unsupported("system", body.system, "a raw prompt is all that the model gets; put it there")
+        members["prompt"] = f"{body.system}\n\n{body.prompt}" if body.system else body.prompt
         if body.suffix is not None:
             members["suffix"] = body.suffix
-        return decode_completion(_ENCODER.encode(members), **more)
+        return replace(decode_completion(_ENCODER.encode(members), **more), left_out=_left_out(document))
     system = [Turn(role="system", content=body.system)] if body.system else []
     members["messages"] = _turns([*system, Turn(role="user", content=body.prompt, images=body.images)])
     return decode_chat(_ENCODER.encode(members), left_out=_left_out(document), **more)
@@ -103,7 +106,8 @@ def decode_ollama_embed(
     request = decode_embedding(
         _ENCODER.encode(members), request_id=request_id, label_header=label_header, include_receipt=include_receipt
     )
-    return replace(request, cuts=True) if body.truncate else request
+    left_out = tuple(name for name in ("keep_alive", "options") if document.values.get(name))
+    return replace(request, cuts=bool(body.truncate), left_out=left_out) if body.truncate or left_out else request
 
 
 def _convert(document: Document, kind: type[_Kind]) -> _Kind:

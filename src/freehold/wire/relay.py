@@ -88,8 +88,13 @@ class EventCutter(Noted, ABC):
         return data
 
     def close(self) -> bytes:
-        """The rest: an event whose blank line the end of the stream has cut off. Also looks why generation ended."""
+        """The rest: an event whose blank line the end of the stream has cut off. Also looks why generation ended.
+
+        It gets its blank line, since what we send after it would be a part of it.
+        """
         data, self._pending = self._pending, b""
+        if data and not any(found.end() == len(data) for found in _BLANK_LINE.finditer(data)):
+            data += b"\n\n"
         passed = self._look(data) if data else b""
         for unseen in (self._last, self._before):
             if unseen and self.finish_reason is None and self.error is None:

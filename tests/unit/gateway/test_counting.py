@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,8 +14,10 @@ from freehold.domain.errors.policy import NoPermittedDeployment
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.response import TokenCount, Usage
 from freehold.domain.zones import WORLD
+from freehold.wire.messages_request import decode_count_tokens
 from tests.support.fake_engine import FakeAnswer
-from tests.unit.gateway.test_pipeline import chat, engine, house
+from tests.support.gateway import GOOD_KEY, MemorySink
+from tests.unit.gateway.test_pipeline import REQUEST_ID, chat, engine, house
 
 
 def counting(text: str = "hello", *, label: str | None = None) -> InferenceRequest:
@@ -70,3 +73,20 @@ def test_a_deployment_that_fails_to_count_is_followed_by_the_next() -> None:
     at = house(small, large)
     assert asyncio.run(at.ask(counting())).count == TokenCount(tokens=17)
     assert len(large.calls) == 1
+
+
+def test_what_holds_an_image_is_planned_apart_from_what_holds_none() -> None:
+    small, eyes = engine("small"), engine("eyes", vision=True)
+    at = house(small, eyes)
+    pixel = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
+    seen = [{"role": "user", "content": [{"type": "image", "source": pixel}]}]
+
+    async def ask_in_turns() -> None:
+        pipeline = at.pipeline()
+        principal = pipeline.authenticate(GOOD_KEY)
+        for messages in (seen, [{"role": "user", "content": "hello"}], seen):
+            body = json.dumps({"model": "auto", "messages": messages}).encode()
+            await pipeline.answer(decode_count_tokens(body, request_id=REQUEST_ID), principal, MemorySink())
+
+    asyncio.run(ask_in_turns())
+    assert (len(eyes.calls), len(small.calls)) == (2, 1)

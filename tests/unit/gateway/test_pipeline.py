@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from freehold.domain.decisions import Action, ConfidenceStatus, Outcome
+from freehold.domain.decisions import Action, ConfidenceStatus, Outcome, Verdict
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Route, StreamMode, Terms, Uncalibrated
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.base import FreeholdError
@@ -20,7 +20,7 @@ from freehold.domain.labels import Level
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import ResponseChunk, Usage
 from freehold.domain.zones import DEVICE, WORLD, Zone
-from freehold.wire.openai_request import decode_chat, decode_embedding, decode_rerank
+from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
 from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import RESTRICTED, House, MemorySink
 
@@ -296,6 +296,28 @@ def test_vectors_never_escalate_to_another_models() -> None:
     request = decode_embedding(b'{"model":"auto","input":["a"]}', request_id=REQUEST_ID)
     asyncio.run(at.ask(request))
     assert [attempt.deployment for attempt in at.receipt.attempts] == ["first"]
+
+
+@pytest.mark.parametrize("answer", ["a continued text", ""])
+def test_a_continued_text_is_not_judged_and_comes_at_once(answer: str) -> None:
+    """No calibration is of one, so that each would be computed twice; and often there is nothing to fill in."""
+    small, large = engine("small", default=FakeAnswer(text=answer)), engine("large")
+    at = house(small, large)
+    request = decode_completion(b'{"model":"auto","prompt":"a","stream":true}', request_id=REQUEST_ID)
+    seen: list[bool] = []
+    sink = MemorySink(on_chunk=lambda _: seen.append(not at.receipts.kept))
+    asyncio.run(at.ask(request, sink))
+    assert (started(sink), text_of(sink), large.calls) == (["small"], answer, [])
+    assert not answer or seen[0]
+    (attempt,) = at.receipt.attempts
+    assert attempt.verdict == Verdict(action=Action.ACCEPT, reason="unmeasured")
+
+
+def test_a_deployment_that_fails_to_continue_a_text_is_followed_by_the_next() -> None:
+    hurt = FakeAnswer(error=EngineCrashed(deployment="small", how="x"))
+    at = house(engine("small", default=hurt), engine("large"))
+    request = decode_completion(b'{"model":"auto","prompt":"a","stream":true}', request_id=REQUEST_ID)
+    assert started(asyncio.run(at.ask(request))) == ["large"]
 
 
 def test_every_end_leaves_exactly_one_receipt_and_no_slot_taken() -> None:

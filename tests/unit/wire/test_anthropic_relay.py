@@ -56,6 +56,14 @@ def test_bytes_are_the_upstreams_whatever_the_cuts(line_end: bytes, cuts: list[i
     assert events.usage == Usage(input_tokens=8, output_tokens=6, cached_tokens=2)
 
 
+@pytest.mark.parametrize("missing", [1, 2])
+def test_an_end_without_its_blank_line_gets_it(missing: int) -> None:
+    passed, events = relay((BODY + STOP)[:-missing], [])
+    assert (passed, events.ended) == (BODY, True)
+    assert events.end.rstrip(b"\n") == STOP.rstrip(b"\n")
+    assert events.end.endswith(b"\n\n")
+
+
 def test_pieces_of_blocks_are_not_looked_at_once_it_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     events = MessageRelay()
     events.feed(START + BLOCK)

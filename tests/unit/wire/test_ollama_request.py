@@ -106,7 +106,7 @@ def test_a_prompt_is_a_users_turn() -> None:
 
 
 def test_a_raw_prompt_and_one_with_a_suffix_are_continued() -> None:
-    raw = generated(prompt="Once", raw=True, system="not in a raw prompt")
+    raw = generated(prompt="Once", raw=True)
     assert (raw.task, raw.prompt, raw.suffix) == (Task.COMPLETION, "Once", None)
     gap = generated(prompt="def f(", suffix="return 1", options={"num_predict": 5})
     assert (gap.task, gap.prompt, gap.suffix, gap.sampling.max_tokens) == (Task.COMPLETION, "def f(", "return 1", 5)
@@ -125,6 +125,7 @@ def test_texts_to_embed(text: str | list[str]) -> None:
         ({"template": "{{ .Prompt }}"}, "template"),
         ({"context": [1, 2]}, "context"),
         ({"raw": True, "images": ["x"]}, "images"),
+        ({"raw": True, "system": "Be brief."}, "system"),
     ],
 )
 def test_what_would_be_ignored_is_refused(members: dict[str, Any], field: str) -> None:
@@ -157,3 +158,6 @@ def test_what_is_left_out_is_named() -> None:
     }
     request = decode_ollama_chat(json.dumps(body).encode(), request_id="r1")
     assert request.left_out == ("keep_alive", "options.num_ctx")
+    raw = generated(prompt="Once", raw=True, keep_alive=0, options={"num_ctx": 4096, "seed": 1})
+    assert raw.left_out == ("keep_alive", "options.num_ctx")
+    assert decode(decode_ollama_embed, input="one", options={"num_ctx": 1}).left_out == ("options",)

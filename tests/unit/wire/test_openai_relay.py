@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from freehold.domain.response import FinishReason
 from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
 from freehold.wire.openai_relay import StreamRelay, WholeAnswer
-from freehold.wire.sse import EVENT_BYTES_MAX, EventTooLongError
+from freehold.wire.sse import EVENT_BYTES_MAX, EventTooLongError, SseParser
 
 ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
 WORD = b'data: {"choices":[{"index":0,"delta":{"content":"a \\"usage\\": {} [DON"},"finish_reason":null}],"x":1}\n\n'
@@ -64,7 +64,15 @@ def test_nothing_follows_the_end() -> None:
 
 def test_an_end_without_its_blank_line_is_one() -> None:
     passed, events = relay(BODY + b"data: [DONE]", [])
-    assert (passed, events.ended) == (BODY, True)
+    assert (passed, events.ended, events.end) == (BODY, True, DONE)
+
+
+@pytest.mark.parametrize("line_end", [b"", b"\n", b"\r", b"\r\n"])
+def test_what_is_sent_after_an_event_without_its_blank_line_is_no_part_of_it(line_end: bytes) -> None:
+    passed, events = relay(BODY.removesuffix(b"\n\n") + line_end, [])
+    assert events.is_whole
+    told = [event.data for event in SseParser().feed(passed + DONE)]
+    assert told == [event.data for event in SseParser().feed(BODY + DONE)]
 
 
 @pytest.mark.parametrize("cut", [0, len(ROLE), len(ROLE + WORD)])

@@ -63,11 +63,16 @@ _Parts = tuple[str, dict[str, object], tuple[str, ...]]
 
 
 def _chat(request: InferenceRequest, want_logprobs: int) -> _Parts:
-    path, members = "/v1/chat/completions", _streamed() | _alternatives(request, want_logprobs)
+    members, dropped = _tools(request)
+    return "/v1/chat/completions", _streamed() | _alternatives(request, want_logprobs) | members, dropped
+
+
+def _tools(request: InferenceRequest) -> tuple[dict[str, object], tuple[str, ...]]:
+    """What is said of tools, and what is left out of the body."""
     if tools.is_forced(request):
-        return path, members | tools.forced_members(request), (*_LOGPROB_MEMBERS, "parallel_tool_calls", "grammar")
+        return tools.forced_members(request), (*_LOGPROB_MEMBERS, "parallel_tool_calls", "grammar")
     not_offered = request.tool_choice is ToolChoice.NONE
-    return path, members, (*_LOGPROB_MEMBERS, *_TOOL_MEMBERS) if not_offered else _LOGPROB_MEMBERS
+    return {}, (*_LOGPROB_MEMBERS, *_TOOL_MEMBERS) if not_offered else _LOGPROB_MEMBERS
 
 
 def _completion(request: InferenceRequest, want_logprobs: int) -> _Parts:
@@ -88,8 +93,9 @@ def _embedding(request: InferenceRequest, want_logprobs: int) -> _Parts:
 
 
 def _count(request: InferenceRequest, want_logprobs: int) -> _Parts:
-    del request, want_logprobs
-    return "/v1/chat/completions/input_tokens", {"stream": False}, _LOGPROB_MEMBERS
+    del want_logprobs
+    members, dropped = _tools(request)
+    return "/v1/chat/completions/input_tokens", {"stream": False} | members, dropped
 
 
 _ROUTES = {Task.CHAT: _chat, Task.COMPLETION: _completion, Task.EMBEDDING: _embedding, Task.COUNT: _count}

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from freehold.domain.errors.engine import EngineRefused
 from freehold.domain.errors.upstream import UpstreamBroken
-from freehold.engines.onnx.frames import LENGTHS, frame, head_of, lengths
+from freehold.engines.onnx.frames import LENGTHS, frame, lengths, said
 from freehold.engines.onnx.settings import OnnxSettings
 from freehold.engines.process.child import ChildProcess
 
@@ -54,10 +53,17 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the worker said to one message: the head, and the numbers behind it."""
+    """What the worker said to one message.
 
-    head: Mapping[str, Any]
-    numbers: bytes
+    Attributes:
+        tokens: What was read, or the length of each text that was only looked at.
+        numbers: What came of it, as little-endian 32-bit floats.
+        too_long: Tokens of a text that was not read, since it has too many.
+    """
+
+    tokens: tuple[int, ...] = ()
+    numbers: bytes = b""
+    too_long: int | None = None
 
 
 class OnnxChild(ChildProcess):
@@ -117,7 +123,7 @@ class OnnxChild(ChildProcess):
             message |= {"query": _PROBE, "document_tokens_max": None}
         found = await self._ask_for_itself(message)
         numbers = len(found.numbers) // 4
-        if (numbers == 1) != self._spec.reranks:
+        if not numbers or (numbers == 1) != self._spec.reranks:
             wanted = "one number for a pair" if self._spec.reranks else "a vector"
             reason = f"its model gives {numbers} numbers where {wanted} was expected"
             raise EngineRefused(source=self._spec.name, deployment=self._spec.name, reason=reason)
@@ -138,14 +144,15 @@ class OnnxChild(ChildProcess):
         try:
             while True:
                 head_bytes, body_bytes = lengths(await stdout.readexactly(LENGTHS.size))
-                head = head_of(await stdout.readexactly(head_bytes))
+                head = said(await stdout.readexactly(head_bytes))
                 numbers = await stdout.readexactly(body_bytes)
-                waiting = self._waiting.get(head["id"])
+                waiting = self._waiting.get(head.id)
                 if waiting is not None and not waiting.done():
-                    waiting.set_result(Answer(head=head, numbers=numbers))
+                    tokens = tuple(head.tokens) if isinstance(head.tokens, list) else (head.tokens,)
+                    waiting.set_result(Answer(tokens=tokens, numbers=numbers, too_long=head.too_long))
         except asyncio.IncompleteReadError:
             pass  # it ends, and may still be writing why
-        except (ValueError, KeyError):
+        except ValueError:
             self.kill()  # whatever it is, it is no worker any more
         finally:
             self._closed = True

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import isfinite
 
 from freehold.domain.deployment import Deployment
 from freehold.domain.egress import EgressPermit
@@ -27,13 +28,14 @@ from freehold.engines.process.jail import Measure
 from freehold.engines.process.life import Life
 from freehold.engines.process.plan import Plan
 from freehold.engines.process.supervisor import Supervisor
+from freehold.engines.reply_faults import protocol
 from freehold.hostinfo.clock import any_share
 from freehold.net.deadlines import Expiry
 from freehold.wire.openai_embeddings import embeddings_of_numbers
 from freehold.wire.rerank import ranked
 
 _DEATH_NOTICED_S = 0.5
-_RELEVANCE = struct.Struct("<f")
+_NUMBER = struct.Struct("<f")
 _ORIGIN = "child:"
 _CUT_AT = "truncate_prompt_tokens"
 _CUT_NOWHERE_ELSE = (b"null", b"-1")
@@ -202,10 +204,9 @@ class OnnxEngine:
             self._refuse_dimensions(request, life.child.dimensions)
             await self._refuse_long(life, request, {})
             for place, text in enumerate(request.inputs):
-                answer = await self._ask(life, {"text": text, "cut": request.cuts})
-                self._refuse_too_long(answer, f"input[{place}]")
+                answer = await self._computed(life, {"text": text, "cut": request.cuts}, f"input[{place}]")
                 vectors.append(answer.numbers)
-                tokens += answer.head["tokens"]
+                tokens += sum(answer.tokens)
         return embeddings_of_numbers(vectors, request, model=self._deployment.name, tokens=tokens)
 
     async def rerank(
@@ -227,10 +228,10 @@ class OnnxEngine:
         async with self._running(life, deadline_s):
             await self._refuse_long(life, request, about)
             for place, text in enumerate(request.inputs):
-                answer = await self._ask(life, {**about, "text": text, "cut": request.cuts})
-                self._refuse_too_long(answer, f"documents[{place}]")
-                found.append((place, _RELEVANCE.unpack(answer.numbers)[0]))
-                tokens += answer.head["tokens"]
+                asked = {**about, "text": text, "cut": request.cuts}
+                answer = await self._computed(life, asked, f"documents[{place}]")
+                found.append((place, _NUMBER.unpack(answer.numbers)[0]))
+                tokens += sum(answer.tokens)
         return RerankResult(ranked=ranked(found, request), usage=Usage(input_tokens=tokens))
 
     async def _ready(self, deadline_s: float) -> Life[OnnxChild]:
@@ -270,14 +271,30 @@ class OnnxEngine:
         if len(texts) == 1 or request.cuts:
             return
         for start in range(0, len(texts), _LOOKED_AT_ONCE):
-            answer = await self._ask(life, {**about, "texts": texts[start : start + _LOOKED_AT_ONCE]})
-            for place, tokens in enumerate(answer.head["tokens"], start):
+            some = texts[start : start + _LOOKED_AT_ONCE]
+            answer = await self._ask(life, {**about, "texts": some})
+            if len(answer.tokens) != len(some):
+                raise self._no_worker(life, f"{len(answer.tokens)} lengths of {len(some)} texts")
+            for place, tokens in enumerate(answer.tokens, start):
                 if tokens > self._deployment.model.context_tokens:
                     raise self._too_long(f"{'documents' if about else 'input'}[{place}]", tokens)
 
-    def _refuse_too_long(self, answer: Answer, field: str) -> None:
-        if (tokens := answer.head.get("too_long")) is not None:
-            raise self._too_long(field, tokens)
+    async def _computed(self, life: Life[OnnxChild], message: Mapping[str, object], field: str) -> Answer:
+        """What comes of one text: as many finite numbers as the model makes."""
+        answer = await self._ask(life, message)
+        if answer.too_long is not None:
+            raise self._too_long(field, answer.too_long)
+        wanted = 1 if self._deployment.model.reranks else life.child.dimensions
+        if len(answer.numbers) != wanted * _NUMBER.size:
+            raise self._no_worker(life, f"{len(answer.numbers)} bytes for {wanted} numbers")
+        if not all(isfinite(number) for (number,) in _NUMBER.iter_unpack(answer.numbers)):
+            raise protocol(self._deployment, f"a number that is not finite for {field}")
+        return answer
+
+    def _no_worker(self, life: Life[OnnxChild], reason: str) -> UpstreamError:
+        """What answers so is no worker of ours any more: it is ended, and another one begins."""
+        life.child.kill()
+        return protocol(self._deployment, reason)
 
     def _too_long(self, field: str, tokens: int) -> InputTooLong:
         name = self._deployment.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -14,8 +14,26 @@ LENGTHS = struct.Struct(">II")
 HEAD_BYTES_MAX = 128 << 20
 BODY_BYTES_MAX = 1 << 20
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of an answer.
+
+    Attributes:
+        id: Of the message that it answers.
+        tokens: What was read; of several texts that were only looked at, the length of each.
+        too_long: Tokens of a text that was not read, since it has too many.
+    """
+
+    id: int
+    tokens: _Count | list[_Count] = 0
+    too_long: _Count | None = None
+
+
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(dict[str, Any])
+_SAID = msgspec.json.Decoder(Said)
 
 
 def frame(head: Mapping[str, object], body: bytes = b"") -> bytes:
@@ -36,8 +54,17 @@ def lengths(raw: bytes) -> tuple[int, int]:
     return head_bytes, body_bytes
 
 
+def said(raw: bytes) -> Said:
+    """The head of an answer.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return _SAID.decode(raw)
+
+
 def head_of(raw: bytes) -> dict[str, Any]:
-    """The head.
+    """The head of a question.
 
     Raises:
         ValueError: It is no JSON object.

@@ -84,7 +84,10 @@ class ChildProcess:
         except ValueError:  # no line within the limit: not our worker's report
             line = b""
         if line.endswith(b"\n"):
-            self.jail = tuple(Measure(**each) for each in json.loads(line))
+            try:
+                self.jail = tuple(Measure(**each) for each in json.loads(line))
+            except (ValueError, TypeError):
+                self.kill()  # whatever it is, it is no worker of ours
         await self._listen_on(stdout)
 
     async def _listen_on(self, stdout: asyncio.StreamReader) -> None:

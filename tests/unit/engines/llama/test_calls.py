@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.ports import UpstreamCall
+from freehold.domain.request import Task
 from freehold.domain.zones import DEVICE, LAN, Zone
 from freehold.engines.llama.calls import build_call
 from freehold.engines.llama.infill import InfillForm
+from freehold.wire.messages_request import decode_count_tokens
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
 
 TOOLS = [{"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}]
@@ -125,3 +128,14 @@ def test_beyond_this_device_every_member_is_encoded_anew() -> None:
     far = build_call(request, deployment(zone=LAN), origin="http://10.0.0.1:80", want_logprobs=0)
     assert b"\\u0048i" in near.body
     assert b'"Hi"' in far.body
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", "any"])
+def test_what_is_counted_is_what_would_be_read(choice: str) -> None:
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], "tool_choice": {"type": choice}}
+    tools = [{"name": "clock", "input_schema": {"type": "object"}}]
+    request = decode_count_tokens(json.dumps({**body, "tools": tools}).encode(), request_id="r1")
+    counted = build_call(request, deployment(), origin="unix:///s", want_logprobs=0)
+    assert counted.path == "/v1/chat/completions/input_tokens"
+    asked = build_call(replace(request, task=Task.CHAT), deployment(), origin="unix:///s", want_logprobs=0)
+    assert {**json.loads(counted.body), **STREAMED} == json.loads(asked.body)

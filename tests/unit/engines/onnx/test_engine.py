@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
@@ -14,7 +15,7 @@ import pytest
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.errors.engine import EngineCrashed, EngineNotReady, EnginePackagesMissing
 from freehold.domain.errors.request import ContentUnsupported, InputTooLong, UnsupportedParameter
-from freehold.domain.errors.upstream import UpstreamBroken, UpstreamTimeout
+from freehold.domain.errors.upstream import UpstreamBroken, UpstreamProtocol, UpstreamTimeout
 from freehold.domain.response import EmbeddingResult, RerankResult
 from freehold.domain.zones import DEVICE
 from freehold.engines.onnx.child import Answer, ChildSpec, OnnxChild
@@ -39,15 +40,18 @@ class ScriptedChild:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.dies_at = ""
+        self.says: Answer | None = None
         self._turn = asyncio.Lock()
         self._ended = asyncio.Event()
 
     async def ask(self, message: Mapping[str, Any]) -> Answer:
         query = str(message.get("query", ""))
+        if self.says is not None:
+            return self.says
         if "texts" in message:
             self.asked.append("lengths")
             counted = [len(text.split()) + len(query.split()) for text in message["texts"]]
-            return Answer(head={"tokens": counted}, numbers=b"")
+            return Answer(tokens=tuple(counted))
         async with self._turn:
             await asyncio.sleep(TEXT_S)
         text = message["text"]
@@ -57,10 +61,10 @@ class ScriptedChild:
             raise UpstreamBroken(deployment="home", reason="its process ended")
         words = len(text.split())
         if words > MOST and not message["cut"]:
-            return Answer(head={"too_long": words}, numbers=b"")
+            return Answer(too_long=words)
         words = min(words, MOST)
         numbers = struct.pack("<f", words / 10) if query else struct.pack("<ff", words, 0)
-        return Answer(head={"tokens": words}, numbers=numbers)
+        return Answer(tokens=(words,), numbers=numbers)
 
     async def wait(self) -> int:
         await self._ended.wait()
@@ -267,6 +271,39 @@ def test_a_child_that_ends_is_named_and_another_one_answers() -> None:
         assert rig.engine.state().restarts == 1
 
     run(scenario)
+
+
+@pytest.mark.parametrize("reranks", [True, False])
+@pytest.mark.parametrize("numbers", [b"", b"\0" * 3, b"\0" * 12])
+def test_a_child_that_gives_something_else_than_it_is_wanted_for_is_ended(numbers: bytes, reranks: bool) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.child.says = Answer(tokens=(1,), numbers=numbers)
+        with pytest.raises(EngineCrashed, match="by signal 9"):
+            await (rig.rerank("a") if reranks else rig.embed("a"))
+        await (rig.rerank("a") if reranks else rig.embed("a"))
+        assert len(rig.children) == 2
+
+    run(scenario, reranks=reranks)
+
+
+def test_a_child_that_tells_the_lengths_of_other_texts_is_ended() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.child.says = Answer(tokens=(1,))
+        with pytest.raises(EngineCrashed, match="by signal 9"):
+            await rig.embed("a", "b")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_no_answer(number: float) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.child.says = Answer(tokens=(1,), numbers=struct.pack("<f", number))
+        with pytest.raises(UpstreamProtocol, match=r"not finite for documents\[0\]"):
+            await rig.rerank("a")
+        assert rig.engine.state().ready
+
+    run(scenario, reranks=True)
 
 
 def test_what_takes_too_long_ends() -> None:
