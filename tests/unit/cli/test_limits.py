@@ -72,6 +72,13 @@ def test_a_limit_is_set_listed_with_its_use_and_removed(cli: Cli, home: Path, us
     assert len(json.loads(cli("limits", "list", "--json").out)) == 2
 
 
+def test_a_limit_of_a_key_shows_what_all_keys_of_its_line_used(cli: Cli, used: str) -> None:
+    later = json.loads(cli("keys", "rotate", used, "--json").out)["id"]
+    for key in (used, later):
+        assert json.loads(cli("limits", "set", f"key:{key}", "tokens", "month", "1_000", "--json").out)["used"] == 50
+    assert [each["used"] for each in json.loads(cli("limits", "list", "--json").out)] == [50, 50]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
