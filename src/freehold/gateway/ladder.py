@@ -106,6 +106,7 @@ class Climb:
     _paid_for: str = ""
     _run: AttemptRun | None = None
     _slot: Slot | None = None
+    _yielding: Yielding | None = None
 
     @property
     def _deadline_s(self) -> float:
@@ -196,7 +197,8 @@ class Climb:
         Raises:
             Preempted: It did.
         """
-        slot, yielding = self._slot, Yielding()
+        slot, self._yielding = self._slot, Yielding()
+        yielding = self._yielding
         if slot is not None:
             slot.yields(yielding.ask)
         if await yielding.let(self._attempt(deployment)):
@@ -271,14 +273,17 @@ class Climb:
 
     async def _pass_through(self, run: AttemptRun) -> None:
         relay = await run.relay(self._deadline_s)
+        yielding = self._yielding
+        write = self.sink.events if yielding is None else yielding.until_asked(self.sink.events)
 
         def progress() -> None:
             if relay.begun:
                 run.first_token_ms = self.draft.elapsed_ms()
-            self._begin(run)
+            if yielding is None or not yielding.is_asked:
+                self._begin(run)
 
         try:
-            await relay.pass_on(self.sink.events, drained=self.sink.drained, progress=progress)
+            await relay.pass_on(write, drained=self.sink.drained, progress=progress)
         finally:
             relay.abort()
         self._held = Held(run=run, live=self.live)

@@ -10,13 +10,15 @@ from typing import TypeVar
 import pytest
 
 from freehold.domain.decisions import Outcome
+from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.admission import Preempted
+from freehold.domain.ports import UpstreamCall
 from freehold.domain.priority import Priority
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import ResponseChunk
 from freehold.gateway.yielding import Yielding
 from freehold.serving.admission import SlotAdmission
-from tests.support.fake_engine import FakeAnswer
+from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import House, MemorySink
 from tests.unit.gateway.test_pipeline import chat, engine, house
 
@@ -93,6 +95,65 @@ def test_a_stream_that_has_begun_keeps_its_slot() -> None:
         assert not item.done()
         gate.opened.set()
         assert (await item).text == "a b c"
+        assert (await urgent).text == "answer of small"
+
+    in_loop(scenario)
+
+
+@dataclass(slots=True)
+class RelayingEngine(FakeEngine):
+    """Its streams pass through; the test says when an event comes."""
+
+    relayed: list[HeldRelay] = field(default_factory=list["HeldRelay"])
+
+    @property
+    def relays(self) -> Dialect:  # type: ignore[override]
+        return Dialect.OPENAI
+
+    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> HeldRelay:
+        self.relayed.append(HeldRelay())
+        return self.relayed[-1]
+
+
+class HeldRelay:
+    """An event of it comes in a tick of its own, as a connection's do: no task is woken for it."""
+
+    usage = timings = finish_reason = None
+    begun, end, events = False, b"", 0
+
+    async def pass_on(
+        self, write: Callable[[bytes], bool], *, drained: Callable[[], Awaitable[None]], progress: Callable[[], None]
+    ) -> None:
+        self.write, self.progress = write, progress
+        self.whole = asyncio.get_running_loop().create_future()
+        await self.whole
+
+    def event(self, data: bytes) -> None:
+        self.begun = True
+        self.progress()
+        self.write(data)
+
+    def abort(self) -> None:
+        return
+
+
+def test_nothing_is_sent_of_a_stream_once_its_slot_is_asked_for() -> None:
+    """Its first event comes in the very tick in which the more urgent request does."""
+
+    async def scenario(_: Gate) -> None:
+        small = engine("small")
+        relaying = RelayingEngine(deployment=replace(small.deployment, slots=1), default=small.default)
+        at = house(relaying)
+        at.admission = SlotAdmission(clock=at.clock, jitter=lambda: 0.0)  # type: ignore[assignment]
+        sink = MemorySink(dialect=Dialect.OPENAI)
+        item = asyncio.ensure_future(at.ask(batch(stream=True), sink))
+        while not relaying.relayed:
+            await asyncio.sleep(0)
+        urgent = asyncio.ensure_future(at.ask(chat("now")))
+        asyncio.get_running_loop().call_soon(relaying.relayed[0].event, b"data: {}\n\n")
+        with pytest.raises(Preempted):
+            await item
+        assert (sink.deployments, sink.passed) == ([], b"")
         assert (await urgent).text == "answer of small"
 
     in_loop(scenario)
