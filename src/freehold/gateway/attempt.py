@@ -29,7 +29,9 @@ _NOTHING = Aggregator()
 
 
 def tokens_about(request: InferenceRequest) -> int:
-    """What a request will cost, going by its length and by what its client allows for the answer."""
+    """What a request will cost, going by its length and by what its client allows for the answer; at least 1."""
+    if not request.is_generated:
+        return max(1, request.computed_bytes // _BYTES_PER_TOKEN)
     most = request.sampling.max_tokens
     output = _OUTPUT_TOKENS_ABOUT if most is None else min(most, _OUTPUT_TOKENS_ABOUT)
     return request.input_bytes // _BYTES_PER_TOKEN + output

@@ -384,7 +384,8 @@ class Climb:
             )
         )
         self._run = None
-        self._release(tokens=usage.input_tokens + usage.output_tokens)
+        tokens = usage.input_tokens + usage.output_tokens
+        self._release(tokens=tokens or int(usage.measured and outcome is Outcome.COMPLETE))
 
     def _release(self, *, tokens: int = 0) -> None:
         """Give back what an attempt took: its slot, and a place among the retries that run."""

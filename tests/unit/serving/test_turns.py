@@ -79,6 +79,15 @@ def test_what_a_request_came_to_counts_and_not_what_was_expected() -> None:
     assert at.end(5, tokens=100) == [3]
 
 
+def test_a_request_of_which_nobody_knows_what_it_cost_teaches_nothing() -> None:
+    at = Queue()
+    for _ in range(4):
+        at.come(turn("a", tokens=900))
+    for ticket, tokens in enumerate((0, 0, 500, 0)):
+        at.end(ticket, tokens=tokens)
+    assert at.queue._order.tokens_of(turn("a")) == 500
+
+
 def test_idleness_earns_nothing() -> None:
     at = Queue()
     for _ in range(10):
