@@ -16,6 +16,7 @@ from freehold.domain.ports import UpstreamCall
 from freehold.domain.priority import Priority
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import ResponseChunk
+from freehold.domain.turn import Turn
 from freehold.gateway.yielding import Yielding
 from freehold.serving.admission import SlotAdmission
 from tests.support.fake_engine import FakeAnswer, FakeEngine
@@ -80,6 +81,23 @@ def test_a_batch_request_gives_its_slot_to_a_more_urgent_one_and_may_come_again(
         assert (await at.ask(batch())).text == "a b c"
         state = at.admission.states()["small"]  # type: ignore[attr-defined]
         assert (state.running, state.waiting) == (0, 0)
+
+    in_loop(scenario)
+
+
+def test_one_who_comes_in_the_tick_in_which_batch_gets_its_slot_waits_no_longer() -> None:
+    async def scenario(gate: Gate) -> None:
+        at = full_house(gate)
+        first = await at.admission.admit(
+            at.engines["small"].deployment, Turn(tenant="other"), deadline_s=1e9, told=lambda _: None
+        )
+        item = asyncio.ensure_future(at.ask(batch()))
+        await asyncio.sleep(0)
+        urgent = asyncio.ensure_future(at.ask(chat("now")))
+        first.release()  # it is the item's turn, and its task is told of that after the urgent one has come
+        with pytest.raises(Preempted):
+            await item
+        assert (await urgent).text == "answer of small"
 
     in_loop(scenario)
 
