@@ -14,6 +14,9 @@ from freehold.domain.money import Money
 from freehold.storage.keys import KeyRecord
 
 LIMITS_MAX = 10_000
+LIMITS_OF_ONE_MAX = 64
+"""Of a tenant or a key: each of its requests looks at all of them, while those of other workers wait."""
+
 AMOUNT_MAX = 1_000_000_000_000_000
 """Of requests, tokens or micro-units: sums of a month stay far from what a counter holds."""
 
@@ -122,9 +125,13 @@ class LimitBook:
         """Set a limit, or change its amount. It holds in running servers within seconds.
 
         Raises:
-            LimitRequestInvalid: There are too many limits.
+            LimitRequestInvalid: There are too many limits, or too many of this subject.
             StorageFailed: It could not be stored.
         """
+        others = [each for each in self._store.all() if each.subject == limit.subject and each.place != limit.place]
+        if len(others) >= LIMITS_OF_ONE_MAX:
+            reason = f"at most {LIMITS_OF_ONE_MAX} are kept; remove some"
+            raise _invalid(f"the number of limits of {limit.subject}", len(others) + 1, reason)
         if not self._store.put(limit, most=LIMITS_MAX):
             raise _invalid("the number of limits", LIMITS_MAX + 1, f"at most {LIMITS_MAX:,} are kept; remove some")
 
