@@ -166,14 +166,14 @@ class AttemptRun:
     def usage(self) -> Usage:
         """What the upstream reported, else an estimate that says so."""
         reported = self.told_usage or self.noted.usage
-        if reported is not None:
+        if reported is not None and reported.measured:
             return reported
         if self.first_token_ms is None:
             return Usage(measured=False)
+        request = self.draft.request
+        read_bytes = request.input_bytes if request.is_generated else request.computed_bytes
         return Usage(
-            input_tokens=self.draft.request.input_bytes // _BYTES_PER_TOKEN,
-            output_tokens=self._output_tokens_about(),
-            measured=False,
+            input_tokens=read_bytes // _BYTES_PER_TOKEN, output_tokens=self._output_tokens_about(), measured=False
         )
 
     def _output_tokens_about(self) -> int:

@@ -12,18 +12,22 @@ import pytest
 
 from freehold.domain.decisions import Outcome
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Route, Terms, TokenPrice
+from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.limits import LimitReached, PriceMissing
 from freehold.domain.identity import Principal
 from freehold.domain.limits import Bound, Limit, Measure, Standing, Subject, SubjectKind, Window
 from freehold.domain.money import Money
+from freehold.domain.ports import UpstreamCall
 from freehold.domain.receipt import Receipt
+from freehold.domain.request import InferenceRequest
+from freehold.domain.response import EmbeddingResult, RerankResult, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.gateway.bounds import TEMPLATE_TOKENS, bound_of
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.ledger.pricing import OwnedHardware
 from freehold.wire.messages_request import decode_count_tokens
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
-from tests.support.fake_engine import FakeAnswer
+from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import GOOD_KEY, PUBLIC, House, MemorySink, NoPrices
 from tests.unit.gateway.test_pipeline import REQUEST_ID, chat, engine, house
 
@@ -114,6 +118,38 @@ def test_a_client_that_leaves_is_charged_what_came_until_then() -> None:
         assert receipt.attempts[0].usage.output_tokens > 0
 
     asyncio.run(scenario())
+
+
+@dataclass(slots=True)
+class SilentEngine(FakeEngine):
+    """A server that does not say how much it read."""
+
+    async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
+        return EmbeddingResult(payload={}, usage=Usage(measured=False))
+
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        return RerankResult(ranked=((1, 0.5), (0, 0.1)), usage=Usage(measured=False))
+
+
+@pytest.mark.parametrize(
+    ("request_", "tokens"),
+    [
+        (decode_embedding(b'{"model":"auto","input":"%s"}' % (b"x" * 398), request_id=REQUEST_ID), 400 // 4),
+        (
+            decode_rerank(
+                b'{"model":"auto","query":"%s","documents":["a","b"]}' % (b"x" * 100), request_id=REQUEST_ID
+            ),
+            (102 + 9 + 2 * 100) // 4,
+        ),
+    ],
+)
+def test_what_a_server_does_not_count_is_estimated_and_not_free(request_: InferenceRequest, tokens: int) -> None:
+    known, book = engine("small", embeds=True, reranks=True), Book()
+    at = house(SilentEngine(deployment=known.deployment))
+    at.quotas = book
+    asyncio.run(at.ask(request_))
+    (attempt,) = at.receipt.attempts
+    assert (attempt.usage.input_tokens, attempt.usage.output_tokens, attempt.usage.measured) == (tokens, 0, False)
 
 
 def test_a_fault_on_the_way_to_the_receipt_gives_all_back() -> None:
