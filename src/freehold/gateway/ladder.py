@@ -309,8 +309,8 @@ class Climb:
             decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)
         else:
             decided = verdict(judged, self.footing.route, more_permitted=more_permitted, finish_reason=finish_reason)
-        self.draft.answered_index = len(self.draft.attempts)
         self._close(Outcome.COMPLETE, judged=judged, decided=decided)
+        self.draft.answered_index = len(self.draft.attempts) - 1
         return decided.action
 
     def _confidence(self, run: AttemptRun) -> Confidence:
@@ -369,23 +369,26 @@ class Climb:
         decided: Verdict | None = None,
         error: FreeholdError | None = None,
     ) -> None:
-        run = self._open_run()
-        usage, ended_ms = run.usage(), self.draft.elapsed_ms()
-        cost = price_attempt(run, usage, self.runtime, ended_ms=ended_ms, share_permille=self.services.load.leave())
-        self.draft.attempts.append(
-            run.close(
-                outcome,
-                usage=usage,
-                cost=cost,
-                ended_ms=ended_ms,
-                confidence=judged,
-                verdict=decided,
-                error=error,
-            )
-        )
+        run, share_permille, tokens = self._open_run(), self.services.load.leave(), 0
         self._run = None
-        tokens = usage.input_tokens + usage.output_tokens
-        self._release(tokens=tokens or int(usage.measured and outcome is Outcome.COMPLETE))
+        try:
+            usage, ended_ms = run.usage(), self.draft.elapsed_ms()
+            cost = price_attempt(run, usage, self.runtime, ended_ms=ended_ms, share_permille=share_permille)
+            self.draft.attempts.append(
+                run.close(
+                    outcome,
+                    usage=usage,
+                    cost=cost,
+                    ended_ms=ended_ms,
+                    confidence=judged,
+                    verdict=decided,
+                    error=error,
+                )
+            )
+            tokens = usage.input_tokens + usage.output_tokens
+            tokens = tokens or int(usage.measured and outcome is Outcome.COMPLETE)
+        finally:
+            self._release(tokens=tokens)
 
     def _release(self, *, tokens: int = 0) -> None:
         """Give back what an attempt took: its slot, and a place among the retries that run."""

@@ -18,7 +18,7 @@ from freehold.domain.identity import Principal
 from freehold.domain.limits import Bound, Limit, Measure, Standing, Subject, SubjectKind, Window
 from freehold.domain.money import Money
 from freehold.domain.ports import UpstreamCall
-from freehold.domain.receipt import Receipt
+from freehold.domain.receipt import Cost, Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
@@ -136,9 +136,7 @@ class SilentEngine(FakeEngine):
     [
         (decode_embedding(b'{"model":"auto","input":"%s"}' % (b"x" * 398), request_id=REQUEST_ID), 400 // 4),
         (
-            decode_rerank(
-                b'{"model":"auto","query":"%s","documents":["a","b"]}' % (b"x" * 100), request_id=REQUEST_ID
-            ),
+            decode_rerank(b'{"model":"auto","query":"%s","documents":["a","b"]}' % (b"x" * 100), request_id=REQUEST_ID),
             (102 + 9 + 2 * 100) // 4,
         ),
     ],
@@ -163,6 +161,42 @@ def test_a_fault_on_the_way_to_the_receipt_gives_all_back() -> None:
     with pytest.raises((ZeroDivisionError, RuntimeError)):
         asyncio.run(asyncio.wait_for(at.ask(chat()), 5))
     assert book.held[0].settled == [None]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_fault_on_the_way_to_the_price_leaves_nothing_taken(leaves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        reached, opened = asyncio.Event(), asyncio.Event()
+
+        async def hold(piece: int) -> None:
+            if piece == 1:
+                reached.set()
+                await opened.wait()
+
+        at, book = house(engine("small", default=FakeAnswer(text="one two", before_piece=hold))), Book()
+        at.quotas = book
+        pipeline = at.pipeline()
+        task = asyncio.ensure_future(pipeline.answer(chat(), pipeline.authenticate(GOOD_KEY), MemorySink()))
+        await reached.wait()
+        if leaves:
+            task.cancel()
+        opened.set()
+        with pytest.raises(ZeroDivisionError):
+            await task
+        assert at.admission.out == {"small": 0}
+        assert book.held[0].settled[0] is at.receipt
+        assert at.receipt.outcome is (Outcome.CANCELLED if leaves else Outcome.FAILED)
+        assert at.receipt.answered_by is None
+        load = pipeline._services.load
+        load.enter()
+        load.enter()
+        assert load.leave() == 500
+
+    def fail(*_: object, **__: object) -> Cost:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("freehold.gateway.ladder.price_attempt", fail)
+    asyncio.run(scenario())
 
 
 def test_callers_without_limits_are_not_asked_about() -> None:
