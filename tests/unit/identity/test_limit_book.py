@@ -30,7 +30,8 @@ class Store:
 
 
 class Keys:
-    tenants = {name: Tenant(name=name, label=PUBLIC) for name in ("acme", "other")}
+    def __init__(self) -> None:
+        self.tenants = {name: Tenant(name=name, label=PUBLIC) for name in ("acme", "other")}
 
     def list(self) -> tuple[KeyRecord, ...]:
         return ()
