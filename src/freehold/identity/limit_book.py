@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Protocol
 
@@ -128,10 +128,7 @@ class LimitBook:
             LimitRequestInvalid: There are too many limits, or too many of this subject.
             StorageFailed: It could not be stored.
         """
-        others = [each for each in self._store.all() if each.subject == limit.subject and each.place != limit.place]
-        if len(others) >= LIMITS_OF_ONE_MAX:
-            reason = f"at most {LIMITS_OF_ONE_MAX} are kept; remove some"
-            raise _invalid(f"the number of limits of {limit.subject}", len(others) + 1, reason)
+        refuse_too_many(limit, self._store.all())
         if not self._store.put(limit, most=LIMITS_MAX):
             raise _invalid("the number of limits", LIMITS_MAX + 1, f"at most {LIMITS_MAX:,} are kept; remove some")
 
@@ -163,6 +160,18 @@ class LimitBook:
             if not _CURRENCY.fullmatch(currency):
                 raise _invalid("the currency", currency, "give an ISO 4217 code, for example EUR")
         return Limit(subject=subject, measure=measure, window=Window(window), amount=0, currency=currency)
+
+
+def refuse_too_many(limit: Limit, kept: Iterable[Limit]) -> None:
+    """Refuse one more limit of who has enough of them.
+
+    Raises:
+        LimitRequestInvalid: So it is.
+    """
+    others = sum(each.subject == limit.subject and each.place != limit.place for each in kept)
+    if others >= LIMITS_OF_ONE_MAX:
+        reason = f"at most {LIMITS_OF_ONE_MAX} are kept; remove some"
+        raise _invalid(f"the number of limits of {limit.subject}", others + 1, reason)
 
 
 def limit_amount(limit: Limit, amount: int | None = None) -> str:

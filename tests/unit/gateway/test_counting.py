@@ -13,8 +13,6 @@ from freehold.domain.errors.policy import NoPermittedDeployment
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.response import TokenCount, Usage
 from freehold.domain.zones import WORLD
-from freehold.gateway.attempt import tokens_about
-from freehold.wire.openai_request import decode_embedding, decode_rerank
 from tests.support.fake_engine import FakeAnswer
 from tests.unit.gateway.test_pipeline import chat, engine, house
 
@@ -72,17 +70,3 @@ def test_a_deployment_that_fails_to_count_is_followed_by_the_next() -> None:
     at = house(small, large)
     assert asyncio.run(at.ask(counting())).count == TokenCount(tokens=17)
     assert len(large.calls) == 1
-
-
-def test_counting_costs_its_tenant_next_to_nothing_of_its_turn() -> None:
-    """Neither at the start nor in the end is it taken for a chat."""
-    at = house(engine("small"))
-    asyncio.run(at.ask(counting("hello" * 1_000)))
-    assert (tokens_about(counting("hello" * 1_000)), at.admission.costs) == (1, [1])
-
-
-def test_vectors_and_relevance_are_expected_to_cost_what_is_read() -> None:
-    texts = b'{"model":"auto","input":"%s"}' % (b"x" * 398)
-    assert tokens_about(decode_embedding(texts, request_id="r")) == 400 // 4
-    documents = b'{"model":"auto","query":"%s","documents":["a","b"]}' % (b"x" * 100)
-    assert tokens_about(decode_rerank(documents, request_id="r")) == (102 + 9 + 2 * 100) // 4
