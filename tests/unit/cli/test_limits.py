@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from freehold.domain.decisions import Outcome
-from freehold.domain.limits import Window, span_of
+from freehold.domain.limits import Limit, Measure, Subject, SubjectKind, Window, span_of
 from freehold.hostinfo.clock import SystemClock
+from freehold.identity.limit_book import LIMITS_OF_ONE_MAX
 from freehold.storage.database import Database
 from freehold.storage.folder import DataFolder
+from freehold.storage.limits import SqliteLimits
 from freehold.storage.receipts import SqliteReceipts
 from tests.support.receipts import make_attempt, make_receipt, receipt_id
 from tests.unit.cli.conftest import Cli
@@ -103,6 +105,20 @@ def test_what_cannot_be_limits_nobody(cli: Cli, words: tuple[str, ...], code: in
     assert (shown.code, shown.out) == (code, "")
     assert shown.err.startswith(told)
     assert "There are no limits" in cli("limits", "list").out
+
+
+def test_one_limit_too_many_is_told(cli: Cli, home: Path, used: str) -> None:
+    database = Database.open(home / "freehold.db")
+    for number in range(LIMITS_OF_ONE_MAX):
+        currency = f"A{chr(65 + number // 26)}{chr(65 + number % 26)}"
+        who = Subject(SubjectKind.KEY, used)
+        money = Limit(subject=who, measure=Measure.MONEY, window=Window.DAY, amount=1, currency=currency)
+        SqliteLimits(database).put(money, most=100)
+    database.close()
+    shown = cli("limits", "set", f"key:{used}", "tokens", "day", "5")
+    assert (shown.code, shown.out) == (1, "")
+    assert shown.err.startswith(f"FH-LIMIT-007: the number of limits of key:{used} is 65: at most 64 are kept")
+    assert cli("limits", "set", f"key:{used}", "money", "day", "5", "--currency", "AAA").code == 0
 
 
 def test_tenants(cli: Cli, used: str) -> None:
