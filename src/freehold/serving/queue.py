@@ -133,6 +133,7 @@ class LocalTurns:
     def keeps(self, ticket: int) -> None:
         """It could not any more: some of its answer is with its client."""
         self._soft.pop(ticket, None)
+        self._asked.discard(ticket)
 
     def asked(self) -> list[int]:
         """Who is to give its slot up for callers of other processes; here there are none."""

@@ -206,6 +206,14 @@ def test_one_that_cannot_give_way_any_more_is_not_asked() -> None:
     assert not at.queue.yields(99)
 
 
+def test_one_that_began_to_answer_as_it_was_asked_did_not_give_way() -> None:
+    at = full_of_batch(1)
+    assert at.come(turn()).preempted == 0
+    at.queue.keeps(0)
+    assert at.end(0, after_s=50.0) == [1]
+    assert at.queue.state.hold_s > 0.0
+
+
 def test_a_full_queue_does_not_keep_batch_from_making_way() -> None:
     at = Queue(waiting_max=0, first=turn("b", priority=BATCH))
     assert at.come(turn()).arrival is Arrival.FULL
