@@ -11,7 +11,7 @@ import pytest
 
 from freehold.domain.decisions import Outcome
 from freehold.domain.egress import EgressPermit
-from freehold.domain.errors.admission import Preempted
+from freehold.domain.errors.admission import Preempted, QueueFull
 from freehold.domain.ports import UpstreamCall
 from freehold.domain.priority import Priority
 from freehold.domain.request import Dialect, InferenceRequest
@@ -21,6 +21,7 @@ from freehold.gateway.yielding import Yielding
 from freehold.serving.admission import SlotAdmission
 from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import House, MemorySink
+from tests.unit.gateway.test_limits import Book
 from tests.unit.gateway.test_pipeline import chat, engine, house
 
 T = TypeVar("T")
@@ -98,6 +99,34 @@ def test_one_who_comes_in_the_tick_in_which_batch_gets_its_slot_waits_no_longer(
         with pytest.raises(Preempted):
             await item
         assert (await urgent).text == "answer of small"
+
+    in_loop(scenario)
+
+
+def test_what_limits_set_aside_is_settled_whatever_becomes_of_who_waits() -> None:
+    """One makes way, one is displaced from a full queue, and one is cancelled in it: each is counted once, by its receipt."""
+
+    async def scenario(gate: Gate) -> None:
+        at, book = full_house(gate), Book()
+        at.quotas = book
+        small = at.engines["small"]
+        small.deployment = replace(small.deployment, queue_max=2)  # type: ignore[attr-defined]
+        item = asyncio.ensure_future(at.ask(batch()))
+        await gate.reached.wait()
+        displaced = asyncio.ensure_future(at.ask(batch("waits")))
+        await asyncio.sleep(0)
+        cancelled = asyncio.ensure_future(at.ask(batch("leaves")))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        others = [asyncio.ensure_future(at.ask(chat("now"))) for _ in range(2)]
+        gate.opened.set()
+        ended = await asyncio.gather(item, displaced, *others, return_exceptions=True)
+        assert [type(each) for each in ended] == [Preempted, QueueFull, MemorySink, MemorySink]
+        assert len(book.held) == len(at.receipts.kept) == 5
+        first = [held.settled[0] for held in book.held]
+        assert all(receipt in first for receipt in at.receipts.kept)
+        assert all(later is None for held in book.held for later in held.settled[1:])
 
     in_loop(scenario)
 
