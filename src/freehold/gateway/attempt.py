@@ -163,12 +163,16 @@ class AttemptRun:
         """What was collected of an answer that was looked into."""
         return self.answer or _NOTHING
 
-    def usage(self) -> Usage:
-        """What the upstream reported, else an estimate that says so."""
+    def usage(self, outcome: Outcome) -> Usage:
+        """What the upstream reported, else an estimate that says so.
+
+        Of an attempt that was cancelled before anything of its answer came the prompt counts where it has left this
+        device: its server reads it, and may bill it, all the same.
+        """
         reported = self.told_usage or self.noted.usage
         if reported is not None and reported.measured:
             return reported
-        if self.first_token_ms is None:
+        if self.first_token_ms is None and not (self.permit is not None and outcome is Outcome.CANCELLED):
             return Usage(measured=False)
         request = self.draft.request
         read_bytes = request.input_bytes if request.is_generated else request.computed_bytes

@@ -372,7 +372,7 @@ class Climb:
         run, share_permille, tokens = self._open_run(), self.services.load.leave(), 0
         self._run = None
         try:
-            usage, ended_ms = run.usage(), self.draft.elapsed_ms()
+            usage, ended_ms = run.usage(outcome), self.draft.elapsed_ms()
             cost = price_attempt(run, usage, self.runtime, ended_ms=ended_ms, share_permille=share_permille)
             self.draft.attempts.append(
                 run.close(

@@ -120,6 +120,31 @@ def test_a_client_that_leaves_is_charged_what_came_until_then() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("zone", "tokens"), [(WORLD, len(b'[{"role":"user","content":"hello"}]') // 4), (DEVICE, 0)])
+def test_a_client_that_leaves_before_anything_came_is_charged_the_prompt_that_left(zone: Zone, tokens: int) -> None:
+    """The other server reads it, and may bill it, all the same: whoever never waits must not have it for nothing."""
+
+    async def scenario() -> None:
+        reached, never = asyncio.Event(), asyncio.Event()
+
+        async def hold(_: int) -> None:
+            reached.set()
+            await never.wait()
+
+        at, book = house(engine("some", zone=zone, default=FakeAnswer(before_piece=hold))), Book()
+        at.quotas = book
+        task = asyncio.ensure_future(at.ask(chat()))
+        await reached.wait()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        receipt = book.held[0].settled[0]
+        assert receipt is not None
+        assert receipt.attempts[0].usage == Usage(input_tokens=tokens, measured=False)
+
+    asyncio.run(scenario())
+
+
 @dataclass(slots=True)
 class SilentEngine(FakeEngine):
     """A server that does not say how much it read."""
