@@ -64,12 +64,14 @@ class OneKey:
 class CountedSlot:
     counts: dict[str, int]
     name: str
+    costs: list[int]
     queue_ms: float = 0.0
     ask: Callable[[], None] = lambda: None
 
     def release(self, *, tokens: int = 0) -> None:
         if self.name:
             self.counts[self.name] -= 1
+            self.costs.append(tokens)
             self.name = ""
 
     def yields(self, ask: Callable[[], None]) -> None:
@@ -81,9 +83,10 @@ class CountedSlot:
 
 @dataclass
 class OpenAdmission:
-    """Always has room; remembers what is out."""
+    """Always has room; remembers what is out, and what it is told that requests cost."""
 
     out: dict[str, int] = field(default_factory=dict[str, int])
+    costs: list[int] = field(default_factory=list[int])
 
     def room(self, deployment: Deployment, turn: Turn, *, ready: bool, deadline_s: float) -> Room:
         return Room(ready=ready, free=True, waits=True)
@@ -93,13 +96,13 @@ class OpenAdmission:
 
     def try_admit(self, deployment: Deployment, turn: Turn) -> CountedSlot | None:
         self.out[deployment.name] = self.out.get(deployment.name, 0) + 1
-        return CountedSlot(self.out, deployment.name)
+        return CountedSlot(self.out, deployment.name, self.costs)
 
     async def admit(
         self, deployment: Deployment, turn: Turn, *, deadline_s: float, told: Callable[[Place], None]
     ) -> CountedSlot:
         self.out[deployment.name] = self.out.get(deployment.name, 0) + 1
-        return CountedSlot(self.out, deployment.name)
+        return CountedSlot(self.out, deployment.name, self.costs)
 
 
 @dataclass

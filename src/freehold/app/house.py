@@ -168,8 +168,6 @@ class House:
         self._spawn(self._keep_outliers_out())
         self._spawn(self._keep_watch())
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
-        if self._batches is not None:
-            self._spawn(self._batches.run())
         if self._fellows is not None:
             self._spawn(self._fellows.keep_filled(self._admission))
         for task in self._observation.tasks(self._own_metrics):
@@ -177,6 +175,8 @@ class House:
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
             await self._quotas.refresh()
+            if self._batches is not None:  # not before: what was left off goes on at once, and must fit into its limits
+                self._spawn(self._batches.run())
             yield
         finally:
             self._admission.close()

@@ -165,11 +165,13 @@ class Workers:
         loop = asyncio.get_running_loop()
         pause_s, failures = PAUSE_S, 0
         while not self._stopping.is_set():
-            started_s = loop.time()
+            started_s, handed = loop.time(), self._loaded
             child = await Child.start(
                 self._order(worker, bells), inherits=(self._lock, bells.read[worker], *bells.write)
             )
             self._children[worker] = child
+            if self._loaded is not handed:  # it changed while the process was made
+                child.tell({"do": "reload", "loaded": hand_over(self._loaded)})
             if self._stopping.is_set():
                 child.tell({"do": "stop"})
             failure = await child.answer()

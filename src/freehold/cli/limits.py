@@ -33,9 +33,9 @@ SubjectText = Annotated[str, Parameter(name="SUBJECT")]
 @app.command(name="list")
 def list_limits(*, config: ConfigFile = "", as_json: Json = False) -> int:
     """List all limits, with what is used of them now. A running server counts requests that still run besides."""
-    with open_book(config) as (book, _, database):
+    with open_book(config) as (book, ring, database):
         limits = book.all()
-        found = _documents(limits, database)
+        found = _documents(limits, ring, database)
     if as_json:
         output.print_json(found)
     elif not limits:
@@ -66,10 +66,10 @@ def set_limit(
         amount: A whole number, or an amount of money such as 12.50. 0 allows nothing.
         currency: Of money, for example EUR; the configuration's if not given.
     """
-    with open_book(config) as (book, _, database):
+    with open_book(config) as (book, ring, database):
         limit = book.read(subject, what, window, amount, currency)
         book.set(limit)
-        found = _documents((limit,), database)
+        found = _documents((limit,), ring, database)
     if as_json:
         output.print_json(found[0])
     else:
@@ -136,5 +136,6 @@ def _used(limit: Limit, used: int | str) -> str:
     return f"{used:,}" if isinstance(used, int) else f"{used} {limit.currency}"
 
 
-def _documents(limits: tuple[Limit, ...], database: Database) -> list[dict[str, Any]]:
-    return limit_documents(limits, usage=SqliteUsage(database), unix_ms=SystemClock().unix_ms())
+def _documents(limits: tuple[Limit, ...], ring: KeyRing, database: Database) -> list[dict[str, Any]]:
+    usage, unix_ms = SqliteUsage(database), SystemClock().unix_ms()
+    return limit_documents(limits, usage=usage, unix_ms=unix_ms, line_of=ring.line_of)

@@ -280,6 +280,14 @@ class InferenceRequest:
         return sum(len(self.fields.get(name, b"")) for name in _TEXT_BEARING)
 
     @property
+    def computed_bytes(self) -> int:
+        """Bytes that are read where nothing is written: a query once more with each document; none to count."""
+        if self.task is Task.COUNT:
+            return 0
+        again = 0 if self.ranking is None else len(self.ranking.query.encode()) * len(self.inputs)
+        return self.input_bytes + again
+
+    @property
     def text_bytes(self) -> int:
         """Bytes of the text that a model would read of a chat: its words, without images, and its tools."""
         said = sum(len(message.role) + len(message.text.encode()) for message in self.messages)

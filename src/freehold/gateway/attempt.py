@@ -29,7 +29,9 @@ _NOTHING = Aggregator()
 
 
 def tokens_about(request: InferenceRequest) -> int:
-    """What a request will cost, going by its length and by what its client allows for the answer."""
+    """What a request will cost, going by its length and by what its client allows for the answer; at least 1."""
+    if not request.is_generated:
+        return max(1, request.computed_bytes // _BYTES_PER_TOKEN)
     most = request.sampling.max_tokens
     output = _OUTPUT_TOKENS_ABOUT if most is None else min(most, _OUTPUT_TOKENS_ABOUT)
     return request.input_bytes // _BYTES_PER_TOKEN + output
@@ -161,17 +163,21 @@ class AttemptRun:
         """What was collected of an answer that was looked into."""
         return self.answer or _NOTHING
 
-    def usage(self) -> Usage:
-        """What the upstream reported, else an estimate that says so."""
+    def usage(self, outcome: Outcome) -> Usage:
+        """What the upstream reported, else an estimate that says so.
+
+        Of an attempt that was cancelled before anything of its answer came the prompt counts where it has left this
+        device: its server reads it, and may bill it, all the same.
+        """
         reported = self.told_usage or self.noted.usage
-        if reported is not None:
+        if reported is not None and reported.measured:
             return reported
-        if self.first_token_ms is None:
+        if self.first_token_ms is None and not (self.permit is not None and outcome is Outcome.CANCELLED):
             return Usage(measured=False)
+        request = self.draft.request
+        read_bytes = request.input_bytes if request.is_generated else request.computed_bytes
         return Usage(
-            input_tokens=self.draft.request.input_bytes // _BYTES_PER_TOKEN,
-            output_tokens=self._output_tokens_about(),
-            measured=False,
+            input_tokens=read_bytes // _BYTES_PER_TOKEN, output_tokens=self._output_tokens_about(), measured=False
         )
 
     def _output_tokens_about(self) -> int:

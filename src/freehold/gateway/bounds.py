@@ -77,7 +77,7 @@ def _dearest(tries: int, amounts: Iterable[int]) -> int:
 def _step(request: InferenceRequest, deployment: Deployment) -> _Step:
     context = deployment.model.context_tokens
     if not request.is_generated:
-        read = _computed_tokens(request)
+        read = 0 if request.task is Task.COUNT else request.computed_bytes + TEMPLATE_TOKENS
         return _Step(deployment, Usage(input_tokens=read), read)
     read = max(request.body_bytes, request.input_bytes) + TEMPLATE_TOKENS
     if not _NOT_BY_BYTES.isdisjoint(request.content_kinds):
@@ -88,14 +88,6 @@ def _step(request: InferenceRequest, deployment: Deployment) -> _Step:
     # An engine of ours, which holds to its context.
     usage = Usage(input_tokens=min(read, context), output_tokens=min(answer, context))
     return _Step(deployment, usage, min(read + answer, context))
-
-
-def _computed_tokens(request: InferenceRequest) -> int:
-    """What is read where nothing is written."""
-    if request.task is Task.COUNT:
-        return 0
-    again = 0 if request.ranking is None else len(request.ranking.query.encode()) * len(request.inputs)
-    return request.input_bytes + again + TEMPLATE_TOKENS
 
 
 def _answer_tokens(request: InferenceRequest, context: int) -> int:

@@ -69,7 +69,7 @@ class KeptAnswer:
         """Returns at once."""
 
     def limited(self, reservation: Reservation) -> None:
-        """How the caller stands is told by what asked."""
+        """How the caller stands is not told: it made one call of many."""
 
     def waits(self, place: Place) -> None:
         """Nobody looks at it meanwhile."""

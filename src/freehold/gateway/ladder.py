@@ -107,6 +107,7 @@ class Climb:
     _paid_for: str = ""
     _run: AttemptRun | None = None
     _slot: Slot | None = None
+    _yielding: Yielding | None = None
 
     @property
     def _deadline_s(self) -> float:
@@ -197,7 +198,8 @@ class Climb:
         Raises:
             Preempted: It did.
         """
-        slot, yielding = self._slot, Yielding()
+        slot, self._yielding = self._slot, Yielding()
+        yielding = self._yielding
         if slot is not None:
             slot.yields(yielding.ask)
         if await yielding.let(self._attempt(deployment)):
@@ -272,14 +274,17 @@ class Climb:
 
     async def _pass_through(self, run: AttemptRun) -> None:
         relay = await run.relay(self._deadline_s)
+        yielding = self._yielding
+        write = self.sink.events if yielding is None else yielding.until_asked(self.sink.events)
 
         def progress() -> None:
             if relay.begun:
                 run.first_token_ms = self.draft.elapsed_ms()
-            self._begin(run)
+            if yielding is None or not yielding.is_asked:
+                self._begin(run)
 
         try:
-            await relay.pass_on(self.sink.events, drained=self.sink.drained, progress=progress)
+            await relay.pass_on(write, drained=self.sink.drained, progress=progress)
         finally:
             relay.abort()
         self._held = Held(run=run, live=self.live)
@@ -305,8 +310,8 @@ class Climb:
             decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)
         else:
             decided = verdict(judged, self.footing.route, more_permitted=more_permitted, finish_reason=finish_reason)
-        self.draft.answered_index = len(self.draft.attempts)
         self._close(Outcome.COMPLETE, judged=judged, decided=decided)
+        self.draft.answered_index = len(self.draft.attempts) - 1
         return decided.action
 
     def _confidence(self, run: AttemptRun) -> Confidence:
@@ -365,22 +370,26 @@ class Climb:
         decided: Verdict | None = None,
         error: FreeholdError | None = None,
     ) -> None:
-        run = self._open_run()
-        usage, ended_ms = run.usage(), self.draft.elapsed_ms()
-        cost = price_attempt(run, usage, self.runtime, ended_ms=ended_ms, share_permille=self.services.load.leave())
-        self.draft.attempts.append(
-            run.close(
-                outcome,
-                usage=usage,
-                cost=cost,
-                ended_ms=ended_ms,
-                confidence=judged,
-                verdict=decided,
-                error=error,
-            )
-        )
+        run, share_permille, tokens = self._open_run(), self.services.load.leave(), 0
         self._run = None
-        self._release(tokens=usage.input_tokens + usage.output_tokens)
+        try:
+            usage, ended_ms = run.usage(outcome), self.draft.elapsed_ms()
+            cost = price_attempt(run, usage, self.runtime, ended_ms=ended_ms, share_permille=share_permille)
+            self.draft.attempts.append(
+                run.close(
+                    outcome,
+                    usage=usage,
+                    cost=cost,
+                    ended_ms=ended_ms,
+                    confidence=judged,
+                    verdict=decided,
+                    error=error,
+                )
+            )
+            tokens = usage.input_tokens + usage.output_tokens
+            tokens = tokens or int(usage.measured and outcome is Outcome.COMPLETE)
+        finally:
+            self._release(tokens=tokens)
 
     def _release(self, *, tokens: int = 0) -> None:
         """Give back what an attempt took: its slot, and a place among the retries that run."""

@@ -144,6 +144,8 @@ class Pipeline:
             outcome, error_code = draft.outcome_of(error), error.code
         elif isinstance(error, asyncio.CancelledError):
             outcome, error_code = Outcome.CANCELLED, ""
-        if climb is not None:
-            climb.abandon(outcome)
-        self._recorder.record_now(draft, outcome, error_code=error_code)
+        try:
+            if climb is not None:
+                climb.abandon(outcome)
+        finally:
+            self._recorder.record_now(draft, outcome, error_code=error_code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 
 class Yielding:
@@ -17,6 +17,15 @@ class Yielding:
             raise RuntimeError("needs a task")
         self._task = task
         self._asked = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody asked."""
+        return self._asked
+
+    def until_asked(self, write: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
+        """Write as long as nobody has asked: events may come between that and the tick in which the work ends."""
+        return lambda events: self._asked or write(events)
 
     def ask(self) -> None:
         """Have the work end: it is cancelled as if its client had left. Once."""

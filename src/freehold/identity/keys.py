@@ -119,6 +119,7 @@ class KeyRing:
         self._records: tuple[KeyRecord, ...] = ()
         self._principals: dict[bytes, Principal] = {}
         self._by_id: dict[str, Principal] = {}
+        self._lines: dict[str, str] = {}
         self._problems: tuple[str, ...] = ()
         self.reload()
 
@@ -168,8 +169,7 @@ class KeyRing:
 
     def line_of(self, key_id: str) -> str:
         """Id of the first of the keys that followed one another up to this one; its own where nothing is known of it."""
-        record = self.find(key_id)
-        return key_id if record is None else record.line or key_id
+        return self._lines.get(key_id, key_id)
 
     def state(self, record: KeyRecord) -> str:
         """``good``, ``revoked``, ``expired``, or ``opens nothing`` where its tenant or label no longer holds."""
@@ -340,6 +340,7 @@ class KeyRing:
                 problems.append(f"key {record.id} ({record.name}): {error.message}")
         self._records, self._principals, self._problems = records, principals, tuple(problems)
         self._by_id = {principal.key_id: principal for principal in principals.values()}
+        self._lines = {record.id: record.line or record.id for record in records}
 
     def _register(self, secret: str, wanted: NewKey, by: str) -> KeyRecord:
         self._check(wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Protocol
 
@@ -14,6 +14,9 @@ from freehold.domain.money import Money
 from freehold.storage.keys import KeyRecord
 
 LIMITS_MAX = 10_000
+LIMITS_OF_ONE_MAX = 64
+"""Of a tenant or a key: each of its requests looks at all of them, while those of other workers wait."""
+
 AMOUNT_MAX = 1_000_000_000_000_000
 """Of requests, tokens or micro-units: sums of a month stay far from what a counter holds."""
 
@@ -122,9 +125,10 @@ class LimitBook:
         """Set a limit, or change its amount. It holds in running servers within seconds.
 
         Raises:
-            LimitRequestInvalid: There are too many limits.
+            LimitRequestInvalid: There are too many limits, or too many of this subject.
             StorageFailed: It could not be stored.
         """
+        refuse_too_many(limit, self._store.all())
         if not self._store.put(limit, most=LIMITS_MAX):
             raise _invalid("the number of limits", LIMITS_MAX + 1, f"at most {LIMITS_MAX:,} are kept; remove some")
 
@@ -156,6 +160,18 @@ class LimitBook:
             if not _CURRENCY.fullmatch(currency):
                 raise _invalid("the currency", currency, "give an ISO 4217 code, for example EUR")
         return Limit(subject=subject, measure=measure, window=Window(window), amount=0, currency=currency)
+
+
+def refuse_too_many(limit: Limit, kept: Iterable[Limit]) -> None:
+    """Refuse one more limit of who has enough of them.
+
+    Raises:
+        LimitRequestInvalid: So it is.
+    """
+    others = sum(each.subject == limit.subject and each.place != limit.place for each in kept)
+    if others >= LIMITS_OF_ONE_MAX:
+        reason = f"at most {LIMITS_OF_ONE_MAX} are kept; remove some"
+        raise _invalid(f"the number of limits of {limit.subject}", others + 1, reason)
 
 
 def limit_amount(limit: Limit, amount: int | None = None) -> str:

@@ -115,7 +115,7 @@ class Quotas:
         self._usage = usage
         self._table = table
         self._clock = clock
-        self._limits: tuple[Limit, ...] = ()
+        self._limits: tuple[tuple[Subject, Limit], ...] = ()
         self._rows: dict[Subject, tuple[_Row, ...]] = {}
         self._refreshing = asyncio.Lock()
         self._spans: list[Span] = []
@@ -136,7 +136,7 @@ class Quotas:
             StorageFailed: Something cannot be read; what held before still does.
         """
         async with self._refreshing:
-            limits = await asyncio.to_thread(self._store.all)
+            limits = await asyncio.to_thread(self._read)
             spans = [span_of(window, self._clock.unix_ms()) for window in _RECONCILED]
             if limits != self._limits:
                 self._put_in_force(limits)
@@ -200,10 +200,13 @@ class Quotas:
             Subject(SubjectKind.KEY, principal.line or principal.key_id), none
         )
 
-    def _put_in_force(self, limits: tuple[Limit, ...]) -> None:
+    def _read(self) -> tuple[tuple[Subject, Limit], ...]:
+        """Every limit, and whose use counts for it: of a key that another program made that is known a little later."""
+        return tuple((in_line(limit.subject, self._line_of), limit) for limit in self._store.all())
+
+    def _put_in_force(self, limits: tuple[tuple[Subject, Limit], ...]) -> None:
         rows: dict[Subject, tuple[_Row, ...]] = {}
-        for limit in limits:
-            subject = in_line(limit.subject, self._line_of)
+        for subject, limit in limits:
             rows[subject] = (*rows.get(subject, ()), _Row(limit))
         self._limits, self._rows = limits, rows
         self._spans = []  # until what was used before is counted

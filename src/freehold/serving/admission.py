@@ -75,6 +75,10 @@ class TurnQueue(Protocol):
         """What runs could give its slot up from now on; whether it may be asked to."""
         ...
 
+    def late(self, *, now_s: float) -> int | None:
+        """Who is to give its slot up for a more urgent caller that came before it could."""
+        ...
+
     def makes_way(self, turn: Turn) -> bool:
         """Whether a batch attempt of this process would give its slot up for a newcomer."""
         ...
@@ -327,6 +331,13 @@ class _Line:
     def yields(self, ticket: int, ask: Callable[[], None]) -> None:
         if self._queue.yields(ticket):
             self._yielding[ticket] = ask
+            if (late := self._queue.late(now_s=self._clock.monotonic_s())) is not None:
+                # In a tick of its own: whoever says that it can give way has not begun.
+                asyncio.get_running_loop().call_soon(self._ask, late)
+
+    def _ask(self, ticket: int) -> None:
+        if (ask := self._yielding.get(ticket)) is not None:
+            ask()
 
     def keeps(self, ticket: int) -> None:
         if self._yielding.pop(ticket, None) is not None:

@@ -153,11 +153,12 @@ class Lane:
     _last_s: float = 0.0
 
     def ended(self, *, hold_s: float, tokens: float) -> None:
-        """Learn from a request that has ended; the first ones count as much as each other."""
+        """Learn from a request that has ended; the first ones count as much as each other. Nothing from 0 tokens."""
         self._seen += 1
         share = max(_LEARN, 1 / self._seen)
         self.hold_s += share * (hold_s - self.hold_s)
-        self.tokens += share * (tokens - self.tokens)
+        if tokens:
+            self.tokens += (share if self.tokens else 1) * (tokens - self.tokens)
 
     def came(self, now_s: float) -> None:
         """Somebody of it came."""

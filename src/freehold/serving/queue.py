@@ -122,6 +122,10 @@ class LocalTurns:
         self._soft[ticket] = None
         return True
 
+    def late(self, *, now_s: float) -> int | None:  # noqa: ARG002 - other processes may have hung since
+        """Who is to give its slot up for a more urgent caller that came before it could; ``None`` where there is none."""
+        return self._victim() if self._order.waiting_in(Priority.NORMAL) > len(self._asked) else None
+
     def makes_way(self, turn: Turn) -> bool:
         """Whether a batch attempt of this process would give its slot up for a newcomer."""
         return turn.priority is Priority.NORMAL and len(self._soft) > len(self._asked)
@@ -129,6 +133,7 @@ class LocalTurns:
     def keeps(self, ticket: int) -> None:
         """It could not any more: some of its answer is with its client."""
         self._soft.pop(ticket, None)
+        self._asked.discard(ticket)
 
     def asked(self) -> list[int]:
         """Who is to give its slot up for callers of other processes; here there are none."""

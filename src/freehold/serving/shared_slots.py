@@ -271,6 +271,16 @@ class SharedQueue(LocalTurns):
             self._write()
         return yields
 
+    def late(self, *, now_s: float) -> int | None:
+        """Who of this process is to give its slot up for a more urgent caller of any that came before it could."""
+        with self._table:
+            cells = self._row()
+            urgent = sum(cells[each].waiting_in(Priority.NORMAL) for each in _answering(cells, now_s))
+            if urgent <= sum(cell.asked + cell.wanted for cell in cells) or (victim := self._victim()) is None:
+                return None
+            self._write()
+        return victim
+
     def waiting(self, *, now_s: float) -> list[Waiting]:
         """Those who wait in this process, next one of them first."""
         with self._table:

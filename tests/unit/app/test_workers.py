@@ -156,3 +156,32 @@ def test_signals_are_handed_on(scene: Callable[..., Scene]) -> None:
         assert reload["do"] == "reload"
         assert reload["loaded"]["config"]["server"]["drain_s"] == 3
         assert stop == {"do": "stop"}
+
+
+def test_one_that_is_being_made_misses_no_reload(scene: Callable[..., Scene]) -> None:
+    found = scene(("", False), ("", True))
+
+    async def script() -> None:
+        start, again = found.start, asyncio.Event()
+
+        async def slow(order: dict[str, Any], *, inherits: tuple[int, ...]) -> ScriptedChild:
+            if len(found.children) == 2:
+                found.config.write_text("[server]\nworkers = 2\ndrain_s = 3\n", encoding="utf-8")
+                os.kill(os.getpid(), signal.SIGHUP)
+                while len(found.children[0].told) < 2:
+                    await asyncio.sleep(0)
+                again.set()
+            return await start(order, inherits=inherits)
+
+        module.Child.start = slow
+        running = asyncio.ensure_future(found.workers().run())
+        await again.wait()
+        while len(found.children) < 3:
+            await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+    asyncio.run(script())
+    order, reload, _ = found.children[2].told
+    assert order["loaded"]["config"]["server"]["drain_s"] != 3
+    assert (reload["do"], reload["loaded"]["config"]["server"]["drain_s"]) == ("reload", 3)

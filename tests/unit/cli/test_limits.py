@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from freehold.domain.decisions import Outcome
-from freehold.domain.limits import Window, span_of
+from freehold.domain.limits import Limit, Measure, Subject, SubjectKind, Window, span_of
 from freehold.hostinfo.clock import SystemClock
+from freehold.identity.limit_book import LIMITS_OF_ONE_MAX
 from freehold.storage.database import Database
 from freehold.storage.folder import DataFolder
+from freehold.storage.limits import SqliteLimits
 from freehold.storage.receipts import SqliteReceipts
 from tests.support.receipts import make_attempt, make_receipt, receipt_id
 from tests.unit.cli.conftest import Cli
@@ -72,6 +74,13 @@ def test_a_limit_is_set_listed_with_its_use_and_removed(cli: Cli, home: Path, us
     assert len(json.loads(cli("limits", "list", "--json").out)) == 2
 
 
+def test_a_limit_of_a_key_shows_what_all_keys_of_its_line_used(cli: Cli, used: str) -> None:
+    later = json.loads(cli("keys", "rotate", used, "--json").out)["id"]
+    for key in (used, later):
+        assert json.loads(cli("limits", "set", f"key:{key}", "tokens", "month", "1_000", "--json").out)["used"] == 50
+    assert [each["used"] for each in json.loads(cli("limits", "list", "--json").out)] == [50, 50]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
@@ -96,6 +105,20 @@ def test_what_cannot_be_limits_nobody(cli: Cli, words: tuple[str, ...], code: in
     assert (shown.code, shown.out) == (code, "")
     assert shown.err.startswith(told)
     assert "There are no limits" in cli("limits", "list").out
+
+
+def test_one_limit_too_many_is_told(cli: Cli, home: Path, used: str) -> None:
+    database = Database.open(home / "freehold.db")
+    for number in range(LIMITS_OF_ONE_MAX):
+        currency = f"A{chr(65 + number // 26)}{chr(65 + number % 26)}"
+        who = Subject(SubjectKind.KEY, used)
+        money = Limit(subject=who, measure=Measure.MONEY, window=Window.DAY, amount=1, currency=currency)
+        SqliteLimits(database).put(money, most=100)
+    database.close()
+    shown = cli("limits", "set", f"key:{used}", "tokens", "day", "5")
+    assert (shown.code, shown.out) == (1, "")
+    assert shown.err.startswith(f"FH-LIMIT-007: the number of limits of key:{used} is 65: at most 64 are kept")
+    assert cli("limits", "set", f"key:{used}", "money", "day", "5", "--currency", "AAA").code == 0
 
 
 def test_tenants(cli: Cli, used: str) -> None:

@@ -12,18 +12,22 @@ import pytest
 
 from freehold.domain.decisions import Outcome
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Route, Terms, TokenPrice
+from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.limits import LimitReached, PriceMissing
 from freehold.domain.identity import Principal
 from freehold.domain.limits import Bound, Limit, Measure, Standing, Subject, SubjectKind, Window
 from freehold.domain.money import Money
-from freehold.domain.receipt import Receipt
+from freehold.domain.ports import UpstreamCall
+from freehold.domain.receipt import Cost, Receipt
+from freehold.domain.request import InferenceRequest
+from freehold.domain.response import EmbeddingResult, RerankResult, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.gateway.bounds import TEMPLATE_TOKENS, bound_of
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.ledger.pricing import OwnedHardware
 from freehold.wire.messages_request import decode_count_tokens
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
-from tests.support.fake_engine import FakeAnswer
+from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import GOOD_KEY, PUBLIC, House, MemorySink, NoPrices
 from tests.unit.gateway.test_pipeline import REQUEST_ID, chat, engine, house
 
@@ -116,6 +120,61 @@ def test_a_client_that_leaves_is_charged_what_came_until_then() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("zone", "tokens"), [(WORLD, len(b'[{"role":"user","content":"hello"}]') // 4), (DEVICE, 0)])
+def test_a_client_that_leaves_before_anything_came_is_charged_the_prompt_that_left(zone: Zone, tokens: int) -> None:
+    """The other server reads it, and may bill it, all the same: whoever never waits must not have it for nothing."""
+
+    async def scenario() -> None:
+        reached, never = asyncio.Event(), asyncio.Event()
+
+        async def hold(_: int) -> None:
+            reached.set()
+            await never.wait()
+
+        at, book = house(engine("some", zone=zone, default=FakeAnswer(before_piece=hold))), Book()
+        at.quotas = book
+        task = asyncio.ensure_future(at.ask(chat()))
+        await reached.wait()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        receipt = book.held[0].settled[0]
+        assert receipt is not None
+        assert receipt.attempts[0].usage == Usage(input_tokens=tokens, measured=False)
+
+    asyncio.run(scenario())
+
+
+@dataclass(slots=True)
+class SilentEngine(FakeEngine):
+    """A server that does not say how much it read."""
+
+    async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
+        return EmbeddingResult(payload={}, usage=Usage(measured=False))
+
+    async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
+        return RerankResult(ranked=((1, 0.5), (0, 0.1)), usage=Usage(measured=False))
+
+
+@pytest.mark.parametrize(
+    ("request_", "tokens"),
+    [
+        (decode_embedding(b'{"model":"auto","input":"%s"}' % (b"x" * 398), request_id=REQUEST_ID), 400 // 4),
+        (
+            decode_rerank(b'{"model":"auto","query":"%s","documents":["a","b"]}' % (b"x" * 100), request_id=REQUEST_ID),
+            (102 + 9 + 2 * 100) // 4,
+        ),
+    ],
+)
+def test_what_a_server_does_not_count_is_estimated_and_not_free(request_: InferenceRequest, tokens: int) -> None:
+    known, book = engine("small", embeds=True, reranks=True), Book()
+    at = house(SilentEngine(deployment=known.deployment))
+    at.quotas = book
+    asyncio.run(at.ask(request_))
+    (attempt,) = at.receipt.attempts
+    assert (attempt.usage.input_tokens, attempt.usage.output_tokens, attempt.usage.measured) == (tokens, 0, False)
+
+
 def test_a_fault_on_the_way_to_the_receipt_gives_all_back() -> None:
     at, book = house(engine("small")), Book()
     at.quotas = book
@@ -127,6 +186,42 @@ def test_a_fault_on_the_way_to_the_receipt_gives_all_back() -> None:
     with pytest.raises((ZeroDivisionError, RuntimeError)):
         asyncio.run(asyncio.wait_for(at.ask(chat()), 5))
     assert book.held[0].settled == [None]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_fault_on_the_way_to_the_price_leaves_nothing_taken(leaves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        reached, opened = asyncio.Event(), asyncio.Event()
+
+        async def hold(piece: int) -> None:
+            if piece == 1:
+                reached.set()
+                await opened.wait()
+
+        at, book = house(engine("small", default=FakeAnswer(text="one two", before_piece=hold))), Book()
+        at.quotas = book
+        pipeline = at.pipeline()
+        task = asyncio.ensure_future(pipeline.answer(chat(), pipeline.authenticate(GOOD_KEY), MemorySink()))
+        await reached.wait()
+        if leaves:
+            task.cancel()
+        opened.set()
+        with pytest.raises(ZeroDivisionError):
+            await task
+        assert at.admission.out == {"small": 0}
+        assert book.held[0].settled[0] is at.receipt
+        assert at.receipt.outcome is (Outcome.CANCELLED if leaves else Outcome.FAILED)
+        assert at.receipt.answered_by is None
+        load = pipeline._services.load
+        load.enter()
+        load.enter()
+        assert load.leave() == 500
+
+    def fail(*_: object, **__: object) -> Cost:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("freehold.gateway.ladder.price_attempt", fail)
+    asyncio.run(scenario())
 
 
 def test_callers_without_limits_are_not_asked_about() -> None:

@@ -10,14 +10,18 @@ from typing import TypeVar
 import pytest
 
 from freehold.domain.decisions import Outcome
-from freehold.domain.errors.admission import Preempted
+from freehold.domain.egress import EgressPermit
+from freehold.domain.errors.admission import Preempted, QueueFull
+from freehold.domain.ports import UpstreamCall
 from freehold.domain.priority import Priority
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import ResponseChunk
+from freehold.domain.turn import Turn
 from freehold.gateway.yielding import Yielding
 from freehold.serving.admission import SlotAdmission
-from tests.support.fake_engine import FakeAnswer
+from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import House, MemorySink
+from tests.unit.gateway.test_limits import Book
 from tests.unit.gateway.test_pipeline import chat, engine, house
 
 T = TypeVar("T")
@@ -82,6 +86,51 @@ def test_a_batch_request_gives_its_slot_to_a_more_urgent_one_and_may_come_again(
     in_loop(scenario)
 
 
+def test_one_who_comes_in_the_tick_in_which_batch_gets_its_slot_waits_no_longer() -> None:
+    async def scenario(gate: Gate) -> None:
+        at = full_house(gate)
+        first = await at.admission.admit(
+            at.engines["small"].deployment, Turn(tenant="other"), deadline_s=1e9, told=lambda _: None
+        )
+        item = asyncio.ensure_future(at.ask(batch()))
+        await asyncio.sleep(0)
+        urgent = asyncio.ensure_future(at.ask(chat("now")))
+        first.release()  # it is the item's turn, and its task is told of that after the urgent one has come
+        with pytest.raises(Preempted):
+            await item
+        assert (await urgent).text == "answer of small"
+
+    in_loop(scenario)
+
+
+def test_what_limits_set_aside_is_settled_whatever_becomes_of_who_waits() -> None:
+    """One makes way, one is displaced from a full queue, and one is cancelled in it: each is counted once, by its receipt."""
+
+    async def scenario(gate: Gate) -> None:
+        at, book = full_house(gate), Book()
+        at.quotas = book
+        small = at.engines["small"]
+        small.deployment = replace(small.deployment, queue_max=2)  # type: ignore[attr-defined]
+        item = asyncio.ensure_future(at.ask(batch()))
+        await gate.reached.wait()
+        displaced = asyncio.ensure_future(at.ask(batch("waits")))
+        await asyncio.sleep(0)
+        cancelled = asyncio.ensure_future(at.ask(batch("leaves")))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        others = [asyncio.ensure_future(at.ask(chat("now"))) for _ in range(2)]
+        gate.opened.set()
+        ended = await asyncio.gather(item, displaced, *others, return_exceptions=True)
+        assert [type(each) for each in ended] == [Preempted, QueueFull, MemorySink, MemorySink]
+        assert len(book.held) == len(at.receipts.kept) == 5
+        first = [held.settled[0] for held in book.held]
+        assert all(receipt in first for receipt in at.receipts.kept)
+        assert all(later is None for held in book.held for later in held.settled[1:])
+
+    in_loop(scenario)
+
+
 def test_a_stream_that_has_begun_keeps_its_slot() -> None:
     async def scenario(gate: Gate) -> None:
         at = full_house(gate)
@@ -93,6 +142,65 @@ def test_a_stream_that_has_begun_keeps_its_slot() -> None:
         assert not item.done()
         gate.opened.set()
         assert (await item).text == "a b c"
+        assert (await urgent).text == "answer of small"
+
+    in_loop(scenario)
+
+
+@dataclass(slots=True)
+class RelayingEngine(FakeEngine):
+    """Its streams pass through; the test says when an event comes."""
+
+    relayed: list[HeldRelay] = field(default_factory=list["HeldRelay"])
+
+    @property
+    def relays(self) -> Dialect:  # type: ignore[override]
+        return Dialect.OPENAI
+
+    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> HeldRelay:
+        self.relayed.append(HeldRelay())
+        return self.relayed[-1]
+
+
+class HeldRelay:
+    """An event of it comes in a tick of its own, as a connection's do: no task is woken for it."""
+
+    usage = timings = finish_reason = None
+    begun, end, events = False, b"", 0
+
+    async def pass_on(
+        self, write: Callable[[bytes], bool], *, drained: Callable[[], Awaitable[None]], progress: Callable[[], None]
+    ) -> None:
+        self.write, self.progress = write, progress
+        self.whole = asyncio.get_running_loop().create_future()
+        await self.whole
+
+    def event(self, data: bytes) -> None:
+        self.begun = True
+        self.progress()
+        self.write(data)
+
+    def abort(self) -> None:
+        return
+
+
+def test_nothing_is_sent_of_a_stream_once_its_slot_is_asked_for() -> None:
+    """Its first event comes in the very tick in which the more urgent request does."""
+
+    async def scenario(_: Gate) -> None:
+        small = engine("small")
+        relaying = RelayingEngine(deployment=replace(small.deployment, slots=1), default=small.default)
+        at = house(relaying)
+        at.admission = SlotAdmission(clock=at.clock, jitter=lambda: 0.0)  # type: ignore[assignment]
+        sink = MemorySink(dialect=Dialect.OPENAI)
+        item = asyncio.ensure_future(at.ask(batch(stream=True), sink))
+        while not relaying.relayed:
+            await asyncio.sleep(0)
+        urgent = asyncio.ensure_future(at.ask(chat("now")))
+        asyncio.get_running_loop().call_soon(relaying.relayed[0].event, b"data: {}\n\n")
+        with pytest.raises(Preempted):
+            await item
+        assert (sink.deployments, sink.passed) == ([], b"")
         assert (await urgent).text == "answer of small"
 
     in_loop(scenario)

@@ -296,3 +296,18 @@ def test_a_limit_of_a_key_goes_on_over_a_rotation() -> None:
     asyncio.run(named_by_the_later.refresh())
     with pytest.raises(LimitError):
         named_by_the_later.reserve(later, bound(200))
+
+
+def test_a_limit_of_a_key_that_is_heard_of_later_holds_its_line_then() -> None:
+    """Another program rotated a key and limited the new one; what it did to keys is seen after what it did to limits."""
+    known: dict[str, str] = {}
+    desk = Desk((limit(150, who=Subject(SubjectKind.KEY, "key-2")),))
+    quotas = Quotas(
+        store=desk, usage=desk, table=LimitTable.private(), clock=desk.clock, line_of=lambda key: known.get(key, key)
+    )
+    asyncio.run(quotas.refresh())
+    known["key-2"] = "key-1"
+    asyncio.run(quotas.refresh())
+    assert quotas.limited == {"key-1"}
+    with pytest.raises(LimitError):
+        quotas.reserve(replace(caller("key-2"), line="key-1"), bound(200))

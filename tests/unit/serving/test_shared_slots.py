@@ -248,6 +248,17 @@ def test_a_batch_attempt_of_another_process_makes_way(table: SlotTable) -> None:
     at.queues[1].keeps(0)
 
 
+def test_who_comes_before_an_attempt_can_give_way_has_it_do_so_later(table: SlotTable) -> None:
+    first, second = queue(table, 0, []), queue(table, 1, [])
+    second.arrive(1, Turn(tenant="b", priority=Priority.BATCH), now_s=0.0, deadline_s=90.0)
+    assert first.arrive(1, TURN, now_s=1.0, deadline_s=90.0).arrival is Arrival.WAITS
+    assert second.yields(1)
+    assert second.late(now_s=1.0) == 1
+    assert second.late(now_s=1.0) is None
+    assert second.leave(1, now_s=2.0, served=False) == []
+    assert first.fill(now_s=2.0) == [1]
+
+
 def test_a_bell_asks_those_who_can_give_way(table: SlotTable) -> None:
     rung: list[int] = []
 

@@ -79,6 +79,15 @@ def test_what_a_request_came_to_counts_and_not_what_was_expected() -> None:
     assert at.end(5, tokens=100) == [3]
 
 
+def test_a_request_of_which_nobody_knows_what_it_cost_teaches_nothing() -> None:
+    at = Queue()
+    for _ in range(4):
+        at.come(turn("a", tokens=900))
+    for ticket, tokens in enumerate((0, 0, 500, 0)):
+        at.end(ticket, tokens=tokens)
+    assert at.queue._order.tokens_of(turn("a")) == 500
+
+
 def test_idleness_earns_nothing() -> None:
     at = Queue()
     for _ in range(10):
@@ -195,6 +204,14 @@ def test_one_that_cannot_give_way_any_more_is_not_asked() -> None:
     assert at.come(turn()).preempted == 0
     assert at.come(turn()).preempted is None
     assert not at.queue.yields(99)
+
+
+def test_one_that_began_to_answer_as_it_was_asked_did_not_give_way() -> None:
+    at = full_of_batch(1)
+    assert at.come(turn()).preempted == 0
+    at.queue.keeps(0)
+    assert at.end(0, after_s=50.0) == [1]
+    assert at.queue.state.hold_s > 0.0
 
 
 def test_a_full_queue_does_not_keep_batch_from_making_way() -> None:
