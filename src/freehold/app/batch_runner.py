@@ -15,6 +15,7 @@ from freehold.api.files import new_id
 from freehold.app.batch_input import InputCheck, Stopped
 from freehold.app.batch_output import OutputWriter, result_lines
 from freehold.app.batch_work import BatchWork, Tried, drop_stale
+from freehold.app.waiting import set_within
 from freehold.config.schema import Batches as BatchesSection
 from freehold.domain.batch import (
     MESSAGES_PREFIX,
@@ -137,12 +138,7 @@ class BatchRunner:
 
     async def _wait(self) -> None:
         """Until there is something new to do, or may be."""
-        # Not wait_for: a cancellation in the tick in which the event comes would be lost in it (CPython before 3.12).
-        timer = asyncio.get_running_loop().call_later(self._poll_s, self._nudged.set)
-        try:
-            await self._nudged.wait()
-        finally:
-            timer.cancel()
+        await set_within(self._nudged, self._poll_s)
         self._nudged.clear()
 
     async def _begin(self) -> None:
