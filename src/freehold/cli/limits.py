@@ -114,7 +114,8 @@ def open_book(config: str) -> Generator[tuple[LimitBook, KeyRing, Database]]:
     """
     compiled = compiled_or_default(config)
     with open_ring(data_folder(), compiled) as (ring, database):
-        yield LimitBook(SqliteLimits(database), ring, currency=compiled.ledger.currency), ring, database
+        currency = compiled.ledger.currency
+        yield LimitBook(SqliteLimits(database), ring, currency=currency, clock=SystemClock()), ring, database
 
 
 def limits_text(limits: tuple[Limit, ...], documents: list[dict[str, Any]]) -> str:
