@@ -47,6 +47,10 @@ _OPEN_MAX = 32
 """Batches that are worked on at once; each holds open files and some items that were read ahead."""
 
 _PARALLEL_MAX = 256
+_LANES_MAX = 1_000
+_NAME_CHARACTERS_MAX = 256
+"""Names of models that are kept; longer ones are looked up each time."""
+
 _AGAIN_S = 5.0
 _TELL_EVERY_S = 0.5
 _SWEEP_EVERY_S = 60.0
@@ -62,6 +66,7 @@ class BatchRunner:
         items: Runs one.
         runtime: The configuration in force.
         principal_of: The caller behind the id of a key; ``None`` where it opens nothing.
+        read_keys: Learns of keys that other processes made; blocks.
         writer: Makes the files at the end.
         clock: On the event loop's scale.
         ids: Ids of lines.
@@ -79,6 +84,7 @@ class BatchRunner:
         items: ItemRunner,
         runtime: Callable[[], Runtime],
         principal_of: Callable[[str], Principal | None],
+        read_keys: Callable[[], None],
         writer: OutputWriter,
         clock: Clock,
         ids: IdSource,
@@ -92,6 +98,7 @@ class BatchRunner:
         self._items = items
         self._runtime = runtime
         self._principal_of = principal_of
+        self._read_keys = read_keys
         self._writer = writer
         self._clock = clock
         self._ids = ids
@@ -235,6 +242,10 @@ class BatchRunner:
     async def _run_items(self, work: BatchWork) -> Batch:
         """Run what has no result yet, until all have one or it is to end."""
         batch = work.batch
+        if self._principal_of(batch.key_id) is None:
+            # Another worker may have made the key a moment ago, and taken the batch in for it at once.
+            with contextlib.suppress(FreeholdError):
+                await asyncio.to_thread(self._read_keys)
         self._works[batch.id] = work
         if not work.has_input and work.journal.done < batch.total:
             work.stop((_fault(BatchInputLost(batch_id=batch.id, reason="it is gone")),))
@@ -304,10 +315,14 @@ class BatchRunner:
         if runtime is not self._lanes_of:
             self._lanes, self._lanes_of = {}, runtime
         if model not in self._lanes:
+            if len(self._lanes) >= _LANES_MAX:
+                self._lanes.clear()  # anybody may ask for names without end
             try:
                 route = runtime.route_for(model)
                 self._lanes[model] = route.name, sum(each.slots for each in runtime.deployments_of(route))
-            except UnknownModel:  # a reload took it away: the item will say so
+            except UnknownModel:  # the item will say so
+                if len(model) > _NAME_CHARACTERS_MAX:
+                    return "", 1
                 self._lanes[model] = "", 1
         return self._lanes[model]
 
