@@ -11,6 +11,8 @@ import pytest
 from freehold.app.key_events import record_key_events
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.receipt import AuditRecord
+from freehold.identity.keys import KeyRing
+from freehold.storage.keys import SqliteKeys
 from tests.support.inside import Answer, Inside, inside
 from tests.support.objects import NEVER
 
@@ -306,3 +308,16 @@ def test_limits_that_change_are_told_too(gateway: Inside, recorded: list[AuditRe
     assert {(each.detail["what"], each.detail["window"], each.detail["currency"]) for each in recorded} == {
         ("tokens", "day", "")
     }
+
+
+def test_a_key_that_another_process_made_a_moment_ago_is_found_and_revoked(gateway: Inside) -> None:
+    admin, _ = gateway.key("ours", "admin")
+    ours = gateway.stores.keys
+    others = KeyRing(
+        SqliteKeys(gateway.stores.database), ours.tenants, parse_label=ours.label_of, bottom=ours.label_of(""),
+        clock=gateway.stores.clock, ids=gateway.stores.ids,
+    )  # fmt: skip
+    secret, record = others.new(name="x", tenant="ours", scopes=["infer"])
+    ended = gateway.ask("DELETE", f"{KEYS}/{record.id}", key=admin)
+    assert (ended.status, ended.json()["state"]) == (200, "revoked")
+    assert not works(gateway, secret)
