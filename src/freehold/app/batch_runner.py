@@ -51,6 +51,9 @@ _LANES_MAX = 1_000
 _NAME_CHARACTERS_MAX = 256
 """Names of models that are kept; longer ones are looked up each time."""
 
+_TIMER_SLACK_S = 0.002
+"""uvloop's timers count whole milliseconds: one may come that much before its moment."""
+
 _AGAIN_S = 5.0
 _TELL_EVERY_S = 0.5
 _SWEEP_EVERY_S = 60.0
@@ -167,6 +170,7 @@ class BatchRunner:
             if batch.id not in self._taken:
                 task = self._taken[batch.id] = asyncio.ensure_future(self._process(batch.id))
                 task.add_done_callback(functools.partial(self._processed, batch.id))
+        self._fill()
         if self._clock.monotonic_s() - self._swept_s >= _SWEEP_EVERY_S:
             self._swept_s = self._clock.monotonic_s()
             await self._files.drop_expired(now_ms)
@@ -372,7 +376,7 @@ class BatchRunner:
         else:
             again_s = now_s + pause_s(error, in_a_row=tried.failures)
             work.delay(Tried(item, tried.failures + 1), again_s)
-        asyncio.get_running_loop().call_at(again_s, self._fill)
+        asyncio.get_running_loop().call_at(again_s + _TIMER_SLACK_S, self._fill)
 
     def _kept(self, work: BatchWork) -> None:
         """Results are on the medium: tell the counts now and then, and go on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -468,3 +469,21 @@ def test_names_of_models_are_not_kept_without_end(house):
     assert runner._lane("auto") == ("auto", SLOTS)
     assert len(runner._lanes) <= batch_runner._LANES_MAX
     assert max(map(len, runner._lanes)) < 1_000
+
+
+@pytest.mark.parametrize("error", [BUSY, DOWN])
+def test_a_timer_that_comes_a_little_early_leaves_no_item_behind(house, error):
+    class Behind(SystemClock):
+        """A millisecond and a half behind the timers, as this clock is for those of uvloop."""
+
+        def monotonic_s(self):
+            return time.monotonic() - 0.0015
+
+    house.clock = Behind()
+    house.items.script = {"last": [error.again()]}
+
+    async def scenario(_runner):
+        await house.put(1, ["last"])
+        return await house.over(1)
+
+    assert run(house, scenario).completed == 1
