@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from freehold.domain.limits import Window, span_of
 from freehold.hostinfo.clock import SystemClock
 from freehold.storage.database import Database
 from freehold.storage.folder import DataFolder
+from freehold.storage.keys import SqliteKeys
 from freehold.storage.receipts import SqliteReceipts
 from tests.support.receipts import make_attempt, make_receipt, receipt_id
 from tests.unit.cli.conftest import Cli
@@ -70,6 +72,22 @@ def test_a_limit_is_set_listed_with_its_use_and_removed(cli: Cli, home: Path, us
     )
     assert cli("limits", "remove", "tenant:legal", "money", "month").err.startswith("FH-LIMIT-007: the limit is ")
     assert len(json.loads(cli("limits", "list", "--json").out)) == 2
+
+
+def test_who_changes_a_limit_waits_for_the_audit_log(cli: Cli, home: Path, used: str) -> None:
+    cli("limits", "set", f"key:{used}", "tokens", "month", "1")
+    cli("limits", "set", "tenant:legal", "money", "month", "2")
+    cli("limits", "remove", "tenant:legal", "money", "month")
+    cli("limits", "remove", "tenant:legal", "money", "month")
+    database = Database.open(home / "freehold.db")
+    found = [each for each in SqliteKeys(database).events() if each.event.startswith("limit.")]
+    database.close()
+    assert [(each.event, each.tenant, each.key_id, each.detail["before"]) for each in found] == [
+        ("limit.set", "legal", used, None),
+        ("limit.set", "legal", "", None),
+        ("limit.removed", "legal", "", 2_000_000),
+    ]
+    assert {each.by for each in found} == {f"freehold limits, user {os.getuid()}"}
 
 
 @pytest.mark.parametrize(
