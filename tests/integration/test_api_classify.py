@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import math
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -32,6 +34,8 @@ embeds = true
 class TopicServer(OpenAIServer):
     """Its vectors tell the topic of a text; its letter is the option that the text names, with a taste for A."""
 
+    silent = 0
+
     async def _embeddings(self, exchange: Exchange) -> None:
         texts = exchange.body["input"]
         texts = [texts] if isinstance(texts, str) else texts
@@ -45,6 +49,9 @@ class TopicServer(OpenAIServer):
             return
         text, _, options = mode.partition("\n\nOptions:\n")
         letters = {line[0]: line[3:].partition(":")[0] for line in options.splitlines() if line[1:3] == ". "}
+        if "silence" in text:
+            self.silent += 1
+            await asyncio.Event().wait()
         wanted = [each for each, label in letters.items() if label in text]
         shares = {each: (0.6 if each in wanted else 0.1) + (0.25 if each == "A" else 0.0) for each in letters}
         if "mumble" in text:
@@ -283,6 +290,22 @@ def test_what_cannot_be_classified_is_said(house: Site, body: dict[str, Any], pa
 def test_a_model_without_log_probabilities(house: Site) -> None:
     reply = classify(house, "x", model="claude", labels=["spam", "ham"])
     assert 400 <= reply.status_code < 500, reply.text
+
+
+def test_a_key_that_is_revoked_asks_no_further(house: Site) -> None:
+    server = house.small
+    assert isinstance(server, TopicServer)
+    secret, key_id = house.gateway.new_key(tenant="other")
+    texts = [f"silence {number}" for number in range(20)]
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(
+            call, house, "POST", "/v1/classify", key=secret, model="small", input=texts, labels=["a", "b"]
+        )
+        eventually(lambda: server.silent > 0, what="the first question")
+        with house.gateway.key_ring() as ring:
+            ring.revoke(key_id)
+        assert code(asked.result(timeout=5)) == (401, "FH-AUTH-002")
+    assert server.silent < len(texts)
 
 
 def test_a_classifier_is_void_once_its_model_is_another(house: Site) -> None:

@@ -11,6 +11,8 @@ import pytest
 from freehold.app.key_events import record_key_events
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.receipt import AuditRecord
+from freehold.identity.keys import KeyRing
+from freehold.storage.keys import SqliteKeys
 from tests.support.inside import Answer, Inside, inside
 from tests.support.objects import NEVER
 
@@ -270,3 +272,52 @@ def test_a_key_that_never_was(gateway: Inside) -> None:
     admin, _ = gateway.key("ours", "admin")
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate")):
         assert refused(gateway.ask(method, f"{KEYS}/{NEVER}{path}", key=admin)) == (404, "FH-REQUEST-008")
+
+
+def test_limits_that_change_are_told_too(gateway: Inside, recorded: list[AuditRecord]) -> None:
+    manager, manager_id = gateway.key("ours", "infer", "manage")
+    admin, admin_id = gateway.key("ours", "admin")
+    sweep(gateway)
+    recorded.clear()
+    limits, tokens = "/v1/admin/limits", {"what": "tokens", "window": "day"}
+    for key, subject, amount in (
+        (manager, f"key:{manager_id}", 10),
+        (manager, f"key:{manager_id}", 20),
+        (manager, "tenant:ours", 10**9),
+        (admin, "tenant:theirs", 30),
+    ):
+        gateway.ask("PUT", limits, key=key, body={"subject": subject, "amount": amount, **tokens})
+    for _ in range(2):
+        gateway.ask("DELETE", f"{limits}?subject=tenant:theirs&what=tokens&window=day", key=admin)
+    gateway.ask("DELETE", f"{limits}?subject=key:{manager_id}&what=tokens&window=day", key=manager)
+    sweep(gateway)
+    assert told(recorded) == [
+        ("limit.set", "ours", manager_id, manager_id),
+        ("limit.set", "ours", manager_id, manager_id),
+        ("limit.set", "theirs", "", admin_id),
+        ("limit.removed", "theirs", "", admin_id),
+        ("limit.removed", "ours", manager_id, manager_id),
+    ]
+    assert [(each.detail.get("amount"), each.detail["before"]) for each in recorded] == [
+        (10, None),
+        (20, 10),
+        (30, None),
+        (None, 30),
+        (None, 20),
+    ]
+    assert {(each.detail["what"], each.detail["window"], each.detail["currency"]) for each in recorded} == {
+        ("tokens", "day", "")
+    }
+
+
+def test_a_key_that_another_process_made_a_moment_ago_is_found_and_revoked(gateway: Inside) -> None:
+    admin, _ = gateway.key("ours", "admin")
+    ours = gateway.stores.keys
+    others = KeyRing(
+        SqliteKeys(gateway.stores.database), ours.tenants, parse_label=ours.label_of, bottom=ours.label_of(""),
+        clock=gateway.stores.clock, ids=gateway.stores.ids,
+    )  # fmt: skip
+    secret, record = others.new(name="x", tenant="ours", scopes=["infer"])
+    ended = gateway.ask("DELETE", f"{KEYS}/{record.id}", key=admin)
+    assert (ended.status, ended.json()["state"]) == (200, "revoked")
+    assert not works(gateway, secret)

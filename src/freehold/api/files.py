@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
 from starlette.datastructures import QueryParams
 
 from freehold.api.asgi import JSON, FileBody, Headers, Scope, header
-from freehold.api.upload import Form, read_form
+from freehold.api.upload import Form, declared_bytes, read_form
 from freehold.config.schema import Files as FilesSection
 from freehold.domain.errors.file import FileFormInvalid, FileQuotaReached, FileTooLarge
 from freehold.domain.errors.request import FieldInvalid, NotFound
@@ -69,37 +70,48 @@ class Files:
         self._label_of = label_of
         self._clock = clock
         self._ids = ids
+        self._coming_bytes: Counter[str] = Counter()
+        """By tenant, what the files that are being sent to this process may come to."""
 
     async def create(self, scope: Scope, principal: Principal) -> View:
         """Take a file, straight to the disk."""
         tenant, settings = principal.tenant.name, self._settings
         label = self._label_of(principal, (header(scope, LABEL_HEADER.encode()),))
-        used_bytes = await self._store.used_bytes(tenant)
+        used_bytes = await self._store.used_bytes(tenant) + self._coming_bytes[tenant]
         room_bytes = settings.tenant_bytes_max - used_bytes
         full = FileQuotaReached(tenant=tenant, used_bytes=used_bytes, limit_bytes=settings.tenant_bytes_max)
         if room_bytes <= 0:
             raise full
+        most_bytes = min(settings.file_bytes_max, room_bytes)
+        coming_bytes = min(most_bytes, declared_bytes(scope) or most_bytes)
+        self._coming_bytes[tenant] += coming_bytes
         try:
-            draft = await asyncio.to_thread(self._store.draft, new_id(self._ids, "file-"))
+            file = await self._taken(scope, tenant=tenant, label=label, most_bytes=most_bytes)
+        except FileTooLarge as error:
+            raise (full if room_bytes < settings.file_bytes_max else error) from None
         except OSError as error:
             raise _unwritable(error, "written") from error
+        finally:
+            self._coming_bytes[tenant] -= coming_bytes
+        return _json(file_object(file))
+
+    async def _taken(self, scope: Scope, *, tenant: str, label: str, most_bytes: int) -> StoredFile:
+        """The file that a client sends, kept.
+
+        Raises:
+            FreeholdError: It is not taken.
+            OSError: The disk fails or is full.
+        """
+        draft = await asyncio.to_thread(self._store.draft, new_id(self._ids, "file-"))
         try:
-            form = await read_form(
-                scope, scope["receive"], draft, file_bytes_max=min(settings.file_bytes_max, room_bytes)
-            )
+            form = await read_form(scope, scope["receive"], draft, file_bytes_max=most_bytes)
             file = self._file(form, draft, tenant=tenant, label=label)
             await asyncio.to_thread(draft.finish)
-            await self._store.keep(file, tenant_bytes_max=settings.tenant_bytes_max)
-        except OSError as error:
-            draft.drop()
-            raise _unwritable(error, "written") from error
-        except FileTooLarge as error:
-            draft.drop()
-            raise (full if room_bytes < settings.file_bytes_max else error) from None
+            await self._store.keep(file, tenant_bytes_max=self._settings.tenant_bytes_max)
         except BaseException:
             draft.drop()
             raise
-        return _json(file_object(file))
+        return file
 
     async def list(self, scope: Scope, principal: Principal) -> View:
         """The tenant's files."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+import contextlib
+from collections.abc import Callable, Collection, Generator
 from dataclasses import replace
 
 from freehold.api.errors import render, unexpected
@@ -129,6 +130,28 @@ class Inference:
             # Once: a second cancellation would disturb what the first one puts in order.
             if running.key_id and running.key_id not in good and not running.revoked:
                 running.revoke()
+
+    @contextlib.contextmanager
+    def ending(self, key_id: str) -> Generator[None]:
+        """Have what runs inside, for a view, end where this key opens nothing any more.
+
+        Raises:
+            KeyUnknown: It did.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("needs a task")
+        running = Running(task)
+        running.key_id = key_id
+        self._running.add(running)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not running.revoked or task.uncancel():
+                raise
+            raise KeyUnknown from None
+        finally:
+            self._running.discard(running)
 
     async def infer(self, exchange: Exchange) -> None:
         """Answer one call, whatever happens. The receipt's id is the request's, and is in every answer's headers."""

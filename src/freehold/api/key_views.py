@@ -49,7 +49,7 @@ class KeyViews:
 
     async def shown(self, scope: Scope, principal: Principal) -> View:
         """One of them."""
-        return _json(self._shown(self._reached(scope, principal)))
+        return _json(self._shown(await self._reached(scope, principal)))
 
     async def made(self, scope: Scope, principal: Principal) -> View:
         """Make a key; its secret is in this answer and nowhere else.
@@ -82,7 +82,7 @@ class KeyViews:
         unless said, 0 for a key that leaked.
         """
         body = _read(scope, RotateBody)
-        old = self._reached(scope, principal)
+        old = await self._reached(scope, principal)
         self._check_grant(principal, old.id, old.scopes, old.label)
         secret, record = await asyncio.to_thread(
             self._keys.rotate,
@@ -101,7 +101,7 @@ class KeyViews:
         force = QueryParams(scope["query_string"]).get("force", "false")
         if force not in {"true", "false"}:
             raise FieldInvalid(param="force", field="force", value=force, reason="true or false is taken")
-        record = self._reached(scope, principal)
+        record = await self._reached(scope, principal)
         try:
             check_end(principal, scopes=record.scopes)
         except GrantRefused as error:
@@ -109,7 +109,7 @@ class KeyViews:
             raise
         if record.revoked_unix_ms is None:
             await self._revoke(record.id, force=force == "true", by=principal.key_id)
-        return _json(self._shown(self._reached(scope, principal)))
+        return _json(self._shown(await self._reached(scope, principal)))
 
     async def _revoke(self, key_id: str, *, force: bool, by: str) -> None:
         try:
@@ -119,10 +119,14 @@ class KeyViews:
             if (record := self._keys.find(key_id)) is None or record.revoked_unix_ms is None:
                 raise
 
-    def _reached(self, scope: Scope, principal: Principal) -> KeyRecord:
+    async def _reached(self, scope: Scope, principal: Principal) -> KeyRecord:
         """The key that the path names, where the caller reaches it."""
         access: Access = scope["access"]
-        record = self._keys.find(scope["path_params"]["key_id"])
+        key_id: str = scope["path_params"]["key_id"]
+        if (record := self._keys.find(key_id)) is None:
+            # Another worker may have made it a moment ago: who revokes it must not be told that there is none.
+            await asyncio.to_thread(self._keys.reload)
+            record = self._keys.find(key_id)
         if record is None or reached_tenant(principal, access) not in {None, record.tenant}:
             raise NotFound(path=scope["path"])
         return record

@@ -75,7 +75,7 @@ class LimitViews:
         limit = self._book.read(
             said["subject"], said["what"], said["window"], said["amount"], currency=said.get("currency", "")
         )
-        await asyncio.to_thread(self._book.set, limit)
+        await asyncio.to_thread(self._book.set, limit, by=principal.key_id)
         await self._refresh()
         (shown,) = await asyncio.to_thread(self._shown, [limit])
         return _json(shown)
@@ -86,7 +86,8 @@ class LimitViews:
         subject, what, window = (_given(query, name) for name in ("subject", "what", "window"))
         self._check_reach(subject, scope, principal)
         try:
-            await asyncio.to_thread(self._book.remove, subject, what, window, query.get("currency", ""))
+            currency = query.get("currency", "")
+            await asyncio.to_thread(self._book.remove, subject, what, window, currency, by=principal.key_id)
         except LimitRequestInvalid as error:
             if error.values["what"] == "the limit":
                 raise NotFound(path=scope["path"]) from error

@@ -13,6 +13,7 @@ from freehold import __version__
 from freehold.api.asgi import JSON, Headers, Scope
 from freehold.api.openapi_shapes import NARROWED, SHAPES, Shape
 from freehold.api.routes import INFERENCE_ROUTES, VIEW_ROUTES, InferenceRoute, ViewRoute
+from freehold.api.surfaces import Surface
 from freehold.identity.access import INFER, Access
 from freehold.wire.answers_schema import MessagesError, OllamaError, OpenAIError
 from freehold.wire.messages_response import messages_error
@@ -123,18 +124,22 @@ def _short(found: re.Match[bytes]) -> bytes:
 def _inference(route: InferenceRoute, reference: Reference) -> JsonObject:
     path = route.path.decode()
     shape = SHAPES.get(("POST", path), Shape(summary=f"Inference: {path}."))
-    errors = {messages_error: MessagesError, ollama_error: OllamaError}
-    error = errors.get(route.surface.envelope, OpenAIError)  # pyright: ignore[reportArgumentType]
     asked = [
         {"name": name, "in": "header", "description": told, "schema": schema} for name, (told, schema) in _ASKED.items()
     ]
-    found = _operation("POST", path, INFER, shape, reference, error=error)
+    found = _operation("POST", path, INFER, shape, reference, error=_error_of(route.surface))
     return found | {
         "tags": ["inference"],
         "summary": shape.summary,
         "parameters": asked,
         "requestBody": _body(shape, reference),
     }
+
+
+def _error_of(surface: Surface) -> type:
+    """How errors are told to a surface's clients."""
+    errors = {messages_error: MessagesError, ollama_error: OllamaError}
+    return errors.get(surface.envelope, OpenAIError)  # pyright: ignore[reportArgumentType]
 
 
 def _view(row: ViewRoute, views: Mapping[str, object], reference: Reference) -> JsonObject:
@@ -147,7 +152,7 @@ def _view(row: ViewRoute, views: Mapping[str, object], reference: Reference) -> 
         for name in _PARAMETER.findall(row.path)
     ]
     parameters += [{"name": name, "in": "query", "schema": schema} for name, schema in shape.query.items()]
-    found = _operation(row.method, row.path, row.access, shape, reference, error=OpenAIError)
+    found = _operation(row.method, row.path, row.access, shape, reference, error=_error_of(row.surface))
     found |= {"tags": [group], "summary": " ".join((shape.summary or summary).split()), "parameters": parameters}
     if more:
         found["description"] = more

@@ -49,6 +49,7 @@ class ViewRoute:
         access: Who may, and whose objects it reaches.
         body_bytes_max: Longest body, which the view finds in ``scope["body"]``; 0 where none is read.
         streams: The view reads the body itself, piece by piece, from ``scope["receive"]``.
+        asks: The view makes requests in the caller's name, for as long as its key opens something.
         surface: Whose clients ask, for how its errors are told.
     """
 
@@ -58,6 +59,7 @@ class ViewRoute:
     access: Access
     body_bytes_max: int = 0
     streams: bool = False
+    asks: bool = False
     surface: Surface = CHAT
 
 
@@ -104,8 +106,8 @@ VIEW_ROUTES = (
     ViewRoute("POST", "/v1/messages/batches/{batch_id}/cancel", "message_batches.cancel", INFER, surface=MESSAGES),
     ViewRoute("GET", "/v1/messages/batches/{batch_id}/results", "message_batches.results", INFER, surface=MESSAGES),
     ViewRoute("POST", "/v1/audio/{kind:path}", "house.audio", INFER),
-    ViewRoute("POST", "/v1/classify", "classify.classify", INFER, body_bytes_max=_TEXTS_BODY),
-    ViewRoute("POST", "/v1/classifiers", "classify.create", INFER, body_bytes_max=_EXAMPLES_BODY),
+    ViewRoute("POST", "/v1/classify", "classify.classify", INFER, body_bytes_max=_TEXTS_BODY, asks=True),
+    ViewRoute("POST", "/v1/classifiers", "classify.create", INFER, body_bytes_max=_EXAMPLES_BODY, asks=True),
     ViewRoute("GET", "/v1/classifiers", "classify.listed", INFER),
     ViewRoute("GET", "/v1/classifiers/{name}", "classify.one", INFER),
     ViewRoute("DELETE", "/v1/classifiers/{name}", "classify.removed", INFER),

@@ -125,7 +125,8 @@ class Api:
                 scope["receive"] = receive
             elif row.body_bytes_max:
                 scope["body"] = await read_body(scope, receive, limit_bytes=row.body_bytes_max)
-            status, body, headers = await view(scope, principal)
+            with self._inference.ending(principal.key_id) if row.asks and principal else contextlib.nullcontext():
+                status, body, headers = await view(scope, principal)
             await reply(send, status, body, headers, head_only=scope["method"] == "HEAD")
 
         return Route(rows[0].path, _AsgiEndpoint(endpoint), name=rows[0].view)

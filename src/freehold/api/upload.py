@@ -61,6 +61,12 @@ async def pieces(receive: Receive) -> AsyncGenerator[bytes]:
             return
 
 
+def declared_bytes(scope: Scope) -> int | None:
+    """How long a body says that it is; ``None`` where it does not."""
+    declared = header(scope, b"content-length") or ""
+    return int(declared) if declared.isdecimal() else None
+
+
 async def read_form(scope: Scope, receive: Receive, target: Target, *, file_bytes_max: int) -> Form:
     """Read a whole form; its one part named ``file`` goes to ``target`` as it comes.
 
@@ -70,8 +76,7 @@ async def read_form(scope: Scope, receive: Receive, target: Target, *, file_byte
         ClientLeft: The client went before the end.
         OSError: ``target`` could not take it.
     """
-    declared = header(scope, b"content-length") or ""
-    if declared.isdecimal() and int(declared) > file_bytes_max + _FORM_BYTES_MAX:
+    if (declared_bytes(scope) or 0) > file_bytes_max + _FORM_BYTES_MAX:
         raise FileTooLarge(limit_bytes=file_bytes_max)
     reader = _Reader(_boundary(scope), file_bytes_max)
     async for piece in pieces(receive):

@@ -21,6 +21,8 @@ from freehold.wire.openai_batches import output_name
 _SLICE = 256
 """Items whose results are copied in one go: a thread that works for long makes every request wait."""
 
+_READ_BYTES = 1024 * 1024
+
 
 @dataclass(slots=True, kw_only=True)
 class Outputs:
@@ -70,13 +72,11 @@ class OutputWriter:
         Raises:
             OSError: The disk fails; nothing is left of what was written.
         """
-        drafts = {
-            True: self._store.draft(new_id(self._ids, "file-")),
-            False: self._store.draft(new_id(self._ids, "file-")),
-        }
+        drafts: dict[bool, FileDraft] = {}
         lines: InputLines | None = None
         with contextlib.ExitStack() as undo:
-            for draft in drafts.values():
+            for is_good in (True, False):
+                drafts[is_good] = draft = self._store.draft(new_id(self._ids, "file-"))
                 undo.callback(draft.drop)
             if journal.done < batch.total:
                 with contextlib.suppress(FileNotFoundError):
@@ -136,7 +136,7 @@ class OutputWriter:
         names: dict[int, str] = {}
         wanted = len(places)
         while lines is not None and wanted:
-            found = lines.read(lines=wanted, about_bytes=1 << 62)
+            found = lines.read(lines=wanted, about_bytes=_READ_BYTES)
             if not found:
                 break
             wanted -= len(found)

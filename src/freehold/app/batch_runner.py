@@ -15,6 +15,7 @@ from freehold.api.files import new_id
 from freehold.app.batch_input import InputCheck, Stopped
 from freehold.app.batch_output import OutputWriter, result_lines
 from freehold.app.batch_work import BatchWork, Tried, drop_stale
+from freehold.app.waiting import set_within
 from freehold.config.schema import Batches as BatchesSection
 from freehold.domain.batch import (
     MESSAGES_PREFIX,
@@ -46,6 +47,13 @@ _OPEN_MAX = 32
 """Batches that are worked on at once; each holds open files and some items that were read ahead."""
 
 _PARALLEL_MAX = 256
+_LANES_MAX = 1_000
+_NAME_CHARACTERS_MAX = 256
+"""Names of models that are kept; longer ones are looked up each time."""
+
+_TIMER_SLACK_S = 0.002
+"""uvloop's timers count whole milliseconds: one may come that much before its moment."""
+
 _AGAIN_S = 5.0
 _TELL_EVERY_S = 0.5
 _SWEEP_EVERY_S = 60.0
@@ -61,6 +69,7 @@ class BatchRunner:
         items: Runs one.
         runtime: The configuration in force.
         principal_of: The caller behind the id of a key; ``None`` where it opens nothing.
+        read_keys: Learns of keys that other processes made; blocks.
         writer: Makes the files at the end.
         clock: On the event loop's scale.
         ids: Ids of lines.
@@ -78,6 +87,7 @@ class BatchRunner:
         items: ItemRunner,
         runtime: Callable[[], Runtime],
         principal_of: Callable[[str], Principal | None],
+        read_keys: Callable[[], None],
         writer: OutputWriter,
         clock: Clock,
         ids: IdSource,
@@ -91,6 +101,7 @@ class BatchRunner:
         self._items = items
         self._runtime = runtime
         self._principal_of = principal_of
+        self._read_keys = read_keys
         self._writer = writer
         self._clock = clock
         self._ids = ids
@@ -137,12 +148,7 @@ class BatchRunner:
 
     async def _wait(self) -> None:
         """Until there is something new to do, or may be."""
-        # Not wait_for: a cancellation in the tick in which the event comes would be lost in it (CPython before 3.12).
-        timer = asyncio.get_running_loop().call_later(self._poll_s, self._nudged.set)
-        try:
-            await self._nudged.wait()
-        finally:
-            timer.cancel()
+        await set_within(self._nudged, self._poll_s)
         self._nudged.clear()
 
     async def _begin(self) -> None:
@@ -164,6 +170,7 @@ class BatchRunner:
             if batch.id not in self._taken:
                 task = self._taken[batch.id] = asyncio.ensure_future(self._process(batch.id))
                 task.add_done_callback(functools.partial(self._processed, batch.id))
+        self._fill()
         if self._clock.monotonic_s() - self._swept_s >= _SWEEP_EVERY_S:
             self._swept_s = self._clock.monotonic_s()
             await self._files.drop_expired(now_ms)
@@ -239,6 +246,10 @@ class BatchRunner:
     async def _run_items(self, work: BatchWork) -> Batch:
         """Run what has no result yet, until all have one or it is to end."""
         batch = work.batch
+        if self._principal_of(batch.key_id) is None:
+            # Another worker may have made the key a moment ago, and taken the batch in for it at once.
+            with contextlib.suppress(FreeholdError):
+                await asyncio.to_thread(self._read_keys)
         self._works[batch.id] = work
         if not work.has_input and work.journal.done < batch.total:
             work.stop((_fault(BatchInputLost(batch_id=batch.id, reason="it is gone")),))
@@ -308,10 +319,14 @@ class BatchRunner:
         if runtime is not self._lanes_of:
             self._lanes, self._lanes_of = {}, runtime
         if model not in self._lanes:
+            if len(self._lanes) >= _LANES_MAX:
+                self._lanes.clear()  # anybody may ask for names without end
             try:
                 route = runtime.route_for(model)
                 self._lanes[model] = route.name, sum(each.slots for each in runtime.deployments_of(route))
-            except UnknownModel:  # a reload took it away: the item will say so
+            except UnknownModel:  # the item will say so
+                if len(model) > _NAME_CHARACTERS_MAX:
+                    return "", 1
                 self._lanes[model] = "", 1
         return self._lanes[model]
 
@@ -361,7 +376,7 @@ class BatchRunner:
         else:
             again_s = now_s + pause_s(error, in_a_row=tried.failures)
             work.delay(Tried(item, tried.failures + 1), again_s)
-        asyncio.get_running_loop().call_at(again_s, self._fill)
+        asyncio.get_running_loop().call_at(again_s + _TIMER_SLACK_S, self._fill)
 
     def _kept(self, work: BatchWork) -> None:
         """Results are on the medium: tell the counts now and then, and go on."""

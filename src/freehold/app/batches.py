@@ -49,6 +49,7 @@ def batch_runner(
         items=ItemRunner(pipeline=pipeline, ids=stores.ids, door=door),
         runtime=runtime,
         principal_of=stores.keys.principal_of,
+        read_keys=stores.keys.reload,
         writer=writer,
         clock=stores.clock,
         ids=stores.ids,

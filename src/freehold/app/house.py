@@ -102,7 +102,7 @@ class House:
             clock=stores.clock,
             line_of=stores.keys.line_of,
         )
-        self._limit_book = LimitBook(stores.limits, stores.keys, currency=compiled.ledger.currency)
+        self._limit_book = LimitBook(stores.limits, stores.keys, currency=compiled.ledger.currency, clock=stores.clock)
         self.door = Door()
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
         self._settings = compiled

@@ -1,4 +1,4 @@
-"""What happened to keys, by whatever program, put into the audit log by the one process that writes the main one."""
+"""What happened to keys and limits, by whatever program, put into the audit log by the one process that writes the main one."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from freehold.app.waiting import set_within
 from freehold.config.compile import Compiled
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.config import ConfigInvalid
@@ -39,14 +40,15 @@ class Reloader:
         self._read = read
         self._replace = replace
         self._seen = self._state()
-        self._wanted = asyncio.Event()
+        self._wanted = False
+        self._look = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
         """Reload while the body runs."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError, ValueError):  # no signals on Windows or outside the main thread
-            loop.add_signal_handler(signal.SIGHUP, self._wanted.set)
+            loop.add_signal_handler(signal.SIGHUP, self._want)
         task = asyncio.ensure_future(self._watch())
         try:
             yield
@@ -55,13 +57,17 @@ class Reloader:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    def _want(self) -> None:
+        self._wanted = True
+        self._look.set()
+
     async def _watch(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), _LOOK_EVERY_S)
+            await set_within(self._look, _LOOK_EVERY_S)
+            self._look.clear()
             state = self._state()
-            if self._wanted.is_set() or state != self._seen:
-                self._wanted.clear()
+            if self._wanted or state != self._seen:
+                self._wanted = False
                 self._seen = state
                 await self.reload()
 

@@ -71,7 +71,7 @@ def policy_change_record(*, unix_ms: int, tenant: str, before: str, after: str, 
 def key_record(
     *, event: str, unix_ms: int, tenant: str, key_id: str, by: str, detail: Mapping[str, object]
 ) -> AuditRecord:
-    """Something that happened to a key, or was refused: what, to which key, and by whom; never the key itself."""
+    """Something that happened to a key or a limit, or was refused: what, whose, and by whom; never the key itself."""
     return AuditRecord(event=event, unix_ms=unix_ms, tenant=tenant, detail={**detail, "key": key_id, "by": by})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 
 DATABASE_FILE = "freehold.db"
+
+
+def this_user(command: str) -> str:
+    """Who runs a command, for the audit log."""
+    return f"freehold {command}, user {os.getuid()}"
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from cyclopts import App, Parameter
 
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
-from freehold.cli.key_ring import open_ring
+from freehold.cli.key_ring import open_ring, this_user
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
 from freehold.domain.errors.auth import KeyRequestInvalid
@@ -51,7 +50,9 @@ def new_key(
     life_s = _seconds(expires) if expires else None
     with _ring(config) as (ring, tenants):
         tenant = tenant or tenants[0]
-        secret, record = ring.new(name=name, tenant=tenant, scopes=scope, label=label, life_s=life_s, by=_me())
+        secret, record = ring.new(
+            name=name, tenant=tenant, scopes=scope, label=label, life_s=life_s, by=this_user("keys")
+        )
         _show_new(ring, secret, record, as_json=as_json)
     return output.OK
 
@@ -75,7 +76,7 @@ def rotate_key(
     """
     overlap_s, life_s = _seconds(overlap), _seconds(expires) if expires else None
     with _ring(config) as (ring, _):
-        secret, record = ring.rotate(key_id, overlap_s=overlap_s, life_s=life_s, by=_me())
+        secret, record = ring.rotate(key_id, overlap_s=overlap_s, life_s=life_s, by=this_user("keys"))
         _show_new(ring, secret, record, as_json=as_json)
     if not as_json:
         output.note(f"Key {key_id} opens nothing {f'after {overlap}' if overlap_s else 'from now on'}.")
@@ -129,7 +130,7 @@ def revoke_key(
         force: Also if it is the last key with the scope admin.
     """
     with _ring(config) as (ring, _):
-        ring.revoke(key_id, force=force, by=_me())
+        ring.revoke(key_id, force=force, by=this_user("keys"))
     if as_json:
         output.print_json({"id": key_id, "revoked": True})
     else:
@@ -143,11 +144,6 @@ def _ring(config: str) -> Generator[tuple[KeyRing, tuple[str, ...]]]:
     compiled = compiled_or_default(config)
     with open_ring(data_folder(), compiled) as (ring, _):
         yield ring, tuple(compiled.tenants)
-
-
-def _me() -> str:
-    """Who runs this, for the audit log."""
-    return f"freehold keys, user {os.getuid()}"
 
 
 def _seconds(text: str) -> int:

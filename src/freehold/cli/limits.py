@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from freehold.api.limit_documents import limit_documents
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
-from freehold.cli.key_ring import open_ring
+from freehold.cli.key_ring import open_ring, this_user
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
 from freehold.domain.limits import Limit
@@ -68,7 +68,7 @@ def set_limit(
     """
     with open_book(config) as (book, ring, database):
         limit = book.read(subject, what, window, amount, currency)
-        book.set(limit)
+        book.set(limit, by=this_user("limits"))
         found = _documents((limit,), ring, database)
     if as_json:
         output.print_json(found[0])
@@ -97,7 +97,7 @@ def remove_limit(
         currency: Of money; the configuration's if not given.
     """
     with open_book(config) as (book, _, _):
-        book.remove(subject, what, window, currency)
+        book.remove(subject, what, window, currency, by=this_user("limits"))
     if as_json:
         output.print_json({"subject": subject, "what": what, "window": window, "removed": True})
     else:
@@ -114,7 +114,8 @@ def open_book(config: str) -> Generator[tuple[LimitBook, KeyRing, Database]]:
     """
     compiled = compiled_or_default(config)
     with open_ring(data_folder(), compiled) as (ring, database):
-        yield LimitBook(SqliteLimits(database), ring, currency=compiled.ledger.currency), ring, database
+        currency = compiled.ledger.currency
+        yield LimitBook(SqliteLimits(database), ring, currency=currency, clock=SystemClock()), ring, database
 
 
 def limits_text(limits: tuple[Limit, ...], documents: list[dict[str, Any]]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from freehold.domain.classifier import KeptClassifier
-from freehold.domain.errors.classify import ExamplesUnfit, NumbersTooMany
+from freehold.domain.errors.classify import ClassifierExists, ExamplesUnfit, NumbersTooMany
 from freehold.domain.labels import Label
 from freehold.domain.ports import ClassifierStore, Clock, IdSource
 from freehold.domain.receipt import Receipt
@@ -66,6 +66,9 @@ class Training:
             FreeholdError: A call was refused or failed.
         """
         labels, descriptions = _labels_of(body)
+        if not body.replace and await self._store.id_of(body.name, tenant=caller.principal.tenant.name) is not None:
+            # The store has the last word; but before anything is paid for.
+            raise ClassifierExists(name=body.name, param="name")
         method = Method(body.method)
         if method is Method.EMBEDDING:
             values, receipts = await self._vectors(body, caller)

@@ -27,6 +27,9 @@ from freehold.wire.classify import ClassifyBody, names_and_descriptions
 from freehold.wire.openai_invalid import invalid, show
 
 _KEPT_MAX = 256
+_KEPT_BYTES_MAX = 16 * 1024 * 1024
+"""Of classifiers in memory, as they are packed; there they take about eight times as much."""
+
 _AT_ONCE = 8
 """Questions to a chat model that are under way for one call: the others wait here, not in the deployment's queue."""
 _BREATHE_EVERY = 32
@@ -93,6 +96,7 @@ class Classification:
         self._store = store
         self._ids = ids
         self._read: dict[tuple[str, str], Trained] = {}
+        self._read_bytes = 0
 
     async def classify(self, body: ClassifyBody, caller: Caller) -> Sorted:
         """Classify the texts of a request.
@@ -152,8 +156,10 @@ class Classification:
         if kept is None:  # removed meanwhile
             raise ClassifierUnknown(name=name, param="model")
         trained = Trained(about=from_json(kept.about), head=unpack(kept.numbers))
-        if len(self._read) >= _KEPT_MAX:
+        self._read_bytes += len(kept.numbers)
+        if len(self._read) >= _KEPT_MAX or self._read_bytes > _KEPT_BYTES_MAX:
             self._read.clear()
+            self._read_bytes = len(kept.numbers)
         self._read[key] = trained
         return trained
 

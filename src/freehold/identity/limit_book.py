@@ -11,7 +11,9 @@ from freehold.domain.errors.limits import LimitRequestInvalid
 from freehold.domain.identity import Tenant
 from freehold.domain.limits import Limit, Measure, Subject, SubjectKind, Window
 from freehold.domain.money import Money
-from freehold.storage.keys import KeyRecord
+from freehold.domain.ports import Clock
+from freehold.identity.keys import THIS_MACHINE
+from freehold.storage.keys import KeyEvent, KeyRecord
 
 LIMITS_MAX = 10_000
 LIMITS_OF_ONE_MAX = 64
@@ -26,17 +28,17 @@ _PLACES_MAX = 6
 
 
 class LimitStore(Protocol):
-    """Where limits are kept. Methods block."""
+    """Where limits are kept. Methods block; a change and its event are durable together."""
 
     def all(self) -> tuple[Limit, ...]:
         """Every limit."""
         ...
 
-    def put(self, limit: Limit, *, most: int) -> bool:
+    def put(self, limit: Limit, *, most: int, event: KeyEvent | None = None) -> bool:
         """Set one durably; False where there are too many."""
         ...
 
-    def remove(self, limit: Limit) -> bool:
+    def remove(self, limit: Limit, *, event: KeyEvent | None = None) -> bool:
         """Remove one durably; False where there is none."""
         ...
 
@@ -65,9 +67,10 @@ class LimitBook:
         currency: Of an amount of money that names none.
     """
 
-    def __init__(self, store: LimitStore, keys: Keys, *, currency: str) -> None:
+    def __init__(self, store: LimitStore, keys: Keys, *, currency: str, clock: Clock) -> None:
         self._store = store
         self._keys = keys
+        self._clock = clock
         self.currency = currency
 
     def all(self) -> tuple[Limit, ...]:
@@ -121,19 +124,31 @@ class LimitBook:
             currency=found.currency,
         )
 
-    def set(self, limit: Limit) -> None:
+    def set(self, limit: Limit, *, by: str = THIS_MACHINE) -> None:
         """Set a limit, or change its amount. It holds in running servers within seconds.
+
+        Args:
+            limit: The limit.
+            by: Who does it: the id of a key, or a word for a program on this machine.
 
         Raises:
             LimitRequestInvalid: There are too many limits, or too many of this subject.
             StorageFailed: It could not be stored.
         """
         refuse_too_many(limit, self._store.all())
-        if not self._store.put(limit, most=LIMITS_MAX):
+        event = self._event("limit.set", limit, by, amount=limit.amount)
+        if not self._store.put(limit, most=LIMITS_MAX, event=event):
             raise _invalid("the number of limits", LIMITS_MAX + 1, f"at most {LIMITS_MAX:,} are kept; remove some")
 
-    def remove(self, subject: str, what: str, window: str, currency: str = "") -> None:
+    def remove(self, subject: str, what: str, window: str, currency: str = "", *, by: str = THIS_MACHINE) -> None:
         """Remove a limit. Its subject need not be there any more: keys and tenants go, and their limits stay.
+
+        Args:
+            subject: As in ``read``, and so on.
+            what: As there.
+            window: As there.
+            currency: As there.
+            by: As in ``set``.
 
         Raises:
             LimitRequestInvalid: There is no such limit.
@@ -143,8 +158,21 @@ class LimitBook:
         if kind not in {*SubjectKind}:
             raise _invalid("the subject", subject, "write tenant:NAME or key:ID")
         limit = self._place(Subject(SubjectKind(kind), name), what, window, currency)
-        if not self._store.remove(limit):
+        if not self._store.remove(limit, event=self._event("limit.removed", limit, by)):
             raise _invalid("the limit", f"{subject} {what} {window}", 'there is none; "freehold limits list" shows all')
+
+    def _event(self, name: str, limit: Limit, by: str, **more: object) -> KeyEvent:
+        subject = limit.subject
+        is_key = subject.kind is SubjectKind.KEY
+        detail = {"what": limit.measure.value, "window": limit.window.value, "currency": limit.currency, **more}
+        return KeyEvent(
+            unix_ms=self._clock.unix_ms(),
+            event=name,
+            key_id=subject.name if is_key else "",
+            tenant=(self.tenant_of(subject) or "") if is_key else subject.name,
+            by=by,
+            detail=detail,
+        )
 
     def _place(self, subject: Subject, what: str, window: str, currency: str) -> Limit:
         """A limit without an amount."""

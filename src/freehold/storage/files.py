@@ -6,6 +6,7 @@ the next start.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Iterable
@@ -154,21 +155,28 @@ class SqliteFiles:
 
         if await self._database.submit(work):
             raise FileInUse(file_id=file_id)
-        self.path(file_id).unlink(missing_ok=True)
+        await self._remove([file_id])
 
     async def drop_expired(self, unix_ms: int) -> int:
         """Delete what has expired and is no input of a batch that is not over; how many."""
         expired, delete = self._sql["expired_files"], self._sql["delete_file"]
         rows = await self._database.read(lambda connection: connection.execute(expired, {"now": unix_ms}).fetchall())
-        ids = [row[0] for row in rows]
+        if not rows:
+            return 0
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> list[str]:
+            # Looked for again: one may have become the input of a batch meanwhile.
+            ids = [row[0] for row in connection.execute(expired, {"now": unix_ms})]
             connection.executemany(delete, [{"id": each} for each in ids])
+            return ids
 
-        if ids:
-            await self._database.submit(work)
-            disk.remove_files(self.path(each) for each in ids)
+        ids = await self._database.submit(work)
+        await self._remove(ids)
         return len(ids)
+
+    async def _remove(self, ids: Iterable[str]) -> None:
+        """Remove contents, off the loop: of a long file that takes its time."""
+        await asyncio.to_thread(disk.remove_files, [self.path(each) for each in ids])
 
     def insert(self, connection: sqlite3.Connection, files: Iterable[StoredFile]) -> None:
         """Make finished drafts files in a transaction of somebody else's."""

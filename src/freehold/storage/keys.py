@@ -51,12 +51,12 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyEvent:
-    """Something that happened to a key, for the audit log.
+    """Something that happened to a key, or to a limit of a key or tenant, for the audit log.
 
     Attributes:
         unix_ms: When.
-        event: ``key.made``, ``key.rotated`` or ``key.revoked``.
-        key_id: To which key.
+        event: ``key.made``, ``key.rotated``, ``key.revoked``, ``limit.set`` or ``limit.removed``.
+        key_id: To which key; empty for a limit of a whole tenant.
         tenant: Whose it is.
         by: Who did it: the id of a key, or a word for a program on this machine.
         detail: What else is to be known.
@@ -102,7 +102,7 @@ class SqliteKeys:
 
         def work(connection: sqlite3.Connection) -> None:
             self._insert(connection, record)
-            self._note(connection, event)
+            note_event(connection, event)
 
         self._database.run(work)
 
@@ -116,7 +116,7 @@ class SqliteKeys:
 
         def work(connection: sqlite3.Connection) -> bool:
             done = connection.execute(sql, {"id": key_id, "revoked_unix_ms": unix_ms}).rowcount == 1
-            self._note(connection, event if done else None)
+            note_event(connection, event if done else None)
             return done
 
         return self._database.run(work)
@@ -137,7 +137,7 @@ class SqliteKeys:
             if connection.execute(sql, values).rowcount != 1:
                 return False
             self._insert(connection, record)
-            self._note(connection, event)
+            note_event(connection, event)
             return True
 
         return self._database.run(work)
@@ -179,17 +179,19 @@ class SqliteKeys:
         }
         connection.execute(self._sql["insert_key"], values)
 
-    def _note(self, connection: sqlite3.Connection, event: KeyEvent | None) -> None:
-        if event is not None:
-            values = {
-                "unix_ms": event.unix_ms,
-                "event": event.event,
-                "key_id": event.key_id,
-                "tenant": event.tenant,
-                "by": event.by,
-                "detail": msgspec.json.encode(event.detail).decode(),
-            }
-            connection.execute(self._sql["insert_event"], values)
+
+def note_event(connection: sqlite3.Connection, event: KeyEvent | None) -> None:
+    """Put an event among those that wait for the audit log, in the transaction of what it tells."""
+    if event is not None:
+        values = {
+            "unix_ms": event.unix_ms,
+            "event": event.event,
+            "key_id": event.key_id,
+            "tenant": event.tenant,
+            "by": event.by,
+            "detail": msgspec.json.encode(event.detail).decode(),
+        }
+        connection.execute(load("keys")["insert_event"], values)
 
 
 def _record(row: sqlite3.Row) -> KeyRecord:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -103,9 +102,14 @@ class SpanExporter:
 
     async def run(self) -> None:
         """Send until cancelled: every two seconds, or as soon as there is a batch."""
+        loop = asyncio.get_running_loop()
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), _EVERY_S)
+            # Not wait_for: a cancellation in the tick in which the event comes would be lost in it (CPython before 3.12).
+            timer = loop.call_later(_EVERY_S, self._wanted.set)
+            try:
+                await self._wanted.wait()
+            finally:
+                timer.cancel()
             self._wanted.clear()
             while self._queue:
                 await self._send_batch()

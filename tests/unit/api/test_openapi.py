@@ -90,7 +90,7 @@ def test_errors_are_told_in_the_words_of_each_interface(published: dict[str, Any
         return content["application/json"]["schema"]["$ref"].rpartition("/")[2]
 
     assert error("/v1/chat/completions") == "OpenAIError"
-    assert error("/v1/messages") == "MessagesError"
+    assert error("/v1/messages") == error("/v1/messages/batches") == "MessagesError"
     assert error("/api/generate") == "OllamaError"
 
 

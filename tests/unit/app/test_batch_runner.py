@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from freehold.api.batch_item import ItemAnswer
-from freehold.app import batch_work
+from freehold.app import batch_runner, batch_work
 from freehold.app.batch_output import OutputWriter
 from freehold.app.batch_runner import BatchRunner
 from freehold.config.schema import Batches
@@ -89,7 +90,7 @@ class House:
         self.database = Database.open(folder / "freehold.db")
         self.files = SqliteFiles(self.database, folder / "files")
         self.store = SqliteBatches(self.database, self.files)
-        self.items, self.keys = Items(), {"key-1", "key-2"}
+        self.items, self.keys, self.keys_of_others = Items(), {"key-1", "key-2"}, set()
         self.settings = Batches(**settings)
         self.runtime = Runtime()
 
@@ -102,6 +103,7 @@ class House:
             items=self.items,  # type: ignore[arg-type]
             runtime=lambda: self.runtime,  # type: ignore[arg-type,return-value]
             principal_of=self.principal,
+            read_keys=lambda: self.keys.update(self.keys_of_others),
             writer=writer,
             clock=self.clock,
             ids=self.ids,
@@ -425,3 +427,63 @@ def test_a_stop_is_never_missed(house, ticks):
         assert done
 
     asyncio.run(main())
+
+
+def test_a_key_that_another_worker_made_a_moment_ago(house):
+    async def scenario(_runner):
+        house.keys_of_others.add("key-3")
+        await house.put(1, ["fine"], key="key-3")
+        return await house.over(1)
+
+    batch = run(house, scenario)
+    assert (batch.state, batch.completed) == ("completed", 1)
+
+
+def test_results_that_cannot_be_written_for_long_leave_nothing_open(house, monkeypatch):
+    real, begun = SqliteFiles.draft, []
+
+    def draft(files, file_id):
+        if len(begun) in {1, 3, 5}:  # the second file of a pair
+            begun.append(None)
+            raise OSError(errno.ENOSPC, "full")
+        begun.append(real(files, file_id))
+        return begun[-1]
+
+    monkeypatch.setattr(batch_runner, "_AGAIN_S", 0.01)
+
+    async def scenario(_runner):
+        await house.put(1, ["fine"])
+        monkeypatch.setattr(SqliteFiles, "draft", draft)
+        return await house.over(1)
+
+    batch = run(house, scenario)
+    assert (batch.state, batch.completed, len(begun)) == ("completed", 1, 8)
+    assert {path.name for path in (house.folder / "files").iterdir()} == {"file-1", batch.output_file_id}
+
+
+def test_names_of_models_are_not_kept_without_end(house):
+    runner = house.runner()
+    for number in range(3_000):
+        assert runner._lane(f"name-{number}") == ("", 1)
+    assert runner._lane("x" * 1_000) == ("", 1)
+    assert runner._lane("auto") == ("auto", SLOTS)
+    assert len(runner._lanes) <= batch_runner._LANES_MAX
+    assert max(map(len, runner._lanes)) < 1_000
+
+
+@pytest.mark.parametrize("error", [BUSY, DOWN])
+def test_a_timer_that_comes_a_little_early_leaves_no_item_behind(house, error):
+    class Behind(SystemClock):
+        """A millisecond and a half behind the timers, as this clock is for those of uvloop."""
+
+        def monotonic_s(self):
+            return time.monotonic() - 0.0015
+
+    house.clock = Behind()
+    house.items.script = {"last": [error.again()]}
+
+    async def scenario(_runner):
+        await house.put(1, ["last"])
+        return await house.over(1)
+
+    assert run(house, scenario).completed == 1

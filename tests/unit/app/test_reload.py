@@ -119,3 +119,19 @@ def test_the_signal_is_nobodys_after_the_end(force: Force) -> None:
 
     asyncio.run(watch())
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+
+
+def test_it_ends_when_told_in_the_tick_of_the_signal(force: Force) -> None:
+    watched = reloader(force)
+
+    async def watch() -> None:
+        async with watched.watching():
+            await asyncio.sleep(0)
+            watched._want()
+            await asyncio.sleep(0)
+
+    async def scene() -> None:
+        _, hanging = await asyncio.wait({asyncio.ensure_future(watch())}, timeout=WAIT_S)
+        assert not hanging
+
+    asyncio.run(scene())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from freehold.hostinfo.clock import SystemClock
 from freehold.identity.limit_book import LIMITS_OF_ONE_MAX
 from freehold.storage.database import Database
 from freehold.storage.folder import DataFolder
+from freehold.storage.keys import SqliteKeys
 from freehold.storage.limits import SqliteLimits
 from freehold.storage.receipts import SqliteReceipts
 from tests.support.receipts import make_attempt, make_receipt, receipt_id
@@ -79,6 +81,22 @@ def test_a_limit_of_a_key_shows_what_all_keys_of_its_line_used(cli: Cli, used: s
     for key in (used, later):
         assert json.loads(cli("limits", "set", f"key:{key}", "tokens", "month", "1_000", "--json").out)["used"] == 50
     assert [each["used"] for each in json.loads(cli("limits", "list", "--json").out)] == [50, 50]
+
+
+def test_who_changes_a_limit_waits_for_the_audit_log(cli: Cli, home: Path, used: str) -> None:
+    cli("limits", "set", f"key:{used}", "tokens", "month", "1")
+    cli("limits", "set", "tenant:legal", "money", "month", "2")
+    cli("limits", "remove", "tenant:legal", "money", "month")
+    cli("limits", "remove", "tenant:legal", "money", "month")
+    database = Database.open(home / "freehold.db")
+    found = [each for each in SqliteKeys(database).events() if each.event.startswith("limit.")]
+    database.close()
+    assert [(each.event, each.tenant, each.key_id, each.detail["before"]) for each in found] == [
+        ("limit.set", "legal", used, None),
+        ("limit.set", "legal", "", None),
+        ("limit.removed", "legal", "", 2_000_000),
+    ]
+    assert {each.by for each in found} == {f"freehold limits, user {os.getuid()}"}
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,16 @@ import pytest
 
 from freehold.domain.classifier import KeptClassifier
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Route, Terms
-from freehold.domain.errors.classify import ClassifierUnknown, ClassifierVoid, ExamplesUnfit, NumbersTooMany
+from freehold.domain.errors.classify import (
+    ClassifierExists,
+    ClassifierUnknown,
+    ClassifierVoid,
+    ExamplesUnfit,
+    NumbersTooMany,
+)
 from freehold.domain.labels import Level
 from freehold.domain.zones import DEVICE
-from freehold.gateway import classifier_training
+from freehold.gateway import classifier_training, classify
 from freehold.gateway.classifier_training import Training
 from freehold.gateway.classify import Classification
 from freehold.gateway.inner_calls import Caller
@@ -128,13 +134,38 @@ def test_a_classifier_trained_anew_is_read_anew() -> None:
     at = site()
     first, _ = at.train()
     at.classify()
-    second, _ = at.train()
+    second, _ = at.train(replace=True)
     assert first.id != second.id
     at.classify()
     assert at.store.reads == 2
     asyncio.run(at.store.remove("mail", tenant="default"))
     with pytest.raises(ClassifierUnknown):
         at.classify()
+
+
+def test_a_name_that_is_taken_is_told_before_anything_is_asked() -> None:
+    at = site()
+    at.train()
+    engine = at.house.engines["vectors-0"]
+    assert isinstance(engine, FakeEngine)
+    calls = len(engine.calls)
+    with pytest.raises(ClassifierExists):
+        at.train()
+    assert len(engine.calls) == calls
+
+
+def test_large_classifiers_are_not_all_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = site()
+    at.train()
+    one = at.store.kept["default", "mail"]
+    monkeypatch.setattr(classify, "_KEPT_BYTES_MAX", 3 * len(one.numbers))
+    for number in range(10):
+        at.store.kept["default", f"mail-{number}"] = one
+        asyncio.run(at.classification.find(f"mail-{number}", tenant="default"))
+        assert len(at.classification._read) <= 3
+    assert at.store.reads == 10
+    asyncio.run(at.classification.find("mail-9", tenant="default"))
+    assert at.store.reads == 10
 
 
 def test_the_label_of_the_examples_joins_that_of_the_texts() -> None:

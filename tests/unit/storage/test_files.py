@@ -113,6 +113,36 @@ def test_the_input_of_a_batch_stays_as_long_as_it_runs(files, batches):
     assert asyncio.run(end()).state is BatchState.CANCELLING
 
 
+def test_what_becomes_an_input_while_it_expires_stays(files, batches):
+    put(files, 1, expires_unix_ms=100)
+    put(files, 2, expires_unix_ms=100)
+
+    async def scene():
+        dropping = asyncio.ensure_future(files.drop_expired(100))
+        while not files._database.read.seen:
+            await asyncio.sleep(0)
+        await batches.add(NEW, open_max=1)
+        files._database.read.go.set()
+        return await dropping
+
+    class Read:
+        """Reads, and has others go on before it returns."""
+
+        def __init__(self, read):
+            self.read, self.seen, self.go = read, False, asyncio.Event()
+
+        async def __call__(self, query):
+            found = await self.read(query)
+            self.seen = True
+            await self.go.wait()
+            return found
+
+    files._database.read = Read(files._database.read)
+    assert asyncio.run(scene()) == 1
+    assert files.path("file-1").exists()
+    assert not files.path("file-2").exists()
+
+
 def test_deleting(files):
     put(files, 1)
     asyncio.run(files.delete("file-1"))

@@ -79,6 +79,21 @@ def test_requests_arrive_in_order_and_are_counted():
     run_virtual(scene)
 
 
+def test_it_ends_when_told_in_the_tick_of_a_full_batch():
+    async def scene():
+        exporter, _ = make_exporter(ScriptedCollector())
+        task = asyncio.ensure_future(exporter.run())
+        await asyncio.sleep(0)
+        for number in range(1, BATCH_MAX + 2):
+            exporter.offer(some(number))
+        await asyncio.sleep(0)
+        task.cancel()
+        _, hanging = await asyncio.wait({task}, timeout=10)
+        assert not hanging
+
+    run_virtual(scene)
+
+
 def test_the_sender_is_named():
     collector = ScriptedCollector()
 

@@ -42,9 +42,9 @@ class BatchesFull(BatchError):
 
 
 class BatchOwnerGone(BatchError):
-    """The key that created batch {batch_id!s} opens nothing any more: revoked, or its tenant is gone. Create the batch again with another key.
+    """The key that created batch {batch_id!s} opens nothing any more: revoked, expired, or its tenant is gone. Create the batch again with another key.
 
-    Items run as the key that created their batch. What had a result by then is in the batch's files.
+    Items run as the key that created their batch; where it is rotated, until its overlap is over. What had a result by then is in the batch's files.
     """
 
     code = "FH-BATCH-004"
