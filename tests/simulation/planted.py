@@ -11,6 +11,7 @@ from unittest import mock
 
 from freehold.api.http1_exchange import HttpExchange
 from freehold.api.http1_limits import ServerLimits
+from freehold.domain.decisions import Outcome
 from freehold.gateway.attempt import AttemptRun
 from freehold.net.answer import Answer
 from freehold.net.connection import Connection
@@ -58,8 +59,12 @@ def no_header_deadline() -> Iterator[None]:
 @contextlib.contextmanager
 def usage_not_booked() -> Iterator[None]:
     """What the upstream reported is not looked at."""
-    original: Callable[[AttemptRun], Any] = AttemptRun.usage
-    with mock.patch.object(AttemptRun, "usage", lambda self: replace(original(self), input_tokens=0, output_tokens=0)):
+    original: Callable[[AttemptRun, Outcome], Any] = AttemptRun.usage
+
+    def unbooked(self: AttemptRun, outcome: Outcome) -> Any:
+        return replace(original(self, outcome), input_tokens=0, output_tokens=0)
+
+    with mock.patch.object(AttemptRun, "usage", unbooked):
         yield
 
 
