@@ -175,9 +175,10 @@ class AttemptRun:
         if self.first_token_ms is None and not (self.permit is not None and outcome is Outcome.CANCELLED):
             return Usage(measured=False)
         request = self.draft.request
-        read_bytes = request.input_bytes if request.is_generated else request.computed_bytes
         return Usage(
-            input_tokens=read_bytes // _BYTES_PER_TOKEN, output_tokens=self._output_tokens_about(), measured=False
+            input_tokens=_bytes_read(request) // _BYTES_PER_TOKEN,
+            output_tokens=self._output_tokens_about(),
+            measured=False,
         )
 
     def _output_tokens_about(self) -> int:
@@ -229,3 +230,10 @@ class AttemptRun:
             error_code="" if error is None else error.code,
             error_message="" if error is None else error.message,
         )
+
+
+def _bytes_read(request: InferenceRequest) -> int:
+    """Bytes of the text that a model read. What an image comes to in tokens says nothing of its bytes."""
+    if not request.is_generated:
+        return request.computed_bytes
+    return request.text_bytes if request.has_images else request.input_bytes

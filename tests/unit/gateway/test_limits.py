@@ -120,29 +120,40 @@ def test_a_client_that_leaves_is_charged_what_came_until_then() -> None:
     asyncio.run(scenario())
 
 
+async def _for_ever(_: int) -> None:
+    await asyncio.Event().wait()
+
+
+async def left_alone(request: InferenceRequest, answering: FakeEngine) -> Receipt:
+    """The receipt of a request whose client leaves while nothing of the answer has come."""
+    at, book = house(answering), Book()
+    at.quotas = book
+    task = asyncio.ensure_future(at.ask(request))
+    while not answering.open_calls:
+        await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    receipt = book.held[0].settled[0]
+    assert receipt is not None
+    return receipt
+
+
 @pytest.mark.parametrize(("zone", "tokens"), [(WORLD, len(b'[{"role":"user","content":"hello"}]') // 4), (DEVICE, 0)])
 def test_a_client_that_leaves_before_anything_came_is_charged_the_prompt_that_left(zone: Zone, tokens: int) -> None:
     """The other server reads it, and may bill it, all the same: whoever never waits must not have it for nothing."""
 
-    async def scenario() -> None:
-        reached, never = asyncio.Event(), asyncio.Event()
+    receipt = asyncio.run(left_alone(chat(), engine("some", zone=zone, default=FakeAnswer(before_piece=_for_ever))))
+    assert receipt.attempts[0].usage == Usage(input_tokens=tokens, measured=False)
 
-        async def hold(_: int) -> None:
-            reached.set()
-            await never.wait()
 
-        at, book = house(engine("some", zone=zone, default=FakeAnswer(before_piece=hold))), Book()
-        at.quotas = book
-        task = asyncio.ensure_future(at.ask(chat()))
-        await reached.wait()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        receipt = book.held[0].settled[0]
-        assert receipt is not None
-        assert receipt.attempts[0].usage == Usage(input_tokens=tokens, measured=False)
-
-    asyncio.run(scenario())
+def test_a_picture_that_was_read_in_vain_is_not_counted_by_its_bytes() -> None:
+    """What it comes to in tokens says nothing of how long its base64 is."""
+    picture = b'{"type":"image_url","image_url":{"url":"data:image/png;base64,%s"}}' % (b"A" * 400_000)
+    raw = b'{"model":"auto","messages":[{"role":"user","content":[{"type":"text","text":"what is it"},%s]}]}' % picture
+    sees = engine("some", zone=WORLD, vision=True, default=FakeAnswer(before_piece=_for_ever))
+    receipt = asyncio.run(left_alone(decode_chat(raw, request_id=REQUEST_ID), sees))
+    assert receipt.attempts[0].usage == Usage(input_tokens=len("userwhat is it") // 4, measured=False)
 
 
 @dataclass(slots=True)
