@@ -291,8 +291,8 @@ class House:
             await asyncio.sleep(_LIMITS_EVERY_S)
             try:
                 await self._quotas.refresh()
-            except FreeholdError as error:
-                log.warning("limits could not be reloaded: %s", error.message)
+            except (FreeholdError, LookupError) as error:  # the latter: the table that workers share is full
+                log.warning("limits could not be reloaded: %s", error)
 
     async def _keep_outliers_out(self) -> None:
         while True:
