@@ -70,9 +70,8 @@ class TranslatedWhole(WholeSink):
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send it."""
-        named = [(self._id_field, receipt.id.encode())] if self._id_field else []
         body = self._body or encode_json(self._render(self._answer, self._request, receipt))
-        self._exchange.reply(200, [*named, *self._head(receipt)], body)
+        self._exchange.reply(200, [*_named(self._id_field, self._request.id), *self._head(receipt)], body)
 
 
 class NativeWhole(TranslatedWhole):
@@ -165,9 +164,8 @@ class Counted(WholeSink):
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:  # noqa: ARG002 - a stream's
         """Send it."""
-        named = [(self._id_field, receipt.id.encode())] if self._id_field else []
         body = encode_json(self._render(self._count))
-        self._exchange.reply(200, [*named, *self._head(receipt)], body)
+        self._exchange.reply(200, [*_named(self._id_field, self._request.id), *self._head(receipt)], body)
 
 
 class TranslatedStream(StreamSink):
@@ -205,8 +203,7 @@ class TranslatedStream(StreamSink):
         return self._events.error(error)
 
     def _open(self, headers: Headers) -> None:
-        named = [(self._id_field, self._request.id.encode())] if self._id_field else []
-        super()._open([*named, *headers])
+        super()._open([*_named(self._id_field, self._request.id), *headers])
 
 
 class NativeStream(TranslatedStream):
@@ -224,3 +221,8 @@ class TranslatedLines(TranslatedStream):
 
     fields = _LINES
     ping = b""
+
+
+def _named(id_field: bytes, request_id: str) -> Headers:
+    """The request's id where clients of a shape look for it, besides ``freehold-receipt``."""
+    return [(id_field, request_id.encode())] if id_field else []

@@ -156,23 +156,12 @@ class RemoteEngine(ABC):
 
     async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
         """Tokens of a prompt; see ``domain.ports.Engine``."""
-        health = self.health.call()
-        try:
-            reply = await self._opened(call, permit, deadline_s)
-            try:
-                tokens = await token_count(reply, deployment=self._deployment)
-            except BaseException:
-                reply.abort()
-                raise
-        except FreeholdError as error:
-            self._failed(error, call, health)
-            raise without_secret(error, self._credential) from None
-        except BaseException:
-            health.abandoned()
-            raise
-        health.succeeded()
+        tokens = await self._computed(call, permit, deadline_s, self._token_count)
         self._counts = tokens is not None
         return tokens
+
+    async def _token_count(self, reply: Reply, call: UpstreamCall) -> int | None:  # noqa: ARG002 - as its like have it
+        return await token_count(reply, deployment=self._deployment)
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Run the call of a stream; see ``domain.ports.Engine``."""
