@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from freehold.domain.certificates import WHOLE
 from freehold.domain.deployment import Deployment
 from freehold.domain.values import value
 
@@ -84,12 +85,14 @@ class Confidence:
         status: ``UNMEASURED`` where the engine gave no signals.
         signals: Named features of the answer.
         calibrated_on: Id of the calibration used.
+        scope: What was judged: ``whole``, or ``prefix-k`` for a stream's first ``k`` tokens.
     """
 
     probability: float | None
     status: ConfidenceStatus
     signals: Mapping[str, float] = field(default_factory=dict[str, float])
     calibrated_on: str = ""
+    scope: str = WHOLE
 
 
 class Action(StrEnum):
@@ -108,11 +111,13 @@ class Verdict:
         action: ``ABSTAIN`` returns this answer although it was not good enough, since nothing better is permitted.
         reason: A short code, for example ``confident``, ``low_confidence``, ``last_permitted``.
         threshold: What the probability was held against; ``None`` where none was.
+        certificate: Id of the certificate whose promise an accepted answer has; empty for none: it is uncertified.
     """
 
     action: Action
     reason: str
     threshold: float | None = None
+    certificate: str = ""
 
 
 class Outcome(StrEnum):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from freehold.domain.certificates import WHOLE
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Outcome, PolicyDecision, Verdict
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.money import Money
@@ -167,7 +168,12 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "error_message": attempt.error_message,
         "confidence": _confidence(attempt.confidence),
         "verdict": verdict
-        and {"action": verdict.action.value, "reason": verdict.reason, "threshold": verdict.threshold},
+        and {
+            "action": verdict.action.value,
+            "reason": verdict.reason,
+            "threshold": verdict.threshold,
+            "certificate": verdict.certificate,
+        },
         "usage": {
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
@@ -247,6 +253,7 @@ def _confidence(confidence: Confidence | None) -> dict[str, object] | None:
         "probability": confidence.probability,
         "status": confidence.status.value,
         "calibrated_on": confidence.calibrated_on,
+        "scope": confidence.scope,
         # JSON has no infinity and no NaN; a signal without a value says nothing.
         "signals": {name: value for name, value in sorted(confidence.signals.items()) if math.isfinite(value)},
     }
@@ -261,6 +268,7 @@ def _confidence_of(document: _Json | None) -> Confidence | None:
         status=ConfidenceStatus(_text(document, "status")),
         signals={name: _number(signals, name) for name in signals},
         calibrated_on=_text(document, "calibrated_on"),
+        scope=_text(document, "scope") if "scope" in document else WHOLE,
     )
 
 
@@ -271,6 +279,7 @@ def _verdict_of(document: _Json | None) -> Verdict | None:
         action=Action(_text(document, "action")),
         reason=_text(document, "reason"),
         threshold=_optional(_number, document, "threshold"),
+        certificate=_text(document, "certificate") if "certificate" in document else "",
     )
 
 

@@ -1,0 +1,102 @@
+"""What a certificate says: how often, at most, an answer that was accepted is wrong, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class LabelKind(StrEnum):
+    """How it is known whether an answer was right.
+
+    Attributes:
+        GOLD: Held against a known answer.
+        FEEDBACK: Somebody said so.
+        AGREEMENT: A stronger model said the same. A certificate on these certifies disagreement, not error.
+    """
+
+    GOLD = "gold"
+    FEEDBACK = "feedback"
+    AGREEMENT = "agreement"
+
+
+WHOLE = "whole"
+"""Scope of what was judged by its whole answer; the first ``k`` tokens of a stream are of scope ``prefix-k``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredOn:
+    """Everything that decides what a score means. A change of any of these makes another score.
+
+    Attributes:
+        workload: Kind of task.
+        model_digest: ``sha256:…`` of the weights; quantisation included.
+        engine: What computed the log-probabilities.
+        engine_version: Its version.
+        template_digest: Of the chat template.
+        calibration: Id of the map from signals to probability.
+        scope: ``whole`` or ``prefix-k``.
+    """
+
+    workload: str
+    model_digest: str
+    engine: str
+    engine_version: str
+    template_digest: str
+    calibration: str
+    scope: str = WHOLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """P(an accepted answer is wrong) is at most ``risk_max``, unless a chance of ``delta`` came true.
+
+    Accepted is an answer whose probability is at least ``threshold``.
+
+    Attributes:
+        id: Names it in receipts.
+        tenant: Whose answers it was made from; empty for everybody's.
+        scored_on: What it holds for; anything else voids it.
+        label_kind: How right and wrong were told apart.
+        risk_max: ε, between 0 and 1.
+        delta: δ, between 0 and 1.
+        threshold: λ, a probability.
+        n: Answers it was made from, accepted or not.
+        accepted: Of these, how many ``threshold`` accepts.
+        errors: Of those, how many were wrong.
+        created_unix_ms: When it was made.
+        expires_unix_ms: From then on it is void.
+    """
+
+    id: str
+    tenant: str = ""
+    scored_on: ScoredOn
+    label_kind: LabelKind
+    risk_max: float
+    delta: float
+    threshold: float
+    n: int
+    accepted: int
+    errors: int
+    created_unix_ms: int
+    expires_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far a deployment's answers may be trusted at this moment, for one workload and tenant.
+
+    Attributes:
+        certificate: The one in force; ``None`` where none holds.
+        alarm: Why answers are not accepted until they are certified anew; empty while there is no alarm.
+        spend_at: The threshold that holds a month's spend; ``None`` where no spend is to be held. A higher one spends
+            more.
+    """
+
+    certificate: Certificate | None = None
+    alarm: str = ""
+    spend_at: float | None = None
+
+
+UNCERTIFIED = Standing()
+"""What holds where nothing is known."""

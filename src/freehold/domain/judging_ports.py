@@ -1,0 +1,70 @@
+"""Ports of judging: where outcomes are kept, and what they say of a deployment at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from freehold.domain.certificates import UNCERTIFIED, Certificate, Standing
+from freehold.domain.outcomes import AnswerOutcome, Feedback
+
+
+class OutcomeStore(Protocol):
+    """Outcomes on disk. Methods may be called from any thread unless they are coroutines."""
+
+    def keep(self, *outcomes: AnswerOutcome) -> None:
+        """Keep outcomes; returns at once. One with the same request and deployment replaces the one before."""
+        ...
+
+    async def label(self, feedback: Feedback) -> bool:
+        """Note what somebody said of a request's answer; whether there is such an answer of that tenant."""
+        ...
+
+    async def read(
+        self,
+        *,
+        tenant: str = "",
+        workload: str = "",
+        deployment: str = "",
+        since_unix_ms: int = 0,
+        labelled: bool = False,
+        most: int = 10_000,
+    ) -> Sequence[AnswerOutcome]:
+        """The newest outcomes that are of all this, oldest first; empty text stands for any."""
+        ...
+
+    async def erase(self, *, tenant: str) -> int:
+        """Erase all of a tenant's; how many there were."""
+        ...
+
+
+class CertificateStore(Protocol):
+    """Certificates on disk; who issues or voids one has it in the audit log too."""
+
+    async def put(self, certificate: Certificate) -> None:
+        """Keep a certificate; one for the same tenant, ``scored_on`` and label kind is replaced."""
+        ...
+
+    async def all(self) -> Sequence[Certificate]:
+        """All of them, oldest first."""
+        ...
+
+    async def void(self, certificate_id: str, *, why: str) -> bool:
+        """Take one out of force; whether it was there."""
+        ...
+
+
+class Standings(Protocol):
+    """What is known at this moment. Asked for every answer that is judged: it must take microseconds."""
+
+    def of(self, deployment: str, workload: str, *, tenant: str) -> Standing:
+        """How far that deployment's answers may be trusted."""
+        ...
+
+
+class NothingCertified:
+    """Where nobody keeps standings."""
+
+    def of(self, deployment: str, workload: str, *, tenant: str) -> Standing:  # noqa: ARG002 - a port's
+        """``UNCERTIFIED``."""
+        return UNCERTIFIED

@@ -1,0 +1,81 @@
+"""Outcomes: answers that were judged, and whether they turned out right. All that routing ever learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from freehold.domain.certificates import LabelKind, ScoredOn
+from freehold.domain.values import value
+
+
+@value
+class AnswerOutcome:
+    """One deployment's answer to one request, judged and perhaps labelled.
+
+    Texts are not kept: signals, and where the tenant's router learns from questions, the question's vector.
+
+    Attributes:
+        request_id: Of the request, which is its receipt's too.
+        tenant: Whose.
+        label: Label of the text as one line, for who may read or export it.
+        unix_ms: When it was answered.
+        route: The route taken.
+        deployment: Who answered.
+        scored_on: What its score means.
+        signals: What was measured of the answer.
+        probability: Calibrated P(acceptable); ``None`` where there was none.
+        threshold: What it was held against; ``None`` where it was against nothing.
+        accepted: Whether its answer was accepted.
+        right: Whether it was acceptable; ``None`` while that is not known.
+        label_kind: How that is known; ``None`` while it is not.
+        judged_by: The deployment whose answer it was held against, for agreement.
+        sought: Chance with which its label was sought after the decision, whatever its content: 1 where it came for free.
+        question: The question's vector, of length 1; empty where none was made.
+        question_model: Digest of what made it.
+        input_tokens: Tokens of the prompt.
+        output_tokens: Tokens of the answer.
+        cost_micros: What the answer cost; ``None`` where unpriced.
+        latency_ms: From the attempt's start to its end.
+    """
+
+    request_id: str
+    tenant: str
+    label: str
+    unix_ms: int
+    route: str
+    deployment: str
+    scored_on: ScoredOn
+    signals: Mapping[str, float] = field(default_factory=dict[str, float])
+    probability: float | None = None
+    threshold: float | None = None
+    accepted: bool = False
+    right: bool | None = None
+    label_kind: LabelKind | None = None
+    judged_by: str = ""
+    sought: float = 1.0
+    question: tuple[float, ...] = ()
+    question_model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_micros: int | None = None
+    latency_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What somebody said of an answer.
+
+    Attributes:
+        request_id: Of the answer.
+        tenant: Whose.
+        right: Whether it was acceptable.
+        label_kind: ``FEEDBACK``, or ``GOLD`` where it was held against a known answer.
+        unix_ms: When it was said.
+    """
+
+    request_id: str
+    tenant: str
+    right: bool
+    label_kind: LabelKind
+    unix_ms: int
