@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import cast
 
+from freehold.domain.certificates import WHOLE
 from freehold.routing.quality import Quality
 
 FORMAT = 1
@@ -59,6 +60,7 @@ class Calibration:
         ridge: Penalty chosen by cross-validation.
         crossed: Quality by nested cross-validation over the ``n`` answers: each judged by a map that never saw it.
         held_out: Quality on further answers that took no part in the fit; ``None`` where there were none.
+        scope: What the signals were measured on: ``whole`` answers, or ``prefix-k`` for the first ``k`` tokens.
     """
 
     id: str
@@ -81,6 +83,7 @@ class Calibration:
     ridge: float
     crossed: Quality
     held_out: Quality | None = None
+    scope: str = WHOLE
 
 
 def applies(
