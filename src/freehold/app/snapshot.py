@@ -84,6 +84,7 @@ class CalibrationLookup:
                 engine_version=fingerprint.version,
                 template_digest=fingerprint.template_sha256,
                 workload=workload,
+                scope=each.scope,
             )
         )
         self._found[key] = fingerprint, found

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from freehold.domain.certificates import UNCERTIFIED, WHOLE, Certificate, ScoredOn, Standing
+from freehold.domain.certificates import UNCERTIFIED, WHOLE, Certificate, Fault, ScoredOn, Standing
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Verdict
 from freehold.domain.deployment import Route, Uncalibrated
 from freehold.domain.response import FinishReason
 from freehold.routing.calibration import Calibration, covers, probability
+from freehold.routing.certificate import applies
 from freehold.routing.signal_costs import BOUGHT
 
 DELTA_MAX = 0.1
@@ -105,16 +106,16 @@ def in_force(
     """The certificates that hold for what ``calibration`` says of this tenant's answers at this moment.
 
     One that was made for anything else, for another tenant, with less certainty than ``DELTA_MAX`` wants, or that has
-    expired, does not.
+    expired, does not; nor does one that counts only the errors that a stronger model would not have made.
     """
     meant = scored_on(calibration)
     return tuple(
         each
         for each in certificates
-        if each.scored_on == meant
-        and each.tenant in ("", tenant)
+        if each.tenant in ("", tenant)
         and each.delta <= DELTA_MAX
-        and unix_ms < each.expires_unix_ms
+        and each.fault is Fault.WRONG
+        and applies(each, meant, unix_ms)
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.domain.certificates import UNCERTIFIED, Certificate, LabelKind, ScoredOn, Standing
+from freehold.domain.certificates import UNCERTIFIED, Certificate, Fault, LabelKind, ScoredOn, Standing
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Verdict
 from freehold.domain.deployment import Doubt, Uncalibrated
 from freehold.routing.calibration import Feature
@@ -70,7 +70,9 @@ def test_a_change_of_anything_that_it_was_scored_on_voids_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"expires_unix_ms": NOW}, {"tenant": "another"}, {"delta": 0.2}], ids=["expired", "tenant", "delta"]
+    "changed",
+    [{"expires_unix_ms": NOW}, {"tenant": "another"}, {"delta": 0.2}, {"fault": Fault.REGRET}],
+    ids=["expired", "tenant", "delta", "regret"],
 )
 def test_it_is_not_in_force(changed: dict[str, object]) -> None:
     assert in_force([certificate(**changed)], FITTED, tenant="t", unix_ms=NOW) == ()
