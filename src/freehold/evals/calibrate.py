@@ -7,9 +7,10 @@ against 0.78): on that model doubt errs towards escalation; the others were not 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ from freehold.wire.openai_whole import Aggregator
 ANSWER_TOKENS_MAX = 160
 """Most tokens of an answer. Longer answers are outside what the calibration knows, and it says so."""
 
-_ANSWER_TIMEOUT_S = 120.0
+_ANSWER_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +99,17 @@ async def ask_all(
     clock: Clock,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[Graded]:
-    """Ask the questions one after the other and grade the answers. Arguments and errors as ``calibrate``."""
+    """Ask the questions, as many at once as the deployment has slots, and grade the answers in their order.
+
+    Arguments and errors as ``calibrate``.
+    """
     deployment = engine.deployment
     if not deployment.is_on_device:
         raise EgressDenied(origin=deployment.name, reason="calibration asks only engines on this device")
     kept = AnswerFile(folder / f"{deployment.name}-answers.jsonl")
-    found: list[Graded] = []
-    for question in questions:
+    found: dict[str, Graded] = {}
+
+    async def ask(question: Question) -> None:
         body = _body(question, deployment.name)
         request = decode_chat(body, request_id=f"calibrate-{question.id}")
         key = AnswerFile.key(
@@ -115,9 +120,30 @@ async def ask_all(
         if answer is None:
             answer = await _ask(engine, request, deadline_s=clock.monotonic_s() + _ANSWER_TIMEOUT_S)
             kept.add(key, answer)
-        found.append(_graded(question, request, answer))
-        progress(Progress(asked=len(found), total=len(questions), right=sum(each.right for each in found)))
-    return found
+        found[question.id] = _graded(question, request, answer)
+        progress(Progress(asked=len(found), total=len(questions), right=sum(each.right for each in found.values())))
+
+    await _all_of(questions, ask, at_once=deployment.slots)
+    return [found[question.id] for question in questions]
+
+
+async def _all_of(
+    questions: Sequence[Question], ask: Callable[[Question], Awaitable[None]], *, at_once: int
+) -> None:
+    """``ask`` each, ``at_once`` at a time; the first failure ends the others and is raised."""
+    left = iter(questions)
+
+    async def work() -> None:
+        for question in left:
+            await ask(question)
+
+    workers = [asyncio.create_task(work()) for _ in range(at_once)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
 
 
 def fit_graded(
@@ -160,7 +186,14 @@ async def _ask(engine: Engine, request: InferenceRequest, *, deadline_s: float) 
     async with contextlib.aclosing(engine.stream(call, permit=None, deadline_s=deadline_s)) as chunks:
         async for chunk in chunks:
             whole.add(chunk)
-    return Answer(text=whole.text, finish_reason=whole.finish_reason, logprobs=whole.logprobs)
+    usage, timings = whole.usage, whole.timings
+    return Answer(
+        text=whole.text,
+        finish_reason=whole.finish_reason,
+        logprobs=whole.logprobs,
+        input_tokens=usage.input_tokens if usage is not None else 0,
+        busy_ms=timings.prompt_ms + timings.generation_ms if timings is not None else 0.0,
+    )
 
 
 def _graded(question: Question, request: InferenceRequest, answer: Answer) -> Graded:
