@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from freehold.domain.deployment import EngineFingerprint
+from freehold.domain.deployment import Deployment, EngineFingerprint
+from freehold.domain.errors.evals import CalibrationImpossible
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.ports import Clock, Engine
 from freehold.domain.request import InferenceRequest
 from freehold.evals.answers import Answer, AnswerFile
 from freehold.evals.grade import is_right
-from freehold.evals.question import Half, Question, digest
+from freehold.evals.question import Grading, Part, Question, digest
 from freehold.routing.calibration import Calibration
 from freehold.routing.fit import Origin, Sample, fit
 from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
@@ -32,6 +33,7 @@ ANSWER_TOKENS_MAX = 160
 """Most tokens of an answer. Longer answers are outside what the calibration knows, and it says so."""
 
 _ANSWER_TIMEOUT_S = 600.0
+_GREETING = Question(id="greeting", kind="", prompt="Say hello.", grading=Grading.CONTAINS, answers=("hello",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ async def calibrate(
     seed: int = 1,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
-    """Ask every question and fit a calibration on the first half; the second half only says how good it is.
+    """Ask every question and fit a calibration on the part for that; the others only say how good it is.
 
     Args:
         engine: Started, and on this device.
@@ -90,6 +92,26 @@ async def calibrate(
     return fit_graded(graded, engine=engine, fingerprint=fingerprint, clock=clock, workload=workload, seed=seed)
 
 
+async def known_fingerprint(engine: Engine, *, clock: Clock) -> EngineFingerprint:
+    """What besides the weights decides how the engine answers; a server that is not ours says so with an answer.
+
+    Raises:
+        CalibrationImpossible: It does not say: nothing would tell when it changes, so no calibration could hold.
+        EgressDenied: The engine is not on this device.
+        FreeholdError: The engine failed.
+    """
+    deployment = _on_device(engine)
+    found = engine.fingerprint()
+    if not found.template_sha256:
+        request = decode_chat(_body(_GREETING, deployment.name), request_id="calibrate-fingerprint")
+        await _ask(engine, request, deadline_s=clock.monotonic_s() + _ANSWER_TIMEOUT_S)
+        found = engine.fingerprint()
+    if not (found.version and found.template_sha256):
+        reason = "its server gives no system_fingerprint, so that nothing would tell when it changes"
+        raise CalibrationImpossible(model=deployment.name, reason=reason)
+    return found
+
+
 async def ask_all(
     engine: Engine,
     questions: Sequence[Question],
@@ -103,9 +125,7 @@ async def ask_all(
 
     Arguments and errors as ``calibrate``.
     """
-    deployment = engine.deployment
-    if not deployment.is_on_device:
-        raise EgressDenied(origin=deployment.name, reason="calibration asks only engines on this device")
+    deployment = _on_device(engine)
     kept = AnswerFile(folder / f"{deployment.name}-answers.jsonl")
     found: dict[str, Graded] = {}
 
@@ -165,8 +185,15 @@ def fit_graded(
         question_digest=digest(each.question for each in graded),
         created=datetime.fromtimestamp(clock.unix_ms() / 1000, UTC).date().isoformat(),
     )
-    halves = {half: [each.sample for each in graded if each.question.half is half] for half in Half}
-    return fit(halves[Half.CALIBRATE], seed=seed, origin=origin, held_out=halves[Half.CHECK])
+    parts = {part: [each.sample for each in graded if each.question.part is part] for part in Part}
+    return fit(parts[Part.FIT], seed=seed, origin=origin, held_out=parts[Part.CERTIFY] + parts[Part.CHECK])
+
+
+def _on_device(engine: Engine) -> Deployment:
+    deployment = engine.deployment
+    if not deployment.is_on_device:
+        raise EgressDenied(origin=deployment.name, reason="calibration asks only engines on this device")
+    return deployment
 
 
 def _body(question: Question, model: str) -> bytes:

@@ -11,7 +11,7 @@ from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.zones import LAN
 from freehold.evals.answers import AnswerFile
 from freehold.evals.calibrate import ANSWER_TOKENS_MAX, ask_all, calibrate
-from freehold.evals.question import Grading, Half, Question, digest
+from freehold.evals.question import Grading, Part, Question, digest
 from freehold.routing.calibration import applies
 from freehold.routing.signals import LOGPROBS_PER_TOKEN
 from tests.support.fake_engine import FakeAnswer, FakeEngine
@@ -79,11 +79,11 @@ def test_the_calibration_names_everything_it_holds_for(fitted):
     assert fitted.question_digest == digest(QUESTIONS)
 
 
-def test_fits_on_one_half_and_checks_on_the_other(fitted):
-    halves = [question.half for question in QUESTIONS]
-    assert fitted.n == halves.count(Half.CALIBRATE)
+def test_fits_on_one_part_and_judges_on_the_others(fitted):
+    parts = [question.part for question in QUESTIONS]
+    assert fitted.n == parts.count(Part.FIT)
     assert fitted.held_out is not None
-    assert fitted.held_out.n == halves.count(Half.CHECK)
+    assert fitted.held_out.n == parts.count(Part.CERTIFY) + parts.count(Part.CHECK)
     assert fitted.held_out.auroc > 0.75
     assert fitted.crossed.auroc > 0.75
 

@@ -6,7 +6,7 @@ import pytest
 
 from freehold.evals.grade import is_right
 from freehold.evals.numeric import numeric_questions
-from freehold.evals.question import Grading, Half, digest
+from freehold.evals.question import Grading, Part, digest
 from freehold.evals.questions import parse_questions, shipped_questions
 
 SHIPPED = shipped_questions()
@@ -32,10 +32,11 @@ def test_every_question_is_right_by_its_own_answers_and_wrong_by_nonsense():
 
 
 def test_halves_are_about_equal_and_do_not_move_when_questions_are_added():
-    count = Counter(question.half for question in SHIPPED)
-    assert abs(count[Half.CALIBRATE] - count[Half.CHECK]) < 0.1 * len(SHIPPED)
+    count = Counter(question.part for question in SHIPPED)
+    shares = {Part.FIT: 0.40, Part.CERTIFY: 0.25, Part.CHECK: 0.35}
+    assert all(abs(count[part] / len(SHIPPED) - share) < 0.05 for part, share in shares.items())
     first = SHIPPED[0]
-    assert replace(first, id="other", kind="other").half is first.half
+    assert replace(first, id="other", kind="other").part is first.part
 
 
 def test_numeric_questions_are_the_same_for_the_same_seed_only():
