@@ -88,7 +88,9 @@ def calibrate(
             if not as_json:
                 output.say(f"{name}: {as_text(made[name].report)}\nWritten to {made[name].path}.\n")
     if as_json:
-        output.print_json({name: {"path": str(each.path), "report": each.report.as_json()} for name, each in made.items()})
+        output.print_json(
+            {name: {"path": str(each.path), "report": each.report.as_json()} for name, each in made.items()}
+        )
     return output.OK
 
 
@@ -142,9 +144,7 @@ async def _calibrate(plan: DeploymentPlan, stores: Stores, profile: HardwareProf
     finally:
         await engine.close()
     output.note(f"{name}: {least_text(graded, task.aim.risk_max)}")
-    fitted = fit_graded(
-        graded, engine=engine, fingerprint=fingerprint, clock=stores.clock, workload=task.workload
-    )
+    fitted = fit_graded(graded, engine=engine, fingerprint=fingerprint, clock=stores.clock, workload=task.workload)
     proof = prove(fitted, graded, aim=task.aim, unix_ms=stores.clock.unix_ms())
     path = task.target / f"{name}-{task.workload}.json"
     path.write_text(to_json(fitted), encoding="utf-8")
@@ -170,7 +170,9 @@ def _wanted(compiled: Compiled, names: Sequence[str]) -> list[DeploymentPlan]:
             f"There are: {known}."
         )
     if not here:
-        raise output.UsageError("The configuration has no deployment on this device that answers with log-probabilities.")
+        raise output.UsageError(
+            "The configuration has no deployment on this device that answers with log-probabilities."
+        )
     return [here[name] for name in names] or list(here.values())
 
 

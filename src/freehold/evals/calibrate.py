@@ -103,7 +103,7 @@ async def known_fingerprint(engine: Engine, *, clock: Clock) -> EngineFingerprin
     deployment = _on_device(engine)
     found = engine.fingerprint()
     if not found.template_sha256:
-        request = decode_chat(_body(_GREETING, deployment.name), request_id="calibrate-fingerprint")
+        request = decode_chat(question_body(_GREETING, deployment.name), request_id="calibrate-fingerprint")
         await _ask(engine, request, deadline_s=clock.monotonic_s() + _ANSWER_TIMEOUT_S)
         found = engine.fingerprint()
     if not (found.version and found.template_sha256):
@@ -130,7 +130,7 @@ async def ask_all(
     found: dict[str, Graded] = {}
 
     async def ask(question: Question) -> None:
-        body = _body(question, deployment.name)
+        body = question_body(question, deployment.name)
         request = decode_chat(body, request_id=f"calibrate-{question.id}")
         key = AnswerFile.key(
             *(deployment.model.digest, fingerprint.engine, fingerprint.version, fingerprint.template_sha256),
@@ -147,9 +147,7 @@ async def ask_all(
     return [found[question.id] for question in questions]
 
 
-async def _all_of(
-    questions: Sequence[Question], ask: Callable[[Question], Awaitable[None]], *, at_once: int
-) -> None:
+async def _all_of(questions: Sequence[Question], ask: Callable[[Question], Awaitable[None]], *, at_once: int) -> None:
     """``ask`` each, ``at_once`` at a time; the first failure ends the others and is raised."""
     left = iter(questions)
 
@@ -196,7 +194,7 @@ def _on_device(engine: Engine) -> Deployment:
     return deployment
 
 
-def _body(question: Question, model: str) -> bytes:
+def question_body(question: Question, model: str) -> bytes:
     """The request as a client sends it."""
     members = {
         "model": model,

@@ -57,9 +57,7 @@ def number(prompt: str, answer: float, words_max: int = 30) -> Made:
 
 def short(prompt: str, *answers: str, rejects: Sequence[str] = (), words_max: int = 14) -> Made:
     """A question whose answer is a word or a few."""
-    return Made(
-        prompt=prompt, grading=Grading.CONTAINS, answers=answers, rejects=tuple(rejects), words_max=words_max
-    )
+    return Made(prompt=prompt, grading=Grading.CONTAINS, answers=answers, rejects=tuple(rejects), words_max=words_max)
 
 
 def choice(draw: Chooser, question: str, right: str, others: Sequence[str]) -> Made:

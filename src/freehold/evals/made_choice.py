@@ -56,7 +56,9 @@ def _largest(draw: Chooser, _tables: Tables) -> Made:
     hundredths = {draw.between(1, 9) * draw.one_of((1, 10, 100)) + 100 * draw.between(0, 2) for _ in range(9)}
     numbers = [value / 100 for value in sorted(hundredths)[-4:]]
     word, right = draw.one_of((("largest", numbers[-1]), ("smallest", numbers[0])))
-    return choice(draw, f"Which number is the {word}?", f"{right:g}", [f"{each:g}" for each in numbers if each != right])
+    return choice(
+        draw, f"Which number is the {word}?", f"{right:g}", [f"{each:g}" for each in numbers if each != right]
+    )
 
 
 def _prime(draw: Chooser, _tables: Tables) -> Made:
@@ -86,7 +88,10 @@ FAMILIES: dict[str, tuple[Maker, int]] = {
     ),
     "choose-antonym": (_looked_up("antonym", "Which word is the opposite of '{}'?", "The antonym of '{}' is"), 24),
     "choose-author": (_looked_up("work", "Who wrote '{}'?", "The author of '{}' is"), 20),
-    "choose-landmark": (_looked_up("landmark", "Which country is the landmark '{}' in?", "Landmark '{}': which country?"), 20),
+    "choose-landmark": (
+        _looked_up("landmark", "Which country is the landmark '{}' in?", "Landmark '{}': which country?"),
+        20,
+    ),
     "choose-german": (_looked_up("german", "What does the German word '{}' mean?"), 16),
     "choose-french": (_looked_up("french", "What does the French word '{}' mean?"), 16),
     "choose-spanish": (_looked_up("spanish", "What does the Spanish word '{}' mean?"), 16),

@@ -139,13 +139,16 @@ def _change(draw: Chooser, tables: Tables) -> Made:
 
 def _plural(draw: Chooser, tables: Tables) -> Made:
     word, answer = draw.one_of(pairs_of(tables, "plural"))
-    return short(draw.one_of((f"Plural of '{word}'? One word.", f"What is the plural form of '{word}'? One word.")), answer)
+    return short(
+        draw.one_of((f"Plural of '{word}'? One word.", f"What is the plural form of '{word}'? One word.")), answer
+    )
 
 
 def _past(draw: Chooser, tables: Tables) -> Made:
     word, answer = draw.one_of(pairs_of(tables, "past"))
     return short(
-        draw.one_of((f"Simple past of 'to {word}'? One word.", f"What is the past tense of '{word}'? One word.")), answer
+        draw.one_of((f"Simple past of 'to {word}'? One word.", f"What is the past tense of '{word}'? One word.")),
+        answer,
     )
 
 

@@ -17,21 +17,27 @@ from enum import StrEnum
 _TAIL_CHARACTERS = 4_000
 """Of a question, what is looked at: the instruction stands at its end, a long document before it."""
 
+_INSTRUCTION_CHARACTERS = 400
+"""Of that, where the wanted shape is looked for."""
+
 _CODE_CHARACTERS_MAX = 20_000
 _GRAM = 3
 _TRIMMED = " \t\r\n.,;:!?\"'`*()[]“”‘’"
 
 _LETTER = re.compile(
-    r"\W*(?:(?:the )?(?:correct |right |best )?(?:answer|option|choice)(?: is)?\W+|option )?([a-h])(?=$|[\W_])", re.I
+    r"\W*(?:(?:the )?(?:correct |right |best )?(?:answer|option|choice)(?: is)?\W+|option )?([a-h])(?=$|[\W_])", re.IGNORECASE
 )
 _OFFERED = re.compile(r"^\W{0,3}([A-Ha-h])[).:]\s", re.MULTILINE)
-_BOOLEAN = re.compile(r"\W*(yes|no|true|false)\b", re.I)
+_BOOLEAN = re.compile(r"\W*(yes|no|true|false)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:[.,:]\d+)*(?!\w)")
 _FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _QUOTE = re.compile(r"[\"“«]([^\"“”«»\n]{12,400})[\"”»]")
 
 _ASKED_FORMS = (
-    (re.compile(r"\b(?:number|digits?|figure) (?:only|alone)|\bhow (?:many|much)\b|\bonly (?:the|a) number\b"), "number"),
+    (
+        re.compile(r"\b(?:number|digits?|figure) (?:only|alone)|\bhow (?:many|much)\b|\bonly (?:the|a) number\b"),
+        "number",
+    ),
     (re.compile(r"\bone word\b|\ba single word\b|\bone[- ]word\b"), "word"),
     (re.compile(r"\byes or no\b|\btrue or false\b"), "boolean"),
     (re.compile(r"\bletter (?:only|alone)\b|\bonly (?:the|a) letter\b"), "letter"),
@@ -97,9 +103,20 @@ def decide(asked: Asked, answer: str) -> Decision:
     start = len(answer) - len(answer.lstrip(_TRIMMED))
     if span := _deciding_number(asked, answer, core):
         return Decision(Form.NUMBER, *span)
-    if core and " ".join(core.lower().split()) in asked.plain:
+    if core and _stands_in(asked.plain, " ".join(core.lower().split())):
         return Decision(Form.COPIED, start, start + len(core))
     return Decision(Form.WORDS, start, start + len(core))
+
+
+def _stands_in(plain: str, piece: str) -> bool:
+    """Whether ``piece`` is in ``plain`` as whole words."""
+    at = plain.find(piece)
+    while at >= 0:
+        end = at + len(piece)
+        if not (plain[at - 1 : at].isalnum() or plain[end : end + 1].isalnum()):
+            return True
+        at = plain.find(piece, at + 1)
+    return False
 
 
 def _deciding_number(asked: Asked, answer: str, core: str) -> tuple[int, int] | None:
@@ -113,7 +130,8 @@ def _deciding_number(asked: Asked, answer: str, core: str) -> tuple[int, int] | 
 
 def format_kept(asked: Asked, answer: str, form: Form) -> bool | None:
     """Whether the answer has the shape that the question asks for; ``None`` where it asks for none that is known."""
-    wanted = next((name for pattern, name in _ASKED_FORMS if pattern.search(asked.plain)), None)
+    instruction = asked.plain[-_INSTRUCTION_CHARACTERS:]
+    wanted = next((name for pattern, name in _ASKED_FORMS if pattern.search(instruction)), None)
     match wanted:
         case "number":
             return form is Form.NUMBER or any(character.isdigit() for character in answer)
@@ -153,7 +171,7 @@ def _can_be_read(language: str, code: str) -> bool:
 def _is_python(code: str) -> bool:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
+            warnings.simplefilter("ignore")  # of escapes, for example: the code is read all the same
             ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False

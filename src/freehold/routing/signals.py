@@ -1,7 +1,7 @@
 """What one answer tells of its own quality: named numbers measured from it, nothing guessed.
 
-A signal that cannot be measured is absent, never a neutral value: "unknown" and "half sure" are different things.
-``SIGNALS`` says what each one is and what it costs.
+A signal that cannot be measured is absent, never a neutral value: "unknown" and "half sure" are different things. All
+of these are free: they are read off the answer at hand. ``routing.signal_costs`` names those that are bought.
 
 Sources: token log-probability quantiles after Gupta et al. 2024 (arXiv 2404.10136), margin of the least certain token
 after UCCI (arXiv 2605.18796), entropy over the alternatives after Malinin and Gales 2021 (arXiv 2002.07650).
@@ -13,8 +13,6 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import cast
 
 from freehold.domain.request import InferenceRequest, ToolChoice
@@ -45,18 +43,6 @@ _REFUSAL = re.compile(
 )
 
 
-class SignalCost(StrEnum):
-    """What it takes to measure a signal.
-
-    Attributes:
-        FREE: Measured from the answer at hand, in microseconds.
-        BOUGHT: Takes a further call to a model.
-    """
-
-    FREE = "free"
-    BOUGHT = "bought"
-
-
 def measure(
     request: InferenceRequest,
     *,
@@ -65,7 +51,7 @@ def measure(
     finish_reason: FinishReason | None,
     tool_calls: Sequence[Mapping[str, object]] = (),
 ) -> dict[str, float]:
-    """The signals of one whole answer, all of them free. ``SIGNALS`` names them.
+    """The signals of one answer.
 
     Args:
         request: What was asked; says whether a schema or a tool was.
@@ -76,7 +62,19 @@ def measure(
         tool_calls: Calls in OpenAI's shape: ``{"function": {"name": …, "arguments": "…"}}``.
 
     Returns:
-        Always ``empty``, ``refusal`` and ``finish_length`` (1 or 0); the others where they can be measured.
+        Always ``empty``, ``refusal`` and ``finish_length`` (1 or 0). ``schema_valid`` and ``tool_arguments_valid`` (1 or
+        0) where a schema or a tool was asked for. The others only with log-probabilities (natural, at most 0):
+
+        - ``logprob_*``, ``margin_*``, ``tokens_log``: over all tokens; margins where every token has an alternative.
+        - ``decision_logprob``, ``decision_margin``, ``decision_entropy`` (nats), ``decision_at`` (log of 1 + place):
+          where the answer decides, that is at its letter, number, yes or no, or its words (``routing.forms``);
+          ``letter_share``: chance of the letter among those offered; ``number_digits``: of the number it states.
+        - ``form_*`` (1 or 0): what kind of answer it is; ``question_log``, ``question_digits``: how long the question
+          is, and the digits of its longest number.
+        - ``format_kept``, ``code_valid`` (1 or 0), ``quotes_found`` (0 to 1): where a shape was asked for, code or
+          quotations are in the answer.
+        - ``new_*`` of the words that the question did not give (a word's log-probability is the sum over its tokens),
+          ``new_share`` of all words; ``repeated_share`` of runs of three words. Of the answer's first 300 characters.
     """
     signals = {
         "empty": float(not text.strip() and not tool_calls),

@@ -6,7 +6,7 @@ Written for speed: it runs for every answer that is judged, and only ever walks 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -67,19 +67,23 @@ class Tokens:
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """First token and the one after the last that spell the characters ``start`` to ``end``."""
-        first = bisect_right(self._ends, start)
-        last = first
-        while last < len(self._ends) and self._ends[last] < end:
-            last += 1
-        return first, min(last + 1, len(self._ends))
+        ends = self._ends
+        first = bisect_right(ends, start)
+        if ends[first] >= end:
+            return first, first + 1
+        return first, bisect_left(ends, end, first) + 1
 
     def logprob(self, first: int, last: int) -> float:
         """Log-probability of the tokens ``first`` up to ``last`` together."""
-        return max(LOGPROB_FLOOR, math.fsum(self._values[first:last]))
+        values = self._values
+        return values[first] if last - first == 1 else max(LOGPROB_FLOOR, math.fsum(values[first:last]))
 
     def margin(self, first: int, last: int) -> float | None:
         """The least margin of these tokens; ``None`` where the engine gave too few alternatives."""
-        return min(self._margins[first:last]) if self._margins else None
+        margins = self._margins
+        if not margins:
+            return None
+        return margins[first] if last - first == 1 else min(margins[first:last])
 
     def entropy(self, place: int) -> float | None:
         """Entropy in nats over the alternatives at a token, what they leave over counted as one more; ``None`` without."""
@@ -113,16 +117,15 @@ def _bounded(logprob: float) -> float:
 
 
 def _margins(tokens: Sequence[TokenLogprob], values: Sequence[float]) -> list[float]:
-    """One a token; none at all where a token has no second alternative."""
+    """One a token; none at all where a token has no other alternative."""
     found: list[float] = []
-    for token, value in zip(tokens, values, strict=True):
+    for token, value in zip(tokens, values):  # noqa: B905 - as long as each other; checking costs more than the rest
         alternatives = token.alternatives
-        if not alternatives:
+        try:
+            text, best = alternatives[0]
+            if text == token.token:
+                best = alternatives[1][1]
+        except IndexError:
             return []
-        text, best = alternatives[0]
-        if text == token.token:
-            if len(alternatives) < 2:
-                return []
-            best = alternatives[1][1]
-        found.append(value - _bounded(best))
+        found.append(value - (best if LOGPROB_FLOOR <= best <= 0.0 else _bounded(best)))
     return found

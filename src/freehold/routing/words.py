@@ -22,7 +22,7 @@ _GLUE = frozenset(
 """English words that frame an answer. Other languages go without: their frame counts as content."""
 
 _QUESTION_CHARACTERS_MAX = 4_000
-_ANSWER_CHARACTERS_MAX = 400
+_ANSWER_CHARACTERS_MAX = 300
 """An answer says what it has to say early, and this is measured for every answer."""
 
 
@@ -40,7 +40,7 @@ class Words:
 
 
 def words_of(answer: str, question: str) -> Words:
-    """The words of the first 400 characters of ``answer``, held against the last 4,000 of ``question``."""
+    """The words of the first 300 characters of ``answer``, held against the last 4,000 of ``question``."""
     given = frozenset(_WORD.findall(question[-_QUESTION_CHARACTERS_MAX:].lower()))
     said: list[str] = []
     new: list[tuple[int, int]] = []
