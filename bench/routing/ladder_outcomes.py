@@ -220,12 +220,12 @@ def _is_same(one: str, other: str) -> bool:
     return bool(short) and f" {short} " in f" {long} ".translate(str.maketrans(".,;:!?\"'()", " " * 10))
 
 
-def calibration_of(table: Table, model: str) -> Calibration:
+def calibration_of(table: Table, model: str, *, numpy: Any = None) -> Calibration:
     """What ships for one model."""
     parts = {part: list[Sample]() for part in Part}
     for each in table.graded(model):
         parts[each.question.part].append(each.sample)
-    return fit(parts[Part.FIT], seed=1, origin=table.origins[model], held_out=parts[Part.CERTIFY] + parts[Part.CHECK])
+    return fit(parts[Part.FIT], seed=1, origin=table.origins[model], numpy=numpy, held_out=parts[Part.CERTIFY] + parts[Part.CHECK])
 
 
 def proofs_of(table: Table, model: str, calibration: Calibration) -> list[Proof]:

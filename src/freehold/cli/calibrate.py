@@ -28,6 +28,7 @@ from freehold.evals.proof import prove
 from freehold.evals.question import Question
 from freehold.evals.questions import parse_questions, shipped_questions
 from freehold.evals.report import Report, as_text, least_text, report
+from freehold.gateway.classifier_training import find_numpy
 from freehold.hostinfo.probe import probe
 from freehold.policy.text import parse_label
 from freehold.routing.calibration import to_json
@@ -144,7 +145,14 @@ async def _calibrate(plan: DeploymentPlan, stores: Stores, profile: HardwareProf
     finally:
         await engine.close()
     output.note(f"{name}: {least_text(graded, task.aim.risk_max)}")
-    fitted = fit_graded(graded, engine=engine, fingerprint=fingerprint, clock=stores.clock, workload=task.workload)
+    fitted = fit_graded(
+        graded,
+        engine=engine,
+        fingerprint=fingerprint,
+        clock=stores.clock,
+        workload=task.workload,
+        numpy=find_numpy(),
+    )
     proof = prove(fitted, graded, aim=task.aim, unix_ms=stores.clock.unix_ms())
     path = task.target / f"{name}-{task.workload}.json"
     path.write_text(to_json(fitted), encoding="utf-8")

@@ -143,11 +143,18 @@ class EngineFingerprint:
         engine: For example ``llama.cpp``.
         version: The engine's own version, for example ``b11549``; empty where unknown.
         template_sha256: Hex digest of the chat template in use; empty where unknown.
+        stands_for_model: Of a model whose weights are not ours to hash, a digest of what is known of it, ``known:…``;
+            empty where nothing is, and for weights that are ours.
     """
 
     engine: str
     version: str = ""
     template_sha256: str = ""
+    stands_for_model: str = ""
+
+    def model_digest(self, card: ModelCard) -> str:
+        """What a calibration knows the model by; empty where nothing is known of it."""
+        return card.digest or self.stands_for_model
 
 
 class StreamMode(StrEnum):

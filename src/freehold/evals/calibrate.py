@@ -14,10 +14,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from freehold.domain.deployment import Deployment, EngineFingerprint
 from freehold.domain.errors.evals import CalibrationImpossible
 from freehold.domain.errors.policy import EgressDenied
+from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.ports import Clock, Engine
 from freehold.domain.request import InferenceRequest
 from freehold.evals.answers import Answer, AnswerFile
@@ -101,6 +103,8 @@ async def known_fingerprint(engine: Engine, *, clock: Clock) -> EngineFingerprin
         FreeholdError: The engine failed.
     """
     deployment = _on_device(engine)
+    if not isinstance(engine, Fingerprinted):
+        raise CalibrationImpossible(model=deployment.name, reason="its engine does not say what runs there")
     found = engine.fingerprint()
     if not found.template_sha256:
         request = decode_chat(question_body(_GREETING, deployment.name), request_id="calibrate-fingerprint")
@@ -126,6 +130,7 @@ async def ask_all(
     Arguments and errors as ``calibrate``.
     """
     deployment = _on_device(engine)
+    model_digest = fingerprint.model_digest(deployment.model)
     kept = AnswerFile(folder / f"{deployment.name}-answers.jsonl")
     found: dict[str, Graded] = {}
 
@@ -133,7 +138,7 @@ async def ask_all(
         body = question_body(question, deployment.name)
         request = decode_chat(body, request_id=f"calibrate-{question.id}")
         key = AnswerFile.key(
-            *(deployment.model.digest, fingerprint.engine, fingerprint.version, fingerprint.template_sha256),
+            *(model_digest, fingerprint.engine, fingerprint.version, fingerprint.template_sha256),
             body.decode(),
         )
         answer = kept.get(key)
@@ -172,11 +177,12 @@ def fit_graded(
     clock: Clock,
     workload: str = "general",
     seed: int = 1,
+    numpy: Any = None,
 ) -> Calibration:
-    """Fit a calibration on graded answers. Arguments and errors as ``calibrate``."""
+    """Fit a calibration on graded answers. Arguments and errors as ``calibrate``; numpy where it is installed."""
     origin = Origin(
         workload=workload,
-        model_digest=engine.deployment.model.digest,
+        model_digest=fingerprint.model_digest(engine.deployment.model),
         engine=fingerprint.engine,
         engine_version=fingerprint.version,
         template_digest=fingerprint.template_sha256,
@@ -184,7 +190,8 @@ def fit_graded(
         created=datetime.fromtimestamp(clock.unix_ms() / 1000, UTC).date().isoformat(),
     )
     parts = {part: [each.sample for each in graded if each.question.part is part] for part in Part}
-    return fit(parts[Part.FIT], seed=seed, origin=origin, held_out=parts[Part.CERTIFY] + parts[Part.CHECK])
+    held_out = parts[Part.CERTIFY] + parts[Part.CHECK]
+    return fit(parts[Part.FIT], seed=seed, origin=origin, held_out=held_out, numpy=numpy)
 
 
 def _on_device(engine: Engine) -> Deployment:

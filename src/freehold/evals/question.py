@@ -21,9 +21,9 @@ class Part(StrEnum):
     """Which part of a set a question is in. No question is in two, so that nothing is proven on what it was made from.
 
     Attributes:
-        FIT: The calibration is fitted on these: 40 of 100.
+        FIT: The calibration is fitted on these: 42 of 100.
         CERTIFY: Thresholds are proven on these: 25 of 100.
-        CHECK: Neither sees them; they say what both are worth: 35 of 100.
+        CHECK: Neither sees them; they say what both are worth: 33 of 100.
     """
 
     FIT = "fit"
@@ -31,7 +31,7 @@ class Part(StrEnum):
     CHECK = "check"
 
 
-_FIT_BELOW, _CERTIFY_BELOW = 0.40, 0.65
+_FIT_BELOW, _CERTIFY_BELOW = 0.42, 0.67
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
