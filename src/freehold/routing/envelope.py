@@ -9,7 +9,7 @@ second one's outcome on the first one's probability and its square, less what th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -62,17 +62,18 @@ class Choice:
     escalated: float = 0.0
 
 
-def choose(rungs: Sequence[Rung], *, worth: float) -> Choice:
+def choose(rungs: Sequence[Rung], *, worth: float, first: Collection[str] = ()) -> Choice:
     """The single one or pair with the most ``worth * quality - cost``.
 
     Args:
         rungs: In the order in which they may be asked: a pair keeps it.
         worth: What a right answer is worth, in the unit of the costs; above 0.
+        first: Which may be asked first; any if empty.
 
     Raises:
         ValueError: Too few questions, sequences of different lengths, or nothing to choose from.
     """
-    return _best(_candidates(_checked(rungs)), worth)
+    return _best(_candidates(_checked(rungs), first), worth)
 
 
 def envelope(rungs: Sequence[Rung], worths: Iterable[float]) -> tuple[tuple[float, Choice], ...]:
@@ -107,8 +108,9 @@ def _checked(rungs: Sequence[Rung]) -> Sequence[Rung]:
     return rungs
 
 
-def _candidates(rungs: Sequence[Rung]) -> list[_Candidate]:
-    return [*map(_single, rungs), *(_pair(a, b) for a, b in combinations(rungs, 2) if a.probability)]
+def _candidates(rungs: Sequence[Rung], first: Collection[str] = ()) -> list[_Candidate]:
+    found = [_single(rung) for rung in rungs if not first or rung.name in first]
+    return found + [_pair(a, b) for a, b in combinations(rungs, 2) if a.probability and (not first or a.name in first)]
 
 
 def _single(rung: Rung) -> _Candidate:
