@@ -125,7 +125,7 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
 
 def _routes(config: Config) -> dict[str, Route]:
     """The routes; ``auto`` means every deployment in the file's order where nobody gave it another meaning."""
-    routes = {name: _route(name, section) for name, section in config.routes.items()}
+    routes = {name: _route(name, section, config.ledger.currency) for name, section in config.routes.items()}
     taken = {*config.routes, *config.deployments, *config.aliases}
     if config.deployments and AUTO not in taken:
         routes[AUTO] = Route(name=AUTO, deployments=tuple(config.deployments))
@@ -206,7 +206,7 @@ def _price(section: DeploymentSection, currency: str) -> TokenPrice | None:
     )
 
 
-def _route(name: str, section: RouteSection) -> Route:
+def _route(name: str, section: RouteSection, currency: str) -> Route:
     return Route(
         name=name,
         deployments=tuple(section.deployments),
@@ -230,4 +230,5 @@ def _route(name: str, section: RouteSection) -> Route:
         prerouter=Prerouter(section.prerouter),
         embedder=section.embedder,
         workloads=tuple(section.workloads),
+        worth_micros=None if section.worth is None else Money.of(section.worth, currency).micros,
     )

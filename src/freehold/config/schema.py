@@ -24,6 +24,7 @@ LevelWord = Literal["public", "internal", "confidential", "restricted"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$")]
 SecretReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 Price = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+Worth = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 LogName = Annotated[str, Field(pattern=r"^[^\s+]{1,128}$")]
 
@@ -195,6 +196,11 @@ class RouteSection(Section):
     workload: Name = Field(default="general", description="Kind of task; chooses the calibration.")
     accept_at: float = Field(
         default=0.7, ge=0, le=1, description="Least calibrated probability at which an answer is good enough."
+    )
+    worth: Worth | None = Field(
+        default=None,
+        description="What a right answer is worth, in the ledger's currency. Then the deployment or pair of the route"
+        " that gives most for it on recorded outcomes is asked first, and accept_at follows from what going on costs.",
     )
     risk_max: float | None = Field(
         default=None,

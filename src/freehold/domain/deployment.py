@@ -255,6 +255,7 @@ class Route:
         prerouter: Whether the question is looked at before the first attempt.
         embedder: The deployment that makes vectors of questions for it.
         workloads: Kinds of task that a question may be taken for instead of ``workload``.
+        worth_micros: What a right answer is worth, in micro-units of the ledger's currency; ``None`` where nobody said.
     """
 
     name: str
@@ -273,3 +274,4 @@ class Route:
     prerouter: Prerouter = Prerouter.OFF
     embedder: str = ""
     workloads: tuple[str, ...] = ()
+    worth_micros: int | None = None
