@@ -5,7 +5,8 @@ tag is next, and what a request costs divided by the tenant's weight moves its t
 comes in at the tag of who started last, so that idleness earns nothing. Within a tenant it is first come, first served.
 
 A less urgent class is passed over by so many starts of more urgent ones and no more: then one of its own is owed a
-start. So everybody who waits starts after a bounded number of others.
+start. Batch is owed its next one the later, the more requests of normal urgency had to wait for the last: so those are
+fewer than one in ``PUT_OFF``, however long its items take. Everybody who waits starts after a bounded number of others.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ URGENT_FIRST: Final = tuple(sorted(Priority, reverse=True))
 
 PASSED_MAX: Final = {Priority.LOW: 8, Priority.BATCH: 32}
 """More urgent starts that a class lets pass before one of its own."""
+
+PUT_OFF: Final = PASSED_MAX[Priority.BATCH]
+"""How many more batch lets pass for each request of normal urgency that had to wait for the last item it was owed."""
+
+PUT_OFF_MAX: Final = 1_024
+"""How many more in all: so that batch starts some time, however many had to wait."""
 
 TOKENS_LEAST: Final = 16
 """A request costs at least that, so that many small ones come to an end too."""
@@ -58,6 +65,11 @@ def next_class(
     return None
 
 
+def put_off(passed: int, count: int) -> int:
+    """What batch has let pass, after so many more of normal urgency had to wait for an item that it was owed."""
+    return max(-PUT_OFF_MAX, passed - PUT_OFF * count)
+
+
 class Shares(Protocol):
     """What a tenant has had of each class; over all processes where they share it."""
 
@@ -82,7 +94,7 @@ class Shares(Protocol):
         ...
 
     def pass_by(self, priority: Priority, count: int) -> None:
-        """Keep that number."""
+        """Keep that number; below 0 for a class whose turn was put off."""
         ...
 
 
@@ -271,6 +283,10 @@ class Order:
         self.shares.put(priority, tenant, tag + charged / waiter.turn.weight)
         return charged
 
+    def put_off(self, count: int) -> None:
+        """So many of normal urgency have to wait for a batch item that is left to its end."""
+        self.shares.pass_by(Priority.BATCH, put_off(self.shares.passed(Priority.BATCH), count))
+
     def settle(self, turn: Turn, *, charged: float, tokens: float) -> None:
         """What a request cost is known now, in place of what it was charged at its start."""
         if charged and tokens:
@@ -337,7 +353,7 @@ class Order:
             owed = [each for each, most in PASSED_MAX.items() if left[each] and passed[each] >= most]
             now = min(owed) if owed else max(each for each in Priority if left[each])
             if owed:
-                passed[now] = 0
+                passed[now] = put_off(0, left[Priority.NORMAL]) if now is Priority.BATCH else 0
             for each in passed:
                 if each < now and left[each]:
                     passed[each] += 1

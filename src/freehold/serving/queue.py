@@ -178,6 +178,7 @@ class LocalTurns:
             self._order.shares.pass_by(turn.priority, 0)
         if owed and turn.priority is Priority.BATCH:
             self._firm.add(waiter.ticket)
+            self._order.put_off(waiting[Priority.NORMAL])
 
     def _end(self, ticket: int, *, now_s: float, served: bool, tokens: int) -> bool:
         """Who ran has ended; whether they ran."""
@@ -204,7 +205,7 @@ class LocalTurns:
         self._firm.discard(ticket)
         self._asked.discard(ticket)
         if not gave_up:
-            shares.pass_by(Priority.BATCH, 0)
+            shares.pass_by(Priority.BATCH, min(0, shares.passed(Priority.BATCH)))
             return served
         self._order.gave_up(turn)
         if not self._order.waiting_in(Priority.BATCH):
@@ -350,7 +351,10 @@ class SlotQueue(LocalTurns):
             self._order.add(ticket, turn, now_s=now_s)
             self._prospects.clear()
             if turn.priority is Priority.NORMAL and self._order.waiting_in(Priority.NORMAL) > len(self._asked):
-                return entry._replace(preempted=self._victim())
+                victim = self._victim()
+                if victim is None and self._firm:
+                    self._order.put_off(1)
+                return entry._replace(preempted=victim)
         return entry
 
     def outlook(self, turn: Turn = ANYBODY, *, now_s: float, deadline_s: float) -> Entry:

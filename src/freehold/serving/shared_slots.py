@@ -349,6 +349,8 @@ class SharedQueue(LocalTurns):
             if worker != self._worker and cell.soft > cell.wanted:
                 self._table.put(self._place, worker, cell._replace(wanted=cell.wanted + 1))
                 return entry, worker
+        if any(cell.firm for cell in cells):
+            self._order.put_off(1)
         return entry, None
 
     def _row(self) -> list[Cell]:

@@ -16,6 +16,7 @@ from freehold.domain.priority import Priority
 from freehold.domain.turn import Turn
 from freehold.serving import slot_table
 from freehold.serving.admission import SlotAdmission
+from freehold.serving.order import PASSED_MAX, PUT_OFF
 from freehold.serving.queue import Arrival, Entry
 from freehold.serving.shared_slots import ANSWER_S, Bells, SharedQueue
 from freehold.serving.slot_table import EMPTY, Cell, SlotTable, row_key
@@ -257,6 +258,24 @@ def test_who_comes_before_an_attempt_can_give_way_has_it_do_so_later(table: Slot
     assert second.late(now_s=1.0) is None
     assert second.leave(1, now_s=2.0, served=False) == []
     assert first.fill(now_s=2.0) == [1]
+
+
+def test_who_waits_for_an_owed_item_of_any_process_puts_the_next_one_off(table: SlotTable) -> None:
+    at = Processes(table)
+    at.come(0, TURN)
+    at.come(1, Turn(tenant="b", priority=Priority.BATCH))
+    running = 0
+    for ticket in range(2, 2 + PASSED_MAX[Priority.BATCH]):
+        at.come(0, TURN)
+        assert at.end(running) == [ticket]
+        running = ticket
+    at.come(0, TURN)
+    assert at.end(running) == [1], "batch is owed it, and one of normal urgency waits"
+    assert not at.queues[1].yields(1)
+    at.come(0, TURN)
+    with table:
+        passed = table.shares(table.place(row_key("small"))).passed
+    assert passed[Priority.BATCH] == -2 * PUT_OFF
 
 
 def test_a_bell_asks_those_who_can_give_way(table: SlotTable) -> None:
