@@ -10,7 +10,7 @@ import itertools
 import random
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from freehold.domain.priority import Priority
@@ -33,6 +33,7 @@ class Sender:
         spread: Coefficient of variation of that.
         weight: Its tenant's.
         priority: How urgent they are.
+        allows: Its requests say what they may cost: what they do and up to so many times that; 0 where they do not.
     """
 
     tenant: str
@@ -42,6 +43,7 @@ class Sender:
     spread: float = 0.5
     weight: int = 1
     priority: Priority = Priority.NORMAL
+    allows: float = 0.0
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class Job:
     sender: Sender
     tokens: int
     came_s: float
+    allowed: int = 0
     position: int = 0
     expected_s: float = 0.0
     started_s: float | None = None
@@ -111,6 +114,17 @@ class Outcome:
         ]
 
 
+class AllKnowing(SlotQueue):
+    """One that knows how long each request will hold its slot, though not who will come: the floor of any estimate."""
+
+    def __init__(self, *, slots: int, waiting_max: int) -> None:
+        super().__init__(slots=slots, waiting_max=waiting_max)
+        self.holds_s: dict[int, float] = {}
+
+    def _hold_of(self, turn: Turn, ticket: int | None = None) -> float:
+        return super()._hold_of(turn) if ticket is None else self.holds_s[ticket]
+
+
 class Run:
     """One simulation.
 
@@ -121,6 +135,7 @@ class Run:
         step_s: How soon an attempt that is asked to give its slot up has done so.
         seed: Of chance.
         waiting_max: Requests that may wait.
+        queue: Makes the queue.
     """
 
     def __init__(
@@ -132,6 +147,7 @@ class Run:
         step_s: float = 0.05,
         seed: int = 0,
         waiting_max: int = 64,
+        queue: Callable[..., SlotQueue] = SlotQueue,
     ) -> None:
         self._senders = senders
         self._per_token_s = per_token_s
@@ -139,7 +155,7 @@ class Run:
         # Each sender has a chance of its own, so that it sends the same whoever else does.
         self._chances = {each.tenant: random.Random(f"fairness {seed} {each.tenant}") for each in senders}
         self._chance = random.Random(f"fairness {seed}")
-        self._queue = SlotQueue(slots=slots, waiting_max=waiting_max)
+        self._queue = queue(slots=slots, waiting_max=waiting_max)
         self._tickets = itertools.count()
         self._events: list[tuple[float, int, str, int]] = []
         self._jobs: dict[int, Job] = {}
@@ -179,20 +195,26 @@ class Run:
     def _gap(self, sender: Sender) -> float:
         return self._chances[sender.tenant].expovariate(sender.per_s)
 
-    def _tokens(self, sender: Sender) -> int:
-        shape = 1 / sender.spread**2 if sender.spread else 0.0
+    def _job(self, sender: Sender) -> Job:
+        chance = self._chances[sender.tenant]
         tokens = sender.tokens
-        if shape:
-            tokens = self._chances[sender.tenant].gammavariate(shape, tokens / shape)
-        return max(1, round(tokens))
+        if sender.spread:
+            shape = 1 / sender.spread**2
+            tokens = chance.gammavariate(shape, tokens / shape)
+        job = Job(sender, max(1, round(tokens)), self.now_s)
+        if sender.allows:
+            job.allowed = round(job.tokens * chance.uniform(1.0, sender.allows))
+        return job
 
     def _later(self, in_s: float, what: str, which: int) -> None:
         heapq.heappush(self._events, (self.now_s + in_s, next(self._tickets), what, which))
 
     def _come(self, sender: Sender, job: Job | None = None) -> None:
         ticket = next(self._tickets)
-        job = job or Job(sender, self._tokens(sender), self.now_s)
-        turn = Turn(tenant=sender.tenant, weight=sender.weight, priority=sender.priority)
+        job = job or self._job(sender)
+        turn = Turn(tenant=sender.tenant, weight=sender.weight, priority=sender.priority, tokens=job.allowed)
+        if isinstance(self._queue, AllKnowing):
+            self._queue.holds_s[ticket] = job.tokens * self._per_token_s
         entry = self._queue.arrive(ticket, turn, now_s=self.now_s, deadline_s=FAR_S)
         if entry.arrival is Arrival.FULL:
             self.outcome.refused += 1

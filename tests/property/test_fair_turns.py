@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -132,6 +133,14 @@ def test_shares_while_both_wait(senders: tuple[Sender, Sender], share: float) ->
     assert len(errors) > 100
     assert percentile(errors, 0.5) <= 0.2
     assert percentile(outcome.place_errors(), 0.5) <= 0.2
+
+
+@pytest.mark.parametrize("more", [{"spread": 0.0}, {"allows": 1.0}], ids=["all as long", "said before"])
+def test_an_estimate_is_right_where_there_is_nothing_to_guess(more: dict[str, float]) -> None:
+    senders = tuple(replace(Sender(tenant=tenant, at_once=20), **more) for tenant in ("a", "b"))
+    errors = Run(senders, waiting_max=128).run(200.0).errors()
+    assert len(errors) > 100
+    assert percentile(errors, 0.9) <= 0.2
 
 
 def met_by_interactive(gaps_s: Sequence[float], *, hold_s: float, item_s: float) -> tuple[int, int]:

@@ -41,6 +41,7 @@ TOKENS_UNKNOWN: Final = 256
 _LANES_MAX: Final = 256
 _RETURNING_MAX: Final = 64
 _LEARN: Final = 1 / 32
+_FITTED_MIN: Final = 16
 _RATE_S: Final = 60.0
 """Over which time it is measured how often a tenant comes."""
 
@@ -149,6 +150,7 @@ class Lane:
     Attributes:
         waiting: First come, first served.
         hold_s: How long its requests hold a slot, on average; 0 before the first ended.
+        allowed: What they may cost, on average, going by what their clients allow.
         tokens: What they cost, on average.
         weight: The tenant's, as of its last request.
         returning: How many gave their slots up and have not come again yet.
@@ -158,19 +160,35 @@ class Lane:
     returning: int = 0
     waiting: deque[Waiter] = field(default_factory=deque[Waiter])
     hold_s: float = 0.0
+    allowed: float = 0.0
     tokens: float = 0.0
     _seen: int = 0
+    _spread: float = 0.0
+    _longer: float = 0.0
     _came: float = 0.0
     _first_s: float = 0.0
     _last_s: float = 0.0
 
-    def ended(self, *, hold_s: float, tokens: float) -> None:
+    def ended(self, *, hold_s: float, tokens: float, allowed: int) -> None:
         """Learn from a request that has ended; the first ones count as much as each other. Nothing from 0 tokens."""
         self._seen += 1
         share = max(_LEARN, 1 / self._seen)
-        self.hold_s += share * (hold_s - self.hold_s)
+        more_s, more = hold_s - self.hold_s, (allowed or self.allowed) - self.allowed
+        self.hold_s += share * more_s
+        self.allowed += share * more
+        self._spread += share * ((1 - share) * more * more - self._spread)
+        self._longer += share * ((1 - share) * more * more_s - self._longer)
         if tokens:
             self.tokens += (share if self.tokens else 1) * (tokens - self.tokens)
+
+    def hold_of(self, allowed: int) -> float:
+        """How long a request holds a slot, by what its client allows, as far as that has told before.
+
+        A line through those that ended, fitted to least squares; where what is allowed says nothing, it is level.
+        """
+        if not allowed or self._seen < _FITTED_MIN or self._longer <= 0:
+            return self.hold_s
+        return max(0.0, self.hold_s + self._longer / self._spread * (allowed - self.allowed))
 
     def came(self, now_s: float) -> None:
         """Somebody of it came."""
@@ -297,7 +315,7 @@ class Order:
         """How long a request held its slot, and what it cost."""
         lane = self.lanes.get((turn.priority, turn.tenant))
         if lane is not None:
-            lane.ended(hold_s=hold_s, tokens=tokens)
+            lane.ended(hold_s=hold_s, tokens=tokens, allowed=turn.tokens)
 
     def displaced_by(self, turn: Turn) -> int | None:
         """Who has to leave a full queue for a newcomer; ``None`` where that is the newcomer itself.

@@ -164,7 +164,7 @@ class LocalTurns:
                     expected_s=free_at[0] * longer[key],
                 )
             )
-            heapq.heapreplace(free_at, free_at[0] + self._hold_of(waiter.turn))
+            heapq.heapreplace(free_at, free_at[0] + self._hold_of(waiter.turn, waiter.ticket))
         return found
 
     # --- running -------------------------------------------------------------------------------------
@@ -222,10 +222,10 @@ class LocalTurns:
 
     # --- expecting -----------------------------------------------------------------------------------
 
-    def _hold_of(self, turn: Turn) -> float:
+    def _hold_of(self, turn: Turn, ticket: int | None = None) -> float:  # noqa: ARG002 - for who knows more of one
         lane = self._order.lanes.get((turn.priority, turn.tenant))
         if lane is not None and lane.hold_s:
-            return lane.hold_s
+            return lane.hold_of(turn.tokens)
         return sum(self._holds_s) / len(self._holds_s) if self._holds_s else HOLD_UNKNOWN_S
 
     def _free_at(self, now_s: float, priority: Priority) -> list[float]:
@@ -237,7 +237,7 @@ class LocalTurns:
         free_at = [
             0.0
             if priority is Priority.NORMAL and ticket in self._soft
-            else max(0.0, self._hold_of(turn) - (now_s - since_s))
+            else max(0.0, self._hold_of(turn, ticket) - (now_s - since_s))
             for ticket, (since_s, turn, _) in self._running.items()
         ]
         free_at += [0.0] * (self._slots - len(free_at))
@@ -253,7 +253,7 @@ class LocalTurns:
         ahead = self._order.ahead_of(turn)
         free_at = self._free_at(now_s, turn.priority)
         for each in ahead:
-            heapq.heapreplace(free_at, free_at[0] + self._hold_of(each.turn))
+            heapq.heapreplace(free_at, free_at[0] + self._hold_of(each.turn, each.ticket))
         alone_s = expected_s = free_at[0]
         position = len(ahead) + 1
         if not ahead or not alone_s:

@@ -1,6 +1,6 @@
 """Results of a batch that runs, in an append-only file: what has a result is in it once, whatever dies when.
 
-A frame is one line: checksum, place of the item, kind, the result line. A frame counts once it is on the medium. What a
+A frame is one line: checksum, place of the item, kind, label (percent-encoded), the result line. A frame counts once it is on the medium. What a
 crash left unfinished at the end of the file is cut off when it is opened again; its items are run again.
 """
 
@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 from zlib import crc32
 
 from freehold.storage import disk
@@ -28,11 +29,13 @@ class ItemResult:
         place: Its place in the input, from 0 on.
         is_good: Whether it belongs into the file of good answers.
         line: The result as a line of JSON, without its end.
+        label: Of what is in it, as text; empty where that is the batch's.
     """
 
     place: int
     is_good: bool
     line: bytes
+    label: str = ""
 
 
 class ResultJournal:
@@ -147,7 +150,8 @@ class ResultJournal:
 
 
 def _frame(result: ItemResult) -> bytes:
-    body = b"%d %b %b\n" % (result.place, _GOOD if result.is_good else _BAD, result.line)
+    kind, label = _GOOD if result.is_good else _BAD, quote(result.label, safe=";=,").encode()
+    body = b"%d %b %b %b\n" % (result.place, kind, label, result.line)
     return b"%08x %b" % (crc32(body), body)
 
 
@@ -156,5 +160,7 @@ def _result(frame: bytes) -> ItemResult | None:
     body = frame[_HEAD_BYTES:]
     if not frame.endswith(b"\n") or frame[:_HEAD_BYTES] != b"%08x " % crc32(body):
         return None
-    place, kind, line = body.split(b" ", 2)
-    return ItemResult(int(place), kind == _GOOD, line[:-1])
+    place, kind, rest = body.split(b" ", 2)
+    # A journal that an older version began has no labels: there the line follows at once.
+    label, line = (b"", rest) if rest.startswith(b"{") else rest.split(b" ", 1)
+    return ItemResult(int(place), kind == _GOOD, line[:-1], unquote(label.decode()))

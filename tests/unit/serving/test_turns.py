@@ -6,7 +6,7 @@ import pytest
 
 from freehold.domain.priority import Priority
 from freehold.domain.turn import Turn
-from freehold.serving.order import PASSED_MAX, PUT_OFF, PUT_OFF_MAX, put_off
+from freehold.serving.order import PASSED_MAX, PUT_OFF, PUT_OFF_MAX, Lane, put_off
 from freehold.serving.queue import Arrival, Entry, SlotQueue
 
 FAR_S = 1e9
@@ -154,6 +154,32 @@ def test_the_estimate_is_of_ones_own_place() -> None:
     assert many.expected_s >= 100.0
     batch = at.come(turn("few", priority=BATCH), within_s=25.0)
     assert batch.arrival is Arrival.TOO_LATE
+
+
+def test_what_clients_allow_tells_how_long_theirs_take() -> None:
+    lane = Lane()
+    for count in range(64):
+        lane.ended(hold_s=1.0 + count % 4, tokens=10, allowed=100 + 100 * (count % 4))
+    assert lane.hold_of(0) == pytest.approx(2.5, abs=0.2), "nothing is known of it"
+    assert lane.hold_of(100) == pytest.approx(1.0, abs=0.1)
+    assert lane.hold_of(400) == pytest.approx(4.0, abs=0.1)
+    assert lane.hold_of(1) >= 0.0
+
+
+@pytest.mark.parametrize("seen", [15, 64])
+def test_what_clients_allow_is_not_believed_where_it_tells_nothing(seen: int) -> None:
+    lane = Lane()
+    for count in range(seen):
+        alike = 100 if seen > 15 else 100 * (1 + count % 4)
+        lane.ended(hold_s=1.0 + count % 4, tokens=10, allowed=alike)
+    assert lane.hold_of(100) == lane.hold_of(400) == lane.hold_s
+
+
+def test_more_allowed_is_not_taken_for_sooner_done() -> None:
+    lane = Lane()
+    for count in range(64):
+        lane.ended(hold_s=4.0 - count % 4, tokens=10, allowed=100 + 100 * (count % 4))
+    assert lane.hold_of(100) == lane.hold_of(400) == lane.hold_s
 
 
 def test_those_who_keep_coming_first_are_expected_to_go_on() -> None:
