@@ -7,7 +7,8 @@ gateway runs as a process with the starter model SmolLM2-135M on its embedded en
 
 Bars: each of two tenants within 5 points of its share of the tokens while both wait; places and estimates within 20 %
 (median, of requests that waited at least as long as one takes), and nine of ten estimates where requests are all as long
-as each other; interactive requests wait at most 1.5 engine steps (95th percentile) while batch fills all slots. A step is the time in which the engine reads one batch of prompt tokens,
+as each other; interactive requests wait at most 1.5 engine steps (95th percentile) while batch fills all slots. A step is
+the time in which the engine reads one batch of prompt tokens,
 going by its own timings: it looks at its sockets between two of them.
 """
 

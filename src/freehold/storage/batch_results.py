@@ -1,6 +1,6 @@
 """Results of a batch that runs, in an append-only file: what has a result is in it once, whatever dies when.
 
-A frame is one line: checksum, place of the item, kind, label (percent-encoded), the result line. A frame counts once it is on the medium. What a
+A frame is one line: checksum, place of the item, kind, label (without spaces, as %20), the result line. A frame counts once it is on the medium. What a
 crash left unfinished at the end of the file is cut off when it is opened again; its items are run again.
 """
 
@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
 from zlib import crc32
 
 from freehold.storage import disk
@@ -150,7 +149,7 @@ class ResultJournal:
 
 
 def _frame(result: ItemResult) -> bytes:
-    kind, label = _GOOD if result.is_good else _BAD, quote(result.label, safe=";=,").encode()
+    kind, label = _GOOD if result.is_good else _BAD, result.label.replace("%", "%25").replace(" ", "%20").encode()
     body = b"%d %b %b %b\n" % (result.place, kind, label, result.line)
     return b"%08x %b" % (crc32(body), body)
 
@@ -163,4 +162,4 @@ def _result(frame: bytes) -> ItemResult | None:
     place, kind, rest = body.split(b" ", 2)
     # A journal that an older version began has no labels: there the line follows at once.
     label, line = (b"", rest) if rest.startswith(b"{") else rest.split(b" ", 1)
-    return ItemResult(int(place), kind == _GOOD, line[:-1], unquote(label.decode()))
+    return ItemResult(int(place), kind == _GOOD, line[:-1], label.decode().replace("%20", " ").replace("%25", "%"))

@@ -103,7 +103,7 @@ def test_a_disk_that_fails_costs_nothing_but_time(tmp_path, monkeypatch, failing
 def test_a_label_comes_back_as_it_was_and_a_journal_of_an_older_version_has_none(tmp_path):
     path = tmp_path / "results"
     journal = ResultJournal(path, 2)
-    label = "confidential;zones=lan;readers=ann b,c"
+    label = "confidential;zones=lan;readers=ann b%20,c%"
     journal.add([ItemResult(0, True, b'{"a": 1}', label)])
     journal.close()
     old = b'1 - {"b": 2}\n'
