@@ -21,7 +21,6 @@ from freehold.config.schema import Batches
 from freehold.domain.batch import Batch, BatchState, cancelled, finalizing, validated
 from freehold.domain.errors.admission import QueueFull
 from freehold.domain.errors.base import FreeholdError
-from freehold.domain.errors.limits import LimitTooSmall
 from freehold.domain.errors.request import UnknownModel
 from freehold.domain.errors.upstream import UpstreamUnreachable
 from freehold.domain.files import StoredFile
@@ -48,17 +47,12 @@ class Items:
 
     script: dict[str, list[FreeholdError]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
-    fields: list[str | None] = field(default_factory=list)
-    labels: dict[str, str] = field(default_factory=dict)
     now: int = 0
     most: int = 0
     pause_s: float = 0
 
-    async def run(
-        self, body: bytes, *, endpoint: str, principal: Principal, label: str, field: str | None
-    ) -> ItemAnswer:
+    async def run(self, body: bytes, *, principal: Principal, label: str, **_: str | None) -> ItemAnswer:
         name = json.loads(body)["name"]
-        self.fields.append(field)
         self.asked.append(name)
         self.now += 1
         self.most = max(self.most, self.now)
@@ -72,10 +66,7 @@ class Items:
         if errors:
             return ItemAnswer(request_id="r", status=errors[0].http_status, body=b'{"error":{}}', error=errors.pop(0))
         return ItemAnswer(
-            request_id="r",
-            status=200,
-            body=json.dumps({"label": label, "as": principal.key_id}).encode(),
-            label=self.labels.get(name, ""),
+            request_id="r", status=200, body=json.dumps({"label": label, "as": principal.key_id}).encode()
         )
 
 
@@ -258,55 +249,6 @@ def test_no_room_is_no_failure_and_what_may_pass_is_tried_again(house):
     (bad,) = house.lines(batch.error_file_id)
     assert (bad["custom_id"], bad["response"]["status_code"]) == ("3:gone", 502)
     assert Counter(house.items.asked) == {"fine": 1, "busy": 7, "down": 4, "gone": 4}
-
-
-def test_an_item_that_is_too_large_for_what_is_left_does_not_hold_up_the_others(house):
-    said = dict.fromkeys(("wanted", "subject", "left", "limit", "window", "resets", "retry_s"), "x")
-    house.items.script = {"large": [LimitTooSmall(source="freehold", param=None, retry_after_s=900, **said)]}
-
-    async def scenario(runner):
-        await house.put(1, ["large", *["small"] * 20])
-        while house.items.asked.count("small") < 20:
-            await asyncio.sleep(0.005)
-        await house.change(1, lambda batch: cancelled(batch, unix_ms=1))
-        runner.nudge()
-        return await house.over(1)
-
-    batch = run(house, scenario)
-    assert (batch.completed, house.items.asked.count("large")) == (20, 1)
-
-
-def test_files_of_results_carry_the_labels_of_all_that_is_in_them(house):
-    house.items.labels = {"from a route": "restricted;zones=device;kinds=pii", "another": "confidential;zones=lan"}
-    house.items.script = {"bad": [DOWN.again() for _ in range(9)]}
-
-    async def scenario(_runner):
-        await house.put(1, ["from a route", "another", "plain", "bad"], label="internal")
-        batch = await house.over(1)
-        files = [
-            await house.files.get(each, tenant=None, unix_ms=0) for each in (batch.output_file_id, batch.error_file_id)
-        ]
-        return [each.label for each in files]
-
-    assert run(house, scenario) == ["restricted;zones=device;kinds=pii", "internal;zones=world"]
-
-
-@pytest.mark.parametrize(("prefix", "beta"), [("msgbatch_", "tools-1"), ("batch_", None)])
-def test_what_a_batch_of_anthropics_was_made_with_holds_for_each_item(house, prefix, beta):
-    batch = Batch(
-        id=f"{prefix}1",
-        tenant="t",
-        key_id="key-1",
-        endpoint=CHAT,
-        input_file_id="file-1",
-        window="24h",
-        label="internal",
-        metadata={"anthropic-beta": "tools-1"},
-        state=BatchState.IN_PROGRESS,
-        created_unix_ms=1,
-        expires_unix_ms=2,
-    )
-    assert batch.beta == beta
 
 
 def test_a_cancelled_batch_keeps_what_it_has(house):
