@@ -122,6 +122,22 @@ def test_what_is_expected_follows_from_what_was_seen(table: SlotTable) -> None:
     assert mine.outlook(now_s=10.0, deadline_s=25.0).arrival is Arrival.WAITS
 
 
+def test_each_who_is_ahead_is_expected_to_take_as_long_as_what_it_allows(table: SlotTable) -> None:
+    mine = SharedQueue(deployment(slots=1, queue_max=99), table=table, worker=0, ring=lambda _: None)
+    kinds = [Turn(tenant="t", tokens=100 * size) for size in (1, 4)]
+    now_s = 0.0
+    mine.arrive(0, kinds[0], now_s=now_s, deadline_s=1e9)
+    for count in range(1, 41):
+        mine.arrive(count, kinds[count % 2], now_s=now_s, deadline_s=1e9)
+    for count in range(41):
+        now_s += (1.0, 4.0)[count % 2]
+        mine.leave(count, now_s=now_s)
+    mine.arrive(50, kinds[0], now_s=now_s, deadline_s=1e9)
+    for ticket in (51, 52):
+        mine.arrive(ticket, kinds[1], now_s=now_s, deadline_s=1e9)
+    assert mine.expected_wait_s(kinds[0], now_s=now_s) == pytest.approx(8.0, abs=0.3)
+
+
 def test_a_slot_given_back_in_one_process_starts_who_waits_in_another(table: SlotTable) -> None:
     (mine_0, to_0), (mine_1, to_1) = os.pipe(), os.pipe()
     bells = [Bells(mine_0, [to_0, to_1]), Bells(mine_1, [to_0, to_1])]
