@@ -200,13 +200,17 @@ async def _shares(at: Site, weight: int, seconds: float) -> bool:
 
 
 def _estimate_errors(told: list[Told], seen: list[tuple[str, float, float, float]], hold_s: float) -> list[float]:
-    """What the view of the queue said within a second of a request's arrival, against what it then waited."""
+    """What the view of the queue said within a second of a request's arrival, against what it then waited.
+
+    Of those that had at least as long to wait as a request takes: also when they were looked at, since whoever is next
+    waits for the end of one request, of which nobody can say more than that it is near.
+    """
     errors: list[float] = []
     for tenant, came_s, asked_s, expected_s in seen:
         alike = [each for each in told if each.tenant == tenant and abs(each.sent_s - came_s) < MATCH_S]
         if len(alike) == 1 and alike[0].waited_s >= hold_s:
             left_s = alike[0].sent_s + alike[0].waited_s - asked_s
-            if left_s > 0:
+            if left_s >= hold_s:
                 errors.append(abs(expected_s - left_s) / left_s)
     return errors
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.servers import anthropic_server
 from tests.servers.anthropic_server import TEXT
+from tests.support.server import eventually
 from tests.support.site import Site, site
 
 JUDGED = """
@@ -70,6 +71,19 @@ def test_a_request_reaches_it_as_it_was_sent(house: Site) -> None:
     assert sent.body == body_of("hello", model="scripted-claude", **more)
     assert sent.headers["anthropic-beta"] == "a-2026-01-01,b-1"
     assert sent.headers["anthropic-version"] == "2023-06-01"
+
+
+def test_an_item_of_a_batch_reaches_it_with_the_betas_that_the_batch_was_made_with(house: Site) -> None:
+    params = {"model": "claude", "max_tokens": 9, "messages": [{"role": "user", "content": "in a batch"}]}
+    requests = {"requests": [{"custom_id": "a", "params": params}]}
+    with house.gateway.http() as client:
+        wrong = client.post("/v1/messages/batches", json=requests, headers={"anthropic-beta": "no list!"})
+        assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "anthropic-beta")
+        made = client.post("/v1/messages/batches", json=requests, headers={"anthropic-beta": "a-2026-01-01,b-1"})
+        path = f"/v1/messages/batches/{made.json()['id']}"
+        eventually(lambda: client.get(path).json()["processing_status"] == "ended" or None, within_s=20, what="its end")
+    sent = next(each for each in house.claude.exchanges if "in a batch" in str(each.body))
+    assert sent.headers["anthropic-beta"] == "a-2026-01-01,b-1"
 
 
 def test_what_is_counted_there_is_what_would_be_sent(house: Site) -> None:

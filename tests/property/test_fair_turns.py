@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,13 +12,15 @@ from hypothesis import strategies as st
 from bench.fairness_sim import Run, Sender, percentile
 from freehold.domain.priority import Priority
 from freehold.domain.turn import Turn
-from freehold.serving.order import PASSED_MAX, TOKENS_LEAST
+from freehold.serving import order
+from freehold.serving.order import PASSED_MAX, PUT_OFF, PUT_OFF_MAX, TOKENS_LEAST
 from freehold.serving.queue import Arrival, SlotQueue
 
 TENANTS = ("a", "b", "c")
 WEIGHTS = {"a": 1, "b": 2, "c": 5}
 TOKENS_MAX = 200
 FAR_S = 1e12
+TURN = Turn(tenant="t")
 
 turns = st.builds(
     lambda tenant, priority, tokens: Turn(tenant=tenant, weight=WEIGHTS[tenant], priority=priority, tokens=tokens),
@@ -27,12 +30,16 @@ turns = st.builds(
 )
 
 
+PUT_OFF_FEW = 96
+"""In place of ``PUT_OFF_MAX``, where a test would take long to get to that."""
+
+
 def starts_at_most(mine: Turn, ahead: int) -> int:
     """Others that may start before one who comes now, whoever comes later.
 
     What those of its tenant ahead of it and it itself may be charged moves its tag on; another tenant starts so often
     that its own tag is as high, and once more for each that it began before. A less urgent class gets one start in so
-    many: each of its own may be passed over that often.
+    many: each of its own may be passed over that often, and batch more often still where its turn is put off.
     """
     own = (ahead + 1) * TOKENS_MAX / mine.weight
     others = sum(own * weight / TOKENS_LEAST + 2 for tenant, weight in WEIGHTS.items() if tenant != mine.tenant)
@@ -40,7 +47,7 @@ def starts_at_most(mine: Turn, ahead: int) -> int:
     times = 1
     for priority, passed in PASSED_MAX.items():
         if mine.priority <= priority:
-            times *= passed + 1
+            times *= passed + 1 + (PUT_OFF_FEW if priority is Priority.BATCH else 0)
     # Of the more urgent, one start in so many may be of a class below as well.
     return round(times * (alike + 1)) + len(PASSED_MAX) * times + 2
 
@@ -56,6 +63,12 @@ def test_whoever_waits_starts_after_a_bounded_number_of_others(
     before: list[Turn], mine: Turn, later: list[Turn], costs: Sequence[int]
 ) -> None:
     """Whatever comes later, for ever: it comes again as soon as it has started, and all at once at first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(order, "PUT_OFF_MAX", PUT_OFF_FEW)
+        assert starts_in_time(before, mine, later, costs), "it waits still"
+
+
+def starts_in_time(before: list[Turn], mine: Turn, later: list[Turn], costs: Sequence[int]) -> bool:
     queue = SlotQueue(slots=1, waiting_max=10_000)
     tickets: dict[int, Turn] = {}
     now_s = 0.0
@@ -78,11 +91,11 @@ def test_whoever_waits_starts_after_a_bounded_number_of_others(
         now_s += 1.0
         (started,) = queue.leave(running, now_s=now_s, tokens=costs[count % len(costs)])
         if started == wanted:
-            return
+            return True
         running = started
         come(later[count % len(later)])
         come(tickets[started])
-    pytest.fail("it waits still")
+    return False
 
 
 @settings(max_examples=80, deadline=None)
@@ -96,11 +109,11 @@ def test_the_place_told_is_the_place_taken_if_nobody_else_comes(waiting: list[Tu
     assert entry.arrival is Arrival.WAITS
     told = [each.position for each in queue.waiting(now_s=0.0)]
     assert told == list(range(1, len(waiting) + 2))
-    running, order = -1, []
+    running, taken = -1, []
     for _ in range(len(waiting) + 1):
         (running,) = queue.leave(running, now_s=0.0)
-        order.append(running)
-    assert order.index(len(waiting)) + 1 == entry.position
+        taken.append(running)
+    assert taken.index(len(waiting)) + 1 == entry.position
 
 
 @pytest.mark.parametrize(
@@ -120,6 +133,76 @@ def test_shares_while_both_wait(senders: tuple[Sender, Sender], share: float) ->
     assert len(errors) > 100
     assert percentile(errors, 0.5) <= 0.2
     assert percentile(outcome.place_errors(), 0.5) <= 0.2
+
+
+@pytest.mark.parametrize("more", [{"spread": 0.0}, {"allows": 1.0}], ids=["all as long", "said before"])
+def test_an_estimate_is_right_where_there_is_nothing_to_guess(more: dict[str, float]) -> None:
+    senders = tuple(replace(Sender(tenant=tenant, at_once=20), **more) for tenant in ("a", "b"))
+    errors = Run(senders, waiting_max=128).run(200.0).errors()
+    assert len(errors) > 100
+    assert percentile(errors, 0.9) <= 0.2
+
+
+def met_by_interactive(gaps_s: Sequence[float], *, hold_s: float, item_s: float) -> tuple[int, int]:
+    """One slot, batch that always has an item more, and interactive requests after gaps that repeat for ever.
+
+    Returns:
+        Interactive requests that started; those of them that had to wait for an item that could not make way, without
+        those that waited for the last such item.
+    """
+    queue, night, person = SlotQueue(slots=1, waiting_max=10_000), Turn(tenant="n", priority=Priority.BATCH), TURN
+    tickets, now_s, comes_s, place = 0, 0.0, 0.0, 0
+    queue.arrive(0, night, now_s=0.0, deadline_s=FAR_S)
+    queue.arrive(1, night, now_s=0.0, deadline_s=FAR_S)
+    running, ends_s, batch, firm, waiting = 0, item_s, {0, 1}, not queue.yields(0), 0
+    tickets, starts, met, last = 2, 0, 0, 0
+    while starts < 800:
+        comes = comes_s <= ends_s
+        now_s = comes_s if comes else ends_s
+        started: list[int] = []
+        if comes:
+            comes_s += gaps_s[place := (place + 1) % len(gaps_s)]
+            entry = queue.arrive(tickets, person, now_s=now_s, deadline_s=FAR_S)
+            tickets, waiting = tickets + 1, waiting + 1
+            last += firm
+            if entry.preempted is not None:
+                started = queue.leave(running, now_s=now_s)
+        else:
+            started = queue.leave(running, now_s=now_s)
+        if not started:
+            continue
+        if running in batch:
+            queue.arrive(tickets, night, now_s=now_s, deadline_s=FAR_S)
+            batch.add(tickets)
+            tickets += 1
+        (running,) = started
+        firm = running in batch and not queue.yields(running)
+        ends_s = now_s + (item_s if running in batch else hold_s)
+        if running not in batch:
+            starts, waiting = starts + 1, waiting - 1
+        elif firm:
+            met, last = met + last, waiting
+    return starts, met
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    gaps_s=st.lists(st.floats(0.0, 30.0), min_size=1, max_size=12).filter(lambda gaps_s: sum(gaps_s) > len(gaps_s)),
+    hold_s=st.floats(0.01, 1.0),
+    item_s=st.floats(8.0, 100.0),
+)
+def test_few_interactive_requests_wait_for_an_item_that_is_left_to_its_end(
+    gaps_s: list[float], hold_s: float, item_s: float
+) -> None:
+    """However they come and however long the items take, as far as putting off goes."""
+    starts, met = met_by_interactive(gaps_s, hold_s=hold_s, item_s=item_s)
+    over = max(0.0, item_s * len(gaps_s) / sum(gaps_s) + len(gaps_s) - PUT_OFF_MAX / PUT_OFF)
+    assert over or met * PUT_OFF <= starts
+
+
+def test_such_items_are_put_to_the_test() -> None:
+    starts, met = met_by_interactive([5.0], hold_s=0.5, item_s=20.0)
+    assert starts / 64 < met <= starts / PUT_OFF
 
 
 def test_batch_makes_way_and_gets_done_all_the_same() -> None:

@@ -16,6 +16,7 @@ from freehold.domain.ports import IdSource
 from freehold.domain.priority import Priority
 from freehold.gateway.pipeline import Pipeline
 from freehold.identity.access import INFER, authorise
+from freehold.policy.text import format_label
 from freehold.serving.overload import Door
 
 ENDPOINTS: Mapping[str, Surface] = {
@@ -37,12 +38,14 @@ class ItemAnswer:
         status: As HTTP says it.
         body: JSON, as a client would have got it.
         error: What it met; ``None`` for a good answer.
+        label: Of a good answer: with what its route says, as its receipt has it.
     """
 
     request_id: str
     status: int
     body: bytes
     error: FreeholdError | None = None
+    label: str = ""
 
 
 class Collected:
@@ -105,7 +108,9 @@ class ItemRunner:
         self._ids = ids
         self._door = door
 
-    async def run(self, body: bytes, *, endpoint: str, principal: Principal, label: str) -> ItemAnswer:
+    async def run(
+        self, body: bytes, *, endpoint: str, principal: Principal, label: str, field: str | None = None
+    ) -> ItemAnswer:
         """Run one item at the lowest priority. Cancelling it ends it at its engine too; it has a receipt then as well.
 
         Args:
@@ -113,20 +118,27 @@ class ItemRunner:
             endpoint: One of ``ENDPOINTS``.
             principal: As whom.
             label: Of the batch.
+            field: Value of the header that is part of the request, where its surface has one.
         """
         surface, request_id, exchange = ENDPOINTS[endpoint], self._ids.new_id(), Collected(endpoint)
         met: FreeholdError | None = None
+        labelled = ""
         try:
             authorise(principal, INFER)
             request = surface.decode(body, request_id=request_id, label_header=label, include_receipt=False)
+            if surface.field:
+                request = surface.with_field(request, field)
             request = replace(request, priority=Priority.BATCH, stream=False)
             if self._door.level:
                 self._door.check(priority=Priority.BATCH, stream=False)
-            await self._pipeline.answer(request, principal, surface.whole(exchange, request))
+            receipt = await self._pipeline.answer(request, principal, surface.whole(exchange, request))
+            labelled = format_label(receipt.label)
         except FreeholdError as error:
             met = error.again()
         except Exception as error:  # noqa: BLE001 - as in api/inference: a fault of ours is that item's result
             met = unexpected(error, error_id=request_id)
         if met is not None:
             refuse(exchange, None, met, request_id, surface)
-        return ItemAnswer(request_id=request_id, status=exchange.status, body=exchange.content, error=met)
+        return ItemAnswer(
+            request_id=request_id, status=exchange.status, body=exchange.content, error=met, label=labelled
+        )

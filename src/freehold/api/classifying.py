@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from freehold.api.asgi import JSON, Scope, header
+from freehold.api.asgi import JSON, Headers, Scope, header
+from freehold.api.limit_headers import limit_headers
 from freehold.api.views import View
 from freehold.domain.errors.classify import ClassifierUnknown
 from freehold.domain.identity import Principal
-from freehold.domain.ports import ClassifierStore, Clock
+from freehold.domain.ports import ClassifierStore, Clock, Reservation
 from freehold.domain.priority import priority_of
 from freehold.gateway.classifier_training import Training
 from freehold.gateway.classify import Classification, refuse_taken
@@ -55,7 +56,8 @@ class Classifying:
 
     async def classify(self, scope: Scope, principal: Principal) -> View:
         """Labels of texts, with probabilities, or with scores where nothing calibrates them."""
-        caller = self._caller(scope, principal)
+        reserved: list[Reservation] = []
+        caller = self._caller(scope, principal, limited=reserved.append)
         body = decode_classify(scope["body"])
         found = await self._classification.classify(body, caller)
         rows = [
@@ -78,16 +80,17 @@ class Classifying:
             usage=found.usage,
             receipts=[receipt.id for receipt in found.receipts],
         )
-        return 200, encode_json(answer), [JSON, *receipt_headers(first)]
+        return 200, encode_json(answer), [JSON, *receipt_headers(first), *_limits(reserved)]
 
     async def create(self, scope: Scope, principal: Principal) -> View:
         """Train a classifier."""
-        caller = self._caller(scope, principal)
+        reserved: list[Reservation] = []
+        caller = self._caller(scope, principal, limited=reserved.append)
         body = decode_train(scope["body"])
         refuse_taken(body.name, self._runtime())
         about, receipts = await self._training.train(body, caller)
         shown = _shown(about) | {"receipts": [receipt.id for receipt in receipts]}
-        return 200, encode_json(shown), [JSON, *receipt_headers(receipts[0])]
+        return 200, encode_json(shown), [JSON, *receipt_headers(receipts[0]), *_limits(reserved)]
 
     async def listed(self, scope: Scope, principal: Principal) -> View:
         """The tenant's classifiers."""
@@ -110,7 +113,7 @@ class Classifying:
             raise ClassifierUnknown(name=name)
         return _json({"id": name, "object": "classifier", "deleted": True})
 
-    def _caller(self, scope: Scope, principal: Principal) -> Caller:
+    def _caller(self, scope: Scope, principal: Principal, *, limited: Callable[[Reservation], object]) -> Caller:
         priority = priority_of(header(scope, b"freehold-priority"), None)
         if self._door.level:
             self._door.check(priority=priority, stream=False)
@@ -121,7 +124,13 @@ class Classifying:
             traceparent=traceparent(header(scope, b"traceparent")),
             client_request_id=client_request_id(header(scope, b"x-request-id")),
             priority=priority,
+            limited=limited,
         )
+
+
+def _limits(reserved: Sequence[Reservation]) -> Headers:
+    """How the caller stands after all calls that were made for it."""
+    return limit_headers(reserved[-1].standings()) if reserved else []
 
 
 def _tenant(scope: Scope, principal: Principal) -> str:

@@ -31,9 +31,9 @@ def render(
         headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", str(error.values["allowed"]).encode("latin-1")))
-    if isinstance(error, LimitError) and error.standings:
+    if error.standings:
         headers += limit_headers(error.standings)
-        if not error.retryable or (error.retry_after_s or 0) > _RETRIED_WITHIN_S:
+        if isinstance(error, LimitError) and (not error.retryable or (error.retry_after_s or 0) > _RETRIED_WITHIN_S):
             headers.append((b"x-should-retry", b"false"))  # clients would try at once, again and again
     if isinstance(error, AdmissionError) and error.place is not None:
         headers += queue_headers(error.place.position, error.place.expected_s * 1000)

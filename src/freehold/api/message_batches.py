@@ -12,7 +12,7 @@ from freehold.api.asgi import JSON, FileBody, Headers, Scope, header
 from freehold.api.files import LabelOf, expiry_of, new_id
 from freehold.config.schema import Batches as BatchesSection
 from freehold.config.schema import Files as FilesSection
-from freehold.domain.batch import CANCELLABLE, MESSAGES_PREFIX, Batch, BatchState, cancelled
+from freehold.domain.batch import BETA_HEADER, CANCELLABLE, MESSAGES_PREFIX, Batch, BatchState, cancelled
 from freehold.domain.errors.batch import BatchNotCancellable
 from freehold.domain.errors.request import FieldInvalid, NotFound
 from freehold.domain.errors.server import StorageFailed
@@ -24,6 +24,7 @@ from freehold.policy.labelling import LABEL_HEADER
 from freehold.storage.batches import SqliteBatches
 from freehold.storage.files import SqliteFiles
 from freehold.wire.message_batches import ENDPOINT, input_lines, message_batch_object, message_page_object
+from freehold.wire.messages_request import check_betas
 from freehold.wire.openai_batches import WINDOW, WINDOW_MS
 from freehold.wire.openai_response import encode_json
 
@@ -62,6 +63,9 @@ class MessageBatches:
     async def create(self, scope: Scope, principal: Principal) -> View:
         """Take a batch: its requests become a file, and it survives everything from then on."""
         lines = input_lines(scope["body"], items_max=self._settings.items_max)
+        beta = header(scope, BETA_HEADER.encode())
+        if beta is not None:
+            check_betas(beta)
         now_ms, batch_id = self._clock.unix_ms(), new_id(self._ids, MESSAGES_PREFIX)
         label = self._label_of(principal, (header(scope, LABEL_HEADER.encode()),))
         file = await self._kept(batch_id, lines, principal, label, now_ms)
@@ -73,7 +77,7 @@ class MessageBatches:
             input_file_id=file.id,
             window=WINDOW,
             label=label,
-            metadata={},
+            metadata={} if beta is None else {BETA_HEADER: beta},
             state=BatchState.VALIDATING,
             created_unix_ms=now_ms,
             expires_unix_ms=now_ms + WINDOW_MS,

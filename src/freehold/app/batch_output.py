@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from freehold.api.files import expiry_of, new_id
@@ -34,6 +35,7 @@ class Outputs:
         completed: Lines of the first.
         failed: Lines of the second.
         unanswered: Those of them whose items were never run.
+        labels: Of what is in them, good ones first; without the batch's own.
     """
 
     good: StoredFile | None = None
@@ -41,6 +43,7 @@ class Outputs:
     completed: int = 0
     failed: int = 0
     unanswered: int = 0
+    labels: tuple[set[str], set[str]] = field(default_factory=lambda: (set(), set()))
 
     @property
     def files(self) -> tuple[StoredFile, ...]:
@@ -57,14 +60,25 @@ class OutputWriter:
         ids: Ids of files and lines.
         keep_days: When the files go by themselves.
         line_bytes_max: Longest line of the input.
+        joined: The label that all of some labels together demand, as text.
     """
 
-    def __init__(self, *, store: SqliteFiles, clock: Clock, ids: IdSource, keep_days: int, line_bytes_max: int) -> None:
+    def __init__(
+        self,
+        *,
+        store: SqliteFiles,
+        clock: Clock,
+        ids: IdSource,
+        keep_days: int,
+        line_bytes_max: int,
+        joined: Callable[[Iterable[str]], str],
+    ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
         self._keep_days = keep_days
         self._line_bytes_max = line_bytes_max
+        self._joined = joined
 
     async def write(self, batch: Batch, journal: ResultJournal, input_path: Path, left: FreeholdError) -> Outputs:
         """Copy all results, and give items that have none ``left`` as their result, where the input is still there.
@@ -90,7 +104,8 @@ class OutputWriter:
             for is_good, draft in drafts.items():
                 if draft.size_bytes:
                     await asyncio.to_thread(draft.finish)
-                    file = self._file(batch, draft, is_good=is_good)
+                    label = self._joined({batch.label, *outputs.labels[not is_good]})
+                    file = self._file(batch, draft, is_good=is_good, label=label)
                     outputs.good, outputs.bad = (file, outputs.bad) if is_good else (outputs.good, file)
                 else:
                     draft.drop()
@@ -119,7 +134,10 @@ class OutputWriter:
         names = self._names(batch, lines, places)
         for place, result in zip(places, journal.lines(places), strict=True):
             if result is not None:
-                texts[result.is_good or form.is_one_file].append(result.line)
+                is_first = result.is_good or form.is_one_file
+                texts[is_first].append(result.line)
+                if result.label:
+                    outputs.labels[not is_first].add(result.label)
                 outputs.completed += result.is_good
                 outputs.failed += not result.is_good
             elif place in names:
@@ -146,7 +164,7 @@ class OutputWriter:
                     names[line.place] = item.custom_id
         return names
 
-    def _file(self, batch: Batch, draft: FileDraft, *, is_good: bool) -> StoredFile:
+    def _file(self, batch: Batch, draft: FileDraft, *, is_good: bool, label: str) -> StoredFile:
         now_ms = self._clock.unix_ms()
         return StoredFile(
             id=draft.path.name,
@@ -156,7 +174,7 @@ class OutputWriter:
             size_bytes=draft.size_bytes,
             created_unix_ms=now_ms,
             expires_unix_ms=self._expiry(batch, now_ms),
-            label=batch.label,
+            label=label,
         )
 
     def _expiry(self, batch: Batch, now_ms: int) -> int | None:

@@ -336,7 +336,9 @@ class BatchRunner:
         if principal is None or principal.tenant.name != batch.tenant:
             self._stop_ownerless(work)
             return
-        answer = await self._items.run(tried.item.body, endpoint=batch.endpoint, principal=principal, label=batch.label)
+        answer = await self._items.run(
+            tried.item.body, endpoint=batch.endpoint, principal=principal, label=batch.label, field=batch.beta
+        )
         self._settle(work, tried, answer)
 
     def _item_ended(self, work: BatchWork, lane: str, task: asyncio.Task[None]) -> None:
@@ -364,7 +366,7 @@ class BatchRunner:
                 request_id=answer.request_id,
                 body=answer.body,
             )
-            work.keep(ItemResult(item.place, error is None, line), functools.partial(self._kept, work))
+            work.keep(ItemResult(item.place, error is None, line, answer.label), functools.partial(self._kept, work))
             return
         now_s = self._clock.monotonic_s()
         if step is Next.LATER:
@@ -373,6 +375,9 @@ class BatchRunner:
                 work.busy_in_a_row += 1
             work.paused_until_s = max(work.paused_until_s, again_s)
             work.give_back(tried)
+        elif step is Next.ALONE:
+            again_s = now_s + pause_s(error, in_a_row=0)
+            work.delay(tried, again_s)
         else:
             again_s = now_s + pause_s(error, in_a_row=tried.failures)
             work.delay(Tried(item, tried.failures + 1), again_s)

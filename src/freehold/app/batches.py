@@ -16,7 +16,7 @@ from freehold.config.compile import Compiled
 from freehold.domain.identity import Principal
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime
-from freehold.policy.labelling import label_of_given
+from freehold.policy.labelling import joined, label_of_given
 from freehold.serving.overload import Door
 
 _POLL_S = 5.0
@@ -41,6 +41,7 @@ def batch_runner(
         ids=stores.ids,
         keep_days=compiled.files.keep_days,
         line_bytes_max=compiled.body_limit_bytes,
+        joined=lambda labels: joined(labels, tree=runtime().tree),
     )
     return BatchRunner(
         store=stores.batches,

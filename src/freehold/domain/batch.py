@@ -28,6 +28,7 @@ ACTIVE = (BatchState.VALIDATING, BatchState.IN_PROGRESS, BatchState.FINALIZING, 
 
 OPENAI_PREFIX = "batch_"
 MESSAGES_PREFIX = "msgbatch_"
+BETA_HEADER = "anthropic-beta"
 """What ids of batches begin with: made as OpenAI's, or as Anthropic's, and shown as that."""
 
 CANCELLABLE = (BatchState.VALIDATING, BatchState.IN_PROGRESS)
@@ -62,7 +63,7 @@ class Batch:
         input_file_id: The file with the items, a line each.
         window: What the client said of the time it may take.
         label: How sensitive everything in it is at least, as text; applied to each item.
-        metadata: What its owner wrote on it.
+        metadata: What its owner wrote on it; on one of Anthropic's, the header that its items share.
         state: Where it is.
         created_unix_ms: When it was created.
         expires_unix_ms: What has not begun by then is not run any more.
@@ -97,6 +98,11 @@ class Batch:
     unanswered: int = 0
     output_keep_s: int | None = None
     errors: tuple[BatchFault, ...] = ()
+
+    @property
+    def beta(self) -> str | None:
+        """The ``anthropic-beta`` header that it was made with, which holds for each of its items."""
+        return self.metadata.get(BETA_HEADER) if self.id.startswith(MESSAGES_PREFIX) else None
 
     @property
     def is_over(self) -> bool:

@@ -143,6 +143,11 @@ class Receipt:
     audit_log: str = ""
 
     @property
+    def counts(self) -> bool:
+        """Whether limits on requests count it."""
+        return counts(self.outcome, was_tried=bool(self.attempts))
+
+    @property
     def answered_by(self) -> Attempt | None:
         """The attempt whose answer the client got."""
         return None if self.answered_index is None else self.attempts[self.answered_index]
@@ -215,3 +220,8 @@ class InclusionProof:
     leaf: bytes
     path: tuple[bytes, ...]
     checkpoint: Checkpoint
+
+
+def counts(outcome: str, *, was_tried: bool) -> bool:
+    """Whether limits on requests count a request: not where it was refused, nor where there was no room to try it."""
+    return outcome != Outcome.REFUSED and (was_tried or outcome != Outcome.FAILED)

@@ -25,6 +25,9 @@ from freehold.net.origin import Origin
 _T = TypeVar("_T")
 _UNKNOWN = EngineFingerprint(engine="")
 
+NO_COUNT_S = 300.0
+"""How long a server that said that it counts no tokens is not asked to: it may have been upgraded, or begun to."""
+
 HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
 
@@ -67,7 +70,8 @@ class RemoteEngine(ABC):
         )
         self.health = Health(clock)
         self._has_logprobs = True
-        self._counts = True
+        self._clock = clock
+        self._counts_from_s = 0.0
 
     @property
     def deployment(self) -> Deployment:
@@ -154,13 +158,14 @@ class RemoteEngine(ABC):
 
     @property
     def counts(self) -> bool:
-        """Whether it can tell how many tokens a prompt has: until it said that it cannot."""
-        return self._counts
+        """Whether it can tell how many tokens a prompt has: not for a while after it said that it cannot."""
+        return self._clock.monotonic_s() >= self._counts_from_s
 
     async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
         """Tokens of a prompt; see ``domain.ports.Engine``."""
         tokens = await self._computed(call, permit, deadline_s, self._token_count)
-        self._counts = tokens is not None
+        if tokens is None:
+            self._counts_from_s = self._clock.monotonic_s() + NO_COUNT_S
         return tokens
 
     async def _token_count(self, reply: Reply, call: UpstreamCall) -> int | None:  # noqa: ARG002 - as its like have it

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from freehold.domain.classifier import KeptClassifier
-from freehold.domain.errors.classify import ClassifierExists, ExamplesUnfit, NumbersTooMany
+from freehold.domain.errors.classify import ClassifierExists, ExamplesUnfit, NumbersTooMany, TrainingsTooMany
 from freehold.domain.labels import Label
 from freehold.domain.ports import ClassifierStore, Clock, IdSource
 from freehold.domain.receipt import Receipt
@@ -34,6 +34,11 @@ from freehold.wire.classify import ExampleBody, TrainBody, names_and_description
 
 CLASSIFIERS_MAX = 200
 """Of one tenant."""
+TRAININGS_MAX = 4
+"""At once: each holds its examples and their vectors in memory."""
+TRAININGS_OF_ONE_MAX = 2
+"""Of them those of one tenant."""
+_AGAIN_S = 30
 _TEXTS_AT_ONCE = 64
 _LABELS_MIN = 2
 _ECE_GOOD = 0.1
@@ -55,16 +60,33 @@ class Training:
         self._clock = clock
         self._ids = ids
         self._fitting = asyncio.Lock()
+        self._running: Counter[str] = Counter()
 
     async def train(self, body: TrainBody, caller: Caller) -> tuple[About, list[Receipt]]:
         """Make one and keep it.
 
         Raises:
+            TrainingsTooMany: Its tenant, or all of them together, train as many as may be at once.
             ExamplesUnfit: Too few labels, or too few examples of one.
             NumbersTooMany: It would take too long without numpy.
             ClassifierExists: The name is taken.
             FreeholdError: A call was refused or failed.
         """
+        tenant = caller.principal.tenant.name
+        self._refuse_too_many_at_once(tenant)
+        self._running[tenant] += 1
+        try:
+            return await self._train(body, caller)
+        finally:
+            self._running -= Counter([tenant])
+
+    def _refuse_too_many_at_once(self, tenant: str) -> None:
+        own, running = self._running[tenant], self._running.total()
+        if own >= TRAININGS_OF_ONE_MAX or running >= TRAININGS_MAX:
+            whose, many = ("your tenant", own) if own >= TRAININGS_OF_ONE_MAX else ("this server", running)
+            raise TrainingsTooMany(whose=whose, running=many, retry_s=_AGAIN_S, retry_after_s=_AGAIN_S)
+
+    async def _train(self, body: TrainBody, caller: Caller) -> tuple[About, list[Receipt]]:
         labels, descriptions = _labels_of(body)
         if not body.replace and await self._store.id_of(body.name, tenant=caller.principal.tenant.name) is not None:
             # The store has the last word; but before anything is paid for.

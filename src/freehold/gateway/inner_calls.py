@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -24,6 +24,10 @@ from freehold.wire.openai_whole import Aggregator
 _ENCODER = msgspec.json.Encoder()
 
 
+def _untold(_reservation: Reservation) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who asks, and what the call that it made says of all calls made for it.
@@ -35,6 +39,7 @@ class Caller:
         traceparent: The trace that the calls belong to.
         client_request_id: Its own name of the request.
         priority: How urgent it is.
+        limited: Is told what was set aside of its limits, by each call that has to.
     """
 
     principal: Principal
@@ -43,17 +48,19 @@ class Caller:
     traceparent: str = ""
     client_request_id: str = ""
     priority: Priority = Priority.NORMAL
+    limited: Callable[[Reservation], object] = _untold
 
 
 class KeptAnswer:
     """Keeps a whole answer for who asked. Implements ``gateway.answer.Sink``."""
 
-    __slots__ = ("_receipt", "answer", "result")
+    __slots__ = ("_limited", "_receipt", "answer", "result")
 
     dialect = None
     is_full = False
 
-    def __init__(self) -> None:
+    def __init__(self, limited: Callable[[Reservation], object]) -> None:
+        self._limited = limited
         self.answer = Aggregator()
         self.result = EmbeddingResult(payload={})
         self._receipt: Receipt | None = None
@@ -69,7 +76,8 @@ class KeptAnswer:
         """Returns at once."""
 
     def limited(self, reservation: Reservation) -> None:
-        """How the caller stands is not told: it made one call of many."""
+        """Who asked will tell it, after the last of its calls."""
+        self._limited(reservation)
 
     def waits(self, place: Place) -> None:
         """Nobody looks at it meanwhile."""
@@ -140,6 +148,6 @@ async def _ask(pipeline: Pipeline, caller: Caller, request: InferenceRequest) ->
         client_request_id=caller.client_request_id,
         priority=caller.priority,
     )
-    kept = KeptAnswer()
+    kept = KeptAnswer(caller.limited)
     await pipeline.answer(named, caller.principal, kept)
     return kept

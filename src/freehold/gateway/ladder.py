@@ -18,8 +18,9 @@ from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.priority import Priority
 from freehold.domain.request import Task
-from freehold.domain.response import ResponseChunk
+from freehold.domain.response import ResponseChunk, Usage
 from freehold.domain.turn import Turn
+from freehold.domain.zones import DEVICE, LAN
 from freehold.gateway.answer import Sink
 from freehold.gateway.attempt import AttemptRun, tokens_about
 from freehold.gateway.doubting import Doubting
@@ -27,6 +28,7 @@ from freehold.gateway.footing import NOT_LOOKED_AT, Footing
 from freehold.gateway.held import Held, best_held
 from freehold.gateway.judging import Judgement, Judging
 from freehold.gateway.opened import Opened
+from freehold.gateway.pricing import list_price
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
 from freehold.gateway.yielding import Yielding
@@ -45,6 +47,9 @@ _NOT_JUDGED = Verdict(action=Action.ACCEPT, reason="unmeasured")
 well a text is continued."""
 
 _NORMAL, _BATCH = Priority.NORMAL, Priority.BATCH
+
+_OWN_ZONES = frozenset({DEVICE, LAN})
+_NONE = Usage()
 
 _NO_ROOM = (AdmissionError,)
 """Busy is not failed: a request moves only where its route says so; a held answer is given instead of an error."""
@@ -181,11 +186,18 @@ class Climb:
         """
         slot, self._yielding = self.opened.slot, Yielding()
         yielding = self._yielding
-        if slot is not None:
+        if slot is not None and self._costs_nothing(deployment):
             slot.yields(yielding.ask)
         if await yielding.let(self._attempt(deployment)):
             retry_s = self.services.admission.retry_s(deployment, self._turn())
             raise Preempted(deployment=deployment.name, retry_s=retry_s, retry_after_s=retry_s)
+
+    def _costs_nothing(self, deployment: Deployment) -> bool:
+        """Whether what was generated may be given up: at home, and nobody sends a bill for it."""
+        if deployment.zone not in _OWN_ZONES:
+            return False
+        draft = self.draft
+        return list_price(self.services.prices, deployment, usage=_NONE, unix_ms=draft.created_unix_ms) is None
 
     async def _attempt(self, deployment: Deployment) -> None:
         """Run one deployment. A stream passes through at once when nothing further could be chosen."""

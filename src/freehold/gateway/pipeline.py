@@ -155,3 +155,5 @@ class Pipeline:
                 climb.abandon(outcome)
         finally:
             self._recorder.record_now(draft, outcome, error_code=error_code)
+        if draft.reserved is not None and isinstance(error, FreeholdError):
+            error.standings = draft.reserved.standings()

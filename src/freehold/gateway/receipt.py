@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from freehold.domain.decisions import Outcome, PolicyDecision
+from freehold.domain.errors.admission import Preempted
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, LabelSource
@@ -54,10 +55,14 @@ class ReceiptDraft:
         return (self.clock.monotonic_s() - self.arrived_s) * 1000
 
     def outcome_of(self, error: FreeholdError) -> Outcome:
-        """A request that never reached a model and is the client's or policy's matter was refused, not failed."""
+        """A request that never reached a model and is the client's or policy's matter was refused, not failed.
+
+        So was one that gave its slot up to another: it is to come again.
+        """
         if any(attempt.outcome is Outcome.BROKEN for attempt in self.attempts):
             return Outcome.BROKEN
-        return Outcome.REFUSED if error.http_status < REFUSED_BELOW_STATUS else Outcome.FAILED
+        is_refused = error.http_status < REFUSED_BELOW_STATUS or isinstance(error, Preempted)
+        return Outcome.REFUSED if is_refused else Outcome.FAILED
 
     def seal(self, outcome: Outcome, *, error_code: str = "") -> Receipt:
         """The receipt as it will be kept."""

@@ -238,7 +238,8 @@ class KeyRing:
             The new secret, shown this once, and its record.
 
         Raises:
-            KeyRequestInvalid: There is no such key, or a value does not do.
+            KeyRequestInvalid: There is no such key, or a value does not do; or the last key of the scope ``admin`` would
+                be followed by one that ends before it.
             KeyNotRotated: It has ended, or is followed by another one already.
             StorageFailed: It could not be stored; everything is as it was.
         """
@@ -252,6 +253,9 @@ class KeyRing:
         self._check(NewKey(name=old.name, tenant=old.tenant, scopes=old.scopes, label=old.label, life_s=life_s))
         secret, now_ms = new_secret(), self._clock.unix_ms()
         until_ms = now_ms + overlap_s * 1000
+        ends_ms = None if life_s is None else now_ms + life_s * 1000
+        if ends_ms is not None and (old.expires_unix_ms is None or ends_ms < old.expires_unix_ms):
+            self._refuse_to_end_admin(old, life_s)
         record = KeyRecord(
             id=self._ids.new_id(),
             sha256=_digest(secret),
@@ -260,7 +264,7 @@ class KeyRing:
             scopes=old.scopes,
             label=old.label,
             created_unix_ms=now_ms,
-            expires_unix_ms=None if life_s is None else now_ms + life_s * 1000,
+            expires_unix_ms=ends_ms,
             follows=old.id,
             line=old.line or old.id,
         )
@@ -378,6 +382,14 @@ class KeyRing:
             and (other.expires_unix_ms is None or (last_ms is not None and other.expires_unix_ms >= last_ms))
             for other in self._records
         )
+
+    def _refuse_to_end_admin(self, record: KeyRecord, life_s: int | None) -> None:
+        if self._is_last_admin(record):
+            reason = (
+                f"{record.id} is the last key of the scope admin that lasts, and the new one would end before it; "
+                "give it longer, or make another key of that scope first"
+            )
+            raise KeyRequestInvalid(what="the length of life", value=f"{life_s} s", reason=reason)
 
     def _why_not_rotated(self, key_id: str) -> str:
         later = next((record.id for record in self._records if record.follows == key_id), "")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from freehold.domain.decisions import Outcome
 from freehold.domain.errors.limits import (
     BudgetSpent,
     LimitError,
@@ -234,14 +233,14 @@ class Quotas:
 
 
 def used_of(receipt: Receipt, currency: str) -> Used:
-    """What a request came to, in all its attempts; money of one currency only. A refused one counts as no request."""
+    """What a request came to, in all its attempts; money of one currency only. One that never ran counts as no request."""
     tokens = micros = 0
     for attempt in receipt.attempts:
         tokens += attempt.usage.input_tokens + attempt.usage.output_tokens
         amount = attempt.cost.amount if attempt.cost is not None else None
         if amount is not None and amount.currency == currency:
             micros += amount.micros
-    return Used(0 if receipt.outcome is Outcome.REFUSED else 1, tokens, micros)
+    return Used(int(receipt.counts), tokens, micros)
 
 
 def in_line(subject: Subject, line_of: Callable[[str], str]) -> Subject:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from freehold.domain.deployment import Route
+from freehold.domain.errors.policy import LabelUnreadable
 from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.zones import DEVICE, ZoneTree
@@ -62,6 +63,20 @@ def label_of_given(principal: Principal, said: Sequence[str | None], *, tree: Zo
     """
     asked = [parse_label(each, tree, param=LABEL_HEADER) for each in said if each is not None]
     return format_label(join_all((principal.tenant.label, principal.label, *asked), tree=tree))
+
+
+def joined(texts: Iterable[str], *, tree: ZoneTree) -> str:
+    """The label that all of some labels demand, which were kept as text.
+
+    One that the site's zones do not know any more is taken for the strictest there is: it stays on this machine.
+    """
+    labels: list[Label] = []
+    for text in texts:
+        try:
+            labels.append(parse_label(text, tree))
+        except LabelUnreadable:
+            labels.append(Label(level=Level.RESTRICTED, zones=frozenset({DEVICE})))
+    return format_label(join_all(labels, tree=tree))
 
 
 def join_sources(sources: Sequence[LabelSource], *, tree: ZoneTree) -> Label:

@@ -9,6 +9,7 @@ from enum import Enum
 from freehold.domain.batch import Batch
 from freehold.domain.errors.admission import AdmissionError
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.limits import LimitTooSmall
 
 _TOO_MANY = 429
 _SPENT = "insufficient_quota"
@@ -87,7 +88,8 @@ class Next(Enum):
     """What becomes of an item that met an error."""
 
     RESULT = "the error is its result"
-    LATER = "there was no room: it runs again, as if it had not run"
+    LATER = "there was no room: it runs again, as if it had not run, and those behind it wait too"
+    ALONE = "it is too large for what is left of a limit: it runs again, as if it had not run; others may fit"
     AGAIN = "it may go well another time: it runs again, a counted number of times"
 
 
@@ -99,6 +101,8 @@ def after_error(error: FreeholdError, *, failures: int, retries: int) -> Next:
         failures: How often it failed before.
         retries: How often it may be tried again.
     """
+    if isinstance(error, LimitTooSmall):
+        return Next.ALONE
     if (
         error.retryable
         and error.wire_code != _SPENT

@@ -5,7 +5,8 @@ tag is next, and what a request costs divided by the tenant's weight moves its t
 comes in at the tag of who started last, so that idleness earns nothing. Within a tenant it is first come, first served.
 
 A less urgent class is passed over by so many starts of more urgent ones and no more: then one of its own is owed a
-start. So everybody who waits starts after a bounded number of others.
+start. Batch is owed its next one the later, the more requests of normal urgency had to wait for the last: so those are
+fewer than one in ``PUT_OFF``, however long its items take. Everybody who waits starts after a bounded number of others.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ URGENT_FIRST: Final = tuple(sorted(Priority, reverse=True))
 PASSED_MAX: Final = {Priority.LOW: 8, Priority.BATCH: 32}
 """More urgent starts that a class lets pass before one of its own."""
 
+PUT_OFF: Final = PASSED_MAX[Priority.BATCH]
+"""How many more batch lets pass for each request of normal urgency that had to wait for the last item it was owed."""
+
+PUT_OFF_MAX: Final = 1_024
+"""How many more in all: so that batch starts some time, however many had to wait."""
+
 TOKENS_LEAST: Final = 16
 """A request costs at least that, so that many small ones come to an end too."""
 
@@ -34,6 +41,7 @@ TOKENS_UNKNOWN: Final = 256
 _LANES_MAX: Final = 256
 _RETURNING_MAX: Final = 64
 _LEARN: Final = 1 / 32
+_FITTED_MIN: Final = 16
 _RATE_S: Final = 60.0
 """Over which time it is measured how often a tenant comes."""
 
@@ -56,6 +64,11 @@ def next_class(
         if waiting[priority]:
             return priority, False
     return None
+
+
+def put_off(passed: int, count: int) -> int:
+    """What batch has let pass, after so many more of normal urgency had to wait for an item that it was owed."""
+    return max(-PUT_OFF_MAX, passed - PUT_OFF * count)
 
 
 class Shares(Protocol):
@@ -82,7 +95,7 @@ class Shares(Protocol):
         ...
 
     def pass_by(self, priority: Priority, count: int) -> None:
-        """Keep that number."""
+        """Keep that number; below 0 for a class whose turn was put off."""
         ...
 
 
@@ -137,6 +150,7 @@ class Lane:
     Attributes:
         waiting: First come, first served.
         hold_s: How long its requests hold a slot, on average; 0 before the first ended.
+        allowed: What they may cost, on average, going by what their clients allow.
         tokens: What they cost, on average.
         weight: The tenant's, as of its last request.
         returning: How many gave their slots up and have not come again yet.
@@ -146,19 +160,35 @@ class Lane:
     returning: int = 0
     waiting: deque[Waiter] = field(default_factory=deque[Waiter])
     hold_s: float = 0.0
+    allowed: float = 0.0
     tokens: float = 0.0
     _seen: int = 0
+    _spread: float = 0.0
+    _longer: float = 0.0
     _came: float = 0.0
     _first_s: float = 0.0
     _last_s: float = 0.0
 
-    def ended(self, *, hold_s: float, tokens: float) -> None:
+    def ended(self, *, hold_s: float, tokens: float, allowed: int) -> None:
         """Learn from a request that has ended; the first ones count as much as each other. Nothing from 0 tokens."""
         self._seen += 1
         share = max(_LEARN, 1 / self._seen)
-        self.hold_s += share * (hold_s - self.hold_s)
+        more_s, more = hold_s - self.hold_s, (allowed or self.allowed) - self.allowed
+        self.hold_s += share * more_s
+        self.allowed += share * more
+        self._spread += share * ((1 - share) * more * more - self._spread)
+        self._longer += share * ((1 - share) * more * more_s - self._longer)
         if tokens:
             self.tokens += (share if self.tokens else 1) * (tokens - self.tokens)
+
+    def hold_of(self, allowed: int) -> float:
+        """How long a request holds a slot, by what its client allows, as far as that has told before.
+
+        A line through those that ended, fitted to least squares; where what is allowed says nothing, it is level.
+        """
+        if not allowed or self._seen < _FITTED_MIN or self._longer <= 0:
+            return self.hold_s
+        return max(0.0, self.hold_s + self._longer / self._spread * (allowed - self.allowed))
 
     def came(self, now_s: float) -> None:
         """Somebody of it came."""
@@ -271,6 +301,10 @@ class Order:
         self.shares.put(priority, tenant, tag + charged / waiter.turn.weight)
         return charged
 
+    def put_off(self, count: int) -> None:
+        """So many of normal urgency have to wait for a batch item that is left to its end."""
+        self.shares.pass_by(Priority.BATCH, put_off(self.shares.passed(Priority.BATCH), count))
+
     def settle(self, turn: Turn, *, charged: float, tokens: float) -> None:
         """What a request cost is known now, in place of what it was charged at its start."""
         if charged and tokens:
@@ -281,7 +315,7 @@ class Order:
         """How long a request held its slot, and what it cost."""
         lane = self.lanes.get((turn.priority, turn.tenant))
         if lane is not None:
-            lane.ended(hold_s=hold_s, tokens=tokens)
+            lane.ended(hold_s=hold_s, tokens=tokens, allowed=turn.tokens)
 
     def displaced_by(self, turn: Turn) -> int | None:
         """Who has to leave a full queue for a newcomer; ``None`` where that is the newcomer itself.
@@ -337,7 +371,7 @@ class Order:
             owed = [each for each, most in PASSED_MAX.items() if left[each] and passed[each] >= most]
             now = min(owed) if owed else max(each for each in Priority if left[each])
             if owed:
-                passed[now] = 0
+                passed[now] = put_off(0, left[Priority.NORMAL]) if now is Priority.BATCH else 0
             for each in passed:
                 if each < now and left[each]:
                     passed[each] += 1

@@ -164,7 +164,7 @@ class LocalTurns:
                     expected_s=free_at[0] * longer[key],
                 )
             )
-            heapq.heapreplace(free_at, free_at[0] + self._hold_of(waiter.turn))
+            heapq.heapreplace(free_at, free_at[0] + self._hold_of(waiter.turn, waiter.ticket))
         return found
 
     # --- running -------------------------------------------------------------------------------------
@@ -178,6 +178,7 @@ class LocalTurns:
             self._order.shares.pass_by(turn.priority, 0)
         if owed and turn.priority is Priority.BATCH:
             self._firm.add(waiter.ticket)
+            self._order.put_off(waiting[Priority.NORMAL])
 
     def _end(self, ticket: int, *, now_s: float, served: bool, tokens: int) -> bool:
         """Who ran has ended; whether they ran."""
@@ -204,7 +205,7 @@ class LocalTurns:
         self._firm.discard(ticket)
         self._asked.discard(ticket)
         if not gave_up:
-            shares.pass_by(Priority.BATCH, 0)
+            shares.pass_by(Priority.BATCH, min(0, shares.passed(Priority.BATCH)))
             return served
         self._order.gave_up(turn)
         if not self._order.waiting_in(Priority.BATCH):
@@ -221,10 +222,10 @@ class LocalTurns:
 
     # --- expecting -----------------------------------------------------------------------------------
 
-    def _hold_of(self, turn: Turn) -> float:
+    def _hold_of(self, turn: Turn, ticket: int | None = None) -> float:  # noqa: ARG002 - for who knows more of one
         lane = self._order.lanes.get((turn.priority, turn.tenant))
         if lane is not None and lane.hold_s:
-            return lane.hold_s
+            return lane.hold_of(turn.tokens)
         return sum(self._holds_s) / len(self._holds_s) if self._holds_s else HOLD_UNKNOWN_S
 
     def _free_at(self, now_s: float, priority: Priority) -> list[float]:
@@ -236,7 +237,7 @@ class LocalTurns:
         free_at = [
             0.0
             if priority is Priority.NORMAL and ticket in self._soft
-            else max(0.0, self._hold_of(turn) - (now_s - since_s))
+            else max(0.0, self._hold_of(turn, ticket) - (now_s - since_s))
             for ticket, (since_s, turn, _) in self._running.items()
         ]
         free_at += [0.0] * (self._slots - len(free_at))
@@ -252,7 +253,7 @@ class LocalTurns:
         ahead = self._order.ahead_of(turn)
         free_at = self._free_at(now_s, turn.priority)
         for each in ahead:
-            heapq.heapreplace(free_at, free_at[0] + self._hold_of(each.turn))
+            heapq.heapreplace(free_at, free_at[0] + self._hold_of(each.turn, each.ticket))
         alone_s = expected_s = free_at[0]
         position = len(ahead) + 1
         if not ahead or not alone_s:
@@ -350,7 +351,10 @@ class SlotQueue(LocalTurns):
             self._order.add(ticket, turn, now_s=now_s)
             self._prospects.clear()
             if turn.priority is Priority.NORMAL and self._order.waiting_in(Priority.NORMAL) > len(self._asked):
-                return entry._replace(preempted=self._victim())
+                victim = self._victim()
+                if victim is None and self._firm:
+                    self._order.put_off(1)
+                return entry._replace(preempted=victim)
         return entry
 
     def outlook(self, turn: Turn = ANYBODY, *, now_s: float, deadline_s: float) -> Entry:

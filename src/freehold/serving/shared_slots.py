@@ -349,6 +349,8 @@ class SharedQueue(LocalTurns):
             if worker != self._worker and cell.soft > cell.wanted:
                 self._table.put(self._place, worker, cell._replace(wanted=cell.wanted + 1))
                 return entry, worker
+        if any(cell.firm for cell in cells):
+            self._order.put_off(1)
         return entry, None
 
     def _row(self) -> list[Cell]:
@@ -388,8 +390,8 @@ class SharedQueue(LocalTurns):
     def _outlook(self, cells: Sequence[Cell], turn: Turn, now_s: float, deadline_s: float) -> Entry:
         if self._is_open(cells, now_s):
             return STARTS
-        ahead = self._ahead(cells, turn)
-        expected_s = self._hold_of(turn) * ahead / self._slots
+        ahead, held_s = self._ahead(cells, turn)
+        expected_s = held_s / self._slots
         displaced: int | None = None
         if sum(cell.waiting for cell in cells) >= self._waiting_max and not self.makes_way(turn):
             displaced = self._order.displaced_by(turn)
@@ -399,16 +401,20 @@ class SharedQueue(LocalTurns):
             return Entry(Arrival.TOO_LATE, ahead + 1, expected_s)
         return Entry(Arrival.WAITS, ahead + 1, expected_s, displaced)
 
-    def _ahead(self, cells: Sequence[Cell], turn: Turn) -> int:
-        """How many start before a newcomer: those who do here, and of each other process about as many of its class."""
+    def _ahead(self, cells: Sequence[Cell], turn: Turn) -> tuple[int, float]:
+        """How many start before a newcomer, and how long they hold a slot, all together.
+
+        Those who do here, and of each other process about as many of its class, each as long as the newcomer's like.
+        """
         here = self._order.ahead_of(turn)
         alike = 1 + sum(each.turn.priority is turn.priority for each in here)
-        found = len(here)
+        found = 0
         for worker, cell in enumerate(cells):
             if worker != self._worker:
                 found += sum(cell.waiting_in(each) for each in Priority if each > turn.priority)
                 found += min(alike, cell.waiting_in(turn.priority))
-        return found
+        like = Turn(tenant=turn.tenant, priority=turn.priority)
+        return len(here) + found, sum(self._hold_of(each.turn) for each in here) + found * self._hold_of(like)
 
     # --------------------------------------------------------------------------------------------------
 

@@ -17,11 +17,11 @@ from typing import Final, NamedTuple, Self
 
 from freehold.domain.priority import Priority
 
-_MAGIC: Final = b"FHSLOTS2"
+_MAGIC: Final = b"FHSLOTS3"
 _HEAD: Final = struct.Struct("<8sII")
 _HEAD_BYTES: Final = 64
 _KEY_BYTES: Final = 16
-_SHARES: Final = struct.Struct("<3I4x3d")
+_SHARES: Final = struct.Struct("<3i4x3d")
 _CELL_FORMAT: Final = "8I3Q4d"
 _CELL: Final = struct.Struct("<" + _CELL_FORMAT)
 _CELL_FIELDS: Final = 15
@@ -92,7 +92,7 @@ class RowShares(NamedTuple):
     """What a deployment's classes have had, over all processes.
 
     Attributes:
-        passed: More urgent starts that each class has let pass.
+        passed: More urgent starts that each class has let pass; below 0 where its turn was put off.
         floors: The tag of who started last in each class.
     """
 

@@ -1,6 +1,6 @@
 """Results of a batch that runs, in an append-only file: what has a result is in it once, whatever dies when.
 
-A frame is one line: checksum, place of the item, kind, the result line. A frame counts once it is on the medium. What a
+A frame is one line: checksum, place of the item, kind, label (without spaces, as %20), the result line. A frame counts once it is on the medium. What a
 crash left unfinished at the end of the file is cut off when it is opened again; its items are run again.
 """
 
@@ -28,11 +28,13 @@ class ItemResult:
         place: Its place in the input, from 0 on.
         is_good: Whether it belongs into the file of good answers.
         line: The result as a line of JSON, without its end.
+        label: Of what is in it, as text; empty where that is the batch's.
     """
 
     place: int
     is_good: bool
     line: bytes
+    label: str = ""
 
 
 class ResultJournal:
@@ -147,7 +149,8 @@ class ResultJournal:
 
 
 def _frame(result: ItemResult) -> bytes:
-    body = b"%d %b %b\n" % (result.place, _GOOD if result.is_good else _BAD, result.line)
+    kind, label = _GOOD if result.is_good else _BAD, result.label.replace("%", "%25").replace(" ", "%20").encode()
+    body = b"%d %b %b %b\n" % (result.place, kind, label, result.line)
     return b"%08x %b" % (crc32(body), body)
 
 
@@ -156,5 +159,7 @@ def _result(frame: bytes) -> ItemResult | None:
     body = frame[_HEAD_BYTES:]
     if not frame.endswith(b"\n") or frame[:_HEAD_BYTES] != b"%08x " % crc32(body):
         return None
-    place, kind, line = body.split(b" ", 2)
-    return ItemResult(int(place), kind == _GOOD, line[:-1])
+    place, kind, rest = body.split(b" ", 2)
+    # A journal that an older version began has no labels: there the line follows at once.
+    label, line = (b"", rest) if rest.startswith(b"{") else rest.split(b" ", 1)
+    return ItemResult(int(place), kind == _GOOD, line[:-1], label.decode().replace("%20", " ").replace("%25", "%"))

@@ -6,9 +6,8 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from freehold.domain.decisions import Outcome
 from freehold.domain.limits import HOUR_MS
-from freehold.domain.receipt import Receipt
+from freehold.domain.receipt import Receipt, counts
 from freehold.storage.database import Database
 from freehold.storage.named_sql import load
 from freehold.storage.receipt_rows import RequestSums, SpendSums
@@ -39,7 +38,7 @@ class AttemptUse(NamedTuple):
 
 
 class RequestUse(NamedTuple):
-    """Requests in one slot of time: those that were not refused, and those that were."""
+    """Requests in one slot of time: those that limits count, and those that were refused or found no room."""
 
     slot_unix_ms: int
     tenant: str
@@ -76,8 +75,8 @@ def attempt_use(key_id: str, row: SpendSums) -> AttemptUse:
 
 def request_use(key_id: str, row: RequestSums) -> RequestUse:
     """The same for a row about requests."""
-    hour, refused = row.last_unix_ms // HOUR_MS * HOUR_MS, row.outcome == Outcome.REFUSED
-    return RequestUse(hour, row.tenant, key_id, 0 if refused else row.requests, row.requests if refused else 0)
+    hour, counted = row.last_unix_ms // HOUR_MS * HOUR_MS, counts(row.outcome, was_tried=bool(row.zone))
+    return RequestUse(hour, row.tenant, key_id, row.requests if counted else 0, 0 if counted else row.requests)
 
 
 class SqliteUsage:
@@ -134,8 +133,8 @@ class SqliteUsage:
 
 
 def _add(uses: Uses, receipt: Receipt, step_ms: int) -> None:
-    slot, refused = receipt.created_unix_ms // step_ms * step_ms, receipt.outcome is Outcome.REFUSED
-    uses.requests.append(RequestUse(slot, receipt.tenant, receipt.key_id, int(not refused), int(refused)))
+    slot, counted = receipt.created_unix_ms // step_ms * step_ms, receipt.counts
+    uses.requests.append(RequestUse(slot, receipt.tenant, receipt.key_id, int(counted), int(not counted)))
     for attempt in receipt.attempts:
         amount = attempt.cost.amount if attempt.cost is not None else None
         uses.attempts.append(

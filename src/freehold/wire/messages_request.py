@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from freehold.domain.batch import BETA_HEADER
 from freehold.domain.request import Dialect, InferenceRequest, Native, Task, Untranslatable
 from freehold.wire.body import Document, decode_document
 from freehold.wire.messages_foreign import (
@@ -65,7 +66,6 @@ _EFFORTS = {"max": "xhigh"}
 _NO_TOOLS = "Freehold runs no tools; describe one that the client runs, with an input_schema"
 _NO_FILES = "Freehold keeps no uploaded files; send the content itself"
 _OWN_MEMBER = "freehold"
-_BETA_HEADER = "anthropic-beta"
 _BETAS = re.compile(r"[A-Za-z0-9._-]+(?:\s*,\s*[A-Za-z0-9._-]+)*")
 _BETAS_CHARACTERS_MAX = 1024
 _TOOL_ERROR = "Error: "
@@ -115,11 +115,18 @@ def with_betas(request: InferenceRequest, betas: str | None) -> InferenceRequest
     """
     if betas is None or request.native is None:
         return request
+    check_betas(betas)
+    return replace(request, native=replace(request.native, headers=((BETA_HEADER, betas),)))
+
+
+def check_betas(betas: str) -> None:
+    """Refuse an ``anthropic-beta`` header that is none.
+
+    Raises:
+        FieldInvalid: It is not a list of names.
+    """
     if len(betas) > _BETAS_CHARACTERS_MAX or not _BETAS.fullmatch(betas):
-        raise invalid(
-            _BETA_HEADER, show(betas), "it must be names of letters, digits, dots and dashes, apart by commas"
-        )
-    return replace(request, native=replace(request.native, headers=((_BETA_HEADER, betas),)))
+        raise invalid(BETA_HEADER, show(betas), "it must be names of letters, digits, dots and dashes, apart by commas")
 
 
 class Bound:

@@ -16,9 +16,11 @@ from freehold.domain.errors.engine import EngineCrashed
 from freehold.domain.errors.server import Internal
 from freehold.domain.identity import Principal, Tenant
 from freehold.domain.priority import Priority
+from freehold.domain.receipt import Receipt
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.serving.overload import Door, Level
 from tests.support.gateway import INTERNAL, PUBLIC
+from tests.support.receipts import make_receipt
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"model": "auto", "messages": [{"role": "user", "content": "hello"}]}'
@@ -31,22 +33,29 @@ class Pipeline:
         self.error = error
         self.request: Any = None
 
-    async def answer(self, request: Any, _principal: Principal, sink: Any) -> None:
+    async def answer(self, request: Any, _principal: Principal, sink: Any) -> Receipt:
         self.request = request
         if self.error is not None:
             raise self.error
         sink._exchange.reply(200, [], b'{"ok":true}')
+        return make_receipt(label=INTERNAL)
 
 
 def run(
-    pipeline: Pipeline, body: bytes = BODY, *, level: Level = Level.OPEN, scopes: tuple[str, ...] = ("infer",)
+    pipeline: Pipeline,
+    body: bytes = BODY,
+    *,
+    level: Level = Level.OPEN,
+    scopes: tuple[str, ...] = ("infer",),
+    endpoint: str = CHAT,
+    field: str | None = None,
 ) -> Any:
     door = Door(jitter=lambda: 0.0)
     door.set_level(level, resource="memory")
     runner = ItemRunner(pipeline=pipeline, ids=SystemIds(SystemClock()), door=door)  # type: ignore[arg-type]
     tenant = Tenant(name="acme", label=INTERNAL)
     principal = Principal(key_id="k", key_name="k", tenant=tenant, label=PUBLIC, scopes=frozenset(scopes))
-    return asyncio.run(runner.run(body, endpoint=CHAT, principal=principal, label="confidential"))
+    return asyncio.run(runner.run(body, endpoint=endpoint, principal=principal, label="confidential", field=field))
 
 
 def test_an_item_is_a_request_of_the_lowest_priority_under_its_batchs_label() -> None:
@@ -56,6 +65,16 @@ def test_an_item_is_a_request_of_the_lowest_priority_under_its_batchs_label() ->
     assert pipeline.request.priority is Priority.BATCH
     assert pipeline.request.label_header == "confidential"
     assert pipeline.request.id == answer.request_id
+    assert answer.label == "internal;zones=world"
+
+
+def test_an_item_of_anthropics_has_the_header_that_its_batch_was_made_with() -> None:
+    body = b'{"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}'
+    pipeline = Pipeline()
+    run(pipeline, body, endpoint="/v1/messages", field="tools-1,more-2")
+    assert pipeline.request.native.headers == (("anthropic-beta", "tools-1,more-2"),)
+    run(pipeline, endpoint=CHAT, field="tools-1")
+    assert pipeline.request.native is None
 
 
 @pytest.mark.parametrize(

@@ -26,13 +26,14 @@ from freehold.domain.errors.upstream import UpstreamUnreachable
 from freehold.domain.files import StoredFile
 from freehold.domain.identity import Principal, Tenant
 from freehold.hostinfo.clock import SystemClock, SystemIds
+from freehold.policy.labelling import joined
 from freehold.serving import batch_turns
 from freehold.storage import disk
 from freehold.storage.batch_results import ItemResult, ResultJournal
 from freehold.storage.batches import SqliteBatches
 from freehold.storage.database import Database
 from freehold.storage.files import SqliteFiles
-from tests.support.gateway import INTERNAL, PUBLIC
+from tests.support.gateway import INTERNAL, PUBLIC, TREE
 
 CHAT = "/v1/chat/completions"
 BUSY = QueueFull(deployment="x", running=1, waiting=1, retry_s=0)
@@ -50,7 +51,7 @@ class Items:
     most: int = 0
     pause_s: float = 0
 
-    async def run(self, body: bytes, *, endpoint: str, principal: Principal, label: str) -> ItemAnswer:
+    async def run(self, body: bytes, *, principal: Principal, label: str, **_: str | None) -> ItemAnswer:
         name = json.loads(body)["name"]
         self.asked.append(name)
         self.now += 1
@@ -95,7 +96,14 @@ class House:
         self.runtime = Runtime()
 
     def runner(self) -> BatchRunner:
-        writer = OutputWriter(store=self.files, clock=self.clock, ids=self.ids, keep_days=30, line_bytes_max=10_000)
+        writer = OutputWriter(
+            store=self.files,
+            clock=self.clock,
+            ids=self.ids,
+            keep_days=30,
+            line_bytes_max=10_000,
+            joined=lambda labels: joined(labels, tree=TREE),
+        )
         return BatchRunner(
             store=self.store,
             files=self.files,

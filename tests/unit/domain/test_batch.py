@@ -85,3 +85,9 @@ def test_the_end_names_its_files() -> None:
     assert (over.state, over.output_file_id, over.moments) == ("completed", "file-2", {"completed": 7})
     assert (over.completed, over.failed) == (2, 1)
     assert ended(over, end, unix_ms=8) is over
+
+
+@pytest.mark.parametrize(("prefix", "beta"), [("msgbatch_", "tools-1"), ("batch_", None)])
+def test_what_a_batch_of_anthropics_was_made_with_holds_for_each_item(prefix, beta):
+    batch = replace(NEW, id=f"{prefix}1", metadata={"anthropic-beta": "tools-1"})
+    assert batch.beta == beta

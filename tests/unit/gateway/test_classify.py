@@ -16,11 +16,12 @@ from freehold.domain.errors.classify import (
     ClassifierVoid,
     ExamplesUnfit,
     NumbersTooMany,
+    TrainingsTooMany,
 )
 from freehold.domain.labels import Level
 from freehold.domain.zones import DEVICE
 from freehold.gateway import classifier_training, classify
-from freehold.gateway.classifier_training import Training
+from freehold.gateway.classifier_training import TRAININGS_OF_ONE_MAX, Training
 from freehold.gateway.classify import Classification
 from freehold.gateway.inner_calls import Caller
 from freehold.gateway.pipeline import Pipeline
@@ -28,7 +29,8 @@ from freehold.policy.text import format_label
 from freehold.routing.classifier import pack, unpack
 from freehold.wire.classify import ClassifyBody, ExampleBody, TrainBody
 from tests.support.fake_engine import FakeEngine
-from tests.support.gateway import GOOD_KEY, INTERNAL, RESTRICTED, House, OneKey
+from tests.support.gateway import GOOD_KEY, INTERNAL, RESTRICTED, House, NoQuotas, OneKey
+from tests.unit.gateway.test_limits import Book
 
 
 @dataclass
@@ -96,7 +98,7 @@ class Site:
 EXAMPLES = [ExampleBody(text=f"{label} {'x' * i}", label=label) for label in ("spam", "ham") for i in range(6)]
 
 
-def site(*digests: str, keys: OneKey | None = None) -> Site:
+def site(*digests: str, keys: OneKey | None = None, quotas: Book | None = None) -> Site:
     engines = {}
     for number, digest in enumerate(digests or ("sha256:aa",)):
         terms = Terms(clearance=Level.RESTRICTED, kinds=None, trains=False)
@@ -109,7 +111,7 @@ def site(*digests: str, keys: OneKey | None = None) -> Site:
         )
         engines[deployment.name] = FakeEngine(deployment=deployment)
     route = Route(name="embed", deployments=tuple(engines))
-    house = House(engines=engines, routes={"embed": route}, keys=keys or OneKey())
+    house = House(engines=engines, routes={"embed": route}, keys=keys or OneKey(), quotas=quotas or NoQuotas())
     snapshot = [house.runtime()]
     pipeline = Pipeline(services=house.services(), runtime=lambda: snapshot[0])
     store, ids = MemoryClassifiers(), Ids()
@@ -241,3 +243,39 @@ def test_a_risk_that_nothing_reaches_means_abstaining_always() -> None:
 def test_repeated_examples_count_once() -> None:
     with pytest.raises(ExamplesUnfit, match="1 different"):
         site().train(examples=[ExampleBody(text=label, label=label) for label in ("a", "b") for _ in range(9)])
+
+
+def test_trainings_at_once_are_bounded_and_make_room_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        at, reached, opened = site(), asyncio.Event(), asyncio.Event()
+        embed = FakeEngine.embed
+
+        async def waits(*args: Any, **more: Any) -> Any:
+            reached.set()
+            await opened.wait()
+            return await embed(*args, **more)
+
+        monkeypatch.setattr(FakeEngine, "embed", waits)
+        body = TrainBody(name="mail", model="embed", examples=EXAMPLES, replace=True)
+        running = [asyncio.ensure_future(at.training.train(body, at.caller())) for _ in range(TRAININGS_OF_ONE_MAX)]
+        await reached.wait()
+        with pytest.raises(TrainingsTooMany) as caught:
+            await at.training.train(body, at.caller())
+        assert (caught.value.http_status, caught.value.retryable, caught.value.retry_after_s) == (503, True, 30)
+        running[0].cancel()
+        await asyncio.gather(running[0], return_exceptions=True)
+        running.append(asyncio.ensure_future(at.training.train(body, at.caller())))
+        opened.set()
+        ended = await asyncio.gather(*running, return_exceptions=True)
+        assert [isinstance(each, BaseException) for each in ended] == [True, *[False] * TRAININGS_OF_ONE_MAX]
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_what_limits_set_aside_for_the_calls_is_told_to_who_asked() -> None:
+    book = Book()
+    at, told = site(quotas=book), []
+    caller = replace(at.caller(), limited=told.append)
+    asyncio.run(at.training.train(TrainBody(name="mail", model="embed", examples=EXAMPLES), caller))
+    assert told == book.held
+    assert len(told) == 1

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from freehold.api.errors import render
 from freehold.domain.decisions import Outcome
 from freehold.domain.deployment import Deployment, Doubt, EngineKind, ModelCard, Route, StreamMode, Terms, TokenPrice
 from freehold.domain.egress import EgressPermit
+from freehold.domain.errors.engine import EngineCrashed
 from freehold.domain.errors.limits import LimitReached, PriceMissing
 from freehold.domain.identity import Principal
 from freehold.domain.limits import Bound, Limit, Measure, Standing, Subject, SubjectKind, Window
@@ -48,7 +50,8 @@ class Held:
         self.settled.append(receipt)
 
     def standings(self) -> tuple[Standing, ...]:
-        return ()
+        limit = replace(EUR, measure=Measure.REQUESTS, amount=5, currency="")
+        return (Standing(limit=limit, used=min(1, len(self.settled)), reserved=0, reset_s=7),)
 
 
 @dataclass
@@ -82,6 +85,16 @@ def test_a_refused_request_reaches_no_deployment_and_is_on_record() -> None:
     assert at.receipt.steps == ("authenticate", "label", "decide", "plan", "record")
     assert at.receipt.attempts == ()
     assert at.admission.out == {}
+
+
+def test_an_error_tells_how_its_caller_stands_once_it_is_counted() -> None:
+    down = EngineCrashed(deployment="small", how="by signal 9")
+    at = house(engine("small", default=FakeAnswer(error=down)))
+    with pytest.raises(EngineCrashed) as caught:
+        ask(at, Book())
+    (told,) = caught.value.standings
+    assert told.used == 1
+    assert (b"x-ratelimit-remaining-requests", b"4") in render(caught.value, error_id="e")[2]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 
 from freehold.domain.decisions import Outcome
+from freehold.domain.deployment import TokenPrice
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.admission import Preempted, QueueFull
 from freehold.domain.ports import UpstreamCall
@@ -17,6 +18,7 @@ from freehold.domain.priority import Priority
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import ResponseChunk
 from freehold.domain.turn import Turn
+from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.gateway.yielding import Yielding
 from freehold.serving.admission import SlotAdmission
 from tests.support.fake_engine import FakeAnswer, FakeEngine
@@ -25,6 +27,7 @@ from tests.unit.gateway.test_limits import Book
 from tests.unit.gateway.test_pipeline import chat, engine, house
 
 T = TypeVar("T")
+PRICE = TokenPrice(input_micros_per_mtok=1_000_000, output_micros_per_mtok=1_000_000, currency="USD")
 
 
 @dataclass
@@ -77,6 +80,7 @@ def test_a_batch_request_gives_its_slot_to_a_more_urgent_one_and_may_come_again(
         assert (caught.value.http_status, caught.value.code) == (503, "FH-ADMIT-008")
         assert caught.value.retry_after_s
         given_up = next(each for each in at.receipts.kept if each.error_code == Preempted.code)
+        assert (given_up.outcome, given_up.counts) == (Outcome.REFUSED, False), "limits on requests do not count it"
         assert [(each.outcome, each.error_code) for each in given_up.attempts] == [(Outcome.CANCELLED, "FH-ADMIT-008")]
         gate.opened.set()
         assert (await at.ask(batch())).text == "a b c"
@@ -127,6 +131,31 @@ def test_what_limits_set_aside_is_settled_whatever_becomes_of_who_waits() -> Non
         first = [held.settled[0] for held in book.held]
         assert all(receipt in first for receipt in at.receipts.kept)
         assert all(later is None for held in book.held for later in held.settled[1:])
+
+    in_loop(scenario)
+
+
+@pytest.mark.parametrize(
+    ("zone", "price", "makes_way"),
+    [(DEVICE, None, True), (LAN, None, True), (LAN, PRICE, False), (WORLD, None, False), (WORLD, PRICE, False)],
+)
+def test_what_is_paid_for_is_not_given_up(zone: Zone, price: TokenPrice | None, makes_way: bool) -> None:
+    async def scenario(gate: Gate) -> None:
+        small = engine("small", zone=zone)
+        small.deployment = replace(small.deployment, slots=1, price=price)
+        small.answers = {"item": FakeAnswer(text="a b c", before_piece=gate)}
+        at = house(small)
+        at.admission = SlotAdmission(clock=at.clock, jitter=lambda: 0.0)  # type: ignore[assignment]
+        item = asyncio.ensure_future(at.ask(batch()))
+        await gate.reached.wait()
+        urgent = asyncio.ensure_future(at.ask(chat("now")))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert item.done() is makes_way
+        gate.opened.set()
+        ended, _ = await asyncio.gather(item, urgent, return_exceptions=True)
+        assert isinstance(ended, Preempted) is makes_way
+        assert (await urgent).text == "answer of small"
 
     in_loop(scenario)
 

@@ -323,6 +323,21 @@ def test_a_key_that_lasts_90_days_is_followed_by_one_that_lasts_90_days(moving, 
     assert third.expires_unix_ms == clock.ms + 5_000
 
 
+def test_the_last_key_that_manages_is_not_followed_by_one_that_ends_before_it(moving):
+    secret, admin = new(moving, scopes={"admin"})
+    with pytest.raises(KeyRequestInvalid, match="the last key of the scope admin that lasts"):
+        moving.rotate(admin.id, life_s=60)
+    assert opens(moving, secret)
+    assert moving.find(admin.id).expires_unix_ms is None, "nothing was changed"
+    _, later = moving.rotate(admin.id)
+    new(moving, scopes={"admin"}, life_s=60)
+    with pytest.raises(KeyRequestInvalid, match="would end before it"):
+        moving.rotate(later.id, life_s=3_600)
+    new(moving, scopes={"admin"})
+    _, short = moving.rotate(later.id, life_s=60)
+    moving.rotate(short.id, life_s=600)
+
+
 def test_the_overlap_never_lengthens_a_life(moving, clock):
     _, old = new(moving, life_s=10)
     moving.rotate(old.id, overlap_s=1_000)

@@ -152,6 +152,19 @@ def test_every_attempt_counts_and_refused_requests_do_not() -> None:
     assert isinstance(refused(quotas), LimitReached)
 
 
+def test_a_request_that_found_no_room_is_given_back_and_one_that_was_tried_is_not() -> None:
+    quotas = Desk((limit(2, Measure.REQUESTS),)).quotas()
+    for _ in range(3):
+        held(quotas.reserve(caller(), bound())).settle(receipt(0, attempts=0, outcome=Outcome.FAILED))
+    preempted = held(quotas.reserve(caller(), bound()))
+    preempted.settle(receipt(25, outcome=Outcome.REFUSED))
+    assert [each.used for each in preempted.standings()] == [0]
+    last = held(quotas.reserve(caller(), bound()))
+    last.settle(receipt(25, outcome=Outcome.FAILED))
+    held(quotas.reserve(caller(), bound())).settle(receipt(0, attempts=0, outcome=Outcome.CANCELLED))
+    assert [each.used for each in last.standings()] == [2]
+
+
 def test_money_of_another_currency_is_not_counted() -> None:
     quotas = Desk((limit(1_000, Measure.MONEY),)).quotas()
     reserved = held(quotas.reserve(caller(), bound()))

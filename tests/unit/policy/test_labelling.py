@@ -9,7 +9,7 @@ from freehold.domain.errors.policy import LabelUnreadable
 from freehold.domain.identity import Principal, Tenant
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.zones import DEVICE, LAN
-from freehold.policy.labelling import UNLABELLED, join_sources, label_request
+from freehold.policy.labelling import UNLABELLED, join_sources, joined, label_request
 from tests.support.labels import EU, TREE, label
 
 ROUTE = Route(name="auto", deployments=("home",))
@@ -66,3 +66,8 @@ def test_an_unreadable_header_is_refused_not_ignored(header: str) -> None:
 
 def test_a_text_that_nobody_labelled_stays_here() -> None:
     assert join_sources((), tree=TREE) == UNLABELLED == label(Level.CONFIDENTIAL, DEVICE)
+
+
+def test_labels_that_were_kept_are_joined_and_one_that_is_not_known_any_more_stays_here() -> None:
+    assert joined({"internal", "confidential;zones=lan"}, tree=TREE) == "confidential;zones=lan"
+    assert joined({"internal", "internal;zones=atlantis"}, tree=TREE) == "restricted;zones=device"

@@ -9,6 +9,7 @@ import pytest
 
 from freehold.domain.errors.admission import QueueFull
 from freehold.domain.errors.engine import EngineCrashed
+from freehold.domain.errors.limits import BudgetSpent, LimitHeld, LimitReached, LimitTooSmall, RequestOverLimit
 from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.server import StorageBusy
 from freehold.domain.errors.upstream import UpstreamStatus, UpstreamUnreachable
@@ -52,6 +53,9 @@ def test_each_tenant_has_a_batch_open_before_anybody_has_two():
     assert len(to_open(batches, 100)) == 6
 
 
+LIMIT = dict.fromkeys(
+    ("subject", "used", "limit", "window", "reserved", "wanted", "left", "resets", "retry_s", "source", "param"), "x"
+)
 UPSTREAM = {"source": "x", "deployment": "x", "reason": "why"}
 
 
@@ -60,6 +64,11 @@ UPSTREAM = {"source": "x", "deployment": "x", "reason": "why"}
     [
         (QueueFull(deployment="x", running=1, waiting=1, retry_s=3), 99, Next.LATER),
         (UpstreamStatus(**UPSTREAM, upstream_status=429), 99, Next.LATER),
+        (LimitReached(**LIMIT), 99, Next.LATER),
+        (LimitHeld(**LIMIT), 99, Next.LATER),
+        (LimitTooSmall(**LIMIT), 99, Next.ALONE),
+        (BudgetSpent(**LIMIT), 0, Next.RESULT),
+        (RequestOverLimit(**LIMIT), 0, Next.RESULT),
         (UpstreamStatus(**UPSTREAM, upstream_status=429, upstream_code="insufficient_quota"), 0, Next.RESULT),
         (UpstreamStatus(**UPSTREAM, upstream_status=400), 0, Next.RESULT),
         (UpstreamStatus(**UPSTREAM, upstream_status=500), 0, Next.AGAIN),

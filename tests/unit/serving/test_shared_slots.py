@@ -16,6 +16,7 @@ from freehold.domain.priority import Priority
 from freehold.domain.turn import Turn
 from freehold.serving import slot_table
 from freehold.serving.admission import SlotAdmission
+from freehold.serving.order import PASSED_MAX, PUT_OFF
 from freehold.serving.queue import Arrival, Entry
 from freehold.serving.shared_slots import ANSWER_S, Bells, SharedQueue
 from freehold.serving.slot_table import EMPTY, Cell, SlotTable, row_key
@@ -119,6 +120,22 @@ def test_what_is_expected_follows_from_what_was_seen(table: SlotTable) -> None:
     assert mine.expected_wait_s(now_s=10.0) == 10.0
     assert mine.outlook(now_s=10.0, deadline_s=15.0).arrival is Arrival.TOO_LATE
     assert mine.outlook(now_s=10.0, deadline_s=25.0).arrival is Arrival.WAITS
+
+
+def test_each_who_is_ahead_is_expected_to_take_as_long_as_what_it_allows(table: SlotTable) -> None:
+    mine = SharedQueue(deployment(slots=1, queue_max=99), table=table, worker=0, ring=lambda _: None)
+    kinds = [Turn(tenant="t", tokens=100 * size) for size in (1, 4)]
+    now_s = 0.0
+    mine.arrive(0, kinds[0], now_s=now_s, deadline_s=1e9)
+    for count in range(1, 41):
+        mine.arrive(count, kinds[count % 2], now_s=now_s, deadline_s=1e9)
+    for count in range(41):
+        now_s += (1.0, 4.0)[count % 2]
+        mine.leave(count, now_s=now_s)
+    mine.arrive(50, kinds[0], now_s=now_s, deadline_s=1e9)
+    for ticket in (51, 52):
+        mine.arrive(ticket, kinds[1], now_s=now_s, deadline_s=1e9)
+    assert mine.expected_wait_s(kinds[0], now_s=now_s) == pytest.approx(8.0, abs=0.3)
 
 
 def test_a_slot_given_back_in_one_process_starts_who_waits_in_another(table: SlotTable) -> None:
@@ -257,6 +274,24 @@ def test_who_comes_before_an_attempt_can_give_way_has_it_do_so_later(table: Slot
     assert second.late(now_s=1.0) is None
     assert second.leave(1, now_s=2.0, served=False) == []
     assert first.fill(now_s=2.0) == [1]
+
+
+def test_who_waits_for_an_owed_item_of_any_process_puts_the_next_one_off(table: SlotTable) -> None:
+    at = Processes(table)
+    at.come(0, TURN)
+    at.come(1, Turn(tenant="b", priority=Priority.BATCH))
+    running = 0
+    for ticket in range(2, 2 + PASSED_MAX[Priority.BATCH]):
+        at.come(0, TURN)
+        assert at.end(running) == [ticket]
+        running = ticket
+    at.come(0, TURN)
+    assert at.end(running) == [1], "batch is owed it, and one of normal urgency waits"
+    assert not at.queues[1].yields(1)
+    at.come(0, TURN)
+    with table:
+        passed = table.shares(table.place(row_key("small"))).passed
+    assert passed[Priority.BATCH] == -2 * PUT_OFF
 
 
 def test_a_bell_asks_those_who_can_give_way(table: SlotTable) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from freehold.domain.priority import Priority
 from freehold.domain.turn import Turn
-from freehold.serving.order import PASSED_MAX
+from freehold.serving.order import PASSED_MAX, PUT_OFF, PUT_OFF_MAX, Lane, put_off
 from freehold.serving.queue import Arrival, Entry, SlotQueue
 
 FAR_S = 1e9
@@ -156,6 +156,32 @@ def test_the_estimate_is_of_ones_own_place() -> None:
     assert batch.arrival is Arrival.TOO_LATE
 
 
+def test_what_clients_allow_tells_how_long_theirs_take() -> None:
+    lane = Lane()
+    for count in range(64):
+        lane.ended(hold_s=1.0 + count % 4, tokens=10, allowed=100 + 100 * (count % 4))
+    assert lane.hold_of(0) == pytest.approx(2.5, abs=0.2), "nothing is known of it"
+    assert lane.hold_of(100) == pytest.approx(1.0, abs=0.1)
+    assert lane.hold_of(400) == pytest.approx(4.0, abs=0.1)
+    assert lane.hold_of(1) >= 0.0
+
+
+@pytest.mark.parametrize("seen", [15, 64])
+def test_what_clients_allow_is_not_believed_where_it_tells_nothing(seen: int) -> None:
+    lane = Lane()
+    for count in range(seen):
+        alike = 100 if seen > 15 else 100 * (1 + count % 4)
+        lane.ended(hold_s=1.0 + count % 4, tokens=10, allowed=alike)
+    assert lane.hold_of(100) == lane.hold_of(400) == lane.hold_s
+
+
+def test_more_allowed_is_not_taken_for_sooner_done() -> None:
+    lane = Lane()
+    for count in range(64):
+        lane.ended(hold_s=4.0 - count % 4, tokens=10, allowed=100 + 100 * (count % 4))
+    assert lane.hold_of(100) == lane.hold_of(400) == lane.hold_s
+
+
 def test_those_who_keep_coming_first_are_expected_to_go_on() -> None:
     at, low = Queue(), turn("mine", priority=LOW)
     at.end(0)
@@ -254,3 +280,37 @@ def test_batch_that_was_passed_over_so_often_is_left_to_its_end() -> None:
     (urgent,) = at.end(running)
     (running,) = at.end(urgent)
     assert at.queue.yields(running), "it is owed once, then it begins anew"
+
+
+def passed_until_owed(at: Queue, running: int) -> tuple[int, int]:
+    """Interactive requests come and go; how many until batch is left to its end, and the ticket of that item."""
+    for count in range(PASSED_MAX[BATCH] + PUT_OFF_MAX + 2):
+        if at.come(turn()).preempted is None:
+            return count, running
+        (urgent,) = at.end(running)
+        at.come(turn("b", priority=BATCH))
+        (running,) = at.end(urgent)
+        at.queue.yields(running)
+    raise AssertionError("batch starves")
+
+
+@pytest.mark.parametrize("met", [1, 3])
+def test_batch_is_owed_its_next_start_the_later_the_more_had_to_wait_for_the_last(met: int) -> None:
+    at = full_of_batch(1)
+    at.come(turn("b", priority=BATCH))
+    at.come(turn("b", priority=BATCH))
+    first, running = passed_until_owed(at, 0)
+    for _ in range(met - 1):
+        assert at.come(turn()).preempted is None
+    for _ in range(met + 1):
+        (running,) = at.end(running)
+    at.queue.yields(running)
+    assert at.queue.state.waiting_by == (1, 0, 0)
+    more, _ = passed_until_owed(at, running)
+    assert first == PASSED_MAX[BATCH]
+    assert more == first + PUT_OFF * met - met, "those who waited have started since"
+
+
+def test_how_far_batch_can_be_put_off_is_bounded() -> None:
+    assert put_off(-3, 10_000) == -PUT_OFF_MAX
+    assert put_off(0, 0) == 0

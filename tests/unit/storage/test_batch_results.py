@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from zlib import crc32
 
 import pytest
 
@@ -96,4 +97,18 @@ def test_a_disk_that_fails_costs_nothing_but_time(tmp_path, monkeypatch, failing
     journal.close()
     again = ResultJournal(path, 3)
     assert again.lines(range(3)) == [result(0), result(1), result(2)]
+    again.close()
+
+
+def test_a_label_comes_back_as_it_was_and_a_journal_of_an_older_version_has_none(tmp_path):
+    path = tmp_path / "results"
+    journal = ResultJournal(path, 2)
+    label = "confidential;zones=lan;readers=ann b%20,c%"
+    journal.add([ItemResult(0, True, b'{"a": 1}', label)])
+    journal.close()
+    old = b'1 - {"b": 2}\n'
+    with path.open("ab") as file:
+        file.write(b"%08x " % crc32(old) + old)
+    again = ResultJournal(path, 2)
+    assert again.lines([0, 1]) == [ItemResult(0, True, b'{"a": 1}', label), ItemResult(1, False, b'{"b": 2}')]
     again.close()

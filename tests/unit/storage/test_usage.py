@@ -176,3 +176,21 @@ def test_reading_is_for_threads_too(database: Database) -> None:
         assert found == ([], [])
 
     asyncio.run(scenario())
+
+
+def test_a_request_that_found_no_room_counts_as_none_whether_it_is_filed_or_not(
+    database: Database, tmp_path: Path
+) -> None:
+    """Queue full: nothing was tried. Preempted: it was, for nothing. Failed: it was, and it counts."""
+    kept = (
+        receipt(1, outcome=Outcome.FAILED, attempts=(), answered_index=None, error_code="FH-ADMIT-001"),
+        receipt(2, outcome=Outcome.REFUSED, answered_index=None, error_code="FH-ADMIT-008"),
+        receipt(3, outcome=Outcome.FAILED, answered_index=None),
+    )
+    span = {"from_unix_ms": HOUR, "to_unix_ms": HOUR + HOUR_MS, "tenant": None}
+    before = SqliteUsage(database, unfiled=lambda: kept).read(**span)
+    file_all(database, tmp_path, kept)
+    after = SqliteUsage(database).read(**span)
+    assert after.requests == [RequestUse(0, "acme", "one", 1, 2)]
+    for place in (3, 4):
+        assert sum(row[place] for row in before.requests) == after.requests[0][place]

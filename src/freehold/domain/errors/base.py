@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Self
 
+from freehold.domain.limits import Standing
+
 _VALUE_CHARACTERS = 120
 """Of a value that a client may have sent."""
 
@@ -31,6 +33,7 @@ class FreeholdError(Exception):
         source: Who failed: ``"freehold"`` or the name of a deployment.
         param: The request member at fault, if one is.
         retry_after_s: When a retry makes sense, in seconds; ``None`` where unknown.
+        standings: How the caller stands with its limits, for headers; empty where none were looked at.
     """
 
     code: ClassVar[str] = "FH-SERVER-000"
@@ -38,6 +41,7 @@ class FreeholdError(Exception):
     type: ClassVar[str] = "api_error"
     openai_code: ClassVar[str | None] = None
     retryable: ClassVar[bool] = False
+    standings: tuple[Standing, ...] = ()
 
     def __init__(
         self,

@@ -73,6 +73,18 @@ class LettersUntold(ClassifyError):
     status = 422
 
 
+class TrainingsTooMany(ClassifyError):
+    """{whose!s} trains {running!s} classifiers at once already, and no more are taken. Try again in {retry_s!s} s.
+
+    A training holds all of its examples and their vectors in memory until it is over, and fitting takes a processor.
+    """
+
+    code = "FH-CLASSIFY-008"
+    status = 503
+    type = "overloaded_error"
+    retryable = True
+
+
 class ClassifiersTooMany(ClassifyError):
     """The tenant {tenant} has {count!s} classifiers, and no more are kept. Remove one with "freehold classify remove NAME".
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from freehold.domain.errors.base import FreeholdError
-from freehold.domain.limits import Standing
 
 
 class LimitError(FreeholdError):
-    """A limit is in the way.
-
-    Attributes:
-        standings: How the caller stands with its limits, for headers.
-    """
+    """A limit is in the way."""
 
     status = 429
     type = "rate_limit_error"
     openai_code = "rate_limit_exceeded"
     retryable = True
-    standings: tuple[Standing, ...] = ()
 
 
 class LimitReached(LimitError):
