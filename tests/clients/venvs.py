@@ -7,7 +7,7 @@
         requirements.in -o requirements.txt
 
 Where ``overrides.txt`` lies beside it, ``--overrides overrides.txt`` goes along: what is named there is left out, since the
-program starts and answers without it (for Open WebUI, what reads documents and runs models of its own: 5 GB).
+program starts and answers without it (for Open WebUI, what runs models of its own: 5 GB).
 
 LiteLLM stays at 1.106.2: 1.82.7, 1.82.8 and 1.107.0 were trojans.
 """
