@@ -50,7 +50,7 @@ test-real *args:
     {{python}} tools/real_servers.py
     FREEHOLD_TEST_REAL=1 {{python}} -m pytest tests/real {{args}}
 
-# official clients in environments of their own, and the guides, against a gateway; the first time fetches 200 MB
+# official clients, editors and a chat in the browser, and their guides, against a gateway; the first time fetches 700 MB
 test-clients *args:
     {{python}} -m tests.clients.venvs
     FREEHOLD_TEST_CLIENTS=1 {{python}} -m tests.clients.alone -m pytest tests/clients {{args}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tomllib
 from collections.abc import Generator
 from pathlib import Path
 
@@ -113,7 +114,10 @@ def test_continues_configuration_is_one(gateway: Gateway, tmp_path: Path) -> Non
     told = json.loads(pasted("llm", gateway, tmp_path, str(ClientVenv("llm").python), "-c", read))
     (model,) = told["models"]
     assert (model["apiBase"], model["roles"]) == (f"{ADDRESS}/v1", ["autocomplete"])
-    assert model["model"] in [each["id"] for each in gateway.get("/v1/models")["data"]]
+    assert "qwen" in model["model"], "Continue takes the special tokens of a gap from this"
+    (named,) = [each for each in blocks(HOW_TO / "clients" / "editors.md") if each.language == "toml"]
+    aliases = tomllib.loads(named.text)["aliases"]
+    assert aliases[model["model"]] in [each["id"] for each in gateway.get("/v1/models")["data"]]
 
 
 @pytest.mark.parametrize("page", sorted((HOW_TO / "clients").glob("*.md")), ids=lambda page: page.stem)

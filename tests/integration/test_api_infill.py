@@ -57,6 +57,34 @@ def test_streamed(house: Site) -> None:
     assert events[-1]["tokens_predicted"] == 6
 
 
+def test_an_engines_speed_is_told(house: Site) -> None:
+    """Editors show it beside what they suggest."""
+    timings = fill(house).json()["timings"]
+    assert (timings["cache_n"], timings["prompt_n"], timings["predicted_n"]) == (2, 5, 6)
+    assert (timings["prompt_per_token_ms"], timings["predicted_per_second"]) == (2.0, 200.0)
+    last = [json.loads(event.data) for event in SseParser().feed(fill(house, stream=True).content)][-1]
+    assert last["timings"] == timings
+
+
+def test_only_what_is_asked_for(house: Site) -> None:
+    """By paths, as llama.cpp's server has it; one that leads nowhere names nothing, so that ``[""]`` asks for nothing."""
+    answer = fill(house, response_fields=["content", "timings/prompt_n", "timings/prompt_n/x", "nothing", "content/x"])
+    assert answer.json() == {"content": TEXT, "timings/prompt_n": 5}
+    assert fill(house, response_fields=[""]).json() == {}
+    assert fill(house, response_fields=[]).json()["stop"] is True
+    assert "response_fields" not in house.large.exchanges[-1].body
+    wrong = fill(house, response_fields=["x", 5]).json()["error"]
+    assert (wrong["freehold_code"], wrong["param"]) == ("FH-REQUEST-002", "response_fields[1]")
+
+
+def test_one_answer_a_request(house: Site) -> None:
+    """``n_cmpl`` is llama.cpp's own name of ``n``."""
+    for name in ("n", "n_cmpl"):
+        error = fill(house, **{name: 2}).json()["error"]
+        assert (error["freehold_code"], error["param"]) == ("FH-REQUEST-007", name)
+    assert fill(house, n_cmpl=1).json()["content"] == TEXT
+
+
 def test_refusals(house: Site) -> None:
     assert fill(house, model="plain").json()["error"]["freehold_code"] == "FH-REQUEST-006"
     wrong = fill(house, input_extra=["x"]).json()["error"]

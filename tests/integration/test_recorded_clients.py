@@ -1,4 +1,8 @@
-"""What programs send that cannot be run here, as their sources have it: editors, and a chat in the browser."""
+"""What programs send: recorded from those that ran here, and as their sources have it for those that cannot.
+
+Recorded: ``llama.vim`` of llama.cpp's examples in Neovim 0.11.4, and Open WebUI 0.12.4; ``tests/clients`` runs them. As its
+source has it: ``llama.vim`` today, Continue (``@continuedev/core`` 1.1.0), Zed, and editors that ask as if it were Ollama.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +57,52 @@ LLAMA_VIM_IN_ADVANCE = {
     "temperature": 0.0,
     "response_fields": [""],
 }
+LLAMA_VIM_RECORDED = {
+    "input_suffix": "\n\n\nprint(add(1, 2))\n",
+    "input_prefix": "def add(a, b):\n",
+    "top_p": 0.99,
+    "input_extra": [
+        {
+            "filename": "a.py",
+            "time": [161, 1702971963],
+            "text": "def add(a, b):\n    \n\n\nprint(add(1, 2))\n",
+        }
+    ],
+    "t_max_prompt_ms": 500,
+    "samplers": ["top_k", "top_p", "infill"],
+    "n_predict": 32,
+    "n_indent": 4,
+    "t_max_predict_ms": 1000,
+    "stream": False,
+    "top_k": 40,
+    "prompt": "    ret",
+    "cache_prompt": True,
+    "model": "fills",  # it sends no name; here auto cannot fill a gap
+}
+LLAMA_VIM_IN_ADVANCE_RECORDED = {
+    "input_suffix": "",
+    "input_prefix": "",
+    "temperature": 0.0,
+    "input_extra": LLAMA_VIM_RECORDED["input_extra"],
+    "samplers": ["temperature"],
+    "n_predict": 1,
+    "t_max_predict_ms": 1,
+    "stream": False,
+    "cache_prompt": True,
+    "prompt": "",
+    "t_max_prompt_ms": 1,
+    "model": "fills",
+}
 QWEN = "<|fim_prefix|>def add(a, b):\n    <|fim_suffix|>\n<|fim_middle|>"
 CONTINUE = {
     "model": "fills",
     "max_tokens": 4096,
     "temperature": 0.01,
     "stream": True,
-    "stop": ["<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|im_end|>", "/src/", "#- coding"],
+    "stop": [
+        *("<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>"),
+        *("<|file_sep|>", "<|im_start|>", "<|im_end|>", "/src/", "#- coding: utf-8", "```"),
+    ],
     "prompt": QWEN,
 }
 ZED = {
@@ -78,17 +121,50 @@ OLLAMA_EDITOR = {
     "options": {"num_predict": 64, "temperature": 0.2, "stop": ["<|endoftext|>"]},
     "keep_alive": 1800,
 }
-OPEN_WEBUI = {
-    "stream": True,
-    "model": "plain",
-    "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}],
-    "stream_options": {"include_usage": True},
-}
+OPEN_WEBUI = {"stream": True, "model": "plain", "messages": [{"role": "user", "content": "hello"}]}
+OPEN_WEBUI_TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_current_timestamp",
+            "description": "Get the current Unix timestamp in seconds.",
+            "parameters": {"properties": {}, "type": "object"},
+        },
+    },
+    {
+        "type": "function",
+        "function": {
+            "name": "ask_user",
+            "description": "Ask the user clarifying questions before continuing.",
+            "parameters": {
+                "properties": {
+                    "questions": {"items": {"additionalProperties": True, "type": "object"}, "type": "array"},
+                    "allow_other": {"default": True, "type": "boolean"},
+                },
+                "required": ["questions"],
+                "type": "object",
+            },
+        },
+    },
+]
+"""Two of some forty, their descriptions cut: it sends them with every message, unless they are turned off."""
+
 OPEN_WEBUI_TITLE = {
     "model": "plain",
-    "messages": [{"role": "user", "content": "### Task:\nGenerate a concise title"}],
+    "messages": [
+        {
+            "role": "user",
+            "content": "### Task:\nGenerate a concise title summarizing the chat history.\n"
+            "### Chat History:\n<chat_history>\nUSER: hello\nASSISTANT: \n</chat_history>",
+        }
+    ],
     "stream": False,
-    "max_completion_tokens": 1000,
+    "max_tokens": 1000,
+}
+OPEN_WEBUI_HEADERS = {
+    "accept": "*/*",
+    "accept-encoding": "gzip, deflate, br",
+    "user-agent": "Python/3.11 aiohttp/3.14.5",
 }
 
 
@@ -115,16 +191,27 @@ def words(reply: Any) -> str:
 def test_llama_vim(house: Site) -> None:
     reply = send(house, "/infill", LLAMA_VIM)
     answer = reply.json()
-    assert reply.headers["freehold-left-out"] == "cache_prompt, id_slot, response_fields"
+    assert reply.headers["freehold-left-out"] == "cache_prompt, id_slot"
     assert (answer["content"], answer["truncated"], answer["tokens_cached"]) == (TEXT, False, 2)
+    assert answer.keys() == {*LLAMA_VIM["response_fields"]}, "no more than it asks for"
+    assert (answer["timings/prompt_n"], answer["timings/predicted_per_second"]) == (5, 200.0)
     sent = house.small.exchanges[-1].body
     assert (sent["prompt"], sent["max_tokens"]) == ("def add(a, b):\n    ", 128)
     assert sent["samplers"] == ["top_k", "top_p", "infill"]
     assert {"id_slot", "response_fields", "cache_prompt"}.isdisjoint(sent)
 
 
-def test_llama_vim_has_a_prompt_read_in_advance(house: Site) -> None:
-    send(house, "/infill", LLAMA_VIM_IN_ADVANCE)
+def test_llama_vim_as_recorded(house: Site) -> None:
+    reply = send(house, "/infill", LLAMA_VIM_RECORDED, accept="*/*", **{"user-agent": "curl/7.88.1"})
+    answer = reply.json()
+    assert (answer["content"], answer["stop"]) == (TEXT, True)
+    assert answer["timings"]["predicted_per_second"] == 200.0, "it fails where it cannot show this"
+    assert house.small.exchanges[-1].body["prompt"] == "def add(a, b):\n    ret"
+
+
+@pytest.mark.parametrize("body", [LLAMA_VIM_IN_ADVANCE, LLAMA_VIM_IN_ADVANCE_RECORDED])
+def test_llama_vim_has_a_prompt_read_in_advance(house: Site, body: dict[str, Any]) -> None:
+    send(house, "/infill", body)
     assert house.small.exchanges[-1].body["max_tokens"] == 1
 
 
@@ -150,11 +237,16 @@ def test_editors_that_ask_as_if_it_were_ollama(house: Site) -> None:
     assert house.small.exchanges[-1].body["prompt"] == QWEN
 
 
-def test_open_webui(house: Site) -> None:
+@pytest.mark.parametrize("tools", [None, OPEN_WEBUI_TOOLS])
+def test_open_webui(house: Site, tools: list[dict[str, Any]] | None) -> None:
     names = [model["id"] for model in house.gateway.get("/v1/models")["data"]]
     assert "plain" in names
-    reply = send(house, "/v1/chat/completions", OPEN_WEBUI, **{"x-openwebui-user-id": "u", "accept": "*/*"})
+    body = OPEN_WEBUI if tools is None else OPEN_WEBUI | {"tools": tools}
+    reply = send(house, "/v1/chat/completions", body, **OPEN_WEBUI_HEADERS)
     assert words(reply) == TEXT
-    assert '"completion_tokens":6' in reply.text.replace(" ", "")
-    title = send(house, "/v1/chat/completions", OPEN_WEBUI_TITLE).json()
+    assert house.small.exchanges[-1].body.get("tools") == tools
+
+
+def test_open_webui_asks_for_a_title(house: Site) -> None:
+    title = send(house, "/v1/chat/completions", OPEN_WEBUI_TITLE, **OPEN_WEBUI_HEADERS).json()
     assert title["choices"][0]["message"]["content"] == TEXT

@@ -229,6 +229,7 @@ class InferenceRequest:
         priority: How urgent it is: who waits longer, and who is refused first, when there is too much to do.
         native: The request as it was sent, where that was not in OpenAI's dialect and an upstream may speak the same.
         left_out: Members as sent that ``fields`` have no word for and that change no answer.
+        answer_paths: The only members of the answer that the client wants, ``a/b`` for ``b`` in ``a``; empty for all.
     """
 
     id: str
@@ -256,6 +257,7 @@ class InferenceRequest:
     priority: Priority = Priority.NORMAL
     native: Native | None = None
     left_out: tuple[str, ...] = ()
+    answer_paths: tuple[str, ...] = ()
 
     @property
     def is_generated(self) -> bool:

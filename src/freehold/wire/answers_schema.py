@@ -157,16 +157,17 @@ class ResponseAnswer(Struct, kw_only=True):
 
 
 class InfillAnswer(Struct, kw_only=True):
-    """The text for a gap, in llama.cpp's shape."""
+    """The text for a gap, in llama.cpp's shape; of all this only what ``response_fields`` names, where that is sent."""
 
-    index: int
-    content: str
-    stop: bool
-    model: str
-    stop_type: Literal["eos", "limit"]
-    truncated: bool
-    tokens_evaluated: int
-    tokens_predicted: int
+    index: int = 0
+    content: str = ""
+    stop: bool = True
+    model: str = ""
+    stop_type: Literal["eos", "limit"] = "eos"
+    truncated: bool = False
+    tokens_evaluated: int = 0
+    tokens_predicted: int = 0
+    timings: dict[str, float] | None = None
 
 
 class MessageAnswer(Struct, kw_only=True):

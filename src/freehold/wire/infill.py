@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,17 +17,23 @@ from freehold.wire.openai_invalid import field_invalid
 from freehold.wire.openai_request import decode_completion
 from freehold.wire.openai_response import error_event
 from freehold.wire.openai_schema import TOKENS_MAX
+from freehold.wire.openai_usage import render_timings
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.sse import encode_data
 
 JsonObject = dict[str, Any]
 
 _MODEL = "auto"
-_LEFT_OUT = ("cache_prompt", "id_slot", "response_fields")
-"""Neither slots of the engine nor the form of its answer are the client's to choose."""
+_NOTHING = object()
+_LEFT_OUT = ("cache_prompt", "id_slot")
+"""Slots of the engine are not the client's to choose."""
 
-_TRANSLATED = frozenset({"input_prefix", "input_suffix", "prompt", "n_predict", *_LEFT_OUT})
+_TRANSLATED = frozenset({"input_prefix", "input_suffix", "prompt", "n_predict", "response_fields", *_LEFT_OUT})
+_PATHS_MAX, _PATH_CHARACTERS_MAX = 64, 128
 _ENCODER = msgspec.json.Encoder()
+
+Path = Annotated[str, Meta(max_length=_PATH_CHARACTERS_MAX)]
+"""Of a member of the answer: ``timings/prompt_n``."""
 
 
 class Piece(Struct):
@@ -45,6 +51,7 @@ class InfillBody(Struct, kw_only=True):
     prompt: str = ""
     input_extra: list[Piece] | None = None
     n_predict: Annotated[int, Meta(ge=-1, le=TOKENS_MAX)] | None = None
+    response_fields: Annotated[list[Path], Meta(max_length=_PATHS_MAX)] | None = None
 
 
 def decode_infill(
@@ -52,6 +59,7 @@ def decode_infill(
 ) -> InferenceRequest:
     """Decode the body of ``POST /infill``; arguments and errors as ``openai_request.decode_chat``.
 
+    ``response_fields`` names the only members of the answer that the client wants, as llama.cpp's server has it.
     ``prompt`` is what was typed since the prefix was sent, so the gap begins behind it.
     """
     document = decode_document(raw)
@@ -69,7 +77,7 @@ def decode_infill(
         _ENCODER.encode(members), request_id=request_id, label_header=label_header, include_receipt=include_receipt
     )
     left_out = tuple(name for name in _LEFT_OUT if document.values.get(name) is not None)
-    return replace(request, left_out=left_out) if left_out else request
+    return replace(request, left_out=left_out, answer_paths=tuple(body.response_fields or ()))
 
 
 def pieces_of(request: InferenceRequest) -> list[Piece]:
@@ -121,7 +129,7 @@ def infill_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) -
 def _ended(text: str, request: InferenceRequest, receipt: Receipt) -> JsonObject:
     answered, usage = receipt.answered_by, receipt.answer_usage
     is_cut = answered is not None and answered.finish_reason is FinishReason.LENGTH
-    return {
+    whole: JsonObject = {
         "index": 0,
         "content": text,
         "stop": True,
@@ -133,3 +141,22 @@ def _ended(text: str, request: InferenceRequest, receipt: Receipt) -> JsonObject
         "tokens_evaluated": usage.input_tokens,
         "tokens_predicted": usage.output_tokens,
     }
+    if answered is not None and answered.timings is not None:
+        whole["timings"] = render_timings(answered.timings)
+    return _only(whole, request.answer_paths) if request.answer_paths else whole
+
+
+def _only(whole: JsonObject, paths: tuple[str, ...]) -> JsonObject:
+    """Those members of an answer, each under its path; a path that leads nowhere names none."""
+    found: JsonObject = {}
+    for path in paths:
+        value: object = whole
+        for name in path.split("/"):
+            value = _member(value, name)
+        if value is not _NOTHING:
+            found[path] = value
+    return found
+
+
+def _member(value: object, name: str) -> object:
+    return cast("JsonObject", value).get(name, _NOTHING) if isinstance(value, dict) else _NOTHING

@@ -91,7 +91,7 @@ def decode_chat(
     if not _REFUSED_CHAT.keys().isdisjoint(document.values):
         _refuse(document, _REFUSED_CHAT)
     body = _convert(document, ChatBody)
-    if body.n is not None or body.best_of is not None:
+    if body.n is not None or body.best_of is not None or body.n_cmpl is not None:
         _refuse_many_answers(body)
     tools: tuple[Tool, ...] = ()
     choice, tool_name = ToolChoice.AUTO, None
@@ -276,8 +276,9 @@ def _refuse(document: Document, refused: Mapping[str, str]) -> None:
 
 
 def _refuse_many_answers(body: Generating) -> None:
-    if body.n not in (None, 1):
-        raise unsupported("n", body.n, "one answer a request; send it again for another one")
+    for name, value in (("n", body.n), ("n_cmpl", body.n_cmpl)):  # llama.cpp's server has two names for it
+        if value not in (None, 1):
+            raise unsupported(name, value, "one answer a request; send it again for another one")
     if body.best_of not in (None, 1):
         raise unsupported("best_of", body.best_of, "one answer a request; a route decides which model gives it")
 

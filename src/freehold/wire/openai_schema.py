@@ -190,6 +190,7 @@ class Generating(Body, kw_only=True):
     stop: Stop | None = None
     n: int | None = None
     best_of: int | None = None
+    n_cmpl: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None

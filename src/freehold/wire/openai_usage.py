@@ -53,6 +53,25 @@ def timings_of(value: object) -> EngineTimings | None:
     )
 
 
+def render_timings(timings: EngineTimings) -> JsonObject:
+    """The same in llama.cpp's shape; a speed is 0 where nothing was computed."""
+    computed = timings.prompt_tokens - timings.cached_tokens
+    return {
+        "cache_n": timings.cached_tokens,
+        **_speed("prompt", computed, timings.prompt_ms),
+        **_speed("predicted", timings.generated_tokens, timings.generation_ms),
+    }
+
+
+def _speed(name: str, tokens: int, took_ms: float) -> JsonObject:
+    return {
+        f"{name}_n": tokens,
+        f"{name}_ms": took_ms,
+        f"{name}_per_token_ms": took_ms / tokens if tokens > 0 else 0.0,
+        f"{name}_per_second": 1000 * tokens / took_ms if took_ms > 0 else 0.0,
+    }
+
+
 def _count(values: JsonObject, *names: str) -> int | None:
     for name in names:
         value = values.get(name)

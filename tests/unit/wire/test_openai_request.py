@@ -94,6 +94,9 @@ UNSUPPORTED: list[tuple[str, dict[str, Any], str, str]] = [
     ("chat", {"n": 10**6}, "n", "one answer a request"),
     ("chat", {"n": 0}, "n", "one answer a request"),
     ("chat", {"best_of": 3}, "best_of", "one answer a request"),
+    ("chat", {"n_cmpl": 2}, "n_cmpl", "one answer a request"),
+    ("chat", {"n": 1, "n_cmpl": 0}, "n_cmpl", "one answer a request"),
+    ("completion", {"n_cmpl": 3}, "n_cmpl", "one answer a request"),
     ("chat", {"functions": [{"name": "f"}]}, "functions", '"tools"'),
     ("chat", {"function_call": "auto"}, "function_call", '"tool_choice"'),
     ("chat", {"chat_template": "{{ x }}"}, "chat_template", "code"),
@@ -204,7 +207,16 @@ def test_chat_is_decoded() -> None:
 
 def test_null_means_left_out() -> None:
     names = ["temperature", "top_p", "max_tokens", "seed", "stop", "n", "stream", "stream_options", "tools"]
-    names += ["tool_choice", "response_format", "logprobs", "top_logprobs", "freehold", "functions", "best_of"]
+    names += [
+        "tool_choice",
+        "response_format",
+        "logprobs",
+        "top_logprobs",
+        "freehold",
+        "functions",
+        "best_of",
+        "n_cmpl",
+    ]
     request = chat(**dict.fromkeys(names))
     assert request.sampling.max_tokens is None
     assert request.tool_choice is ToolChoice.AUTO
@@ -218,7 +230,7 @@ def test_defaults_leave_the_choice_to_the_engine() -> None:
     assert request.response_schema_json is None
     assert chat(response_format={"type": "text"}).response_schema_json is None
     assert chat(response_format={"type": "json_object"}).response_schema_json == b'{"type":"object"}'
-    assert chat(n=1, best_of=1).model == "auto"
+    assert chat(n=1, best_of=1, n_cmpl=1).model == "auto"
 
 
 def test_header_variants() -> None:

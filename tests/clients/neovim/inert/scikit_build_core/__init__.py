@@ -1,0 +1,1 @@
+"""Stands in for the build backend of a source package that is only looked into: none of its own code is run."""
