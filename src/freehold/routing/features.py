@@ -7,7 +7,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from freehold.routing.calibration import FREE_TEXT, MISSING, SHAPES, Calibration, Feature, shape
+from freehold.routing.calibration import (
+    FREE_TEXT,
+    MISSING,
+    ODDS,
+    SHAPES,
+    Calibration,
+    Feature,
+    shape,
+    signal_of,
+    value_of,
+)
 
 _RAW = (
     "logprob_mean",
@@ -55,7 +65,7 @@ def raw_names(samples: Sequence[Sample]) -> list[str]:
 def with_indicator(samples: Sequence[Sample], name: str) -> list[Feature]:
     """One signal as input, with its indicator where it is often absent; empty where it tells nothing."""
     present = [name in sample.signals for sample in samples]
-    found = _feature(name, [sample.signals[name] for sample in samples if name in sample.signals])
+    found = _of_signal(name, samples)
     if 1 - sum(present) / len(present) > _ABSENT_SHARE:
         found += _feature(MISSING + name, [float(not each) for each in present])
     return found
@@ -77,17 +87,18 @@ def features_of(samples: Sequence[Sample], prior: Calibration | None) -> tuple[l
     global calibration looks at is kept, on its scale: its weights mean nothing on another.
     """
     found: list[Feature] = [] if prior is None else list(prior.features)
-    known = {each.name for each in found}
+    known = {signal_of(each.name) for each in found if not each.name.startswith(MISSING)}
+    indicated = {signal_of(each.name) for each in found if each.name.startswith(MISSING)}
     optional: list[str] = [] if prior is None else list(prior.optional)
     patterns: set[tuple[bool, ...]] = set()
     n = len(samples)
-    for name in sorted({name for sample in samples for name in sample.signals} | (known - _indicators(known))):
+    for name in sorted({name for sample in samples for name in sample.signals} | known):
         present = tuple(name in sample.signals for sample in samples)
         if name not in _GATES and name not in known:
-            found += _feature(name, [sample.signals[name] for sample in samples if name in sample.signals])
+            found += _of_signal(name, samples)
         if not all(present) and name not in _GATES and name not in optional:
             optional.append(name)
-        if MISSING + name in known:
+        if name in indicated:
             patterns.add(present)
         elif _ABSENT_SHARE < 1 - sum(present) / n < 1 and present not in patterns and name not in {"empty", "refusal"}:
             patterns.add(present)
@@ -95,8 +106,11 @@ def features_of(samples: Sequence[Sample], prior: Calibration | None) -> tuple[l
     return found, tuple(optional)
 
 
-def _indicators(names: set[str]) -> set[str]:
-    return {name for name in names if name.startswith(MISSING)}
+def _of_signal(name: str, samples: Sequence[Sample]) -> list[Feature]:
+    """A log-probability counts by its log odds, any other signal as it is."""
+    feature = ODDS + name if "logprob" in name else name
+    values = [value_of(feature, sample.signals, default=0.0) for sample in samples if name in sample.signals]
+    return _feature(feature, values)
 
 
 def _feature(name: str, values: Sequence[float]) -> list[Feature]:

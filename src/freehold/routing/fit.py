@@ -22,12 +22,12 @@ from typing import Any
 from freehold.domain.certificates import WHOLE
 from freehold.domain.errors.evals import CalibrationImpossible
 from freehold.routing.calibration import (
-    MISSING,
     Calibration,
     Feature,
     from_score,
     logistic,
     score,
+    signal_of,
     standardised,
     value_of,
 )
@@ -247,7 +247,7 @@ def _raw(samples: Sequence[Sample], how: _How) -> tuple[Calibration, list[float]
     weights = _design(samples, features, how).fit(
         range(len(samples)), penalties=found.penalties, centre=[0.0] * len(found.penalties)
     )
-    names = {each.name.removeprefix(MISSING) for each in features}
+    names = {signal_of(each.name) for each in features}
     optional = tuple(name for name in sorted(names) if any(name not in sample.signals for sample in samples))
     fitted = _unmapped(samples, how, features=features, optional=optional, weights=weights)
     slope, offset = platt(found.scores, found.outcomes, numpy=how.numpy)

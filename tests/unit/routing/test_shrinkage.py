@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from freehold.domain.errors.evals import CalibrationImpossible
-from freehold.routing.calibration import covers, from_json, from_score, logistic, probability, score, to_json
+from freehold.routing.calibration import covers, from_json, from_score, log_odds, logistic, probability, score, to_json
 from freehold.routing.fit import Origin, Sample, fit, quality_on
 
 ORIGIN = Origin(
@@ -33,6 +33,8 @@ def world(count, seed, weights=EVERYWHERE, base=0.4, missing=0.0):
         values = [dice.gauss(0, 1) for _ in NAMES]
         chance = logistic(base + sum(weight * value for weight, value in zip(weights, values, strict=True)))
         signals = dict(zip(NAMES, values, strict=True)) | {"tokens_log": 1.0, "empty": 0.0}
+        for name in ("logprob_mean", "logprob_min"):
+            signals[name] = math.log(logistic(signals[name]))
         if dice.random() < missing:
             del signals["agreement"]
         found.append(Sample(id=f"{seed}-{index}", signals=signals, right=dice.random() < chance))
@@ -79,14 +81,14 @@ def test_a_global_calibration_that_misleads_is_left():
     labels = world(250, 31, (-1.5, 0.0, 0.0, 0.0, 0.0, 0.0), base=0.0)
     found = fitted(labels, EVERYBODY)
     assert found.shrunk_to == ""
-    assert [each.name for each in found.features] == ["logprob_mean"]
+    assert [each.name for each in found.features] == ["odds:logprob_mean"]
     assert quality_on(found, world(2_000, 32, (-1.5, 0, 0, 0, 0, 0), base=0.0)).auroc > 0.7
 
 
 def test_below_300_labels_no_score_of_many_features_is_learnt():
     alone = fitted(world(299, 40))
     assert len(alone.features) == 1
-    assert alone.features[0].name.startswith("logprob_")
+    assert alone.features[0].name.startswith("odds:logprob_")
     beside = fitted(world(299, 40), EVERYBODY)
     assert [each.weight for each in beside.features] == [each.weight for each in EVERYBODY.features]
     assert len(fitted(world(300, 40)).features) == len(NAMES)
@@ -109,7 +111,7 @@ def test_an_isotonic_global_calibration_is_moved_knot_by_knot():
 def test_it_says_what_it_was_shrunk_to_and_knows_as_much():
     found = fitted(world(30, 43), EVERYBODY)
     assert (found.n, found.n_shrunk_to, found.shrunk_to) == (30, 1_200, EVERYBODY.id)
-    sure = dict.fromkeys(NAMES, 9.0) | {"new_share": -9.0, "tokens_log": 1.0}
+    sure = dict.fromkeys(NAMES, 9.0) | dict.fromkeys(NAMES[:2], 0.0) | {"new_share": -9.0, "tokens_log": 1.0}
     assert probability(found, sure) > 0.97  # thirty answers alone support no more than 31 of 32
     assert from_json(to_json(found)) == found
 
@@ -132,6 +134,17 @@ def test_a_missing_signal_has_its_own_indicator():
     without = {name: 0.0 for name in NAMES if name != "agreement"} | {"tokens_log": 1.0}
     assert covers(found, without)
     assert not covers(fitted(world(320, 46)), without)
+
+
+def test_a_log_probability_counts_by_its_log_odds():
+    """Between 0.9 and 0.999 lies most of what a log-probability can tell; linear in the logarithm that is nothing."""
+    assert log_odds(math.log(0.5)) == pytest.approx(0.0)
+    assert log_odds(math.log(0.9)) == pytest.approx(math.log(9))
+    assert [log_odds(0.0), log_odds(-1e-9)] == pytest.approx([math.log(1e5)] * 2, abs=1e-3)
+    found = fitted([replace(each, signals={"logprob_mean": each.signals["logprob_mean"]}) for each in world(250, 52)])
+    shown = [probability(found, {"logprob_mean": math.log(p)}) for p in (0.5, 0.9, 0.99)]
+    assert shown[1] - shown[0] > 0.1
+    assert shown[2] - shown[1] > 0.05
 
 
 def test_answers_without_log_probabilities_are_calibrated_on_what_there_is():
