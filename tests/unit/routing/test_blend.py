@@ -53,11 +53,18 @@ def test_the_guard_takes_two_signals_that_each_tell_something() -> None:
     assert min(guarded([one, other], _plus(one, other, _noise(3)))) > 0
 
 
-def test_the_guard_falls_back_to_the_better_one() -> None:
+def test_the_guard_keeps_the_trusted_one_unless_more_is_surely_better() -> None:
     one, nothing = _noise(1), _noise(2)
     gains = _plus(one, _noise(3))
     assert guarded([one, nothing], gains) == [1.0, 0.0]
-    assert guarded([nothing, one], gains) == [0.0, 1.0]
+    by_chance = _noise(4, 6.0)
+    assert guarded([by_chance, nothing], _noise(5)) == [1.0, 0.0]
+
+
+def test_the_guard_leaves_a_trusted_one_behind_that_tells_nothing() -> None:
+    one, nothing = _noise(1), _noise(2)
+    weights = guarded([nothing, one], _plus(one, _noise(3)))
+    assert weights[1] > 5 * weights[0]
 
 
 @given(st.lists(st.floats(-1, 1), min_size=0, max_size=30))
