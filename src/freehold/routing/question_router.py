@@ -116,7 +116,7 @@ def learn(questions: Sequence[Question], gains: Sequence[float], *, seed: int, n
     for name in names:
         penalties, fit, _ = _VIEWS[name]
         penalty, columns[name] = _crossed(read, gains, folds, penalties, fit)
-        fitted[name] = fit(read, list(range(n)), gains, penalty)
+        (fitted[name],) = fit(read, range(n), gains, (penalty,))
     weights = blend(list(columns.values()), gains)
     crossed = [sum(map(mul, weights, row)) for row in zip(*columns.values(), strict=True)]
     return QuestionRouter(fitted, dict(zip(names, weights, strict=True)), crossed, numpy)
@@ -125,8 +125,8 @@ def learn(questions: Sequence[Question], gains: Sequence[float], *, seed: int, n
 _Fitted = Callable[["_Read", Sequence[int] | None], list[float]]
 """Scores of some questions of a reading, or of all."""
 
-_Fit = Callable[["_Read", Sequence[int], Sequence[float], float], _Fitted]
-"""Learns from the questions at some places, with the gains of all."""
+_Fit = Callable[["_Read", Sequence[int], Sequence[float], Sequence[float]], list[_Fitted]]
+"""Learns from the questions at some places, with the gains of all: once for each penalty."""
 
 
 class _Read:
@@ -171,39 +171,52 @@ def _crossed(
     read: _Read, gains: Sequence[float], folds: Sequence[int], penalties: Sequence[float], fit: _Fit
 ) -> tuple[float, list[float]]:
     """The penalty with the least squared error out of sample, and the scores then."""
-    best: tuple[float, float, list[float]] | None = None
+    columns = [[0.0] * read.count for _ in penalties]
+    for fold in range(_FOLDS):
+        learnt = [at for at, its in enumerate(folds) if its != fold]
+        left_out = [at for at, its in enumerate(folds) if its == fold]
+        for column, fitted in zip(columns, fit(read, learnt, gains, penalties), strict=True):
+            for at, found in zip(left_out, fitted(read, left_out), strict=True):
+                column[at] = found
     mean = math.fsum(gains) / len(gains)
-    for penalty in penalties:
-        scores = [0.0] * read.count
-        for fold in range(_FOLDS):
-            learnt = [at for at, its in enumerate(folds) if its != fold]
-            left_out = [at for at, its in enumerate(folds) if its == fold]
-            for at, found in zip(left_out, fit(read, learnt, gains, penalty)(read, left_out), strict=True):
-                scores[at] = found
-        error = math.fsum((gain - mean - score) ** 2 for gain, score in zip(gains, scores, strict=True))
-        if best is None or error < best[0]:
-            best = (error, penalty, scores)
-    if best is None:
-        raise ValueError("no penalty to try")
-    return best[1], best[2]
+    errors = [
+        math.fsum((gain - mean - score) ** 2 for gain, score in zip(gains, column, strict=True)) for column in columns
+    ]
+    best = min(range(len(penalties)), key=errors.__getitem__)
+    return penalties[best], columns[best]
 
 
-def _line(rows: Rows, learnt: Sequence[float], penalty: float) -> Weights:
+def _lines(
+    rows: Callable[[_Read, Sequence[int] | None], Rows],
+    read: _Read,
+    places: Sequence[int],
+    gains: Sequence[float],
+    penalties: Sequence[float],
+) -> list[_Fitted]:
+    """A regression for each penalty on the rows that a view makes of questions."""
+    made, learnt = rows(read, places), [gains[at] for at in places]
     mean = math.fsum(learnt) / len(learnt)
-    return regress(rows, [gain - mean for gain in learnt], penalty=penalty)
+
+    def line(weights: Weights) -> _Fitted:
+        return lambda of, some: rows(of, some).times(weights)
+
+    return [line(regress(made, [gain - mean for gain in learnt], penalty=each)) for each in penalties]
 
 
-def _fit_surface(read: _Read, places: Sequence[int], gains: Sequence[float], penalty: float) -> _Fitted:
+def _fit_surface(
+    read: _Read, places: Sequence[int], gains: Sequence[float], penalties: Sequence[float]
+) -> list[_Fitted]:
     standard = _standard([read.surfaces[at] for at in places])
 
     def rows(of: _Read, some: Sequence[int] | None) -> Rows:
         return dense([standard(of.surfaces[at]) for at in of.places(some)], numpy=of.numpy)
 
-    weights = _line(rows(read, places), [gains[at] for at in places], penalty)
-    return lambda of, some: rows(of, some).times(weights)
+    return _lines(rows, read, places, gains, penalties)
 
 
-def _fit_vectors(read: _Read, places: Sequence[int], gains: Sequence[float], penalty: float) -> _Fitted:
+def _fit_vectors(
+    read: _Read, places: Sequence[int], gains: Sequence[float], penalties: Sequence[float]
+) -> list[_Fitted]:
     """The vector, and beside it the numbers read off the text where there is one."""
     centre = _mean(read, places)
     beside = bool(read.surfaces)
@@ -219,26 +232,31 @@ def _fit_vectors(read: _Read, places: Sequence[int], gains: Sequence[float], pen
             return dense(of.numpy.concatenate([vectors, of.numpy.asarray(numbers)], axis=1), numpy=of.numpy)
         return dense([[*vector, *number] for vector, number in zip(vectors, numbers, strict=True)])
 
-    weights = _line(rows(read, places), [gains[at] for at in places], penalty)
-    return lambda of, some: rows(of, some).times(weights)
+    return _lines(rows, read, places, gains, penalties)
 
 
-def _fit_neighbours(read: _Read, places: Sequence[int], gains: Sequence[float], penalty: float) -> _Fitted:
-    """The mean gain of the nearest ones; ``penalty`` is how many."""
+def _fit_neighbours(
+    read: _Read, places: Sequence[int], gains: Sequence[float], penalties: Sequence[float]
+) -> list[_Fitted]:
+    """The mean gain of the nearest ones; a penalty is how many."""
     centre = _mean(read, places)
     known = _directions(_centred(read, places, centre), read.numpy)
     learnt = [gains[at] for at in places]
     mean = math.fsum(learnt) / len(learnt)
-    count = min(int(penalty), max(1, len(places) // 4))
 
-    def scores(of: _Read, some: Sequence[int] | None) -> list[float]:
-        asked = _directions(_centred(of, of.places(some), centre), of.numpy)
-        return [each - mean for each in _mean_gain(asked, known, learnt, count, of.numpy)]
+    def nearest(penalty: float) -> _Fitted:
+        count = min(int(penalty), max(1, len(places) // 4))
 
-    return scores
+        def scores(of: _Read, some: Sequence[int] | None) -> list[float]:
+            asked = _directions(_centred(of, of.places(some), centre), of.numpy)
+            return [each - mean for each in _mean_gain(asked, known, learnt, count, of.numpy)]
+
+        return scores
+
+    return [nearest(each) for each in penalties]
 
 
-def _fit_words(read: _Read, places: Sequence[int], gains: Sequence[float], penalty: float) -> _Fitted:
+def _fit_words(read: _Read, places: Sequence[int], gains: Sequence[float], penalties: Sequence[float]) -> list[_Fitted]:
     """Words and pairs, weighed by how rare they are (TF-IDF), in rows of length 1."""
     seen: dict[int, int] = {}
     for at in places:
@@ -256,8 +274,7 @@ def _fit_words(read: _Read, places: Sequence[int], gains: Sequence[float], penal
             found.append({place: each / length for place, each in weighed.items()})
         return sparse(found, columns=len(column), numpy=of.numpy)
 
-    weights = _line(rows(read, places), [gains[at] for at in places], penalty)
-    return lambda of, some: rows(of, some).times(weights)
+    return _lines(rows, read, places, gains, penalties)
 
 
 _TEXT, _VECTOR = frozenset({"text"}), frozenset({"vector"})
