@@ -40,8 +40,8 @@ class Arrays(Protocol):
         """How often each of 0 to ``of`` - 1 is among ``places``."""
         ...
 
-    def draws(self, of: int, *, seed: int, times: int) -> Iterator[Sequence[int]]:
-        """``times`` samples of ``of`` places out of as many, with replacement; see ``PlainArrays.draws``."""
+    def draws(self, of: int, *, seed: int, times: int, count: int | None = None) -> Iterator[Sequence[int]]:
+        """``times`` samples of ``count`` places, ``of`` if not given, out of 0 to ``of`` - 1, with replacement."""
         ...
 
 
@@ -90,12 +90,12 @@ class PlainArrays:
             found[place] += 1.0
         return found
 
-    def draws(self, of: int, *, seed: int, times: int) -> Iterator[Sequence[int]]:
+    def draws(self, of: int, *, seed: int, times: int, count: int | None = None) -> Iterator[Sequence[int]]:
         """By Knuth's MMIX generator modulo 2^64, upper 31 bits: the same seed gives the same samples everywhere."""
         state = seed & _MASK
         for _ in range(times):
             places: list[int] = []
-            for _ in range(of):
+            for _ in range(of if count is None else count):
                 state = (state * _FACTOR + _STEP) & _MASK
                 places.append((state >> 33) * of >> 31)
             yield places
@@ -137,12 +137,13 @@ class NumpyArrays:
         """By ``numpy.bincount``."""
         return self._numpy.bincount(places, minlength=of).astype(float)
 
-    def draws(self, of: int, *, seed: int, times: int) -> Iterator[Sequence[int]]:
+    def draws(self, of: int, *, seed: int, times: int, count: int | None = None) -> Iterator[Sequence[int]]:
         """As ``PlainArrays.draws``: step k is factor^k · state + (the sum of lower powers) · step."""
         numpy = self._numpy
-        factors = numpy.full(of, _FACTOR, dtype=numpy.uint64)
+        each = of if count is None else count
+        factors = numpy.full(each, _FACTOR, dtype=numpy.uint64)
         numpy.multiply.accumulate(factors, out=factors)
-        steps = numpy.empty(of, dtype=numpy.uint64)
+        steps = numpy.empty(each, dtype=numpy.uint64)
         steps[0], steps[1:] = 1, factors[:-1]
         numpy.add.accumulate(steps, out=steps)
         steps *= numpy.uint64(_STEP)

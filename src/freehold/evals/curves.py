@@ -108,6 +108,10 @@ class Curve:
         at = min(max(share, 0.0), 1.0) * self._all
         return self.weak + float(self._on.heights(self._on.row([at]), self._shares, self._gains)[0]) / self._all
 
+    def sampled(self) -> list[tuple[float, float]]:
+        """The curve at the 201 shares that areas are taken over: share of strong calls, and quality."""
+        return [(point / _AREA_POINTS, quality) for point, quality in enumerate(self._qualities()[::_STRIDE])]
+
     def points(self) -> list[tuple[float, float]]:
         """The corners of the curve: share of strong calls, and quality; between two of them it is a straight line."""
         return [
@@ -204,10 +208,10 @@ def mean_over(points: Sequence[tuple[float, float]], low: float, high: float) ->
     if not points or high <= low:
         raise ValueError(f"no area from {low} to {high} under {len(points)} points")
     ordered = sorted(points)
-    inner = [x for x, _ in ordered if low < x < high]
-    corners = [(x, _height(ordered, x)) for x in (low, *inner, high)]
-    area = math.fsum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(corners))
-    return area / (high - low)
+    (first, at_first), (last, at_last) = ordered[0], ordered[-1]
+    line = [(min(low, first), at_first), *ordered, (max(high, last), at_last)]
+    pieces = (_piece(left, right, low, high) for left, right in pairwise(line))
+    return math.fsum(pieces) / (high - low)
 
 
 def bootstrap(
@@ -245,10 +249,11 @@ def _is_below(left: tuple[float, float], middle: tuple[float, float], right: tup
     return (y1 - y0) * (x2 - x0) <= (y2 - y0) * (x1 - x0)
 
 
-def _height(ordered: Sequence[tuple[float, float]], x: float) -> float:
-    if x <= ordered[0][0]:
-        return ordered[0][1]
-    for (x0, y0), (x1, y1) in pairwise(ordered):
-        if x <= x1:
-            return y1 if x1 == x0 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
-    return ordered[-1][1]
+def _piece(left: tuple[float, float], right: tuple[float, float], low: float, high: float) -> float:
+    """Area under the line from ``left`` to ``right``, between ``low`` and ``high``."""
+    (x0, y0), (x1, y1) = left, right
+    begin, end = max(x0, low), min(x1, high)
+    if end <= begin:
+        return 0.0
+    middle = y0 + (y1 - y0) * ((begin + end) / 2 - x0) / (x1 - x0)
+    return (end - begin) * middle
