@@ -6,7 +6,7 @@ Both add in the same order, so that both give the same numbers, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 Row = Any
@@ -20,7 +20,11 @@ class Arrays(Protocol):
         """The values as a row."""
         ...
 
-    def take(self, row: Row, places: Sequence[int]) -> Row:
+    def places(self, values: Sequence[int]) -> Row:
+        """Places that are taken from many rows."""
+        ...
+
+    def take(self, row: Row, places: Row) -> Row:
         """The values at ``places``."""
         ...
 
@@ -34,6 +38,10 @@ class Arrays(Protocol):
 
     def heights(self, at: Row, xs: Row, ys: Row) -> Row:
         """The broken line through (xs, ys) at each of ``at``; both ``at`` and ``xs`` rise, ends go on level."""
+        ...
+
+    def area(self, xs: Row, ys: Row) -> float:
+        """Under the broken line through (xs, ys), by trapezoids."""
         ...
 
     def counts(self, places: Sequence[int], of: int) -> Row:
@@ -57,7 +65,11 @@ class PlainArrays:
         """A list of floats."""
         return [float(value) for value in values]
 
-    def take(self, row: Row, places: Sequence[int]) -> Row:
+    def places(self, values: Sequence[int]) -> Row:
+        """A list of whole numbers."""
+        return list(values)
+
+    def take(self, row: Row, places: Row) -> Row:
         """By index."""
         return [row[place] for place in places]
 
@@ -82,6 +94,11 @@ class PlainArrays:
             slope = (ys[place + 1] - ys[place]) / (xs[place + 1] - xs[place])
             found.append(slope * (x - xs[place]) + ys[place])
         return found
+
+    def area(self, xs: Row, ys: Row) -> float:
+        """Piece by piece."""
+        pieces = ((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(zip(xs, ys, strict=True)))
+        return self.running(pieces)[-1]
 
     def counts(self, places: Sequence[int], of: int) -> Row:
         """Counted one by one."""
@@ -115,9 +132,13 @@ class NumpyArrays:
         """An array of floats."""
         return self._numpy.asarray(values, dtype=float)
 
-    def take(self, row: Row, places: Sequence[int]) -> Row:
+    def places(self, values: Sequence[int]) -> Row:
+        """An array of whole numbers."""
+        return self._numpy.asarray(values, dtype=int)
+
+    def take(self, row: Row, places: Row) -> Row:
         """By an array of indices."""
-        return row[self._numpy.asarray(places, dtype=int)]
+        return row[places]
 
     def times(self, left: Row, right: Row) -> Row:
         """Products, one by one."""
@@ -132,6 +153,10 @@ class NumpyArrays:
     def heights(self, at: Row, xs: Row, ys: Row) -> Row:
         """By ``numpy.interp``, whose arithmetic the plain one has."""
         return self._numpy.interp(at, xs, ys)
+
+    def area(self, xs: Row, ys: Row) -> float:
+        """All pieces at once, added one after the other."""
+        return float(self.running((xs[1:] - xs[:-1]) * (ys[:-1] + ys[1:]) / 2)[-1])
 
     def counts(self, places: Sequence[int], of: int) -> Row:
         """By ``numpy.bincount``."""

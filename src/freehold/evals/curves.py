@@ -12,9 +12,10 @@ first crossings on 2,001 points, since its own 11-point curve is noisy; AIQ afte
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from freehold.evals.arrays import Arrays, PlainArrays, Row, arrays
@@ -44,8 +45,7 @@ class Ranking:
         on: What to compute with.
 
     Attributes:
-        order: Places of questions, highest score first.
-        ends: How many questions stand up to the end of each block of equal scores, 0 first: within one, order says nothing.
+        count: How many questions.
         on: What to compute with.
     """
 
@@ -53,14 +53,15 @@ class Ranking:
         self.on = on or PlainArrays()
         values = list(scores)
         order = sorted(range(len(values)), key=values.__getitem__, reverse=True)
-        self.ends = [0]
-        self.ends += [at for at in range(1, len(order)) if values[order[at]] != values[order[at - 1]]]
-        self.ends.append(len(order))
-        self.order = order
+        # Within a block of equal scores order says nothing: only the ends of blocks are points of a curve.
+        ends = [0, *(at for at in range(1, len(order)) if values[order[at]] != values[order[at - 1]]), len(order)]
+        self.count = len(order)
+        self._order = self.on.places(order)
+        self._ends = self.on.places(ends)
 
     def sums(self, row: Row) -> Row:
-        """Sums of ``row`` (one a question) over the highest-scored ones, at each of ``ends``."""
-        return self.on.take(self.on.running(self.on.take(row, self.order)), self.ends)
+        """Sums of ``row`` (one a question) over the questions with the highest scores: none, then a block more each."""
+        return self.on.take(self.on.running(self.on.take(row, self._order)), self._ends)
 
 
 class Curve:
@@ -88,11 +89,11 @@ class Curve:
         numpy: Any = None,
     ) -> None:
         ranking = scores if isinstance(scores, Ranking) else Ranking(scores, arrays(numpy))
-        if not ranking.order:
+        if not ranking.count:
             raise ValueError("a curve of no questions")
         on = ranking.on
         low, high = on.row(weak), on.row(strong)
-        weight = on.row([1.0] * len(ranking.order) if weights is None else weights)
+        weight = on.row([1.0] * ranking.count if weights is None else weights)
         self._on = on
         self._shares = ranking.sums(weight)
         lows, highs = ranking.sums(on.times(low, weight)), ranking.sums(on.times(high, weight))
@@ -102,6 +103,7 @@ class Curve:
             raise ValueError("a curve of no questions")
         self.weak, self.strong = float(lows[-1]) / self._all, float(highs[-1]) / self._all
         self._grid: list[float] | None = None
+        self._best: list[float] | None = None
 
     def quality(self, share: float) -> float:
         """Mean quality when the share ``share`` (0 to 1) of questions goes to the strong model."""
@@ -167,10 +169,11 @@ class Curve:
         return self._grid
 
     def _first(self, holds: Callable[[float], bool]) -> float | None:
-        for point, quality in enumerate(self._qualities()):
-            if holds(quality):
-                return point / _CROSSING_POINTS
-        return None
+        """The least share whose quality ``holds``, which every higher quality does too."""
+        if self._best is None:
+            self._best = list(accumulate(self._qualities(), max))
+        point = bisect_left(self._best, x=True, key=holds)
+        return point / _CROSSING_POINTS if point <= _CROSSING_POINTS else None
 
 
 def aiq(points: Sequence[tuple[float, float]]) -> float:
