@@ -20,6 +20,7 @@ from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChun
 from freehold.domain.turn import Turn
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
+from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.runtime import Deadlines, NoQuotas, Runtime, Services
 from freehold.routing.calibration import Calibration
 from freehold.wire.openai_whole import Aggregator
@@ -271,6 +272,7 @@ class House:
     receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
     observed: list[Receipt] = field(default_factory=list[Receipt])
     quotas: Quotas = field(default_factory=NoQuotas)
+    prerouting: Prerouting | None = None
 
     def runtime(self) -> Runtime:
         return Runtime(
@@ -301,7 +303,7 @@ class House:
 
     def pipeline(self) -> Pipeline:
         snapshot = self.runtime()
-        return Pipeline(services=self.services(), runtime=lambda: snapshot)
+        return Pipeline(services=self.services(), runtime=lambda: snapshot, prerouting=self.prerouting)
 
     async def ask(self, request: InferenceRequest, sink: MemorySink | None = None) -> MemorySink:
         """Ask once; what the sink got."""

@@ -15,6 +15,7 @@ from freehold.domain.deployment import (
     EngineKind,
     Instead,
     ModelCard,
+    Prerouter,
     Route,
     StreamMode,
     Terms,
@@ -216,4 +217,7 @@ def _route(name: str, section: RouteSection) -> Route:
         attempts_max=section.attempts_max,
         when_busy=tuple(Instead(word) for word in section.when_busy),
         when_down=tuple(Instead(word) for word in section.when_down),
+        prerouter=Prerouter(section.prerouter),
+        embedder=section.embedder,
+        workloads=tuple(section.workloads),
     )

@@ -173,6 +173,20 @@ class Instead(StrEnum):
     OVERFLOW_FARTHER = "overflow-farther"
 
 
+class Prerouter(StrEnum):
+    """Whether a route looks at the question before the first attempt.
+
+    Attributes:
+        OFF: No.
+        WATCH: It makes the question's vector, so that outcomes are known by question; it changes no plan.
+        ON: It also leaves out local tries that are hopeless by what became of questions like it.
+    """
+
+    OFF = "off"
+    WATCH = "watch"
+    ON = "on"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """What a client asks for: ordered deployments and how to judge between them.
@@ -188,6 +202,9 @@ class Route:
         attempts_max: Most deployments tried for one request.
         when_busy: What to do where a deployment has no free slot, first choice first.
         when_down: What to do where it is not ready, or left alone for its failures.
+        prerouter: Whether the question is looked at before the first attempt.
+        embedder: The deployment that makes vectors of questions for it.
+        workloads: Kinds of task that a question may be taken for instead of ``workload``.
     """
 
     name: str
@@ -200,3 +217,6 @@ class Route:
     attempts_max: int = 2
     when_busy: tuple[Instead, ...] = (Instead.QUEUE,)
     when_down: tuple[Instead, ...] = (Instead.QUEUE,)
+    prerouter: Prerouter = Prerouter.OFF
+    embedder: str = ""
+    workloads: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from freehold.domain.decisions import Action, Confidence, Outcome, Verdict
 from freehold.domain.deployment import Deployment, Instead, StreamMode
@@ -100,6 +100,7 @@ class Climb:
     sink: Sink
     footing: Footing
     steps: deque[Deployment]
+    spare: deque[Deployment] = field(default_factory=deque[Deployment])
     live: bool = False
     _held: Held | None = None
     _tried: int = 0
@@ -131,7 +132,7 @@ class Climb:
                     await self._attempt(deployment)
             except (*_DEPLOYMENT_FAILED, *_NO_ROOM) as error:
                 self._fail(error)
-                if await self._may_go_on(error, deployment):
+                if await self._may_go_on(error, deployment) or self._falls_back():
                     continue
                 if self._held is None or self.live:
                     raise
@@ -348,6 +349,14 @@ class Climb:
         self.steps.appendleft(deployment)
         if retry.wait_s:
             await asyncio.sleep(retry.wait_s)
+        return True
+
+    def _falls_back(self) -> bool:
+        """Whether steps that were passed over before the first attempt are tried after all, everything else failing."""
+        if self.live or self._held is not None or not self.spare:
+            return False
+        self.steps.extendleft(reversed(self.spare))
+        self.spare.clear()
         return True
 
     def _fail(self, error: FreeholdError) -> None:
