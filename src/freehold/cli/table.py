@@ -24,6 +24,7 @@ COMMANDS = (
     Command("pull", "freehold.cli.pull:pull", "Fetch a model: resumable, checked against its digest."),
     Command("models", "freehold.cli.models:app", "What is installed, what can be had, and what fits this machine."),
     Command("calibrate", "freehold.cli.calibrate:calibrate", "Measure how far a model's confidence can be trusted."),
+    Command("replay", "freehold.cli.replay:replay", "What routing would have done on recorded outcomes, with plots."),
     Command("classify", "freehold.cli.classify:app", "Sort texts by labels; train a classifier from examples."),
     Command("receipts", "freehold.cli.receipts:receipts", "What was asked, where it went and what it cost."),
     Command("batches", "freehold.cli.batches:app", "List, show and cancel batches of requests."),

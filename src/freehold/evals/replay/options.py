@@ -14,6 +14,8 @@ LABELS = (200, 500, 1_500)
 CERTIFICATE_DRAWS = 400
 GAP_MIN = 0.03
 """A smaller difference between two models is mostly noise, and what is divided by it too."""
+LEARNT_MAX = 1_500
+"""Questions that a router learns from, and half of them at most: the others are what it is measured on."""
 ALL = "all"
 
 
@@ -21,10 +23,11 @@ class Score(StrEnum):
     """What says that a question needs the strong model.
 
     Attributes:
-        AUTO: The first of the others that is recorded.
+        AUTO: The first of the next three that is recorded, else none.
         PROBABILITY: The calibrated probability.
         CONFIDENCE: The answer's log-probability.
         AGREEMENT: How many other models give the same answer.
+        QUESTION: The question alone, by a router that is learnt from some of the outcomes and measured on the others.
         NONE: Nothing: only the models and the best that any router could do.
     """
 
@@ -32,6 +35,7 @@ class Score(StrEnum):
     PROBABILITY = "probability"
     CONFIDENCE = "confidence"
     AGREEMENT = "agreement"
+    QUESTION = "question"
     NONE = "none"
 
 

@@ -13,12 +13,9 @@ from freehold.evals.replay.plots import costs, quality, reliability, risk
 from freehold.evals.replay.results import PairReport, Replay, WorkloadReport
 from freehold.evals.replay.wording import (
     CERTIFICATE_HEAD,
-    INTERVALS_TOLD,
     JUDGING,
-    JUDGING_TOLD,
     MODEL_HEAD,
     ROUTING,
-    ROUTING_TOLD,
     Measure,
     about,
     certificate_cells,
@@ -31,6 +28,8 @@ from freehold.evals.replay.wording import (
     judged,
     model_cells,
     pair_line,
+    shown,
+    told,
     value_of,
 )
 
@@ -60,7 +59,7 @@ def as_page(found: Replay) -> str:
 <p class="brand">Freehold</p>
 <h1>Replay of {escape(names)}</h1>
 <p class="lead">What routers, confidence and certificates would have done on outcomes that were recorded. Nothing was
-asked of any model. Intervals hold 95 % of {options.resamples} resamples; seed {options.seed}.</p>
+asked of any model. Intervals hold 95 % of {options.resamples} resamples; everything that is drawn has the seed {options.seed}.</p>
 <nav aria-label="Workloads"><ul>{contents}</ul></nav>
 </header>
 <main>
@@ -82,10 +81,9 @@ def _section(report: WorkloadReport, found: Replay, identity: str) -> str:
         _table("Models", MODEL_HEAD, [model_cells(model) for model in report.models]),
     ]
     if scored:
-        intervals = INTERVALS_TOLD.format(resamples=found.options.resamples, seed=found.options.seed)
         parts += [
             "<h3>Routing</h3>",
-            f"<p>{escape(ROUTING_TOLD)} {escape(intervals)}</p>",
+            f"<p>{escape(told(shown(ROUTING, scored), found.options))}</p>",
             _measures("Routing", "pair", scored, ROUTING, pair_line),
         ]
     parts += [_figures(pair, f"{identity}p{place}") for place, pair in enumerate(report.pairs)]
@@ -93,7 +91,7 @@ def _section(report: WorkloadReport, found: Replay, identity: str) -> str:
         of_weak = judged(scored)
         parts += [
             "<h3>Confidence</h3>",
-            f"<p>{escape(JUDGING_TOLD)}</p>",
+            f"<p>{escape(told(shown(JUDGING, of_weak), found.options))}</p>",
             _measures("Confidence", "model and score", of_weak, JUDGING, judge_line),
             *(_confidence(pair, f"{identity}c{place}", asked=found.options.risk) for place, pair in enumerate(of_weak)),
         ]
@@ -144,12 +142,12 @@ def _measures(
     measures: Sequence[Measure],
     name: Callable[[PairReport], str],
 ) -> str:
-    shown = [each for each in measures if any(pair.numbers[each.name].value is not None for pair in pairs)]
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in (first, *(each.head for each in shown)))
+    columns = shown(measures, pairs)
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in (first, *(each.head for each in columns)))
     rows: list[str] = []
     for pair in pairs:
         cells: list[str] = []
-        for each in shown:
+        for each in columns:
             estimate = pair.numbers[each.name]
             interval = interval_of(estimate, each)
             beneath = f"<small>{escape(interval)}</small>" if interval else ""

@@ -24,6 +24,7 @@ def replay(sets: Sequence[Tables], options: Options, *, numpy: Any = None) -> Re
         numpy: The module, which makes it faster and changes no number.
 
     Raises:
+        RouterImpossible: What questions alone say is asked for, and there is too little to learn that from.
         NothingToReplay: No question is of what is asked, or no pair of models was seen to be right or wrong on it.
     """
     asked = [workload for tables in sets for workload in workloads(tables, options)]
@@ -37,7 +38,7 @@ def replay(sets: Sequence[Tables], options: Options, *, numpy: Any = None) -> Re
 
 def _report(workload: Workload, options: Options, numpy: Any) -> WorkloadReport:
     names, told = chosen(workload, options)
-    pairs = [pair for weak, strong in names if (pair := pair_of(workload, weak, strong, options))]
+    pairs = [pair for weak, strong in names if (pair := pair_of(workload, weak, strong, options, numpy=numpy))]
     measured_pairs = [measured(pair, options, numpy=numpy) for pair in pairs]
     of_models: dict[str, list[CertificateReport]] = {}
     for pair in pairs:
@@ -75,9 +76,7 @@ def _notes(workload: Workload, pairs: Sequence[Pair], reports: Sequence[PairRepo
     if any(row.sought < 1 for row in rows):
         notes.append("labels that were sought by chance stand for as many as they were drawn from")
     if reports and all(each.score is Score.NONE for each in reports):
-        notes.append(
-            f"{reports[0].scored_by}, so that nothing routes: only the models and the best of all routers are shown"
-        )
+        notes.append(f"{reports[0].scored_by}: only the models, and the best that any router could do, are shown")
     if not reports:
         notes.append("no model is better than another that is asked first, so that there is nothing to route")
     return notes

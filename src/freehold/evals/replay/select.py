@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from freehold.domain.errors.replay import NothingToReplay
+from freehold.evals.replay.learnt import learnt_need
 from freehold.evals.replay.options import ALL, GAP_MIN, Options, Score
 from freehold.evals.replay.schema import CONTAMINATED, Query, Recorded, Tables
 
@@ -199,34 +201,45 @@ def _gap(workload: Workload, pair: tuple[str, str]) -> float:
     return strong.quality - weak.quality if weak and strong else 0.0
 
 
-def pair_of(workload: Workload, weak: str, strong: str, options: Options) -> Pair | None:
-    """The answers of two models to the questions where both are known to be right or wrong; ``None`` for no question."""
+def pair_of(workload: Workload, weak: str, strong: str, options: Options, *, numpy: Any = None) -> Pair | None:
+    """The answers of two models to the questions where both are known to be right or wrong; ``None`` for no question.
+
+    Raises:
+        RouterImpossible: What the question alone says is asked for, and there is too little to learn that from.
+    """
     lows, highs = workload.answers[weak], workload.answers[strong]
     rows = [
-        (low, high)
+        (query, low, high)
         for query in workload.queries
         if (low := lows.get(query.qid)) and (high := highs.get(query.qid))
         if low.correct is not None and high.correct is not None
     ]
     if not rows:
         return None
-    weak_rows = [low for low, _ in rows]
-    score, need, told = _need(workload, weak_rows, weak, strong, options)
-    sure = _sure(weak_rows, score)
+    missing = len(workload.queries) - len(rows)
+    if options.score is Score.QUESTION:
+        gains = [(high.correct or 0.0) - (low.correct or 0.0) for _, low, high in rows]
+        learnt = learnt_need([query for query, _, _ in rows], gains, seed=options.seed, numpy=numpy)
+        rows = [rows[place] for place in learnt.places]
+        score, need = Score.QUESTION, learnt.need
+        told = f"the question alone, learnt from {learnt.learnt_from:,} others"
+    else:
+        score, need, told = _need(workload, [low for _, low, _ in rows], weak, strong, options)
+    weak_rows = [low for _, low, _ in rows]
     return Pair(
         weak=weak,
         strong=strong,
         low=[low.correct or 0.0 for low in weak_rows],
-        high=[high.correct or 0.0 for _, high in rows],
+        high=[high.correct or 0.0 for _, _, high in rows],
         weights=[1 / low.sought for low in weak_rows],
         need=need,
-        sure=sure,
+        sure=_sure(weak_rows, score),
         score=score,
         scored_by=told,
-        missing=len(workload.queries) - len(rows),
+        missing=missing,
         unscored=sum(each == math.inf for each in need),
         weak_cost_usd=mean([low.cost_usd for low in weak_rows]),
-        strong_cost_usd=mean([high.cost_usd for _, high in rows]),
+        strong_cost_usd=mean([high.cost_usd for _, _, high in rows]),
     )
 
 

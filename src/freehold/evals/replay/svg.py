@@ -85,13 +85,13 @@ class Plot:
             self._legend.append((kind, legend))
 
     def dot(self, at: Point, kind: str, text: str = "", *, before: bool = False) -> None:
-        """A point, with a text above it that goes on to the right, or that comes from the left."""
+        """A point, with a text that begins above it, or that ends below it."""
         x, y = self._place(at)
         self._drawn.append(f'<circle class="dot {kind}" cx="{x}" cy="{y}" r="4"/>')
         if text:
-            anchor, shift = ("end", 6) if before else ("start", -3)
+            anchor, across, down = ("end", 6, 20) if before else ("start", -3, -10)
             self._drawn.append(
-                f'<text class="note" x="{float(x) + shift:.1f}" y="{float(y) - 10:.1f}" text-anchor="{anchor}">'
+                f'<text class="note" x="{float(x) + across:.1f}" y="{float(y) + down:.1f}" text-anchor="{anchor}">'
                 f"{escape(text)}</text>"
             )
 
@@ -108,10 +108,13 @@ class Plot:
             title: What it is.
             description: What is to be seen, for those who do not see it.
         """
+        head = (
+            f'<svg role="img" aria-labelledby="{identity}-t {identity}-d" viewBox="0 0 {WIDTH} {HEIGHT}" '
+            f'xmlns="http://www.w3.org/2000/svg">'
+        )
         return "".join(
             [
-                f'<svg role="img" aria-labelledby="{identity}-t {identity}-d" viewBox="0 0 {WIDTH} {HEIGHT}" '
-                f'xmlns="http://www.w3.org/2000/svg">',
+                head,
                 f'<title id="{identity}-t">{escape(title)}</title>',
                 f'<desc id="{identity}-d">{escape(description)}</desc>',
                 *self._axes(),

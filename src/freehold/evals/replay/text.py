@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from textwrap import wrap
 
-from freehold.evals.replay.options import Score
+from freehold.evals.replay.options import Options, Score
 from freehold.evals.replay.results import PairReport, Replay, WorkloadReport
 from freehold.evals.replay.wording import (
     CERTIFICATE_HEAD,
-    INTERVALS_TOLD,
     JUDGING,
-    JUDGING_TOLD,
     MODEL_HEAD,
     ROUTING,
-    ROUTING_TOLD,
     Measure,
     about,
     certificate_cells,
@@ -27,6 +24,8 @@ from freehold.evals.replay.wording import (
     judged,
     model_cells,
     pair_line,
+    shown,
+    told,
     value_of,
 )
 
@@ -44,9 +43,8 @@ def _workload(report: WorkloadReport, found: Replay) -> list[str]:
     parts.append(_table([model_cells(model) for model in report.models], MODEL_HEAD))
     scored = [pair for pair in report.pairs if pair.score is not Score.NONE]
     if scored:
-        intervals = INTERVALS_TOLD.format(resamples=found.options.resamples, seed=found.options.seed)
-        parts.append(_measures("Routing", scored, ROUTING, f"{ROUTING_TOLD} {intervals}"))
-        parts.append(_measures("Confidence", judged(scored), JUDGING, JUDGING_TOLD, name=judge_line))
+        parts.append(_measures("Routing", scored, ROUTING, found.options))
+        parts.append(_measures("Confidence", judged(scored), JUDGING, found.options, name=judge_line))
     if unscored := [pair for pair in report.pairs if pair.score is Score.NONE]:
         parts.append(_oracles(unscored))
     if report.certificates:
@@ -64,19 +62,19 @@ def _measures(
     title: str,
     pairs: Sequence[PairReport],
     measures: Sequence[Measure],
-    told: str,
+    options: Options,
     *,
     name: Callable[[PairReport], str] = pair_line,
 ) -> str:
     """Two lines a pair below its name: numbers, and their intervals."""
-    shown = [each for each in measures if any(pair.numbers[each.name].value is not None for pair in pairs)]
+    columns = shown(measures, pairs)
     rows: list[list[str]] = []
     for pair in pairs:
-        estimates = [pair.numbers[each.name] for each in shown]
-        rows.append([value_of(estimate, each) for estimate, each in zip(estimates, shown, strict=True)])
-        rows.append([interval_of(estimate, each) for estimate, each in zip(estimates, shown, strict=True)])
-    lines = _table(rows, [each.head for each in shown], left=0).split("\n")
-    text = [title, *wrap(told, _WIDTH), "", f"  {lines[0]}"]
+        estimates = [pair.numbers[each.name] for each in columns]
+        rows.append([value_of(estimate, each) for estimate, each in zip(estimates, columns, strict=True)])
+        rows.append([interval_of(estimate, each) for estimate, each in zip(estimates, columns, strict=True)])
+    lines = _table(rows, [each.head for each in columns], left=0).split("\n")
+    text = [title, *wrap(told(columns, options), _WIDTH), "", f"  {lines[0]}"]
     for place, pair in enumerate(pairs):
         text += [name(pair), *(f"  {line}".rstrip() for line in lines[1 + 2 * place : 3 + 2 * place])]
     return "\n".join(text)
@@ -86,8 +84,7 @@ def _oracles(pairs: Sequence[PairReport]) -> str:
     lines = ["Best of all routers"]
     for pair in pairs:
         best = pair.numbers["oracle_apgr"]
-        shown = best.said if best.value is None else f"APGR {best.value:.3f}"
-        lines += [pair_line(pair), f"  {shown}"]
+        lines += [pair_line(pair), f"  {best.said if best.value is None else f'APGR {best.value:.3f}'}"]
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from freehold.evals.replay.options import COVERAGES, GAP_MIN, SHARES_OF_STRONG, Score
+from freehold.evals.replay.options import COVERAGES, GAP_MIN, SHARES_OF_STRONG, Options, Score
 from freehold.evals.replay.results import CertificateReport, Estimate, PairReport, WorkloadReport
 from freehold.evals.replay.select import Model
 
@@ -32,38 +32,66 @@ def dollars(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One measure: its name among a report's numbers, its heading, and how it is written."""
+    """One measure: its name among a report's numbers, its heading, how it is written, and what it says."""
 
     name: str
     head: str
     write: Callable[[float], str]
+    told: str = ""
 
 
 ROUTING = (
-    Measure("apgr", "APGR", plain),
-    Measure("cpt50", "CPT50", percent),
-    Measure("cpt80", "CPT80", percent),
-    *(Measure(f"share_for_{of * 100:.0f}", f"{of * 100:.0f} %", percent) for of in SHARES_OF_STRONG),
-    Measure("error_cost", "error–cost", plain),
-    Measure("aiq", "AIQ", plain),
+    Measure("apgr", "APGR", plain, "APGR: mean of the quality gap that is recovered, 0.5 for guessing."),
+    Measure(
+        "cpt50",
+        "CPT50",
+        percent,
+        "CPT50, CPT80: least share of questions that goes to the strong model to recover half",
+    ),
+    Measure("cpt80", "CPT80", percent, "of the gap, and four fifths."),
+    *(Measure(f"share_for_{of * 100:.0f}", f"{of * 100:.0f} %", percent) for of in SHARES_OF_STRONG[:-1]),
+    Measure(
+        f"share_for_{SHARES_OF_STRONG[-1] * 100:.0f}",
+        f"{SHARES_OF_STRONG[-1] * 100:.0f} %",
+        percent,
+        f"{', '.join(f'{of * 100:.0f} %' for of in SHARES_OF_STRONG)}: the same for that much of the strong model's own "
+        "quality.",
+    ),
+    Measure("error_cost", "error–cost", plain, "error–cost: mean error over the costs that the pair spans."),
+    Measure("aiq", "AIQ", plain, "AIQ: mean quality over these, of the best that it offers for a cost."),
 )
 JUDGING = (
-    Measure("auroc_of_wrong", "AUROC", plain),
-    Measure("ece", "ECE", plain),
-    *(Measure(f"risk_at_{of * 100:.0f}", f"wrong at {of * 100:.0f} %", percent) for of in COVERAGES),
+    Measure(
+        "auroc_of_wrong",
+        "AUROC",
+        plain,
+        "AUROC: chance that a wrong answer scores as more in need of the strong model than a right one.",
+    ),
+    Measure("ece", "ECE", plain, "ECE: mean distance of the recorded probability from what came true."),
+    *(Measure(f"risk_at_{of * 100:.0f}", f"wrong at {of * 100:.0f} %", percent) for of in COVERAGES[:-1]),
+    Measure(
+        f"risk_at_{COVERAGES[-1] * 100:.0f}",
+        f"wrong at {COVERAGES[-1] * 100:.0f} %",
+        percent,
+        f"wrong at {', '.join(f'{of * 100:.0f} %' for of in COVERAGES)}: share of wrong ones among that share of answers, "
+        "the surest.",
+    ),
 )
 
-ROUTING_TOLD = (
-    "APGR: mean of the quality gap that is recovered, 0.5 for guessing. CPT50, CPT80: least share of questions that goes "
-    "to the strong model to recover half of the gap, and four fifths. 95 %, 98 %, 100 %: the same for that much of the "
-    "strong model's own quality. error–cost: mean error over the costs that the pair spans. AIQ: mean quality over them."
-)
-JUDGING_TOLD = (
-    "AUROC: chance that a wrong answer scores as more in need than a right one. ECE: mean distance of the recorded "
-    "probability from what came true. wrong at 30 %, 50 %, 80 %: share of wrong ones among that share of answers, the "
-    "surest."
-)
-INTERVALS_TOLD = "Beneath each number: where 95 % of {resamples} resamples put it, seed {seed}."
+
+def shown(measures: Sequence[Measure], pairs: Sequence[PairReport]) -> list[Measure]:
+    """Those that any of the pairs has; the first of routing always, since it says why there is none."""
+    return [
+        each
+        for each in measures
+        if each is ROUTING[0] or any(pair.numbers[each.name].value is not None for pair in pairs)
+    ]
+
+
+def told(measures: Sequence[Measure], options: Options) -> str:
+    """What they say, and what stands beneath each number."""
+    beneath = f"Beneath each number: where 95 % of {options.resamples} resamples put it, seed {options.seed}."
+    return " ".join([*(each.told for each in measures if each.told), *([beneath] if options.resamples else [])])
 
 
 def value_of(estimate: Estimate, measure: Measure) -> str:
@@ -109,8 +137,8 @@ def heading(report: WorkloadReport) -> str:
 
 def about(report: WorkloadReport) -> str:
     """How many questions and models, and how the pairs were chosen."""
-    told = f"{report.questions:,} questions, {len(report.models)} models"
-    return f"{told}. Replayed: {report.chosen}." if report.chosen else f"{told}."
+    asked = f"{report.questions:,} questions, {len(report.models)} models"
+    return f"{asked}. Replayed: {report.chosen}." if report.chosen else f"{asked}."
 
 
 def model_cells(model: Model) -> list[str]:
@@ -144,10 +172,10 @@ def certificates_told(report: WorkloadReport) -> str:
     """What the table of certificates shows."""
     cell = report.certificates[0]
     return (
-        f"At most {cell.risk * 100:.3g} % of accepted answers wrong, with {(1 - cell.delta) * 100:.3g} % confidence, from as many labelled "
-        f"answers, in {cell.draws} draws of them. certified: draws that prove it. accepted: share of all answers that is then "
-        f"accepted; at best: by a threshold that nobody has to prove. promise broken: draws that accept more wrong ones, "
-        f"which may be {cell.delta * 100:.3g} %."
+        f"At most {cell.risk * 100:.3g} % of accepted answers wrong, with {(1 - cell.delta) * 100:.3g} % confidence. A row: "
+        f"{cell.draws} draws of so many labelled answers. certified: draws that prove it. accepted: share of all answers "
+        f"that is then accepted; at best: by a threshold that nobody has to prove. promise broken: draws that accept more "
+        f"wrong ones, which may be {cell.delta * 100:.3g} %."
     )
 
 
@@ -164,11 +192,11 @@ def gap_told(report: WorkloadReport) -> str:
     """What a gap that is too small means; empty where none is."""
     small = any(pair.numbers["apgr"].said.startswith("gap") for pair in report.pairs)
     none = any(pair.numbers["apgr"].said.startswith("no gap") for pair in report.pairs)
-    told: list[str] = []
+    notes: list[str] = []
     if small:
-        told.append(
+        notes.append(
             f"gap too small: under {GAP_MIN:g}, so that a share of it is mostly noise; see the shares for 95 % and more"
         )
     if none:
-        told.append("no gap: the strong model is no better")
-    return "; ".join(told)
+        notes.append("no gap: the strong model is no better")
+    return "; ".join(notes)
