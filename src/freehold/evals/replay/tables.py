@@ -156,7 +156,8 @@ def _checked_rows(path: Path, columns: Sequence[Column]) -> Iterable[tuple[int, 
         extra: dict[str, object] = {}
         for name, value in row.items():
             if (column := known.get(name)) is None:
-                extra[name] = value
+                if value is not None:
+                    extra[name] = value
                 continue
             try:
                 kept = checked(column, value)
@@ -235,7 +236,7 @@ def _write_rows(path: Path, columns: Sequence[Column], rows: Sequence[Query] | S
     arrow, parquet = _pyarrow(path)
     texts = {column.name for column in columns if column.kind is Kind.NUMBERS}
     for row in table:
-        for name in texts & row.keys():
+        for name in texts & {name for name, value in row.items() if value is not None}:
             row[name] = json.dumps(row[name], separators=(",", ":"))
     parquet.write_table(arrow.Table.from_pylist(table), path, compression="zstd")
 
