@@ -47,7 +47,7 @@ def tiny(seed: int = 0, questions: int = QUESTIONS) -> Tables:
         for model, quality in QUALITY.items():
             able = 1 / (1 + math.exp(-(easy + math.log(quality / (1 - quality)))))
             is_right = drawn.random() < able
-            sure = min(0.999, max(0.02, 0.35 * able + 0.5 * is_right + 0.2 * drawn.random()))
+            sure = min(0.999, max(0.02, 0.3 * able + 0.2 * is_right + 0.5 * drawn.random()))
             outcomes.append(
                 Recorded(
                     qid=qid,

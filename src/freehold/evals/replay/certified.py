@@ -55,8 +55,8 @@ def certificates(pair: Pair, options: Options, *, numpy: Any = None) -> list[Cer
     )
     aim = Aim(risk_max=options.risk, delta=options.delta)
     # An answer without a score is never accepted.
-    grid = [each for each in thresholds(world.scores) if each.at > -math.inf]
-    truth = {each.at: world.accepted(each.at) for each in grid}
+    truth = {each.at: world.accepted(each.at) for each in thresholds(world.scores) if each.at > -math.inf}
+    grid = [Threshold(at=at, coverage=coverage) for at, (coverage, _) in truth.items()]
     return [_report(pair, world, grid, truth, aim, labels, options, numpy) for labels in LABELS]
 
 

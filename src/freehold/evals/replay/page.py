@@ -85,8 +85,13 @@ def _section(report: WorkloadReport, found: Replay, identity: str) -> str:
             "<h3>Routing</h3>",
             f"<p>{escape(told(shown(ROUTING, scored), found.options))}</p>",
             _measures("Routing", "pair", scored, ROUTING, pair_line),
+            *(_figures(pair, f"{identity}p{place}") for place, pair in enumerate(scored)),
         ]
-    parts += [_figures(pair, f"{identity}p{place}") for place, pair in enumerate(report.pairs)]
+    if unscored:
+        parts += [
+            "<h3>Best of all routers</h3>",
+            *(_figures(pair, f"{identity}u{place}") for place, pair in enumerate(unscored)),
+        ]
     if scored:
         of_weak = judged(scored)
         parts += [

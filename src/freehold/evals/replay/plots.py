@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from freehold.evals.replay.options import Score
 from freehold.evals.replay.results import PairReport
 from freehold.evals.replay.svg import Plot, axis
 from freehold.evals.replay.wording import percent
@@ -21,15 +22,16 @@ def quality(pair: PairReport, identity: str) -> str:
     )
     plot.line([(0, weak * _PERCENT), (_PERCENT, strong * _PERCENT)], GUESS, "guessing")
     plot.line([(x * _PERCENT, y * _PERCENT) for x, y in pair.oracle], BEST, "best of all routers")
-    plot.band([(x * _PERCENT, low * _PERCENT, high * _PERCENT) for x, _, low, high in pair.quality.points], SCORE)
-    plot.line([(x * _PERCENT, y * _PERCENT) for x, y, _, _ in pair.quality.points], SCORE, "this score")
+    if pair.score is not Score.NONE:
+        plot.band([(x * _PERCENT, low * _PERCENT, high * _PERCENT) for x, _, low, high in pair.quality.points], SCORE)
+        plot.line([(x * _PERCENT, y * _PERCENT) for x, y, _, _ in pair.quality.points], SCORE, "this score")
     apgr = pair.numbers["apgr"]
-    told = f"of {pair.weak} alone {percent(weak)} are right, of {pair.strong} alone {percent(strong)}"
+    told = f"{percent(weak)} are right where {pair.weak} gives all of them, {percent(strong)} where {pair.strong} does"
     worth = f"; APGR {apgr.value:.3f}, where guessing has 0.5" if apgr.value is not None else ""
     full = pair.numbers["share_for_98"].value
     reach = f"; 98 % of the strong model's quality takes {percent(full)} of questions" if full is not None else ""
     return plot.svg(
-        identity, title="Quality by what goes to the strong model", description=f"A rising line: {told}{worth}{reach}."
+        identity, title="Quality by what goes to the strong model", description=f"Of all answers, {told}{worth}{reach}."
     )
 
 
