@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from freehold.domain.certificates import UNCERTIFIED, Certificate, Standing
+from freehold.domain.deployment import EngineFingerprint
 from freehold.domain.outcomes import AnswerOutcome, Feedback
 
 
@@ -51,6 +52,18 @@ class CertificateStore(Protocol):
 
     async def void(self, certificate_id: str, *, why: str) -> bool:
         """Take one out of force; whether it was there."""
+        ...
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """An engine that knows what besides the weights decides how it answers."""
+
+    def fingerprint(self) -> EngineFingerprint:
+        """As of now; asked for every answer that is judged, so it must cost nothing while nothing has changed.
+
+        The same object as long as nothing has.
+        """
         ...
 
 

@@ -135,7 +135,7 @@ class Pipeline:
         bound = bound_of(
             draft,
             steps,
-            tries=footing.route.attempts_max,
+            route=footing.route,
             runtime=self._footings.runtime,
             prices=self._services.prices,
         )
