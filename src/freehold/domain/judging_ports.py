@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from freehold.domain.certificates import UNCERTIFIED, Certificate, Standing
-from freehold.domain.outcomes import AnswerOutcome, Feedback
+from freehold.domain.identity import Principal
+from freehold.domain.outcomes import AnswerOutcome, Feedback, Judged
 
 
 class OutcomeStore(Protocol):
@@ -68,3 +69,26 @@ class NothingCertified:
     def of(self, deployment: str, workload: str, *, tenant: str) -> Standing:  # noqa: ARG002 - a port's
         """``UNCERTIFIED``."""
         return UNCERTIFIED
+
+
+class Learner(Protocol):
+    """Who is told of judged answers. Both are called in the request's way: they take microseconds and never fail."""
+
+    def wants(self, principal: Principal) -> bool:
+        """Whether anything may be learnt from this caller's requests."""
+        ...
+
+    def told(self, judged: Judged) -> None:
+        """A request ended whose answers were judged; its receipt is kept, its last byte is sent."""
+        ...
+
+
+class NothingLearnt:
+    """Where nobody learns."""
+
+    def wants(self, principal: Principal) -> bool:  # noqa: ARG002 - a port's
+        """No."""
+        return False
+
+    def told(self, judged: Judged) -> None:
+        """Forget it."""
