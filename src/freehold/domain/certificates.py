@@ -20,6 +20,18 @@ class LabelKind(StrEnum):
     AGREEMENT = "agreement"
 
 
+class Fault(StrEnum):
+    """What counts as an error of an accepted answer.
+
+    Attributes:
+        WRONG: It was not right; of the label kind ``AGREEMENT``: the stronger model said something else.
+        REGRET: It was not right, and the stronger model's would have been.
+    """
+
+    WRONG = "wrong"
+    REGRET = "regret"
+
+
 WHOLE = "whole"
 """Scope of what was judged by its whole answer; the first ``k`` tokens of a stream are of scope ``prefix-k``."""
 
@@ -58,6 +70,7 @@ class Certificate:
         tenant: Whose answers it was made from; empty for everybody's.
         scored_on: What it holds for; anything else voids it.
         label_kind: How right and wrong were told apart.
+        fault: What counts as an error.
         risk_max: ε, between 0 and 1.
         delta: δ, between 0 and 1.
         threshold: λ, a probability.
@@ -66,12 +79,15 @@ class Certificate:
         errors: Of those, how many were wrong.
         created_unix_ms: When it was made.
         expires_unix_ms: From then on it is void.
+        audited: Of later answers that were accepted and agreed with, how many were held against a known answer.
+        audited_wrong: How many of those were wrong.
     """
 
     id: str
     tenant: str = ""
     scored_on: ScoredOn
     label_kind: LabelKind
+    fault: Fault = Fault.WRONG
     risk_max: float
     delta: float
     threshold: float
@@ -80,6 +96,8 @@ class Certificate:
     errors: int
     created_unix_ms: int
     expires_unix_ms: int
+    audited: int = 0
+    audited_wrong: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

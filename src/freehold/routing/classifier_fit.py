@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from freehold.routing.binomial import binomial_tail
 from freehold.routing.classifier import Crossed, Head, Interval, edged, logits, nearest, unit
 from freehold.routing.quality import measure_quality
 from freehold.routing.softmax import least, log_loss, minimise, problem, softmax, temperature
@@ -151,15 +152,6 @@ def threshold_for(outcomes: Sequence[tuple[float, bool]], risk: float) -> float 
             break
         found = edge
     return found
-
-
-def binomial_tail(most: int, n: int, share: float) -> float:
-    """P(at most ``most`` of ``n`` | each with probability ``share``), exactly."""
-    total, log_yes, log_no = 0.0, math.log(share), math.log1p(-share)
-    for k in range(most + 1):
-        ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-        total += math.exp(ways + k * log_yes + (n - k) * log_no)
-    return min(1.0, total)
 
 
 def wilson(right: int, n: int) -> Interval:

@@ -9,7 +9,7 @@ import pytest
 
 from freehold.domain.response import TokenLogprob
 from freehold.routing.classifier import About, Crossed, Head, Interval, Method, from_json, pack, to_json, unpack
-from freehold.routing.classifier_fit import Example, binomial_tail, fit_scores, fit_vectors, threshold_for, wilson
+from freehold.routing.classifier_fit import Example, fit_scores, fit_vectors, threshold_for, wilson
 from freehold.routing.letters import joined, letter_logprobs, question, turned, turns
 from freehold.routing.quality import measure_quality
 from freehold.routing.softmax import minimise, problem, softmax, temperature
@@ -181,10 +181,7 @@ def test_a_threshold_keeps_the_wrong_answers_below_the_risk() -> None:
     assert threshold_for([(0.9, True)] * 100, 0.1) == 0.9
 
 
-def test_binomial_tails_and_intervals_are_those_of_tables() -> None:
-    assert binomial_tail(0, 59, 0.05) == pytest.approx(0.95**59)
-    assert binomial_tail(2, 10, 0.3) == pytest.approx(0.3827827864)
-    assert binomial_tail(10, 10, 0.5) == pytest.approx(1.0)
+def test_intervals_are_those_of_tables() -> None:
     interval = wilson(45, 50)
     assert (interval.low, interval.high) == (pytest.approx(0.7864, abs=1e-3), pytest.approx(0.9565, abs=1e-3))
 
