@@ -188,6 +188,7 @@ class Route:
         attempts_max: Most deployments tried for one request.
         when_busy: What to do where a deployment has no free slot, first choice first.
         when_down: What to do where it is not ready, or left alone for its failures.
+        shadow_share: Share of accepted answers about which a stronger deployment is asked afterwards, 0 to 1.
     """
 
     name: str
@@ -200,3 +201,4 @@ class Route:
     attempts_max: int = 2
     when_busy: tuple[Instead, ...] = (Instead.QUEUE,)
     when_down: tuple[Instead, ...] = (Instead.QUEUE,)
+    shadow_share: float = 0.0

@@ -55,6 +55,18 @@ class CertificateStore(Protocol):
         ...
 
 
+class SpendStore(Protocol):
+    """What shadows have cost, on disk."""
+
+    async def shadow_spend(self, *, month: str, currency: str) -> int:
+        """In a month (``YYYY-MM``), in micro-units."""
+        ...
+
+    async def add_shadow_spend(self, micros: int, *, month: str, currency: str) -> None:
+        """Add what one has cost."""
+        ...
+
+
 class Standings(Protocol):
     """What is known at this moment. Asked for every answer that is judged: it must take microseconds."""
 

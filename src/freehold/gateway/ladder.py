@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from freehold.domain.decisions import Action, Confidence, Outcome, Verdict
 from freehold.domain.deployment import Deployment, Instead, StreamMode
@@ -33,6 +33,7 @@ from freehold.routing.degrade import Course, detour
 from freehold.routing.ladder import confidence, verdict
 from freehold.routing.retries import Failure, decide_retry
 from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
+from freehold.wire.openai_whole import Aggregator
 
 _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied)
 """Failures of one deployment that the next permitted one may make good."""
@@ -92,7 +93,12 @@ class Held:
 
 @dataclass(slots=True, kw_only=True)
 class Climb:
-    """One request's way through its plan."""
+    """One request's way through its plan.
+
+    Attributes:
+        live: An answer began to be sent while it came.
+        answers: Those that were looked into, by the place of their attempt in the receipt.
+    """
 
     services: Services
     runtime: Runtime
@@ -101,6 +107,7 @@ class Climb:
     footing: Footing
     steps: deque[Deployment]
     live: bool = False
+    answers: dict[int, Aggregator] = field(default_factory=dict[int, Aggregator])
     _held: Held | None = None
     _tried: int = 0
     _retries: int = 0
@@ -225,6 +232,8 @@ class Climb:
                 and request.is_generated
                 and not is_measured
                 and (commits or not more_permitted)
+                # An answer that follows another one says whether that was right.
+                and not (self.answers and self.services.learn.wants(draft.principal))
             ),
             queue_ms=0.0 if self._slot is None else self._slot.queue_ms,
         )
@@ -310,6 +319,8 @@ class Climb:
             decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)
         else:
             decided = verdict(judged, self.footing.route, more_permitted=more_permitted, finish_reason=finish_reason)
+        if is_chat and not run.as_it_comes:
+            self.answers[len(self.draft.attempts)] = run.collected
         self._close(Outcome.COMPLETE, judged=judged, decided=decided)
         self.draft.answered_index = len(self.draft.attempts) - 1
         return decided.action

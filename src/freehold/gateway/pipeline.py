@@ -16,6 +16,7 @@ from freehold.domain.deployment import Deployment
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.server import Internal
 from freehold.domain.identity import Principal
+from freehold.domain.outcomes import Judged
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.gateway.answer import Sink
@@ -81,6 +82,9 @@ class Pipeline:
         finally:
             self._active[runtime.config_digest] -= 1
         sink.finished(receipt, end=held.send(sink))
+        if climb.answers:
+            judged = Judged(request=request, principal=principal, receipt=receipt, answers=climb.answers)
+            self._services.learn.told(judged)
         return receipt
 
     def _plan(self, draft: ReceiptDraft, runtime: Runtime, sink: Sink) -> Climb:

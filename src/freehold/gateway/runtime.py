@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from freehold.domain.deployment import Deployment, Route, StreamMode
 from freehold.domain.errors.request import UnknownModel
 from freehold.domain.identity import Principal
+from freehold.domain.judging_ports import Learner, NothingLearnt
 from freehold.domain.labels import Label
 from freehold.domain.limits import Bound
 from freehold.domain.ports import (
@@ -121,3 +122,4 @@ class Services:
     retries: RetryBudgets = field(default_factory=RetryBudgets)
     jitter: Callable[[], float] = any_share
     audit_log: str = ""
+    learn: Learner = field(default_factory=NothingLearnt)
