@@ -32,6 +32,7 @@ class AnswerOutcome:
         threshold: What it was held against; ``None`` where it was against nothing.
         accepted: Whether its answer was accepted.
         answered: Whether it is the answer that the client got, accepted or for want of a better one.
+        response_id: What the client knows that answer by, besides the request's id; empty for nothing.
         right: Whether it was acceptable; ``None`` while that is not known.
         label_kind: How that is known; ``None`` while it is not.
         judged_by: The deployment whose answer it was held against, for agreement.
@@ -57,6 +58,7 @@ class AnswerOutcome:
     threshold: float | None = None
     accepted: bool = False
     answered: bool = False
+    response_id: str = ""
     right: bool | None = None
     label_kind: LabelKind | None = None
     judged_by: str = ""
@@ -90,6 +92,11 @@ class Feedback:
 
 class LookedInto(Protocol):
     """The text of an answer that was looked into."""
+
+    @property
+    def answer_id(self) -> str:
+        """What its upstream calls it, and so its client; empty where that is the id of the request."""
+        ...
 
     @property
     def text(self) -> str:

@@ -88,8 +88,14 @@ def sample_of(
         later = [each for each in traffic if each.unix_ms >= fresh_unix_ms]
     counted = [each for each in later if each.label_kind is kind]
     refused = ""
-    if kind is LabelKind.AGREEMENT:
+    if fresh_unix_ms is not None and len(counted) < FRESH_LABELS:
+        refused = (
+            f"only {len(counted)} labels have come since the alarm, and {FRESH_LABELS} are needed; while the alarm lasts"
+            " everything that may be is escalated, and every escalation is a label"
+        )
+    elif kind is LabelKind.AGREEMENT:
         refused = _uncovered(later)
+    if kind is LabelKind.AGREEMENT:
         counted = _evenly(counted)
     return Sample(
         scored_on=scored_on,
@@ -106,7 +112,7 @@ def certify_sample(sample: Sample, aim: Aim, *, tenant: str, unix_ms: int, days:
     if sample.refused:
         n, errors = len(sample.wrong), sum(sample.wrong)
         return NotCertifiable(
-            reason="uncovered",
+            reason="unfit_labels",
             message=sample.refused,
             n=n,
             errors=errors,

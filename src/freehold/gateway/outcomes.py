@@ -47,6 +47,7 @@ def outcomes_of(judged: Judged, *, workload: str, scored_by: ScoredBy, sought: f
                 threshold=decided.threshold,
                 accepted=decided.action is Action.ACCEPT,
                 answered=place == receipt.answered_index,
+                response_id=judged.answers[place].answer_id if place in judged.answers else "",
                 right=right,
                 label_kind=None if right is None else LabelKind.AGREEMENT,
                 judged_by=judged_by,

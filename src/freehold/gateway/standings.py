@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from freehold.domain.certificates import UNCERTIFIED, Certificate, ScoredOn, Standing
-from freehold.gateway.watch import Place, Watch, in_force_for
+from freehold.gateway.watch import Watch, in_force_for
+from freehold.storage.certificates import Place
 
 Current = Callable[[str, str], Sequence[ScoredOn]]
 """What the scores of a deployment mean now, for a workload: one for each part of an answer that is judged."""

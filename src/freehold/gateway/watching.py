@@ -16,9 +16,9 @@ from freehold.gateway.certifying import FRESH_LABELS, certify_sample, sample_of
 from freehold.gateway.runtime import Runtime
 from freehold.gateway.scoring import Scoring
 from freehold.gateway.standings import LiveStandings
-from freehold.gateway.watch import Place, Watch, advance, watch_from_json, watch_to_json
+from freehold.gateway.watch import Watch, advance, look_at, new_watch, read_watches, watch_to_json
 from freehold.routing.certificate import Aim
-from freehold.storage.certificates import Looked, SqliteCertificates
+from freehold.storage.certificates import Looked, Place, SqliteCertificates
 from freehold.storage.keys import KeyEvent
 from freehold.storage.outcomes import SqliteOutcomes
 
@@ -85,7 +85,7 @@ class Watching:
         self._standings.refresh(
             pairs=sorted(pairs),
             certificates=await self._certificates.all(),
-            watches=await self._watches(),
+            watches=await read_watches(self._certificates),
             current=self._scoring.current,
             spend_at=spend_at or {},
             unix_ms=self._clock.unix_ms(),
@@ -97,7 +97,7 @@ class Watching:
         Raises:
             StorageFailed: The database cannot be read or written; the same is looked at again the next time.
         """
-        watches = await self._watches()
+        watches = await read_watches(self._certificates)
         more = True
         while more:
             fresh, seen = await self._outcomes.labels_after(await self._certificates.seen(), most=_LABELS_AT_ONCE)
@@ -107,29 +107,37 @@ class Watching:
             certificates = await self._certificates.all()
             now_ms = self._clock.unix_ms()
             changed = advance(watches, fresh, certificates, run_length=self._care.run_length, unix_ms=now_ms)
-            await self._keep(watches, changed, certificates, seen, now_ms)
+            await self._keep(watches, changed, certificates, now_ms, seen=seen)
             watches |= changed
+        await self._look_at_traffic(watches)
         if self._care.certifies_again:
             for place, watch in watches.items():
                 if watch.alarm:
                     await self._certify_again(place, watch)
 
-    async def _watches(self) -> dict[Place, Watch]:
-        found: dict[Place, Watch] = {}
-        for place, document in (await self._certificates.watches()).items():
-            try:
-                found[place] = watch_from_json(document)
-            except ValueError as error:
-                log.warning("the watch of %s begins anew: %s", " ".join(place), error)
-        return found
+    async def _look_at_traffic(self, watches: dict[Place, Watch]) -> None:
+        more = True
+        while more:
+            after = await self._certificates.seen("looked_at")
+            fresh, last = await self._outcomes.after(after, most=_LABELS_AT_ONCE)
+            more = len(fresh) == _LABELS_AT_ONCE
+            if not fresh:
+                break
+            now_ms = self._clock.unix_ms()
+            changed = look_at(watches, fresh, unix_ms=now_ms)
+            certificates = await self._certificates.all() if any(each.alarm for each in changed.values()) else ()
+            await self._keep(watches, changed, certificates, now_ms, looked_at=last)
+            watches |= changed
 
     async def _keep(
         self,
         before: Mapping[Place, Watch],
         changed: Mapping[Place, Watch],
         certificates: Sequence[Certificate],
-        seen: int,
         now_ms: int,
+        *,
+        seen: int | None = None,
+        looked_at: int | None = None,
     ) -> None:
         void: dict[str, str] = {}
         events: list[KeyEvent] = []
@@ -144,6 +152,7 @@ class Watching:
         looked = Looked(
             watches={place: watch_to_json(watch) for place, watch in changed.items()},
             seen=seen,
+            looked_at=looked_at,
             void=void,
             events=events,
         )
@@ -176,7 +185,8 @@ class Watching:
         aim = Aim(risk_max=certificate.risk_max, delta=certificate.delta, fault=certificate.fault)
         found = certify_sample(sample, aim, tenant=tenant, unix_ms=now_ms, days=self._care.days)
         if isinstance(found, Certificate):
-            looked = Looked(watches={place: None}, void={}, put=[found])
+            anew = watch_to_json(new_watch(found, sample.scores))
+            looked = Looked(watches={place: anew}, void={}, put=[found])
             log.warning("%s of tenant %s, workload %s is certified anew: %s", deployment, tenant, workload, found.id)
         else:
             again = watch_to_json(replace(watch, fresh_unix_ms=now_ms))

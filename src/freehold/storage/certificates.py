@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from freehold.domain.certificates import Certificate, LabelKind, ScoredOn
 from freehold.storage.database import Database
@@ -25,6 +25,7 @@ class Looked:
     Attributes:
         watches: Documents by place; ``None`` removes one.
         seen: The how manyeth label it has seen last; ``None`` where it saw none.
+        looked_at: The number of the outcome it has looked at last, labelled or not; ``None`` where it looked at none.
         void: Ids of certificates to take out of force, with the reason.
         put: Certificates to put in force.
         events: For the audit log.
@@ -32,6 +33,7 @@ class Looked:
 
     watches: Mapping[Place, str | None]
     seen: int | None = None
+    looked_at: int | None = None
     void: Mapping[str, str]
     put: Sequence[Certificate] = ()
     events: Sequence[KeyEvent] = ()
@@ -89,16 +91,16 @@ class SqliteCertificates:
 
         return await self._database.read(query)
 
-    async def seen(self) -> int:
-        """The how manyeth label the watches have seen last.
+    async def seen(self, mark: Literal["watched", "looked_at"] = "watched") -> int:
+        """The how manyeth label the watches have seen last, or the number of the outcome they looked at last.
 
         Raises:
             StorageFailed: It cannot be read.
         """
-        sql = self._sql["watched"]
+        sql = self._sql["mark"]
 
         def query(connection: sqlite3.Connection) -> int:
-            return connection.execute(sql).fetchone()["value"]
+            return connection.execute(sql, {"name": mark}).fetchone()["value"]
 
         return await self._database.read(query)
 
@@ -119,8 +121,9 @@ class SqliteCertificates:
                 self._put(connection, certificate, by)
             for event in looked.events:
                 note_event(connection, event)
-            if looked.seen is not None:
-                connection.execute(self._sql["set_watched"], {"value": looked.seen})
+            for mark, value in (("watched", looked.seen), ("looked_at", looked.looked_at)):
+                if value is not None:
+                    connection.execute(self._sql["set_mark"], {"name": mark, "value": value})
 
         await self._database.submit(work)
 

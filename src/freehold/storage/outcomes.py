@@ -132,6 +132,21 @@ class SqliteOutcomes:
 
         return await self._database.submit(work)
 
+    async def request_of(self, response_id: str, *, tenant: str) -> str:
+        """Id of the request whose answer a client knows by ``response_id``; empty where there is none of that tenant.
+
+        Raises:
+            StorageFailed: It cannot be read.
+        """
+        await self._flushed()
+        sql, values = self._sql["request_of_response"], {"tenant": tenant, "response_id": response_id}
+
+        def query(connection: sqlite3.Connection) -> str:
+            row = connection.execute(sql, values).fetchone()
+            return "" if row is None else row["request_id"]
+
+        return await self._database.read(query)
+
     async def read(
         self,
         *,
@@ -183,12 +198,22 @@ class SqliteOutcomes:
         Raises:
             StorageFailed: They cannot be read.
         """
+        return await self._after(self._sql["labels_since"], seen, most, "labelled")
+
+    async def after(self, number: int, *, most: int) -> tuple[Sequence[AnswerOutcome], int]:
+        """Outcomes that came after the one of that number, in their order, and the number of the last one.
+
+        Raises:
+            StorageFailed: They cannot be read.
+        """
+        return await self._after(self._sql["outcomes_after"], number, most, "seq")
+
+    async def _after(self, sql: str, after: int, most: int, number: str) -> tuple[Sequence[AnswerOutcome], int]:
         await self._flushed()
-        sql = self._sql["labels_since"]
 
         def query(connection: sqlite3.Connection) -> tuple[Sequence[AnswerOutcome], int]:
-            rows = connection.execute(sql, {"after": seen, "most": most}).fetchall()
-            return [outcome_of(row) for row in rows], rows[-1]["labelled"] if rows else seen
+            rows = connection.execute(sql, {"after": after, "most": most}).fetchall()
+            return [outcome_of(row) for row in rows], rows[-1][number] if rows else after
 
         return await self._database.read(query)
 
@@ -290,6 +315,7 @@ def outcome_of(row: sqlite3.Row) -> AnswerOutcome:
         threshold=row["threshold"],
         accepted=bool(row["accepted"]),
         answered=bool(row["answered"]),
+        response_id=row["response_id"],
         right=None if row["is_right"] is None else bool(row["is_right"]),
         label_kind=None if kind is None else LabelKind(kind),
         judged_by=row["judged_by"],
@@ -318,6 +344,7 @@ def _values(outcome: AnswerOutcome) -> dict[str, Any]:
         "threshold": outcome.threshold,
         "accepted": outcome.accepted,
         "answered": outcome.answered,
+        "response_id": outcome.response_id,
         "is_right": outcome.right,
         "label_kind": None if outcome.label_kind is None else outcome.label_kind.value,
         "judged_by": outcome.judged_by,

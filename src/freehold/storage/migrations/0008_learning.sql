@@ -20,6 +20,7 @@ CREATE TABLE outcomes (
     threshold REAL,
     accepted INTEGER NOT NULL,
     answered INTEGER NOT NULL,
+    response_id TEXT NOT NULL,       -- what the client knows the answer by, besides request_id
     is_right INTEGER,                -- NULL: not known
     label_kind TEXT,                 -- NULL as long as is_right is
     judged_by TEXT NOT NULL,
@@ -33,6 +34,7 @@ CREATE TABLE outcomes (
     latency_ms REAL NOT NULL
 );
 CREATE UNIQUE INDEX outcomes_by_request ON outcomes (tenant, request_id, deployment);
+CREATE INDEX outcomes_by_response ON outcomes (tenant, response_id) WHERE response_id <> '';
 CREATE INDEX outcomes_by_workload ON outcomes (tenant, workload, seq);
 CREATE INDEX outcomes_by_label ON outcomes (labelled) WHERE labelled IS NOT NULL;
 
@@ -57,7 +59,7 @@ CREATE TABLE learning_marks (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 );
-INSERT INTO learning_marks VALUES ('labels', 0), ('watched', 0);
+INSERT INTO learning_marks VALUES ('labels', 0), ('watched', 0), ('looked_at', 0);
 
 CREATE TABLE shadow_spend (
     month TEXT NOT NULL,             -- YYYY-MM in UTC

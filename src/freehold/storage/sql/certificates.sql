@@ -22,11 +22,11 @@ ON CONFLICT DO UPDATE SET document = excluded.document
 -- name: remove_watch
 DELETE FROM watches WHERE tenant = :tenant AND workload = :workload AND deployment = :deployment
 
--- name: watched
-SELECT value FROM learning_marks WHERE name = 'watched'
+-- name: mark
+SELECT value FROM learning_marks WHERE name = :name
 
--- name: set_watched
-UPDATE learning_marks SET value = :value WHERE name = 'watched'
+-- name: set_mark
+UPDATE learning_marks SET value = :value WHERE name = :name
 
 -- name: shadow_spend
 SELECT micros FROM shadow_spend WHERE month = :month AND currency = :currency

@@ -14,17 +14,17 @@ WHERE tenant = :tenant AND request_id = :request_id AND deployment = :deployment
 -- name: put_outcome
 INSERT INTO outcomes (
     tenant, request_id, deployment, workload, scoring, unix_ms, route, label, signals, probability, threshold, accepted,
-    answered, is_right, label_kind, judged_by, sought, labelled, question, question_model, input_tokens, output_tokens,
+    answered, response_id, is_right, label_kind, judged_by, sought, labelled, question, question_model, input_tokens, output_tokens,
     cost_micros, latency_ms
 ) VALUES (
     :tenant, :request_id, :deployment, :workload, :scoring, :unix_ms, :route, :label, :signals, :probability,
-    :threshold, :accepted, :answered, :is_right, :label_kind, :judged_by, :sought, :labelled, :question,
+    :threshold, :accepted, :answered, :response_id, :is_right, :label_kind, :judged_by, :sought, :labelled, :question,
     :question_model, :input_tokens, :output_tokens, :cost_micros, :latency_ms
 )
 ON CONFLICT (tenant, request_id, deployment) DO UPDATE SET
     workload = excluded.workload, scoring = excluded.scoring, unix_ms = excluded.unix_ms, route = excluded.route,
     label = excluded.label, signals = excluded.signals, probability = excluded.probability,
-    threshold = excluded.threshold, accepted = excluded.accepted, answered = excluded.answered,
+    threshold = excluded.threshold, accepted = excluded.accepted, answered = excluded.answered, response_id = excluded.response_id,
     judged_by = excluded.judged_by, sought = excluded.sought, question = excluded.question,
     question_model = excluded.question_model, input_tokens = excluded.input_tokens,
     output_tokens = excluded.output_tokens, cost_micros = excluded.cost_micros, latency_ms = excluded.latency_ms,
@@ -34,6 +34,9 @@ ON CONFLICT (tenant, request_id, deployment) DO UPDATE SET
 
 -- name: answered_outcome
 SELECT seq, labelled FROM outcomes WHERE tenant = :tenant AND request_id = :request_id AND answered
+
+-- name: request_of_response
+SELECT request_id FROM outcomes WHERE tenant = :tenant AND response_id = :response_id AND answered ORDER BY seq DESC
 
 -- name: label_outcome
 UPDATE outcomes SET is_right = :is_right, label_kind = :label_kind, judged_by = '', labelled = :labelled
@@ -49,6 +52,10 @@ ORDER BY o.seq DESC LIMIT :most
 -- name: labels_since
 SELECT o.*, s.document FROM outcomes AS o JOIN scorings AS s ON s.id = o.scoring
 WHERE o.labelled > :after ORDER BY o.labelled LIMIT :most
+
+-- name: outcomes_after
+SELECT o.*, s.document FROM outcomes AS o JOIN scorings AS s ON s.id = o.scoring
+WHERE o.seq > :after ORDER BY o.seq LIMIT :most
 
 -- name: trim_outcomes
 DELETE FROM outcomes WHERE tenant = :tenant AND workload = :workload AND seq <= (
