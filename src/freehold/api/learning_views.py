@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import QueryParams
@@ -11,6 +11,7 @@ from starlette.datastructures import QueryParams
 from freehold.api.asgi import JSON, Headers, Scope
 from freehold.api.learning_documents import certified_document, outcome_document, standing_documents
 from freehold.domain.certificates import LabelKind
+from freehold.domain.deployment import Route
 from freehold.domain.errors.feedback import NothingLearnt, OutcomeUnknown
 from freehold.domain.errors.request import FieldInvalid, NotFound
 from freehold.domain.identity import Principal
@@ -194,7 +195,7 @@ class LearningViews:
 
     async def standings(self, scope: Scope, principal: Principal) -> View:
         """How far each deployment's answers may be trusted: certificates, alarms, and how soon a breach is noticed."""
-        stores, runtime = self._stores, self._runtime()
+        stores = self._stores
         counted = await stores.outcomes.counted()
         certificates, watches = await stores.certificates.all(), await read_watches(stores.certificates)
         found = await asyncio.to_thread(
@@ -202,7 +203,7 @@ class LearningViews:
             counted,
             certificates,
             watches,
-            shadow_shares=shadow_shares(runtime),
+            shadow_shares=shadow_shares(self._runtime().routes),
             run_length=self._care.run_length,
             unix_ms=self._clock.unix_ms(),
             tenant=reached_tenant(principal, scope["access"]),
@@ -248,10 +249,10 @@ class LearningViews:
         return reached
 
 
-def shadow_shares(runtime: Runtime) -> dict[tuple[str, str], float]:
+def shadow_shares(routes: Mapping[str, Route]) -> dict[tuple[str, str], float]:
     """The largest share of shadows of each workload and deployment."""
     found: dict[tuple[str, str], float] = {}
-    for route in runtime.routes.values():
+    for route in routes.values():
         for name in route.deployments:
             place = route.workload, name
             found[place] = max(found.get(place, 0.0), route.shadow_share)
