@@ -211,5 +211,3 @@ def test_metrics_count_shadows(house: Site) -> None:
     text = call(house, "GET", "/metrics").text
     assert 'freehold_shadows_total{deployment="large",what="asked"}' in text
     assert 'freehold_certificate_alarms{deployment="small"} 0' in text
-
-

@@ -103,6 +103,8 @@ def advance(
             continue
         if known is None or known.certificate.id != certificate.id:
             known = Watch(certificate=certificate)
+        if outcome.unix_ms < certificate.created_unix_ms:
+            continue  # it was certified on that
         if outcome.probability is None or outcome.probability < certificate.threshold:
             continue  # accepted by a laxer threshold than the certificate's, which says nothing of it
         bets = Bets.against(certificate.risk_max, run_length=run_length)
