@@ -12,6 +12,7 @@ import pytest
 
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamStatus, UpstreamTimeout, UpstreamUnreachable
+from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EngineTimings, FinishReason, ResponseChunk, Usage
 from freehold.domain.zones import Zone
@@ -193,6 +194,32 @@ def test_unknown_members_come_back() -> None:
         assert (whole["timings"], whole["usage"], whole["system_fingerprint"]) == (TIMINGS, USAGE, "fp_scripted")
 
     run(OpenAIHarness(), scenario)
+
+
+def test_a_server_is_known_by_what_its_answers_say_of_it() -> None:
+    async def scenario(harness: OpenAIHarness) -> None:
+        engine = harness.engine
+        assert isinstance(engine, Fingerprinted)
+        unknown = engine.fingerprint()
+        assert (unknown.version, unknown.template_sha256, unknown.stands_for_model) == ("", "", "")
+        await ask(harness, chat())
+        known = engine.fingerprint()
+        assert known.version == "fp_scripted"
+        assert known.stands_for_model.startswith("known:")
+        assert known.model_digest(engine.deployment.model) == known.stands_for_model
+        await ask(harness, chat())
+        assert engine.fingerprint() is known, "the same object while nothing has changed"
+
+    run(OpenAIHarness(), scenario)
+
+
+def test_a_server_without_log_probabilities_is_not_known() -> None:
+    async def scenario(harness: AnthropicHarness) -> None:
+        await ask(harness, chat())
+        assert isinstance(harness.engine, Fingerprinted)
+        assert harness.engine.fingerprint().version == ""
+
+    run(AnthropicHarness(), scenario)
 
 
 def test_usage_and_timings() -> None:

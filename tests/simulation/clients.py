@@ -11,7 +11,7 @@ from typing import Any
 import httptools
 
 from tests.simulation import faults
-from tests.simulation.house import HOST, ROUTES, TENANTS, SimHouse
+from tests.simulation.house import DOUBTING, HOST, ROUTES, TENANTS, SimHouse
 from tests.simulation.stores import secret_of
 from tests.simulation.world import Ask, World
 
@@ -133,7 +133,10 @@ class Client:
             usage_wanted=chance.random() < 0.5,
         )
         # Not drawn from the client's chance: what that says of everything else stays as it was.
-        ask.batch = zlib.crc32(f"{ask.tag} {ask.tenant} {ask.route} {ask.stream}".encode()) % 4 == 0
+        lot = zlib.crc32(f"{ask.tag} {ask.tenant} {ask.route} {ask.stream}".encode())
+        ask.batch = lot % 4 == 0
+        if ask.route in ("ladder", "commit", "spill") and lot // 4 % 8 < 4:
+            ask.route = DOUBTING[lot // 4 % 2]
         if chance.random() < 0.25:
             ask.patience_s = chance.choice(
                 (0.0, chance.uniform(0, 0.05), chance.uniform(0, 1.0), chance.uniform(0, 8.0))

@@ -12,7 +12,7 @@ import functools
 import signal
 import tempfile
 from collections.abc import Callable, Generator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
@@ -31,11 +31,14 @@ from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import LoadedConfig, load
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.request import InferenceRequest
+from freehold.engines.openai_compatible import _fingerprint
 from freehold.identity.keys import KeyRing
 from freehold.net import connection, dial
 from freehold.net.broker import Broker
 from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
+from freehold.routing.calibration import Calibration, Feature
+from freehold.routing.prefix import scope_of
 from tests.simulation.loop import SimLoop
 from tests.simulation.pipe import SOCKET_MODULE, Pipe, arrivals
 from tests.simulation.stores import (
@@ -51,9 +54,12 @@ from tests.simulation.stores import (
     SimReceipts,
     secret_of,
 )
+from tests.support.routing import calibration
 
 TENANTS = ("ann", "bob", "eve")
 HOST = b"sim"
+SYSTEM_FINGERPRINT = "fp_sim"
+"""What the upstreams say of themselves."""
 HOME = ("127.0.0.1", 7001)
 """The deployment on this device."""
 BIG = ("192.168.7.7", 7002)
@@ -92,6 +98,19 @@ when_down = ["overflow-farther"]
 deployments = [{back}]
 when_busy = ["overflow"]
 when_down = ["smaller", "overflow"]
+[routes.prefix]
+deployments = [{both}]
+stream = "prefix"
+prefix_tokens = {prefix_tokens}
+workload = "sim"
+uncalibrated = "escalate"
+[routes.doubt]
+deployments = [{both}]
+workload = "sim"
+uncalibrated = "escalate"
+samples = 2
+grey_zone = 0.3
+{opinion}
 """
 _BIG = """
 [deployments.big]
@@ -102,7 +121,14 @@ base_url = "http://192.168.7.7:7002/v1"
 clearance = "confidential"
 slots = {slots}
 """
+_OPINION = """
+second_opinion = "big"
+ask_beyond_device = true
+"""
 ROUTES = ("plain", "away", "ladder", "commit", "spill", "near")
+DOUBTING = ("prefix", "doubt")
+"""Routes whose answers at home are calibrated."""
+PREFIX_TOKENS = 3
 
 
 @functools.lru_cache(maxsize=32)
@@ -112,13 +138,40 @@ def compiled(*, slots: int, drain_s: int, total_s: int, has_big: bool = True) ->
     away, both, back = ('"big"', '"home", "big"', '"big", "home"') if has_big else ('"home"',) * 3
     tenants = "\n".join(f'[tenants.{name}]\nlabel = "internal"' for name in TENANTS)
     text = CONFIG.format(
-        total_s=total_s, tenants=tenants, slots=slots, drain_s=drain_s, big=big, away=away, both=both, back=back
+        total_s=total_s,
+        tenants=tenants,
+        slots=slots,
+        drain_s=drain_s,
+        big=big,
+        away=away,
+        both=both,
+        back=back,
+        prefix_tokens=PREFIX_TOKENS,
+        opinion=_OPINION if has_big else "",
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "freehold.toml"
         path.write_text(text)
         loaded = load(path)
     return loaded, compile_config(loaded, environment={})
+
+
+def calibrations() -> tuple[Calibration, ...]:
+    """Of what the deployment at home answers on the routes that doubt it: whole, with an opinion, and by its prefix."""
+    known = _fingerprint(f"http://{HOME[0]}:{HOME[1]}/v1", "sim-home", "", SYSTEM_FINGERPRINT)
+    whole = calibration(
+        workload="sim",
+        model_digest=known.stands_for_model,
+        engine=known.engine,
+        engine_version=known.version,
+        template_digest=known.template_sha256,
+    )
+    agreeing = Feature(name="agreement", mean=0.5, scale=0.25, weight=1.0)
+    return (
+        whole,
+        replace(whole, id="with-opinion", features=(*whole.features, agreeing)),
+        replace(whole, id="prefix", scope=scope_of(PREFIX_TOKENS), tokens_max=PREFIX_TOKENS),
+    )
 
 
 class SimHouse:
@@ -156,7 +209,7 @@ class SimHouse:
         machine = HardwareProfile(
             cpu_name="sim", cores=1, cpu_flags=frozenset(), memory_bytes=1 << 30, memory_free_bytes=1 << 30
         )
-        self.house = House(stores=stores, compiled=self.compiled, calibrations=(), machine=machine)
+        self.house = House(stores=stores, compiled=self.compiled, calibrations=calibrations(), machine=machine)
         self._watch_pipeline()
         api = self.house.api(hosts=frozenset({HOST.decode()}), body_limit_bytes=64 * 1024)
         server = self.loaded.config.server

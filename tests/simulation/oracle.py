@@ -14,7 +14,7 @@ from freehold.audit.entry import DONE, INTENT
 from freehold.domain.decisions import Outcome
 from freehold.domain.errors.admission import Preempted
 from freehold.domain.errors.server import Internal
-from freehold.domain.receipt import Receipt
+from freehold.domain.receipt import Attempt, Receipt, Role
 from tests.simulation import faults
 from tests.simulation.house import SimHouse
 from tests.simulation.world import TAG, Ask, Call, World, tag_in
@@ -30,6 +30,7 @@ STALL_S = ServerLimits().stall_s
 
 _ALIVE = re.compile(rb": (ping|queue position=\d+ expected_s=\d+)\n\n")
 _DONE = b"data: [DONE]\n\n"
+_MODEL = re.compile(rb'"model": ?"([a-z-]+)"')
 _ANSWER_STATUS = {200, 400, 401, 429, 500, 502, 503, 504}
 
 
@@ -210,6 +211,7 @@ class Oracle:
             yield "I5 the ledger does not hold one entry an attempt"
         yield from self._usage(ask, receipt)
         yield from self._egress(ask, receipt)
+        yield from self._doubt(ask, receipt)
 
     def _egress(self, ask: Ask, receipt: Receipt) -> Iterator[str]:
         kept = self._house.audit.kept
@@ -221,6 +223,18 @@ class Oracle:
                 yield "I8 the receipt's index is not its intent's"
         if ask.restricted and any(call.deployment == "big" for call in self._world.calls_of(ask.tag)):
             yield "I8 a restricted text left the device"
+
+    def _doubt(self, ask: Ask, receipt: Receipt) -> Iterator[str]:
+        """Nothing of what was not good enough by its first tokens was sent, and only answers are given."""
+        answered = receipt.answered_by
+        if answered is not None and (answered.role is not Role.ANSWER or _is_turned_away(answered)):
+            yield f"I9 the answer is of an attempt that was none ({answered.role}, {answered.outcome})"
+        if ask.route != "doubt" and any(each.role is not Role.ANSWER for each in receipt.attempts):
+            yield "I9 signals were bought on a route that buys none"
+        said = _deployments_of(bytes(ask.body)) if ask.stream else set()
+        sent = {each.deployment for each in receipt.attempts if each.role is Role.ANSWER and not _is_turned_away(each)}
+        if len(said) > 1 or said - sent:
+            yield f"I9 a stream of {sorted(said)}, where only {sorted(sent)} may be sent"
 
     def _ends(self) -> Iterator[str]:
         """Each intent has its end, unless the disk was full in between."""
@@ -342,6 +356,16 @@ def _read_stream(body: bytes) -> Read | None:
 def _events(body: bytes) -> list[bytes]:
     lines = body.replace(b"\r\n", b"\n").split(b"\n")
     return [line[6:] for line in lines if line.startswith(b"data: ")]
+
+
+def _is_turned_away(attempt: Attempt) -> bool:
+    """Whether it was left after its first tokens."""
+    return attempt.prefix is not None and attempt.outcome is Outcome.CANCELLED and attempt.verdict is not None
+
+
+def _deployments_of(body: bytes) -> set[str]:
+    """Which deployments' events a stream holds, whole or not; upstreams call themselves ``sim-…``."""
+    return {found.decode().removeprefix("sim-") for found in _MODEL.findall(body)}
 
 
 def _last_is_error(body: bytes) -> bool:

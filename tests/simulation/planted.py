@@ -1,4 +1,4 @@
-"""Seven bugs that gateways have had, planted into the running program: the simulation must find each of them."""
+"""Bugs that gateways have had, or ours could, planted into the running program: the simulation must find each of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from unittest import mock
 from freehold.api.http1_exchange import HttpExchange
 from freehold.api.http1_limits import ServerLimits
 from freehold.domain.decisions import Outcome
+from freehold.domain.response import ResponseChunk
 from freehold.gateway.attempt import AttemptRun
+from freehold.gateway.ladder import Climb
 from freehold.net.answer import Answer
 from freehold.net.connection import Connection
 from freehold.net.deadlines import Watchdog
@@ -88,6 +90,23 @@ def timer_not_cancelled() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def rejected_prefix_sent() -> Iterator[None]:
+    """The first tokens are sent before they are judged."""
+    original: Callable[[Climb, AttemptRun], bool] = Climb._lets_pass
+
+    def leaky(self: Climb, run: AttemptRun) -> bool:
+        self._begin(run)
+        choice = {"index": 0, "delta": {"content": run.collected.text}, "finish_reason": None}
+        payload = {"object": "chat.completion.chunk", "model": run.deployment.name, "choices": [choice]}
+        self.sink.chunk(ResponseChunk(payload=payload))
+        self.live = False
+        return original(self, run)
+
+    with mock.patch.object(Climb, "_lets_pass", leaky):
+        yield
+
+
 BUGS: Mapping[str, tuple[Callable[[], contextlib.AbstractContextManager[None]], str]] = {
     "clean end after a failure": (clean_end_after_failure, "I2 cannot be read"),
     "no cancel on disconnect": (no_cancel_on_disconnect, "I3"),
@@ -96,5 +115,6 @@ BUGS: Mapping[str, tuple[Callable[[], contextlib.AbstractContextManager[None]], 
     "usage not booked": (usage_not_booked, "I5 booked"),
     "lost wake-up": (lost_wake_up, "I1 no outcome"),
     "timer not cancelled": (timer_not_cancelled, "I6 timers"),
+    "rejected prefix sent": (rejected_prefix_sent, "I9 a stream of"),
 }
 """What to plant, and how the finding begins that tells of it."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import zlib
 from typing import Any
 
 import httptools
 
 from tests.simulation import faults
-from tests.simulation.house import SimHouse
+from tests.simulation.house import SYSTEM_FINGERPRINT, SimHouse
 from tests.simulation.world import Call, World, tag_in
 
 _HTML = b"<html><body>Welcome to the login page</body></html>"
@@ -279,6 +280,8 @@ class Script:
         self.chance = chance
         self._streams = bool(request.get("stream"))
         self._logprobs = bool(request.get("logprobs"))
+        # Not drawn from the call's chance: what that says of everything else stays as it was.
+        self._logprob = (-0.05, -0.35, -0.45, -2.0)[zlib.crc32(f"{call.tag} {deployment}".encode()) % 4]
         self._words = [f"{call.tag}:{place} " for place in range(chance.randint(1, 12))]
         self._model = f"sim-{deployment}"
         self._newline = chance.choice((b"\n", b"\n", b"\r\n"))
@@ -325,13 +328,14 @@ class Script:
             "object": "chat.completion.chunk",
             "created": _CREATED,
             "model": self._model,
+            "system_fingerprint": SYSTEM_FINGERPRINT,
             "x_place": place,
         }
 
     def _chunk(self, delta: dict[str, Any], place: int, *, finish: str | None = None) -> dict[str, Any]:
         choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": finish}
         if self._logprobs and delta:
-            token = {"token": delta["content"], "logprob": -0.1}
+            token = {"token": delta["content"], "logprob": self._logprob}
             choice["logprobs"] = {"content": [{**token, "top_logprobs": [token, {"token": "…", "logprob": -3.0}]}]}
         return {**self._base(place), "choices": [choice]}
 

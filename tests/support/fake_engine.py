@@ -22,7 +22,6 @@ from freehold.wire.openai_usage import render_usage
 from freehold.wire.rerank import ranked
 
 _CREATED_UNIX_S = 1_700_000_000
-_ALTERNATIVE = "…"
 _VECTOR_LENGTH = 4
 
 
@@ -70,6 +69,7 @@ class FakeEngine:
         permits: The permit of each of ``calls``.
         open_calls: Calls that run now.
         aborted_calls: Calls that were left before their end.
+        alternative: The other token at every place, with what the chosen one's probability leaves.
     """
 
     deployment: Deployment
@@ -82,6 +82,7 @@ class FakeEngine:
     permits: list[EgressPermit | None] = field(default_factory=list["EgressPermit | None"])
     open_calls: int = 0
     aborted_calls: int = 0
+    alternative: str = "…"
 
     def state(self) -> EngineState:
         """As scripted."""
@@ -131,7 +132,7 @@ class FakeEngine:
         """Play the script."""
         answer = self._begin(call, permit)
         try:
-            for place, payload in enumerate(_payloads(answer, call)):
+            for place, payload in enumerate(_payloads(answer, call, self.alternative)):
                 if answer.before_piece is not None:
                     await answer.before_piece(place)
                 self._fail_where_scripted(answer, place)
@@ -214,7 +215,7 @@ def asked(request: InferenceRequest) -> str:
     return users[-1] if users else request.prompt
 
 
-def _payloads(answer: FakeAnswer, call: UpstreamCall) -> list[dict[str, Any]]:
+def _payloads(answer: FakeAnswer, call: UpstreamCall, alternative: str) -> list[dict[str, Any]]:
     """The events of an answer as an OpenAI-compatible server would send them."""
     chat = call.request.task is Task.CHAT
     words = answer.text.split(" ") if answer.text else []
@@ -224,7 +225,7 @@ def _payloads(answer: FakeAnswer, call: UpstreamCall) -> list[dict[str, Any]]:
     choices = [_choice(delta, chat=chat) for delta in deltas]
     if logprobs:
         choices = [
-            {**choice, "logprobs": {"content": [_logprob(piece, answer.probability)]}}
+            {**choice, "logprobs": {"content": [_logprob(piece, answer.probability, alternative)]}}
             for choice, piece in zip(choices, pieces, strict=True)
         ]
     if answer.tool_call is not None:
@@ -251,9 +252,9 @@ def _choice(delta: dict[str, Any], *, chat: bool) -> dict[str, Any]:
     return {"index": 0, "finish_reason": None, **({"delta": delta} if chat else delta)}
 
 
-def _logprob(token: str, probability: float) -> dict[str, Any]:
+def _logprob(token: str, probability: float, alternative: str) -> dict[str, Any]:
     chosen: dict[str, Any] = {"token": token, "logprob": math.log(probability)}
-    other = {"token": _ALTERNATIVE, "logprob": math.log(max(1 - probability, 1e-9))}
+    other = {"token": alternative, "logprob": math.log(max(1 - probability, 1e-9))}
     return {**chosen, "top_logprobs": [chosen, other]}
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from freehold.domain.certificates import Certificate
 from freehold.domain.decisions import Room
 from freehold.domain.deployment import Deployment, Route
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.auth import KeyUnknown
 from freehold.domain.identity import Principal, Tenant
+from freehold.domain.judging_ports import NothingCertified, Standings
 from freehold.domain.labels import Label, Level
 from freehold.domain.place import Place
 from freehold.domain.ports import Engine, Quotas, Reservation
@@ -262,7 +264,11 @@ class House:
 
     engines: Mapping[str, Engine]
     routes: Mapping[str, Route]
-    calibrations: Mapping[tuple[str, str], Calibration] = field(default_factory=dict[tuple[str, str], Calibration])
+    calibrations: Mapping[tuple[str, str], Calibration | tuple[Calibration, ...]] = field(
+        default_factory=dict[tuple[str, str], "Calibration | tuple[Calibration, ...]"]
+    )
+    certificates: tuple[Certificate, ...] = ()
+    standings: Standings = field(default_factory=NothingCertified)
     route_labels: Mapping[str, Label] = field(default_factory=dict[str, Label])
     keys: OneKey = field(default_factory=OneKey)
     clock: ManualClock = field(default_factory=ManualClock)
@@ -279,12 +285,17 @@ class House:
             routes=self.routes,
             route_labels=self.route_labels,
             aliases={"gpt-4o-mini": next(iter(self.routes), "")},
-            calibration=lambda name, workload: self.calibrations.get((name, workload)),
+            calibrations=self._calibrations_of,
             hardware=None,
             compare_with="",
             deadlines=Deadlines(),
             config_digest="sha256:test",
+            certificates=self.certificates,
         )
+
+    def _calibrations_of(self, name: str, workload: str) -> tuple[Calibration, ...]:
+        found = self.calibrations.get((name, workload), ())
+        return found if isinstance(found, tuple) else (found,)
 
     def services(self) -> Services:
         return Services(
@@ -297,6 +308,7 @@ class House:
             prices=NoPrices(),
             observe=self.observed.append,
             quotas=self.quotas,
+            standings=self.standings,
         )
 
     def pipeline(self) -> Pipeline:

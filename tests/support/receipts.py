@@ -7,10 +7,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from freehold.domain.certificates import LabelKind
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Outcome, PolicyDecision, Verdict
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.money import Money
-from freehold.domain.receipt import Attempt, Cost, Receipt
+from freehold.domain.receipt import Attempt, Cost, Receipt, Role
 from freehold.domain.response import EngineTimings, FinishReason, Usage
 from freehold.domain.zones import DEVICE, LAN, Zone
 
@@ -108,6 +109,14 @@ _labels = st.builds(
 )
 _signals = st.dictionaries(_names, st.floats(allow_nan=False, allow_infinity=False), max_size=3)
 _texts = st.lists(_names, max_size=3).map(tuple)
+_confidences = st.builds(
+    Confidence,
+    probability=st.none() | st.floats(0, 1),
+    status=st.sampled_from(ConfidenceStatus),
+    signals=_signals,
+    calibrated_on=_names,
+    scope=st.sampled_from(["whole", "prefix-32"]),
+)
 _attempts = st.builds(
     Attempt,
     deployment=_names,
@@ -116,16 +125,16 @@ _attempts = st.builds(
     model_digest=_names,
     outcome=st.sampled_from(Outcome),
     usage=_usages,
-    confidence=st.none()
-    | st.builds(
-        Confidence,
-        probability=st.none() | st.floats(0, 1),
-        status=st.sampled_from(ConfidenceStatus),
-        signals=_signals,
-        calibrated_on=_names,
-    ),
+    confidence=st.none() | _confidences,
     verdict=st.none()
-    | st.builds(Verdict, action=st.sampled_from(Action), reason=_names, threshold=st.none() | st.floats(0, 1)),
+    | st.builds(
+        Verdict,
+        action=st.sampled_from(Action),
+        reason=_names,
+        threshold=st.none() | st.floats(0, 1),
+        certificate=_names,
+        certified_by=st.none() | st.sampled_from(LabelKind),
+    ),
     finish_reason=st.none() | st.sampled_from(FinishReason),
     timings=st.none()
     | st.builds(
@@ -153,6 +162,8 @@ _attempts = st.builds(
     ),
     error_code=_names,
     error_message=_names,
+    role=st.sampled_from(Role),
+    prefix=st.none() | _confidences,
 )
 
 

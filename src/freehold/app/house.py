@@ -28,6 +28,7 @@ from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
 from freehold.audit.records import policy_change_record
 from freehold.config.compile import Compiled
+from freehold.domain.certificates import Certificate
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
@@ -66,6 +67,7 @@ class House:
         stores: Stores,
         compiled: Compiled,
         calibrations: tuple[Calibration, ...],
+        certificates: tuple[Certificate, ...] = (),
         machine: HardwareProfile,
         logs: Logs | None = None,
         collector: Collector | None = None,
@@ -77,6 +79,7 @@ class House:
             stores: What outlives a reload.
             compiled: The configuration.
             calibrations: Later ones win.
+            certificates: Of files, whatever they were made for.
             machine: What this machine is.
             logs: The process's logging, where it is ours.
             collector: Where spans are sent; ``None`` for nowhere.
@@ -88,9 +91,10 @@ class House:
         self._stores = stores
         self._machine = machine
         self._calibrations = calibrations
+        self._certificates = certificates
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
-        self._runtime = snapshot(compiled, self._engines, calibrations)
+        self._runtime = snapshot(compiled, self._engines, calibrations, certificates)
         self._fellows = fellows
         pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
@@ -220,7 +224,7 @@ class House:
             if name not in kept
         }
         engines = {name: kept.get(name) or built[name] for name in plans}
-        runtime = snapshot(compiled, engines, self._calibrations)
+        runtime = snapshot(compiled, engines, self._calibrations, self._certificates)
         retired = [engine for name, engine in self._engines.items() if engines.get(name) is not engine]
         before = self._runtime.config_digest
         self._stores.audit.append(
@@ -258,6 +262,7 @@ class House:
             retries=self._retries,
             audit_log=self._stores.audit.origin,
             learn=self._learnt.learner,
+            standings=self._learnt.standings,
         )
 
     def _current(self) -> Runtime:

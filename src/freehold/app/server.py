@@ -19,6 +19,7 @@ import uvicorn
 from freehold.api.http1 import FreeholdProtocol, protocol
 from freehold.api.http1_limits import ServerLimits
 from freehold.api.server import Lifespan
+from freehold.app.certificates import calibrations_folder, certificates_of
 from freehold.app.collector import Collector
 from freehold.app.house import House, calibrations_in
 from freehold.app.listener import LAST_WORDS_S, Listener
@@ -39,7 +40,6 @@ from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, from_json
 from freehold.telemetry.logs import LogFormat, Logs
 
-CALIBRATIONS_FOLDER = "calibrations"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 WORKERS_MAX = 64
 _KEEP_ALIVE_S = 75
@@ -106,6 +106,7 @@ def serve(
                 stores=stores,
                 compiled=compiled,
                 calibrations=calibrations_of(loaded, data_folder),
+                certificates=certificates_of(loaded, data_folder),
                 machine=probe(),
                 logs=logs,
                 collector=collector_of(loaded, compiled, stores),
@@ -135,8 +136,7 @@ def is_loopback(host: str) -> bool:
 
 def calibrations_of(loaded: LoadedConfig, data_folder: Path) -> tuple[Calibration, ...]:
     """Shipped calibrations, then the owner's, which win."""
-    folder = loaded.config.calibration.folder or str(data_folder / CALIBRATIONS_FOLDER)
-    own = (from_json(text) for text in calibrations_in(Path(folder).expanduser()))
+    own = (from_json(text) for text in calibrations_in(calibrations_folder(loaded, data_folder)))
     return (*shipped_calibrations(), *own)
 
 

@@ -8,9 +8,11 @@ from decimal import Decimal
 from freehold.app.tenants import tenants_of
 from freehold.config.compile import Compiled
 from freehold.config.schema import Ledger
+from freehold.domain.certificates import Certificate
+from freehold.domain.deployment import EngineFingerprint
+from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.money import Money
 from freehold.domain.ports import Engine
-from freehold.engines.llama.engine import LlamaEngine
 from freehold.gateway.runtime import Deadlines, Runtime
 from freehold.ledger.pricing import OwnedHardware
 from freehold.policy.text import parse_label
@@ -21,7 +23,12 @@ __all__ = ["CalibrationLookup", "owned_hardware", "snapshot", "tenants_of"]
 _PERMILLE = 1000
 
 
-def snapshot(compiled: Compiled, engines: Mapping[str, Engine], calibrations: Sequence[Calibration]) -> Runtime:
+def snapshot(
+    compiled: Compiled,
+    engines: Mapping[str, Engine],
+    calibrations: Sequence[Calibration],
+    certificates: Sequence[Certificate] = (),
+) -> Runtime:
     """What requests see until the next reload.
 
     Raises:
@@ -36,48 +43,51 @@ def snapshot(compiled: Compiled, engines: Mapping[str, Engine], calibrations: Se
             for name, label in compiled.route_labels.items()
         },
         aliases=compiled.aliases,
-        calibration=CalibrationLookup(engines, calibrations),
+        calibrations=CalibrationLookup(engines, calibrations),
         hardware=owned_hardware(compiled.ledger),
         compare_with=compiled.ledger.compare_with,
         deadlines=Deadlines(total_s=compiled.total_s, queue_s=compiled.queue_s),
         config_digest=compiled.digest,
+        certificates=tuple(certificates),
     )
 
 
 class CalibrationLookup:
-    """Finds the calibration that holds for what runs now. Later ones win; one for another model or engine never does.
+    """Finds the calibrations that hold for what runs now; one for another model or engine never does.
 
-    A chat template is known once its engine was ready, so the look-up is made when it is needed, and kept once it is
-    certain.
+    What runs there is known once its engine was ready, or a server has answered, and may change at any time: so it is
+    compared whenever somebody asks.
     """
 
     def __init__(self, engines: Mapping[str, Engine], calibrations: Sequence[Calibration]) -> None:
-        self._engines = engines
+        self._engines = {name: engine for name, engine in engines.items() if isinstance(engine, Fingerprinted)}
+        self._cards = {name: engine.deployment.model for name, engine in engines.items()}
         self._calibrations = tuple(calibrations)
-        self._certain: dict[tuple[str, str], Calibration | None] = {}
+        self._found: dict[tuple[str, str], tuple[EngineFingerprint, tuple[Calibration, ...]]] = {}
 
-    def __call__(self, deployment: str, workload: str) -> Calibration | None:
-        """The calibration of a deployment for a workload, or ``None``."""
-        key = (deployment, workload)
-        if key in self._certain:
-            return self._certain[key]
-        engine = self._engines[deployment]
-        if not isinstance(engine, LlamaEngine):
-            return None
-        fingerprint = engine.fingerprint()
-        found = None
-        for each in self._calibrations:
+    def __call__(self, deployment: str, workload: str) -> tuple[Calibration, ...]:
+        """The calibrations of a deployment for a workload, in their order: later ones win."""
+        engine = self._engines.get(deployment)
+        if engine is None:
+            return ()
+        fingerprint, key = engine.fingerprint(), (deployment, workload)
+        known = self._found.get(key)
+        if known is not None and known[0] is fingerprint:
+            return known[1]
+        found = tuple(
+            each
+            for each in self._calibrations
             if applies(
                 each,
-                model_digest=engine.deployment.model.digest,
+                model_digest=fingerprint.model_digest(self._cards[deployment]),
                 engine=fingerprint.engine,
                 engine_version=fingerprint.version,
                 template_digest=fingerprint.template_sha256,
                 workload=workload,
-            ):
-                found = each
-        if fingerprint.template_sha256:
-            self._certain[key] = found
+                scope=each.scope,
+            )
+        )
+        self._found[key] = fingerprint, found
         return found
 
 

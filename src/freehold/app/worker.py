@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from freehold.app.certificates import certificates_of
 from freehold.app.fellows import Fellows, Seat
 from freehold.app.house import House
 from freehold.app.server import calibrations_of, calm_collector, collector_of, listener_of, run_listener
@@ -123,6 +124,7 @@ def _work(order: dict[str, Any], orders: Orders, *, listening: Callable[[], None
                 stores=stores,
                 compiled=compiled,
                 calibrations=calibrations_of(loaded, folder),
+                certificates=certificates_of(loaded, folder),
                 machine=probe(),
                 logs=logs,
                 collector=collector_of(loaded, compiled, stores),

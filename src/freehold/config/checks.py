@@ -11,6 +11,7 @@ from freehold.config.lines import KeyPath
 from freehold.config.mistakes import Mistake, near
 from freehold.config.schema import Config, DeploymentSection, Ledger, RouteSection, Server
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.model_size import SELF_CHECK_BILLIONS_MIN, billions_of
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 
 AUTO = "auto"
@@ -189,6 +190,46 @@ def _routes(config: Config, names: Names) -> Iterator[Mistake]:
                 yield Mistake(path=item, text=f"{wanted!r} is named twice")
             seen.add(wanted)
         yield from _instead(path, route)
+        yield from _doubt(path, route, config, names)
+
+
+def _doubt(path: KeyPath, route: RouteSection, config: Config, names: Names) -> Iterator[Mistake]:
+    """Who is asked about answers in the grey zone."""
+    for key in ("second_opinion", "self_check"):
+        wanted: str | None = getattr(route, key)
+        if wanted is None:
+            continue
+        if wanted not in names.deployments:
+            yield Mistake(path=(*path, key), text=f"there is no deployment {wanted!r}{near(wanted, names.deployments)}")
+            continue
+        section = config.deployments.get(wanted)
+        if section is None:
+            continue  # its own mistakes are told
+        if section.embeds:
+            yield Mistake(path=(*path, key), text=f"{wanted!r} serves embeddings; name one that answers in text")
+        zone = section.zone or DEVICE
+        if zone != DEVICE and not route.ask_beyond_device:
+            text = f"{wanted!r} runs in zone {zone!r}; set ask_beyond_device = true, or name one on this device"
+            yield Mistake(path=(*path, key), text=text)
+        if key == "self_check" and not route.self_check_any_size:
+            yield from _self_check_size((*path, key), wanted, section.model)
+    if route.second_opinion is not None and set(route.deployments) == {route.second_opinion}:
+        text = f"{route.second_opinion!r} would be asked about its own answers; name another model, or set samples"
+        yield Mistake(path=(*path, "second_opinion"), text=text)
+    if not route.signals and (route.second_opinion or route.samples or route.self_check):
+        text = "without signals no answer is in a grey zone; leave signals out, or what is asked there"
+        yield Mistake(path=(*path, "signals"), text=text)
+
+
+def _self_check_size(path: KeyPath, name: str, model: str) -> Iterator[Mistake]:
+    billions = billions_of(model)
+    if billions is None or billions < SELF_CHECK_BILLIONS_MIN:
+        told = "does not tell its size" if billions is None else f"has {billions:g} billion parameters"
+        text = (
+            f"the model of {name!r}, {model!r}, {told}; below {SELF_CHECK_BILLIONS_MIN:g} billion a model cannot judge"
+            " answers; name a larger one, or set self_check_any_size = true"
+        )
+        yield Mistake(path=path, text=text)
 
 
 def _instead(path: KeyPath, route: RouteSection) -> Iterator[Mistake]:

@@ -12,6 +12,7 @@ from freehold.config.schema import Batches, Config, DeploymentSection, Files, Le
 from freehold.config.secrets import read_secret
 from freehold.domain.deployment import (
     Deployment,
+    Doubt,
     EngineKind,
     Instead,
     ModelCard,
@@ -216,11 +217,20 @@ def _route(name: str, section: RouteSection) -> Route:
         deployments=tuple(section.deployments),
         workload=section.workload,
         accept_at=section.accept_at,
+        risk_max=section.risk_max,
         uncalibrated=Uncalibrated(section.uncalibrated),
         stream=StreamMode(section.stream),
+        prefix_tokens=section.prefix_tokens,
         signals=section.signals,
         attempts_max=section.attempts_max,
         when_busy=tuple(Instead(word) for word in section.when_busy),
         when_down=tuple(Instead(word) for word in section.when_down),
         shadow_share=section.shadow_share,
+        doubt=Doubt(
+            second_opinion=section.second_opinion or "",
+            samples=section.samples,
+            self_check=section.self_check or "",
+            grey_zone=section.grey_zone,
+            beyond_device=section.ask_beyond_device,
+        ),
     )

@@ -18,6 +18,8 @@ _HIDDEN: Final = frozenset({"api_key", "otlp_authorization"})
 
 _NAME_RULE: Final = "a name has at most 64 letters, digits and . _ : / -, and begins with a letter or digit"
 _REASONS: Final = {
+    "greater_than": "it must be above {gt}",
+    "less_than": "it must be below {lt}",
     "greater_than_equal": "it must be at least {ge}",
     "less_than_equal": "it must be at most {le}",
     "finite_number": "it must be a finite number",

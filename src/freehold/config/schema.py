@@ -196,11 +196,51 @@ class RouteSection(Section):
     accept_at: float = Field(
         default=0.7, ge=0, le=1, description="Least calibrated probability at which an answer is good enough."
     )
-    uncalibrated: Literal["accept", "escalate"] = Field(
-        default="accept", description="What to do with a chat's answer for which no calibration holds."
+    risk_max: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Accepted answers shall be certified to be wrong at most so often: the threshold is then the stricter"
+        " of the certificate's and accept_at. Where no certificate holds, uncalibrated says what to do: accept goes by"
+        " accept_at alone, escalate accepts nothing.",
     )
-    stream: Literal["hold", "commit"] = Field(
-        default="hold", description="hold judges a streamed answer before it is sent; commit sends it as it comes."
+    uncalibrated: Literal["accept", "escalate"] = Field(
+        default="accept",
+        description="What to do with a chat's answer for which no calibration holds; with risk_max, no certificate.",
+    )
+    stream: Literal["hold", "prefix", "commit"] = Field(
+        default="hold",
+        description="hold judges a streamed answer before it is sent; prefix judges its first tokens, and then sends the"
+        " rest as it comes; commit sends all as it comes.",
+    )
+    prefix_tokens: int = Field(
+        default=32, ge=1, le=512, description="How many first tokens stream = 'prefix' holds back and judges."
+    )
+    second_opinion: Name | None = Field(
+        default=None,
+        description="Deployment with a different model that is asked the same where an answer is in the grey zone.",
+    )
+    samples: int = Field(
+        default=0, ge=0, le=6, description="Further answers of the same model that are asked for in the grey zone."
+    )
+    self_check: Name | None = Field(
+        default=None,
+        description="Deployment that is asked in the grey zone whether the answer is right. Models below 7 billion"
+        " parameters cannot tell.",
+    )
+    self_check_any_size: bool = Field(
+        default=False, description="Whether self_check may name a model whose name does not tell 7 billion parameters."
+    )
+    grey_zone: float = Field(
+        default=0.1,
+        ge=0,
+        le=0.5,
+        description="Half the width of the grey zone: further signals are bought where the probability is no farther"
+        " from the threshold.",
+    )
+    ask_beyond_device: bool = Field(
+        default=False,
+        description="Whether second_opinion and self_check may be asked beyond this device, where policy permits it.",
     )
     signals: bool = Field(
         default=True, description="Whether answers are measured, which costs about 4 % of decode speed."

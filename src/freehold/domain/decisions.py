@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from freehold.domain.certificates import WHOLE
+from freehold.domain.certificates import WHOLE, LabelKind
 from freehold.domain.deployment import Deployment
 from freehold.domain.values import value
 
@@ -112,12 +112,15 @@ class Verdict:
         reason: A short code, for example ``confident``, ``low_confidence``, ``last_permitted``.
         threshold: What the probability was held against; ``None`` where none was.
         certificate: Id of the certificate whose promise an accepted answer has; empty for none: it is uncertified.
+        certified_by: How that certificate's right and wrong were told apart: one on agreement promises that a stronger
+            model would say the same, which is less; ``None`` without one.
     """
 
     action: Action
     reason: str
     threshold: float | None = None
     certificate: str = ""
+    certified_by: LabelKind | None = None
 
 
 class Outcome(StrEnum):

@@ -143,17 +143,31 @@ class EngineFingerprint:
         engine: For example ``llama.cpp``.
         version: The engine's own version, for example ``b11549``; empty where unknown.
         template_sha256: Hex digest of the chat template in use; empty where unknown.
+        stands_for_model: Of a model whose weights are not ours to hash, a digest of what is known of it, ``known:…``;
+            empty where nothing is, and for weights that are ours.
     """
 
     engine: str
     version: str = ""
     template_sha256: str = ""
+    stands_for_model: str = ""
+
+    def model_digest(self, card: ModelCard) -> str:
+        """What a calibration knows the model by; empty where nothing is known of it."""
+        return card.digest or self.stands_for_model
 
 
 class StreamMode(StrEnum):
-    """When a streamed answer is judged: at its end, or not before it is sent."""
+    """When a streamed answer is judged.
+
+    Attributes:
+        HOLD: Whole, before any of it is sent.
+        PREFIX: By its first tokens; then the rest passes live, or the next deployment is tried.
+        COMMIT: Not before it is sent.
+    """
 
     HOLD = "hold"
+    PREFIX = "prefix"
     COMMIT = "commit"
 
 
@@ -174,6 +188,38 @@ class Instead(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """What is asked, and of whom, about an answer that is neither clearly good nor clearly bad.
+
+    Attributes:
+        second_opinion: Deployment that is asked the same; empty for none.
+        samples: Further answers of the one that answered, 0 to 6.
+        self_check: Deployment that is asked whether the answer is right; empty for none.
+        grey_zone: Half the width of the zone around the threshold, as a probability, 0 to 0.5.
+        beyond_device: Whether they may be asked beyond this device, where policy permits it.
+    """
+
+    second_opinion: str = ""
+    samples: int = 0
+    self_check: str = ""
+    grey_zone: float = 0.1
+    beyond_device: bool = False
+
+    @property
+    def is_none(self) -> bool:
+        """Nothing is ever asked."""
+        return not (self.second_opinion or self.samples or self.self_check)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Deployments that may be asked, each once."""
+        return tuple(dict.fromkeys(name for name in (self.second_opinion, self.self_check) if name))
+
+
+NO_DOUBT = Doubt()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """What a client asks for: ordered deployments and how to judge between them.
 
@@ -182,23 +228,30 @@ class Route:
         deployments: Names, first choice first.
         workload: Kind of task; chooses the calibration.
         accept_at: Accept an answer whose calibrated probability is at least this, 0 to 1.
-        uncalibrated: What to do where no calibration holds.
+        risk_max: Accepted answers shall be certified to be wrong at most so often, above 0, below 1; ``None`` for no
+            such wish.
+        uncalibrated: What to do where no calibration holds, or no certificate where ``risk_max`` wants one.
         stream: When streamed answers are judged.
+        prefix_tokens: Of how many tokens the prefix is that ``StreamMode.PREFIX`` judges.
         signals: Whether log-probabilities are asked for, so that answers can be judged.
         attempts_max: Most deployments tried for one request.
         when_busy: What to do where a deployment has no free slot, first choice first.
         when_down: What to do where it is not ready, or left alone for its failures.
         shadow_share: Share of accepted answers about which a stronger deployment is asked afterwards, 0 to 1.
+        doubt: What else is asked in the grey zone.
     """
 
     name: str
     deployments: tuple[str, ...]
     workload: str = "general"
     accept_at: float = 0.7
+    risk_max: float | None = None
     uncalibrated: Uncalibrated = Uncalibrated.ACCEPT
     stream: StreamMode = StreamMode.HOLD
+    prefix_tokens: int = 32
     signals: bool = True
     attempts_max: int = 2
     when_busy: tuple[Instead, ...] = (Instead.QUEUE,)
     when_down: tuple[Instead, ...] = (Instead.QUEUE,)
     shadow_share: float = 0.0
+    doubt: Doubt = NO_DOUBT

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from freehold.domain.certificates import UNCERTIFIED, Certificate, Standing
+from freehold.domain.deployment import EngineFingerprint
 from freehold.domain.identity import Principal
 from freehold.domain.outcomes import AnswerOutcome, Feedback, Judged
 
@@ -64,6 +65,18 @@ class SpendStore(Protocol):
 
     async def add_shadow_spend(self, micros: int, *, month: str, currency: str) -> None:
         """Add what one has cost."""
+        ...
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """An engine that knows what besides the weights decides how it answers."""
+
+    def fingerprint(self) -> EngineFingerprint:
+        """As of now; asked for every answer that is judged, so it must cost nothing while nothing has changed.
+
+        The same object as long as nothing has.
+        """
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from freehold.domain.decisions import Confidence, Outcome, PolicyDecision, Verdict
 from freehold.domain.labels import Label, LabelSource
@@ -34,12 +35,30 @@ class Cost:
     effective: str = ""
 
 
+class Role(StrEnum):
+    """What an attempt was for.
+
+    Attributes:
+        ANSWER: To answer.
+        OPINION: The same asked of another model, to see whether it agrees.
+        SAMPLE: The same asked once more, to see whether the model agrees with itself.
+        SELF_CHECK: Whether an answer is right.
+    """
+
+    ANSWER = "answer"
+    OPINION = "opinion"
+    SAMPLE = "sample"
+    SELF_CHECK = "self_check"
+
+
 @value
 class Attempt:
     """One call to one deployment.
 
     Times are milliseconds since the request arrived, except ``queue_ms``.
     ``bytes_left`` counts body bytes sent beyond this device: 0 for an on-device attempt.
+    ``prefix`` is how sure we were of a stream's first tokens, where these decided. Of one that they did not let pass,
+    ``outcome`` is cancelled, and ``confidence`` the same.
     """
 
     deployment: str
@@ -61,6 +80,8 @@ class Attempt:
     cost: Cost | None = None
     error_code: str = ""
     error_message: str = ""
+    role: Role = Role.ANSWER
+    prefix: Confidence | None = None
 
 
 @value

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from freehold.domain.certificates import WHOLE
+from freehold.domain.certificates import WHOLE, LabelKind
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Outcome, PolicyDecision, Verdict
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.money import Money
-from freehold.domain.receipt import Attempt, Cost, Receipt
+from freehold.domain.receipt import Attempt, Cost, Receipt, Role
 from freehold.domain.response import EngineTimings, FinishReason, Usage
 from freehold.domain.zones import Zone
 
@@ -163,6 +163,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
     usage, timings, verdict = attempt.usage, attempt.timings, attempt.verdict
     return {
         "deployment": attempt.deployment,
+        "role": attempt.role.value,
         "zone": attempt.zone,
         "model": attempt.model,
         "model_digest": attempt.model_digest,
@@ -171,12 +172,14 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "error_code": attempt.error_code,
         "error_message": attempt.error_message,
         "confidence": _confidence(attempt.confidence),
+        "prefix": _confidence(attempt.prefix),
         "verdict": verdict
         and {
             "action": verdict.action.value,
             "reason": verdict.reason,
             "threshold": verdict.threshold,
             "certificate": verdict.certificate,
+            "certified_by": verdict.certified_by and verdict.certified_by.value,
         },
         "usage": {
             "input_tokens": usage.input_tokens,
@@ -225,6 +228,8 @@ def _attempt_of(document: _Json) -> Attempt:
         cost=_cost_of(_optional(_object, document, "cost")),
         error_code=_text(document, "error_code"),
         error_message=_text(document, "error_message"),
+        role=Role(_newer_text(document, "role") or Role.ANSWER),
+        prefix=_confidence_of(_optional(_object, document, "prefix")) if "prefix" in document else None,
     )
 
 
@@ -272,18 +277,20 @@ def _confidence_of(document: _Json | None) -> Confidence | None:
         status=ConfidenceStatus(_text(document, "status")),
         signals={name: _number(signals, name) for name in signals},
         calibrated_on=_text(document, "calibrated_on"),
-        scope=_text(document, "scope") if "scope" in document else WHOLE,
+        scope=_newer_text(document, "scope") or WHOLE,
     )
 
 
 def _verdict_of(document: _Json | None) -> Verdict | None:
     if document is None:
         return None
+    kind = _optional(_text, document, "certified_by") if "certified_by" in document else None
     return Verdict(
         action=Action(_text(document, "action")),
         reason=_text(document, "reason"),
         threshold=_optional(_number, document, "threshold"),
-        certificate=_text(document, "certificate") if "certificate" in document else "",
+        certificate=_newer_text(document, "certificate"),
+        certified_by=None if kind is None else LabelKind(kind),
     )
 
 

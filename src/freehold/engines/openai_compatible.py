@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.domain.deployment import Deployment, Upstream
+from freehold.domain.deployment import Deployment, EngineFingerprint, Upstream
 from freehold.domain.egress import EgressPermit
 from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import Dialect, InferenceRequest, Task
@@ -53,6 +54,9 @@ class OpenAICompatibleEngine(RemoteEngine):
         self._base_path = "/v1" if upstream.base_url.startswith("unix:") else self._base_path
         self._only_streams_notice = False
         self._leaves = not deployment.is_on_device
+        self._address = upstream.base_url
+        self._fingerprint = EngineFingerprint(engine="")
+        self._said: tuple[str, str] = ("", "")
 
     @property
     def relays(self) -> Dialect:
@@ -95,6 +99,24 @@ class OpenAICompatibleEngine(RemoteEngine):
         health.succeeded()
         return answer
 
+    def fingerprint(self) -> EngineFingerprint:
+        """What its last answer said of it, by which a calibration knows that it is the same one.
+
+        Weights and chat template of a server that is not ours cannot be hashed. In their place stands a digest of all
+        that is known: its address, the model's name there, what it calls itself, and its ``system_fingerprint``. Where
+        it gives no ``system_fingerprint`` nothing would tell a change, so that nothing counts as known.
+        """
+        return self._fingerprint
+
+    def _learns(self, reply: Reply, chunk: ResponseChunk) -> bool:
+        if chunk.payload is None:
+            return False
+        said = reply.headers.get("server", ""), str(chunk.payload.get("system_fingerprint") or "")
+        if said != self._said:
+            self._said = said
+            self._fingerprint = _fingerprint(self._address, self._deployment.model.name, *said)
+        return True
+
     def _heard(self, reply: Reply) -> None:
         self._only_streams_notice = reply.headers.get("server") == _NOTICES_WHERE_IT_WRITES
 
@@ -106,6 +128,21 @@ class OpenAICompatibleEngine(RemoteEngine):
 
     async def _ranking(self, reply: Reply, call: UpstreamCall) -> RerankResult:
         return await ranking(reply, call, deployment=self._deployment)
+
+
+def _fingerprint(address: str, model: str, server: str, system_fingerprint: str) -> EngineFingerprint:
+    kind = server.partition("/")[0].strip().lower()
+    engine = f"openai:{kind}" if kind else "openai"
+    if not system_fingerprint:
+        return EngineFingerprint(engine=engine)
+    known = {"address": address, "model": model, "server": server, "system_fingerprint": system_fingerprint}
+    digest = hashlib.sha256(msgspec.json.encode(known)).hexdigest()
+    return EngineFingerprint(
+        engine=engine,
+        version=system_fingerprint,
+        template_sha256=f"known:{digest}",
+        stands_for_model=f"known:{digest}",
+    )
 
 
 def _with_usage(request: InferenceRequest) -> dict[str, object]:

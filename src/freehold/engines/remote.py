@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import TypeVar
 
-from freehold.domain.deployment import Deployment, Upstream
+from freehold.domain.deployment import Deployment, EngineFingerprint, Upstream
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamStatus
@@ -23,6 +23,7 @@ from freehold.net.client import HttpReply
 from freehold.net.origin import Origin
 
 _T = TypeVar("_T")
+_UNKNOWN = EngineFingerprint(engine="")
 
 HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
@@ -102,8 +103,10 @@ class RemoteEngine(ABC):
             reply = await self._opened(call, permit, deadline_s)
             try:
                 async with contextlib.aclosing(self._events(reply, call)) as events:
+                    knows = False
                     async for chunk in events:
                         health.answering()
+                        knows = knows or self._learns(reply, chunk)
                         yield chunk
             except BaseException:
                 reply.abort()
@@ -193,6 +196,14 @@ class RemoteEngine(ABC):
         except BaseException:
             health.abandoned()
             raise
+
+    def fingerprint(self) -> EngineFingerprint:
+        """What its answers said of it; unknown before the first one, and for a server that says nothing."""
+        return _UNKNOWN
+
+    def _learns(self, reply: Reply, chunk: ResponseChunk) -> bool:  # noqa: ARG002 - most have nothing to learn of it
+        """An event of an answer that is looked into is here; whether those after it need not be looked at."""
+        return True
 
     def _heard(self, reply: Reply) -> None:  # noqa: B027 - not abstract: most have nothing to learn of it
         """The head of an answer that passes through is here."""

@@ -11,7 +11,7 @@ from freehold.domain.deployment import Deployment
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ports import Engine, Relay, UpstreamCall, WholeReply
-from freehold.domain.receipt import Attempt, Cost
+from freehold.domain.receipt import Attempt, Cost, Role
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
 from freehold.gateway.footing import Footing
@@ -43,7 +43,10 @@ class AttemptRun:
 
     Attributes:
         as_it_comes: The answer passes through: nobody looks into it.
+        role: What it is for.
+        asks: What is asked instead of the client's own request; ``None`` for that.
         deployment: Where it runs, as that was when it began.
+        prefix: How sure we were of its first tokens, where these were judged.
         told_usage: Of vectors and counts, which are no answer to look into.
     """
 
@@ -54,6 +57,9 @@ class AttemptRun:
     want_logprobs: int
     as_it_comes: bool = False
     queue_ms: float = 0.0
+    role: Role = Role.ANSWER
+    asks: InferenceRequest | None = None
+    prefix: Confidence | None = None
     deployment: Deployment = field(init=False)
     answer: Aggregator | None = None
     relayed: Relay | None = None
@@ -67,6 +73,11 @@ class AttemptRun:
     def __post_init__(self) -> None:
         self.started_ms = self.draft.elapsed_ms()
         self.deployment = self.engine.deployment
+
+    @property
+    def request(self) -> InferenceRequest:
+        """What is asked."""
+        return self.asks or self.draft.request
 
     async def chunks(self, deadline_s: float) -> AsyncGenerator[ResponseChunk]:
         """Run a chat or completion call. Closing this generator aborts the upstream connection at once."""
@@ -130,11 +141,11 @@ class AttemptRun:
         self.first_token_ms = self.draft.elapsed_ms()
         self.told_usage = Usage()
         if tokens is None:
-            return TokenCount(tokens=max(1, self.draft.request.text_bytes // _BYTES_PER_TOKEN), measured=False)
+            return TokenCount(tokens=max(1, self.request.text_bytes // _BYTES_PER_TOKEN), measured=False)
         return TokenCount(tokens=tokens)
 
     def _prepared(self) -> UpstreamCall:
-        return self.engine.prepare(self.draft.request, want_logprobs=self.want_logprobs, as_it_comes=self.as_it_comes)
+        return self.engine.prepare(self.request, want_logprobs=self.want_logprobs, as_it_comes=self.as_it_comes)
 
     async def _leave(self, call: UpstreamCall) -> None:
         """Beyond this device: have the intent on disk before anything is sent."""
@@ -174,7 +185,7 @@ class AttemptRun:
             return reported
         if self.first_token_ms is None and not (self.permit is not None and outcome is Outcome.CANCELLED):
             return Usage(measured=False)
-        request = self.draft.request
+        request = self.request
         return Usage(
             input_tokens=_bytes_read(request) // _BYTES_PER_TOKEN,
             output_tokens=self._output_tokens_about(),
@@ -229,6 +240,8 @@ class AttemptRun:
             cost=cost,
             error_code="" if error is None else error.code,
             error_message="" if error is None else error.message,
+            role=self.role,
+            prefix=self.prefix,
         )
 
 

@@ -7,10 +7,10 @@ past its amount. A token is never shorter than a byte of its text.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from freehold.domain.deployment import Deployment
+from freehold.domain.deployment import Deployment, Route, StreamMode
 from freehold.domain.errors.limits import PriceMissing
 from freehold.domain.limits import Bound, Limit
 from freehold.domain.money import Money
@@ -51,27 +51,50 @@ class _Step(NamedTuple):
 
 
 def bound_of(
-    draft: ReceiptDraft, steps: Sequence[Deployment], *, tries: int, runtime: Runtime, prices: PriceBook
+    draft: ReceiptDraft, steps: Sequence[Deployment], *, route: Route, runtime: Runtime, prices: PriceBook
 ) -> Bound:
     """The most that a request may come to: as many of its plan's dearest steps as may be tried, each to its end.
+
+    For each of them but the last all that the route asks about answers in doubt is added; and the dearest once more
+    where a stream may be left after its first tokens and taken back.
 
     Args:
         draft: The request.
         steps: Of its plan.
-        tries: How many of them may be tried.
+        route: Says how many of them may be tried, and what else is asked.
         runtime: Says how long a request may take, and what owned hardware costs.
         prices: List prices.
     """
-    found = [_step(draft.request, each) for each in steps]
+    request, doubt = draft.request, route.doubt
+    tries = min(route.attempts_max, len(steps))
+    found = [_step(request, each) for each in steps]
+    doubted = 0 if request.task is not Task.CHAT else tries - 1
+    asked = [_asked(request, runtime.engines[name].deployment) for name in doubt.names] if doubted else []
+    again = doubted * doubt.samples
+    if doubted and request.stream and route.stream is StreamMode.PREFIX:
+        again += 1
+
+    def most(amount: Callable[[_Step], int]) -> int:
+        amounts = [amount(each) for each in found]
+        return (
+            sum(heapq.nlargest(tries, amounts))
+            + again * max(amounts, default=0)
+            + doubted * sum(amount(each) for each in asked)
+        )
 
     def micros(limit: Limit) -> int:
-        return _dearest(tries, (_price(each, limit, draft, runtime, prices) for each in found))
+        return most(lambda each: _price(each, limit, draft, runtime, prices))
 
-    return Bound(tokens=_dearest(tries, (each.tokens for each in found)), micros=micros)
+    return Bound(tokens=most(lambda each: each.tokens), micros=micros)
 
 
-def _dearest(tries: int, amounts: Iterable[int]) -> int:
-    return sum(heapq.nlargest(tries, amounts))
+def _asked(request: InferenceRequest, deployment: Deployment) -> _Step:
+    """One that is asked about an answer: it may read that answer besides what is asked."""
+    step = _step(request, deployment)
+    more = _answer_tokens(request, deployment.model.context_tokens) + TEMPLATE_TOKENS
+    read = min(step.usage.input_tokens + more, deployment.model.context_tokens)
+    usage = Usage(input_tokens=read, output_tokens=step.usage.output_tokens)
+    return _Step(deployment, usage, read + usage.output_tokens)
 
 
 def _step(request: InferenceRequest, deployment: Deployment) -> _Step:

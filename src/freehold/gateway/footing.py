@@ -71,7 +71,7 @@ class Footing:
         label: The request's label.
         label_text: The same as one line.
         sources: Why it is so.
-        deployments: The route's, as they are now.
+        deployments: The route's, and those that are asked for further signals, as they are now.
         engines: Theirs, in the same order.
         context_tokens_min: The shortest context among them.
         decisions: Policy for each of them, in the same order.
@@ -170,7 +170,8 @@ class Footings:
             header=asking.label_header,
             tree=runtime.tree,
         )
-        deployments = runtime.deployments_of(route)
+        asked = tuple(name for name in route.doubt.names if name not in route.deployments)
+        deployments = runtime.deployments_of(route) + tuple(runtime.engines[name].deployment for name in asked)
         expiries = [each.terms.expires_unix_ms for each in deployments if each.terms.expires_unix_ms is not None]
         footing = Footing(
             principal=asking.principal,

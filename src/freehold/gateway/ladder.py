@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from freehold.domain.decisions import Action, Confidence, Outcome, Verdict
+from freehold.domain.decisions import Action, Outcome, Verdict
 from freehold.domain.deployment import Deployment, Instead, StreamMode
 from freehold.domain.errors.admission import AdmissionError, NoRoom, Preempted
 from freehold.domain.errors.audit import AuditError
@@ -17,22 +16,26 @@ from freehold.domain.errors.engine import EngineError
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
-from freehold.domain.ports import Slot
 from freehold.domain.priority import Priority
 from freehold.domain.request import Task
-from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
+from freehold.domain.response import ResponseChunk
 from freehold.domain.turn import Turn
 from freehold.gateway.answer import Sink
 from freehold.gateway.attempt import AttemptRun, tokens_about
+from freehold.gateway.doubting import Doubting
 from freehold.gateway.footing import NOT_LOOKED_AT, Footing
-from freehold.gateway.pricing import price_attempt
+from freehold.gateway.held import Held, best_held
+from freehold.gateway.judging import Judgement, Judging
+from freehold.gateway.opened import Opened
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
 from freehold.gateway.yielding import Yielding
 from freehold.routing.degrade import Course, detour
-from freehold.routing.ladder import confidence, verdict
+from freehold.routing.doubt import may_be_doubted
+from freehold.routing.ladder import gate
+from freehold.routing.prefix import is_judged_by_prefix
 from freehold.routing.retries import Failure, decide_retry
-from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
+from freehold.routing.signals import LOGPROBS_PER_TOKEN
 from freehold.wire.openai_whole import Aggregator
 
 _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied)
@@ -49,56 +52,8 @@ _NO_ROOM = (AdmissionError,)
 
 
 @dataclass(slots=True, kw_only=True)
-class Held:
-    """An answer that is here: what is left to send once its receipt is kept.
-
-    Attributes:
-        run: The attempt that gave it.
-        live: It began to be sent while it came.
-        vectors: What an embedding request gets.
-        ranking: What a rerank request gets.
-        counted: What a request to count gets.
-        chunks: Events of a stream that are not sent yet.
-    """
-
-    run: AttemptRun
-    live: bool = False
-    vectors: EmbeddingResult | None = None
-    ranking: RerankResult | None = None
-    counted: TokenCount | None = None
-    chunks: Sequence[ResponseChunk] = ()
-
-    def send(self, sink: Sink) -> bytes:
-        """Send the rest; returns how the upstream's own stream ended, where it passed through."""
-        run = self.run
-        if not self.live:
-            sink.started(run.deployment)
-        if self.vectors is not None:
-            sink.vectors(self.vectors)
-        elif self.ranking is not None:
-            sink.ranked(self.ranking)
-        elif self.counted is not None:
-            sink.counted(self.counted)
-        elif run.replied is not None:
-            sink.whole(run.replied.body)
-        elif run.relayed is not None:
-            return run.relayed.end
-        elif run.draft.request.stream:
-            for chunk in self.chunks:
-                sink.chunk(chunk)
-        else:
-            sink.collected(run.collected)
-        return b""
-
-
-@dataclass(slots=True, kw_only=True)
 class Climb:
-    """One request's way through its plan.
-
-    Attributes:
-        live: An answer began to be sent while it came.
-        answers: Those that were looked into, by the place of their attempt in the receipt.
-    """
+    """One request's way through its plan."""
 
     services: Services
     runtime: Runtime
@@ -107,14 +62,28 @@ class Climb:
     footing: Footing
     steps: deque[Deployment]
     live: bool = False
-    answers: dict[int, Aggregator] = field(default_factory=dict[int, Aggregator])
+    opened: Opened = field(init=False)
     _held: Held | None = None
+    _answers: list[Held] = field(default_factory=list[Held])
+    _doubted: tuple[Held, Judgement] | None = None
+    _by_prefix: Verdict | None = None
+    _turned_away: list[tuple[float, Deployment]] = field(default_factory=list[tuple[float, Deployment]])
+    _must_do: bool = False
     _tried: int = 0
     _retries: int = 0
-    _paid_for: str = ""
-    _run: AttemptRun | None = None
-    _slot: Slot | None = None
     _yielding: Yielding | None = None
+
+    def __post_init__(self) -> None:
+        self.opened = Opened(services=self.services, runtime=self.runtime, draft=self.draft)
+
+    @property
+    def answers(self) -> dict[int, Aggregator]:
+        """Those that were looked into, by the place of their attempt in the receipt."""
+        return {each.index: each.run.collected for each in self._answers if each.run.answer is not None}
+
+    @property
+    def _judging(self) -> Judging:
+        return Judging(services=self.services, runtime=self.runtime, draft=self.draft, footing=self.footing)
 
     @property
     def _deadline_s(self) -> float:
@@ -122,7 +91,7 @@ class Climb:
 
     @property
     def _more_permitted(self) -> bool:
-        return bool(self.steps) and self._tried < self.footing.route.attempts_max
+        return bool(self.steps) and self._tried < self.footing.route.attempts_max and not self._must_do
 
     async def run(self) -> Held:
         """Try the plan's deployments in order; sends what may be sent at once, and returns the rest."""
@@ -138,13 +107,23 @@ class Climb:
                     await self._attempt(deployment)
             except (*_DEPLOYMENT_FAILED, *_NO_ROOM) as error:
                 self._fail(error)
-                if await self._may_go_on(error, deployment):
+                if await self._may_go_on(error, deployment) or self._takes_back(error):
                     continue
-                if self._held is None or self.live:
+                if self.live or not self._answers:
                     raise
-                return self._held
-            if self._judge() is not Action.ESCALATE and self._held is not None:
-                return self._held
+                return self._given(best_held(self._answers))
+            if self._is_turned_away(deployment):
+                continue
+            action = self._judge()
+            if self._doubted is not None:
+                action = await self._ask_about(*self._doubted)
+            if action is not Action.ESCALATE:
+                last = self._answers[-1]
+                return self._given(last if action is Action.ACCEPT else best_held(self._answers))
+
+    def _given(self, held: Held) -> Held:
+        self.draft.answered_index = held.index
+        return held
 
     def _admit_at_once(self, deployment: Deployment) -> bool:
         """Is there room, so that nobody has to wait?"""
@@ -154,8 +133,8 @@ class Climb:
             request, turn = self.draft.request, self.footing.turn
             if request.priority is not _NORMAL:
                 turn = self._turn()
-            self._slot = self.services.admission.try_admit(deployment, turn)
-        return self._slot is not None
+            self.opened.slot = self.services.admission.try_admit(deployment, turn)
+        return self.opened.slot is not None
 
     async def _wait_for_room(self, deployment: Deployment) -> Deployment:
         """Whose turn is it, and where? Returns where the request has a slot now."""
@@ -164,7 +143,7 @@ class Climb:
         until_s = min(self._deadline_s, queue_until_s)
         turn = self._turn()
         deployment = self._detour(deployment, turn, until_s)
-        self._slot = slot = await admission.admit(deployment, turn, deadline_s=until_s, told=self.sink.waits)
+        self.opened.slot = slot = await admission.admit(deployment, turn, deadline_s=until_s, told=self.sink.waits)
         self.sink.waited(slot.queue_ms)
         return deployment
 
@@ -205,7 +184,7 @@ class Climb:
         Raises:
             Preempted: It did.
         """
-        slot, self._yielding = self._slot, Yielding()
+        slot, self._yielding = self.opened.slot, Yielding()
         yielding = self._yielding
         if slot is not None:
             slot.yields(yielding.ask)
@@ -219,7 +198,8 @@ class Climb:
         draft.steps.append("attempt")
         engine = self.runtime.engines[deployment.name]
         more_permitted = self._more_permitted and request.task is Task.CHAT
-        commits = request.stream and (route.stream is StreamMode.COMMIT or not more_permitted)
+        is_last = not more_permitted and not self._could_choose(deployment)
+        commits = request.stream and (route.stream is StreamMode.COMMIT or is_last)
         is_measured = self._is_measured(deployment, more_permitted=more_permitted)
         run = AttemptRun(
             services=self.services,
@@ -233,18 +213,17 @@ class Climb:
                 and not is_measured
                 and (commits or not more_permitted)
                 # An answer that follows another one says whether that was right.
-                and not (self.answers and self.services.learn.wants(draft.principal))
+                and not (self._answers and self.services.learn.wants(draft.principal))
             ),
-            queue_ms=0.0 if self._slot is None else self._slot.queue_ms,
+            queue_ms=self.opened.queue_ms,
         )
-        self._run = run
-        self.services.load.enter()
+        self.opened.begin(run)
         if not self._retries:
             self.services.retries.of(deployment.name).request(self.services.clock.monotonic_s())
         if not request.is_generated:
             await self._compute(run)
         elif not run.as_it_comes:
-            await self._look_into(run, commits=commits)
+            await self._look_into(run, commits=commits, by_prefix=more_permitted and self._goes_by_prefix(deployment))
         elif request.stream:
             await self._pass_through(run)
         else:
@@ -265,11 +244,26 @@ class Climb:
         route = self.footing.route
         if not route.signals or self.draft.request.task is not Task.CHAT:
             return False
-        return more_permitted or self.runtime.calibration(deployment.name, route.workload) is not None
+        return more_permitted or bool(self.runtime.calibrations(deployment.name, route.workload))
 
-    async def _look_into(self, run: AttemptRun, *, commits: bool) -> None:
+    def _could_choose(self, deployment: Deployment) -> bool:
+        """Whether the last answer may turn out to be less likely right than one that is here."""
+        if not any(each.judged.probability is not None and not each.failed for each in self._answers):
+            return False
+        return bool(self.runtime.calibrations(deployment.name, self.footing.route.workload))
+
+    def _goes_by_prefix(self, deployment: Deployment) -> bool:
+        """Whether the first tokens of a stream decide what becomes of it."""
+        request, route = self.draft.request, self.footing.route
+        if not request.stream or route.stream is not StreamMode.PREFIX:
+            return False
+        calibrations = self.runtime.calibrations(deployment.name, route.workload)
+        return is_judged_by_prefix(request, calibrations, tokens=route.prefix_tokens)
+
+    async def _look_into(self, run: AttemptRun, *, commits: bool, by_prefix: bool) -> None:
+        """Run it chunk by chunk: what is not sent at once is held. Leaving early aborts the upstream."""
         held: list[ResponseChunk] = []
-        sink = self.sink
+        sink, tokens = self.sink, 0
         async with contextlib.aclosing(run.chunks(self._deadline_s)) as chunks:
             async for chunk in chunks:
                 if commits and not held and chunk.finish_reason is None:
@@ -279,7 +273,53 @@ class Climb:
                         await sink.drained()
                 elif self.draft.request.stream:
                     held.append(chunk)
+                    if not by_prefix or run.collected.finish_reason is not None:
+                        continue  # an answer that has ended is judged whole
+                    tokens += len(chunk.logprobs) or bool(chunk.text)
+                    if tokens < self.footing.route.prefix_tokens:
+                        continue
+                    if not self._lets_pass(run):
+                        return
+                    by_prefix, commits = False, True
+                    self._begin(run)
+                    for each in held:
+                        sink.chunk(each)
+                    held.clear()
+                    if sink.is_full:
+                        await sink.drained()
         self._held = Held(run=run, live=self.live, chunks=held)
+
+    def _lets_pass(self, run: AttemptRun) -> bool:
+        """Whether a stream's first tokens are good enough for the rest to pass live."""
+        judging = self._judging
+        found = judging.prefix(run)
+        run.prefix = found.confidence
+        self._by_prefix = judging.decide(found, more_permitted=True, finish_reason=None)
+        return self._by_prefix.action is Action.ACCEPT
+
+    def _is_turned_away(self, deployment: Deployment) -> bool:
+        """Close a stream that was left after its first tokens."""
+        decided = self._by_prefix
+        if decided is None or decided.action is Action.ACCEPT:
+            return False
+        self._by_prefix = None
+        self.draft.steps += ("judge", "verdict")
+        judged = self.opened.run.prefix
+        self.opened.close(Outcome.CANCELLED, judged=judged, decided=decided)
+        likely = -1.0 if judged is None or judged.probability is None else judged.probability
+        self._turned_away.append((likely, deployment))
+        return True
+
+    def _takes_back(self, error: FreeholdError) -> bool:
+        """Nothing else gave an answer: the likeliest stream that was left after its first tokens is let pass, once."""
+        if self.live or self._answers or not self._turned_away or isinstance(error, Preempted):
+            return False
+        if self.services.clock.monotonic_s() >= self._deadline_s:
+            return False
+        self.steps.appendleft(max(self._turned_away, key=lambda each: each[0])[1])
+        self._turned_away.clear()
+        self._must_do = True
+        return True
 
     async def _pass_through(self, run: AttemptRun) -> None:
         relay = await run.relay(self._deadline_s)
@@ -301,41 +341,72 @@ class Climb:
     def _begin(self, run: AttemptRun) -> None:
         if not self.live:
             self.live = True
-            if self._slot is not None and self.draft.request.priority is _BATCH:
-                self._slot.keeps()
+            slot = self.opened.slot
+            if slot is not None and self.draft.request.priority is _BATCH:
+                slot.keeps()
             self.sink.started(run.deployment)
 
     def _judge(self) -> Action:
         """How sure are we of this answer, and what becomes of it?"""
-        run = self._open_run()
+        run, held = self.opened.run, self._held
+        if held is None:
+            raise RuntimeError("no answer is here")
         self.draft.steps.append("judge")
         is_chat = self.draft.request.task is Task.CHAT
-        judged = NOT_LOOKED_AT if run.as_it_comes or not is_chat else self._confidence(run)
-        self.draft.steps.append("verdict")
         more_permitted, finish_reason = self._more_permitted and not self.live, run.noted.finish_reason
-        if not is_chat:
-            decided = _NOT_JUDGED
-        elif run.as_it_comes:
+        found: Judgement | None = None
+        if is_chat and not run.as_it_comes:
+            judging = self._judging
+            found = judging.whole(run)
+            held.judged, held.failed = found.confidence, gate(found.confidence, finish_reason)
+            decided = judging.decide(found, more_permitted=more_permitted, finish_reason=finish_reason)
+        elif is_chat:
+            held.failed = gate(NOT_LOOKED_AT, finish_reason)
             decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)
         else:
-            decided = verdict(judged, self.footing.route, more_permitted=more_permitted, finish_reason=finish_reason)
-        if is_chat and not run.as_it_comes:
-            self.answers[len(self.draft.attempts)] = run.collected
-        self._close(Outcome.COMPLETE, judged=judged, decided=decided)
-        self.draft.answered_index = len(self.draft.attempts) - 1
+            decided = _NOT_JUDGED
+        if self._by_prefix is not None:
+            decided, self._by_prefix = self._by_prefix, None
+        self.draft.steps.append("verdict")
+        held.index = len(self.draft.attempts)
+        self.opened.close(Outcome.COMPLETE, judged=held.judged, decided=decided)
+        self._answers.append(held)
+        self._held = None
+        if found is not None and more_permitted and not held.failed and self._would_ask(run, found):
+            self._doubted = held, found
         return decided.action
 
-    def _confidence(self, run: AttemptRun) -> Confidence:
-        request, answer = self.draft.request, run.collected
-        signals = measure(
-            request,
-            text=answer.text,
-            logprobs=answer.logprobs,
-            finish_reason=answer.finish_reason,
-            tool_calls=answer.tool_calls,
+    def _would_ask(self, run: AttemptRun, found: Judgement) -> bool:
+        """Whether further signals are to be bought."""
+        if self.footing.route.doubt.is_none or not may_be_doubted(run.request):
+            return False
+        return self._judging.is_in_doubt(found, run.deployment.name)
+
+    async def _ask_about(self, held: Held, found: Judgement) -> Action:
+        """Buy one signal after the other until the verdict is clear, or nothing is left to buy."""
+        self._doubted = None
+        run, draft, judging = held.run, self.draft, self._judging
+        doubting = Doubting(
+            services=self.services,
+            runtime=self.runtime,
+            draft=draft,
+            footing=self.footing,
+            opened=self.opened,
+            turn=self._turn(),
+            deadline_s=self._deadline_s,
         )
-        calibration = self.runtime.calibration(run.deployment.name, self.footing.route.workload)
-        return confidence(signals, calibration)
+        signals = dict(found.confidence.signals)
+        async with contextlib.aclosing(doubting.signals(run)) as bought:
+            async for name, value in bought:
+                signals[name] = value
+                found = judging.whole(run, signals)
+                if not judging.is_in_doubt(found, run.deployment.name):
+                    break
+        draft.steps += ("judge", "verdict")
+        decided = judging.decide(found, more_permitted=self._more_permitted, finish_reason=run.collected.finish_reason)
+        held.judged = found.confidence
+        draft.attempts[held.index] = replace(draft.attempts[held.index], confidence=found.confidence, verdict=decided)
+        return decided.action
 
     async def _may_go_on(self, error: FreeholdError, deployment: Deployment) -> bool:
         """Whether another deployment, or once more the same one, may still answer; waits before a second try."""
@@ -355,63 +426,19 @@ class Climb:
             return self._more_permitted
         self._retries += 1
         self._tried -= 1
-        self._paid_for = deployment.name if retry.budgeted else ""
+        self.opened.paid_for = deployment.name if retry.budgeted else ""
         self.steps.appendleft(deployment)
         if retry.wait_s:
             await asyncio.sleep(retry.wait_s)
         return True
 
     def _fail(self, error: FreeholdError) -> None:
-        if self._run is not None:
-            outcome = Outcome.FAILED if self._run.first_token_ms is None else Outcome.BROKEN
-            self._close(Outcome.CANCELLED if isinstance(error, Preempted) else outcome, error=error)
-        self._release()
+        opened = self.opened
+        if opened.is_open:
+            outcome = Outcome.FAILED if opened.run.first_token_ms is None else Outcome.BROKEN
+            opened.close(Outcome.CANCELLED if isinstance(error, Preempted) else outcome, error=error)
+        opened.release()
 
     def abandon(self, outcome: Outcome) -> None:
         """The request is over: book what an attempt that still runs has used until now, and leave nothing taken."""
-        if self._run is not None:
-            self._close(outcome)
-        self._release()
-
-    def _close(
-        self,
-        outcome: Outcome,
-        *,
-        judged: Confidence | None = None,
-        decided: Verdict | None = None,
-        error: FreeholdError | None = None,
-    ) -> None:
-        run, share_permille, tokens = self._open_run(), self.services.load.leave(), 0
-        self._run = None
-        try:
-            usage, ended_ms = run.usage(outcome), self.draft.elapsed_ms()
-            cost = price_attempt(run, usage, self.runtime, ended_ms=ended_ms, share_permille=share_permille)
-            self.draft.attempts.append(
-                run.close(
-                    outcome,
-                    usage=usage,
-                    cost=cost,
-                    ended_ms=ended_ms,
-                    confidence=judged,
-                    verdict=decided,
-                    error=error,
-                )
-            )
-            tokens = usage.input_tokens + usage.output_tokens
-            tokens = tokens or int(usage.measured and outcome is Outcome.COMPLETE)
-        finally:
-            self._release(tokens=tokens)
-
-    def _release(self, *, tokens: int = 0) -> None:
-        """Give back what an attempt took: its slot, and a place among the retries that run."""
-        if self._paid_for:
-            self.services.retries.of(self._paid_for).ended()
-            self._paid_for = ""
-        if self._slot is not None:
-            self._slot.release(tokens=tokens)
-            self._slot = None
-
-    def _open_run(self) -> AttemptRun:
-        if self._run is None:
-            raise RuntimeError("no attempt is open")
-        return self._run
+        self.opened.abandon(outcome)

@@ -28,7 +28,7 @@ def outcomes_of(judged: Judged, *, workload: str, scored_by: ScoredBy, sought: f
     label = format_label(receipt.label)
     found: list[AnswerOutcome] = []
     for place, attempt in enumerate(receipt.attempts):
-        sure, decided = attempt.confidence, attempt.verdict
+        sure, decided = attempt.prefix or attempt.confidence, attempt.verdict
         if attempt.outcome is not Outcome.COMPLETE or sure is None or decided is None:
             continue  # it failed, or was asked for the sake of another one
         right, judged_by = _by_agreement(judged, place, decided)

@@ -18,7 +18,7 @@ from freehold.domain.errors.server import Internal
 from freehold.domain.identity import Principal
 from freehold.domain.outcomes import Judged
 from freehold.domain.receipt import Receipt
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import InferenceRequest, Task
 from freehold.gateway.answer import Sink
 from freehold.gateway.bounds import bound_of
 from freehold.gateway.footing import Asking, Footing, Footings
@@ -82,9 +82,8 @@ class Pipeline:
         finally:
             self._active[runtime.config_digest] -= 1
         sink.finished(receipt, end=held.send(sink))
-        if climb.answers:
-            judged = Judged(request=request, principal=principal, receipt=receipt, answers=climb.answers)
-            self._services.learn.told(judged)
+        if request.task is Task.CHAT and (answers := climb.answers):
+            self._services.learn.told(Judged(request=request, principal=principal, receipt=receipt, answers=answers))
         return receipt
 
     def _plan(self, draft: ReceiptDraft, runtime: Runtime, sink: Sink) -> Climb:
@@ -133,7 +132,7 @@ class Pipeline:
         bound = bound_of(
             draft,
             steps,
-            tries=footing.route.attempts_max,
+            route=footing.route,
             runtime=self._footings.runtime,
             prices=self._services.prices,
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from freehold.domain.certificates import Certificate
 from freehold.domain.deployment import Deployment, Route, StreamMode
 from freehold.domain.errors.request import UnknownModel
 from freehold.domain.identity import Principal
-from freehold.domain.judging_ports import Learner, NothingLearnt
+from freehold.domain.judging_ports import Learner, NothingCertified, NothingLearnt, Standings
 from freehold.domain.labels import Label
 from freehold.domain.limits import Bound
 from freehold.domain.ports import (
@@ -51,11 +52,12 @@ class Runtime:
         routes: By name.
         route_labels: Label that a route adds to what goes through it.
         aliases: Name that a client sends → route or deployment.
-        calibration: Of a deployment's name and a workload; only one that applies to what runs there now.
+        calibrations: Of a deployment's name and a workload; only those that apply to what runs there now.
         hardware: What owned hardware costs; ``None`` where its owner has not said.
         compare_with: ``provider/model`` that local answers are priced against; empty for none.
         deadlines: Time limits.
         config_digest: Digest of the configuration.
+        certificates: Of files: whatever they were made for, and whenever.
     """
 
     tree: ZoneTree
@@ -63,11 +65,12 @@ class Runtime:
     routes: Mapping[str, Route]
     route_labels: Mapping[str, Label]
     aliases: Mapping[str, str]
-    calibration: Callable[[str, str], Calibration | None]
+    calibrations: Callable[[str, str], Sequence[Calibration]]
     hardware: OwnedHardware | None
     compare_with: str
     deadlines: Deadlines
     config_digest: str
+    certificates: tuple[Certificate, ...] = ()
 
     def route_for(self, model: str) -> Route:
         """The route that a client means by ``model``: a route, a deployment on its own, or an alias of either.
@@ -121,5 +124,6 @@ class Services:
     load: DeviceLoad = field(default_factory=DeviceLoad)
     retries: RetryBudgets = field(default_factory=RetryBudgets)
     jitter: Callable[[], float] = any_share
+    standings: Standings = field(default_factory=NothingCertified)
     audit_log: str = ""
     learn: Learner = field(default_factory=NothingLearnt)

@@ -84,7 +84,7 @@ class Watching:
         pairs |= {("general", name) for name in runtime.engines}
         self._standings.refresh(
             pairs=sorted(pairs),
-            certificates=await self._certificates.all(),
+            certificates=await self._all(),
             watches=await read_watches(self._certificates),
             current=self._scoring.current,
             spend_at=spend_at or {},
@@ -104,7 +104,7 @@ class Watching:
             more = len(fresh) == _LABELS_AT_ONCE
             if not fresh:
                 break
-            certificates = await self._certificates.all()
+            certificates = await self._all()
             now_ms = self._clock.unix_ms()
             changed = advance(watches, fresh, certificates, run_length=self._care.run_length, unix_ms=now_ms)
             await self._keep(watches, changed, certificates, now_ms, seen=seen)
@@ -114,6 +114,10 @@ class Watching:
             for place, watch in watches.items():
                 if watch.alarm:
                     await self._certify_again(place, watch)
+
+    async def _all(self) -> Sequence[Certificate]:
+        """Those that were made here, and those that came with calibrations."""
+        return (*await self._certificates.all(), *self._runtime().certificates)
 
     async def _look_at_traffic(self, watches: dict[Place, Watch]) -> None:
         more = True
@@ -125,7 +129,7 @@ class Watching:
                 break
             now_ms = self._clock.unix_ms()
             changed = look_at(watches, fresh, unix_ms=now_ms)
-            certificates = await self._certificates.all() if any(each.alarm for each in changed.values()) else ()
+            certificates = await self._all() if any(each.alarm for each in changed.values()) else ()
             await self._keep(watches, changed, certificates, now_ms, looked_at=last)
             watches |= changed
 

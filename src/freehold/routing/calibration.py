@@ -1,7 +1,8 @@
 """From the signals of an answer to the probability that it is acceptable, for one model on one engine.
 
 A calibration is a value: it is fitted once (``routing.fit``), stored as JSON, and good for exactly the model weights,
-engine version, chat template and workload that it was fitted on. Anywhere else an answer is ``uncalibrated``.
+engine version, chat template, workload and part of the answer that it was fitted on. Anywhere else an answer is
+``uncalibrated``.
 """
 
 from __future__ import annotations
@@ -13,11 +14,19 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import cast
 
+from freehold.domain.certificates import WHOLE
 from freehold.routing.quality import Quality
 
-FORMAT = 1
+FORMAT = 2
+_FORMATS_READ = (1, 2)
+"""Format 1 has neither ``scope`` nor what a calibration was shrunk to: it is of whole answers and of its own labels."""
 MISSING = "missing:"
 """Prefix of a feature that is 1 where the signal after it is absent, else 0."""
+
+SHAPES = ("schema_valid", "tool_arguments_valid")
+"""Signals of answers that a schema or a tool shaped."""
+FREE_TEXT = ""
+"""The shape of an answer that has none of them."""
 
 _CLIP = 4.0
 """Standard deviations beyond which a signal counts as this far: no extrapolation from a straight line."""
@@ -55,10 +64,14 @@ class Calibration:
         slope: Platt scaling: the probability is ``logistic(slope * score + offset)``; never negative.
         offset: See ``slope``.
         knots: Isotonic map instead of Platt scaling: (score, probability) rising in both, linear in between; empty below
-            1,000 answers.
-        ridge: Penalty chosen by cross-validation.
+            1,000 answers, but for what was taken over from ``shrunk_to``.
+        ridge: Penalty chosen by cross-validation: on the weights, or on their distance from those of ``shrunk_to``.
         crossed: Quality by nested cross-validation over the ``n`` answers: each judged by a map that never saw it.
         held_out: Quality on further answers that took no part in the fit; ``None`` where there were none.
+        scope: ``whole``, or ``prefix-k`` where only the first ``k`` tokens of an answer are judged.
+        shrunk_to: Id of the global calibration that this one was drawn to; empty for none.
+        n_shrunk_to: Answers that one was fitted on.
+        shapes: Shapes of answers seen at fitting, in enough of them: ``FREE_TEXT`` and signals of ``SHAPES``.
     """
 
     id: str
@@ -81,6 +94,10 @@ class Calibration:
     ridge: float
     crossed: Quality
     held_out: Quality | None = None
+    scope: str = WHOLE
+    shrunk_to: str = ""
+    n_shrunk_to: int = 0
+    shapes: tuple[str, ...] = (FREE_TEXT,)
 
 
 def applies(
@@ -91,6 +108,7 @@ def applies(
     engine_version: str,
     template_digest: str,
     workload: str,
+    scope: str = WHOLE,
 ) -> bool:
     """Whether ``calibration`` was fitted on exactly this. An unknown (empty) digest matches nothing."""
     return (
@@ -100,25 +118,31 @@ def applies(
         and calibration.engine_version == engine_version
         and calibration.template_digest == template_digest
         and calibration.workload == workload
+        and calibration.scope == scope
     )
 
 
 def covers(calibration: Calibration, signals: Mapping[str, float]) -> bool:
     """Whether an answer with these signals is of the kind that was seen at fitting.
 
-    It is not when a signal is absent that never was, when the answer is longer than any seen, or when a schema or a
-    tool shaped it: the fitted answers are free text, and constrained decoding changes what log-probabilities mean.
+    It is not when a signal is absent that never was, when the answer is longer than any seen, or when it was shaped as
+    none was (by a schema, by a tool, or by neither): constrained decoding changes what log-probabilities mean.
     """
     needed = {feature.name for feature in calibration.features if not feature.name.startswith(MISSING)}
     if not needed - set(calibration.optional) <= signals.keys():
         return False
-    if "schema_valid" in signals or "tool_arguments_valid" in signals:
+    if shape(signals) not in calibration.shapes:
         return False
     return "tokens_log" not in signals or signals["tokens_log"] <= math.log(calibration.tokens_max) + 1e-9
 
 
+def shape(signals: Mapping[str, float]) -> str:
+    """What shaped an answer: a signal of ``SHAPES``, or ``FREE_TEXT``."""
+    return next((name for name in SHAPES if name in signals), FREE_TEXT)
+
+
 def probability(calibration: Calibration, signals: Mapping[str, float]) -> float:
-    """P(answer acceptable), strictly between 0 and 1, never more extreme than ``n`` answers can support.
+    """P(answer acceptable), strictly between 0 and 1, never more extreme than its answers can support.
 
     Meant for signals that ``covers`` holds for; takes any.
     """
@@ -151,7 +175,7 @@ def from_score(calibration: Calibration, value: float) -> float:
         raw = _interpolated(calibration.knots, value)
     else:
         raw = logistic(calibration.slope * value + calibration.offset)
-    edge = 1.0 / (calibration.n + 2)
+    edge = 1.0 / (calibration.n + calibration.n_shrunk_to + 2)
     return max(edge, min(1.0 - edge, raw))
 
 
@@ -185,8 +209,8 @@ def from_json(text: str) -> Calibration:
     """
     try:
         fields = cast("dict[str, object]", json.loads(text))
-        if fields.pop("format", None) != FORMAT:
-            raise ValueError(f"not a calibration of format {FORMAT}")
+        if fields.pop("format", None) not in _FORMATS_READ:
+            raise ValueError(f"not a calibration of format {' or '.join(map(str, _FORMATS_READ))}")
         found = _decoded(fields)
         _check(found)
     except (TypeError, KeyError, AttributeError) as error:
@@ -206,6 +230,7 @@ def _decoded(fields: dict[str, object]) -> Calibration:
         knots=tuple((float(at), float(value)) for at, value in knots),
         crossed=Quality(**crossed),  # pyright: ignore[reportArgumentType]  # checked next
         held_out=None if held_out is None else Quality(**held_out),  # pyright: ignore[reportArgumentType]  # checked next
+        shapes=tuple(cast("list[str]", fields.pop("shapes", [FREE_TEXT]))),
         **fields,  # pyright: ignore[reportArgumentType]  # checked next
     )
 
@@ -220,7 +245,7 @@ def _check(calibration: Calibration) -> None:
         raise ValueError("not a calibration: a number is not finite")
     if calibration.slope < 0 or any(feature.scale <= 0 for feature in calibration.features):
         raise ValueError("not a calibration: slope must not be negative, scales must be positive")
-    if calibration.n < 1 or calibration.tokens_max < 1:
+    if calibration.n < 1 or calibration.tokens_max < 1 or calibration.n_shrunk_to < 0:
         raise ValueError("not a calibration: n and tokens_max must be at least 1")
     if any(high[0] <= low[0] or high[1] < low[1] for low, high in pairwise(calibration.knots)):
         raise ValueError("not a calibration: knots must rise")

@@ -43,9 +43,11 @@ _OWN_FIELDS = ("attempts", "total_ms", "audit_index", "client_request_id", "trac
 _SUMMED_FIELDS = ("attempts", "id", "created_unix_ms", "counterfactual")
 _ATTEMPT_COMMON_FIELDS = (
     "deployment", "zone", "verdict", "model", "model_digest", "outcome", "finish_reason", "error_code",
-    "error_message",
+    "error_message", "role",
 )  # fmt: skip
-_ATTEMPT_OWN_FIELDS = ("confidence", "timings", "queue_ms", "started_ms", "first_token_ms", "ended_ms", "egress_index")
+_ATTEMPT_OWN_FIELDS = (
+    "confidence", "timings", "queue_ms", "started_ms", "first_token_ms", "ended_ms", "egress_index", "prefix",
+)  # fmt: skip
 _ATTEMPT_SUMMED_FIELDS = ("bytes_left", "cost")
 _USAGE_FIELDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "measured")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from freehold.domain.decisions import Action, Outcome
-from freehold.domain.receipt import Attempt, Receipt
+from freehold.domain.receipt import Attempt, Receipt, Role
 from freehold.telemetry import metric_table as table
 from freehold.telemetry.metrics import Histogram, Metrics, Series
 
@@ -88,6 +88,8 @@ class ReceiptMetrics:
         called: set[str] = set()
         before: Attempt | None = None
         for attempt in receipt.attempts:
+            if attempt.role is not Role.ANSWER:
+                continue
             if attempt.deployment in called:
                 self._metrics.add(table.RETRIES, attempt.deployment)
             elif before is not None and before.outcome in _FAILED:

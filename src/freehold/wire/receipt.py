@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import functools
 
-from freehold.domain.decisions import Confidence
+from freehold.domain.certificates import LabelKind
+from freehold.domain.decisions import Action, Confidence, Verdict
 from freehold.domain.receipt import Receipt
 from freehold.domain.receipt_json import receipt_to_json
 
 _HeaderList = list[tuple[bytes, bytes]]
 
-_WORDS = (b"freehold-label", b"freehold-deployment", b"freehold-zone", b"freehold-confidence", b"freehold-verdict")
+_WORDS = (
+    b"freehold-label",
+    b"freehold-deployment",
+    b"freehold-zone",
+    b"freehold-confidence",
+    b"freehold-verdict",
+    b"freehold-certified",
+)
+_UNCERTIFIED = "uncertified"
 
 
 @functools.lru_cache(maxsize=1024)
 def _headers(
-    label: str, deployment: str | None, zone: str | None, confidence: str | None, verdict: str | None
+    label: str,
+    deployment: str | None,
+    zone: str | None,
+    confidence: str | None,
+    verdict: str | None,
+    certified: str | None,
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Fields whose values are names, words and the like: there are few of them, and each is sent again and again."""
-    values = (label, deployment, zone, confidence, verdict)
+    values = (label, deployment, zone, confidence, verdict, certified)
     return tuple(
         (name, value.encode("latin-1", "replace"))
         for name, value in zip(_WORDS, values, strict=True)
@@ -30,7 +44,7 @@ def receipt_headers(receipt: Receipt) -> _HeaderList:
     """``freehold-*`` headers. What is not known is said in a word, never as a number."""
     answered, level = receipt.answered_by, receipt.label.level.word
     if answered is None:
-        words = _headers(level, None, None, None, None)
+        words = _headers(level, None, None, None, None, None)
     else:
         confidence, verdict = answered.confidence, answered.verdict
         words = _headers(
@@ -38,7 +52,8 @@ def receipt_headers(receipt: Receipt) -> _HeaderList:
             answered.deployment,
             answered.zone,
             None if confidence is None else _shown(confidence),
-            None if verdict is None else f"{verdict.action}; {verdict.reason}",
+            None if verdict is None else _decided(verdict),
+            None if verdict is None else _certified(verdict),
         )
     headers = [(b"freehold-receipt", receipt.id.encode()), *words]
     if receipt.client_request_id:
@@ -47,6 +62,20 @@ def receipt_headers(receipt: Receipt) -> _HeaderList:
     cost = receipt.cost
     headers.append((b"freehold-cost", b"unpriced" if cost is None else str(cost).encode("latin-1", "replace")))
     return headers
+
+
+def _decided(verdict: Verdict) -> str:
+    """What became of the answer. One that was to be escalated, and is given all the same, was the best there is."""
+    if verdict.action is Action.ESCALATE:
+        return f"{Action.ABSTAIN}; best_held"
+    return f"{verdict.action}; {verdict.reason}"
+
+
+def _certified(verdict: Verdict) -> str:
+    """Whether a certificate promises how often such answers are wrong, or differ from a stronger model's."""
+    if not verdict.certificate:
+        return _UNCERTIFIED
+    return "certified; agreement" if verdict.certified_by is LabelKind.AGREEMENT else "certified"
 
 
 def _shown(confidence: Confidence) -> str:

@@ -30,6 +30,14 @@ def test_a_document_of_an_earlier_version_can_be_read():
     assert (found.client_request_id, found.traceparent, found.detours) == ("", "", ())
 
 
+def test_what_an_earlier_version_did_not_say_of_attempts_can_be_read():
+    document = json.loads(_GOLDEN.read_text("utf-8"))
+    (attempt,) = document["attempts"]
+    del attempt["role"], attempt["prefix"], attempt["confidence"]["scope"]
+    del attempt["verdict"]["certificate"], attempt["verdict"]["certified_by"]
+    assert receipt_from_document(document) == make_receipt()
+
+
 def test_an_unpriced_cost_is_null_and_not_zero():
     receipt = make_receipt(attempts=(make_attempt(cost=None),))
     document = receipt_document(receipt)

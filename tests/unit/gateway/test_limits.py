@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from freehold.domain.decisions import Outcome
-from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Route, Terms, TokenPrice
+from freehold.domain.deployment import Deployment, Doubt, EngineKind, ModelCard, Route, StreamMode, Terms, TokenPrice
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.limits import LimitReached, PriceMissing
 from freehold.domain.identity import Principal
@@ -231,7 +231,7 @@ def test_a_fault_on_the_way_to_the_price_leaves_nothing_taken(leaves: bool, monk
     def fail(*_: object, **__: object) -> Cost:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("freehold.gateway.ladder.price_attempt", fail)
+    monkeypatch.setattr("freehold.gateway.opened.price_attempt", fail)
     asyncio.run(scenario())
 
 
@@ -266,9 +266,17 @@ def price(read: int, written: int, currency: str = "EUR") -> TokenPrice:
 
 
 def most(
-    body: bytes, steps: Sequence[Deployment], *, tries: int = 1, decode: Any = decode_chat, hardware: Any = None
+    body: bytes,
+    steps: Sequence[Deployment],
+    *,
+    tries: int = 1,
+    decode: Any = decode_chat,
+    hardware: Any = None,
+    asked: Sequence[Deployment] = (),
+    **more: Any,
 ) -> Bound:
-    at = House(engines={}, routes={"auto": Route(name="auto", deployments=())})
+    route = replace(Route(name="auto", deployments=(), attempts_max=tries), **more)
+    at = House(engines={each.name: FakeEngine(deployment=each) for each in asked}, routes={"auto": route})
     request = decode(body, request_id=REQUEST_ID)
     draft = ReceiptDraft(
         request=request,
@@ -278,7 +286,7 @@ def most(
         label=PUBLIC,
     )
     runtime = replace(at.runtime(), hardware=hardware)
-    return bound_of(draft, steps, tries=tries, runtime=runtime, prices=NoPrices())
+    return bound_of(draft, steps, route=route, runtime=runtime, prices=NoPrices())
 
 
 def body(text: str = "hi", more: str = "") -> bytes:
@@ -349,6 +357,23 @@ def test_as_many_of_the_dearest_steps_count_as_may_be_tried() -> None:
         found = most(raw, steps, tries=tries)
         assert found.micros(EUR) == micros
         assert found.tokens == min(tries, 3) * (read + 1_000)
+
+
+def test_all_that_may_be_asked_about_answers_in_doubt_is_set_aside_too() -> None:
+    raw = body(more=',"max_tokens":1000')
+    read = len(raw) + TEMPLATE_TOKENS
+    small, large, helper = deployment(zone=DEVICE), deployment("large", zone=DEVICE), deployment("helper", zone=DEVICE)
+    once, steps = read + 1_000, [small, large]
+    plain = most(raw, steps, tries=2).tokens
+    assert plain == 2 * once
+    checked = read + 1_000 + TEMPLATE_TOKENS + 1_000  # it reads the answer too
+    opinion = most(raw, steps, tries=2, asked=[helper], doubt=Doubt(second_opinion="helper")).tokens
+    assert opinion == plain + checked
+    assert most(raw, steps, tries=2, doubt=Doubt(samples=3)).tokens == plain + 3 * once
+    assert most(raw, [small], tries=2, doubt=Doubt(samples=3)).tokens == once, "the last answer is given as it is"
+    streamed = body(more=',"max_tokens":1000,"stream":true')
+    again = most(streamed, steps, tries=2, stream=StreamMode.PREFIX).tokens
+    assert again == 3 * (len(streamed) + TEMPLATE_TOKENS + 1_000), "one that was left may be let pass in the end"
 
 
 def test_the_time_of_a_machine_with_a_price_counts_to_the_deadline() -> None:

@@ -88,7 +88,7 @@ def test_json_round_trip():
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2},
+        {"format": 3},
         {"slope": -1.0},
         {"slope": float("nan")},
         {"intercept": "1"},

@@ -8,7 +8,7 @@ import os
 import platform
 import secrets
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -78,6 +78,8 @@ class LlamaEngine:
     ) -> None:
         self._deployment = self._shown = deployment
         self._shown_plan: Plan | None = None
+        self._shown_properties: Mapping[str, object] | None = None
+        self._fingerprint: EngineFingerprint | None = None
         self._settings = settings
         self._broker = broker
         self._clock = clock
@@ -167,17 +169,21 @@ class LlamaEngine:
     def fingerprint(self) -> EngineFingerprint:
         """What besides the weights decides how it answers. The template is known once a child was ready."""
         properties = self._host.properties()
+        if properties is self._shown_properties and self._fingerprint is not None:
+            return self._fingerprint  # asked for every answer that is judged
         template = str(properties.get("chat_template") or "")
         if self._settings.program or self._settings.base_url:
             version = str(properties.get("build_info") or "").partition("-")[0]
         else:
             # The package's version ends with llama.cpp's build number; its own build_info does not know it.
             version = "b" + importlib.metadata.version("xllamacpp").rpartition(".")[2]
-        return EngineFingerprint(
+        self._shown_properties = properties
+        self._fingerprint = EngineFingerprint(
             engine="llama.cpp",
             version=version,
             template_sha256=hashlib.sha256(template.encode()).hexdigest() if template else "",
         )
+        return self._fingerprint
 
     async def start(self) -> None:
         """Make it ready: a child of ours has generated a token when this returns.
