@@ -24,6 +24,22 @@ class Task(StrEnum):
     RERANK = "rerank"
 
 
+class Purpose(StrEnum):
+    """What a request is asked for.
+
+    Attributes:
+        ANSWER: For its answer.
+        SHADOW: To learn whether another answer was right.
+        GOLD: To learn whether its own is: the right one is known.
+        LABELS: For what classifying needs of it.
+    """
+
+    ANSWER = "answer"
+    SHADOW = "shadow"
+    GOLD = "gold"
+    LABELS = "labels"
+
+
 class Dialect(StrEnum):
     """The shapes in which an answer may pass from an upstream to a client as it came."""
 
@@ -229,6 +245,8 @@ class InferenceRequest:
         priority: How urgent it is: who waits longer, and who is refused first, when there is too much to do.
         native: The request as it was sent, where that was not in OpenAI's dialect and an upstream may speak the same.
         left_out: Members as sent that ``fields`` have no word for and that change no answer.
+        purpose: What it is asked for.
+        for_request: Id of the request for whose sake it is asked; empty for its own.
     """
 
     id: str
@@ -256,6 +274,8 @@ class InferenceRequest:
     priority: Priority = Priority.NORMAL
     native: Native | None = None
     left_out: tuple[str, ...] = ()
+    purpose: Purpose = Purpose.ANSWER
+    for_request: str = ""
 
     @property
     def is_generated(self) -> bool:
