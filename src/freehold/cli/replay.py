@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +10,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from freehold.cli import output
-from freehold.cli.options import Json
+from freehold.cli.key_ring import DATABASE_FILE
+from freehold.cli.learnt import open_learnt
+from freehold.cli.options import ConfigFile, Json
+from freehold.config.load import data_folder
+from freehold.domain.errors.replay import NothingToReplay
 from freehold.evals.replay.document import as_document
 from freehold.evals.replay.options import Options, Score
+from freehold.evals.replay.own import NOTHING_KEPT, own_tables
 from freehold.evals.replay.page import as_page
 from freehold.evals.replay.run import replay as replayed
 from freehold.evals.replay.schema import Tables
@@ -60,22 +66,28 @@ def replay(
     paths: Annotated[tuple[str, ...], Parameter(name="PATH", negative=())] = (),
     /,
     *,
+    own: bool = False,
+    tenant: str = "",
     asked: Asked = _DEFAULT,
     html: str = "",
+    config: ConfigFile = "",
     as_json: Json = False,
 ) -> int:
     """Say what routers, confidence and certificates would have done on outcomes that were recorded. No model is asked.
 
     Args:
         paths: Folders of tables, or tables: NAME.queries and NAME.outcomes, .parquet or .jsonl.
+        own: Replay what this house has kept of its own answers, too; also while a server runs.
+        tenant: With --own: only this tenant's.
         html: File for a report of one page, with plots.
     """
     options = _options(asked)
-    if not paths:
-        raise output.UsageError(
-            "Name the tables to replay: a folder, or NAME for NAME.queries.jsonl and NAME.outcomes.jsonl."
-        )
-    found = replayed(_read(paths), options, numpy=find_numpy())
+    if not paths and not own:
+        raise output.UsageError("Name the tables to replay, for example a folder of them, or say --own.")
+    if tenant and not own:
+        raise output.UsageError("--tenant goes with --own.")
+    kept = [_own(tenant, options.workload, config)] if own else []
+    found = replayed([*kept, *_read(paths)], options, numpy=find_numpy())
     if html:
         _write(Path(html).expanduser(), as_page(found))
     if as_json:
@@ -85,6 +97,18 @@ def replay(
         if html:
             output.note(f"The page is in {html}.")
     return output.OK
+
+
+def _own(tenant: str, workload: str, config: str) -> Tables:
+    """What the data folder keeps.
+
+    Raises:
+        NothingToReplay: Nothing.
+    """
+    if not (data_folder() / DATABASE_FILE).exists():
+        raise NothingToReplay(reason=NOTHING_KEPT)
+    with open_learnt(config) as learnt:
+        return asyncio.run(own_tables(learnt.outcomes, tenant=tenant, workload=workload))
 
 
 def _read(paths: tuple[str, ...]) -> list[Tables]:

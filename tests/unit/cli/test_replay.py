@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
 
 import pytest
 
+from freehold.cli.key_ring import DATABASE_FILE
 from freehold.evals.replay.tables import write
-from tests.support.recorded import tiny
+from freehold.storage.database import Database
+from freehold.storage.outcomes import SqliteOutcomes
+from tests.support.recorded import own, tiny
 from tests.unit.cli.conftest import Cli
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "replay"
@@ -56,6 +60,7 @@ def test_where_the_page_is_is_said(cli: Cli, tables: Path, tmp_path: Path) -> No
     ("arguments", "message"),
     [
         ((), "Name the tables to replay"),
+        (("x", "--tenant", "default"), "--tenant goes with --own"),
         (("x", "--risk", "0"), "--risk is 0; it lies between 0 and 1"),
         (("x", "--sure", "1"), "--sure is 1; it lies between 0 and 1"),
         (("x", "--resamples", "-1"), "--resamples is -1; 0 to 10,000"),
@@ -83,3 +88,29 @@ def test_errors_name_the_row(cli: Cli, tables: Path) -> None:
     assert ran.code == 1
     assert ran.err.startswith("FH-REPLAY-005: ")
     assert "row 721, column correct: 2 is not from 0 to 1" in ran.err
+
+
+def test_what_this_house_kept_is_replayed(cli: Cli, home: Path) -> None:
+    home.mkdir()
+    database = Database.open(home / DATABASE_FILE)
+    store = SqliteOutcomes(database)
+    store.keep(*own())
+    assert asyncio.run(store.read(most=1))
+    database.close()
+    ran = cli("replay", "--own", "--resamples", "20")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (GOLDEN / "own.txt").read_text("utf-8")
+    assert cli("replay", "--own", "--resamples", "20", "--tenant", "default").out == ran.out
+
+
+@pytest.mark.parametrize("more", [(), ("--tenant", "nobody"), ("--workload", "poems")])
+def test_where_nothing_was_kept_it_is_said(cli: Cli, home: Path, more: tuple[str, ...]) -> None:
+    if more:
+        home.mkdir()
+        database = Database.open(home / DATABASE_FILE)
+        SqliteOutcomes(database).keep(*own(requests=3))
+        database.close()
+    ran = cli("replay", "--own", *more)
+    assert ran.code == 1
+    assert ran.err.startswith("FH-REPLAY-006: There is nothing to replay: no outcomes are kept yet")
+    assert home.exists() is bool(more)

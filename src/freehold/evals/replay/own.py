@@ -8,6 +8,8 @@ from dataclasses import replace
 from hashlib import sha1
 
 from freehold.domain.certificates import LabelKind
+from freehold.domain.errors.replay import NothingToReplay
+from freehold.domain.judging_ports import OutcomeStore
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.evals.replay.schema import LOG_FLOOR, Query, Recorded, Tables
 
@@ -15,8 +17,29 @@ OWN = "own"
 LIVE = "live"
 """The split of what was asked in earnest."""
 
+NOTHING_KEPT = "no outcomes are kept yet; routes of several deployments that measure answers leave them"
+
+_ALL = 1 << 40
 _CONFIDENCE = "logprob_mean"
 _MICROS = 1_000_000
+
+
+async def own_tables(store: OutcomeStore, *, tenant: str = "", workload: str = "") -> Tables:
+    """All outcomes that a house keeps, as tables.
+
+    Args:
+        store: Where they are.
+        tenant: Only this tenant's; everybody's if not given.
+        workload: Only of this workload; of all if not given.
+
+    Raises:
+        NothingToReplay: None are kept.
+        StorageFailed: They cannot be read.
+    """
+    outcomes = await store.read(tenant=tenant, workload=workload, most=_ALL)
+    if not outcomes:
+        raise NothingToReplay(reason=NOTHING_KEPT)
+    return tables_of(outcomes)
 
 
 def tables_of(outcomes: Iterable[AnswerOutcome], *, name: str = OWN) -> Tables:
