@@ -114,7 +114,14 @@ def own(seed: int = 0, requests: int = 400) -> Sequence[AnswerOutcome]:
         if is_seen:
             found.append(
                 outcome(
-                    request, "cloud", signals={}, probability=None, threshold=None, cost_micros=900, latency_ms=600.0
+                    request,
+                    "cloud",
+                    signals={},
+                    probability=None,
+                    threshold=None,
+                    cost_micros=900,
+                    latency_ms=600.0,
+                    sought=0.0,
                 )
             )
     return found

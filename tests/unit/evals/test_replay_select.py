@@ -63,6 +63,24 @@ def test_a_label_sought_by_chance_stands_for_many() -> None:
     assert one(replace(tables, outcomes=rare)).models[0].quality == 4 / 5
 
 
+def test_labels_that_nobody_sought_by_chance_are_left_out_unless_there_are_no_others() -> None:
+    rows = [replace(each, sought=0.0) if each.qid < "t-100" else each for each in TINY.outcomes]
+    options = Options(workload="sums", weak="small", strong="large", resamples=0)
+    asked = one(TINY, workload="sums").queries
+    early = sum(query.qid < "t-100" for query in asked)
+    found = replay([replace(TINY, outcomes=rows)], options).workloads[0]
+    assert found.pairs[0].questions == len(asked) - early
+    assert f"small → large: {early} questions are left out, since their labels were not sought by chance" in found.notes
+    rows = [replace(each, sought=0.0) for each in rows]
+    found = replay([replace(TINY, outcomes=rows)], options).workloads[0]
+    assert found.pairs[0].questions == len(asked)
+    assert found.models == replay([TINY], options).workloads[0].models
+    assert (
+        f"small → large: {len(asked)} questions are all there is, and their labels were not sought by chance"
+        in found.notes
+    )
+
+
 def test_pairs_that_nobody_would_choose_are_left_out() -> None:
     tables = priced(a=(3, 1.0), dear=(3, 2.0), b=(6, 3.0), c=(9, 9.0), worse=(2, 4.0))
     pairs, told = chosen(one(tables), Options())

@@ -151,7 +151,7 @@ WRONG: dict[str, tuple[list[Any], list[Any] | None, type[FreeholdError], str]] =
     "half an id": ([{**OUTCOME, "answer_id": 0.5}], None, ValueWrong, "column answer_id: 0.5 is not a whole number"),
     "id below -1": ([{**OUTCOME, "answer_id": -2}], None, ValueWrong, "column answer_id: -2 is not at least -1"),
     "true cost": ([{**OUTCOME, "cost_usd": True}], None, ValueWrong, "column cost_usd: True is not a number"),
-    "never sought": ([{**OUTCOME, "sought": 0}], None, ValueWrong, "column sought: 0 is not above 0 to 1"),
+    "less than no chance": ([{**OUTCOME, "sought": -0.1}], None, ValueWrong, "column sought: -0.1 is not from 0 to 1"),
     "accepted maybe": ([{**OUTCOME, "accepted": 1}], None, ValueWrong, "column accepted: 1 is not true or false"),
     "signals": (
         [{**OUTCOME, "signals": {"a": "x"}}], None, ValueWrong, "is not an object of numbers: a is not one"

@@ -41,7 +41,7 @@ def _number(column: Column, value: object) -> float:
     number = float(value)
     if column.clipped and number < LOG_FLOOR:
         return LOG_FLOOR
-    if not column.low <= number <= column.high or (column.above_low and number == column.low) or math.isinf(number):
+    if not column.low <= number <= column.high or math.isinf(number):
         raise CellError(f"is not {column.range}")
     return number
 

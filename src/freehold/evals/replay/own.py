@@ -119,7 +119,7 @@ def _recorded(outcome: AnswerOutcome) -> Recorded:
 def _with_judges(answers: Sequence[Recorded]) -> list[Recorded]:
     judges = {each.judged_by: each for each in answers if each.label_kind == LabelKind.AGREEMENT and each.judged_by}
     found = [
-        replace(each, correct=1.0, label_kind=LabelKind.AGREEMENT.value)
+        replace(each, correct=1.0, label_kind=LabelKind.AGREEMENT.value, sought=judges[each.model].sought)
         if each.correct is None and each.model in judges
         else each
         for each in answers

@@ -68,12 +68,19 @@ def _notes(workload: Workload, pairs: Sequence[Pair], reports: Sequence[PairRepo
                 f"{pair.weak} → {pair.strong}: {pair.missing:,} questions are left out, since it is not known of both "
                 "models whether they were right"
             )
+        if pair.by_choice:
+            told = (
+                "are left out, since their labels"
+                if pair.by_choice != len(pair.low)
+                else "are all there is, and their labels"
+            )
+            notes.append(f"{pair.weak} → {pair.strong}: {pair.by_choice:,} questions {told} were not sought by chance")
         if pair.unscored:
             notes.append(f"{pair.weak} → {pair.strong}: {pair.unscored:,} answers have no score and go on first")
     rows = [row for found in workload.answers.values() for row in found.values()]
     if any(row.label_kind == LabelKind.AGREEMENT for row in rows):
         notes.append("some labels say that a stronger model answered the same, which is not the same as being right")
-    if any(row.sought < 1 for row in rows):
+    if any(0 < row.sought < 1 for row in rows):
         notes.append("labels that were sought by chance stand for as many as they were drawn from")
     if reports and all(each.score is Score.NONE for each in reports):
         notes.append(f"{reports[0].scored_by}: only the models, and the best that any router could do, are shown")

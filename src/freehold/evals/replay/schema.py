@@ -66,7 +66,8 @@ class Recorded:
         accepted: Whether the answer was accepted.
         label_kind: How right and wrong were told apart.
         judged_by: Which model it was held against.
-        sought: Chance with which its label was sought, above 0: whoever has one of a tenth stands for ten.
+        sought: Chance with which its label was sought: one of a tenth stands for ten. 0 where it came by no chance that is
+            known, for example from a user who said so.
         signals: What was measured of the answer.
         extra: Other columns, as they were.
     """
@@ -126,7 +127,6 @@ class Column:
         needed: Whether it has to be there, with a value in every row.
         low: The least number.
         high: The greatest number.
-        above_low: Whether ``low`` itself is too little.
         clipped: Whether minus infinity stands for ``LOG_FLOOR``, as all below it.
     """
 
@@ -135,14 +135,13 @@ class Column:
     needed: bool = False
     low: float = -math.inf
     high: float = math.inf
-    above_low: bool = False
     clipped: bool = False
 
     @property
     def range(self) -> str:
         """Its numbers, in words."""
         if self.high < math.inf:
-            least = "at most" if self.low == -math.inf else f"{'above' if self.above_low else 'from'} {self.low:g} to"
+            least = "at most" if self.low == -math.inf else f"from {self.low:g} to"
             return f"{least} {self.high:g}"
         return f"at least {self.low:g}"
 
@@ -174,7 +173,7 @@ OUTCOME_COLUMNS = (
     Column(name="accepted", kind=Kind.FLAG),
     Column(name="label_kind"),
     Column(name="judged_by"),
-    Column(name="sought", kind=Kind.NUMBER, low=0.0, high=1.0, above_low=True),
+    Column(name="sought", kind=Kind.NUMBER, low=0.0, high=1.0),
     Column(name="signals", kind=Kind.NUMBERS),
 )
 

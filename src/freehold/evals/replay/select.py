@@ -79,6 +79,7 @@ class Pair:
         score: What ``need`` is.
         scored_by: The same in words.
         missing: Questions that were left out, since not both are known to be right or wrong.
+        by_choice: Questions whose label was sought by no chance that is known; left out, unless that is true of all.
         unscored: Questions without a score: these go to the strong model first.
         weak_cost_usd: Mean cost of the weak model's answer; ``None`` where one is not recorded.
         strong_cost_usd: The same of the strong model's.
@@ -94,6 +95,7 @@ class Pair:
     score: Score = Score.NONE
     scored_by: str = ""
     missing: int = 0
+    by_choice: int = 0
     unscored: int = 0
     weak_cost_usd: float | None = None
     strong_cost_usd: float | None = None
@@ -144,16 +146,30 @@ def _workload(
     )
 
 
-def _model(name: str, rows: Sequence[Recorded]) -> Model:
-    weight = math.fsum(1 / each.sought for each in rows)
-    right = math.fsum((each.correct or 0.0) / each.sought for each in rows)
+def _model(name: str, labelled: Sequence[Recorded]) -> Model:
+    rows = by_chance(labelled)
+    weights = [weight_of(each) for each in rows]
+    right = math.fsum((each.correct or 0.0) * weight for each, weight in zip(rows, weights, strict=True))
     return Model(
         name=name,
         answered=len(rows),
-        quality=right / weight,
+        quality=right / math.fsum(weights),
         cost_usd=mean([each.cost_usd for each in rows]),
         latency_ms=mean([each.latency_ms for each in rows]),
     )
+
+
+def by_chance(rows: Sequence[Recorded]) -> Sequence[Recorded]:
+    """Those whose label was sought by a chance that is known; all of them where none was.
+
+    A label that came by no such chance, as from a user who complained, says nothing of answers without one.
+    """
+    return [each for each in rows if each.sought > 0] or rows
+
+
+def weight_of(row: Recorded) -> float:
+    """For how many answers it stands (Horvitz and Thompson 1952); for itself where that is not known."""
+    return 1 / row.sought if row.sought > 0 else 1.0
 
 
 def chosen(workload: Workload, options: Options) -> tuple[list[tuple[str, str]], str]:
@@ -217,6 +233,11 @@ def pair_of(workload: Workload, weak: str, strong: str, options: Options, *, num
     if not rows:
         return None
     missing = len(workload.queries) - len(rows)
+    if any(low.sought > 0 for _, low, _ in rows):
+        by_choice = sum(low.sought <= 0 for _, low, _ in rows)
+        rows = [row for row in rows if row[1].sought > 0]
+    else:
+        by_choice = len(rows)
     if options.score is Score.QUESTION:
         gains = [(high.correct or 0.0) - (low.correct or 0.0) for _, low, high in rows]
         learnt = learnt_need([query for query, _, _ in rows], gains, seed=options.seed, numpy=numpy)
@@ -231,12 +252,13 @@ def pair_of(workload: Workload, weak: str, strong: str, options: Options, *, num
         strong=strong,
         low=[low.correct or 0.0 for low in weak_rows],
         high=[high.correct or 0.0 for _, _, high in rows],
-        weights=[1 / low.sought for low in weak_rows],
+        weights=[weight_of(low) for low in weak_rows],
         need=need,
         sure=_sure(weak_rows, score),
         score=score,
         scored_by=told,
         missing=missing,
+        by_choice=by_choice,
         unscored=sum(each == math.inf for each in need),
         weak_cost_usd=mean([low.cost_usd for low in weak_rows]),
         strong_cost_usd=mean([high.cost_usd for _, _, high in rows]),
