@@ -38,8 +38,7 @@ class Asked:
         strong: The model that is asked then; every sensible one if not given.
         workload: Only this workload (the column "benchmark").
         split: Only this split; "all" for all. "test" where there is one, else all, if not given.
-        score: What decides: auto (the first that is recorded, the default), probability, confidence, agreement, question
-            (learnt from some of the questions, measured on the others), none.
+        score: What decides between the two; auto, the first of the next three that is recorded, if not given.
         helper: A model whose agreement counts; may be given more than once. Two are chosen if not given.
         risk: Largest share of accepted answers that may be wrong, for certificates; 0.1 if not given.
         sure: How sure of that a certificate has to be; 0.9 if not given.

@@ -141,7 +141,7 @@ WRONG: dict[str, tuple[list[Any], list[Any] | None, type[FreeholdError], str]] =
     "misspelt": ([{**OUTCOME, "answr_id": 1}], None, ColumnWrong, "'answr_id' is not known; did you mean 'answer_id'?"),
     "not in a row": (
         [OUTCOME, {"qid": "q1", "model": "b"}], None, ValueWrong,
-        "row 2, column correct: 'nothing' stands where a value is needed",
+        "row 2, column correct: no value stands where one is needed",
     ),
     "not a number": ([{**OUTCOME, "correct": "yes"}], None, ValueWrong, "row 1, column correct: 'yes' is not a number"),
     "over 1": ([{**OUTCOME, "correct": 1.5}], None, ValueWrong, "row 1, column correct: 1.5 is not from 0 to 1"),

@@ -39,17 +39,19 @@ class TableUnreadable(ReplayError):
 
 
 class ColumnWrong(ReplayError):
-    """{path} has no use as a table: {reason!s}.
+    """{path} has no use as a table: {reason!s}. Name the columns as "freehold explain FH-REPLAY-004" does.
 
-    Tables of queries need "qid" and "benchmark"; tables of outcomes "qid", "model" and "correct". A name that is almost one
-    of the known columns is taken for a slip, since a column that is not found says nothing.
+    Tables of queries need "qid" and "benchmark", and may have "source", "subject", "split", "prompt", "flag" and "phash".
+    Tables of outcomes need "qid", "model" and "correct", and may have "cost_usd", "in_tok", "out_tok", "latency_ms",
+    "conf_kind", "conf", "answer_id", "probability", "threshold", "accepted", "label_kind", "judged_by", "sought" and
+    "signals". Other columns are kept and take no part, but a name that is almost one of these is taken for a slip.
     """
 
     code = "FH-REPLAY-004"
 
 
 class ValueWrong(ReplayError):
-    """{path}, row {row!s}, column {field!s}: {value} {reason!s}.
+    """{path}, row {row!s}, column {field!s}: {value!s} {reason!s}. Correct the row, or leave it out.
 
     Rows are counted from 1, in files of JSON lines with empty lines. "correct" is 0 to 1; "conf" is the natural logarithm
     of a probability, so at most 0; "answer_id" is a whole number, -1 where none was recorded.

@@ -22,7 +22,7 @@ def checked(column: Column, value: object) -> object:
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         if column.needed:
-            raise CellError("stands where a value is needed")
+            raise CellError("stands where one is needed")
         return None
     return _CHECKS[column.kind](column, value)
 

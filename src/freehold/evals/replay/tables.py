@@ -31,6 +31,7 @@ from freehold.evals.replay.schema import (
 
 INSTALL = 'pip install "freehold[replay]"'
 FORMATS = (".parquet", ".jsonl")
+_SHOWN_MAX = 120
 QUERIES, OUTCOMES = "queries", "outcomes"
 
 Row = Mapping[str, object]
@@ -167,12 +168,13 @@ def _checked_rows(path: Path, columns: Sequence[Column]) -> Iterable[tuple[int, 
                 values[name] = kept
         for column in columns:
             if column.name not in values and (column.needed or column.name in COLUMNS_THERE):
-                raise _wrong(path, number, column.name, None, "stands where a value is needed")
+                raise _wrong(path, number, column.name, None, "stands where one is needed")
         yield number, values, extra
 
 
 def _wrong(path: Path, row: int, column: str, value: object, reason: str) -> ValueWrong:
-    return ValueWrong(path=str(path), row=row, field=column, value="nothing" if value is None else value, reason=reason)
+    shown = "no value" if value is None else repr(value)[:_SHOWN_MAX]
+    return ValueWrong(path=str(path), row=row, field=column, value=shown, reason=reason)
 
 
 def _check_names(path: Path, names: Sequence[str], known: Mapping[str, Column]) -> None:
