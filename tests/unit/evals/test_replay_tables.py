@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from freehold.domain.certificates import LabelKind
-from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.base import FreeholdError, page
 from freehold.domain.errors.replay import (
     ColumnWrong,
     ParquetUnreadable,
@@ -21,7 +21,7 @@ from freehold.domain.errors.replay import (
     ValueWrong,
 )
 from freehold.evals.replay.own import tables_of
-from freehold.evals.replay.schema import LOG_FLOOR
+from freehold.evals.replay.schema import LOG_FLOOR, OUTCOME_COLUMNS, QUERY_COLUMNS
 from freehold.evals.replay.tables import read_tables, sets_at, write, write_tables
 from tests.support.recorded import MADE, outcome, own, tiny
 
@@ -231,3 +231,8 @@ def test_a_wrong_value_in_parquet_is_named(tmp_path: Path) -> None:
     parquet.write_table(arrow.Table.from_pylist([{**OUTCOME, "correct": "1"}]), tmp_path / "set.outcomes.parquet")
     with pytest.raises(ValueWrong, match=r"set\.outcomes\.parquet', row 1, column correct: '1' is not a number"):
         read_tables(sets_at(tmp_path)[0])
+
+
+def test_the_page_of_the_error_names_every_column() -> None:
+    told = page(ColumnWrong)
+    assert all(f'"{column.name}"' in told for column in (*QUERY_COLUMNS, *OUTCOME_COLUMNS))

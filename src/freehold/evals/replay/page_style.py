@@ -55,7 +55,8 @@ header,main,footer{max-width:none;padding:0}
 nav{display:none}
 h2{break-before:page}
 section:first-child h2{break-before:auto}
-h3,h4{break-after:avoid}
+h3,h4,h3+p{break-after:avoid}
+p{break-inside:avoid}
 .frame{overflow:visible}
 table,tr{break-inside:avoid}
 .plots{grid-template-columns:1fr 1fr;break-inside:avoid}

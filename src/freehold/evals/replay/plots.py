@@ -10,6 +10,8 @@ from freehold.evals.replay.wording import percent
 SCORE, GUESS, BEST, LIMIT = "score", "guess", "best", "limit"
 _PERCENT = 100
 _THOUSAND = 1_000
+_HEADROOM = 1.08
+"""So that the text above the highest point has room."""
 
 
 def quality(pair: PairReport, identity: str) -> str:
@@ -44,7 +46,7 @@ def costs(pair: PairReport, identity: str) -> str:
     errors = [error for _, error in [*points, *singles]]
     plot = Plot(
         axis(0, max(cost for cost, _ in [*points, *singles]), "cost of 1,000 questions, $", unit="$"),
-        axis(0, max(errors), "wrong, %"),
+        axis(0, max(errors) * _HEADROOM, "wrong, %"),
     )
     plot.line([points[0], points[-1]], GUESS, "guessing")
     plot.line(points, SCORE, "this score")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 480, 330
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 34, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 24, 34, 46
 _TICK_FACTORS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _TICKS = 6
 
