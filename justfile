@@ -86,3 +86,7 @@ bench-keys *args:
 # how often /v1/classify is right, how honest, how fast on one core: --peer PYTHON (with scikit-learn), --write
 bench-classify *args:
     {{python}} -m bench.classify {{args}}
+
+# judging: routers, certificates and alarms on recorded outcomes, and the embedded ladder: --quick, --only A,B, --write
+bench-routing *args:
+    {{python}} -m bench.routing {{args}}

@@ -19,7 +19,7 @@ HEAD = """\
 # - Paths are relative to this file. Secrets are never written here: env:NAME or file:PATH says where they are.
 # - "freehold config check" reports every mistake with its line; "freehold config explain server.port" says what holds.
 # - A running server takes changes over, and keeps what it has where they hold a mistake. [server], [audit],
-#   [files], [batches], [calibration] and [telemetry] are read at the start only.
+#   [files], [batches], [learning], [calibration] and [telemetry] are read at the start only.
 """
 
 LADDER = """\
@@ -47,6 +47,7 @@ NAMES = {"deployments": "cloud", "routes": "private", "tenants": "finance"}
 """Names of the examples that stand for the user's own."""
 
 EXAMPLES = {
+    "learning.shadow_money_per_month": "5.00",
     "deployments.NAME.engine": '"openai"',
     "deployments.NAME.model": '"gpt-4o-mini"',
     "deployments.NAME.zone": '"world"',

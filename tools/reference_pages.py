@@ -33,7 +33,7 @@ All mistakes are reported at once, each with its line. Unknown options are mista
 (`env:NAME`, `file:PATH`); a file must not be open to others. Paths are relative to the file.
 
 A running server takes changes over within seconds, or at once on SIGHUP, and keeps what it has where they hold a
-mistake. `[server]`, `[audit]`, `[calibration]` and `[telemetry]` are read at the start only."""
+mistake. `[server]`, `[audit]`, `[files]`, `[batches]`, `[learning]`, `[calibration]` and `[telemetry]` are read at the start only."""
 
 _ERRORS = """\
 Every error has a code that is never reused. `freehold explain CODE` prints its page offline. A message says what

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from freehold.domain.labels import Level
 from freehold.domain.priority import Priority
 from freehold.evals.question import Grading
 from freehold.evals.questions import parse_questions
+from freehold.evals.replay.cells import checked
+from freehold.evals.replay.options import GAP_MIN, LEARNT_MAX, Score
+from freehold.evals.replay.schema import OUTCOME_COLUMNS, QUERY_COLUMNS, Column
 from freehold.policy.rules import PII_RETENTION_DAYS_MAX, RULES
 from freehold.policy.text import DEFAULT_ZONES
 from freehold.serving.order import PASSED_MAX
@@ -16,6 +21,7 @@ from tests.support.documents import ROOT, Block, blocks, rows
 HOW_TO = ROOT / "docs" / "how-to"
 LABELS = HOW_TO / "labels-and-zones.md"
 CALIBRATE = HOW_TO / "calibrate.md"
+REPLAY = HOW_TO / "replay.md"
 FAIR = HOW_TO / "fair-turns.md"
 
 
@@ -40,6 +46,34 @@ def test_every_grading_is_explained() -> None:
 )
 def test_the_question_shown_is_one(block: Block) -> None:
     assert parse_questions(block.text)
+
+
+@pytest.mark.parametrize(
+    ("below", "columns"),
+    [("Of questions:", QUERY_COLUMNS), ("Of outcomes, one for each question and model:", OUTCOME_COLUMNS)],
+)
+def test_every_column_is_explained(below: str, columns: tuple[Column, ...]) -> None:
+    table = {name.strip("`"): text for name, text in rows(REPLAY, below=below)}
+    assert list(table) == [column.name for column in columns]
+    assert {name for name, text in table.items() if "needed" in text} == {
+        column.name for column in columns if column.needed or column.name == "correct"
+    }
+
+
+@pytest.mark.parametrize("block", [each for each in blocks(REPLAY) if each.language == "json"], ids=lambda b: b.place)
+def test_the_row_shown_is_one(block: Block) -> None:
+    row = json.loads(block.text)
+    columns = {column.name: column for column in (OUTCOME_COLUMNS if "model" in row else QUERY_COLUMNS)}
+    for name, value in row.items():
+        assert checked(columns[name], value) == value
+
+
+def test_every_score_is_explained() -> None:
+    table = [name.strip("`") for name, _ in rows(REPLAY, below="## Which models, and what decides")]
+    assert table == [str(score) for score in Score]
+    page = REPLAY.read_text(encoding="utf-8")
+    assert f"at most {LEARNT_MAX:,} of them" in page
+    assert f"less\nthan {GAP_MIN:g} apart" in page
 
 
 def test_how_often_a_class_is_owed_a_start() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from freehold.wire import answers_schema as answers
 from freehold.wire.classify import ClassifyBody, TrainBody
+from freehold.wire.feedback import CertifyBody, FeedbackBody, GoldBody
 from freehold.wire.infill import InfillBody
 from freehold.wire.keys_schema import KeyList, KeyView, NewKeyBody, NewKeyView, RotateBody
 from freehold.wire.messages_schema import MessagesBody
@@ -127,6 +128,22 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("POST", "/v1/classify"): Shape(body=ClassifyBody),
     ("POST", "/v1/classifiers"): Shape(body=TrainBody),
     ("GET", "/v1/classifiers"): Shape(answer=answers.SomeList),
+    ("POST", "/v1/feedback"): Shape(body=FeedbackBody, answer=answers.FeedbackView),
+    ("POST", "/v1/gold"): Shape(body=GoldBody),
+    ("GET", "/v1/admin/outcomes"): Shape(
+        answer=answers.SomeList,
+        query={
+            "tenant": {"type": "string"},
+            "workload": {"type": "string"},
+            "deployment": {"type": "string"},
+            "since_unix_ms": {"type": "integer", "minimum": 0},
+            "labelled": _FLAG,
+            "limit": {"type": "integer", "minimum": 0, "maximum": 10_000, "default": 100},
+        },
+    ),
+    ("DELETE", "/v1/admin/outcomes"): Shape(query={"tenant": {"type": "string"}}),
+    ("POST", "/v1/admin/certificates"): Shape(body=CertifyBody, answer=answers.SomeList),
+    ("GET", "/v1/admin/standings"): Shape(answer=answers.SomeList),
     ("GET", "/v1/admin/limits"): Shape(answer=answers.SomeList),
     ("PUT", "/v1/admin/limits"): Shape(body=answers.LimitBody, answer=answers.LimitView),
     ("DELETE", "/v1/admin/limits"): Shape(

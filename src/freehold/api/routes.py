@@ -111,6 +111,8 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/v1/classifiers", "classify.listed", INFER),
     ViewRoute("GET", "/v1/classifiers/{name}", "classify.one", INFER),
     ViewRoute("DELETE", "/v1/classifiers/{name}", "classify.removed", INFER),
+    ViewRoute("POST", "/v1/feedback", "learning.feedback", INFER, body_bytes_max=_SMALL_BODY),
+    ViewRoute("POST", "/v1/gold", "learning.gold", INFER, body_bytes_max=_TEXTS_BODY, asks=True),
     ViewRoute("GET", "/api/tags", "house.ollama_tags", INFER, surface=OLLAMA_CHAT),
     ViewRoute("POST", "/api/show", "house.ollama_show", INFER, body_bytes_max=_SMALL_BODY, surface=OLLAMA_CHAT),
     ViewRoute("GET", "/api/version", "house.ollama_version", OPEN, surface=OLLAMA_CHAT),
@@ -124,4 +126,8 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/v1/admin/tenants", "limits.tenants", MANAGE),
     ViewRoute("GET", "/v1/admin/usage", "limits.usage", MANAGE),
     ViewRoute("GET", "/v1/admin/queue", "queue.show", MANAGE),
+    ViewRoute("GET", "/v1/admin/outcomes", "learning.outcomes", MANAGE),
+    ViewRoute("DELETE", "/v1/admin/outcomes", "learning.erase", MANAGE),
+    ViewRoute("POST", "/v1/admin/certificates", "learning.certify", MANAGE, body_bytes_max=_SMALL_BODY),
+    ViewRoute("GET", "/v1/admin/standings", "learning.standings", MANAGE),
 )

@@ -21,6 +21,7 @@ from freehold.app.collector import Collector
 from freehold.app.engines import build_engine
 from freehold.app.fellows import Fellows
 from freehold.app.key_events import record_key_events
+from freehold.app.learning import Learnt
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
 from freehold.app.snapshot import snapshot, tenants_of
@@ -108,6 +109,15 @@ class House:
         )
         self._limit_book = LimitBook(stores.limits, stores.keys, currency=compiled.ledger.currency, clock=stores.clock)
         self.door = Door()
+        self._learnt = Learnt(
+            stores,
+            compiled,
+            pipeline=lambda: self._pipeline,
+            runtime=self._current,
+            door=self.door,
+            observation=self._observation,
+            fellows=fellows,
+        )
         self._pipeline = Pipeline(services=self._services(), runtime=self._current)
         self._settings = compiled
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
@@ -156,6 +166,7 @@ class House:
             "keys": KeyViews(keys=stores.keys, audit=stores.audit, clock=stores.clock),
             "limits": limits,
             "queue": QueueViews(runtime=self._current, seen=self._admission.waiting),
+            "learning": self._learnt.views(),
             "classify": classify_views(stores, self._pipeline, self._current, self.door),
             **batch_views(stores, self._settings, self._current, self._batches),
         }
@@ -174,7 +185,7 @@ class House:
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
         if self._fellows is not None:
             self._spawn(self._fellows.keep_filled(self._admission))
-        for task in self._observation.tasks(self._own_metrics):
+        for task in (*self._observation.tasks(self._own_metrics), *self._learnt.tasks()):
             self._spawn(task)
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
@@ -187,6 +198,7 @@ class House:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._learnt.close()
             await asyncio.gather(*(engine.close() for engine in self._engines.values()))
             await self._observation.close()
             await self._stores.broker.close()
@@ -249,6 +261,8 @@ class House:
             quotas=self._quotas,
             retries=self._retries,
             audit_log=self._stores.audit.origin,
+            learn=self._learnt.learner,
+            standings=self._learnt.standings,
         )
 
     def _current(self) -> Runtime:
@@ -315,7 +329,11 @@ class House:
 
     def _own_metrics(self) -> str:
         return self._observation.page(
-            engines=self._engines, admission=self._admission, door=self.door, active=self._pipeline.active
+            engines=self._engines,
+            admission=self._admission,
+            door=self.door,
+            active=self._pipeline.active,
+            learnt=(self._learnt.dropped, self._learnt.alarms),
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

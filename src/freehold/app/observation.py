@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -81,6 +82,10 @@ class Observation:
         self._metrics.add(table.REFUSALS, code)
         self._metrics.add(table.ERRORS, code)
 
+    def shadow(self, deployment: str, what: str) -> None:
+        """Count what became of a shadow."""
+        self._metrics.add(table.SHADOWS, deployment, what)
+
     def tasks(self, page: Callable[[], str]) -> list[Coroutine[Any, Any, None]]:
         """What is to run as long as the gateway does; ``page`` makes this process's page."""
         tasks: list[Coroutine[Any, Any, None]] = [watch_loop(self._metrics, self._stores.clock)]
@@ -101,7 +106,13 @@ class Observation:
                 await asyncio.wait_for(self._exporter.close(), _LAST_SPANS_S)
 
     def page(
-        self, *, engines: Mapping[str, Engine], admission: SlotAdmission, door: Door, active: Callable[[], int]
+        self,
+        *,
+        engines: Mapping[str, Engine],
+        admission: SlotAdmission,
+        door: Door,
+        active: Callable[[], int],
+        learnt: tuple[int, Mapping[tuple[str, str, str], str]],
     ) -> str:
         """Everything about this process as Prometheus text."""
         metrics, stores = self._metrics, self._stores
@@ -117,6 +128,11 @@ class Observation:
             if name in engines:
                 metrics.set(table.UPSTREAM_CONNECTIONS, name, "idle", value=idle)
                 metrics.set(table.UPSTREAM_CONNECTIONS, name, "busy", value=total - idle)
+        dropped, alarms = learnt
+        metrics.set(table.OUTCOMES_DROPPED, value=dropped)
+        at_alarm = Counter(deployment for _, _, deployment in alarms)
+        for name in engines:
+            metrics.set(table.CERTIFICATE_ALARMS, name, value=at_alarm[name])
         metrics.set(table.REQUESTS_IN_FLIGHT, value=active())
         metrics.set(table.OVERLOAD_LEVEL, value=int(door.level))
         metrics.set(table.AUDIT_HEALTHY, value=int(stores.audit.healthy))

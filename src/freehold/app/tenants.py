@@ -18,6 +18,7 @@ def tenants_of(compiled: Compiled) -> dict[str, Tenant]:
             name=name,
             label=parse_label(label, compiled.tree, param=f"tenants.{name}.label"),
             weight=compiled.weights[name],
+            learns=compiled.learns[name],
         )
         for name, label in compiled.tenants.items()
     }

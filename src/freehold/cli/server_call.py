@@ -76,12 +76,14 @@ def get(server: RunningServer, path: str) -> dict[str, Any]:
     return _call(server, "GET", path)
 
 
-def post(server: RunningServer, path: str, body: bytes = b"") -> dict[str, Any]:
+def post(server: RunningServer, path: str, body: bytes = b"", *, timeout_s: float = _VIEW_TIMEOUT_S) -> dict[str, Any]:
     """Have the server do something; what it says of it. Errors as ``get``."""
-    return _call(server, "POST", path, body)
+    return _call(server, "POST", path, body, timeout_s=timeout_s)
 
 
-def _call(server: RunningServer, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
+def _call(
+    server: RunningServer, method: str, path: str, body: bytes = b"", *, timeout_s: float = _VIEW_TIMEOUT_S
+) -> dict[str, Any]:
     try:
         answer = asyncio.run(
             call_local(
@@ -90,7 +92,7 @@ def _call(server: RunningServer, method: str, path: str, body: bytes = b"") -> d
                 path=path,
                 headers=server.headers,
                 body=body,
-                timeout_s=_VIEW_TIMEOUT_S,
+                timeout_s=timeout_s,
                 ca_file=server.ca_file,
             )
         )

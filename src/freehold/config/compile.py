@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time
 
 from freehold.config.checks import AUTO, zone_tree
 from freehold.config.load import LoadedConfig
-from freehold.config.schema import Batches, Config, DeploymentSection, Files, Ledger, RouteSection
+from freehold.config.schema import Batches, Config, DeploymentSection, Files, Learning, Ledger, RouteSection
 from freehold.config.secrets import read_secret
 from freehold.domain.deployment import (
     Deployment,
@@ -70,6 +70,8 @@ class Compiled:
         aliases: Name → route or deployment.
         tenants: Label text by tenant, at least one.
         weights: Each tenant's share of a busy deployment.
+        learns: Whether outcomes are kept, by tenant.
+        learning: What is learnt from judged answers.
         ledger: What owned hardware costs.
         files: Bounds of files.
         batches: Bounds of batches.
@@ -86,6 +88,8 @@ class Compiled:
     aliases: Mapping[str, str]
     tenants: Mapping[str, str]
     weights: Mapping[str, int]
+    learns: Mapping[str, bool]
+    learning: Learning
     ledger: Ledger
     files: Files
     batches: Batches
@@ -113,6 +117,8 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         aliases=dict(config.aliases),
         tenants=tenants or {DEFAULT_TENANT: DEFAULT_TENANT_LABEL},
         weights={name: each.weight for name, each in config.tenants.items()} or {DEFAULT_TENANT: 1},
+        learns={name: each.learn for name, each in config.tenants.items()} or {DEFAULT_TENANT: True},
+        learning=config.learning,
         ledger=config.ledger,
         files=config.files,
         batches=config.batches,
@@ -220,6 +226,7 @@ def _route(name: str, section: RouteSection, currency: str) -> Route:
         attempts_max=section.attempts_max,
         when_busy=tuple(Instead(word) for word in section.when_busy),
         when_down=tuple(Instead(word) for word in section.when_down),
+        shadow_share=section.shadow_share,
         doubt=Doubt(
             second_opinion=section.second_opinion or "",
             samples=section.samples,

@@ -280,6 +280,13 @@ class RouteSection(Section):
         description="Kinds of task, besides workload, that prerouter may take a question for, which chooses the"
         " calibration.",
     )
+    shadow_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of accepted answers about which the next permitted deployment is asked afterwards, to learn"
+        " whether they were right. It costs what such a request costs, and nobody waits for it.",
+    )
     label: str = Field(
         default="", description="Label that this route adds to everything sent through it, for example confidential."
     )
@@ -296,6 +303,40 @@ class TenantSection(Section):
         description="Its share of a busy deployment against other tenants': while both wait, one of weight 3 gets three"
         " times the tokens of one of weight 1.",
     )
+    learn: bool = Field(
+        default=True,
+        description="Whether outcomes of its answers are kept, without texts, and shadows asked about them.",
+    )
+
+
+class Learning(Section):
+    """What is learnt from judged answers: their outcomes, shadows, and how long certificates hold."""
+
+    outcomes_max: int = Field(
+        default=20_000,
+        ge=0,
+        le=1_000_000,
+        description="Newest outcomes kept of each tenant and workload, without any text; 0 keeps none, and asks no shadows.",
+    )
+    not_from_keys: list[str] = Field(default=[], description="Ids of keys from whose requests nothing is learnt.")
+    shadows_at_once: int = Field(default=2, ge=1, le=64, description="Shadows that run at the same time.")
+    shadow_money_per_month: Price | None = Field(
+        default=None,
+        description="Most that shadows may cost in a month by UTC, in the ledger's currency; limits of tenants and keys"
+        " hold besides. If not said, only those do.",
+    )
+    alarm_run_length: int = Field(
+        default=1_000,
+        ge=20,
+        le=1_000_000,
+        description="Labels of accepted answers until a false alarm, at least, in the mean.",
+    )
+    certify_again: Literal["automatic", "by-command"] = Field(
+        default="automatic",
+        description="What to do after an alarm once 120 fresh labels are there: certify anew on those, or wait for freehold"
+        " certify.",
+    )
+    certificate_days: int = Field(default=90, ge=1, le=3_650, description="Days after which a certificate is void.")
 
 
 class Ledger(Section):
@@ -435,6 +476,7 @@ class Config(Section):
     tenants: dict[Name, TenantSection] = Field(
         default={}, description="Customers or departments by name; one called default where none is given."
     )
+    learning: Learning = Field(default=Learning(), description="What is learnt from judged answers.")
     ledger: Ledger = Field(default=Ledger(), description="What this machine costs.")
     deadlines: DeadlineSection = Field(default=DeadlineSection(), description="How long things may take.")
     audit: Audit = Field(default=Audit(), description="The audit log.")

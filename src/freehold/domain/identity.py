@@ -24,11 +24,13 @@ class Tenant:
         name: What the configuration calls it.
         label: The floor of every request.
         weight: Its share of busy deployments against other tenants', 1 to 1,000.
+        learns: Whether outcomes of its requests are kept, and shadows asked about them.
     """
 
     name: str
     label: Label
     weight: int = 1
+    learns: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from typing import Protocol, runtime_checkable
 
 from freehold.domain.certificates import UNCERTIFIED, Certificate, Standing
 from freehold.domain.deployment import EngineFingerprint
-from freehold.domain.outcomes import AnswerOutcome, Feedback
+from freehold.domain.identity import Principal
+from freehold.domain.outcomes import AnswerOutcome, Feedback, Judged
 
 
 class OutcomeStore(Protocol):
@@ -55,6 +56,18 @@ class CertificateStore(Protocol):
         ...
 
 
+class SpendStore(Protocol):
+    """What shadows have cost, on disk."""
+
+    async def shadow_spend(self, *, month: str, currency: str) -> int:
+        """In a month (``YYYY-MM``), in micro-units."""
+        ...
+
+    async def add_shadow_spend(self, micros: int, *, month: str, currency: str) -> None:
+        """Add what one has cost."""
+        ...
+
+
 @runtime_checkable
 class Fingerprinted(Protocol):
     """An engine that knows what besides the weights decides how it answers."""
@@ -81,3 +94,26 @@ class NothingCertified:
     def of(self, deployment: str, workload: str, *, tenant: str) -> Standing:  # noqa: ARG002 - a port's
         """``UNCERTIFIED``."""
         return UNCERTIFIED
+
+
+class Learner(Protocol):
+    """Who is told of judged answers. Both are called in the request's way: they take microseconds and never fail."""
+
+    def wants(self, principal: Principal) -> bool:
+        """Whether anything may be learnt from this caller's requests."""
+        ...
+
+    def told(self, judged: Judged) -> None:
+        """A request ended whose answers were judged; its receipt is kept, its last byte is sent."""
+        ...
+
+
+class NothingLearnt:
+    """Where nobody learns."""
+
+    def wants(self, principal: Principal) -> bool:  # noqa: ARG002 - a port's
+        """No."""
+        return False
+
+    def told(self, judged: Judged) -> None:
+        """Forget it."""

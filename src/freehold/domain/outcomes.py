@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from freehold.domain.certificates import LabelKind, ScoredOn
+from freehold.domain.identity import Principal
+from freehold.domain.receipt import Receipt
+from freehold.domain.request import InferenceRequest
 from freehold.domain.values import value
 
 
@@ -27,10 +31,13 @@ class AnswerOutcome:
         probability: Calibrated P(acceptable); ``None`` where there was none.
         threshold: What it was held against; ``None`` where it was against nothing.
         accepted: Whether its answer was accepted.
+        answered: Whether it is the answer that the client got, accepted or for want of a better one.
+        response_id: What the client knows that answer by, besides the request's id; empty for nothing.
         right: Whether it was acceptable; ``None`` while that is not known.
         label_kind: How that is known; ``None`` while it is not.
         judged_by: The deployment whose answer it was held against, for agreement.
-        sought: Chance with which its label was sought after the decision, whatever its content: 1 where it came for free.
+        sought: Chance with which its label was sought after the decision, whatever its content: 1 where it came for free,
+            0 where it never would be.
         question: The question's vector, of length 1; empty where none was made.
         question_model: Digest of what made it.
         input_tokens: Tokens of the prompt.
@@ -50,6 +57,8 @@ class AnswerOutcome:
     probability: float | None = None
     threshold: float | None = None
     accepted: bool = False
+    answered: bool = False
+    response_id: str = ""
     right: bool | None = None
     label_kind: LabelKind | None = None
     judged_by: str = ""
@@ -79,3 +88,43 @@ class Feedback:
     right: bool
     label_kind: LabelKind
     unix_ms: int
+
+
+class LookedInto(Protocol):
+    """The text of an answer that was looked into."""
+
+    @property
+    def answer_id(self) -> str:
+        """What its upstream calls it, and so its client; empty where that is the id of the request."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        ...
+
+    @property
+    def tool_calls(self) -> Sequence[Mapping[str, object]]:
+        """The tools that it calls, in OpenAI's shape."""
+        ...
+
+
+@value
+class Judged:
+    """A request whose answers were judged, once its receipt is kept: all that learning is told of it.
+
+    Attributes:
+        request: What was asked.
+        principal: By whom.
+        receipt: What became of it.
+        answers: Texts of the answers that were looked into, by the place of their attempt in the receipt.
+        question: The question's vector, of length 1; empty where none was made.
+        question_model: Digest of what made it.
+    """
+
+    request: InferenceRequest
+    principal: Principal
+    receipt: Receipt
+    answers: Mapping[int, LookedInto]
+    question: tuple[float, ...] = ()
+    question_model: str = ""

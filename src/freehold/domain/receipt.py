@@ -114,6 +114,8 @@ class Receipt:
         config_digest: Digest of the configuration that decided.
         client_request_id: The client's own name of the request; empty where it gave none.
         traceparent: The client's trace context, of which this request's spans are a part; empty where it gave none.
+        purpose: What it was asked for: ``answer``, or ``shadow``, ``gold`` or ``labels`` for what is asked on our account.
+        for_request: Id of the request for whose sake it was asked; empty for its own.
     """
 
     id: str
@@ -141,6 +143,8 @@ class Receipt:
     client_request_id: str = ""
     traceparent: str = ""
     audit_log: str = ""
+    purpose: str = "answer"
+    for_request: str = ""
 
     @property
     def counts(self) -> bool:

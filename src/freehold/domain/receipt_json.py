@@ -79,6 +79,8 @@ def receipt_document(receipt: Receipt) -> dict[str, object]:
         "config_digest": receipt.config_digest,
         "client_request_id": receipt.client_request_id,
         "traceparent": receipt.traceparent,
+        "purpose": receipt.purpose,
+        "for_request": receipt.for_request,
     }
 
 
@@ -149,6 +151,8 @@ def receipt_from_document(document: _Json) -> Receipt:
         client_request_id=_newer_text(document, "client_request_id"),
         traceparent=_newer_text(document, "traceparent"),
         audit_log=_newer_text(document, "audit_log"),
+        purpose=_newer_text(document, "purpose") or "answer",
+        for_request=_newer_text(document, "for_request"),
     )
 
 

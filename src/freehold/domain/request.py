@@ -24,6 +24,22 @@ class Task(StrEnum):
     RERANK = "rerank"
 
 
+class Purpose(StrEnum):
+    """What a request is asked for.
+
+    Attributes:
+        ANSWER: For its answer.
+        SHADOW: To learn whether another answer was right.
+        GOLD: To learn whether its own is: the right one is known.
+        LABELS: For what classifying needs of it.
+    """
+
+    ANSWER = "answer"
+    SHADOW = "shadow"
+    GOLD = "gold"
+    LABELS = "labels"
+
+
 class Dialect(StrEnum):
     """The shapes in which an answer may pass from an upstream to a client as it came."""
 
@@ -230,6 +246,8 @@ class InferenceRequest:
         native: The request as it was sent, where that was not in OpenAI's dialect and an upstream may speak the same.
         left_out: Members as sent that ``fields`` have no word for and that change no answer.
         answer_paths: The only members of the answer that the client wants, ``a/b`` for ``b`` in ``a``; empty for all.
+        purpose: What it is asked for.
+        for_request: Id of the request for whose sake it is asked; empty for its own.
     """
 
     id: str
@@ -258,6 +276,8 @@ class InferenceRequest:
     native: Native | None = None
     left_out: tuple[str, ...] = ()
     answer_paths: tuple[str, ...] = ()
+    purpose: Purpose = Purpose.ANSWER
+    for_request: str = ""
 
     @property
     def is_generated(self) -> bool:

@@ -38,7 +38,7 @@ def parse_questions(text: str) -> tuple[Question, ...]:
         if not line.strip():
             continue
         try:
-            question = _question(json.loads(line))
+            question = question_of(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"line {number} is not a question: {type(error).__name__} {error}") from error
         if question.id in found:
@@ -47,7 +47,12 @@ def parse_questions(text: str) -> tuple[Question, ...]:
     return tuple(found.values())
 
 
-def _question(value: object) -> Question:
+def question_of(value: object) -> Question:
+    """The question of one such object.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is none.
+    """
     if not isinstance(value, dict):
         raise TypeError("expected an object")
     fields = cast("dict[str, object]", value)

@@ -15,7 +15,7 @@ from freehold.domain.place import Place
 from freehold.domain.ports import Reservation
 from freehold.domain.priority import Priority
 from freehold.domain.receipt import Receipt
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import InferenceRequest, Purpose
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount
 from freehold.gateway.pipeline import Pipeline
 from freehold.wire.openai_request import decode_chat, decode_embedding
@@ -147,6 +147,8 @@ async def _ask(pipeline: Pipeline, caller: Caller, request: InferenceRequest) ->
         traceparent=caller.traceparent,
         client_request_id=caller.client_request_id,
         priority=caller.priority,
+        purpose=Purpose.LABELS,
+        for_request=caller.request_id if caller.request_id != request.id else "",
     )
     kept = KeptAnswer(caller.limited)
     await pipeline.answer(named, caller.principal, kept)

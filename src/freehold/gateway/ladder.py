@@ -38,6 +38,7 @@ from freehold.routing.ladder import gate
 from freehold.routing.prefix import is_judged_by_prefix
 from freehold.routing.retries import Failure, decide_retry
 from freehold.routing.signals import LOGPROBS_PER_TOKEN
+from freehold.wire.openai_whole import Aggregator
 
 _DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied)
 """Failures of one deployment that the next permitted one may make good."""
@@ -80,6 +81,11 @@ class Climb:
 
     def __post_init__(self) -> None:
         self.opened = Opened(services=self.services, runtime=self.runtime, draft=self.draft)
+
+    @property
+    def answers(self) -> dict[int, Aggregator]:
+        """Those that were looked into, by the place of their attempt in the receipt."""
+        return {each.index: each.run.collected for each in self._answers if each.run.answer is not None}
 
     @property
     def _judging(self) -> Judging:
@@ -219,6 +225,8 @@ class Climb:
                 and request.is_generated
                 and not is_measured
                 and (commits or not more_permitted)
+                # An answer that follows another one says whether that was right.
+                and not (self._answers and self.services.learn.wants(draft.principal))
             ),
             queue_ms=self.opened.queue_ms,
         )

@@ -16,8 +16,9 @@ from freehold.domain.deployment import Deployment, Prerouter
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.server import Internal
 from freehold.domain.identity import Principal
+from freehold.domain.outcomes import Judged
 from freehold.domain.receipt import Receipt
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import InferenceRequest, Task
 from freehold.gateway.answer import Sink
 from freehold.gateway.bounds import bound_of
 from freehold.gateway.footing import Asking, Footing, Footings
@@ -87,6 +88,8 @@ class Pipeline:
         finally:
             self._active[runtime.config_digest] -= 1
         sink.finished(receipt, end=held.send(sink))
+        if request.task is Task.CHAT and (answers := climb.answers):
+            self._services.learn.told(Judged(request=request, principal=principal, receipt=receipt, answers=answers))
         return receipt
 
     def _plan(self, draft: ReceiptDraft, runtime: Runtime, sink: Sink) -> Climb:

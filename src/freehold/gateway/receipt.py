@@ -92,4 +92,6 @@ class ReceiptDraft:
             config_digest=self.config_digest,
             client_request_id=self.request.client_request_id,
             traceparent=self.request.traceparent,
+            purpose=self.request.purpose,
+            for_request=self.request.for_request,
         )

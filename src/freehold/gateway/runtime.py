@@ -10,7 +10,7 @@ from freehold.domain.certificates import Certificate
 from freehold.domain.deployment import Deployment, Route, StreamMode
 from freehold.domain.errors.request import UnknownModel
 from freehold.domain.identity import Principal
-from freehold.domain.judging_ports import NothingCertified, Standings
+from freehold.domain.judging_ports import Learner, NothingCertified, NothingLearnt, Standings
 from freehold.domain.labels import Label
 from freehold.domain.limits import Bound
 from freehold.domain.ports import (
@@ -126,3 +126,4 @@ class Services:
     jitter: Callable[[], float] = any_share
     standings: Standings = field(default_factory=NothingCertified)
     audit_log: str = ""
+    learn: Learner = field(default_factory=NothingLearnt)

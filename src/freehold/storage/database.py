@@ -100,6 +100,33 @@ class Database:
         self._writer.put(Job(work=work, future=future, loop=None))
         return future.result()
 
+    def post(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """As ``run``, but waits for nothing: a failure is logged, and told nobody.
+
+        Raises:
+            StorageBusy: Too many writes wait.
+            StorageFailed: The database is closed.
+        """
+        future: Future[object] = Future()
+        self._writer.put(Job(work=work, future=future, loop=None))
+
+    def forget_deleted(self) -> None:
+        """Take what was deleted out of the write-ahead log too: it is written into the file, and cut off. Blocks.
+
+        Where a reader of another process is in the way for longer than the busy timeout, the log is cut off later.
+
+        Raises:
+            StorageFailed: It cannot be done.
+        """
+        try:
+            connection = open_writer(self._path)
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise StorageFailed(name=self._path.name, done="written", reason=error) from error
+
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``query`` on a read-only connection off the loop; rows are read by column name.
 

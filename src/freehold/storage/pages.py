@@ -36,9 +36,10 @@ _ARRAY_MARK = 0xDD
 _COMMON_FIELDS = (
     "tenant", "outcome", "answered_index", "attempts", "policy", "key_id", "task", "model_asked", "route", "stream",
     "steps", "detours", "error_code", "counterfactual_model", "audit_log", "config_digest",
+    "purpose",
 )  # fmt: skip
 _POLICY_FIELDS = ("label", "label_sources", "decisions")
-_OWN_FIELDS = ("attempts", "total_ms", "audit_index", "client_request_id", "traceparent")
+_OWN_FIELDS = ("attempts", "total_ms", "audit_index", "client_request_id", "traceparent", "for_request")
 _SUMMED_FIELDS = ("attempts", "id", "created_unix_ms", "counterfactual")
 _ATTEMPT_COMMON_FIELDS = (
     "deployment", "zone", "verdict", "model", "model_digest", "outcome", "finish_reason", "error_code",

@@ -262,6 +262,24 @@ BUILD = MetricSpec(
     labels=("version", "python"),
 )
 
+SHADOWS = MetricSpec(
+    name="freehold_shadows_total",
+    type=MetricType.COUNTER,
+    help="Shadows of accepted answers by the deployment to be asked and what became of them: asked, dropped or failed.",
+    labels=("deployment", "what"),
+)
+CERTIFICATE_ALARMS = MetricSpec(
+    name="freehold_certificate_alarms",
+    type=MetricType.GAUGE,
+    help="Tenants and workloads for which a deployment's certificate is at alarm: nothing of it is accepted.",
+    labels=("deployment",),
+)
+OUTCOMES_DROPPED = MetricSpec(
+    name="freehold_outcomes_dropped_total",
+    type=MetricType.COUNTER,
+    help="Outcomes of judged answers that were lost: more came than could be written, or the disk failed.",
+)
+
 METRICS: tuple[MetricSpec, ...] = (
     REQUESTS,
     REQUESTS_IN_FLIGHT,
@@ -291,6 +309,9 @@ METRICS: tuple[MetricSpec, ...] = (
     STORAGE_HEALTHY,
     STORAGE_QUEUE_DEPTH,
     RECEIPTS_UNINDEXED,
+    SHADOWS,
+    CERTIFICATE_ALARMS,
+    OUTCOMES_DROPPED,
     LOG_LINES_DROPPED,
     SPANS_SENT,
     SPANS_DROPPED,

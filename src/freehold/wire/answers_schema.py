@@ -349,6 +349,15 @@ class LimitView(Struct, kw_only=True):
     used: int | str | None
 
 
+class FeedbackView(Struct, kw_only=True):
+    """What was said of an answer."""
+
+    object: Literal["feedback"]
+    receipt: str
+    right: bool
+    kind: Literal["feedback", "gold"]
+
+
 class SomeList(Struct, kw_only=True):
     """A list of objects."""
 

@@ -41,6 +41,12 @@ class Aggregator:
         self._native: list[bytes] = []
 
     @property
+    def answer_id(self) -> str:
+        """What the upstream calls the answer; empty where it does not say."""
+        found = self._merged.get("id")
+        return found if isinstance(found, str) else ""
+
+    @property
     def text(self) -> str:
         """The answer's text so far."""
         return "".join(self._text)

@@ -58,6 +58,8 @@ def test_golden_help_of_each_command(cli: Cli, command: str) -> None:
             "models": [(), ("remove",)],
             "limits": [("list",), ("set",), ("remove",)],
             "tenants": [("list",), ("show",)],
+            "gold": [("add",), ("list",), ("remove",), ("run",)],
+            "outcomes": [("list",), ("export",), ("erase",)],
         }.get(command.name, [()])
     ],
     ids=" ".join,

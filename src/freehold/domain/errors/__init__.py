@@ -14,5 +14,7 @@ FreeholdError
 ├── BatchError      FH-BATCH-*     many requests in one
 ├── AuditError      FH-AUDIT-*     the proof
 ├── EvalsError      FH-EVALS-*     asking questions with known answers
+├── FeedbackError   FH-FEEDBACK-*  learning from answers
+├── ReplayError     FH-REPLAY-*    recorded outcomes
 └── ServerError     FH-SERVER-*    starting and running the gateway
 """

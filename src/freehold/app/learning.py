@@ -1,0 +1,159 @@
+"""Wires what learns from judged answers: outcomes, shadows, watches, and what is shown of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from freehold.api.learning_views import LearningCare, LearningStores, LearningViews
+from freehold.app.fellows import Fellows
+from freehold.app.observation import Observation
+from freehold.app.stores import Stores
+from freehold.config.compile import Compiled
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.judging_ports import Learner, NothingLearnt
+from freehold.domain.money import Money
+from freehold.gateway.learning import Learning
+from freehold.gateway.pipeline import Pipeline
+from freehold.gateway.runtime import Runtime
+from freehold.gateway.scoring import Scoring
+from freehold.gateway.shadows import Around, Bounds, Shadows
+from freehold.gateway.standings import LiveStandings
+from freehold.gateway.watching import Care, Watching
+from freehold.hostinfo.clock import any_share
+from freehold.serving.overload import Door, Level
+from freehold.storage.certificates import Place, SqliteCertificates
+from freehold.storage.outcomes import SqliteOutcomes
+
+log = logging.getLogger("freehold.app")
+
+_REFRESH_EVERY_S = 1.0
+
+
+class Learnt:
+    """All that learns in one process.
+
+    Attributes:
+        standings: How far deployments may be trusted now.
+        learner: Who is told of judged answers.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        compiled: Compiled,
+        *,
+        pipeline: Callable[[], Pipeline],
+        runtime: Callable[[], Runtime],
+        door: Door,
+        observation: Observation,
+        fellows: Fellows | None,
+    ) -> None:
+        section = compiled.learning
+        self._stores = stores
+        self._pipeline = pipeline
+        self._runtime = runtime
+        self._clock = stores.clock
+        self._care = LearningCare(run_length=section.alarm_run_length, days=section.certificate_days)
+        self._looks = fellows is None or not fellows.seat.worker
+        self._changed = asyncio.Event()
+        self.outcomes = SqliteOutcomes(stores.database, most=section.outcomes_max)
+        self.certificates = SqliteCertificates(stores.database)
+        self.standings = LiveStandings()
+        self._shadows: Shadows | None = None
+        self._learning: Learning | None = None
+        if section.outcomes_max:
+            money, currency = section.shadow_money_per_month, compiled.ledger.currency
+            around = Around(
+                pipeline=pipeline,
+                runtime=runtime,
+                store=self.outcomes,
+                spend=self.certificates,
+                clock=stores.clock,
+                ids=stores.ids,
+                lot=any_share,
+                may_run=lambda: door.level is Level.OPEN,
+                key_is_good=lambda key_id: key_id in stores.keys.good_ids,
+                told=observation.shadow,
+            )
+            bounds = Bounds(
+                at_once=section.shadows_at_once,
+                micros_per_month=None if money is None else Money.of(money, currency).micros,
+                currency=currency,
+            )
+            self._shadows = Shadows(around, bounds)
+            self._learning = Learning(
+                store=self.outcomes,
+                runtime=runtime,
+                scored_by=Scoring(runtime).by,
+                shadows=self._shadows,
+                not_from=section.not_from_keys,
+            )
+        self.learner: Learner = self._learning or NothingLearnt()
+        self._watching = Watching(
+            outcomes=self.outcomes,
+            certificates=self.certificates,
+            standings=self.standings,
+            runtime=runtime,
+            clock=stores.clock,
+            care=Care(
+                run_length=section.alarm_run_length,
+                certifies_again=section.certify_again == "automatic",
+                days=section.certificate_days,
+            ),
+        )
+
+    def views(self) -> LearningViews:
+        """What the table of routes names ``learning``."""
+        return LearningViews(
+            stores=LearningStores(
+                outcomes=self.outcomes, certificates=self.certificates, receipts=self._stores.receipts
+            ),
+            learning=self._learning,
+            pipeline=self._pipeline(),
+            runtime=self._runtime,
+            changed=self._changed.set,
+            care=self._care,
+            clock=self._clock,
+        )
+
+    def tasks(self) -> list[Coroutine[Any, Any, None]]:
+        """What is to run as long as the gateway does."""
+        found: list[Coroutine[Any, Any, None]] = [self._keep_standings()]
+        if self._learning is not None:
+            found.append(self._learning.run())
+        if self._shadows is not None:
+            found.append(self._shadows.run())
+        return found
+
+    def close(self) -> None:
+        """Write down what was told and is not an outcome yet; after ``tasks`` have ended."""
+        if self._learning is not None:
+            self._learning.learn()
+
+    @property
+    def alarms(self) -> Mapping[Place, str]:
+        """Alarms by tenant, workload and deployment; told by the one process that looks, so that each counts once."""
+        return self.standings.alarms if self._looks else {}
+
+    @property
+    def dropped(self) -> int:
+        """Outcomes that were lost."""
+        return self.outcomes.dropped + (0 if self._learning is None else self._learning.forgotten)
+
+    async def _keep_standings(self) -> None:
+        """Labels that came in, and what commands and other workers decided, hold here within a second."""
+        while True:
+            try:
+                if self._looks:
+                    await self._watching.look()
+                await self._watching.refresh()
+            except FreeholdError as error:
+                log.warning("standings could not be refreshed: %s", error.message)
+            try:
+                await asyncio.wait_for(self._changed.wait(), _REFRESH_EVERY_S)
+            except TimeoutError:
+                continue
+            self._changed.clear()

@@ -1,0 +1,1 @@
+"""Replay: what routers, confidence and certificates would have done on outcomes that were recorded."""

@@ -1,0 +1,266 @@
+"""Shadows: now and then a stronger model is asked what a weaker one has answered, to learn whether that was right.
+
+Whether one is asked is drawn by lot, whatever the answer says. A shadow is a request of its caller's like any other,
+with its label, policy, limits and receipt, at the lowest priority. Nobody waits for it; where there is more to do than
+can be done it is dropped. The client's text is held until it ran, in memory only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from freehold.domain.certificates import LabelKind
+from freehold.domain.deployment import Route
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.judging_ports import OutcomeStore, SpendStore
+from freehold.domain.outcomes import AnswerOutcome, Judged, LookedInto
+from freehold.domain.ports import Clock, IdSource
+from freehold.domain.priority import Priority
+from freehold.domain.receipt import Receipt
+from freehold.domain.request import Purpose
+from freehold.gateway.inner_calls import KeptAnswer
+from freehold.gateway.pipeline import Pipeline
+from freehold.gateway.runtime import Runtime
+from freehold.policy.text import format_label
+from freehold.routing.agreed import agrees_with
+from freehold.routing.candidates import unable_reason
+
+log = logging.getLogger("freehold.gateway")
+
+WAITING_MAX = 64
+"""Shadows that wait, with their texts in memory; a further one is dropped."""
+
+_WAIT_S = 60.0
+"""How long one may wait for a quiet moment."""
+
+_LOOK_EVERY_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """A stronger deployment to ask.
+
+    Attributes:
+        judged: The request.
+        outcome: Of the answer in question.
+        answer: Its text.
+        target: Who is asked.
+        until_s: When it is too late.
+    """
+
+    judged: Judged
+    outcome: AnswerOutcome
+    answer: LookedInto
+    target: str
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much may be asked.
+
+    Attributes:
+        at_once: Shadows that run at the same time.
+        micros_per_month: What they may cost in a month by UTC; ``None`` for no bound of their own.
+        currency: Of that.
+    """
+
+    at_once: int = 2
+    micros_per_month: int | None = None
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What shadows need of what is around them.
+
+    Attributes:
+        pipeline: Answers them.
+        runtime: What is in force.
+        store: Where their labels go.
+        spend: Where it is kept what they cost.
+        clock: Time.
+        ids: Ids of their requests.
+        lot: A random number from 0 to 1, for each answer that one could be asked about.
+        may_run: Whether the machine has time for what nobody waits for.
+        key_is_good: Whether a key opens anything still.
+        told: Told the deployment and what became of each: ``asked``, ``dropped``, ``failed``.
+    """
+
+    pipeline: Callable[[], Pipeline]
+    runtime: Callable[[], Runtime]
+    store: OutcomeStore
+    spend: SpendStore
+    clock: Clock
+    ids: IdSource
+    lot: Callable[[], float]
+    may_run: Callable[[], bool]
+    key_is_good: Callable[[str], bool] = lambda _: True
+    told: Callable[[str, str], None] = lambda _deployment, _what: None
+
+
+class Shadows:
+    """Asks shadows.
+
+    Args:
+        around: What they need.
+        bounds: How much may be asked.
+    """
+
+    def __init__(self, around: Around, bounds: Bounds) -> None:
+        self._around = around
+        self._bounds = bounds
+        self._waiting: deque[Shadow] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._spent: tuple[str, int] = ("", 0)
+        self._unpriced: set[str] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Shadows that wait or run: as many texts are held."""
+        return len(self._waiting) + len(self._running)
+
+    def target(self, judged: Judged, route: Route) -> str:
+        """Who would be asked about the answer that the client got: the next permitted deployment; empty for nobody.
+
+        Policy is the receipt's: what was forbidden to the request is forbidden to its shadow.
+        """
+        answered = judged.receipt.answered_by
+        if answered is None or answered.deployment not in route.deployments or not route.shadow_share:
+            return ""
+        if self._is_spent():
+            return ""
+        allowed = {each.deployment for each in judged.receipt.decisions if each.allowed}
+        engines, after = self._around.runtime().engines, route.deployments.index(answered.deployment) + 1
+        for name in route.deployments[after:]:
+            may = name in allowed and name in engines and name not in self._unpriced
+            if may and not unable_reason(judged.request, engines[name].deployment):
+                return name
+        return ""
+
+    def offer(self, judged: Judged, outcome: AnswerOutcome, answer: LookedInto, target: str) -> None:
+        """Draw whether ``target`` is asked about an answer, with the chance that its outcome names."""
+        if self._around.lot() >= outcome.sought:
+            return
+        if len(self._waiting) >= WAITING_MAX:
+            self._around.told(target, "dropped")
+            return
+        until_s = self._around.clock.monotonic_s() + _WAIT_S
+        self._waiting.append(Shadow(judged=judged, outcome=outcome, answer=answer, target=target, until_s=until_s))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Ask what is offered, until cancelled."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._refresh_spent()
+                self._start()
+                if self._waiting:
+                    await asyncio.sleep(_LOOK_EVERY_S)
+                    self._wake.set()
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _start(self) -> None:
+        """Start what may run now, and drop what waited too long."""
+        now_s = self._around.clock.monotonic_s()
+        while self._waiting and self._waiting[0].until_s <= now_s:
+            self._around.told(self._waiting.popleft().target, "dropped")
+        while self._waiting and len(self._running) < self._bounds.at_once and self._is_quiet(self._waiting[0]):
+            task = asyncio.get_running_loop().create_task(self._ask(self._waiting.popleft()))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._wake.set()
+
+    def _is_quiet(self, shadow: Shadow) -> bool:
+        """Whether it would be in nobody's way: what it would compute on this device waits until nothing else runs."""
+        engine = self._around.runtime().engines.get(shadow.target)
+        if engine is None or not engine.deployment.is_on_device:
+            return self._around.may_run()
+        return self._around.may_run() and self._around.pipeline().active() <= len(self._running)
+
+    async def _ask(self, shadow: Shadow) -> None:
+        judged, kept = shadow.judged, KeptAnswer()
+        if shadow.target not in self._around.runtime().engines or not self._around.key_is_good(judged.principal.key_id):
+            self._around.told(shadow.target, "dropped")
+            return
+        if self._is_spent():
+            self._around.told(shadow.target, "dropped")
+            return
+        request = replace(
+            judged.request,
+            id=self._around.ids.new_id(),
+            model=shadow.target,
+            stream=False,
+            include_usage=False,
+            include_receipt=False,
+            label_header=format_label(judged.receipt.label),
+            priority=Priority.BATCH,
+            client_request_id="",
+            traceparent="",
+            purpose=Purpose.SHADOW,
+            for_request=judged.receipt.id,
+        )
+        try:
+            receipt = await self._around.pipeline().answer(request, judged.principal, kept)
+        except FreeholdError as error:
+            log.info("no shadow of %s by %s: %s", judged.receipt.id, shadow.target, error.code)
+            self._around.told(shadow.target, "failed")
+            return
+        self._around.told(shadow.target, "asked")
+        await self._pay(receipt, shadow.target)
+        ours, theirs = shadow.answer, kept.answer
+        right = agrees_with(ours.text, ours.tool_calls, theirs.text, theirs.tool_calls)
+        if right is not None:
+            labelled = replace(shadow.outcome, right=right, label_kind=LabelKind.AGREEMENT, judged_by=shadow.target)
+            self._around.store.keep(labelled)
+
+    def _is_spent(self) -> bool:
+        most = self._bounds.micros_per_month
+        return most is not None and self._spent[1] >= most and self._spent[0] == self._month()
+
+    async def _refresh_spent(self) -> None:
+        """Other workers ask shadows too."""
+        if self._bounds.micros_per_month is None:
+            return
+        month = self._month()
+        try:
+            micros = await self._around.spend.shadow_spend(month=month, currency=self._bounds.currency)
+        except FreeholdError as error:
+            log.warning("what shadows cost cannot be read: %s", error.message)
+            return
+        self._spent = month, micros
+
+    async def _pay(self, receipt: Receipt, target: str) -> None:
+        """Count what one has cost. Where that is not known and is to be bounded, its deployment is asked no more."""
+        if self._bounds.micros_per_month is None:
+            return
+        cost, month = receipt.cost, self._month()
+        if cost is None or (cost.micros and cost.currency != self._bounds.currency):
+            if receipt.bytes_left:
+                self._unpriced.add(target)
+                log.warning("%s is asked for no further shadows: its price is not known in %s, and what shadows may cost"
+                            " is bounded", target, self._bounds.currency)  # fmt: skip
+            return
+        known = self._spent[1] if self._spent[0] == month else 0
+        self._spent = month, known + cost.micros
+        try:
+            await self._around.spend.add_shadow_spend(cost.micros, month=month, currency=self._bounds.currency)
+        except FreeholdError as error:
+            log.warning("what a shadow cost was not kept: %s", error.message)
+
+    def _month(self) -> str:
+        return f"{datetime.fromtimestamp(self._around.clock.unix_ms() / 1000, UTC):%Y-%m}"

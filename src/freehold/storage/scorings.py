@@ -1,0 +1,20 @@
+"""Numbers by which the database knows what a score means: outcomes have few different ones, of two hundred bytes each."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+
+from freehold.domain.certificates import ScoredOn
+from freehold.storage.named_sql import load
+
+
+def scoring_id(connection: sqlite3.Connection, scored_on: ScoredOn) -> int:
+    """The number of ``scored_on``, which is given one where it has none."""
+    sql, values = load("outcomes"), {"document": json.dumps(asdict(scored_on), sort_keys=True)}
+    found = connection.execute(sql["scoring_id"], values).fetchone()
+    if found is None:
+        connection.execute(sql["put_scoring"], values)
+        found = connection.execute(sql["scoring_id"], values).fetchone()
+    return found[0]
