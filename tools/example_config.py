@@ -76,6 +76,7 @@ EXAMPLES = {
     "routes.NAME.ask_beyond_device": "true",
     "routes.NAME.label": '"restricted"',
     "tenants.NAME.label": '"confidential"',
+    "tenants.NAME.spend_per_month": "50.00",
     "telemetry.otlp_endpoint": '"http://127.0.0.1:4318"',
     "telemetry.otlp_authorization": '"env:OTLP_AUTHORIZATION"',
     "ledger.purchase_price": "1200",

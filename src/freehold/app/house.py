@@ -242,6 +242,7 @@ class House:
         self._admission.keep(engines)
         self._retries.keep(engines)
         self._observation.know(runtime)
+        self._learnt.know(compiled)
         for name, engine in built.items():
             self._spawn(self._start(name, engine))
         if retired:

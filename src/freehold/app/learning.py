@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime
 from freehold.gateway.scoring import Scoring
 from freehold.gateway.shadows import Around, Bounds, Shadows
+from freehold.gateway.spending import thresholds
 from freehold.gateway.standings import LiveStandings
 from freehold.gateway.watching import Care, Watching
 from freehold.hostinfo.clock import any_share
@@ -30,6 +32,7 @@ from freehold.storage.outcomes import SqliteOutcomes
 log = logging.getLogger("freehold.app")
 
 _REFRESH_EVERY_S = 1.0
+_SPEND_EVERY_S = 20.0
 
 
 class Learnt:
@@ -92,6 +95,9 @@ class Learnt:
                 not_from=section.not_from_keys,
             )
         self.learner: Learner = self._learning or NothingLearnt()
+        self._budgets = compiled.spends
+        self._spend_at: Mapping[str, float] = {}
+        self._spend_looked_s = -math.inf
         self._watching = Watching(
             outcomes=self.outcomes,
             certificates=self.certificates,
@@ -104,6 +110,10 @@ class Learnt:
                 days=section.certificate_days,
             ),
         )
+
+    def know(self, compiled: Compiled) -> None:
+        """Take over what a new configuration says of spends."""
+        self._budgets, self._spend_at, self._spend_looked_s = compiled.spends, {}, -math.inf
 
     def views(self) -> LearningViews:
         """What the table of routes names ``learning``."""
@@ -143,13 +153,23 @@ class Learnt:
         """Outcomes that were lost."""
         return self.outcomes.dropped + (0 if self._learning is None else self._learning.forgotten)
 
+    async def _look_at_spend(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if not self._budgets or now_s - self._spend_looked_s < _SPEND_EVERY_S:
+            return
+        self._spend_looked_s = now_s
+        self._spend_at = await thresholds(
+            self._budgets, outcomes=self.outcomes, usage=self._stores.usage, unix_ms=self._clock.unix_ms()
+        )
+
     async def _keep_standings(self) -> None:
         """Labels that came in, and what commands and other workers decided, hold here within a second."""
         while True:
             try:
                 if self._looks:
                     await self._watching.look()
-                await self._watching.refresh()
+                await self._look_at_spend()
+                await self._watching.refresh(spend_at=self._spend_at)
             except FreeholdError as error:
                 log.warning("standings could not be refreshed: %s", error.message)
             try:

@@ -282,6 +282,11 @@ class TenantSection(Section):
         description="Its share of a busy deployment against other tenants': while both wait, one of weight 3 gets three"
         " times the tokens of one of weight 1.",
     )
+    spend_per_month: Price | None = Field(
+        default=None,
+        description="What its requests are to cost in a month by UTC, in the ledger's currency: answers are escalated for"
+        " doubt only as far as that lasts to the month's end. A limit of money refuses requests; this does not.",
+    )
     learn: bool = Field(
         default=True,
         description="Whether outcomes of its answers are kept, without texts, and shadows asked about them.",

@@ -137,7 +137,7 @@ def test_standings_are_looked_up_and_an_alarm_takes_the_certificate_away() -> No
     how: dict[str, Any] = {
         "pairs": [("general", "small"), ("general", "large")],
         "current": lambda name, _workload: (SCORED,) if name == "small" else (),
-        "spend_at": {("ours", "general", "small"): 0.4},
+        "spend_at": {"ours": 0.4},
         "unix_ms": 5,
     }
     standings.refresh(certificates=[CERTIFICATE, everybodys], watches={}, **how)
