@@ -55,6 +55,7 @@ def test_a_whole_answer_has_its_usage_and_its_receipt_in_the_headers(house: Site
         "freehold-label": "internal",
         "freehold-confidence": "unmeasured",
         "freehold-verdict": "accept; unmeasured",
+        "freehold-certified": "uncertified",
         "freehold-bytes-left": str(len(sent.raw)),
         "freehold-cost": "unpriced",
     }
@@ -236,7 +237,9 @@ def test_an_unsure_answer_is_escalated_and_the_receipt_tells_both(house: Site, s
 
     receipt = house.receipt_of(reply)
     assert [attempt["deployment"] for attempt in receipt["attempts"]] == ["small", "large"]
-    assert receipt["attempts"][0]["verdict"] == {"action": "escalate", "reason": "uncalibrated", "threshold": None}
+    verdict = receipt["attempts"][0]["verdict"]
+    assert (verdict["action"], verdict["reason"], verdict["threshold"]) == ("escalate", "uncalibrated", None)
+    assert (verdict["certificate"], verdict["certified_by"]) == ("", None)
     assert receipt["attempts"][1]["verdict"]["action"] == "abstain"
     assert receipt["bytes_left"] == sum(len(each.exchanges[-1].raw) for each in (house.small, house.large))
 

@@ -18,6 +18,7 @@ from freehold.domain.judging_ports import Learner, NothingLearnt
 from freehold.domain.money import Money
 from freehold.gateway.learning import Learning
 from freehold.gateway.pipeline import Pipeline
+from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.runtime import Runtime
 from freehold.gateway.scoring import Scoring
 from freehold.gateway.shadows import Around, Bounds, Shadows
@@ -40,6 +41,7 @@ class Learnt:
 
     Attributes:
         standings: How far deployments may be trusted now.
+        prerouting: Looks at questions, by what is known of those before.
         learner: Who is told of judged answers.
     """
 
@@ -65,6 +67,7 @@ class Learnt:
         self.outcomes = SqliteOutcomes(stores.database, most=section.outcomes_max)
         self.certificates = SqliteCertificates(stores.database)
         self.standings = LiveStandings()
+        self.prerouting = Prerouting(outcomes=self.outcomes, clock=stores.clock)
         self._shadows: Shadows | None = None
         self._learning: Learning | None = None
         if section.outcomes_max:
@@ -124,14 +127,14 @@ class Learnt:
             learning=self._learning,
             pipeline=self._pipeline(),
             runtime=self._runtime,
-            changed=self._changed.set,
+            changed=self._has_changed,
             care=self._care,
             clock=self._clock,
         )
 
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
         """What is to run as long as the gateway does."""
-        found: list[Coroutine[Any, Any, None]] = [self._keep_standings()]
+        found: list[Coroutine[Any, Any, None]] = [self._keep_standings(), self.prerouting.run()]
         if self._learning is not None:
             found.append(self._learning.run())
         if self._shadows is not None:
@@ -152,6 +155,12 @@ class Learnt:
     def dropped(self) -> int:
         """Outcomes that were lost."""
         return self.outcomes.dropped + (0 if self._learning is None else self._learning.forgotten)
+
+    def _has_changed(self, erased: str) -> None:
+        """A view has changed something, or erased what was learnt from a tenant: it holds here at once."""
+        if erased:
+            self.prerouting.forget(erased)
+        self._changed.set()
 
     async def _look_at_spend(self) -> None:
         now_s = self._clock.monotonic_s()

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,19 +23,26 @@ from freehold.config.load import LoadedConfig, data_folder, find_file, load
 from freehold.domain.deployment import EngineKind
 from freehold.domain.errors.evals import QuestionsUnreadable
 from freehold.domain.hardware import HardwareProfile
-from freehold.engines.llama.engine import LlamaEngine
-from freehold.evals.calibrate import Progress, ask_all, fit_graded
+from freehold.evals.calibrate import Progress, ask_all, fit_graded, known_fingerprint
+from freehold.evals.proof import prove
 from freehold.evals.question import Question
 from freehold.evals.questions import parse_questions, shipped_questions
-from freehold.evals.report import Report, as_text, report
+from freehold.evals.report import Report, as_text, least_text, report
+from freehold.gateway.classifier_training import find_numpy
 from freehold.hostinfo.probe import probe
 from freehold.policy.text import parse_label
 from freehold.routing.calibration import to_json
+from freehold.routing.certificate import Aim
+from freehold.routing.certificate import to_json as certificate_json
 
 CALIBRATIONS_FOLDER = "calibrations"
+CERTIFICATES_FOLDER = "certificates"
 WORKLOAD = "general"
+RISK_MAX = 0.1
+SURE = 0.9
 
-_OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER})
+_WITH_LOGPROBS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.OPENAI})
+"""Engines that give log-probabilities, or may."""
 
 
 def calibrate(
@@ -43,21 +51,27 @@ def calibrate(
     *,
     questions: str = "",
     workload: str = WORKLOAD,
+    risk: float = RISK_MAX,
+    sure: float = SURE,
     out: str = "",
     config: ConfigFile = "",
     as_json: Json = False,
 ) -> int:
-    """Ask local models questions with known answers and fit how far their confidence can be trusted.
+    """Ask local models questions with known answers, fit how far their confidence can be trusted, and certify it.
 
     Takes minutes to an hour; interrupted, it goes on where it stopped. The server must be stopped meanwhile, since
     both would use the data folder. It takes the result over at its next start.
 
     Args:
-        deployments: Deployments of the configuration; all whose engine is ours if none is given.
+        deployments: Deployments of the configuration; all on this device whose engine gives log-probabilities if none
+            is given.
         questions: File of questions of your own, one JSON object a line; the shipped ones if not given.
         workload: Kind of task that the questions stand for; routes choose by it. "general" if not given.
+        risk: Share of accepted answers that may be wrong, for the certificate. 0.1 if not given.
+        sure: How sure the certificate is to be of that. 0.9 if not given.
         out: Folder for the results; the configuration's if not given.
     """
+    aim = _aim(risk, sure)
     loaded = load(find_file(config or None), check_label=parse_label)
     compiled = compile_config(loaded, environment=os.environ)
     asked = _questions(questions)
@@ -65,48 +79,89 @@ def calibrate(
     folder = data_folder()
     target = _target(loaded, folder, out)
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    reports: dict[str, Report] = {}
-    paths: dict[str, Path] = {}
+    made: dict[str, _Made] = {}
     tenants = tenants_of(compiled)
     with open_stores(folder, origin=loaded.config.audit.origin, tree=compiled.tree, tenants=tenants) as stores:
         profile = probe()
         for plan in plans:
             name = plan.deployment.name
-            text, reports[name] = asyncio.run(_calibrate(plan, stores, profile, asked, target, workload))
-            paths[name] = target / f"{name}-{workload}.json"
-            paths[name].write_text(text, encoding="utf-8")
+            made[name] = asyncio.run(_calibrate(plan, stores, profile, _Task(asked, target, workload, aim)))
             if not as_json:
-                output.say(f"{name}: {as_text(reports[name])}\nWritten to {paths[name]}.\n")
+                output.say(f"{name}: {as_text(made[name].report)}\nWritten to {made[name].path}.\n")
     if as_json:
-        output.print_json({name: {"path": str(paths[name]), "report": reports[name].as_json()} for name in reports})
+        output.print_json(
+            {name: {"path": str(each.path), "report": each.report.as_json()} for name, each in made.items()}
+        )
     return output.OK
 
 
-async def _calibrate(
-    plan: DeploymentPlan,
-    stores: Stores,
-    profile: HardwareProfile,
-    questions: Sequence[Question],
-    target: Path,
-    workload: str,
-) -> tuple[str, Report]:
-    """The calibration of one deployment as JSON text, and what it is worth."""
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is asked and what is to come of it."""
+
+    questions: Sequence[Question]
+    target: Path
+    workload: str
+    aim: Aim
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Where a calibration was written, and what it is worth."""
+
+    path: Path
+    report: Report
+
+
+def _aim(risk: float, sure: float) -> Aim:
+    """What is to be certified.
+
+    Raises:
+        UsageError: A share is none.
+    """
+    for flag, value in (("--risk", risk), ("--sure", sure)):
+        if not 0.0 < value < 1.0:
+            raise output.UsageError(f"{flag} {value} is not between 0 and 1, for example 0.1.")
+    return Aim(risk_max=risk, delta=1.0 - sure)
+
+
+async def _calibrate(plan: DeploymentPlan, stores: Stores, profile: HardwareProfile, task: _Task) -> _Made:
+    """Ask, say what cannot be spared, fit, certify, and write what came of it."""
     engine = build_engine(plan, stores, profile)
-    if not isinstance(engine, LlamaEngine):
-        raise output.UsageError(f"{plan.deployment.name} has no engine of ours.")
     name = plan.deployment.name
     output.note(f"{name}: starting {plan.deployment.model.name}")
     try:
         await engine.start()
-        fingerprint = engine.fingerprint()
+        fingerprint = await known_fingerprint(engine, clock=stores.clock)
         with _progress(name) as progress:
             graded = await ask_all(
-                engine, questions, fingerprint=fingerprint, folder=target, clock=stores.clock, progress=progress
+                engine,
+                task.questions,
+                fingerprint=fingerprint,
+                folder=task.target,
+                clock=stores.clock,
+                progress=progress,
             )
     finally:
         await engine.close()
-    fitted = fit_graded(graded, engine=engine, fingerprint=fingerprint, clock=stores.clock, workload=workload)
-    return to_json(fitted), report(fitted, graded)
+    output.note(f"{name}: {least_text(graded, task.aim.risk_max)}")
+    fitted = fit_graded(
+        graded,
+        engine=engine,
+        fingerprint=fingerprint,
+        clock=stores.clock,
+        workload=task.workload,
+        numpy=find_numpy(),
+    )
+    proof = prove(fitted, graded, aim=task.aim, unix_ms=stores.clock.unix_ms())
+    path = task.target / f"{name}-{task.workload}.json"
+    path.write_text(to_json(fitted), encoding="utf-8")
+    certificate = task.target / CERTIFICATES_FOLDER / f"{name}-{task.workload}.json"
+    certificate.unlink(missing_ok=True)  # one of an earlier calibration does not hold for this one
+    if proof.certificate is not None:
+        certificate.parent.mkdir(mode=0o700, exist_ok=True)
+        certificate.write_text(certificate_json(proof.certificate), encoding="utf-8")
+    return _Made(path, report(fitted, graded, [proof]))
 
 
 def _wanted(compiled: Compiled, names: Sequence[str]) -> list[DeploymentPlan]:
@@ -115,19 +170,23 @@ def _wanted(compiled: Compiled, names: Sequence[str]) -> list[DeploymentPlan]:
     Raises:
         UsageError: A name is none of them, or there are none.
     """
-    ours = {plan.deployment.name: plan for plan in compiled.deployments if _is_ours(plan)}
-    if unknown := [name for name in names if name not in ours]:
-        known = ", ".join(ours) or "none"
+    here = {plan.deployment.name: plan for plan in compiled.deployments if _can_be_asked(plan)}
+    if unknown := [name for name in names if name not in here]:
+        known = ", ".join(here) or "none"
         raise output.UsageError(
-            f"{', '.join(unknown)}: no deployment with an engine of ours that answers questions. There are: {known}."
+            f"{', '.join(unknown)}: no deployment on this device that answers with log-probabilities. "
+            f"There are: {known}."
         )
-    if not ours:
-        raise output.UsageError("The configuration has no deployment with an engine of ours.")
-    return [ours[name] for name in names] or list(ours.values())
+    if not here:
+        raise output.UsageError(
+            "The configuration has no deployment on this device that answers with log-probabilities."
+        )
+    return [here[name] for name in names] or list(here.values())
 
 
-def _is_ours(plan: DeploymentPlan) -> bool:
-    return plan.deployment.engine in _OURS and plan.deployment.is_on_device and not plan.deployment.model.embeds
+def _can_be_asked(plan: DeploymentPlan) -> bool:
+    deployment = plan.deployment
+    return deployment.engine in _WITH_LOGPROBS and deployment.is_on_device and not deployment.model.embeds
 
 
 def _target(loaded: LoadedConfig, folder: Path, out: str) -> Path:

@@ -191,6 +191,7 @@ def _routes(config: Config, names: Names) -> Iterator[Mistake]:
             seen.add(wanted)
         yield from _instead(path, route)
         yield from _doubt(path, route, config, names)
+        yield from _prerouter(path, route, config, names)
 
 
 def _doubt(path: KeyPath, route: RouteSection, config: Config, names: Names) -> Iterator[Mistake]:
@@ -241,6 +242,29 @@ def _instead(path: KeyPath, route: RouteSection) -> Iterator[Mistake]:
         if len(route.deployments) == 1 and words != ["queue"]:
             text = "this route has one deployment, so that there is nothing to turn to; leave it out"
             yield Mistake(path=(*path, key), text=text)
+
+
+def _prerouter(path: KeyPath, route: RouteSection, config: Config, names: Names) -> Iterator[Mistake]:
+    """Questions are looked at on this device: before policy let a text go anywhere, it goes nowhere."""
+    if route.prerouter == "off":
+        for key in ("embedder", "workloads"):
+            if getattr(route, key):
+                yield Mistake(path=(*path, key), text="only for a prerouter; set prerouter, or leave it out")
+        return
+    if not route.embedder:
+        yield Mistake(path=(*path, "prerouter"), text="embedder must be set with it: what makes vectors of questions")
+        return
+    item = (*path, "embedder")
+    if route.embedder not in names.deployments:
+        text = f"there is no deployment {route.embedder!r}{near(route.embedder, names.deployments)}"
+        yield Mistake(path=item, text=text)
+    section = config.deployments.get(route.embedder)
+    if section is None:
+        return
+    if not (section.zone == DEVICE or (section.zone is None and section.engine in _OWN_ENGINES)):
+        yield Mistake(path=item, text=f"{route.embedder!r} is not on this device; questions are looked at here only")
+    if section.embeds is False or (section.engine == "openai" and not section.embeds):
+        yield Mistake(path=item, text=f"{route.embedder!r} makes no vectors; name a deployment with embeds = true")
 
 
 def _aliases(config: Config, names: Names) -> Iterator[Mistake]:

@@ -16,6 +16,7 @@ from freehold.domain.deployment import (
     EngineKind,
     Instead,
     ModelCard,
+    Prerouter,
     Route,
     StreamMode,
     Terms,
@@ -240,4 +241,7 @@ def _route(name: str, section: RouteSection) -> Route:
             grey_zone=section.grey_zone,
             beyond_device=section.ask_beyond_device,
         ),
+        prerouter=Prerouter(section.prerouter),
+        embedder=section.embedder,
+        workloads=tuple(section.workloads),
     )

@@ -266,6 +266,21 @@ class RouteSection(Section):
         description="Share of accepted answers about which the next permitted deployment is asked afterwards, to learn"
         " whether they were right. It costs what such a request costs, and nobody waits for it.",
     )
+    prerouter: Literal["off", "watch", "on"] = Field(
+        default="off",
+        description="Whether a chat's question is looked at before the first attempt: watch makes its vector and changes"
+        " nothing, on also passes over a local deployment that was wrong on most questions like it, where the next"
+        " one was right. It learns from the tenant's own judged answers only.",
+    )
+    embedder: str = Field(
+        default="",
+        description="Deployment on this device that makes the vectors of questions for prerouter; best one of its own.",
+    )
+    workloads: list[Name] = Field(
+        default=[],
+        description="Kinds of task, besides workload, that prerouter may take a question for, which chooses the"
+        " calibration.",
+    )
     label: str = Field(
         default="", description="Label that this route adds to everything sent through it, for example confidential."
     )

@@ -187,6 +187,20 @@ class Instead(StrEnum):
     OVERFLOW_FARTHER = "overflow-farther"
 
 
+class Prerouter(StrEnum):
+    """Whether a route looks at the question before the first attempt.
+
+    Attributes:
+        OFF: No.
+        WATCH: It makes the question's vector, so that outcomes are known by question; it changes no plan.
+        ON: It also leaves out local tries that are hopeless by what became of questions like it.
+    """
+
+    OFF = "off"
+    WATCH = "watch"
+    ON = "on"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
     """What is asked, and of whom, about an answer that is neither clearly good nor clearly bad.
@@ -239,6 +253,9 @@ class Route:
         when_down: What to do where it is not ready, or left alone for its failures.
         shadow_share: Share of accepted answers about which a stronger deployment is asked afterwards, 0 to 1.
         doubt: What else is asked in the grey zone.
+        prerouter: Whether the question is looked at before the first attempt.
+        embedder: The deployment that makes vectors of questions for it.
+        workloads: Kinds of task that a question may be taken for instead of ``workload``.
     """
 
     name: str
@@ -255,3 +272,6 @@ class Route:
     when_down: tuple[Instead, ...] = (Instead.QUEUE,)
     shadow_share: float = 0.0
     doubt: Doubt = NO_DOUBT
+    prerouter: Prerouter = Prerouter.OFF
+    embedder: str = ""
+    workloads: tuple[str, ...] = ()

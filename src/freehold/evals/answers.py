@@ -14,11 +14,17 @@ from freehold.domain.response import FinishReason, TokenLogprob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What an engine said to one question."""
+    """What an engine said to one question, and what that took.
+
+    ``input_tokens`` is 0 where the engine does not count. ``busy_ms`` is the time that the engine itself says it
+    computed, 0 where it does not say; with other answers beside it, theirs is in it.
+    """
 
     text: str
     finish_reason: FinishReason | None
     logprobs: tuple[TokenLogprob, ...]
+    input_tokens: int = 0
+    busy_ms: float = 0.0
 
 
 class AnswerFile:
@@ -54,6 +60,8 @@ def _encoded(answer: Answer) -> dict[str, object]:
         "text": answer.text,
         "finish_reason": answer.finish_reason,
         "logprobs": [[token.token, token.logprob, token.alternatives] for token in answer.logprobs],
+        "input_tokens": answer.input_tokens,
+        "busy_ms": answer.busy_ms,
     }
 
 
@@ -82,4 +90,6 @@ def _decoded(fields: dict[str, object]) -> tuple[str, Answer]:
             )
             for token, logprob, alternatives in tokens
         ),
+        input_tokens=int(str(fields.get("input_tokens", 0))),
+        busy_ms=float(str(fields.get("busy_ms", 0.0))),
     )

@@ -7,20 +7,24 @@ against 0.78): on that model doubt errs towards escalation; the others were not 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from freehold.domain.deployment import EngineFingerprint
+from freehold.domain.deployment import Deployment, EngineFingerprint
+from freehold.domain.errors.evals import CalibrationImpossible
 from freehold.domain.errors.policy import EgressDenied
+from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.ports import Clock, Engine
 from freehold.domain.request import InferenceRequest
 from freehold.evals.answers import Answer, AnswerFile
 from freehold.evals.grade import is_right
-from freehold.evals.question import Half, Question, digest
+from freehold.evals.question import Grading, Part, Question, digest
 from freehold.routing.calibration import Calibration
 from freehold.routing.fit import Origin, Sample, fit
 from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
@@ -30,7 +34,8 @@ from freehold.wire.openai_whole import Aggregator
 ANSWER_TOKENS_MAX = 160
 """Most tokens of an answer. Longer answers are outside what the calibration knows, and it says so."""
 
-_ANSWER_TIMEOUT_S = 120.0
+_ANSWER_TIMEOUT_S = 600.0
+_GREETING = Question(id="greeting", kind="", prompt="Say hello.", grading=Grading.CONTAINS, answers=("hello",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +73,7 @@ async def calibrate(
     seed: int = 1,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
-    """Ask every question and fit a calibration on the first half; the second half only says how good it is.
+    """Ask every question and fit a calibration on the part for that; the others only say how good it is.
 
     Args:
         engine: Started, and on this device.
@@ -89,6 +94,28 @@ async def calibrate(
     return fit_graded(graded, engine=engine, fingerprint=fingerprint, clock=clock, workload=workload, seed=seed)
 
 
+async def known_fingerprint(engine: Engine, *, clock: Clock) -> EngineFingerprint:
+    """What besides the weights decides how the engine answers; a server that is not ours says so with an answer.
+
+    Raises:
+        CalibrationImpossible: It does not say: nothing would tell when it changes, so no calibration could hold.
+        EgressDenied: The engine is not on this device.
+        FreeholdError: The engine failed.
+    """
+    deployment = _on_device(engine)
+    if not isinstance(engine, Fingerprinted):
+        raise CalibrationImpossible(model=deployment.name, reason="its engine does not say what runs there")
+    found = engine.fingerprint()
+    if not found.template_sha256:
+        request = decode_chat(question_body(_GREETING, deployment.name), request_id="calibrate-fingerprint")
+        await _ask(engine, request, deadline_s=clock.monotonic_s() + _ANSWER_TIMEOUT_S)
+        found = engine.fingerprint()
+    if not (found.version and found.template_sha256):
+        reason = "its server gives no system_fingerprint, so that nothing would tell when it changes"
+        raise CalibrationImpossible(model=deployment.name, reason=reason)
+    return found
+
+
 async def ask_all(
     engine: Engine,
     questions: Sequence[Question],
@@ -98,26 +125,48 @@ async def ask_all(
     clock: Clock,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[Graded]:
-    """Ask the questions one after the other and grade the answers. Arguments and errors as ``calibrate``."""
-    deployment = engine.deployment
-    if not deployment.is_on_device:
-        raise EgressDenied(origin=deployment.name, reason="calibration asks only engines on this device")
+    """Ask the questions, as many at once as the deployment has slots, and grade the answers in their order.
+
+    Arguments and errors as ``calibrate``.
+    """
+    deployment = _on_device(engine)
+    model_digest = fingerprint.model_digest(deployment.model)
     kept = AnswerFile(folder / f"{deployment.name}-answers.jsonl")
-    found: list[Graded] = []
-    for question in questions:
-        body = _body(question, deployment.name)
+    found: dict[str, Graded] = {}
+
+    async def ask(question: Question) -> None:
+        body = question_body(question, deployment.name)
         request = decode_chat(body, request_id=f"calibrate-{question.id}")
         key = AnswerFile.key(
-            *(deployment.model.digest, fingerprint.engine, fingerprint.version, fingerprint.template_sha256),
+            *(model_digest, fingerprint.engine, fingerprint.version, fingerprint.template_sha256),
             body.decode(),
         )
         answer = kept.get(key)
         if answer is None:
             answer = await _ask(engine, request, deadline_s=clock.monotonic_s() + _ANSWER_TIMEOUT_S)
             kept.add(key, answer)
-        found.append(_graded(question, request, answer))
-        progress(Progress(asked=len(found), total=len(questions), right=sum(each.right for each in found)))
-    return found
+        found[question.id] = _graded(question, request, answer)
+        progress(Progress(asked=len(found), total=len(questions), right=sum(each.right for each in found.values())))
+
+    await _all_of(questions, ask, at_once=deployment.slots)
+    return [found[question.id] for question in questions]
+
+
+async def _all_of(questions: Sequence[Question], ask: Callable[[Question], Awaitable[None]], *, at_once: int) -> None:
+    """``ask`` each, ``at_once`` at a time; the first failure ends the others and is raised."""
+    left = iter(questions)
+
+    async def work() -> None:
+        for question in left:
+            await ask(question)
+
+    workers = [asyncio.create_task(work()) for _ in range(at_once)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
 
 
 def fit_graded(
@@ -128,22 +177,31 @@ def fit_graded(
     clock: Clock,
     workload: str = "general",
     seed: int = 1,
+    numpy: Any = None,
 ) -> Calibration:
-    """Fit a calibration on graded answers. Arguments and errors as ``calibrate``."""
+    """Fit a calibration on graded answers. Arguments and errors as ``calibrate``; numpy where it is installed."""
     origin = Origin(
         workload=workload,
-        model_digest=engine.deployment.model.digest,
+        model_digest=fingerprint.model_digest(engine.deployment.model),
         engine=fingerprint.engine,
         engine_version=fingerprint.version,
         template_digest=fingerprint.template_sha256,
         question_digest=digest(each.question for each in graded),
         created=datetime.fromtimestamp(clock.unix_ms() / 1000, UTC).date().isoformat(),
     )
-    halves = {half: [each.sample for each in graded if each.question.half is half] for half in Half}
-    return fit(halves[Half.CALIBRATE], seed=seed, origin=origin, held_out=halves[Half.CHECK])
+    parts = {part: [each.sample for each in graded if each.question.part is part] for part in Part}
+    held_out = parts[Part.CERTIFY] + parts[Part.CHECK]
+    return fit(parts[Part.FIT], seed=seed, origin=origin, held_out=held_out, numpy=numpy)
 
 
-def _body(question: Question, model: str) -> bytes:
+def _on_device(engine: Engine) -> Deployment:
+    deployment = engine.deployment
+    if not deployment.is_on_device:
+        raise EgressDenied(origin=deployment.name, reason="calibration asks only engines on this device")
+    return deployment
+
+
+def question_body(question: Question, model: str) -> bytes:
     """The request as a client sends it."""
     members = {
         "model": model,
@@ -160,7 +218,14 @@ async def _ask(engine: Engine, request: InferenceRequest, *, deadline_s: float) 
     async with contextlib.aclosing(engine.stream(call, permit=None, deadline_s=deadline_s)) as chunks:
         async for chunk in chunks:
             whole.add(chunk)
-    return Answer(text=whole.text, finish_reason=whole.finish_reason, logprobs=whole.logprobs)
+    usage, timings = whole.usage, whole.timings
+    return Answer(
+        text=whole.text,
+        finish_reason=whole.finish_reason,
+        logprobs=whole.logprobs,
+        input_tokens=usage.input_tokens if usage is not None else 0,
+        busy_ms=timings.prompt_ms + timings.generation_ms if timings is not None else 0.0,
+    )
 
 
 def _graded(question: Question, request: InferenceRequest, answer: Answer) -> Graded:

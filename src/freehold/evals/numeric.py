@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable
 
+from freehold.evals.draw import Chooser
 from freehold.evals.question import Grading, Question
 
-_Item = TypeVar("_Item")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _WORDS = (
     "banana", "letter", "window", "mississippi", "pepper", "orange", "balloon", "coffee", "river", "committee",
@@ -23,55 +21,37 @@ _COUNT = 16
 """Questions of each kind."""
 
 
-class _Chooser:
-    """Numbers drawn from SHA-256 of seed, name and a counter; ``random`` promises no fixed sequence for ranges."""
-
-    def __init__(self, seed: int, name: str) -> None:
-        self._prefix = f"{seed}:{name}:"
-        self._drawn = 0
-
-    def between(self, low: int, high: int) -> int:
-        """An integer from ``low`` to ``high``, both included."""
-        self._drawn += 1
-        block = hashlib.sha256(f"{self._prefix}{self._drawn}".encode()).digest()
-        return low + int.from_bytes(block[:8], "big") % (high - low + 1)
-
-    def one_of(self, items: Sequence[_Item]) -> _Item:
-        """One of ``items``."""
-        return items[self.between(0, len(items) - 1)]
-
-
 _Made = tuple[str, str]
 """A prompt and its answer."""
 
 
-def _addition(draw: _Chooser) -> _Made:
+def _addition(draw: Chooser) -> _Made:
     a, b = draw.between(11, 999 if draw.between(0, 1) else 99), draw.between(11, 199)
     return draw.one_of((f"What is {a} + {b}? Number only.", f"Add {a} and {b}. Reply with the number.")), str(a + b)
 
 
-def _subtraction(draw: _Chooser) -> _Made:
+def _subtraction(draw: Chooser) -> _Made:
     a, b = draw.between(60, 500), draw.between(11, 59)
     return draw.one_of((f"What is {a} - {b}? Number only.", f"How much is {a} minus {b}?")), str(a - b)
 
 
-def _multiplication(draw: _Chooser) -> _Made:
+def _multiplication(draw: Chooser) -> _Made:
     a, b = draw.between(3, 25), draw.between(3, 12)
     return draw.one_of((f"What is {a} * {b}? Number only.", f"What is {a} times {b}?")), str(a * b)
 
 
-def _division(draw: _Chooser) -> _Made:
+def _division(draw: Chooser) -> _Made:
     a, b = draw.between(3, 19), draw.between(2, 12)
     return draw.one_of((f"What is {a * b} / {b}? Number only.", f"Divide {a * b} by {b}.")), str(a)
 
 
-def _percentage(draw: _Chooser) -> _Made:
+def _percentage(draw: Chooser) -> _Made:
     share, whole = draw.one_of((5, 10, 15, 20, 25, 30, 40, 50, 75)), 20 * draw.between(2, 40)
     prompt = draw.one_of((f"What is {share}% of {whole}? Number only.", f"How much is {share} percent of {whole}?"))
     return prompt, f"{share * whole / 100:g}"
 
 
-def _conversion(draw: _Chooser) -> _Made:
+def _conversion(draw: Chooser) -> _Made:
     (big, small, factor), count = draw.one_of(_UNITS), draw.between(2, 15)
     return draw.one_of(
         (
@@ -81,31 +61,31 @@ def _conversion(draw: _Chooser) -> _Made:
     ), str(count * factor)
 
 
-def _extreme(draw: _Chooser) -> _Made:
+def _extreme(draw: Chooser) -> _Made:
     numbers = sorted({draw.between(10, 999) for _ in range(5)})
     shown = ", ".join(str(number) for number in sorted(numbers, key=lambda number: (number * 7919) % 1009))
     word, answer = draw.one_of((("largest", numbers[-1]), ("smallest", numbers[0]), ("second largest", numbers[-2])))
     return f"Which of these numbers is the {word}: {shown}? Number only.", str(answer)
 
 
-def _letters(draw: _Chooser) -> _Made:
+def _letters(draw: Chooser) -> _Made:
     word = draw.one_of(_WORDS)
     letter = draw.one_of(sorted(set(word)))
     return f"How many times does the letter '{letter}' occur in '{word}'? Number only.", str(word.count(letter))
 
 
-def _length(draw: _Chooser) -> _Made:
+def _length(draw: Chooser) -> _Made:
     words = [draw.one_of(_WORDS) for _ in range(draw.between(3, 7))]
     return f"How many words are in this list: {' '.join(words)}? Number only.", str(len(words))
 
 
-def _sequence(draw: _Chooser) -> _Made:
+def _sequence(draw: Chooser) -> _Made:
     start, step = draw.between(1, 40), draw.between(2, 15)
     shown = ", ".join(str(start + step * index) for index in range(4))
     return f"What number comes next: {shown}? Number only.", str(start + 4 * step)
 
 
-def _story(draw: _Chooser) -> _Made:
+def _story(draw: Chooser) -> _Made:
     a, b, c = draw.between(12, 40), draw.between(2, 11), draw.between(2, 20)
     return draw.one_of(
         (
@@ -122,7 +102,7 @@ def _story(draw: _Chooser) -> _Made:
     )
 
 
-def _weekday(draw: _Chooser) -> _Made:
+def _weekday(draw: Chooser) -> _Made:
     today, days = draw.between(0, 6), draw.one_of((2, 3, 4, 5, 6, 8, 9, 10, 11, 12))
     return f"Today is {_DAYS[today]}. Which day is it in {days} days? One word.", _DAYS[(today + days) % 7]
 
@@ -134,7 +114,7 @@ def _words_max(prompt: str, *, is_number: bool) -> int:
     return 40 if "only" in prompt else 120
 
 
-_MAKERS: dict[str, Callable[[_Chooser], _Made]] = {
+_MAKERS: dict[str, Callable[[Chooser], _Made]] = {
     "addition": _addition,
     "subtraction": _subtraction,
     "multiplication": _multiplication,
@@ -154,7 +134,7 @@ def numeric_questions(seed: int) -> tuple[Question, ...]:
     """Questions of twelve kinds about numbers, no prompt twice."""
     made: list[Question] = []
     for kind, maker in _MAKERS.items():
-        draw, seen = _Chooser(seed, kind), set[str]()
+        draw, seen = Chooser(seed, kind), set[str]()
         while len(seen) < _COUNT:
             prompt, answer = maker(draw)
             if prompt in seen:

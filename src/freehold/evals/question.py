@@ -17,11 +17,21 @@ class Grading(StrEnum):
     JSON = "json"
 
 
-class Half(StrEnum):
-    """Which half of a set a question is in: calibrations see only the first, reports only the second."""
+class Part(StrEnum):
+    """Which part of a set a question is in. No question is in two, so that nothing is proven on what it was made from.
 
-    CALIBRATE = "calibrate"
+    Attributes:
+        FIT: The calibration is fitted on these: 42 of 100.
+        CERTIFY: Thresholds are proven on these: 25 of 100.
+        CHECK: Neither sees them; they say what both are worth: 33 of 100.
+    """
+
+    FIT = "fit"
+    CERTIFY = "certify"
     CHECK = "check"
+
+
+_FIT_BELOW, _CERTIFY_BELOW = 0.42, 0.67
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +59,12 @@ class Question:
     words_max: int = 40
 
     @property
-    def half(self) -> Half:
-        """The half this question is in. Depends on its prompt alone, so adding questions moves no other one."""
-        first = hashlib.sha256(self.prompt.encode()).digest()[0]
-        return Half.CALIBRATE if first < 128 else Half.CHECK
+    def part(self) -> Part:
+        """The part this question is in. Depends on its prompt alone, so adding questions moves no other one."""
+        place = int.from_bytes(hashlib.sha256(self.prompt.encode()).digest()[:4], "big") / 2**32
+        if place < _FIT_BELOW:
+            return Part.FIT
+        return Part.CERTIFY if place < _CERTIFY_BELOW else Part.CHECK
 
 
 def digest(questions: Iterable[Question]) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from importlib import resources
 from typing import cast
 
+from freehold.evals import made_choice, made_text
+from freehold.evals.made import made_questions
 from freehold.evals.numeric import numeric_questions
 from freehold.evals.question import Grading, Question
 
@@ -16,8 +18,11 @@ _SEED = 20_261
 
 def shipped_questions() -> tuple[Question, ...]:
     """The set for the workload ``general``: short tasks of many kinds, mainly in English, written for Freehold."""
-    text = resources.files("freehold.evals").joinpath("data", "general.jsonl").read_text("utf-8")
-    return (*parse_questions(text), *numeric_questions(_SEED))
+    folder = resources.files("freehold.evals").joinpath("data")
+    written = parse_questions(folder.joinpath("general.jsonl").read_text("utf-8"))
+    tables = cast("dict[str, object]", json.loads(folder.joinpath("tables.json").read_text("utf-8")))
+    families = made_choice.FAMILIES | made_text.FAMILIES
+    return (*written, *numeric_questions(_SEED), *made_questions(families, tables, seed=_SEED))
 
 
 def parse_questions(text: str) -> tuple[Question, ...]:

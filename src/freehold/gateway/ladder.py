@@ -61,6 +61,7 @@ class Climb:
     sink: Sink
     footing: Footing
     steps: deque[Deployment]
+    spare: deque[Deployment] = field(default_factory=deque[Deployment])
     live: bool = False
     opened: Opened = field(init=False)
     _held: Held | None = None
@@ -107,7 +108,7 @@ class Climb:
                     await self._attempt(deployment)
             except (*_DEPLOYMENT_FAILED, *_NO_ROOM) as error:
                 self._fail(error)
-                if await self._may_go_on(error, deployment) or self._takes_back(error):
+                if await self._may_go_on(error, deployment) or self._falls_back() or self._takes_back(error):
                     continue
                 if self.live or not self._answers:
                     raise
@@ -430,6 +431,14 @@ class Climb:
         self.steps.appendleft(deployment)
         if retry.wait_s:
             await asyncio.sleep(retry.wait_s)
+        return True
+
+    def _falls_back(self) -> bool:
+        """Whether steps that were passed over before the first attempt are tried after all, everything else failing."""
+        if self.live or self._answers or not self.spare:
+            return False
+        self.steps.extendleft(reversed(self.spare))
+        self.spare.clear()
         return True
 
     def _fail(self, error: FreeholdError) -> None:

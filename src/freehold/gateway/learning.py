@@ -131,7 +131,6 @@ class Learning:
         target = "" if shadows is None else shadows.target(judged, route)
         found = outcomes_of(
             judged,
-            workload=route.workload,
             scored_by=self._scored_by,
             sought=route.shadow_share if target else 0.0,
         )

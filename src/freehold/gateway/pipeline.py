@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from freehold.domain.decisions import Outcome
-from freehold.domain.deployment import Deployment
+from freehold.domain.deployment import Deployment, Prerouter
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.server import Internal
 from freehold.domain.identity import Principal
@@ -23,6 +23,7 @@ from freehold.gateway.answer import Sink
 from freehold.gateway.bounds import bound_of
 from freehold.gateway.footing import Asking, Footing, Footings
 from freehold.gateway.ladder import Climb
+from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.recorder import Recorder
 from freehold.gateway.runtime import Runtime, Services
@@ -31,8 +32,11 @@ from freehold.gateway.runtime import Runtime, Services
 class Pipeline:
     """Answers requests. Its only state is how many it is answering, and what was decided for callers before."""
 
-    def __init__(self, *, services: Services, runtime: Callable[[], Runtime]) -> None:
+    def __init__(
+        self, *, services: Services, runtime: Callable[[], Runtime], prerouting: Prerouting | None = None
+    ) -> None:
         self._services = services
+        self._prerouting = prerouting
         self._runtime = runtime
         self._active: Counter[str] = Counter()
         self._footings = Footings(runtime())
@@ -74,6 +78,8 @@ class Pipeline:
         try:
             try:
                 climb = self._plan(draft, runtime, sink)
+                if climb.footing.route.prerouter is not Prerouter.OFF and self._prerouting is not None:
+                    await self._prerouting.look(climb)
                 held = await climb.run()
             except BaseException as error:
                 self._ended_by(error, draft, climb)
@@ -83,7 +89,16 @@ class Pipeline:
             self._active[runtime.config_digest] -= 1
         sink.finished(receipt, end=held.send(sink))
         if request.task is Task.CHAT and (answers := climb.answers):
-            self._services.learn.told(Judged(request=request, principal=principal, receipt=receipt, answers=answers))
+            judged = Judged(
+                request=request,
+                principal=principal,
+                receipt=receipt,
+                answers=answers,
+                workload=climb.footing.route.workload,
+                question=draft.question,
+                question_model=draft.question_model,
+            )
+            self._services.learn.told(judged)
         return receipt
 
     def _plan(self, draft: ReceiptDraft, runtime: Runtime, sink: Sink) -> Climb:

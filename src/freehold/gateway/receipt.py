@@ -32,6 +32,8 @@ class ReceiptDraft:
     decisions: tuple[PolicyDecision, ...] = ()
     steps: list[str] = field(init=False)
     detours: list[str] = field(init=False)
+    question: tuple[float, ...] = ()
+    question_model: str = ""
     attempts: list[Attempt] = field(init=False)
     answered_index: int | None = None
     counterfactual: Money | None = None

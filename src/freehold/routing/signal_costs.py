@@ -37,7 +37,7 @@ BOUGHT = {
 }
 """Signals that are bought; all three lie between 0 and 1, and more is better."""
 
-_OF_LOGPROBS = ("logprob_", "margin_", "new_", "tokens_log")
+_OF_LOGPROBS = ("logprob_", "margin_", "new_", "tokens_log", "decision_", "letter_share")
 """How the names of signals begin that log-probabilities are needed for."""
 
 

@@ -1,8 +1,10 @@
 """What one answer tells of its own quality: named numbers measured from it, nothing guessed.
 
-A signal that cannot be measured is absent, never a neutral value: "unknown" and "half sure" are different things.
+A signal that cannot be measured is absent, never a neutral value: "unknown" and "half sure" are different things. All
+of these are free: they are read off the answer at hand. ``routing.signal_costs`` names those that are bought.
+
 Sources: token log-probability quantiles after Gupta et al. 2024 (arXiv 2404.10136), margin of the least certain token
-after UCCI (arXiv 2605.18796).
+after UCCI (arXiv 2605.18796), entropy over the alternatives after Malinin and Gales 2021 (arXiv 2002.07650).
 """
 
 from __future__ import annotations
@@ -15,16 +17,23 @@ from typing import cast
 
 from freehold.domain.request import InferenceRequest, ToolChoice
 from freehold.domain.response import FinishReason, TokenLogprob
+from freehold.routing.forms import (
+    Form,
+    code_valid,
+    decide,
+    format_kept,
+    quotes_found,
+    read_question,
+    repeated_share,
+)
 from freehold.routing.schema import satisfies
-from freehold.routing.words import new_words, words
+from freehold.routing.tokens import Tokens
+from freehold.routing.words import words_of
 
 LOGPROBS_PER_TOKEN = 5
 """Alternatives a token to ask an engine for, in requests as in calibration: the margin needs two, and the chosen one is not always the first."""
 
-LOGPROB_FLOOR = -20.0
-"""Engines write minus infinity, or their own smallest number, for what is all but impossible."""
-
-_QUANTILES = ((0.1, "logprob_q10"), (0.25, "logprob_q25"), (0.5, "logprob_q50"), (0.75, "logprob_q75"))
+_FORMS = tuple(form for form in Form if form is not Form.WORDS)
 _REFUSAL = re.compile(
     r"\W*(?:(?:i'?m|i am) (?:very |really |so )?(?:sorry|afraid)\b.{0,40}?\b(?:can(?:'?t|not)|unable|not able|don't have)|"
     r"sorry,? (?:but )?i (?:can(?:'?t|not)|am unable|am not able|don't have)|"
@@ -42,21 +51,30 @@ def measure(
     finish_reason: FinishReason | None,
     tool_calls: Sequence[Mapping[str, object]] = (),
 ) -> dict[str, float]:
-    """The signals of one whole answer.
+    """The signals of one answer.
 
     Args:
         request: What was asked; says whether a schema or a tool was.
         text: The answer's text.
-        logprobs: Its tokens with natural-log probabilities; empty where the engine gives none.
+        logprobs: Its tokens with natural-log probabilities, alternatives likeliest first; empty where the engine gives
+            none.
         finish_reason: Why it ended.
         tool_calls: Calls in OpenAI's shape: ``{"function": {"name": …, "arguments": "…"}}``.
 
     Returns:
         Always ``empty``, ``refusal`` and ``finish_length`` (1 or 0). ``schema_valid`` and ``tool_arguments_valid`` (1 or
-        0) where a schema or a tool was asked for. With log-probabilities ``logprob_*`` (at most 0, natural log),
-        ``tokens_log`` (natural log of their count) and ``new_*`` of the words that the question did not give (a word's
-        log-probability is the sum over its tokens). With at least two alternatives a token ``margin_*``: log-probability
-        of the chosen token minus that of the best other one, at the least certain token or word and at the first.
+        0) where a schema or a tool was asked for. The others only with log-probabilities (natural, at most 0):
+
+        - ``logprob_*``, ``margin_*``, ``tokens_log``: over all tokens; margins where every token has an alternative.
+        - ``decision_logprob``, ``decision_margin``, ``decision_entropy`` (nats), ``decision_at`` (log of 1 + place):
+          where the answer decides, that is at its letter, number, yes or no, or its words (``routing.forms``);
+          ``letter_share``: chance of the letter among those offered; ``number_digits``: of the number it states.
+        - ``form_*`` (1 or 0): what kind of answer it is; ``question_log``, ``question_digits``: how long the question
+          is, and the digits of its longest number.
+        - ``format_kept``, ``code_valid`` (1 or 0), ``quotes_found`` (0 to 1): where a shape was asked for, code or
+          quotations are in the answer.
+        - ``new_*`` of the words that the question did not give (a word's log-probability is the sum over its tokens),
+          ``new_share`` of all words; ``repeated_share`` of runs of three words. Of the answer's first 300 characters.
     """
     signals = {
         "empty": float(not text.strip() and not tool_calls),
@@ -67,8 +85,12 @@ def measure(
         signals["schema_valid"] = float(satisfies(text, request.response_schema_json))
     if tool_calls or (request.tools and request.tool_choice in {ToolChoice.REQUIRED, ToolChoice.NAMED}):
         signals["tool_arguments_valid"] = float(_are_valid(request, tool_calls))
-    signals |= _from_logprobs(logprobs)
-    signals |= _from_new_words(request, logprobs)
+    if logprobs:
+        tokens = Tokens(logprobs)
+        signals |= tokens.over_all()
+        question = "\n".join([*(message.text for message in request.messages), request.prompt])
+        signals |= _of_form(question, tokens)
+        signals |= _of_words(question, tokens)
     return signals
 
 
@@ -76,63 +98,57 @@ def _plain(text: str) -> str:
     return " ".join(text[:300].lower().replace("\u2019", "'").split())
 
 
-def _from_logprobs(logprobs: Sequence[TokenLogprob]) -> dict[str, float]:
-    if not logprobs:
-        return {}
-    values = [_bounded(token.logprob) for token in logprobs]
-    ordered = sorted(values)
-    signals = {
-        "logprob_mean": math.fsum(values) / len(values),
-        "logprob_min": ordered[0],
-        "logprob_first": values[0],
-        "tokens_log": math.log(len(values)),
-    }
-    signals |= {name: _quantile(ordered, share) for share, name in _QUANTILES}
-    margins = [margin for token in logprobs if (margin := _margin(token)) is not None]
-    if len(margins) == len(values):
-        signals["margin_min"] = min(margins)
-        signals["margin_first"] = margins[0]
+def _of_form(question: str, tokens: Tokens) -> dict[str, float]:
+    """What kind of answer it is, and how sure the model was where it decided."""
+    asked, text = read_question(question), tokens.text
+    decision = decide(asked, text)
+    signals = {f"form_{form}": float(form is decision.form) for form in _FORMS}
+    signals["question_log"] = math.log1p(len(asked.plain))
+    signals["question_digits"] = float(max(map(_digits, asked.numbers), default=0))
+    if decision.end > decision.start:
+        first, last = tokens.span(decision.start, decision.end)
+        signals["decision_logprob"] = tokens.logprob(first, last)
+        signals["decision_at"] = math.log1p(first)
+        if (margin := tokens.margin(first, last)) is not None:
+            signals["decision_margin"] = margin
+        if (entropy := tokens.entropy(first)) is not None:
+            signals["decision_entropy"] = entropy
+        if decision.form is Form.LETTER and (share := tokens.share_among(first, asked.letters)) is not None:
+            signals["letter_share"] = share
+        if decision.form is Form.NUMBER:
+            signals["number_digits"] = float(_digits(text[decision.start : decision.end]))
+    if (kept := format_kept(asked, text, decision.form)) is not None:
+        signals["format_kept"] = float(kept)
+    if (valid := code_valid(text)) is not None:
+        signals["code_valid"] = float(valid)
+    if (share := quotes_found(question, text)) is not None:
+        signals["quotes_found"] = share
     return signals
 
 
-def _from_new_words(request: InferenceRequest, logprobs: Sequence[TokenLogprob]) -> dict[str, float]:
-    said = words(logprobs)
-    added = new_words(said, request)
-    if not said:
+def _digits(number: str) -> int:
+    return sum(map(str.isdigit, number))
+
+
+def _of_words(question: str, tokens: Tokens) -> dict[str, float]:
+    said = words_of(tokens.text, question)
+    if not said.all:
         return {}
-    signals = {"new_share": len(added) / len(said)}
-    if not added:
+    signals = {"new_share": len(said.new) / len(said.all), "repeated_share": repeated_share(said.all)}
+    if not said.new:
         return signals
-    values = [max(LOGPROB_FLOOR, math.fsum(_bounded(token.logprob) for token in word.tokens)) for word in added]
+    spans = [tokens.span(start, end) for start, end in said.new]
+    values = [tokens.logprob(first, last) for first, last in spans]
     signals |= {
         "new_logprob_first": values[0],
         "new_logprob_min": min(values),
         "new_logprob_mean": math.fsum(values) / len(values),
     }
-    margins = [[_margin(token) for token in word.tokens] for word in added]
-    known = [[margin for margin in word if margin is not None] for word in margins]
-    if all(len(some) == len(word) for some, word in zip(known, margins, strict=True)):
-        signals["new_margin_first"] = min(known[0])
-        signals["new_margin_min"] = min(map(min, known))
+    margins = [margin for first, last in spans if (margin := tokens.margin(first, last)) is not None]
+    if margins:
+        signals["new_margin_first"] = margins[0]
+        signals["new_margin_min"] = min(margins)
     return signals
-
-
-def _bounded(logprob: float) -> float:
-    return LOGPROB_FLOOR if math.isnan(logprob) else max(LOGPROB_FLOOR, min(0.0, logprob))
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Linear between order statistics (Hyndman and Fan, type 7)."""
-    place = share * (len(ordered) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
-
-
-def _margin(token: TokenLogprob) -> float | None:
-    """Log-probability of the chosen token minus that of the best other; negative where sampling took another one."""
-    others = [logprob for text, logprob in token.alternatives if text != token.token]
-    return _bounded(token.logprob) - _bounded(max(others)) if others else None
 
 
 def _are_valid(request: InferenceRequest, tool_calls: Sequence[Mapping[str, object]]) -> bool:

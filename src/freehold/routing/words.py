@@ -1,4 +1,4 @@
-"""Words of an answer with the tokens that they were made of, and which of them the question did not give.
+"""Words of an answer, and which of them the question did not give.
 
 A small model is sure of the words it repeats ("The capital of Oman is") and of its grammar, whatever it knows. What
 it adds of its own carries the doubt, so its words are weighed apart.
@@ -7,12 +7,7 @@ it adds of its own carries the doubt, so its words are weighed apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-
-from freehold.domain.request import InferenceRequest
-from freehold.domain.response import TokenLogprob
 
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
@@ -20,59 +15,38 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 _GLUE = frozenset(
     {
-        *(
-            "a",
-            "an",
-            "and",
-            "answer",
-            "are",
-            "as",
-            "be",
-            "by",
-            "for",
-            "in",
-            "is",
-            "it",
-            "of",
-            "on",
-            "or",
-            "that",
-            "the",
-        ),
+        *("a", "an", "and", "answer", "are", "as", "be", "by", "for", "in", "is", "it", "of", "on", "or", "that", "the"),
         *("this", "to", "was", "were", "with", "your"),
     }
-)
+)  # fmt: skip
 """English words that frame an answer. Other languages go without: their frame counts as content."""
 
-_PROMPT_CHARACTERS_MAX = 20_000
+_QUESTION_CHARACTERS_MAX = 4_000
+_ANSWER_CHARACTERS_MAX = 300
+"""An answer says what it has to say early, and this is measured for every answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A word in lower case and its tokens."""
+class Words:
+    """The words of an answer's beginning.
 
-    text: str
-    tokens: tuple[TokenLogprob, ...]
+    Attributes:
+        all: Every word, in lower case.
+        new: Characters (start, end) of those that are neither in the question nor mere frame.
+    """
 
-
-def words(tokens: Sequence[TokenLogprob]) -> list[Word]:
-    """The words of an answer in order; a token that reaches into two words belongs to both."""
-    ends = list(accumulate(len(token.token) for token in tokens))
-    text = "".join(token.token for token in tokens)
-    found: list[Word] = []
-    first = 0
-    for match in _WORD.finditer(text):
-        while ends[first] <= match.start():
-            first += 1
-        last = first
-        while ends[last] < match.end():
-            last += 1
-        found.append(Word(match.group().lower(), tuple(tokens[first : last + 1])))
-    return found
+    all: tuple[str, ...]
+    new: tuple[tuple[int, int], ...]
 
 
-def new_words(answer: Sequence[Word], request: InferenceRequest) -> list[Word]:
-    """Words of the answer that are neither in the question nor mere frame."""
-    texts = [message.text for message in request.messages] + [request.prompt]
-    given = frozenset(_WORD.findall(" ".join(texts)[-_PROMPT_CHARACTERS_MAX:].lower()))
-    return [word for word in answer if word.text not in given and word.text not in _GLUE]
+def words_of(answer: str, question: str) -> Words:
+    """The words of the first 300 characters of ``answer``, held against the last 4,000 of ``question``."""
+    given = frozenset(_WORD.findall(question[-_QUESTION_CHARACTERS_MAX:].lower()))
+    said: list[str] = []
+    new: list[tuple[int, int]] = []
+    for found in _WORD.finditer(answer, 0, _ANSWER_CHARACTERS_MAX):
+        word = found.group().lower()
+        said.append(word)
+        if word not in given and word not in _GLUE:
+            new.append(found.span())
+    return Words(tuple(said), tuple(new))

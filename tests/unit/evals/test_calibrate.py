@@ -10,8 +10,8 @@ from freehold.domain.errors.evals import CalibrationImpossible
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.zones import LAN
 from freehold.evals.answers import AnswerFile
-from freehold.evals.calibrate import ANSWER_TOKENS_MAX, ask_all, calibrate
-from freehold.evals.question import Grading, Half, Question, digest
+from freehold.evals.calibrate import ANSWER_TOKENS_MAX, ask_all, calibrate, known_fingerprint
+from freehold.evals.question import Grading, Part, Question, digest
 from freehold.routing.calibration import applies
 from freehold.routing.signals import LOGPROBS_PER_TOKEN
 from tests.support.fake_engine import FakeAnswer, FakeEngine
@@ -79,11 +79,11 @@ def test_the_calibration_names_everything_it_holds_for(fitted):
     assert fitted.question_digest == digest(QUESTIONS)
 
 
-def test_fits_on_one_half_and_checks_on_the_other(fitted):
-    halves = [question.half for question in QUESTIONS]
-    assert fitted.n == halves.count(Half.CALIBRATE)
+def test_fits_on_one_part_and_judges_on_the_others(fitted):
+    parts = [question.part for question in QUESTIONS]
+    assert fitted.n == parts.count(Part.FIT)
     assert fitted.held_out is not None
-    assert fitted.held_out.n == halves.count(Half.CHECK)
+    assert fitted.held_out.n == parts.count(Part.CERTIFY) + parts.count(Part.CHECK)
     assert fitted.held_out.auroc > 0.75
     assert fitted.crossed.auroc > 0.75
 
@@ -93,6 +93,57 @@ def test_reports_progress(tmp_path):
     run(engine(), tmp_path, progress=seen.append)
     assert [step.asked for step in seen] == list(range(1, len(QUESTIONS) + 1))
     assert (seen[-1].total, seen[-1].right) == (240, 120)
+
+
+def test_as_many_are_asked_at_once_as_there_are_slots(tmp_path):
+    most = 0
+
+    async def note(_piece):
+        nonlocal most
+        most = max(most, target.open_calls)
+        await asyncio.sleep(0)
+
+    target = engine()
+    target.deployment = replace(target.deployment, slots=3)
+    target.answers = {prompt: replace(answer, before_piece=note) for prompt, answer in target.answers.items()}
+    graded = run(target, tmp_path)
+    assert most == 3
+    assert [each.question for each in graded] == list(QUESTIONS)
+
+
+def test_the_first_failure_ends_the_other_calls(tmp_path):
+    target = engine()
+    target.deployment = replace(target.deployment, slots=4)
+    crash = EngineCrashed(deployment="small", how="by signal 9")
+    target.answers = {
+        prompt: replace(answer, before_piece=lambda _: asyncio.sleep(0)) for prompt, answer in target.answers.items()
+    } | {QUESTIONS[9].prompt: FakeAnswer(error=crash)}
+    with pytest.raises(EngineCrashed):
+        run(target, tmp_path)
+    assert target.open_calls == 0
+    assert len(target.calls) < 20
+
+
+class Told(FakeEngine):
+    """Says what it is with its first answer, as a server that is not ours; or never."""
+
+    says: EngineFingerprint = EngineFingerprint(engine="openai:x", version="fp_1", template_sha256="known:1")
+
+    def fingerprint(self):
+        return self.says if self.calls else EngineFingerprint(engine="openai:x")
+
+
+def test_a_server_of_others_is_asked_what_it_is():
+    target = Told(deployment=deployment("small"))
+    assert asyncio.run(known_fingerprint(target, clock=FixedClock())) == Told.says
+    assert len(target.calls) == 1
+
+
+def test_a_server_that_never_says_what_it_is_is_not_calibrated():
+    target = Told(deployment=deployment("small"))
+    target.says = EngineFingerprint(engine="openai:x")
+    with pytest.raises(CalibrationImpossible, match="system_fingerprint"):
+        asyncio.run(known_fingerprint(target, clock=FixedClock()))
 
 
 def test_goes_on_where_it_was_interrupted(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from freehold.evals.grade import is_right
 from freehold.evals.numeric import numeric_questions
-from freehold.evals.question import Grading, Half, digest
+from freehold.evals.question import Grading, Part, digest
 from freehold.evals.questions import parse_questions, shipped_questions
 
 SHIPPED = shipped_questions()
@@ -18,8 +18,8 @@ def parse(*lines):
 
 
 def test_there_are_enough_of_many_kinds_and_none_twice():
-    assert len(SHIPPED) >= 400
-    assert len({question.kind for question in SHIPPED}) >= 20
+    assert len(SHIPPED) >= 600
+    assert len({question.kind for question in SHIPPED}) >= 40
     assert len({question.id for question in SHIPPED}) == len(SHIPPED)
     assert len({question.prompt for question in SHIPPED}) == len(SHIPPED)
 
@@ -31,11 +31,12 @@ def test_every_question_is_right_by_its_own_answers_and_wrong_by_nonsense():
         assert not is_right(question, "xyzzy"), question.id
 
 
-def test_halves_are_about_equal_and_do_not_move_when_questions_are_added():
-    count = Counter(question.half for question in SHIPPED)
-    assert abs(count[Half.CALIBRATE] - count[Half.CHECK]) < 0.1 * len(SHIPPED)
+def test_parts_are_as_large_as_they_should_be_and_do_not_move_when_questions_are_added():
+    count = Counter(question.part for question in SHIPPED)
+    shares = {Part.FIT: 0.42, Part.CERTIFY: 0.25, Part.CHECK: 0.33}
+    assert all(abs(count[part] / len(SHIPPED) - share) < 0.05 for part, share in shares.items())
     first = SHIPPED[0]
-    assert replace(first, id="other", kind="other").half is first.half
+    assert replace(first, id="other", kind="other").part is first.part
 
 
 def test_numeric_questions_are_the_same_for_the_same_seed_only():

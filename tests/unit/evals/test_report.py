@@ -2,7 +2,7 @@ import json
 
 from freehold.evals.answers import Answer
 from freehold.evals.calibrate import Graded
-from freehold.evals.question import Grading, Half, Question
+from freehold.evals.question import Grading, Part, Question
 from freehold.evals.report import as_text, report
 from freehold.routing.calibration import probability
 from tests.support.routing import calibration
@@ -24,8 +24,8 @@ SHOWN = [graded(index, index % 3 > 0) for index in range(100)]
 REPORT = report(FITTED, SHOWN)
 
 
-def test_only_the_half_that_was_not_fitted_on_counts():
-    checked = [each for each in SHOWN if each.question.half is Half.CHECK]
+def test_only_the_parts_that_were_not_fitted_on_count():
+    checked = [each for each in SHOWN if each.question.part is not Part.FIT]
     assert sum(row.answers for row in REPORT.reliability) == len(checked)
     row = next(row for row in REPORT.coverage if row.accept_at == 0.7)
     accepted = [each.right for each in checked if probability(FITTED, each.signals) >= 0.7]

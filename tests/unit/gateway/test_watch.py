@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from freehold.domain.certificates import UNCERTIFIED, Certificate, LabelKind
+from freehold.domain.certificates import UNCERTIFIED, Certificate, LabelKind, ScoredOn
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.gateway.standings import LiveStandings
 from freehold.gateway.watch import (
@@ -134,9 +134,16 @@ def test_standings_are_looked_up_and_an_alarm_takes_the_certificate_away() -> No
     everybodys = a_certificate("all")
     watch = go(labelled(*[False] * 20))
     assert watch is not None
+
+    def current(name: str, workload: str) -> tuple[ScoredOn, ...]:
+        return (SCORED,) if (name, workload) == ("small", "general") else ()
+
+    def another(name: str, workload: str) -> tuple[ScoredOn, ...]:
+        return (scored(calibration=f"{name} {workload}"),)
+
     how: dict[str, Any] = {
         "pairs": [("general", "small"), ("general", "large")],
-        "current": lambda name, _workload: (SCORED,) if name == "small" else (),
+        "current": current,
         "spend_at": {"ours": 0.4},
         "unix_ms": 5,
     }
@@ -151,9 +158,8 @@ def test_standings_are_looked_up_and_an_alarm_takes_the_certificate_away() -> No
     assert standings.alarms == {PLACE: watch.alarm}
     assert standings.of("small", "general", tenant="theirs").alarm == ""
     # Another model there: what went wrong with the one before says nothing of it.
-    standings.refresh(
-        certificates=[], watches={PLACE: watch}, **how | {"current": lambda *_: (scored(calibration="new"),)}
-    )
+    how["current"] = another
+    standings.refresh(certificates=[], watches={PLACE: watch}, **how)
     assert standings.of("small", "general", tenant="ours").alarm == ""
 
 

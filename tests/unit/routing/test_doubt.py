@@ -116,10 +116,15 @@ def test_prefixes_decide_where_they_can_be_judged_or_nothing_can(scopes: tuple[s
 
 
 def test_every_signal_has_a_cost() -> None:
-    measured = measure(replace(chat(), response_schema_json=b"{}"), text="I can", logprobs=WORDS, finish_reason=None)
+    asked = replace(chat("Which is it?\nA) one\nB) two\nReply with the letter."), response_schema_json=b"{}")
+    words = [token(word, -0.5, ("C", -2.0)) for word in ("A", ") one", " it", " is")]
+    measured = measure(asked, text="A) one it is", logprobs=words, finish_reason=None)
     costs = {name: cost_of(name) for name in measured}
-    assert costs.pop("empty") is SignalCost.NOTHING
-    assert {name for name, cost in costs.items() if cost is SignalCost.LOGPROBS} == {
-        name for name in measured if name.startswith(("logprob", "margin", "new_", "tokens"))
+    free = {name for name, cost in costs.items() if cost is SignalCost.NOTHING}
+    assert {"empty", "refusal", "finish_length", "schema_valid"} <= free
+    without = measure(asked, text="A) one it is", logprobs=[], finish_reason=None)
+    assert without.keys() <= free, "what is measured without log-probabilities costs none"
+    assert {name for name in measured if "logprob" in name or "margin" in name or "entropy" in name} <= {
+        name for name, cost in costs.items() if cost is SignalCost.LOGPROBS
     }
     assert [cost_of(name) for name in BOUGHT] == [SignalCost.OPINION, SignalCost.SAMPLES, SignalCost.READING]

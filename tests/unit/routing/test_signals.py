@@ -4,7 +4,8 @@ import pytest
 
 from freehold.domain.request import Tool, ToolChoice
 from freehold.domain.response import FinishReason
-from freehold.routing.signals import LOGPROB_FLOOR, measure
+from freehold.routing.signals import measure
+from freehold.routing.tokens import LOGPROB_FLOOR
 from tests.support.routing import chat, token
 
 STOP = FinishReason.STOP

@@ -28,3 +28,14 @@ class QuestionsUnreadable(EvalsError):
     """
 
     code = "FH-EVALS-002"
+
+
+class RouterImpossible(EvalsError):
+    """No router can be learnt from these outcomes: {reason!s}.
+
+    A router that looks at the question alone learns from outcomes of the same tenant: which questions the weak model
+    got wrong and the strong one right. Without enough of them every question is tried locally first, which is what
+    happens without a router too.
+    """
+
+    code = "FH-EVALS-020"

@@ -1,0 +1,409 @@
+"""Is confidence real on the starter models, and is a ladder of them worth its steps? From recorded outcomes.
+
+    python -m bench.routing.ladder [--quick]
+
+Calibrations, routers and forecasts are fitted on the part of the questions that is for it; everything printed is of the
+rest. Compute is parameters times tokens, read and written, as a share of what the largest model takes for the same
+questions. A ladder's price of compute is set so that it spends no more than what it is held against: that needs no label.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bench.bars import Bar, bar_table, markdown, summary
+from bench.routing.ladder_outcomes import RUNGS, Table, calibration_of, proofs_of, read_table
+from freehold.evals.proof import Proof, acceptance_score
+from freehold.evals.question import Part
+from freehold.routing.binomial import clopper_pearson
+from freehold.routing.calibration import probability
+from freehold.routing.fit import Sample, fit
+from freehold.routing.quality import measure_quality
+from freehold.routing.question_router import Question as Asked
+from freehold.routing.question_router import learn
+
+SEED = 20_261
+DRAWS = 2_000
+QUICK_DRAWS = 200
+AUROC_NEEDED = 0.70
+ECE_NEEDED = 0.05
+PRICES = np.concatenate([[0.0], np.geomspace(0.002, 8.0, 400)])
+NAMES = tuple(rung.name for rung in RUNGS)
+SHARES = (0.4, 0.6, 0.8)
+"""Compute at which the ladder is shown between the medium rung's and the large one's."""
+
+Vector = Any  # numpy's arrays, whose types are not known here
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A number and where 95 % of resamples of the questions put it."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a policy takes and gives, one a question."""
+
+    compute: Vector
+    right: Vector
+
+
+class World:
+    """All that the bars are computed from, as arrays over the questions.
+
+    Attributes:
+        table: The outcomes.
+        fitted: Calibration of each rung.
+        fit: Places of the questions that anything was fitted on.
+        held: Places of the others.
+        right: By rung: 1 where it is right.
+        compute: By rung: parameters times tokens, the largest rung's mean over ``held`` being 1.
+        sure: By rung: the calibrated probability of its answer; 0 where a hard gate stops it.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.fitted = {name: calibration_of(table, name, numpy=np) for name in NAMES}
+        parts = [question.part for question in table.questions]
+        self.fit = np.flatnonzero([part is Part.FIT for part in parts])
+        self.held = np.flatnonzero([part is not Part.FIT for part in parts])
+        self.right = {name: np.array([float(each.right) for each in rows]) for name, rows in table.outcomes.items()}
+        tokens = {
+            name: np.array([each.input_tokens + each.output_tokens for each in rows], float)
+            for name, rows in table.outcomes.items()
+        }
+        unit = RUNGS[-1].parameters * tokens[NAMES[-1]][self.held].mean()
+        self.compute = {rung.name: rung.parameters * tokens[rung.name] / unit for rung in RUNGS}
+        self.price = {name: float(self.compute[name][self.fit].mean()) for name in NAMES}
+        self.sure = {
+            name: np.array([max(0.0, acceptance_score(self.fitted[name], each.signals)) for each in rows])
+            for name, rows in table.outcomes.items()
+        }
+
+    @cached_property
+    def foreseen(self) -> dict[tuple[str, str], Vector]:
+        """P(the higher rung would be right), from the signals of the lower one's answer; fitted like a calibration."""
+        return {
+            (lower, upper): self._foreseen(lower, upper)
+            for place, lower in enumerate(NAMES)
+            for upper in NAMES[place + 1 :]
+        }
+
+    def _foreseen(self, lower: str, upper: str) -> Vector:
+        rows, questions = self.table.outcomes[lower], self.table.questions
+        samples = [
+            Sample(id=questions[at].id, signals=rows[at].signals, right=bool(self.right[upper][at])) for at in self.fit
+        ]
+        model = fit(samples, seed=1, origin=self.table.origins[lower], numpy=np)
+        return np.array([probability(model, each.signals) for each in rows])
+
+    @cached_property
+    def needed(self) -> dict[str, Vector]:
+        """How much more often a rung is right than the smallest one, from the question alone."""
+        asked = [Asked(text=question.prompt) for question in self.table.questions]
+        found: dict[str, Vector] = {NAMES[0]: np.zeros(len(asked))}
+        for upper in NAMES[1:]:
+            gains = (self.right[upper] - self.right[NAMES[0]])[self.fit]
+            router = learn([asked[at] for at in self.fit], gains.tolist(), seed=SEED, numpy=np)
+            found[upper] = np.array(router.scores(asked)) + gains.mean()
+        return found
+
+    def agree(self, one: str, other: str) -> Vector:
+        """1 where two rungs say the same."""
+        left, right = self.table.outcomes[one], self.table.outcomes[other]
+        return np.array([float(a.said == b.said) for a, b in zip(left, right, strict=True)])
+
+
+Policy = Callable[[World, float], Spent]
+"""What becomes of every question when compute has a price, in correct answers for the largest rung's mean."""
+
+
+def pair(lower: str, upper: str, *, by_gain: bool, likelier: bool) -> Policy:
+    """Ask ``lower``; climb where it is unsure, or where ``upper`` is expected to be right the more often.
+
+    Args:
+        lower: Always asked.
+        upper: Asked next.
+        by_gain: Climb by the gain expected, not by how unsure the first answer is.
+        likelier: Where both were asked the likelier answer is given, not always the second.
+    """
+
+    def run(world: World, price: float) -> Spent:
+        gain = (world.foreseen[lower, upper] if by_gain else 1.0) - world.sure[lower]
+        return _climbed(world, lower, upper, gain > price * world.price[upper], likelier=likelier)
+
+    return run
+
+
+def routed(world: World, price: float) -> Spent:
+    """The question chooses the first rung, its answer whether another one is asked: at most two attempts."""
+    first = np.stack([world.needed[name] - price * world.price[name] for name in NAMES]).argmax(0)
+    compute, right = np.zeros(len(first)), np.zeros(len(first))
+    for place, name in enumerate(NAMES):
+        done = _best_next(world, name, price)
+        here = first == place
+        compute[here], right[here] = done.compute[here], done.right[here]
+    return Spent(compute, right)
+
+
+def _best_next(world: World, name: str, price: float) -> Spent:
+    """Ask ``name``, then the rung above with the largest expected gain for its price, if there is one."""
+    uppers = NAMES[NAMES.index(name) + 1 :]
+    done = Spent(world.compute[name], world.right[name])
+    best = np.zeros(len(done.right))
+    for upper in uppers:
+        gain = world.foreseen[name, upper] - world.sure[name] - price * world.price[upper]
+        climbs = gain > best
+        further = _climbed(world, name, upper, climbs, likelier=True)
+        done = Spent(np.where(climbs, further.compute, done.compute), np.where(climbs, further.right, done.right))
+        best = np.maximum(best, gain)
+    return done
+
+
+def _climbed(world: World, lower: str, upper: str, climbs: Vector, *, likelier: bool) -> Spent:
+    second = world.right[upper]
+    if likelier:
+        second = np.where(world.sure[lower] > world.sure[upper], world.right[lower], second)
+    compute = world.compute[lower] + np.where(climbs, world.compute[upper], 0.0)
+    return Spent(compute, np.where(climbs, second, world.right[lower]))
+
+
+POLICIES: dict[str, Policy] = {
+    "medium, large if unsure": pair("medium", "large", by_gain=False, likelier=False),
+    "medium, large if unsure, the likelier answer": pair("medium", "large", by_gain=False, likelier=True),
+    "medium, large by expected gain, the likelier answer": pair("medium", "large", by_gain=True, likelier=True),
+    "small, large by expected gain, the likelier answer": pair("small", "large", by_gain=True, likelier=True),
+    "first rung by the question, then by expected gain": routed,
+}
+SYSTEM = "first rung by the question, then by expected gain"
+"""The whole of it: pre-router, calibrated confidence, forecast, and the likelier of two answers."""
+
+
+def within(world: World, policy: Policy, budget: float) -> Spent:
+    """The policy at the lowest price of compute at which it spends at most ``budget`` on the held-out questions.
+
+    Where even the highest price spends more, at that one.
+    """
+    found = policy(world, float(PRICES[-1]))
+    for price in PRICES[::-1]:
+        done = policy(world, float(price))
+        if done.compute[world.held].mean() > budget:
+            break
+        found = done
+    return found
+
+
+def mixed(world: World, spent: float, places: Vector) -> float:
+    """The accuracy of single rungs at a compute: of the best random mixture of two of them that takes so much."""
+    points = [(world.compute[name][places].mean(), world.right[name][places].mean()) for name in NAMES]
+    best = max((quality for cost, quality in points if cost <= spent), default=0.0)
+    for low_cost, low in points:
+        for high_cost, high in points:
+            if low_cost <= spent < high_cost:
+                best = max(best, low + (high - low) * (spent - low_cost) / (high_cost - low_cost))
+    return float(best)
+
+
+def resampled(places: Vector, measure: Callable[[Vector], float], draws: int) -> Measured:
+    """``measure`` of places of questions, with the interval that drawing them again gives."""
+    random = np.random.default_rng(SEED)
+    found = [measure(places[random.integers(0, len(places), len(places))]) for _ in range(draws)]
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Measured(measure(places), float(low), float(high))
+
+
+def gain(world: World, done: Spent, name: str, draws: int) -> Measured:
+    """How much more often a policy is right than one rung on the held-out questions."""
+    lead = done.right - world.right[name]
+    return resampled(world.held, lambda places: float(lead[places].mean()), draws)
+
+
+def lead(world: World, done: Spent, draws: int) -> Measured:
+    """How much more often a policy is right than the mixture of rungs that takes as much."""
+
+    def measure(places: Vector) -> float:
+        return float(done.right[places].mean()) - mixed(world, float(done.compute[places].mean()), places)
+
+    return resampled(world.held, measure, draws)
+
+
+def confidence_rows(world: World, draws: int) -> dict[str, tuple[Measured, Measured, float]]:
+    """By rung: AUROC and calibration error on held-out questions, and the error that perfect probabilities show."""
+    found: dict[str, tuple[Measured, Measured, float]] = {}
+    random = np.random.default_rng(SEED)
+    for name in NAMES:
+        # An answer without a probability is never accepted, so that it has none to be judged.
+        places = world.held[world.sure[name][world.held] > 0.0]
+        sure, right = world.sure[name], world.right[name].astype(bool)
+
+        def auroc(at: Vector, sure: Vector = sure, right: Vector = right) -> float:
+            return measure_quality(sure[at].tolist(), right[at].tolist()).auroc
+
+        def ece(at: Vector, sure: Vector = sure, right: Vector = right) -> float:
+            return measure_quality(sure[at].tolist(), right[at].tolist()).ece
+
+        perfect = [
+            measure_quality(sure[places].tolist(), (random.random(len(places)) < sure[places]).tolist()).ece
+            for _ in range(draws // 4)
+        ]
+        found[name] = (
+            resampled(places, auroc, draws // 4),
+            resampled(places, ece, draws // 4),
+            float(np.mean(perfect)),
+        )
+    return found
+
+
+def with_agreement(world: World, name: str, other: str) -> tuple[float, float]:
+    """AUROC on held-out questions of a rung's own signals, and of these with what another rung says."""
+    rows, questions = world.table.outcomes[name], world.table.questions
+    agree = world.agree(name, other)
+    signals = [dict(each.signals) | {"agreement": agree[at]} for at, each in enumerate(rows)]
+    samples = [Sample(id=questions[at].id, signals=signals[at], right=bool(world.right[name][at])) for at in world.fit]
+    model = fit(samples, seed=1, origin=world.table.origins[name], numpy=np)
+    right = world.right[name][world.held].astype(bool).tolist()
+    bought = measure_quality([probability(model, signals[at]) for at in world.held], right).auroc
+    return measure_quality(world.sure[name][world.held].tolist(), right).auroc, bought
+
+
+def confidence_bars(rows: dict[str, tuple[Measured, Measured, float]]) -> list[Bar]:
+    """AUROC of the largest, calibration error of all."""
+    bars = [
+        Bar(
+            what=f"AUROC of {NAMES[-1]}, held out",
+            measured=rows[NAMES[-1]][0].value,
+            needed=AUROC_NEEDED,
+            is_floor=True,
+            digits=3,
+        )
+    ]
+    return bars + [
+        Bar(what=f"calibration error of {name}, held out", measured=ece.value, needed=ECE_NEEDED, digits=3)
+        for name, (_, ece, _) in rows.items()
+    ]
+
+
+def ladder_bars(world: World, draws: int) -> list[Bar]:
+    """The ladder against each rung that something cheaper stands below, at that rung's compute."""
+    bars: list[Bar] = []
+    for name in NAMES[1:]:
+        budget = float(world.compute[name][world.held].mean())
+        measured = gain(world, within(world, POLICIES[SYSTEM], budget), name, draws)
+        what = (
+            f"ladder at {name}'s compute: points right above it [{100 * measured.low:+.1f}, {100 * measured.high:+.1f}]"
+        )
+        bars.append(Bar(what=what, measured=100 * measured.value, needed=0.0, is_floor=True, digits=1))
+    leads = [lead(world, within(world, POLICIES[SYSTEM], share), draws).value for share in SHARES]
+    what = f"ladder at {', '.join(f'{share:.0%}' for share in SHARES)} of large's compute: mean points above a mixture"
+    bars.append(Bar(what=what, measured=100 * float(np.mean(leads)), needed=0.0, is_floor=True, digits=1))
+    return bars
+
+
+def certificate_bars(proofs: dict[str, list[Proof]]) -> list[Bar]:
+    """Of every certificate: errors among further answers, as far as they prove that it is broken."""
+    bars: list[Bar] = []
+    for name, found in proofs.items():
+        for proof in found:
+            if proof.certificate is None or not proof.accepted:
+                continue
+            low = clopper_pearson(proof.errors, proof.accepted).low
+            what = (
+                f"certificate of {name} for {proof.risk_max:.0%}: {proof.errors} wrong of {proof.accepted} accepted of"
+                f" {proof.checked} further; at least"
+            )
+            bars.append(Bar(what=what, measured=100 * low, needed=100 * proof.risk_max, unit=" %", digits=1))
+    return bars
+
+
+def bars(*, quick: bool) -> list[Bar]:
+    """All bars; ``quick`` draws fewer times."""
+    draws = QUICK_DRAWS if quick else DRAWS
+    world = World(read_table())
+    proofs = {name: proofs_of(world.table, name, world.fitted[name]) for name in NAMES}
+    return [
+        *confidence_bars(confidence_rows(world, draws)),
+        *ladder_bars(world, draws),
+        *certificate_bars(proofs),
+    ]
+
+
+def _confidence_table(world: World, rows: dict[str, tuple[Measured, Measured, float]]) -> str:
+    cells = []
+    for name, (auroc, ece, perfect) in rows.items():
+        others = [other for other in NAMES if other != name]
+        bought = " / ".join(f"{with_agreement(world, name, other)[1]:.3f} ({other})" for other in others)
+        accuracy = world.right[name][world.held].mean()
+        cells.append([name, f"{accuracy:.3f}", str(auroc), str(ece), f"{perfect:.3f}", bought])
+    head = ["rung", "right", "AUROC", "calibration error", "of perfect probabilities", "AUROC with another's agreement"]
+    return markdown(head, cells)
+
+
+def _policy_table(world: World, draws: int) -> str:
+    cells = []
+    budgets = [float(world.compute[name][world.held].mean()) for name in NAMES[1:]]
+    for title, policy in POLICIES.items():
+        for budget in sorted([*budgets, *SHARES]):
+            done = within(world, policy, budget)
+            spent = done.compute[world.held].mean()
+            if spent > budget:
+                continue
+            right = done.right[world.held].mean()
+            cells.append(
+                [
+                    title,
+                    f"{spent:.2f}",
+                    f"{right:.3f}",
+                    f"{mixed(world, spent, world.held):.3f}",
+                    str(lead(world, done, draws)),
+                ]
+            )
+    return markdown(["policy", "compute", "right", "mixture of rungs", "lead"], cells)
+
+
+def _certificate_table(proofs: dict[str, list[Proof]]) -> str:
+    cells = []
+    for name, found in proofs.items():
+        for proof in found:
+            made, why = proof.certificate, proof.refused
+            told = (
+                ""
+                if made is None
+                else f"from {made.threshold:.3f} on: {made.errors} wrong of {made.accepted} of {made.n}"
+            )
+            if why is not None:
+                least = math.nan if why.least_escalated is None else why.least_escalated.value
+                told = f"none ({why.reason}); at least {least:.0%} must escalate"
+            checked = f"{proof.errors} of {proof.accepted} of {proof.checked}" if made is not None else "all escalate"
+            cells.append([name, f"{proof.risk_max:.0%}", told, checked])
+    return markdown(["rung", "risk", "certificate", "wrong of accepted of further answers"], cells)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    draws = QUICK_DRAWS if parser.parse_args(arguments).quick else DRAWS
+    world = World(read_table())
+    rows = confidence_rows(world, draws)
+    proofs = {name: proofs_of(world.table, name, world.fitted[name]) for name in NAMES}
+    shown = [*confidence_bars(rows), *ladder_bars(world, draws), *certificate_bars(proofs)]
+    told = f"{len(world.table.questions)} questions, {len(world.held)} held out"
+    tables = (_confidence_table(world, rows), _policy_table(world, draws), _certificate_table(proofs))
+    print(told, *tables, bar_table(shown), summary(shown), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()

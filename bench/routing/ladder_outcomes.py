@@ -1,0 +1,293 @@
+"""What the three starter models answered to the shipped questions: recorded once, so that judging is judged in seconds.
+
+The table holds facts, no texts: right or wrong, the signals of the answer and of its first 16 tokens, tokens, time, and
+which answers say the same. It is made from the answers that ``freehold calibrate`` keeps, and the shipped calibrations
+and certificates are made from it, byte for byte the same each time:
+
+    freehold calibrate small medium large --config bench/routing/ladder.toml --out FOLDER    # hours on two cores
+    python -m bench.routing.ladder_outcomes FOLDER                                            # the table, from the answers
+    python -m bench.routing.ladder_outcomes                                                   # what ships, from the table
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from freehold.domain.certificates import Certificate
+from freehold.evals.answers import Answer, AnswerFile
+from freehold.evals.calibrate import Graded, question_body
+from freehold.evals.grade import is_right, normalise
+from freehold.evals.proof import Proof, prove
+from freehold.evals.question import Part, Question, digest
+from freehold.evals.questions import shipped_questions
+from freehold.routing.calibration import Calibration, from_json, to_json
+from freehold.routing.certificate import Aim
+from freehold.routing.certificate import to_json as certificate_json
+from freehold.routing.fit import Origin, Sample, fit
+from freehold.routing.signals import measure
+from freehold.wire.openai_request import decode_chat
+
+TABLE = Path(__file__).parent / "data" / "ladder.jsonl.gz"
+SHIPPED = Path(__file__).parents[2] / "src" / "freehold" / "evals"
+WORKLOAD = "general"
+RISKS = (0.05, 0.10, 0.20)
+PREFIX_TOKENS = 16
+
+_DIGITS = 4
+"""Of a signal: what is fitted on is what is written down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A model of the ladder. ``parameters`` times tokens is what an answer costs, to a factor."""
+
+    name: str
+    file: str
+    parameters: int
+
+
+RUNGS = (
+    Rung(name="small", file="smollm2-135m-instruct-q4_1", parameters=134_515_008),
+    Rung(name="medium", file="qwen2.5-coder-0.5b-instruct-q4_k_m", parameters=494_032_768),
+    Rung(name="large", file="qwen2.5-coder-1.5b-instruct-q4_k_m", parameters=1_543_714_304),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One model's answer to one question. ``first`` are the signals of its first 16 tokens, if it has more."""
+
+    right: bool
+    said: int
+    input_tokens: int
+    output_tokens: int
+    busy_ms: float
+    signals: Mapping[str, float]
+    first: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Outcomes by question and model.
+
+    Attributes:
+        origins: What the answers of each model came from.
+        questions: Those that every model answered, in the order of the shipped set.
+        outcomes: By model, in the order of ``questions``.
+    """
+
+    origins: dict[str, Origin]
+    questions: tuple[Question, ...]
+    outcomes: dict[str, list[Outcome]]
+
+    def graded(self, model: str) -> list[Graded]:
+        """One model's outcomes as calibration takes them; the texts are not here."""
+        blank = Answer(text="", finish_reason=None, logprobs=())
+        return [
+            Graded(question=question, answer=blank, signals=dict(outcome.signals), right=outcome.right)
+            for question, outcome in zip(self.questions, self.outcomes[model], strict=True)
+        ]
+
+
+def read_table(path: Path = TABLE) -> Table:
+    """The recorded outcomes.
+
+    Raises:
+        ValueError: They are of other questions than the shipped ones.
+    """
+    head, *lines = (json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines())
+    questions = {question.id: question for question in shipped_questions()}
+    if head["questions"] != digest(questions.values()):
+        raise ValueError(f"{path.name} is of other questions than the shipped ones; make it again (see the module)")
+    names = head["signals"]
+    outcomes: dict[str, list[Outcome]] = {model: [] for model in head["models"]}
+    for line in lines:
+        for model, columns in outcomes.items():
+            right, said, input_tokens, output_tokens, busy_ms, signals, *first = line[model]
+            columns.append(
+                Outcome(
+                    right=bool(right),
+                    said=said,
+                    input_tokens=input_tokens,
+                    output_tokens=output_tokens,
+                    busy_ms=busy_ms,
+                    signals=_named(names, signals),
+                    first=_named(names, first[0]) if first else {},
+                )
+            )
+    return Table(
+        origins={model: Origin(**origin) for model, origin in head["models"].items()},
+        questions=tuple(questions[line["id"]] for line in lines),
+        outcomes=outcomes,
+    )
+
+
+def write_table(table: Table, path: Path = TABLE) -> None:
+    """Write it, the same bytes for the same outcomes."""
+    measured = (
+        each for columns in table.outcomes.values() for outcome in columns for each in (outcome.signals, outcome.first)
+    )
+    names = sorted({name for signals in measured for name in signals})
+    head = {
+        "questions": digest(shipped_questions()),
+        "models": {model: _members(origin) for model, origin in table.origins.items()},
+        "signals": names,
+    }
+    lines = [json.dumps(head)]
+    for place, question in enumerate(table.questions):
+        line: dict[str, Any] = {"id": question.id}
+        for model, columns in table.outcomes.items():
+            each = columns[place]
+            found = [int(each.right), each.said, each.input_tokens, each.output_tokens, round(each.busy_ms)]
+            line[model] = [*found, *(_listed(names, signals) for signals in (each.signals, each.first) if signals)]
+        lines.append(json.dumps(line, separators=(",", ":")))
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(gzip.compress("\n".join(lines).encode(), 9, mtime=0))
+
+
+def table_of(folder: Path) -> Table:
+    """The outcomes from what ``freehold calibrate --out FOLDER`` left there: answers and calibrations.
+
+    Raises:
+        ValueError: A question was not answered by every model.
+    """
+    questions = shipped_questions()
+    answers = {rung.name: _answers(folder, rung.name, questions) for rung in RUNGS}
+    said = [_classes([answers[rung.name][1][place].text for rung in RUNGS]) for place in range(len(questions))]
+    outcomes = {
+        rung.name: [
+            _outcome(question, answers[rung.name][1][place], said[place][index])
+            for place, question in enumerate(questions)
+        ]
+        for index, rung in enumerate(RUNGS)
+    }
+    return Table(
+        origins={name: origin for name, (origin, _) in answers.items()}, questions=questions, outcomes=outcomes
+    )
+
+
+def _answers(folder: Path, name: str, questions: Sequence[Question]) -> tuple[Origin, list[Answer]]:
+    found = from_json((folder / f"{name}-{WORKLOAD}.json").read_text("utf-8"))
+    origin = Origin(**{each: getattr(found, each) for each in Origin.__slots__})
+    kept = AnswerFile(folder / f"{name}-answers.jsonl")
+    known = (origin.model_digest, origin.engine, origin.engine_version, origin.template_digest)
+    answers = [kept.get(AnswerFile.key(*known, question_body(question, name).decode())) for question in questions]
+    if missing := sum(answer is None for answer in answers):
+        raise ValueError(f"{name} has not answered {missing} of {len(questions)} questions")
+    return origin, [answer for answer in answers if answer is not None]
+
+
+def _outcome(question: Question, answer: Answer, said: int) -> Outcome:
+    request = decode_chat(question_body(question, "x"), request_id="outcome")
+    tokens = answer.logprobs
+    signals = measure(request, text=answer.text, logprobs=tokens, finish_reason=answer.finish_reason)
+    first: dict[str, float] = {}
+    if len(tokens) > PREFIX_TOKENS:
+        beginning = "".join(token.token for token in tokens[:PREFIX_TOKENS])
+        first = measure(request, text=beginning, logprobs=tokens[:PREFIX_TOKENS], finish_reason=None)
+    return Outcome(
+        right=is_right(question, answer.text),
+        said=said,
+        input_tokens=answer.input_tokens,
+        output_tokens=len(tokens),
+        busy_ms=answer.busy_ms,
+        signals=_rounded(signals),
+        first=_rounded(first),
+    )
+
+
+def _classes(texts: Sequence[str]) -> list[int]:
+    """Equal numbers for answers that say the same: equal text, or the shorter one whole within the longer."""
+    plain = [normalise(text).strip(" .,;:!?\"'") for text in texts]
+    found: list[int] = []
+    for place, text in enumerate(plain):
+        same = next((found[before] for before in range(place) if _is_same(plain[before], text)), len(found))
+        found.append(same)
+    return found
+
+
+def _is_same(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return bool(short) and f" {short} " in f" {long} ".translate(str.maketrans(".,;:!?\"'()", " " * 10))
+
+
+def calibration_of(table: Table, model: str, *, numpy: Any = None) -> Calibration:
+    """What ships for one model."""
+    parts = {part: list[Sample]() for part in Part}
+    for each in table.graded(model):
+        parts[each.question.part].append(each.sample)
+    return fit(
+        parts[Part.FIT],
+        seed=1,
+        origin=table.origins[model],
+        numpy=numpy,
+        held_out=parts[Part.CERTIFY] + parts[Part.CHECK],
+    )
+
+
+def proofs_of(table: Table, model: str, calibration: Calibration) -> list[Proof]:
+    """What can be certified of one model, at 5, 10 and 20 %, each with 90 % confidence."""
+    midnight = datetime.fromisoformat(calibration.created).replace(tzinfo=UTC)
+    unix_ms = int(midnight.timestamp() * 1000)
+    graded = table.graded(model)
+    return [prove(calibration, graded, aim=Aim(risk_max=risk), unix_ms=unix_ms) for risk in RISKS]
+
+
+def write_shipped(table: Table, folder: Path = SHIPPED) -> dict[str, list[Certificate]]:
+    """Write calibrations and certificates as they ship; returns the certificates."""
+    made: dict[str, list[Certificate]] = {}
+    for name in ("calibrations", "certificates"):
+        (folder / name).mkdir(exist_ok=True)
+        for old in (folder / name).glob("*.json"):
+            old.unlink()
+    for rung in RUNGS:
+        calibration = calibration_of(table, rung.name)
+        (folder / "calibrations" / f"{rung.file}.json").write_text(to_json(calibration), "utf-8")
+        found = [proof.certificate for proof in proofs_of(table, rung.name, calibration)]
+        made[rung.name] = [each for each in found if each is not None]
+        for each in made[rung.name]:
+            file = f"{rung.file}-{round(100 * each.risk_max):02d}.json"
+            (folder / "certificates" / file).write_text(certificate_json(each), "utf-8")
+    return made
+
+
+def _rounded(signals: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, _DIGITS) for name, value in signals.items()}
+
+
+def _listed(names: Sequence[str], signals: Mapping[str, float]) -> list[float | None]:
+    values = [signals.get(name) for name in names]
+    return [int(value) if value is not None and value == math.floor(value) else value for value in values]
+
+
+def _named(names: Sequence[str], values: Sequence[float | None]) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(names, values, strict=True) if value is not None}
+
+
+def _members(origin: Origin) -> dict[str, str]:
+    return {name: getattr(origin, name) for name in Origin.__slots__}
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, help="where the answers are; without it the table is taken")
+    chosen = parser.parse_args(arguments)
+    if chosen.folder is not None:
+        write_table(table_of(chosen.folder))
+        print(f"{TABLE}: {TABLE.stat().st_size:,} bytes")
+        return
+    for model, certificates in write_shipped(read_table()).items():
+        print(model, *(f"{each.risk_max:.0%} from {each.threshold:.3f} on" for each in certificates), sep="\n  ")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
