@@ -182,9 +182,12 @@ def test_an_alarm_survives_a_restart_and_ends_with_what_was_erased(tmp_path: Pat
         gateway.stop()
         with running(gateway.config.read_text(encoding="utf-8"), tmp_path) as again:
             assert standing(again)["alarm"]
+            assert b"before-17" in b"".join(path.read_bytes() for path in again.data.glob("freehold.db*"))
             eventually(lambda: ask(again)["answered_by"] == "large", what="escalation", within_s=10)
             with again.http() as client:
                 erased = client.delete("/v1/admin/outcomes?tenant=default").json()
             assert erased["outcomes"] > 400
+            files = [path for path in again.data.rglob("*") if path.is_file()]
+            assert [path for path in files if b"before-17" in path.read_bytes()] == []
             assert standing(again).get("alarm", "") == ""
             eventually(lambda: ask(again)["answered_by"] == "small", what="that all is forgotten", within_s=10)

@@ -85,7 +85,8 @@ class Learning:
 
     def told(self, judged: Judged) -> None:
         """Take note; returns at once."""
-        if judged.request.purpose not in {Purpose.ANSWER, Purpose.GOLD} or not self.wants(judged.principal):
+        purpose = judged.request.purpose
+        if (purpose is not Purpose.ANSWER and purpose is not Purpose.GOLD) or not self.wants(judged.principal):
             return
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.popleft()

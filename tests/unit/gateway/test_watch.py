@@ -20,9 +20,10 @@ from freehold.gateway.watch import (
     watch_to_json,
 )
 from freehold.routing.novelty import WINDOW
+from freehold.storage.certificates import Place
 from tests.support.outcomes import SCORED, a_certificate, an_outcome, scored
 
-PLACE = ("ours", "general", "small")
+PLACE: Place = ("ours", "general", "small")
 CERTIFICATE = a_certificate("c-1", tenant="ours", threshold=0.5)
 
 
