@@ -211,6 +211,19 @@ ROWS = [
         ],
     ),
     Row(
+        "Learning",
+        [
+            Panel(
+                "Certificates at alarm",
+                [(now(table.CERTIFICATE_ALARMS), "{{deployment}}")],
+                "short",
+                "Nothing of these deployments is accepted.",
+            ),
+            Panel("Shadows", [(rate(table.SHADOWS, "what"), "{{what}}")]),
+            Panel("Outcomes lost", [(rate(table.OUTCOMES_DROPPED), "outcomes")]),
+        ],
+    ),
+    Row(
         "Process",
         [
             Panel("CPU", [(rate(table.PROCESS_CPU_SECONDS, "instance"), "{{instance}}")], "percentunit"),

@@ -72,7 +72,7 @@ def test_rows() -> None:
     titles = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
     assert titles == [
         "Traffic", "Latency", "First token", "Errors", "Escalations", "Egress and money", "Queue", "Engines",
-        "Overload", "Recording", "Process",
+        "Overload", "Recording", "Learning", "Process",
     ]  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def theirs(house: Site) -> str:
 
 def call(house: Site, verb: str, path: str, *, key: str | None = None, **body: Any) -> Any:
     with house.gateway.http(key) as client:
-        return client.request(verb, path, **({"json": body} if body else {}))
+        return client.request(verb, path, json=body or None)
 
 
 def outcomes(house: Site, **how: str) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ class LearningViews:
         learning: Who learns; ``None`` where nobody does.
         pipeline: Asks questions.
         runtime: What is in force.
-        changed: Has a change hold at once in this process.
+        changed: Has a change hold at once in this process; told the tenant that was erased, else an empty text.
         care: As in the configuration.
         clock: Time.
     """
@@ -92,7 +92,7 @@ class LearningViews:
         learning: Learning | None,
         pipeline: Pipeline,
         runtime: Callable[[], Runtime],
-        changed: Callable[[], object],
+        changed: Callable[[str], object],
         care: LearningCare,
         clock: Clock,
     ) -> None:
@@ -171,7 +171,7 @@ class LearningViews:
         if reached_tenant(principal, scope["access"]) not in {None, tenant}:
             raise NotFound(path=scope["path"])
         erased = await self._stores.outcomes.erase(tenant=tenant, by=principal.key_id, unix_ms=self._clock.unix_ms())
-        self._changed()
+        self._changed(tenant)
         return _json({"object": "outcomes.erased", "tenant": tenant, "outcomes": erased})
 
     async def certify(self, scope: Scope, principal: Principal) -> View:
@@ -190,7 +190,7 @@ class LearningViews:
             by=principal.key_id,
         )
         done = await certifier.certify(wish, unix_ms=self._clock.unix_ms())
-        self._changed()
+        self._changed("")
         return _json({"object": "list", "data": [certified_document(each, risk_max=body.risk) for each in done]})
 
     async def standings(self, scope: Scope, principal: Principal) -> View:

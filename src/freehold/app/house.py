@@ -118,7 +118,7 @@ class House:
             observation=self._observation,
             fellows=fellows,
         )
-        self._pipeline = Pipeline(services=self._services(), runtime=self._current)
+        self._pipeline = Pipeline(services=self._services(), runtime=self._current, prerouting=self._learnt.prerouting)
         self._settings = compiled
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
         self._api: Api | None = None
@@ -242,6 +242,7 @@ class House:
         self._admission.keep(engines)
         self._retries.keep(engines)
         self._observation.know(runtime)
+        self._learnt.know(compiled)
         for name, engine in built.items():
             self._spawn(self._start(name, engine))
         if retired:

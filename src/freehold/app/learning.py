@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -17,9 +18,11 @@ from freehold.domain.judging_ports import Learner, NothingLearnt
 from freehold.domain.money import Money
 from freehold.gateway.learning import Learning
 from freehold.gateway.pipeline import Pipeline
+from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.runtime import Runtime
 from freehold.gateway.scoring import Scoring
 from freehold.gateway.shadows import Around, Bounds, Shadows
+from freehold.gateway.spending import thresholds
 from freehold.gateway.standings import LiveStandings
 from freehold.gateway.watching import Care, Watching
 from freehold.hostinfo.clock import any_share
@@ -30,6 +33,7 @@ from freehold.storage.outcomes import SqliteOutcomes
 log = logging.getLogger("freehold.app")
 
 _REFRESH_EVERY_S = 1.0
+_SPEND_EVERY_S = 20.0
 
 
 class Learnt:
@@ -37,6 +41,7 @@ class Learnt:
 
     Attributes:
         standings: How far deployments may be trusted now.
+        prerouting: Looks at questions, by what is known of those before.
         learner: Who is told of judged answers.
     """
 
@@ -62,6 +67,7 @@ class Learnt:
         self.outcomes = SqliteOutcomes(stores.database, most=section.outcomes_max)
         self.certificates = SqliteCertificates(stores.database)
         self.standings = LiveStandings()
+        self.prerouting = Prerouting(outcomes=self.outcomes, clock=stores.clock)
         self._shadows: Shadows | None = None
         self._learning: Learning | None = None
         if section.outcomes_max:
@@ -92,6 +98,9 @@ class Learnt:
                 not_from=section.not_from_keys,
             )
         self.learner: Learner = self._learning or NothingLearnt()
+        self._budgets = compiled.spends
+        self._spend_at: Mapping[str, float] = {}
+        self._spend_looked_s = -math.inf
         self._watching = Watching(
             outcomes=self.outcomes,
             certificates=self.certificates,
@@ -105,6 +114,10 @@ class Learnt:
             ),
         )
 
+    def know(self, compiled: Compiled) -> None:
+        """Take over what a new configuration says of spends."""
+        self._budgets, self._spend_at, self._spend_looked_s = compiled.spends, {}, -math.inf
+
     def views(self) -> LearningViews:
         """What the table of routes names ``learning``."""
         return LearningViews(
@@ -114,14 +127,14 @@ class Learnt:
             learning=self._learning,
             pipeline=self._pipeline(),
             runtime=self._runtime,
-            changed=self._changed.set,
+            changed=self._has_changed,
             care=self._care,
             clock=self._clock,
         )
 
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
         """What is to run as long as the gateway does."""
-        found: list[Coroutine[Any, Any, None]] = [self._keep_standings()]
+        found: list[Coroutine[Any, Any, None]] = [self._keep_standings(), self.prerouting.run()]
         if self._learning is not None:
             found.append(self._learning.run())
         if self._shadows is not None:
@@ -143,13 +156,29 @@ class Learnt:
         """Outcomes that were lost."""
         return self.outcomes.dropped + (0 if self._learning is None else self._learning.forgotten)
 
+    def _has_changed(self, erased: str) -> None:
+        """A view has changed something, or erased what was learnt from a tenant: it holds here at once."""
+        if erased:
+            self.prerouting.forget(erased)
+        self._changed.set()
+
+    async def _look_at_spend(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if not self._budgets or now_s - self._spend_looked_s < _SPEND_EVERY_S:
+            return
+        self._spend_looked_s = now_s
+        self._spend_at = await thresholds(
+            self._budgets, outcomes=self.outcomes, usage=self._stores.usage, unix_ms=self._clock.unix_ms()
+        )
+
     async def _keep_standings(self) -> None:
         """Labels that came in, and what commands and other workers decided, hold here within a second."""
         while True:
             try:
                 if self._looks:
                     await self._watching.look()
-                await self._watching.refresh()
+                await self._look_at_spend()
+                await self._watching.refresh(spend_at=self._spend_at)
             except FreeholdError as error:
                 log.warning("standings could not be refreshed: %s", error.message)
             try:

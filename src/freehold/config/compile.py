@@ -71,6 +71,7 @@ class Compiled:
         tenants: Label text by tenant, at least one.
         weights: Each tenant's share of a busy deployment.
         learns: Whether outcomes are kept, by tenant.
+        spends: What is to be spent in a month, by tenant, where something is.
         learning: What is learnt from judged answers.
         ledger: What owned hardware costs.
         files: Bounds of files.
@@ -89,6 +90,7 @@ class Compiled:
     tenants: Mapping[str, str]
     weights: Mapping[str, int]
     learns: Mapping[str, bool]
+    spends: Mapping[str, Money]
     learning: Learning
     ledger: Ledger
     files: Files
@@ -118,6 +120,11 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         tenants=tenants or {DEFAULT_TENANT: DEFAULT_TENANT_LABEL},
         weights={name: each.weight for name, each in config.tenants.items()} or {DEFAULT_TENANT: 1},
         learns={name: each.learn for name, each in config.tenants.items()} or {DEFAULT_TENANT: True},
+        spends={
+            name: Money.of(each.spend_per_month, config.ledger.currency)
+            for name, each in config.tenants.items()
+            if each.spend_per_month is not None
+        },
         learning=config.learning,
         ledger=config.ledger,
         files=config.files,

@@ -24,7 +24,6 @@ LevelWord = Literal["public", "internal", "confidential", "restricted"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$")]
 SecretReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 Price = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-Worth = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 LogName = Annotated[str, Field(pattern=r"^[^\s+]{1,128}$")]
 
@@ -197,7 +196,7 @@ class RouteSection(Section):
     accept_at: float = Field(
         default=0.7, ge=0, le=1, description="Least calibrated probability at which an answer is good enough."
     )
-    worth: Worth | None = Field(
+    worth: Price | None = Field(
         default=None,
         description="What a right answer is worth, in the ledger's currency. Then the deployment or pair of the route"
         " that gives most for it on recorded outcomes is asked first, and accept_at follows from what going on costs.",
@@ -265,6 +264,13 @@ class RouteSection(Section):
         min_length=1,
         description="The same where its engine is not ready, or left alone since it failed: queue tries it all the same.",
     )
+    shadow_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of accepted answers about which the next permitted deployment is asked afterwards, to learn"
+        " whether they were right. It costs what such a request costs, and nobody waits for it.",
+    )
     prerouter: Literal["off", "watch", "on"] = Field(
         default="off",
         description="Whether a chat's question is looked at before the first attempt: watch makes its vector and changes"
@@ -279,13 +285,6 @@ class RouteSection(Section):
         default=[],
         description="Kinds of task, besides workload, that prerouter may take a question for, which chooses the"
         " calibration.",
-    )
-    shadow_share: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Share of accepted answers about which the next permitted deployment is asked afterwards, to learn"
-        " whether they were right. It costs what such a request costs, and nobody waits for it.",
     )
     label: str = Field(
         default="", description="Label that this route adds to everything sent through it, for example confidential."
@@ -302,6 +301,11 @@ class TenantSection(Section):
         le=1_000,
         description="Its share of a busy deployment against other tenants': while both wait, one of weight 3 gets three"
         " times the tokens of one of weight 1.",
+    )
+    spend_per_month: Price | None = Field(
+        default=None,
+        description="What its requests are to cost in a month by UTC, in the ledger's currency: answers are escalated for"
+        " doubt only as far as that lasts to the month's end. A limit of money refuses requests; this does not.",
     )
     learn: bool = Field(
         default=True,

@@ -118,6 +118,7 @@ class Judged:
         principal: By whom.
         receipt: What became of it.
         answers: Texts of the answers that were looked into, by the place of their attempt in the receipt.
+        workload: Kind of task that it was taken for.
         question: The question's vector, of length 1; empty where none was made.
         question_model: Digest of what made it.
     """
@@ -126,5 +127,6 @@ class Judged:
     principal: Principal
     receipt: Receipt
     answers: Mapping[int, LookedInto]
+    workload: str
     question: tuple[float, ...] = ()
     question_model: str = ""

@@ -59,7 +59,7 @@ class KeptAnswer:
     dialect = None
     is_full = False
 
-    def __init__(self, limited: Callable[[Reservation], object]) -> None:
+    def __init__(self, limited: Callable[[Reservation], object] = _untold) -> None:
         self._limited = limited
         self.answer = Aggregator()
         self.result = EmbeddingResult(payload={})

@@ -85,7 +85,8 @@ class Learning:
 
     def told(self, judged: Judged) -> None:
         """Take note; returns at once."""
-        if judged.request.purpose not in {Purpose.ANSWER, Purpose.GOLD} or not self.wants(judged.principal):
+        purpose = judged.request.purpose
+        if (purpose is not Purpose.ANSWER and purpose is not Purpose.GOLD) or not self.wants(judged.principal):
             return
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.popleft()
@@ -131,7 +132,6 @@ class Learning:
         target = "" if shadows is None else shadows.target(judged, route)
         found = outcomes_of(
             judged,
-            workload=route.workload,
             scored_by=self._scored_by,
             sought=route.shadow_share if target else 0.0,
         )

@@ -15,12 +15,11 @@ ScoredBy = Callable[[str, str, Confidence], ScoredOn]
 """What the score of a deployment's answer means: of its name, the workload and how sure we were."""
 
 
-def outcomes_of(judged: Judged, *, workload: str, scored_by: ScoredBy, sought: float) -> list[AnswerOutcome]:
+def outcomes_of(judged: Judged, *, scored_by: ScoredBy, sought: float) -> list[AnswerOutcome]:
     """The outcomes of a request, in the order of its attempts.
 
     Args:
         judged: The request.
-        workload: Of its route.
         scored_by: What scores mean now.
         sought: With which chance the label of an accepted answer will be sought.
     """
@@ -41,7 +40,7 @@ def outcomes_of(judged: Judged, *, workload: str, scored_by: ScoredBy, sought: f
                 unix_ms=receipt.created_unix_ms,
                 route=receipt.route,
                 deployment=attempt.deployment,
-                scored_on=scored_by(attempt.deployment, workload, sure),
+                scored_on=scored_by(attempt.deployment, judged.workload, sure),
                 signals=sure.signals,
                 probability=sure.probability,
                 threshold=decided.threshold,

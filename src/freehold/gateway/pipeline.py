@@ -89,7 +89,16 @@ class Pipeline:
             self._active[runtime.config_digest] -= 1
         sink.finished(receipt, end=held.send(sink))
         if request.task is Task.CHAT and (answers := climb.answers):
-            self._services.learn.told(Judged(request=request, principal=principal, receipt=receipt, answers=answers))
+            judged = Judged(
+                request=request,
+                principal=principal,
+                receipt=receipt,
+                answers=answers,
+                workload=climb.footing.route.workload,
+                question=draft.question,
+                question_model=draft.question_model,
+            )
+            self._services.learn.told(judged)
         return receipt
 
     def _plan(self, draft: ReceiptDraft, runtime: Runtime, sink: Sink) -> Climb:

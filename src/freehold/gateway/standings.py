@@ -42,7 +42,7 @@ class LiveStandings:
         certificates: Sequence[Certificate],
         watches: Mapping[Place, Watch],
         current: Current,
-        spend_at: Mapping[Place, float],
+        spend_at: Mapping[str, float],
         unix_ms: int,
     ) -> None:
         """Take over what is in the database.
@@ -52,12 +52,12 @@ class LiveStandings:
             certificates: In force, as far as they fit what runs now.
             watches: Their alarms hold for what runs now, too.
             current: What scores mean now.
-            spend_at: Thresholds that hold a spend, by place; an empty tenant stands for all.
+            spend_at: Thresholds that hold a month's spend, by tenant.
             unix_ms: Now.
         """
         standings: dict[Place, Standing] = {}
         of_all: dict[tuple[str, str], Standing] = {}
-        tenants = {each.tenant for each in certificates} | {place[0] for place in (*watches, *spend_at)}
+        tenants = {each.tenant for each in certificates} | {place[0] for place in watches} | set(spend_at)
         for workload, deployment in pairs:
             scored = current(deployment, workload)
             for tenant in tenants | {""}:
@@ -67,7 +67,7 @@ class LiveStandings:
                 found = Standing(
                     certificate=None if alarm else _first(certificates, tenant, scored, unix_ms),
                     alarm=alarm,
-                    spend_at=spend_at.get(place, spend_at.get(("", workload, deployment))),
+                    spend_at=spend_at.get(tenant),
                 )
                 if not tenant:
                     of_all[workload, deployment] = found

@@ -73,8 +73,11 @@ class Watching:
         self._clock = clock
         self._care = care
 
-    async def refresh(self, *, spend_at: Mapping[Place, float] | None = None) -> None:
+    async def refresh(self, *, spend_at: Mapping[str, float] | None = None) -> None:
         """Take over what is in the database.
+
+        Args:
+            spend_at: Thresholds that hold a month's spend, by tenant.
 
         Raises:
             StorageFailed: It cannot be read.

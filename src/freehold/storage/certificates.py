@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from freehold.domain.certificates import Certificate, LabelKind, ScoredOn
+from freehold.domain.certificates import Certificate, Fault, LabelKind, ScoredOn
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyEvent, note_event
 from freehold.storage.named_sql import load
@@ -228,8 +228,8 @@ def certificate_from(text: str) -> Certificate:
     """
     try:
         values: dict[str, Any] = json.loads(text)
-        scored_on, kind = ScoredOn(**values.pop("scored_on")), LabelKind(values.pop("label_kind"))
-        return Certificate(scored_on=scored_on, label_kind=kind, **values)
+        scored_on, fault = ScoredOn(**values.pop("scored_on")), Fault(values.pop("fault"))
+        return Certificate(scored_on=scored_on, label_kind=LabelKind(values.pop("label_kind")), fault=fault, **values)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"this is no certificate: {error}") from error
 

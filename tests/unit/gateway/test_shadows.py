@@ -231,12 +231,9 @@ def test_nothing_is_learnt_where_that_is_not_wanted() -> None:
         await bench.ask(tenant=lambda it: replace(it, tenant=replace(it.tenant, learns=False)))
         assert (bench.outcomes.kept, bench.shadows.waiting) == ({}, 0)
         key = bench.pipeline.authenticate(GOOD_KEY).key_id
+        scoring = Scoring(bench.house.runtime)
         bench.learning = Learning(
-            store=bench.outcomes,
-            runtime=bench.house.runtime,
-            scored_by=lambda *_: None,
-            shadows=None,
-            not_from=[key],  # pyright: ignore[reportArgumentType] - never asked
+            store=bench.outcomes, runtime=bench.house.runtime, scored_by=scoring.by, shadows=None, not_from=[key]
         )
         assert not bench.learning.wants(bench.pipeline.authenticate(GOOD_KEY))
 
@@ -354,7 +351,7 @@ def test_the_oldest_is_forgotten_when_more_is_told_than_is_learnt(monkeypatch: p
         )
         principal = bench.pipeline.authenticate(GOOD_KEY)
         for _ in range(5):
-            bench.learning.told(Judged(request=request, principal=principal, receipt=receipt, answers={}))
+            bench.learning.told(Judged(request=request, principal=principal, receipt=receipt, answers={}, workload="x"))
         assert bench.learning.forgotten == 3
 
     run(test())

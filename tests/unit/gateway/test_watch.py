@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from freehold.domain.certificates import UNCERTIFIED, Certificate, LabelKind
+from freehold.domain.certificates import UNCERTIFIED, Certificate, LabelKind, ScoredOn
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.gateway.standings import LiveStandings
 from freehold.gateway.watch import (
@@ -20,9 +20,10 @@ from freehold.gateway.watch import (
     watch_to_json,
 )
 from freehold.routing.novelty import WINDOW
+from freehold.storage.certificates import Place
 from tests.support.outcomes import SCORED, a_certificate, an_outcome, scored
 
-PLACE = ("ours", "general", "small")
+PLACE: Place = ("ours", "general", "small")
 CERTIFICATE = a_certificate("c-1", tenant="ours", threshold=0.5)
 
 
@@ -134,10 +135,17 @@ def test_standings_are_looked_up_and_an_alarm_takes_the_certificate_away() -> No
     everybodys = a_certificate("all")
     watch = go(labelled(*[False] * 20))
     assert watch is not None
+
+    def current(name: str, workload: str) -> tuple[ScoredOn, ...]:
+        return (SCORED,) if (name, workload) == ("small", "general") else ()
+
+    def another(name: str, workload: str) -> tuple[ScoredOn, ...]:
+        return (scored(calibration=f"{name} {workload}"),)
+
     how: dict[str, Any] = {
         "pairs": [("general", "small"), ("general", "large")],
-        "current": lambda name, _workload: (SCORED,) if name == "small" else (),
-        "spend_at": {("ours", "general", "small"): 0.4},
+        "current": current,
+        "spend_at": {"ours": 0.4},
         "unix_ms": 5,
     }
     standings.refresh(certificates=[CERTIFICATE, everybodys], watches={}, **how)
@@ -151,9 +159,8 @@ def test_standings_are_looked_up_and_an_alarm_takes_the_certificate_away() -> No
     assert standings.alarms == {PLACE: watch.alarm}
     assert standings.of("small", "general", tenant="theirs").alarm == ""
     # Another model there: what went wrong with the one before says nothing of it.
-    standings.refresh(
-        certificates=[], watches={PLACE: watch}, **how | {"current": lambda *_: (scored(calibration="new"),)}
-    )
+    how["current"] = another
+    standings.refresh(certificates=[], watches={PLACE: watch}, **how)
     assert standings.of("small", "general", tenant="ours").alarm == ""
 
 

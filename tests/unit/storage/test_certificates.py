@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from freehold.domain.certificates import LabelKind
+from freehold.domain.certificates import Fault, LabelKind
 from freehold.storage.certificates import Looked, SqliteCertificates, certificate_from, certificate_json
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyEvent, SqliteKeys
@@ -101,4 +101,6 @@ def test_other_text_is_no_certificate(text: str) -> None:
 
 def test_a_certificate_survives_being_text() -> None:
     certificate = a_certificate("c-1", tenant="ours", label_kind=LabelKind.AGREEMENT)
-    assert certificate_from(certificate_json(certificate)) == certificate
+    found = certificate_from(certificate_json(certificate))
+    assert found == certificate
+    assert (type(found.label_kind), type(found.fault)) == (LabelKind, Fault)  # who asks which asks by identity

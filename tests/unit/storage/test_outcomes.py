@@ -96,7 +96,11 @@ def test_what_cannot_be_written_is_dropped_in_the_end_and_counted(
 ) -> None:
     monkeypatch.setattr("freehold.storage.outcomes.WAITING_MAX", 3)
     store = SqliteOutcomes(database)
-    monkeypatch.setattr(database, "post", lambda _work: None)
+
+    def never(work: object) -> None:
+        del work
+
+    monkeypatch.setattr(database, "post", never)
     store.keep(*(an_outcome(f"r-{number}") for number in range(5)))
     assert (store.waiting, store.dropped) == (3, 2)
     assert [each.request_id for each in run(store.read())] == ["r-2", "r-3", "r-4"]
