@@ -169,9 +169,7 @@ def _best_next(world: World, name: str, price: float) -> Spent:
         gain = world.foreseen[name, upper] - world.sure[name] - price * world.price[upper]
         climbs = gain > best
         further = _climbed(world, name, upper, climbs, likelier=True)
-        done = Spent(
-            np.where(climbs, further.compute, done.compute), np.where(climbs, further.right, done.right)
-        )
+        done = Spent(np.where(climbs, further.compute, done.compute), np.where(climbs, further.right, done.right))
         best = np.maximum(best, gain)
     return done
 
@@ -305,7 +303,9 @@ def ladder_bars(world: World, draws: int) -> list[Bar]:
     for name in NAMES[1:]:
         budget = float(world.compute[name][world.held].mean())
         measured = gain(world, within(world, POLICIES[SYSTEM], budget), name, draws)
-        what = f"ladder at {name}'s compute: points right above it [{100 * measured.low:+.1f}, {100 * measured.high:+.1f}]"
+        what = (
+            f"ladder at {name}'s compute: points right above it [{100 * measured.low:+.1f}, {100 * measured.high:+.1f}]"
+        )
         bars.append(Bar(what=what, measured=100 * measured.value, needed=0.0, is_floor=True, digits=1))
     leads = [lead(world, within(world, POLICIES[SYSTEM], share), draws).value for share in SHARES]
     what = f"ladder at {', '.join(f'{share:.0%}' for share in SHARES)} of large's compute: mean points above a mixture"
@@ -342,7 +342,7 @@ def bars(*, quick: bool) -> list[Bar]:
 
 
 def _confidence_table(world: World, rows: dict[str, tuple[Measured, Measured, float]]) -> str:
-    cells = []
+    cells: list[list[str]] = []
     for name, (auroc, ece, perfect) in rows.items():
         others = [other for other in NAMES if other != name]
         bought = " / ".join(f"{with_agreement(world, name, other)[1]:.3f} ({other})" for other in others)
@@ -353,7 +353,7 @@ def _confidence_table(world: World, rows: dict[str, tuple[Measured, Measured, fl
 
 
 def _policy_table(world: World, draws: int) -> str:
-    cells = []
+    cells: list[list[str]] = []
     budgets = [float(world.compute[name][world.held].mean()) for name in NAMES[1:]]
     for title, policy in POLICIES.items():
         for budget in sorted([*budgets, *SHARES]):
@@ -362,16 +362,28 @@ def _policy_table(world: World, draws: int) -> str:
             if spent > budget:
                 continue
             right = done.right[world.held].mean()
-            cells.append([title, f"{spent:.2f}", f"{right:.3f}", f"{mixed(world, spent, world.held):.3f}", str(lead(world, done, draws))])
+            cells.append(
+                [
+                    title,
+                    f"{spent:.2f}",
+                    f"{right:.3f}",
+                    f"{mixed(world, spent, world.held):.3f}",
+                    str(lead(world, done, draws)),
+                ]
+            )
     return markdown(["policy", "compute", "right", "mixture of rungs", "lead"], cells)
 
 
 def _certificate_table(proofs: dict[str, list[Proof]]) -> str:
-    cells = []
+    cells: list[list[str]] = []
     for name, found in proofs.items():
         for proof in found:
             made, why = proof.certificate, proof.refused
-            told = "" if made is None else f"from {made.threshold:.3f} on: {made.errors} wrong of {made.accepted} of {made.n}"
+            told = (
+                ""
+                if made is None
+                else f"from {made.threshold:.3f} on: {made.errors} wrong of {made.accepted} of {made.n}"
+            )
             if why is not None:
                 least = math.nan if why.least_escalated is None else why.least_escalated.value
                 told = f"none ({why.reason}); at least {least:.0%} must escalate"
