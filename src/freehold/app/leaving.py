@@ -35,6 +35,18 @@ class Leaving:
     label: Label
     tree: ZoneTree
 
+    def rules(self, origin: str) -> tuple[str, ...]:
+        """The rules that allow it.
+
+        Raises:
+            EgressDenied: The policy says no.
+        """
+        now = self.stores.clock.unix_ms()
+        decision = decide(self.label, self.deployment, tree=self.tree, unix_ms=now, audit_ready=True)
+        if not decision.allowed:
+            raise EgressDenied(origin=origin, reason=f"{self.deployment.name} {'; '.join(decision.reasons)}")
+        return decision.rules
+
     async def permit(self, request: InferenceRequest, call: UpstreamCall) -> EgressPermit:
         """Leave to send this call, once its record is on disk.
 
@@ -43,9 +55,6 @@ class Leaving:
             AuditUnwritable: There can be no record.
         """
         stores = self.stores
-        decision = decide(self.label, self.deployment, tree=self.tree, unix_ms=stores.clock.unix_ms(), audit_ready=True)
-        if not decision.allowed:
-            raise EgressDenied(origin=call.origin, reason=f"{self.deployment.name} {'; '.join(decision.reasons)}")
         intent = EgressIntent(
             request_id=request.id,
             tenant=_NOBODY,
@@ -53,7 +62,7 @@ class Leaving:
             origin=call.origin,
             zone=self.deployment.zone,
             label=format_label(self.label),
-            rules=decision.rules,
+            rules=self.rules(call.origin),
             body_bytes=len(call.body),
             body_commitment=stores.audit.commit(call.body),
         )

@@ -163,10 +163,12 @@ async def _calibrate(plan: DeploymentPlan, stores: Stores, profile: HardwareProf
     """Ask, say what cannot be spared, then fit, certify and write for whole answers and, if wanted, for prefixes."""
     engine = build_engine(plan, stores, profile)
     name = plan.deployment.name
+    leave = Leaving(stores=stores, deployment=engine.deployment, label=task.label, tree=task.tree)
+    if not plan.deployment.is_on_device:
+        leave.rules(plan.settings.base_url)  # asked again for every question; here so that nothing is started in vain
     output.note(f"{name}: starting {plan.deployment.model.name}")
     try:
         await engine.start()
-        leave = Leaving(stores=stores, deployment=engine.deployment, label=task.label, tree=task.tree)
         fingerprint = await known_fingerprint(engine, clock=stores.clock, leave=leave)
         with _progress(name) as progress:
             graded = await ask_all(
