@@ -86,3 +86,13 @@ bench-keys *args:
 # how often /v1/classify is right, how honest, how fast on one core: --peer PYTHON (with scikit-learn), --write
 bench-classify *args:
     {{python}} -m bench.classify {{args}}
+
+# ask the starter models all shipped questions into FOLDER (hours; goes on where it stopped), and remake what ships
+calibrate-ladder folder:
+    {{python}} -m freehold calibrate small medium large --config bench/routing/ladder.toml --out {{folder}}
+    {{python}} -m bench.routing.ladder_outcomes {{folder}}
+    {{python}} -m bench.routing.ladder_outcomes
+
+# whether confidence is real on the starter models, and a ladder of them worth its steps: --quick
+bench-ladder *args:
+    {{python}} -m bench.routing.ladder {{args}}

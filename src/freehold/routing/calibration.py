@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -188,12 +189,13 @@ def logistic(value: float) -> float:
 
 
 def _interpolated(knots: Sequence[tuple[float, float]], value: float) -> float:
-    if value <= knots[0][0]:
+    place = bisect_left(knots, (value,))
+    if place == 0:
         return knots[0][1]
-    for (low, low_p), (high, high_p) in pairwise(knots):
-        if value <= high:
-            return low_p + (high_p - low_p) * (value - low) / (high - low)
-    return knots[-1][1]
+    if place == len(knots):
+        return knots[-1][1]
+    (low, low_p), (high, high_p) = knots[place - 1], knots[place]
+    return low_p + (high_p - low_p) * (value - low) / (high - low)
 
 
 def to_json(calibration: Calibration) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from freehold.routing.binomial import binomial_tail
+from freehold.routing.certificate import Aim, fixed_sequence, thresholds
 from freehold.routing.classifier import Crossed, Head, Interval, edged, logits, nearest, unit
 from freehold.routing.quality import measure_quality
 from freehold.routing.softmax import least, log_loss, minimise, problem, softmax, temperature
@@ -40,7 +40,6 @@ _Z = 1.96
 _RESAMPLES = 100
 _TAIL = 0.025
 _DELTA = 0.1
-_COVERAGE_MIN = 0.25
 _THRESHOLDS = 40
 
 
@@ -138,20 +137,10 @@ def threshold_for(outcomes: Sequence[tuple[float, bool]], risk: float) -> float 
         outcomes: Probability and whether it was right, of examples that were left out.
         risk: Between 0 and 1.
     """
-    ordered = sorted((probability for probability, _ in outcomes), reverse=True)
-    n, found = len(ordered), None
-    for step in range(1, _THRESHOLDS + 1):
-        place = math.ceil(n * step / _THRESHOLDS)
-        if place < n * _COVERAGE_MIN:
-            continue
-        edge = ordered[place - 1]
-        taken = [right for probability, right in outcomes if probability >= edge]
-        if found is None and (1.0 - risk) ** len(taken) > _DELTA:
-            continue  # so few could not pass with no error at all: that is no test
-        if binomial_tail(taken.count(False), len(taken), risk) > _DELTA:
-            break
-        found = edge
-    return found
+    scores = [probability for probability, _ in outcomes]
+    aim = Aim(risk_max=risk, delta=_DELTA)
+    passed, _ = fixed_sequence(scores, [not right for _, right in outcomes], thresholds(scores, count=_THRESHOLDS), aim)
+    return None if passed is None else passed.at
 
 
 def wilson(right: int, n: int) -> Interval:

@@ -7,7 +7,7 @@ labels are as good as the global calibration, and many as good as their own. The
 labels, isotonic from there.
 
 Pure Python on purpose: some hundred answers of a dozen signals take about a second. With numpy 5,000 answers of twenty
-take seconds, without it minutes. Every number of ``Quality`` is out of sample: the penalty, the regression and the map on
+take six seconds, without it half a minute. Every number of ``Quality`` is out of sample: the penalty, the regression and the map on
 top of it are all chosen again without the fold that is judged.
 """
 
@@ -15,26 +15,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from freehold.domain.certificates import WHOLE
 from freehold.domain.errors.evals import CalibrationImpossible
 from freehold.routing.calibration import (
-    FREE_TEXT,
     MISSING,
-    SHAPES,
     Calibration,
     Feature,
     from_score,
     logistic,
     score,
-    shape,
     standardised,
     value_of,
 )
+from freehold.routing.features import Sample, features_of, is_scored, raw_names, shapes_of, with_indicator
 from freehold.routing.quality import Quality, measure_quality
 from freehold.routing.regression import Design, isotonic, log_losses, platt
 
@@ -58,34 +55,7 @@ _BETTER = 1e-4
 _IDENTITY = 3.0
 """Penalty of the map on a score that is log odds already: it weighs as much as some dozen answers."""
 
-_RAW = (
-    "logprob_mean",
-    "logprob_min",
-    "logprob_first",
-    "new_logprob_mean",
-    "new_logprob_min",
-    "new_logprob_first",
-)
-"""Raw log-probabilities that may be the score of few labels; the first one unless another is clearly better."""
-_ABSENT_SHARE = 0.02
-"""A signal absent in more than this share of the answers gets an indicator of its own."""
-_SHAPE_MIN = 20
-"""Answers of one shape below which it is not seen enough."""
-
-_GATES = frozenset({"empty", "refusal", *SHAPES})
-"""Hard gates are decided before any score, so their signals are no features."""
-_NEVER_ALONE = _GATES | {"finish_length"}
-"""Every answer has these: one that has nothing else was not measured."""
 _UNMEASURED = Quality(n=0, accuracy=0.0, auroc=0.5, ece=0.0, brier=0.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One graded answer. ``id`` is unique and decides the fold, whatever the order of the samples."""
-
-    id: str
-    signals: Mapping[str, float]
-    right: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +106,7 @@ def fit(
         CalibrationImpossible: Too few answers, or too few right or wrong ones among them; or ``shrink_to`` is of another
             model, engine, template or scope.
     """
-    ordered = sorted((sample for sample in samples if _is_scored(sample)), key=lambda sample: _rank(sample, seed))
+    ordered = sorted((sample for sample in samples if is_scored(sample)), key=lambda sample: _rank(sample, seed))
     if reason := _too_little(ordered, shrink_to) or _other_than(origin, shrink_to):
         raise CalibrationImpossible(model=origin.model_digest or origin.engine, reason=reason)
     n = len(ordered)
@@ -149,7 +119,7 @@ def fit(
     )
     fitted = _fit_all(ordered, how)
     crossed = _crossed(ordered, how)
-    checked = [sample for sample in held_out if _is_scored(sample)]
+    checked = [sample for sample in held_out if is_scored(sample)]
     return replace(
         fitted,
         id=_id(origin, seed, fitted),
@@ -164,13 +134,6 @@ def quality_on(calibration: Calibration, samples: Sequence[Sample]) -> Quality:
         [from_score(calibration, score(calibration, sample.signals)) for sample in samples],
         [sample.right for sample in samples],
     )
-
-
-def _is_scored(sample: Sample) -> bool:
-    """An answer of which nothing was measured has no score; one that a gate stops is never scored."""
-    if sample.signals.get("empty", 0.0) > 0 or sample.signals.get("refusal", 0.0) > 0:
-        return False
-    return bool(sample.signals.keys() - _NEVER_ALONE) and all(sample.signals.get(name, 1.0) > 0 for name in SHAPES)
 
 
 def _too_little(samples: Sequence[Sample], shrink_to: Calibration | None) -> str:
@@ -241,17 +204,24 @@ def _fit_all(samples: Sequence[Sample], how: _How) -> Calibration:
     """The score, and the map on its cross-validated values."""
     if how.is_many:
         return _many(samples, how)
-    return _raw(samples, how) if how.shrink_to is None else _shifted(samples, how, how.shrink_to)
+    if how.shrink_to is None:
+        return _raw(samples, how)[0]
+    shifted, losses = _shifted(samples, how, how.shrink_to)
+    if _too_little(samples, None):
+        return shifted
+    raw, raw_losses = _raw(samples, replace(how, shrink_to=None))
+    return raw if _is_better(raw_losses, losses, clearly=True) else shifted
 
 
 def _many(samples: Sequence[Sample], how: _How) -> Calibration:
     """Penalty by cross-validation, regression on all samples."""
     prior = how.shrink_to
-    features, optional = _features(samples, prior)
+    features, optional = features_of(samples, prior)
     centre = [_prior_intercept(prior), *(_prior_weight(prior, each) for each in features)]
     design = _design(samples, features, how)
     tried = _DISTANCES if prior is not None else _RIDGES
-    found = _chosen(samples, design, [(ridge, _penalties(ridge, len(centre), prior)) for ridge in tried], centre)
+    penalties = [(ridge, _penalties(ridge, len(centre), prior)) for ridge in tried]
+    found = _chosen(samples, design, penalties, centre, clearly=prior is not None)
     weights = design.fit(range(len(samples)), penalties=found.penalties, centre=centre)
     fitted = _unmapped(samples, how, features=features, optional=optional, weights=weights)
     identity = None if prior is None else _IDENTITY
@@ -260,20 +230,20 @@ def _many(samples: Sequence[Sample], how: _How) -> Calibration:
     return replace(fitted, ridge=found.ridge, slope=slope, offset=offset, knots=knots)
 
 
-def _raw(samples: Sequence[Sample], how: _How) -> Calibration:
-    """One raw log-probability: the first that answers have, unless another one is clearly better."""
+def _raw(samples: Sequence[Sample], how: _How) -> tuple[Calibration, list[float]]:
+    """One raw log-probability: the first that answers have, unless another one is clearly better. Losses are crossed."""
     best: tuple[list[float], _Chosen, list[Feature]] | None = None
-    for name in _raw_names(samples):
-        features = _with_indicator(samples, name)
+    for name in raw_names(samples):
+        features = with_indicator(samples, name)
         design = _design(samples, features, how)
         penalties = [0.0, *[_RAW_RIDGE] * len(features)]
         found = _chosen(samples, design, [(_RAW_RIDGE, penalties)], [0.0] * len(penalties))
         losses = log_losses(found.scores, found.outcomes)
-        if best is None or _is_clearly_better(losses, best[0]):
+        if best is None or _is_better(losses, best[0], clearly=True):
             best = (losses, found, features)
     if best is None:
         raise ValueError("no signal to try")
-    _, found, features = best
+    losses, found, features = best
     weights = _design(samples, features, how).fit(
         range(len(samples)), penalties=found.penalties, centre=[0.0] * len(found.penalties)
     )
@@ -281,33 +251,18 @@ def _raw(samples: Sequence[Sample], how: _How) -> Calibration:
     optional = tuple(name for name in sorted(names) if any(name not in sample.signals for sample in samples))
     fitted = _unmapped(samples, how, features=features, optional=optional, weights=weights)
     slope, offset = platt(found.scores, found.outcomes, numpy=how.numpy)
-    return replace(fitted, ridge=_RAW_RIDGE, slope=slope, offset=offset)
+    return replace(fitted, ridge=_RAW_RIDGE, slope=slope, offset=offset), losses
 
 
-def _raw_names(samples: Sequence[Sample]) -> list[str]:
-    """Raw log-probabilities that most answers have; where there is none, other signals that most have."""
-    counts = Counter(name for sample in samples for name in sample.signals if name not in _GATES)
-    common = sorted(name for name, count in counts.items() if 2 * count > len(samples))
-    return [name for name in _RAW if name in common] or common
-
-
-def _with_indicator(samples: Sequence[Sample], name: str) -> list[Feature]:
-    present = [name in sample.signals for sample in samples]
-    found = _feature(name, [sample.signals[name] for sample in samples if name in sample.signals])
-    if 1 - sum(present) / len(present) > _ABSENT_SHARE:
-        found += _feature(MISSING + name, [float(not each) for each in present])
-    return found
-
-
-def _shifted(samples: Sequence[Sample], how: _How, prior: Calibration) -> Calibration:
+def _shifted(samples: Sequence[Sample], how: _How, prior: Calibration) -> tuple[Calibration, list[float]]:
     """The global score, with a map that the labels move away from the global one as far as cross-validation bears."""
     edge = 1.0 / (prior.n + 2)
     log_odds = [_logit(from_score(prior, score(prior, sample.signals)), edge) for sample in samples]
     design = Design([[1.0, value] for value in log_odds], [float(each.right) for each in samples], numpy=how.numpy)
     tried = [(ridge, (ridge, ridge)) for ridge in _DISTANCES]
-    found = _chosen(samples, design, tried, (0.0, 1.0))
+    found = _chosen(samples, design, tried, (0.0, 1.0), clearly=True)
     offset, slope = design.fit(range(len(samples)), penalties=found.penalties, centre=(0.0, 1.0))
-    slope = max(0.0, slope)
+    slope, losses = max(0.0, slope), log_losses(found.scores, found.outcomes)
     fitted = _unmapped(
         samples,
         how,
@@ -316,9 +271,11 @@ def _shifted(samples: Sequence[Sample], how: _How, prior: Calibration) -> Calibr
         weights=[prior.intercept, *(each.weight for each in prior.features)],
     )
     if prior.knots:
-        knots = [(at, logistic(slope * _logit(value, edge) + offset)) for at, value in prior.knots]
-        return replace(fitted, ridge=found.ridge, slope=slope, offset=offset, knots=tuple(knots))
-    return replace(fitted, ridge=found.ridge, slope=slope * prior.slope, offset=slope * prior.offset + offset, knots=())
+        knots = tuple((at, logistic(slope * _logit(value, edge) + offset)) for at, value in prior.knots)
+        mapped = replace(fitted, slope=slope, offset=offset, knots=knots)
+    else:
+        mapped = replace(fitted, slope=slope * prior.slope, offset=slope * prior.offset + offset)
+    return replace(mapped, ridge=found.ridge), losses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,31 +293,39 @@ def _chosen(
     design: Design,
     tried: Sequence[tuple[float, Sequence[float]]],
     centre: Sequence[float],
+    *,
+    clearly: bool = False,
 ) -> _Chosen:
-    """The strictest of the penalties tried (strict to weak) that none is better than by ``_BETTER``."""
+    """The penalty with the least cross-validated loss; a weaker one must do better to be taken.
+
+    Leaving a global calibration needs more: being better by more than chance, answer by answer. Else few labels would
+    be worse than none.
+    """
     folds = _folds(samples)
     kept = [[at for place, fold in enumerate(folds) if place != index for at in fold] for index in range(FOLDS)]
     outcomes = [samples[at].right for fold in folds for at in fold]
-    best: tuple[float, _Chosen] | None = None
+    best: tuple[list[float], _Chosen] | None = None
     starts: list[Sequence[float]] = [centre] * FOLDS
     for ridge, penalties in tried:
         scores: list[float] = []
         for index, judged in enumerate(folds):
             starts[index] = design.fit(kept[index], penalties=penalties, centre=centre, start=starts[index])
             scores += design.scores(starts[index], judged)
-        loss = math.fsum(log_losses(scores, outcomes)) / len(outcomes)
-        if best is None or loss < best[0] - _BETTER:
-            best = (loss, _Chosen(ridge=ridge, penalties=penalties, scores=scores, outcomes=outcomes))
+        losses = log_losses(scores, outcomes)
+        if best is None or _is_better(losses, best[0], clearly=clearly):
+            best = (losses, _Chosen(ridge=ridge, penalties=penalties, scores=scores, outcomes=outcomes))
     if best is None:
         raise ValueError("no penalty to try")
     return best[1]
 
 
-def _is_clearly_better(losses: Sequence[float], than: Sequence[float]) -> bool:
-    """By more than one standard error of the difference, answer by answer."""
+def _is_better(losses: Sequence[float], than: Sequence[float], *, clearly: bool) -> bool:
+    """In the mean; ``clearly`` by more than one standard error of the difference, answer by answer."""
     gains = [theirs - mine for mine, theirs in zip(losses, than, strict=True)]
     n = len(gains)
     mean = math.fsum(gains) / n
+    if not clearly:
+        return mean > _BETTER
     spread = math.fsum((gain - mean) ** 2 for gain in gains) / max(1, n - 1)
     return mean > _BETTER + math.sqrt(spread / n)
 
@@ -414,53 +379,9 @@ def _unmapped(
         crossed=_UNMEASURED,
         shrunk_to="" if prior is None else prior.id,
         n_shrunk_to=0 if prior is None else prior.n,
-        shapes=_shapes(samples, prior),
+        shapes=shapes_of(samples, prior),
         **{name: getattr(how.origin, name) for name in Origin.__slots__},
     )
-
-
-def _shapes(samples: Sequence[Sample], prior: Calibration | None) -> tuple[str, ...]:
-    """Shapes seen in enough answers; the commonest one always is."""
-    shapes = [shape(sample.signals) for sample in samples]
-    names = (FREE_TEXT, *SHAPES)
-    commonest = max(names, key=shapes.count)
-    own = {name for name in names if shapes.count(name) >= _SHAPE_MIN or name == commonest}
-    return tuple(name for name in names if name in own or (prior is not None and name in prior.shapes))
-
-
-def _features(samples: Sequence[Sample], prior: Calibration | None) -> tuple[list[Feature], tuple[str, ...]]:
-    """Signals that vary, with mean and scale, and those of them that not every answer has.
-
-    A signal that is often absent gets an indicator, unless another one says the same of the same answers. What the
-    global calibration looks at is kept, on its scale: its weights mean nothing on another.
-    """
-    found: list[Feature] = [] if prior is None else list(prior.features)
-    known = {each.name for each in found}
-    optional: list[str] = [] if prior is None else list(prior.optional)
-    patterns: set[tuple[bool, ...]] = set()
-    n = len(samples)
-    for name in sorted({name for sample in samples for name in sample.signals} | (known - _indicators(known))):
-        present = tuple(name in sample.signals for sample in samples)
-        if name not in _GATES and name not in known:
-            found += _feature(name, [sample.signals[name] for sample in samples if name in sample.signals])
-        if not all(present) and name not in _GATES and name not in optional:
-            optional.append(name)
-        if MISSING + name in known:
-            patterns.add(present)
-        elif _ABSENT_SHARE < 1 - sum(present) / n < 1 and present not in patterns and name not in {"empty", "refusal"}:
-            patterns.add(present)
-            found += _feature(MISSING + name, [float(not each) for each in present])
-    return found, tuple(optional)
-
-
-def _indicators(names: set[str]) -> set[str]:
-    return {name for name in names if name.startswith(MISSING)}
-
-
-def _feature(name: str, values: Sequence[float]) -> list[Feature]:
-    mean = math.fsum(values) / len(values)
-    scale = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
-    return [Feature(name=name, mean=mean, scale=scale, weight=0.0)] if scale > 1e-9 else []
 
 
 def _logit(value: float, edge: float) -> float:

@@ -85,6 +85,25 @@ def test_json_round_trip():
         assert from_json(to_json(each)) == each
 
 
+def test_a_file_of_the_first_format_is_of_whole_answers_and_of_its_own_labels():
+    members = json.loads(to_json(calibration())) | {"format": 1}
+    for name in ("scope", "shrunk_to", "n_shrunk_to", "shapes"):
+        del members[name]
+    assert from_json(json.dumps(members)) == calibration()
+    assert (calibration().scope, calibration().shrunk_to) == ("whole", "")
+
+
+def test_what_was_fitted_on_a_prefix_is_nothing_for_the_whole():
+    prefix = calibration(scope="prefix-16")
+    assert not applies(prefix, **HERE)
+    assert applies(prefix, **HERE, scope="prefix-16")
+    assert not applies(calibration(), **HERE, scope="prefix-16")
+
+
+def test_what_was_shrunk_supports_as_much_as_both():
+    assert from_score(calibration(n=10, n_shrunk_to=88), 1e6) == 0.99
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -98,6 +117,7 @@ def test_json_round_trip():
         {"knots": [[0, 0.5], [0, 0.6]]},
         {"knots": [[0, 0.5], [1, 0.4]]},
         {"n": 0},
+        {"n_shrunk_to": -1},
         {"more": 1},
     ],
 )
