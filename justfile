@@ -90,3 +90,11 @@ bench-classify *args:
 # judging: routers, certificates and alarms on recorded outcomes, and the embedded ladder: --quick, --only A,B, --write
 bench-routing *args:
     {{python}} -m bench.routing {{args}}
+# ask the starter models all shipped questions into FOLDER (hours; goes on where it stopped), and remake what ships
+calibrate-ladder folder:
+    {{python}} -m freehold calibrate small medium large --config bench/routing/ladder.toml --out {{folder}}
+    {{python}} -m bench.routing.ladder_outcomes {{folder}}
+    {{python}} -m bench.routing.ladder_outcomes
+# whether confidence is real on the starter models, and a ladder of them worth its steps: --quick
+bench-ladder *args:
+    {{python}} -m bench.routing.ladder {{args}}

@@ -1,6 +1,6 @@
 """Is confidence real on the starter models, and is a ladder of them worth its steps? From recorded outcomes.
 
-    python -m bench.routing.ladder [--quick]
+    python -m bench.routing.ladder [--quick | --write]
 
 Calibrations, routers and forecasts are fitted on the part of the questions that is for it; everything printed is of the
 rest. Compute is parameters times tokens, read and written, as a share of what the largest model takes for the same
@@ -14,11 +14,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.bars import Bar, bar_table, markdown, summary
+from bench.bars import Bar, bar_table, markdown, summary, with_section
 from bench.routing.ladder_outcomes import RUNGS, Table, calibration_of, proofs_of, read_table
 from freehold.evals.proof import Proof, acceptance_score
 from freehold.evals.question import Part
@@ -34,10 +35,15 @@ DRAWS = 2_000
 QUICK_DRAWS = 200
 AUROC_NEEDED = 0.70
 ECE_NEEDED = 0.05
+LEAD_NEEDED = 0.1
+"""Points: a tie beats nothing."""
 PRICES = np.concatenate([[0.0], np.geomspace(0.002, 8.0, 400)])
 NAMES = tuple(rung.name for rung in RUNGS)
 SHARES = (0.4, 0.6, 0.8)
 """Compute at which the ladder is shown between the medium rung's and the large one's."""
+
+BENCHMARKS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+HEADING = "Starter models as a ladder"
 
 Vector = Any  # numpy's arrays, whose types are not known here
 
@@ -93,6 +99,25 @@ class World:
             name: np.array([max(0.0, acceptance_score(self.fitted[name], each.signals)) for each in rows])
             for name, rows in table.outcomes.items()
         }
+
+    @cached_property
+    def crossed(self) -> dict[str, Vector]:
+        """By rung: the probability of its answer by a calibration of the same making that never saw the question.
+
+        Five parts with equal shares of every kind, each judged by what was fitted on the other four: all questions are
+        held out once, which the calibration error needs (perfect probabilities show one too, the larger the fewer).
+        """
+        fold = np.array([int(5 * (question.place or 0.0)) for question in self.table.questions])
+        found: dict[str, Vector] = {}
+        for name in NAMES:
+            samples = [each.sample for each in self.table.graded(name)]
+            found[name] = np.zeros(len(samples))
+            for part in range(5):
+                others = [samples[at] for at in np.flatnonzero(fold != part)]
+                model = fit(others, seed=1, origin=self.table.origins[name], numpy=np)
+                for at in np.flatnonzero(fold == part):
+                    found[name][at] = max(0.0, acceptance_score(model, samples[at].signals))
+        return found
 
     @cached_property
     def foreseen(self) -> dict[tuple[str, str], Vector]:
@@ -241,31 +266,40 @@ def lead(world: World, done: Spent, draws: int) -> Measured:
     return resampled(world.held, measure, draws)
 
 
-def confidence_rows(world: World, draws: int) -> dict[str, tuple[Measured, Measured, float]]:
-    """By rung: AUROC and calibration error on held-out questions, and the error that perfect probabilities show."""
-    found: dict[str, tuple[Measured, Measured, float]] = {}
+def quality_of(sure: Vector, right: Vector, draws: int) -> tuple[Measured, Measured, float]:
+    """AUROC, calibration error, and the calibration error that perfect probabilities would show on as many answers.
+
+    An answer without a probability is never accepted, so that it has none to be judged.
+    """
+    kept = np.flatnonzero(sure > 0.0)
+    values, outcomes = sure[kept], right[kept].astype(bool)
     random = np.random.default_rng(SEED)
-    for name in NAMES:
-        # An answer without a probability is never accepted, so that it has none to be judged.
-        places = world.held[world.sure[name][world.held] > 0.0]
-        sure, right = world.sure[name], world.right[name].astype(bool)
 
-        def auroc(at: Vector, sure: Vector = sure, right: Vector = right) -> float:
-            return measure_quality(sure[at].tolist(), right[at].tolist()).auroc
+    def auroc(at: Vector) -> float:
+        return measure_quality(values[at].tolist(), outcomes[at].tolist()).auroc
 
-        def ece(at: Vector, sure: Vector = sure, right: Vector = right) -> float:
-            return measure_quality(sure[at].tolist(), right[at].tolist()).ece
+    def ece(at: Vector) -> float:
+        return measure_quality(values[at].tolist(), outcomes[at].tolist()).ece
 
-        perfect = [
-            measure_quality(sure[places].tolist(), (random.random(len(places)) < sure[places]).tolist()).ece
-            for _ in range(draws // 4)
-        ]
-        found[name] = (
-            resampled(places, auroc, draws // 4),
-            resampled(places, ece, draws // 4),
-            float(np.mean(perfect)),
-        )
-    return found
+    perfect = [
+        measure_quality(values.tolist(), (random.random(len(values)) < values).tolist()).ece for _ in range(draws)
+    ]
+    places = np.arange(len(values))
+    return resampled(places, auroc, draws), resampled(places, ece, draws), float(np.mean(perfect))
+
+
+Confidence = dict[str, tuple[Measured, Measured, float]]
+"""``quality_of`` by rung."""
+
+
+def confidence_rows(world: World, draws: int) -> Confidence:
+    """Of what ships, on the questions that it was not fitted on."""
+    return {name: quality_of(world.sure[name][world.held], world.right[name][world.held], draws // 4) for name in NAMES}
+
+
+def crossed_rows(world: World, draws: int) -> Confidence:
+    """Of calibrations of the same making, on all questions (``World.crossed``)."""
+    return {name: quality_of(world.crossed[name], world.right[name], draws // 4) for name in NAMES}
 
 
 def with_agreement(world: World, name: str, other: str) -> tuple[float, float]:
@@ -280,21 +314,14 @@ def with_agreement(world: World, name: str, other: str) -> tuple[float, float]:
     return measure_quality(world.sure[name][world.held].tolist(), right).auroc, bought
 
 
-def confidence_bars(rows: dict[str, tuple[Measured, Measured, float]]) -> list[Bar]:
+def confidence_bars(shipped: Confidence, crossed: Confidence) -> list[Bar]:
     """AUROC of the largest, calibration error of all."""
-    bars = [
-        Bar(
-            what=f"AUROC of {NAMES[-1]}, held out",
-            measured=rows[NAMES[-1]][0].value,
-            needed=AUROC_NEEDED,
-            is_floor=True,
-            digits=3,
-        )
-    ]
-    return bars + [
-        Bar(what=f"calibration error of {name}, held out", measured=ece.value, needed=ECE_NEEDED, digits=3)
-        for name, (_, ece, _) in rows.items()
-    ]
+    what = f"AUROC of {NAMES[-1]}, as it ships, held out"
+    bars = [Bar(what=what, measured=shipped[NAMES[-1]][0].value, needed=AUROC_NEEDED, is_floor=True, digits=3)]
+    for name, (_, ece, perfect) in crossed.items():
+        what = f"calibration error of {name}, each question held out once (perfect ones show {perfect:.3f})"
+        bars.append(Bar(what=what, measured=ece.value, needed=ECE_NEEDED, digits=3))
+    return bars
 
 
 def ladder_bars(world: World, draws: int) -> list[Bar]:
@@ -306,10 +333,10 @@ def ladder_bars(world: World, draws: int) -> list[Bar]:
         what = (
             f"ladder at {name}'s compute: points right above it [{100 * measured.low:+.1f}, {100 * measured.high:+.1f}]"
         )
-        bars.append(Bar(what=what, measured=100 * measured.value, needed=0.0, is_floor=True, digits=1))
+        bars.append(Bar(what=what, measured=100 * measured.value, needed=LEAD_NEEDED, is_floor=True, digits=1))
     leads = [lead(world, within(world, POLICIES[SYSTEM], share), draws).value for share in SHARES]
     what = f"ladder at {', '.join(f'{share:.0%}' for share in SHARES)} of large's compute: mean points above a mixture"
-    bars.append(Bar(what=what, measured=100 * float(np.mean(leads)), needed=0.0, is_floor=True, digits=1))
+    bars.append(Bar(what=what, measured=100 * float(np.mean(leads)), needed=LEAD_NEEDED, is_floor=True, digits=1))
     return bars
 
 
@@ -335,25 +362,35 @@ def bars(*, quick: bool) -> list[Bar]:
     world = World(read_table())
     proofs = {name: proofs_of(world.table, name, world.fitted[name]) for name in NAMES}
     return [
-        *confidence_bars(confidence_rows(world, draws)),
+        *confidence_bars(confidence_rows(world, draws), crossed_rows(world, draws)),
         *ladder_bars(world, draws),
         *certificate_bars(proofs),
     ]
 
 
-def _confidence_table(world: World, rows: dict[str, tuple[Measured, Measured, float]]) -> str:
-    cells = []
-    for name, (auroc, ece, perfect) in rows.items():
-        others = [other for other in NAMES if other != name]
-        bought = " / ".join(f"{with_agreement(world, name, other)[1]:.3f} ({other})" for other in others)
-        accuracy = world.right[name][world.held].mean()
-        cells.append([name, f"{accuracy:.3f}", str(auroc), str(ece), f"{perfect:.3f}", bought])
-    head = ["rung", "right", "AUROC", "calibration error", "of perfect probabilities", "AUROC with another's agreement"]
-    return markdown(head, cells)
+def _confidence_table(world: World, shipped: Confidence, crossed: Confidence) -> str:
+    cells: list[list[str]] = []
+    for title, rows in (("as it ships", shipped), ("five folds", crossed)):
+        for name, (auroc, ece, perfect) in rows.items():
+            places = world.held if rows is shipped else np.arange(len(world.right[name]))
+            accuracy = world.right[name][places].mean()
+            cells.append([name, title, str(len(places)), f"{accuracy:.3f}", str(auroc), str(ece), f"{perfect:.3f}"])
+    return markdown(["rung", "", "held out", "right", "AUROC", "calibration error", "of perfect probabilities"], cells)
+
+
+def _agreement_table(world: World) -> str:
+    """What a second opinion adds: bought, but cheap where a smaller rung gives it."""
+    cells: list[list[str]] = []
+    for name in NAMES:
+        for other in NAMES:
+            if other != name:
+                alone, bought = with_agreement(world, name, other)
+                cells.append([name, other, f"{alone:.3f}", f"{bought:.3f}"])
+    return markdown(["rung", "second opinion of", "AUROC without", "with"], cells)
 
 
 def _policy_table(world: World, draws: int) -> str:
-    cells = []
+    cells: list[list[str]] = []
     budgets = [float(world.compute[name][world.held].mean()) for name in NAMES[1:]]
     for title, policy in POLICIES.items():
         for budget in sorted([*budgets, *SHARES]):
@@ -375,7 +412,7 @@ def _policy_table(world: World, draws: int) -> str:
 
 
 def _certificate_table(proofs: dict[str, list[Proof]]) -> str:
-    cells = []
+    cells: list[list[str]] = []
     for name, found in proofs.items():
         for proof in found:
             made, why = proof.certificate, proof.refused
@@ -394,15 +431,28 @@ def _certificate_table(proofs: dict[str, list[Proof]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    draws = QUICK_DRAWS if parser.parse_args(arguments).quick else DRAWS
+    parser.add_argument("--quick", action="store_true", help="fewer resamples")
+    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
+    chosen = parser.parse_args(arguments)
+    draws = QUICK_DRAWS if chosen.quick else DRAWS
     world = World(read_table())
-    rows = confidence_rows(world, draws)
+    shipped, crossed = confidence_rows(world, draws), crossed_rows(world, draws)
     proofs = {name: proofs_of(world.table, name, world.fitted[name]) for name in NAMES}
-    shown = [*confidence_bars(rows), *ladder_bars(world, draws), *certificate_bars(proofs)]
-    told = f"{len(world.table.questions)} questions, {len(world.held)} held out"
-    tables = (_confidence_table(world, rows), _policy_table(world, draws), _certificate_table(proofs))
-    print(told, *tables, bar_table(shown), summary(shown), sep="\n\n")
+    bars = [*confidence_bars(shipped, crossed), *ladder_bars(world, draws), *certificate_bars(proofs)]
+    told = (
+        f"{len(world.table.questions)} questions, {len(world.held)} of them held out. In brackets where 95 % of resamples"
+        " of the questions lie. Compute is parameters times tokens; 1 is what the largest model takes. `just bench-ladder`."
+    )
+    tables = (
+        _confidence_table(world, shipped, crossed),
+        _agreement_table(world),
+        _policy_table(world, draws),
+        _certificate_table(proofs),
+    )
+    body = "\n\n".join((told, bar_table(bars), *tables))
+    print(body, summary(bars), sep="\n\n")
+    if chosen.write:
+        BENCHMARKS.write_text(with_section(BENCHMARKS.read_text("utf-8"), HEADING, body), "utf-8")
 
 
 if __name__ == "__main__":

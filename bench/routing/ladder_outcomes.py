@@ -17,12 +17,12 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from freehold.domain.certificates import Certificate
+from freehold.domain.errors.evals import CalibrationImpossible
 from freehold.evals.answers import Answer, AnswerFile
 from freehold.evals.calibrate import Graded, question_body
 from freehold.evals.grade import is_right, normalise
@@ -33,6 +33,7 @@ from freehold.routing.calibration import Calibration, from_json, to_json
 from freehold.routing.certificate import Aim
 from freehold.routing.certificate import to_json as certificate_json
 from freehold.routing.fit import Origin, Sample, fit
+from freehold.routing.prefix import measure_prefix, scope_of
 from freehold.routing.signals import measure
 from freehold.wire.openai_request import decode_chat
 
@@ -40,7 +41,8 @@ TABLE = Path(__file__).parent / "data" / "ladder.jsonl.gz"
 SHIPPED = Path(__file__).parents[2] / "src" / "freehold" / "evals"
 WORKLOAD = "general"
 RISKS = (0.05, 0.10, 0.20)
-PREFIX_TOKENS = 16
+PREFIXES = (16, 32)
+"""Of so many first tokens the signals are recorded too, where an answer has more."""
 
 _DIGITS = 4
 """Of a signal: what is fitted on is what is written down."""
@@ -64,7 +66,17 @@ RUNGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One model's answer to one question. ``first`` are the signals of its first 16 tokens, if it has more."""
+    """One model's answer to one question.
+
+    Attributes:
+        right: Whether it is.
+        said: Equal numbers for models that say the same to this question.
+        input_tokens: Read.
+        output_tokens: Written.
+        busy_ms: What the engine says that it computed for; other answers beside it are in it.
+        signals: Of the whole answer.
+        first: By number of tokens: of so many first ones, where it has more.
+    """
 
     right: bool
     said: int
@@ -72,7 +84,7 @@ class Outcome:
     output_tokens: int
     busy_ms: float
     signals: Mapping[str, float]
-    first: Mapping[str, float] = field(default_factory=dict[str, float])
+    first: Mapping[int, Mapping[str, float]] = field(default_factory=dict[int, Mapping[str, float]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +101,14 @@ class Table:
     questions: tuple[Question, ...]
     outcomes: dict[str, list[Outcome]]
 
-    def graded(self, model: str) -> list[Graded]:
-        """One model's outcomes as calibration takes them; the texts are not here."""
+    def graded(self, model: str, prefix: int = 0) -> list[Graded]:
+        """One model's outcomes as calibration takes them, of whole answers or of prefixes; the texts are not here."""
         blank = Answer(text="", finish_reason=None, logprobs=())
+        pairs = zip(self.questions, self.outcomes[model], strict=True)
         return [
-            Graded(question=question, answer=blank, signals=dict(outcome.signals), right=outcome.right)
-            for question, outcome in zip(self.questions, self.outcomes[model], strict=True)
+            Graded(question=question, answer=blank, signals=dict(signals), right=outcome.right)
+            for question, outcome in pairs
+            if (signals := outcome.first.get(prefix) if prefix else outcome.signals)
         ]
 
 
@@ -121,7 +135,7 @@ def read_table(path: Path = TABLE) -> Table:
                     output_tokens=output_tokens,
                     busy_ms=busy_ms,
                     signals=_named(names, signals),
-                    first=_named(names, first[0]) if first else {},
+                    first={tokens: _named(names, each) for tokens, each in zip(PREFIXES, first, strict=False)},
                 )
             )
     return Table(
@@ -133,9 +147,8 @@ def read_table(path: Path = TABLE) -> Table:
 
 def write_table(table: Table, path: Path = TABLE) -> None:
     """Write it, the same bytes for the same outcomes."""
-    measured = (
-        each for columns in table.outcomes.values() for outcome in columns for each in (outcome.signals, outcome.first)
-    )
+    everything = [outcome for columns in table.outcomes.values() for outcome in columns]
+    measured = [signals for each in everything for signals in (each.signals, *each.first.values())]
     names = sorted({name for signals in measured for name in signals})
     head = {
         "questions": digest(shipped_questions()),
@@ -148,7 +161,7 @@ def write_table(table: Table, path: Path = TABLE) -> None:
         for model, columns in table.outcomes.items():
             each = columns[place]
             found = [int(each.right), each.said, each.input_tokens, each.output_tokens, round(each.busy_ms)]
-            line[model] = [*found, *(_listed(names, signals) for signals in (each.signals, each.first) if signals)]
+            line[model] = [*found, *(_listed(names, signals) for signals in (each.signals, *each.first.values()))]
         lines.append(json.dumps(line, separators=(",", ":")))
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(gzip.compress("\n".join(lines).encode(), 9, mtime=0))
@@ -190,10 +203,11 @@ def _outcome(question: Question, answer: Answer, said: int) -> Outcome:
     request = decode_chat(question_body(question, "x"), request_id="outcome")
     tokens = answer.logprobs
     signals = measure(request, text=answer.text, logprobs=tokens, finish_reason=answer.finish_reason)
-    first: dict[str, float] = {}
-    if len(tokens) > PREFIX_TOKENS:
-        beginning = "".join(token.token for token in tokens[:PREFIX_TOKENS])
-        first = measure(request, text=beginning, logprobs=tokens[:PREFIX_TOKENS], finish_reason=None)
+    first = {
+        most: _rounded(measure_prefix(request, text=answer.text, logprobs=tokens, tokens=most))
+        for most in PREFIXES
+        if len(tokens) > most
+    }
     return Outcome(
         right=is_right(question, answer.text),
         said=said,
@@ -201,7 +215,7 @@ def _outcome(question: Question, answer: Answer, said: int) -> Outcome:
         output_tokens=len(tokens),
         busy_ms=answer.busy_ms,
         signals=_rounded(signals),
-        first=_rounded(first),
+        first=first,
     )
 
 
@@ -220,44 +234,51 @@ def _is_same(one: str, other: str) -> bool:
     return bool(short) and f" {short} " in f" {long} ".translate(str.maketrans(".,;:!?\"'()", " " * 10))
 
 
-def calibration_of(table: Table, model: str, *, numpy: Any = None) -> Calibration:
-    """What ships for one model."""
+def calibration_of(table: Table, model: str, *, prefix: int = 0, numpy: Any = None) -> Calibration:
+    """What ships for one model.
+
+    Raises:
+        CalibrationImpossible: Too few of its answers have more than ``prefix`` tokens.
+    """
     parts = {part: list[Sample]() for part in Part}
-    for each in table.graded(model):
+    for each in table.graded(model, prefix):
         parts[each.question.part].append(each.sample)
-    return fit(
-        parts[Part.FIT],
-        seed=1,
-        origin=table.origins[model],
-        numpy=numpy,
-        held_out=parts[Part.CERTIFY] + parts[Part.CHECK],
-    )
+    origin = replace(table.origins[model], scope=scope_of(prefix)) if prefix else table.origins[model]
+    held_out = parts[Part.CERTIFY] + parts[Part.CHECK]
+    return fit(parts[Part.FIT], seed=1, origin=origin, held_out=held_out, numpy=numpy)
 
 
-def proofs_of(table: Table, model: str, calibration: Calibration) -> list[Proof]:
+def proofs_of(table: Table, model: str, calibration: Calibration, *, prefix: int = 0) -> list[Proof]:
     """What can be certified of one model, at 5, 10 and 20 %, each with 90 % confidence."""
     midnight = datetime.fromisoformat(calibration.created).replace(tzinfo=UTC)
     unix_ms = int(midnight.timestamp() * 1000)
-    graded = table.graded(model)
+    graded = table.graded(model, prefix)
     return [prove(calibration, graded, aim=Aim(risk_max=risk), unix_ms=unix_ms) for risk in RISKS]
 
 
-def write_shipped(table: Table, folder: Path = SHIPPED) -> dict[str, list[Certificate]]:
-    """Write calibrations and certificates as they ship; returns the certificates."""
-    made: dict[str, list[Certificate]] = {}
+def write_shipped(table: Table, folder: Path = SHIPPED) -> list[str]:
+    """Write calibrations and certificates as they ship; says what was made and what could not be."""
+    told: list[str] = []
     for name in ("calibrations", "certificates"):
         (folder / name).mkdir(exist_ok=True)
         for old in (folder / name).glob("*.json"):
             old.unlink()
     for rung in RUNGS:
-        calibration = calibration_of(table, rung.name)
-        (folder / "calibrations" / f"{rung.file}.json").write_text(to_json(calibration), "utf-8")
-        found = [proof.certificate for proof in proofs_of(table, rung.name, calibration)]
-        made[rung.name] = [each for each in found if each is not None]
-        for each in made[rung.name]:
-            file = f"{rung.file}-{round(100 * each.risk_max):02d}.json"
-            (folder / "certificates" / file).write_text(certificate_json(each), "utf-8")
-    return made
+        for prefix in (0, *PREFIXES):
+            file = f"{rung.file}-{scope_of(prefix)}" if prefix else rung.file
+            try:
+                calibration = calibration_of(table, rung.name, prefix=prefix)
+            except CalibrationImpossible as error:
+                told.append(f"{file}: {error}")
+                continue
+            (folder / "calibrations" / f"{file}.json").write_text(to_json(calibration), "utf-8")
+            told.append(f"{file}: {calibration.held_out}")
+            for proof in proofs_of(table, rung.name, calibration, prefix=prefix):
+                if proof.certificate is not None:
+                    named = f"{file}-{round(100 * proof.risk_max):02d}.json"
+                    (folder / "certificates" / named).write_text(certificate_json(proof.certificate), "utf-8")
+                told.append(f"  {proof.risk_max:.0%}: {'none' if proof.certificate is None else proof.certificate.id}")
+    return told
 
 
 def _rounded(signals: Mapping[str, float]) -> dict[str, float]:
@@ -285,8 +306,7 @@ def main(arguments: Sequence[str]) -> None:
         write_table(table_of(chosen.folder))
         print(f"{TABLE}: {TABLE.stat().st_size:,} bytes")
         return
-    for model, certificates in write_shipped(read_table()).items():
-        print(model, *(f"{each.risk_max:.0%} from {each.threshold:.3f} on" for each in certificates), sep="\n  ")
+    print(*write_shipped(read_table()), sep="\n")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from freehold.domain.deployment import Route
 from freehold.domain.request import ContentPart, InferenceRequest, Message, PartKind, Task
 from freehold.domain.response import FinishReason, TokenLogprob
 from freehold.routing.calibration import Calibration, Feature
-from freehold.routing.ladder import choose, confidence, in_force, scored_on, verdict
+from freehold.routing.ladder import appraise, in_force, scored_on, verdict
 from freehold.routing.quality import Quality
 from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
 
@@ -137,9 +137,9 @@ def measured(tokens: int, *, blocks: int) -> Took:
     route = Route(name="auto", deployments=("small", "large"), accept_at=0.3, risk_max=0.1)
 
     def rest() -> None:
-        chosen = choose(calibrations, known)
+        judged, chosen = appraise(known, calibrations)
         held = () if chosen is None else in_force(certificates, chosen, tenant="default", unix_ms=1)
-        found = verdict(confidence(known, chosen), route, more_permitted=True, standing=UNCERTIFIED, certificates=held)
+        found = verdict(judged, route, more_permitted=True, standing=UNCERTIFIED, certificates=held)
         if not found.certificate:
             raise RuntimeError(f"not the way that is to be timed: {found}")
 

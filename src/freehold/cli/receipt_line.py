@@ -23,8 +23,9 @@ def receipt_line(receipt: Mapping[str, Any]) -> str:
     else:
         parts = [str(attempt["zone"]), str(attempt["deployment"]), _speed(attempt), _bytes_left(receipt)]
         parts += [_confidence(attempt), _cost(receipt)]
-        if (tried := len(_list(receipt, "attempts"))) > 1:
-            parts.insert(2, f"attempt {tried}")
+        tried = [each for each in _list(receipt, "attempts") if each.get("role", "answer") == "answer"]
+        if len(tried) > 1:
+            parts.insert(2, f"attempt {tried.index(attempt) + 1 if attempt in tried else len(tried)}")
     return _SEPARATOR.join(parts)
 
 
@@ -58,7 +59,11 @@ def _confidence(attempt: Mapping[str, Any]) -> str:
         return "confidence unmeasured"
     probability = confidence.get("probability")
     status = confidence.get("status", "unmeasured")
-    return f"confidence {status}" if probability is None else f"confidence {probability:.2f} ({status})"
+    if probability is None:
+        return f"confidence {status}"
+    verdict: Mapping[str, Any] = attempt.get("verdict") or {}
+    certified = ", certified" if verdict.get("certificate") else ""
+    return f"confidence {probability:.2f} ({status}{certified})"
 
 
 def _cost(receipt: Mapping[str, Any]) -> str:

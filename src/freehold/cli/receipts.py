@@ -96,13 +96,16 @@ def _attempt(attempt: Mapping[str, Any]) -> str:
     text = (
         f"{attempt['deployment']} in {attempt['zone']}, model {attempt['model']}: {attempt['outcome']}{_code(attempt)}"
     )
+    if attempt.get("role", "answer") != "answer":
+        text = f"{attempt['role'].replace('_', ' ')} of {text}"
     confidence, verdict = attempt.get("confidence"), attempt.get("verdict")
     if confidence:
         probability = confidence["probability"]
         shown = confidence["status"] if probability is None else f"{probability:.2f} ({confidence['status']})"
         text += f", confidence {shown}"
     if verdict:
-        text += f", {verdict['action']} ({verdict['reason']})"
+        certified = ", certified" if verdict.get("certificate") else ""
+        text += f", {verdict['action']} ({verdict['reason']}{certified})"
     usage = attempt["usage"]
     measured = "" if usage["measured"] else " (estimated)"
     return f"{text}, {usage['input_tokens']} + {usage['output_tokens']} tokens{measured}"

@@ -219,8 +219,9 @@ def _doubt(path: KeyPath, route: RouteSection, config: Config, names: Names) -> 
         section = config.deployments.get(wanted)
         if section is None:
             continue  # its own mistakes are told
-        if section.embeds:
-            yield Mistake(path=(*path, key), text=f"{wanted!r} serves embeddings; name one that answers in text")
+        if section.embeds or section.engine == "onnx":
+            yield Mistake(path=(*path, key), text=f"{wanted!r} serves no answers in text; name one that does")
+            continue
         zone = section.zone or DEVICE
         if zone != DEVICE and not route.ask_beyond_device:
             text = f"{wanted!r} runs in zone {zone!r}; set ask_beyond_device = true, or name one on this device"

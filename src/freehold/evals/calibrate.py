@@ -11,22 +11,26 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from freehold.domain.certificates import WHOLE
+from freehold.domain.decisions import Outcome
 from freehold.domain.deployment import Deployment, EngineFingerprint
-from freehold.domain.errors.evals import CalibrationImpossible
+from freehold.domain.egress import EgressPermit
+from freehold.domain.errors.evals import EngineUnidentified
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.judging_ports import Fingerprinted
-from freehold.domain.ports import Clock, Engine
+from freehold.domain.ports import Clock, Engine, UpstreamCall
 from freehold.domain.request import InferenceRequest
 from freehold.evals.answers import Answer, AnswerFile
 from freehold.evals.grade import is_right
 from freehold.evals.question import Grading, Part, Question, digest
 from freehold.routing.calibration import Calibration
 from freehold.routing.fit import Origin, Sample, fit
+from freehold.routing.prefix import measure_prefix
 from freehold.routing.signals import LOGPROBS_PER_TOKEN, measure
 from freehold.wire.openai_request import decode_chat
 from freehold.wire.openai_whole import Aggregator
@@ -36,6 +40,22 @@ ANSWER_TOKENS_MAX = 160
 
 _ANSWER_TIMEOUT_S = 600.0
 _GREETING = Question(id="greeting", kind="", prompt="Say hello.", grading=Grading.CONTAINS, answers=("hello",))
+
+
+class Leave(Protocol):
+    """How a question may leave this device."""
+
+    async def permit(self, request: InferenceRequest, call: UpstreamCall) -> EgressPermit:
+        """Leave to send exactly this call.
+
+        Raises:
+            EgressDenied: It may not leave.
+        """
+        ...
+
+    def done(self, permit: EgressPermit, request: InferenceRequest, *, outcome: str, bytes_sent: int) -> None:
+        """Record how it went."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,25 +114,24 @@ async def calibrate(
     return fit_graded(graded, engine=engine, fingerprint=fingerprint, clock=clock, workload=workload, seed=seed)
 
 
-async def known_fingerprint(engine: Engine, *, clock: Clock) -> EngineFingerprint:
+async def known_fingerprint(engine: Engine, *, clock: Clock, leave: Leave | None = None) -> EngineFingerprint:
     """What besides the weights decides how the engine answers; a server that is not ours says so with an answer.
 
     Raises:
-        CalibrationImpossible: It does not say: nothing would tell when it changes, so no calibration could hold.
-        EgressDenied: The engine is not on this device.
+        EngineUnidentified: It does not say: nothing would tell when it changes, so no calibration could hold.
+        EgressDenied: The engine is not on this device, and there is no ``leave`` for it.
         FreeholdError: The engine failed.
     """
-    deployment = _on_device(engine)
+    deployment = _asked(engine, leave)
     if not isinstance(engine, Fingerprinted):
-        raise CalibrationImpossible(model=deployment.name, reason="its engine does not say what runs there")
+        raise EngineUnidentified(deployment=deployment.name, reason="its engine does not say what runs there")
     found = engine.fingerprint()
     if not found.template_sha256:
         request = decode_chat(question_body(_GREETING, deployment.name), request_id="calibrate-fingerprint")
-        await _ask(engine, request, deadline_s=clock.monotonic_s() + _ANSWER_TIMEOUT_S)
+        await _ask(engine, request, deadline_s=clock.monotonic_s() + _ANSWER_TIMEOUT_S, leave=leave)
         found = engine.fingerprint()
     if not (found.version and found.template_sha256):
-        reason = "its server gives no system_fingerprint, so that nothing would tell when it changes"
-        raise CalibrationImpossible(model=deployment.name, reason=reason)
+        raise EngineUnidentified(deployment=deployment.name, reason="its server gives no system_fingerprint")
     return found
 
 
@@ -124,12 +143,13 @@ async def ask_all(
     folder: Path,
     clock: Clock,
     progress: Callable[[Progress], None] = lambda _: None,
+    leave: Leave | None = None,
 ) -> list[Graded]:
     """Ask the questions, as many at once as the deployment has slots, and grade the answers in their order.
 
-    Arguments and errors as ``calibrate``.
+    Arguments and errors as ``calibrate``; with ``leave`` an engine beyond this device is asked too.
     """
-    deployment = _on_device(engine)
+    deployment = _asked(engine, leave)
     model_digest = fingerprint.model_digest(deployment.model)
     kept = AnswerFile(folder / f"{deployment.name}-answers.jsonl")
     found: dict[str, Graded] = {}
@@ -143,7 +163,7 @@ async def ask_all(
         )
         answer = kept.get(key)
         if answer is None:
-            answer = await _ask(engine, request, deadline_s=clock.monotonic_s() + _ANSWER_TIMEOUT_S)
+            answer = await _ask(engine, request, deadline_s=clock.monotonic_s() + _ANSWER_TIMEOUT_S, leave=leave)
             kept.add(key, answer)
         found[question.id] = _graded(question, request, answer)
         progress(Progress(asked=len(found), total=len(questions), right=sum(each.right for each in found.values())))
@@ -169,6 +189,18 @@ async def _all_of(questions: Sequence[Question], ask: Callable[[Question], Await
         await asyncio.gather(*workers, return_exceptions=True)
 
 
+def beginnings(graded: Sequence[Graded], tokens: int) -> list[Graded]:
+    """The answers of more than so many tokens, with the signals of these first ones: what a stream is judged by."""
+    found: list[Graded] = []
+    for each in graded:
+        answer = each.answer
+        if len(answer.logprobs) > tokens:
+            request = decode_chat(question_body(each.question, "prefix"), request_id=f"calibrate-{each.question.id}")
+            signals = measure_prefix(request, text=answer.text, logprobs=answer.logprobs, tokens=tokens)
+            found.append(replace(each, signals=signals))
+    return found
+
+
 def fit_graded(
     graded: Sequence[Graded],
     *,
@@ -176,10 +208,15 @@ def fit_graded(
     fingerprint: EngineFingerprint,
     clock: Clock,
     workload: str = "general",
+    scope: str = WHOLE,
     seed: int = 1,
     numpy: Any = None,
 ) -> Calibration:
-    """Fit a calibration on graded answers. Arguments and errors as ``calibrate``; numpy where it is installed."""
+    """Fit a calibration on graded answers.
+
+    Arguments and errors as ``calibrate``; ``scope`` says what of the answers was graded, numpy speeds it up where it is
+    installed.
+    """
     origin = Origin(
         workload=workload,
         model_digest=fingerprint.model_digest(engine.deployment.model),
@@ -188,15 +225,16 @@ def fit_graded(
         template_digest=fingerprint.template_sha256,
         question_digest=digest(each.question for each in graded),
         created=datetime.fromtimestamp(clock.unix_ms() / 1000, UTC).date().isoformat(),
+        scope=scope,
     )
     parts = {part: [each.sample for each in graded if each.question.part is part] for part in Part}
     held_out = parts[Part.CERTIFY] + parts[Part.CHECK]
     return fit(parts[Part.FIT], seed=seed, origin=origin, held_out=held_out, numpy=numpy)
 
 
-def _on_device(engine: Engine) -> Deployment:
+def _asked(engine: Engine, leave: Leave | None) -> Deployment:
     deployment = engine.deployment
-    if not deployment.is_on_device:
+    if leave is None and not deployment.is_on_device:
         raise EgressDenied(origin=deployment.name, reason="calibration asks only engines on this device")
     return deployment
 
@@ -212,10 +250,22 @@ def question_body(question: Question, model: str) -> bytes:
     return json.dumps(members, ensure_ascii=False).encode()
 
 
-async def _ask(engine: Engine, request: InferenceRequest, *, deadline_s: float) -> Answer:
+async def _ask(engine: Engine, request: InferenceRequest, *, deadline_s: float, leave: Leave | None) -> Answer:
     call = engine.prepare(request, want_logprobs=LOGPROBS_PER_TOKEN)
+    if leave is None or engine.deployment.is_on_device:
+        return await _answered(engine, call, None, deadline_s)
+    permit, outcome = await leave.permit(request, call), Outcome.FAILED
+    try:
+        answer = await _answered(engine, call, permit, deadline_s)
+        outcome = Outcome.COMPLETE
+    finally:
+        leave.done(permit, request, outcome=outcome.value, bytes_sent=len(call.body))
+    return answer
+
+
+async def _answered(engine: Engine, call: UpstreamCall, permit: EgressPermit | None, deadline_s: float) -> Answer:
     whole = Aggregator()
-    async with contextlib.aclosing(engine.stream(call, permit=None, deadline_s=deadline_s)) as chunks:
+    async with contextlib.aclosing(engine.stream(call, permit=permit, deadline_s=deadline_s)) as chunks:
         async for chunk in chunks:
             whole.add(chunk)
     usage, timings = whole.usage, whole.timings

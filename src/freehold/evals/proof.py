@@ -104,4 +104,5 @@ def scored_on(calibration: Calibration) -> ScoredOn:
         engine_version=calibration.engine_version,
         template_digest=calibration.template_digest,
         calibration=calibration.id,
+        scope=calibration.scope,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -32,6 +32,7 @@ class Part(StrEnum):
 
 
 _FIT_BELOW, _CERTIFY_BELOW = 0.42, 0.67
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,8 @@ class Question:
         options: For ``CHOICE``: everything that may be chosen.
         rejects: An answer with any of these is wrong: the source text repeated whole, or a distractor of it.
         words_max: An answer with more words is wrong, so that a ramble that happens on the right word does not count.
+        place: 0 to 1, evenly spread over the questions of its kind (``spread``); it decides the part. ``None`` for a
+            digest of the prompt.
     """
 
     id: str
@@ -57,14 +60,38 @@ class Question:
     options: tuple[str, ...] = ()
     rejects: tuple[str, ...] = ()
     words_max: int = 40
+    place: float | None = None
 
     @property
     def part(self) -> Part:
-        """The part this question is in. Depends on its prompt alone, so adding questions moves no other one."""
-        place = int.from_bytes(hashlib.sha256(self.prompt.encode()).digest()[:4], "big") / 2**32
+        """The part this question is in. Adding questions after it moves it into no other one."""
+        place = self.place
+        if place is None:
+            place = _digested(self.prompt)
         if place < _FIT_BELOW:
             return Part.FIT
         return Part.CERTIFY if place < _CERTIFY_BELOW else Part.CHECK
+
+
+def spread(questions: Iterable[Question]) -> tuple[Question, ...]:
+    """The questions with places, so that each kind is in every part in the same shares.
+
+    By the golden ratio's multiples, whose fractions are spread evenly however many are taken (Weyl 1916); where they
+    begin is a digest of the kind. Shares that were left to chance would make the parts unlike, so that a calibration
+    fitted on one looks wrong on another.
+    """
+    count: dict[str, int] = {}
+    found: list[Question] = []
+    for question in questions:
+        count[question.kind] = count.get(question.kind, 0) + 1
+        place = (_digested(question.kind) + count[question.kind] * _GOLDEN) % 1.0
+        found.append(replace(question, place=place))
+    return tuple(found)
+
+
+def _digested(text: str) -> float:
+    """A number from 0 to 1 that depends on a text alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**32
 
 
 def digest(questions: Iterable[Question]) -> str:

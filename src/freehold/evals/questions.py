@@ -10,7 +10,7 @@ from typing import cast
 from freehold.evals import made_choice, made_text
 from freehold.evals.made import made_questions
 from freehold.evals.numeric import numeric_questions
-from freehold.evals.question import Grading, Question
+from freehold.evals.question import Grading, Question, spread
 
 _SEED = 20_261
 """Of the shipped numeric questions; shipped calibrations name the digest of the set that it makes."""
@@ -22,7 +22,7 @@ def shipped_questions() -> tuple[Question, ...]:
     written = parse_questions(folder.joinpath("general.jsonl").read_text("utf-8"))
     tables = cast("dict[str, object]", json.loads(folder.joinpath("tables.json").read_text("utf-8")))
     families = made_choice.FAMILIES | made_text.FAMILIES
-    return (*written, *numeric_questions(_SEED), *made_questions(families, tables, seed=_SEED))
+    return spread((*written, *numeric_questions(_SEED), *made_questions(families, tables, seed=_SEED)))
 
 
 def parse_questions(text: str) -> tuple[Question, ...]:
@@ -44,7 +44,7 @@ def parse_questions(text: str) -> tuple[Question, ...]:
         if question.id in found:
             raise ValueError(f"line {number} uses the id {question.id!r} a second time")
         found[question.id] = question
-    return tuple(found.values())
+    return spread(found.values())
 
 
 def question_of(value: object) -> Question:

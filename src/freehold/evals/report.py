@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from freehold.domain.certificates import WHOLE
 from freehold.evals.calibrate import Graded
 from freehold.evals.curves import Interval, bootstrap
 from freehold.evals.proof import Proof
@@ -57,6 +58,7 @@ class Report:
 
     calibration: str
     workload: str
+    scope: str
     n: int
     crossed: Quality
     held_out: Quality | None
@@ -82,6 +84,7 @@ def report(calibration: Calibration, graded: Sequence[Graded], proofs: Sequence[
     return Report(
         calibration=calibration.id,
         workload=calibration.workload,
+        scope=calibration.scope,
         n=calibration.n,
         crossed=calibration.crossed,
         held_out=calibration.held_out,
@@ -110,7 +113,8 @@ def least_text(graded: Sequence[Graded], risk_max: float) -> str:
 
 def as_text(shown: Report) -> str:
     """The report in plain lines, without a newline at the end."""
-    lines = [f"calibration {shown.calibration}, workload {shown.workload}, fitted on {shown.n} answers", ""]
+    what = "answers" if shown.scope == WHOLE else f"answers by their {shown.scope}"
+    lines = [f"calibration {shown.calibration}, workload {shown.workload}, fitted on {shown.n} {what}", ""]
     for name, quality in (("cross-validated", shown.crossed), ("held out", shown.held_out)):
         if quality is not None:
             lines.append(

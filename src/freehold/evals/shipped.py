@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import resources
 
 from freehold.domain.certificates import Certificate
-from freehold.routing import certificate
 from freehold.routing.calibration import Calibration, from_json
+from freehold.routing.certificate import from_json as certificate_from_json
 
 
 def shipped_calibrations() -> tuple[Calibration, ...]:
@@ -15,13 +16,13 @@ def shipped_calibrations() -> tuple[Calibration, ...]:
 
 
 def shipped_certificates() -> tuple[Certificate, ...]:
-    """All of them; whether one holds for an answer is ``routing.ladder.in_force``'s to say."""
-    return tuple(map(certificate.from_json, _texts("calibrations/certificates")))
+    """All of them; whether one holds at this moment is ``routing.certificate.void``'s to say."""
+    return tuple(map(certificate_from_json, _texts("certificates")))
 
 
-def _texts(name: str) -> list[str]:
+def _texts(name: str) -> Iterator[str]:
     folder = resources.files("freehold.evals").joinpath(name)
-    if not folder.is_dir():
-        return []
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".json")), key=lambda file: file.name)
-    return [file.read_text("utf-8") for file in files]
+    if folder.is_dir():
+        for file in sorted(folder.iterdir(), key=lambda file: file.name):
+            if file.name.endswith(".json"):
+                yield file.read_text("utf-8")

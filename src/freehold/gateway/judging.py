@@ -14,7 +14,7 @@ from freehold.gateway.footing import Footing
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
 from freehold.routing.calibration import Calibration
-from freehold.routing.ladder import bought_of, choose, confidence, in_force, is_grey, threshold, verdict
+from freehold.routing.ladder import appraise, bought_of, in_force, is_grey, threshold, verdict
 from freehold.routing.prefix import measure_prefix, scope_of
 from freehold.routing.signals import measure
 
@@ -69,15 +69,16 @@ class Judging:
 
     def _of(self, run: AttemptRun, signals: Mapping[str, float], scope: str) -> Judgement:
         name, tenant = run.deployment.name, self.draft.principal.tenant.name
-        calibration = choose(self.calibrations(name), signals, scope=scope)
+        judged, calibration = appraise(signals, self.calibrations(name), scope=scope)
         standing = self.services.standings.of(name, self.footing.route.workload, tenant=tenant)
         certificates: tuple[Certificate, ...] = ()
         if calibration is not None:
             known = self.runtime.certificates
             if standing.certificate is not None:
                 known = (standing.certificate, *known)
-            certificates = in_force(known, calibration, tenant=tenant, unix_ms=self.draft.created_unix_ms)
-        return Judgement(confidence(signals, calibration, scope=scope), standing, certificates)
+            if known:
+                certificates = in_force(known, calibration, tenant=tenant, unix_ms=self.draft.created_unix_ms)
+        return Judgement(judged, standing, certificates)
 
     def decide(self, found: Judgement, *, more_permitted: bool, finish_reason: FinishReason | None) -> Verdict:
         """What becomes of an answer."""

@@ -47,14 +47,11 @@ def choose(
         Of the same scope, and one that ``covers`` these signals: the one that uses the most of the bought ones.
         ``None`` where there is none.
     """
-    found: Calibration | None = None
-    most = -1
-    for each in calibrations:
-        if each.scope == scope and covers(each, signals):
-            used = len(bought_of(each) & signals.keys())
-            if used >= most:
-                found, most = each, used
-    return found
+    fit = [each for each in calibrations if each.scope == scope and covers(each, signals)]
+    if len(fit) < 2:
+        return fit[0] if fit else None
+    used = [len(bought_of(each) & signals.keys()) for each in fit]
+    return fit[max(range(len(fit)), key=lambda place: (used[place], place))]
 
 
 def confidence(signals: Mapping[str, float], calibration: Calibration | None, *, scope: str = WHOLE) -> Confidence:
@@ -62,7 +59,7 @@ def confidence(signals: Mapping[str, float], calibration: Calibration | None, *,
 
     Args:
         signals: From ``routing.signals.measure``, and what was bought.
-        calibration: From ``choose``, or ``None``.
+        calibration: One that applies to the deployment and workload, or ``None``.
         scope: What the signals were measured on.
 
     Returns:
@@ -70,8 +67,22 @@ def confidence(signals: Mapping[str, float], calibration: Calibration | None, *,
         never saw an answer of this kind (``routing.calibration.covers``), ``UNMEASURED`` where there are no
         log-probabilities, else ``UNCALIBRATED``.
     """
+    if calibration is not None and not covers(calibration, signals):
+        calibration = None
+    return _confidence(signals, calibration, scope)
+
+
+def appraise(
+    signals: Mapping[str, float], calibrations: Sequence[Calibration], *, scope: str = WHOLE
+) -> tuple[Confidence, Calibration | None]:
+    """``confidence`` by the calibration that ``choose`` takes, and that one."""
+    chosen = choose(calibrations, signals, scope=scope) if calibrations else None
+    return _confidence(signals, chosen, scope), chosen
+
+
+def _confidence(signals: Mapping[str, float], calibration: Calibration | None, scope: str) -> Confidence:
     kept = dict(signals)
-    if calibration is None or not covers(calibration, signals):
+    if calibration is None:
         is_measured = "logprob_mean" in signals
         status = ConfidenceStatus.UNCALIBRATED if is_measured else ConfidenceStatus.UNMEASURED
         return Confidence(probability=None, status=status, signals=kept, scope=scope)

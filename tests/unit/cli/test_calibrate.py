@@ -25,6 +25,12 @@ engine = "openai"
 base_url = "https://cloud.example/v1"
 model = "x"
 zone = "world"
+
+[deployments.claude]
+engine = "anthropic"
+base_url = "https://cloud.example"
+model = "x"
+zone = "world"
 """
 
 
@@ -35,12 +41,33 @@ def configured(home: Path) -> Path:
     return home
 
 
-@pytest.mark.parametrize("name", ["cloud", "vectors", "nosuch"])
-def test_only_engines_of_ours_that_answer_are_asked(cli: Cli, configured: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["claude", "vectors", "nosuch"])
+def test_only_engines_that_answer_with_log_probabilities_are_asked(cli: Cli, configured: Path, name: str) -> None:
     shown = cli("calibrate", name)
     assert (shown.code, shown.out) == (2, "")
     assert name in shown.err
-    assert "There are: small." in shown.err
+    assert "There are: small, cloud." in shown.err
+
+
+def test_questions_of_ones_own_leave_only_with_a_label(cli: Cli, configured: Path, tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text('{"id": "a", "prompt": "p", "grade": "contains", "answers": ["x"]}\n')
+    shown = cli("calibrate", "cloud", "--questions", str(file))
+    assert (shown.code, shown.out) == (2, "")
+    assert "cloud is beyond this device: say with --label" in shown.err
+
+
+def test_a_label_that_forbids_it_keeps_the_questions_here(cli: Cli, configured: Path) -> None:
+    shown = cli("calibrate", "cloud", "--label", "restricted")
+    assert (shown.code, shown.out) == (1, "")
+    assert "FH-POLICY-003" in shown.err
+
+
+@pytest.mark.parametrize("option", [["--risk", "0"], ["--risk", "1.5"], ["--sure", "1"], ["--prefix", "-1"]], ids=str)
+def test_goals_that_are_none(cli: Cli, configured: Path, option: list[str]) -> None:
+    shown = cli("calibrate", *option)
+    assert (shown.code, shown.out) == (2, "")
+    assert option[0] in shown.err
 
 
 def test_nothing_to_calibrate(cli: Cli, configured: Path) -> None:

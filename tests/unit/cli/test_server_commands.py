@@ -198,6 +198,31 @@ def test_the_line_of_a_receipt() -> None:
     )
 
 
+def test_the_line_counts_answers_not_what_was_asked_about_them() -> None:
+    one = {**_receipt()["attempts"][0], "verdict": {"action": "accept", "reason": "confident", "certificate": "c"}}
+    opinion = {**one, "role": "opinion"}
+    line = receipt_line(_receipt(attempts=[one, opinion]))
+    assert "attempt" not in line
+    assert "(calibrated, certified)" in line
+    two = {**one, "deployment": "large"}
+    assert "large · attempt 2 ·" in receipt_line(_receipt(attempts=[one, opinion, two], answered_index=2))
+    assert "small · attempt 1 ·" in receipt_line(_receipt(attempts=[one, opinion, two], answered_index=0))
+
+
+def test_a_receipt_shows_what_each_attempt_was_for(cli: Cli, server: FakeServer) -> None:
+    (attempt,) = RECEIPT["attempts"]
+    verdict = {**attempt["verdict"], "certificate": "cert-1"}
+    asked = {
+        **RECEIPT,
+        "attempts": [{**attempt, "verdict": verdict}, {**attempt, "role": "self_check", "verdict": None}],
+    }
+    server.answers[f"/v1/receipts/{RECEIPT['id']}"] = Answer(json.dumps(asked).encode())
+    shown = cli("receipts", RECEIPT["id"], "--url", server.url)
+    assert shown.code == 0
+    assert "attempt   self check of small in device" in shown.out
+    assert f"({attempt['verdict']['reason']}, certified)" in shown.out
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -6,11 +6,11 @@ import pytest
 
 from freehold.domain.deployment import EngineFingerprint
 from freehold.domain.errors.engine import EngineCrashed
-from freehold.domain.errors.evals import CalibrationImpossible
+from freehold.domain.errors.evals import CalibrationImpossible, EngineUnidentified
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.zones import LAN
 from freehold.evals.answers import AnswerFile
-from freehold.evals.calibrate import ANSWER_TOKENS_MAX, ask_all, calibrate, known_fingerprint
+from freehold.evals.calibrate import ANSWER_TOKENS_MAX, ask_all, beginnings, calibrate, known_fingerprint
 from freehold.evals.question import Grading, Part, Question, digest
 from freehold.routing.calibration import applies
 from freehold.routing.signals import LOGPROBS_PER_TOKEN
@@ -142,7 +142,7 @@ def test_a_server_of_others_is_asked_what_it_is():
 def test_a_server_that_never_says_what_it_is_is_not_calibrated():
     target = Told(deployment=deployment("small"))
     target.says = EngineFingerprint(engine="openai:x")
-    with pytest.raises(CalibrationImpossible, match="system_fingerprint"):
+    with pytest.raises(EngineUnidentified, match="system_fingerprint"):
         asyncio.run(known_fingerprint(target, clock=FixedClock()))
 
 
@@ -182,6 +182,68 @@ def test_an_engine_elsewhere_is_never_asked(tmp_path):
     with pytest.raises(EgressDenied):
         run(away, tmp_path, what=calibrate)
     assert away.calls == []
+
+
+class Leaving:
+    def __init__(self):
+        self.asked, self.ended = [], []
+
+    async def permit(self, request, call):
+        self.asked.append((request.id, call.body))
+        return f"permit {request.id}"
+
+    def done(self, permit, request, *, outcome, bytes_sent):
+        self.ended.append((permit, outcome, bytes_sent))
+
+
+def test_beyond_this_device_every_question_has_leave_and_an_end(tmp_path):
+    away = engine()
+    away.deployment = replace(away.deployment, zone=LAN)
+    leave = Leaving()
+    run(away, tmp_path, QUESTIONS[:5], leave=leave)
+    assert [body for _, body in leave.asked] == [call.body for call in away.calls]
+    assert away.permits == [f"permit {name}" for name, _ in leave.asked]
+    assert [outcome for _, outcome, _ in leave.ended] == ["complete"] * 5
+
+
+def test_leave_that_is_refused_sends_nothing(tmp_path):
+    away = engine()
+    away.deployment = replace(away.deployment, zone=LAN)
+    leave = Leaving()
+
+    async def refuse(request, call):
+        raise EgressDenied(origin=call.origin, reason="no")
+
+    leave.permit = refuse
+    with pytest.raises(EgressDenied):
+        run(away, tmp_path, QUESTIONS[:5], leave=leave)
+    assert (away.calls, leave.ended) == ([], [])
+
+
+def test_a_failure_beyond_this_device_is_recorded_as_one(tmp_path):
+    away = engine()
+    away.deployment = replace(away.deployment, zone=LAN)
+    away.answers = {QUESTIONS[0].prompt: FakeAnswer(error=EngineCrashed(deployment="small", how="by signal 9"))}
+    leave = Leaving()
+    with pytest.raises(EngineCrashed):
+        run(away, tmp_path, QUESTIONS[:1], leave=leave)
+    assert [outcome for _, outcome, _ in leave.ended] == ["failed"]
+
+
+def test_on_this_device_no_leave_is_asked(tmp_path):
+    leave = Leaving()
+    run(engine(), tmp_path, QUESTIONS[:5], leave=leave)
+    assert leave.asked == []
+
+
+def test_beginnings_are_of_answers_that_go_on(tmp_path):
+    target = engine()
+    target.answers = {QUESTIONS[0].prompt: FakeAnswer(text="a b c d e f"), QUESTIONS[1].prompt: FakeAnswer(text="a b")}
+    graded = run(target, tmp_path, QUESTIONS[:2])
+    (begun,) = beginnings(graded, 2)
+    assert begun.question == QUESTIONS[0]
+    assert begun.signals["tokens_log"] == pytest.approx(0.6931, abs=1e-4)
+    assert "finish_length" not in begun.signals
 
 
 def test_too_few_questions_are_refused(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from freehold.evals.grade import is_right
 from freehold.evals.numeric import numeric_questions
-from freehold.evals.question import Grading, Part, digest
+from freehold.evals.question import Grading, Part, digest, spread
 from freehold.evals.questions import parse_questions, shipped_questions
 
 SHIPPED = shipped_questions()
@@ -95,3 +95,17 @@ def test_other_mistakes_are_named_by_line():
         parse_questions("[1]")
     with pytest.raises(ValueError, match="line 1"):
         parse({"id": "a"})
+
+
+def test_every_kind_is_in_every_part_in_the_same_shares():
+    for count in (10, 25, 60):
+        questions = spread(replace(SHIPPED[0], id=f"{kind}{n}", kind=kind) for kind in "abcdef" for n in range(count))
+        for kind in "abcdef":
+            fit = sum(each.part is Part.FIT for each in questions if each.kind == kind)
+            assert abs(fit - 0.42 * count) < 2.5
+
+
+def test_questions_that_are_added_move_no_other_one():
+    some = spread(replace(SHIPPED[0], id=str(n)) for n in range(20))
+    more = spread(replace(SHIPPED[0], id=str(n)) for n in range(50))
+    assert more[:20] == some

@@ -30,6 +30,16 @@ class QuestionsUnreadable(EvalsError):
     code = "FH-EVALS-002"
 
 
+class EngineUnidentified(EvalsError):
+    """{deployment} cannot be calibrated: {reason!s}. Use an engine that does, for example "embedded" or "llama-server".
+
+    A calibration holds for one model on one version of one engine. Where nothing tells that either changed, it would go
+    on being used for answers that it knows nothing of.
+    """
+
+    code = "FH-EVALS-010"
+
+
 class RouterImpossible(EvalsError):
     """No router can be learnt from these outcomes: {reason!s}.
 
