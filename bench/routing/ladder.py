@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -429,7 +430,7 @@ def _certificate_table(proofs: dict[str, list[Proof]]) -> str:
     return markdown(["rung", "risk", "certificate", "wrong of accepted of further answers"], cells)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer resamples")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
@@ -453,7 +454,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(body, summary(bars), sep="\n\n")
     if chosen.write:
         BENCHMARKS.write_text(with_section(BENCHMARKS.read_text("utf-8"), HEADING, body), "utf-8")
+    return 0 if all(each.holds for each in bars) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
