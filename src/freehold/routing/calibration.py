@@ -26,8 +26,8 @@ MISSING = "missing:"
 ODDS = "odds:"
 """Prefix of a feature that is the log odds of the probability whose logarithm the signal after it is.
 
-The logarithm itself hardly tells 0.9 from 0.999, where most answers lie, and a score that is linear in it is led by
-whatever else varies there. On recorded answers of eight cells this halves the calibration error (0.03 to 0.15 before).
+The logarithm itself hardly tells 0.9 from 0.999, where most answers lie. Alone as the score of 300 recorded answers, in
+eight cells, it left a calibration error of 0.05 to 0.15 on the next split; log odds leave 0.02 to 0.07.
 """
 
 SHAPES = ("schema_valid", "tool_arguments_valid")

@@ -83,6 +83,9 @@ def shapes_of(samples: Sequence[Sample], prior: Calibration | None) -> tuple[str
 def features_of(samples: Sequence[Sample], prior: Calibration | None) -> tuple[list[Feature], tuple[str, ...]]:
     """Signals that vary, with mean and scale, and those of them that not every answer has.
 
+    A log-probability is two inputs: its log odds tell sure answers from very sure ones, the logarithm doubtful from
+    hopeless ones. On recorded answers either is better somewhere, and both are nowhere worse.
+
     A signal that is often absent gets an indicator, unless another one says the same of the same answers. What the
     global calibration looks at is kept, on its scale: its weights mean nothing on another.
     """
@@ -96,6 +99,7 @@ def features_of(samples: Sequence[Sample], prior: Calibration | None) -> tuple[l
         present = tuple(name in sample.signals for sample in samples)
         if name not in _GATES and name not in known:
             found += _of_signal(name, samples)
+            found += _as_it_is(name, samples) if _is_logprob(name) else []
         if not all(present) and name not in _GATES and name not in optional:
             optional.append(name)
         if name in indicated:
@@ -108,9 +112,18 @@ def features_of(samples: Sequence[Sample], prior: Calibration | None) -> tuple[l
 
 def _of_signal(name: str, samples: Sequence[Sample]) -> list[Feature]:
     """A log-probability counts by its log odds, any other signal as it is."""
-    feature = ODDS + name if "logprob" in name else name
-    values = [value_of(feature, sample.signals, default=0.0) for sample in samples if name in sample.signals]
-    return _feature(feature, values)
+    if not _is_logprob(name):
+        return _as_it_is(name, samples)
+    values = [value_of(ODDS + name, sample.signals, default=0.0) for sample in samples if name in sample.signals]
+    return _feature(ODDS + name, values)
+
+
+def _as_it_is(name: str, samples: Sequence[Sample]) -> list[Feature]:
+    return _feature(name, [sample.signals[name] for sample in samples if name in sample.signals])
+
+
+def _is_logprob(name: str) -> bool:
+    return "logprob" in name
 
 
 def _feature(name: str, values: Sequence[float]) -> list[Feature]:

@@ -91,7 +91,7 @@ def test_below_300_labels_no_score_of_many_features_is_learnt():
     assert alone.features[0].name.startswith("odds:logprob_")
     beside = fitted(world(299, 40), EVERYBODY)
     assert [each.weight for each in beside.features] == [each.weight for each in EVERYBODY.features]
-    assert len(fitted(world(300, 40)).features) == len(NAMES)
+    assert len(fitted(world(300, 40)).features) == len(NAMES) + 2  # a log-probability is two inputs
 
 
 def test_the_map_is_platts_below_a_thousand_labels_and_isotonic_from_there():
