@@ -13,6 +13,7 @@ import os
 import platform
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -32,6 +33,18 @@ PARTS = {
     "overhead": "what deciding costs a request",
 }
 HEADING = "Routing"
+_BROKEN = (
+    ImportError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""One part that fails must not hide what the others measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +65,11 @@ def run(name: str, *, quick: bool, package: str = "bench.routing") -> Ran:
     begun_s = time.perf_counter()
     try:
         bars = import_module(module).bars(quick=quick)
-    except SystemExit as left:  # how a part says that its data is missing
+    except SystemExit as left:  # how a part says that its data are missing
         return Ran(name=name, why_not=str(left))
+    except _BROKEN as error:
+        traceback.print_exc()
+        return Ran(name=name, why_not=f"it failed: {type(error).__name__}: {error}")
     return Ran(name=name, bars=bars, took_s=time.perf_counter() - begun_s)
 
 
@@ -106,6 +122,7 @@ def main() -> int:
     for name in chosen(options.only):
         print(f"{name}: {PARTS[name]} …", file=sys.stderr, flush=True)
         found.append(run(name, quick=options.quick))
+        print("\n".join(f"  {' | '.join(bar.row())}" for bar in found[-1].bars), file=sys.stderr, flush=True)
     text = f"{told(found, quick=options.quick)}\n\n{shown(found)}"
     print(text)
     if options.write:

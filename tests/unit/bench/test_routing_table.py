@@ -25,8 +25,9 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     folder.mkdir()
     (folder / "certificates.py").write_text(PART)
     (folder / "drift.py").write_text("def bars(*, quick):\n    raise SystemExit('the data are missing')\n")
+    (folder / "overhead.py").write_text("def bars(*, quick):\n    return {}['rate']\n")
     monkeypatch.syspath_prepend(tmp_path)
-    for name in ("some_parts", "some_parts.certificates", "some_parts.drift"):
+    for name in ("some_parts", "some_parts.certificates", "some_parts.drift", "some_parts.overhead"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return "some_parts"
 
@@ -44,6 +45,11 @@ def test_what_was_not_measured_is_said(parts: str) -> None:
     assert "- **not measured**: `drift`: the data are missing" in text
     assert "- **not measured**: `ladder`: some_parts/ladder.py is not there" in text
     assert "1 of 1 bars hold; not measured: drift, ladder." in told(found, quick=False)
+
+
+def test_a_part_that_fails_does_not_hide_the_others(parts: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("overhead", quick=True, package=parts).why_not == "it failed: KeyError: 'rate'"
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_a_smaller_run_says_so() -> None:

@@ -16,6 +16,7 @@ from freehold.evals.replay.options import Options, Score
 from freehold.evals.replay.results import PairReport
 from freehold.evals.replay.run import replay
 from freehold.evals.replay.select import Pair
+from freehold.routing.betting import Bets, expected_delay
 from freehold.routing.quality import measure_quality
 from tests.support.recorded import own, tiny
 
@@ -187,6 +188,12 @@ def test_a_certificate_accepts_what_it_can_prove() -> None:
     assert many.certified == 1.0
     assert many.accepted > 0.9
     assert (few.labels, few.draws, few.delta) == (200, 400, 0.1)
+    # Whoever accepts more has more answers shadowed, so that an alarm comes sooner.
+    assert few.alarm_after is not None
+    assert many.alarm_after == pytest.approx(
+        expected_delay(Bets.against(0.15), 0.3, shadowed=0.2, accepted=many.accepted)
+    )
+    assert few.alarm_after > many.alarm_after
 
 
 def test_own_outcomes_are_measured_as_if_all_had_been_labelled() -> None:

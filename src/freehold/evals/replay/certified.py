@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
 from freehold.evals.arrays import arrays
-from freehold.evals.replay.options import CERTIFICATE_DRAWS, LABELS, Options
+from freehold.evals.replay.options import BREACH, CERTIFICATE_DRAWS, LABELS, SHADOWED, Options
 from freehold.evals.replay.results import CertificateReport
 from freehold.evals.replay.select import Pair
+from freehold.routing.betting import Bets, expected_labels
 from freehold.routing.certificate import Aim, Threshold, fixed_sequence, thresholds
 
 _RIGHT_FROM = 0.5
@@ -57,7 +58,13 @@ def certificates(pair: Pair, options: Options, *, numpy: Any = None) -> list[Cer
     # An answer without a score is never accepted.
     truth = {each.at: world.accepted(each.at) for each in thresholds(world.scores) if each.at > -math.inf}
     grid = [Threshold(at=at, coverage=coverage) for at, (coverage, _) in truth.items()]
-    return [_report(pair, world, grid, truth, aim, labels, options, numpy) for labels in LABELS]
+    bets, breach = Bets.against(aim.risk_max), min(1.0, BREACH * aim.risk_max)
+    alarm_labels = expected_labels(bets, breach)
+    cells = [_report(pair, world, grid, truth, aim, labels, options, numpy) for labels in LABELS]
+    return [
+        replace(cell, alarm_after=alarm_labels * cell.certified / (SHADOWED * cell.accepted)) if cell.accepted else cell
+        for cell in cells
+    ]
 
 
 def _report(
@@ -89,6 +96,7 @@ def _report(
         accepted=math.fsum(coverage for coverage, _ in given) / len(found),
         ideal=max((coverage for coverage, risk in truth.values() if risk <= aim.risk_max), default=0.0),
         least_escalated=max(0.0, (base - aim.risk_max) / (1 - aim.risk_max)),
+        alarm_after=None,
     )
 
 

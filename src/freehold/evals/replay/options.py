@@ -12,6 +12,10 @@ COVERAGES = (0.3, 0.5, 0.8)
 LABELS = (200, 500, 1_500)
 """Labelled answers that a certificate is made from."""
 CERTIFICATE_DRAWS = 400
+SHADOWED = 0.2
+"""Share of accepted answers whose label is sought, where it is told how soon an alarm comes."""
+BREACH = 2.0
+"""How many times as many of them as were certified are wrong then."""
 GAP_MIN = 0.03
 """A smaller difference between two models is mostly noise, and what is divided by it too."""
 LEARNT_MAX = 1_500

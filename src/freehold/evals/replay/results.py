@@ -99,6 +99,8 @@ class CertificateReport:
         accepted: Mean share of answers accepted, none where there is no certificate.
         ideal: The largest share that could be accepted by a threshold that is among those tested.
         least_escalated: The share that any rule must escalate.
+        alarm_after: Questions until an alarm, in the mean, once twice as many of the accepted answers are wrong as were
+            certified and a fifth of them is shadowed; ``None`` where no draw was certified.
     """
 
     model: str
@@ -112,6 +114,7 @@ class CertificateReport:
     accepted: float
     ideal: float
     least_escalated: float
+    alarm_after: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

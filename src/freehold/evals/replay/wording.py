@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from freehold.evals.replay.options import COVERAGES, GAP_MIN, SHARES_OF_STRONG, Options, Score
+from freehold.evals.replay.options import BREACH, COVERAGES, GAP_MIN, SHADOWED, SHARES_OF_STRONG, Options, Score
 from freehold.evals.replay.results import CertificateReport, Estimate, PairReport, WorkloadReport
 from freehold.evals.replay.select import Model
 
@@ -153,7 +153,7 @@ def model_cells(model: Model) -> list[str]:
 
 
 MODEL_HEAD = ("model", "right", "of answers", "cost of 1,000", "mean time")
-CERTIFICATE_HEAD = ("model", "labels", "certified", "accepted", "at best", "promise broken")
+CERTIFICATE_HEAD = ("model", "labels", "certified", "accepted", "at best", "promise broken", "alarm after")
 
 
 def certificate_cells(cell: CertificateReport) -> list[str]:
@@ -165,6 +165,7 @@ def certificate_cells(cell: CertificateReport) -> list[str]:
         percent(cell.accepted),
         percent(cell.ideal),
         percent(cell.violated),
+        NONE if cell.alarm_after is None else f"{cell.alarm_after:,.0f}",
     ]
 
 
@@ -175,7 +176,8 @@ def certificates_told(report: WorkloadReport) -> str:
         f"At most {cell.risk * 100:.3g} % of accepted answers wrong, with {(1 - cell.delta) * 100:.3g} % confidence. A row: "
         f"{cell.draws} draws of so many labelled answers. certified: draws that prove it. accepted: share of all answers "
         f"that is then accepted; at best: by a threshold that nobody has to prove. promise broken: draws that accept more "
-        f"wrong ones, which may be {cell.delta * 100:.3g} %."
+        f"wrong ones, which may be {cell.delta * 100:.3g} %. alarm after: questions, in the mean, until it is noticed that "
+        f"{min(100, BREACH * cell.risk * 100):.3g} % of accepted answers are wrong, with {SHADOWED * 100:.3g} % of them shadowed."
     )
 
 
