@@ -23,6 +23,7 @@ from freehold.api.http1_limits import ServerLimits
 from freehold.app import house as app_house
 from freehold.app import server as app_server
 from freehold.app.house import House
+from freehold.app.known import Known
 from freehold.app.listener import Listener
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores
@@ -209,7 +210,9 @@ class SimHouse:
         machine = HardwareProfile(
             cpu_name="sim", cores=1, cpu_flags=frozenset(), memory_bytes=1 << 30, memory_free_bytes=1 << 30
         )
-        self.house = House(stores=stores, compiled=self.compiled, calibrations=calibrations(), machine=machine)
+        self.house = House(
+            stores=stores, compiled=self.compiled, known=Known(calibrations=calibrations()), machine=machine
+        )
         self._watch_pipeline()
         api = self.house.api(hosts=frozenset({HOST.decode()}), body_limit_bytes=64 * 1024)
         server = self.loaded.config.server

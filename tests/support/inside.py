@@ -22,6 +22,7 @@ from freehold.api.http1 import FreeholdProtocol, protocol
 from freehold.api.http1_limits import ServerLimits
 from freehold.api.server import Api
 from freehold.app.house import House
+from freehold.app.known import Known
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores
 from freehold.config.compile import compile_config
@@ -226,7 +227,7 @@ def inside(folder: Path, *, config: str = CONFIG) -> Generator[Inside]:
         stores = things.enter_context(
             open_stores(folder / "data", origin="inside.example/log", tree=compiled.tree, tenants=tenants_of(compiled))
         )
-        house = House(stores=stores, compiled=compiled, calibrations=(), machine=probe())
+        house = House(stores=stores, compiled=compiled, known=Known(), machine=probe())
         api = house.api(hosts=HOSTS, body_limit_bytes=loaded.config.server.body_limit_bytes)
         served = uvicorn.Config(
             api,

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping
-from pathlib import Path
 from typing import Any
 
 from freehold.api.key_views import KeyViews
@@ -21,6 +20,7 @@ from freehold.app.collector import Collector
 from freehold.app.engines import build_engine
 from freehold.app.fellows import Fellows
 from freehold.app.key_events import record_key_events
+from freehold.app.known import Known
 from freehold.app.learning import Learnt
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
@@ -28,19 +28,20 @@ from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
 from freehold.audit.records import policy_change_record
 from freehold.config.compile import Compiled
-from freehold.domain.certificates import Certificate
+from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
+from freehold.domain.response import Usage
 from freehold.engines.ejection import WINDOW_S
 from freehold.gateway.pipeline import Pipeline
+from freehold.gateway.pricing import list_price
 from freehold.gateway.runtime import Runtime, Services
 from freehold.hostinfo.heap import keep_heap_small
 from freehold.hostinfo.memory import MemoryMeter
 from freehold.identity.limit_book import LimitBook
 from freehold.identity.limit_table import LimitTable
 from freehold.identity.quotas import Quotas
-from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
 from freehold.serving.admission import SlotAdmission, own_queue
 from freehold.serving.overload import Door, watch
@@ -66,8 +67,7 @@ class House:
         *,
         stores: Stores,
         compiled: Compiled,
-        calibrations: tuple[Calibration, ...],
-        certificates: tuple[Certificate, ...] = (),
+        known: Known,
         machine: HardwareProfile,
         logs: Logs | None = None,
         collector: Collector | None = None,
@@ -78,8 +78,7 @@ class House:
         Args:
             stores: What outlives a reload.
             compiled: The configuration.
-            calibrations: Later ones win.
-            certificates: Of files, whatever they were made for.
+            known: What judging knows from files.
             machine: What this machine is.
             logs: The process's logging, where it is ours.
             collector: Where spans are sent; ``None`` for nowhere.
@@ -90,11 +89,10 @@ class House:
         """
         self._stores = stores
         self._machine = machine
-        self._calibrations = calibrations
-        self._certificates = certificates
+        self._known = known
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
-        self._runtime = snapshot(compiled, self._engines, calibrations, certificates)
+        self._runtime = snapshot(compiled, self._engines, known, self._price)
         self._fellows = fellows
         pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
@@ -224,7 +222,7 @@ class House:
             if name not in kept
         }
         engines = {name: kept.get(name) or built[name] for name in plans}
-        runtime = snapshot(compiled, engines, self._calibrations, self._certificates)
+        runtime = snapshot(compiled, engines, self._known, self._price)
         retired = [engine for name, engine in self._engines.items() if engines.get(name) is not engine]
         before = self._runtime.config_digest
         self._stores.audit.append(
@@ -268,6 +266,9 @@ class House:
 
     def _current(self) -> Runtime:
         return self._runtime
+
+    def _price(self, deployment: Deployment, usage: Usage) -> TokenPrice | None:
+        return list_price(self._stores.prices, deployment, usage=usage, unix_ms=self._stores.clock.unix_ms())
 
     async def _start(self, name: str, engine: Engine) -> None:
         try:
@@ -341,8 +342,3 @@ class House:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def calibrations_in(folder: Path) -> list[str]:
-    """JSON texts of the calibration files in a folder, by name; none where there is no folder."""
-    return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []

@@ -19,9 +19,9 @@ import uvicorn
 from freehold.api.http1 import FreeholdProtocol, protocol
 from freehold.api.http1_limits import ServerLimits
 from freehold.api.server import Lifespan
-from freehold.app.certificates import calibrations_folder, certificates_of
 from freehold.app.collector import Collector
-from freehold.app.house import House, calibrations_in
+from freehold.app.house import House
+from freehold.app.known import known_from
 from freehold.app.listener import LAST_WORDS_S, Listener
 from freehold.app.reload import Reloader
 from freehold.app.snapshot import tenants_of
@@ -31,13 +31,11 @@ from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import LoadedConfig, load
 from freehold.config.schema import Server
 from freehold.domain.errors.server import BindRefused, PortInUse
-from freehold.evals.shipped import shipped_calibrations
 from freehold.hostinfo.heap import share_one_heap
 from freehold.hostinfo.probe import probe
 from freehold.identity.first_key import FirstKey
 from freehold.net.listen import Reservation
 from freehold.policy.text import parse_label
-from freehold.routing.calibration import Calibration, from_json
 from freehold.telemetry.logs import LogFormat, Logs
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -105,8 +103,7 @@ def serve(
             house = House(
                 stores=stores,
                 compiled=compiled,
-                calibrations=calibrations_of(loaded, data_folder),
-                certificates=certificates_of(loaded, data_folder),
+                known=known_from(loaded, data_folder),
                 machine=probe(),
                 logs=logs,
                 collector=collector_of(loaded, compiled, stores),
@@ -132,12 +129,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def calibrations_of(loaded: LoadedConfig, data_folder: Path) -> tuple[Calibration, ...]:
-    """Shipped calibrations, then the owner's, which win."""
-    own = (from_json(text) for text in calibrations_in(calibrations_folder(loaded, data_folder)))
-    return (*shipped_calibrations(), *own)
 
 
 def collector_of(loaded: LoadedConfig, compiled: Compiled, stores: Stores) -> Collector | None:

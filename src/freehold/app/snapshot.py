@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from freehold.app.known import Known
 from freehold.app.tenants import tenants_of
+from freehold.app.worth import PriceOf, Worth
 from freehold.config.compile import Compiled
 from freehold.config.schema import Ledger
-from freehold.domain.certificates import Certificate
 from freehold.domain.deployment import EngineFingerprint
 from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.money import Money
@@ -26,29 +27,37 @@ _PERMILLE = 1000
 def snapshot(
     compiled: Compiled,
     engines: Mapping[str, Engine],
-    calibrations: Sequence[Calibration],
-    certificates: Sequence[Certificate] = (),
+    known: Known,
+    price_of: PriceOf,
 ) -> Runtime:
     """What requests see until the next reload.
+
+    Args:
+        compiled: The configuration.
+        engines: By deployment.
+        known: What judging knows from files.
+        price_of: A deployment's list price.
 
     Raises:
         LabelUnreadable: A route's label cannot be read.
     """
+    hardware = owned_hardware(compiled.ledger)
+    worth = Worth(tables=known.outcomes, calibrations=known.calibrations, hardware=hardware, price_of=price_of)
     return Runtime(
         tree=compiled.tree,
         engines=dict(engines),
-        routes=compiled.routes,
+        routes=worth.routes(compiled.routes, {name: engine.deployment for name, engine in engines.items()}),
         route_labels={
             name: parse_label(label, compiled.tree, param=f"routes.{name}.label")
             for name, label in compiled.route_labels.items()
         },
         aliases=compiled.aliases,
-        calibrations=CalibrationLookup(engines, calibrations),
-        hardware=owned_hardware(compiled.ledger),
+        calibrations=CalibrationLookup(engines, known.calibrations),
+        hardware=hardware,
         compare_with=compiled.ledger.compare_with,
         deadlines=Deadlines(total_s=compiled.total_s, queue_s=compiled.queue_s),
         config_digest=compiled.digest,
-        certificates=tuple(certificates),
+        certificates=known.certificates,
     )
 
 

@@ -17,10 +17,10 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from freehold.app.certificates import certificates_of
 from freehold.app.fellows import Fellows, Seat
 from freehold.app.house import House
-from freehold.app.server import calibrations_of, calm_collector, collector_of, listener_of, run_listener
+from freehold.app.known import known_from
+from freehold.app.server import calm_collector, collector_of, listener_of, run_listener
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import open_stores
 from freehold.config.compile import compile_config
@@ -123,8 +123,7 @@ def _work(order: dict[str, Any], orders: Orders, *, listening: Callable[[], None
             house = House(
                 stores=stores,
                 compiled=compiled,
-                calibrations=calibrations_of(loaded, folder),
-                certificates=certificates_of(loaded, folder),
+                known=known_from(loaded, folder),
                 machine=probe(),
                 logs=logs,
                 collector=collector_of(loaded, compiled, stores),

@@ -204,7 +204,9 @@ def _worth(path: KeyPath, route: RouteSection) -> Iterator[Mistake]:
     if "accept_at" in route.model_fields_set:
         yield Mistake(path=(*path, "accept_at"), text="worth decides it; leave one of them out")
     if not route.signals:
-        yield Mistake(path=(*path, "signals"), text="without signals no answer is held against its worth; leave one out")
+        yield Mistake(
+            path=(*path, "signals"), text="without signals no answer is held against its worth; leave one out"
+        )
 
 
 def _doubt(path: KeyPath, route: RouteSection, config: Config, names: Names) -> Iterator[Mistake]:

@@ -1,4 +1,4 @@
-"""Certificates in files."""
+"""What judging knows from files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freehold.app.certificates import certificates_in
+from freehold.app.known import certificates_in
 from freehold.domain.certificates import LabelKind
 from freehold.evals.shipped import shipped_certificates
 from freehold.routing.certificate import About, Aim, certify, to_json
