@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from freehold.domain.deployment import StreamMode
 from freehold.domain.labels import Level
 from freehold.domain.priority import Priority
 from freehold.evals.question import Grading
@@ -15,6 +17,8 @@ from freehold.evals.replay.options import GAP_MIN, LEARNT_MAX, Score
 from freehold.evals.replay.schema import OUTCOME_COLUMNS, QUERY_COLUMNS, Column
 from freehold.policy.rules import PII_RETENTION_DAYS_MAX, RULES
 from freehold.policy.text import DEFAULT_ZONES
+from freehold.routing.ladder import DELTA_MAX, verdict
+from freehold.routing.signal_costs import BOUGHT, SignalCost
 from freehold.serving.order import PASSED_MAX
 from tests.support.documents import ROOT, Block, blocks, rows
 
@@ -23,6 +27,7 @@ LABELS = HOW_TO / "labels-and-zones.md"
 CALIBRATE = HOW_TO / "calibrate.md"
 REPLAY = HOW_TO / "replay.md"
 FAIR = HOW_TO / "fair-turns.md"
+ESCALATE = HOW_TO / "escalate.md"
 
 
 def test_zones_of_labels_that_name_none() -> None:
@@ -82,3 +87,23 @@ def test_how_often_a_class_is_owed_a_start() -> None:
     assert set(table) == {each.name.lower() for each in Priority}
     for priority, passed in PASSED_MAX.items():
         assert f"one start in {words[passed + 1]} " in table[priority.name.lower()]
+
+
+def test_every_way_to_judge_a_stream_is_explained() -> None:
+    table = [mode.strip("`") for mode, _, _ in rows(ESCALATE, below="## Streams")]
+    assert table == [str(mode) for mode in StreamMode]
+
+
+def test_every_reason_of_a_verdict_is_explained() -> None:
+    named = {
+        name for each, *_ in rows(ESCALATE, below="## How sure is sure enough") for name in re.findall(r"`(\w+)`", each)
+    }
+    said = verdict.__doc__ or ""
+    assert named == set(re.findall(r"``([a-z_]+)``", said.partition("Reasons:")[2].partition("``certificate``")[0]))
+
+
+def test_what_every_bought_signal_costs_is_said() -> None:
+    table = {name.strip("`"): cost for name, cost, _ in rows(ESCALATE, below="## Ask again before going further")}
+    assert {name: table[name] for name in BOUGHT} == {name: str(cost) for name, cost in BOUGHT.items()}
+    assert set(table.values()) == {str(cost) for cost in SignalCost}
+    assert f"chance of breaking it above {DELTA_MAX:.0%}".replace("%", " %") in ESCALATE.read_text("utf-8")

@@ -9,6 +9,7 @@ from freehold.domain.certificates import Certificate
 from freehold.routing.calibration import Calibration, from_json
 from freehold.routing.certificate import from_json as certificate_from_json
 from freehold.routing.paired import PairedOutcomes
+from freehold.routing.paired import from_json as outcomes_from_json
 
 
 def shipped_calibrations() -> tuple[Calibration, ...]:
@@ -23,7 +24,7 @@ def shipped_certificates() -> tuple[Certificate, ...]:
 
 def shipped_outcomes() -> tuple[PairedOutcomes, ...]:
     """What the starter models answered to the same questions."""
-    return tuple(map(paired.from_json, _texts("calibrations/paired")))
+    return tuple(map(outcomes_from_json, _texts("calibrations/paired")))
 
 
 def _texts(name: str) -> Iterator[str]:
