@@ -25,7 +25,7 @@ from freehold.routing.certificate import Aim, fixed_sequence, thresholds
 MODEL = "llama3.1-8b"
 LABELS = 500
 BEFORE = AFTER = 1_000
-RUNS, QUICK_RUNS = 400, 100
+RUNS, QUICK_RUNS = 400, 200
 RUN_LENGTH = 1_000
 CAUGHT_MIN, FALSE_MAX = 58.0, 2.0
 

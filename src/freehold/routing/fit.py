@@ -7,7 +7,7 @@ labels are as good as the global calibration, and many as good as their own. The
 labels, isotonic from there.
 
 Pure Python on purpose: some hundred answers of a dozen signals take about a second. With numpy 5,000 answers of twenty
-take six seconds, without it half a minute. Every number of ``Quality`` is out of sample: the penalty, the regression and the map on
+take some six seconds of processor time, without it 36. Every number of ``Quality`` is out of sample: the penalty, the regression and the map on
 top of it are all chosen again without the fold that is judged.
 """
 

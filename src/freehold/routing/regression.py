@@ -1,6 +1,6 @@
 """Logistic regression drawn towards given weights, and the two maps from a score to a probability.
 
-Pure Python; with numpy, where it is installed, the same in a thirtieth of the time.
+Pure Python; with numpy, where it is installed, the same in a sixth of the time.
 
 Sources: Newton's method for logistic regression (Hastie, Tibshirani, Friedman, section 4.4.1), each step halved until it
 leads down; Platt scaling with smoothed targets (Platt 1999; Lin, Lin and Weng 2007); pool adjacent violators (Ayer et
