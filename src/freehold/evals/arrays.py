@@ -32,6 +32,10 @@ class Arrays(Protocol):
         """Products, one by one."""
         ...
 
+    def minus(self, left: Row, right: Row) -> Row:
+        """Differences, one by one."""
+        ...
+
     def running(self, row: Row) -> Row:
         """Sums of the first 0, 1, … all values: one longer than ``row``."""
         ...
@@ -76,6 +80,10 @@ class PlainArrays:
     def times(self, left: Row, right: Row) -> Row:
         """Products, one by one."""
         return [a * b for a, b in zip(left, right, strict=True)]
+
+    def minus(self, left: Row, right: Row) -> Row:
+        """Differences, one by one."""
+        return [a - b for a, b in zip(left, right, strict=True)]
 
     def running(self, row: Row) -> Row:
         """Added one after the other."""
@@ -143,6 +151,10 @@ class NumpyArrays:
     def times(self, left: Row, right: Row) -> Row:
         """Products, one by one."""
         return left * right
+
+    def minus(self, left: Row, right: Row) -> Row:
+        """Differences, one by one."""
+        return left - right
 
     def running(self, row: Row) -> Row:
         """Added one after the other."""

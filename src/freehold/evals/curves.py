@@ -97,7 +97,7 @@ class Curve:
         self._on = on
         self._shares = ranking.sums(weight)
         lows, highs = ranking.sums(on.times(low, weight)), ranking.sums(on.times(high, weight))
-        self._gains = [float(b - a) for a, b in zip(lows, highs, strict=True)]
+        self._gains = on.minus(highs, lows)
         self._all = float(self._shares[-1])
         if self._all <= 0:
             raise ValueError("a curve of no questions")
@@ -117,7 +117,7 @@ class Curve:
     def points(self) -> list[tuple[float, float]]:
         """The corners of the curve: share of strong calls, and quality; between two of them it is a straight line."""
         return [
-            (float(share) / self._all, self.weak + gain / self._all)
+            (float(share) / self._all, self.weak + float(gain) / self._all)
             for share, gain in zip(self._shares, self._gains, strict=True)
         ]
 

@@ -70,13 +70,15 @@ def test_labels_that_nobody_sought_by_chance_are_left_out_unless_there_are_no_ot
     early = sum(query.qid < "t-100" for query in asked)
     found = replay([replace(TINY, outcomes=rows)], options).workloads[0]
     assert found.pairs[0].questions == len(asked) - early
-    assert f"small → large: {early} questions are left out, since their labels were not sought by chance" in found.notes
+    assert (
+        f"small → large: {early} questions are left out, judged since somebody chose to, not by chance" in found.notes
+    )
     rows = [replace(each, sought=0.0) for each in rows]
     found = replay([replace(TINY, outcomes=rows)], options).workloads[0]
     assert found.pairs[0].questions == len(asked)
     assert found.models == replay([TINY], options).workloads[0].models
     assert (
-        f"small → large: {len(asked)} questions are all there is, and their labels were not sought by chance"
+        f"small → large: {len(asked)} questions are all there is, judged since somebody chose to, not by chance"
         in found.notes
     )
 
@@ -176,7 +178,7 @@ def test_questions_that_one_of_both_did_not_answer_are_left_out_and_said() -> No
         [replace(TINY, outcomes=rows)], Options(workload="sums", weak="small", strong="large", resamples=0)
     ).workloads[0]
     assert found.pairs[0].missing == 1
-    assert any("1 questions are left out" in note for note in found.notes)
+    assert any("1 question is left out" in note for note in found.notes)
 
 
 def test_the_question_alone_is_learnt_from_half_and_measured_on_the_other() -> None:

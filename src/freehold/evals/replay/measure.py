@@ -138,7 +138,7 @@ class _Measures:
         at = self.on.row([total * (1 - coverage) for coverage in reversed(coverages)])
         refused = [float(each) for each in self.on.heights(at, taken, wrong)][::-1]
         return [
-            (errors - out) / (coverage * total) if 0 < coverage * total <= able + 1e-9 else None
+            max(0.0, errors - out) / (coverage * total) if 0 < coverage * total <= able + 1e-9 else None
             for coverage, out in zip(coverages, refused, strict=True)
         ]
 

@@ -40,6 +40,7 @@ def as_page(found: Replay) -> str:
     digest = base64.b64encode(sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     options = found.options
+    intervals = f"Intervals hold 95 % of {options.resamples} resamples. " if options.resamples else ""
     contents = "".join(
         f'<li><a href="#w{place}">{escape(heading(report))}</a></li>' for place, report in enumerate(found.workloads)
     )
@@ -59,7 +60,7 @@ def as_page(found: Replay) -> str:
 <p class="brand">Freehold</p>
 <h1>Replay of {escape(names)}</h1>
 <p class="lead">What routers, confidence and certificates would have done on outcomes that were recorded. Nothing was
-asked of any model. Intervals hold 95 % of {options.resamples} resamples; everything that is drawn has the seed {options.seed}.</p>
+asked of any model. {intervals}Everything that is drawn has the seed {options.seed}.</p>
 <nav aria-label="Workloads"><ul>{contents}</ul></nav>
 </header>
 <main>

@@ -61,22 +61,19 @@ def _report(workload: Workload, options: Options, numpy: Any) -> WorkloadReport:
 def _notes(workload: Workload, pairs: Sequence[Pair], reports: Sequence[PairReport]) -> list[str]:
     notes: list[str] = []
     if workload.left_out:
-        notes.append(f"{workload.left_out:,} questions are left out: they are marked as contaminated")
+        notes.append(f"{_are(workload.left_out, 'question')} left out, marked as contaminated")
     for pair in pairs:
+        name = f"{pair.weak} → {pair.strong}"
         if pair.missing:
-            notes.append(
-                f"{pair.weak} → {pair.strong}: {pair.missing:,} questions are left out, since it is not known of both "
-                "models whether they were right"
-            )
+            told = f"{_are(pair.missing, 'question')} left out, since it is not known of both models whether they were right"
+            notes.append(f"{name}: {told}")
         if pair.by_choice:
-            told = (
-                "are left out, since their labels"
-                if pair.by_choice != len(pair.low)
-                else "are all there is, and their labels"
+            left = "left out" if pair.by_choice != len(pair.low) else "all there is"
+            notes.append(
+                f"{name}: {_are(pair.by_choice, 'question')} {left}, judged since somebody chose to, not by chance"
             )
-            notes.append(f"{pair.weak} → {pair.strong}: {pair.by_choice:,} questions {told} were not sought by chance")
         if pair.unscored:
-            notes.append(f"{pair.weak} → {pair.strong}: {pair.unscored:,} answers have no score and go on first")
+            notes.append(f"{name}: {_are(pair.unscored, 'answer')} without a score, and the first to go on")
     rows = [row for found in workload.answers.values() for row in found.values()]
     if any(row.label_kind == LabelKind.AGREEMENT for row in rows):
         notes.append("some labels say that a stronger model answered the same, which is not the same as being right")
@@ -87,6 +84,10 @@ def _notes(workload: Workload, pairs: Sequence[Pair], reports: Sequence[PairRepo
     if not reports:
         notes.append("no model is better than another that is asked first, so that there is nothing to route")
     return notes
+
+
+def _are(count: int, what: str) -> str:
+    return f"{count:,} {what} is" if count == 1 else f"{count:,} {what}s are"
 
 
 def _why_not(asked: Sequence[Workload], options: Options) -> str:

@@ -137,8 +137,12 @@ def heading(report: WorkloadReport) -> str:
 
 def about(report: WorkloadReport) -> str:
     """How many questions and models, and how the pairs were chosen."""
-    asked = f"{report.questions:,} questions, {len(report.models)} models"
+    asked = f"{_counted(report.questions, 'question')}, {_counted(len(report.models), 'model')}"
     return f"{asked}. Replayed: {report.chosen}." if report.chosen else f"{asked}."
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def model_cells(model: Model) -> list[str]:
