@@ -43,8 +43,8 @@ from freehold.routing.prefix import scope_of
 from tests.simulation.loop import SimLoop
 from tests.simulation.pipe import SOCKET_MODULE, Pipe, arrivals
 from tests.simulation.stores import (
+    MemoryDatabase,
     NoBatches,
-    NoDatabase,
     NoLimits,
     NoPrices,
     NoUsage,
@@ -229,7 +229,7 @@ class SimHouse:
         given: dict[str, Any] = {
             "clock": self.clock,
             "ids": self.ids,
-            "database": NoDatabase(),
+            "database": MemoryDatabase(),
             "receipts": self.receipts,
             "keys": self.keys,
             "limits": NoLimits(),

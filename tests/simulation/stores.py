@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import hmac
 import random
+import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from freehold.domain.batch import Batch
 from freehold.domain.errors.audit import AuditUnwritable
@@ -16,9 +18,11 @@ from freehold.domain.ids import uuid7
 from freehold.domain.limits import Limit
 from freehold.domain.receipt import AuditRecord, Checkpoint, Receipt
 from freehold.storage.keys import KeyEvent, KeyRecord
+from freehold.storage.schema import migrations
 from freehold.storage.usage import Uses
 from tests.support.ledger import LedgerEntry, entries
 
+T = TypeVar("T")
 EPOCH_UNIX_MS = 1_790_000_000_000
 _KEY = b"simulated"
 
@@ -211,12 +215,28 @@ class NoPrices:
         pass
 
 
-@dataclass
-class NoDatabase:
-    """What metrics ask of a database."""
+class MemoryDatabase:
+    """A database in memory that does everything at once, so that no thread takes part; a crash of the house loses it."""
 
-    failure: str = ""
-    waiting: int = 0
+    failure = ""
+    waiting = 0
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        for step in migrations():
+            self._connection.executescript(step.script)
+
+    def submit(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        done.set_result(work(self._connection))
+        return done
+
+    def post(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        work(self._connection)
+
+    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        return query(self._connection)
 
 
 class NoBatches:

@@ -86,6 +86,8 @@ def sample_of(
     else:
         earlier = [each for each in traffic if each.unix_ms < fresh_unix_ms]
         later = [each for each in traffic if each.unix_ms >= fresh_unix_ms]
+    if kind is LabelKind.AGREEMENT:
+        later = _since_shadows(later)
     counted = [each for each in later if each.label_kind is kind]
     refused = ""
     if fresh_unix_ms is not None and len(counted) < FRESH_LABELS:
@@ -136,6 +138,14 @@ def _kind_of(outcomes: Sequence[AnswerOutcome]) -> LabelKind:
         if counted[kind] >= FRESH_LABELS:
             return kind
     return max(LabelKind, key=lambda kind: counted[kind]) if counted.total() > counted[None] else LabelKind.AGREEMENT
+
+
+def _since_shadows(outcomes: Sequence[AnswerOutcome]) -> Sequence[AnswerOutcome]:
+    """From the first accepted answer on that could be labelled: before it, its route asked no shadows."""
+    for place, outcome in enumerate(outcomes):
+        if outcome.accepted and outcome.sought > 0.0:
+            return outcomes[place:] if any(each.accepted for each in outcomes[:place]) else outcomes
+    return outcomes
 
 
 def _evenly(outcomes: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:

@@ -98,6 +98,16 @@ def test_nothing_is_certified_of_what_can_never_be_labelled() -> None:
     assert "had no chance to be labelled" in found.message
 
 
+def test_what_was_answered_before_there_were_shadows_does_not_count() -> None:
+    before = [
+        replace(each, sought=0.0, right=None, label_kind=None) if each.accepted else each
+        for each in traffic(900, seed=4)
+    ]
+    sample = sample_of([*before, *traffic(3_000)], scored_on=SCORED)
+    assert (sample.refused, len(sample.earlier)) == ("", 975)
+    assert not set(sample.scores) & {each.probability for each in before}
+
+
 def test_known_answers_are_used_where_there_are_enough_and_are_no_traffic() -> None:
     gold = [replace(each, label_kind=LabelKind.GOLD, right=True, sought=1.0) for each in traffic(200, seed=3)]
     few, many = (
