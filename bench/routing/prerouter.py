@@ -50,7 +50,7 @@ from tests.support.outcomes import MemoryOutcomes
 DECISION_MS = 10.0
 HISTORIES = (0, 500, 2_000)
 WARM_UP = 20
-KNOWN, ASKED = 4_000, 3_000
+KNOWN, ASKED, ORDERS = 4_000, 3_000, 5
 ACCEPT_AT = 0.7
 _NOISE_Z = -1.645
 """One-sided 5 %: below it something is surely worse."""
@@ -268,16 +268,20 @@ class Safety:
 
 
 def safety(found: Recorded, rows: np.ndarray, *, known: int, asked: int) -> Safety:
-    """Replay one tenant's traffic."""
-    memory = remember(outcomes_of(found, range(known), rows, "m"), question_model="m")
+    """Replay one tenant's traffic in several orders: what is known, and what is asked, is drawn for each."""
     steps = (deployed("local", DEVICE), deployed("cloud", WORLD))
-    places = range(len(found) - asked, len(found))
-    weak, strong = found.of(WEAK, "correct")[places.start :], found.of(STRONG, "correct")[places.start :]
-    passed_over = np.zeros(asked, dtype=bool)
-    if memory is not None:
-        for row, at in enumerate(places):
-            routed = preroute(memory, rows[at].tolist(), steps, attempts_max=2, accept_at=ACCEPT_AT)
-            passed_over[row] = bool(routed.skips)
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for order in range(ORDERS):
+        places: list[int] = np.random.default_rng(order).permutation(len(found)).tolist()
+        memory = remember(outcomes_of(found, places[:known], rows, "m"), question_model="m")
+        tested = places[-asked:]
+        over = np.zeros(asked, dtype=bool)
+        if memory is not None:
+            for row, at in enumerate(tested):
+                routed = preroute(memory, rows[at].tolist(), steps, attempts_max=2, accept_at=ACCEPT_AT)
+                over[row] = bool(routed.skips)
+        parts.append((found.of(WEAK, "correct")[tested], found.of(STRONG, "correct")[tested], over))
+    weak, strong, passed_over = (np.concatenate(each) for each in zip(*parts, strict=True))
     gains, share = strong - weak, float(passed_over.mean())
     z_chance = z_local = 0.0
     if passed_over.any():
