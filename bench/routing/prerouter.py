@@ -45,7 +45,7 @@ from freehold.wire.openai_request import decode_chat
 from tests.models import onnx_model
 from tests.support.fake_engine import FakeEngine
 from tests.support.gateway import House
-from tests.support.outcomes import MemoryOutcomes
+from tests.support.histories import MemoryOutcomes
 
 DECISION_MS = 10.0
 HISTORIES = (0, 500, 2_000)
