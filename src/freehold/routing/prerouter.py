@@ -23,7 +23,7 @@ from freehold.domain.deployment import Deployment
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.domain.zones import DEVICE, LAN
 
-KNOWN_MAX = 5_000
+KNOWN_MAX = 4_000
 """Newest questions of a tenant that are remembered: more would take more of the few milliseconds there are."""
 
 NEIGHBOURS = 100
@@ -33,8 +33,8 @@ NEIGHBOURS_MIN = 40
 _HOPELESS_BELOW = 0.5
 """A local try is hopeless where it is surely more often wrong than right."""
 
-_SURE_Z = 2.326
-"""One-sided 1 %."""
+_SURE_Z = 3.090
+"""One-sided 0.1 %: a history has dozens of neighbourhoods, and the worst of them looks worse than it is."""
 
 _BOUND_Z = 1.645
 """One-sided 5 %."""
@@ -122,7 +122,7 @@ def remember(outcomes: Sequence[AnswerOutcome], *, question_model: str) -> Known
     """What outcomes of one tenant say; ``None`` where there are too few with vectors of that model.
 
     Args:
-        outcomes: Of one tenant, oldest first. Only the newest 5,000 questions count.
+        outcomes: Of one tenant, oldest first. Only the newest 4,000 questions count.
         question_model: Digest of what makes vectors.
     """
     for known in remembering(outcomes, question_model=question_model):

@@ -23,7 +23,7 @@ from freehold.gateway.receipt import ReceiptDraft
 from freehold.wire.openai_request import decode_completion
 from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import GOOD_KEY, RESTRICTED, House, ManualClock, MemorySink, OneKey
-from tests.support.outcomes import MemoryOutcomes, history, outcome, scored_on, vector
+from tests.support.histories import MemoryOutcomes, history, outcome, scored_on, vector
 from tests.support.virtual_time import run_virtual
 from tests.unit.gateway.test_pipeline import REQUEST_ID, chat, engine
 

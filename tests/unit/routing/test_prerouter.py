@@ -13,7 +13,7 @@ from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.routing.prerouter import KNOWN_MAX, Prerouted, preroute, remember, workload_of
-from tests.support.outcomes import MODEL, WIDTH, history, outcome, scored_on, vector
+from tests.support.histories import MODEL, WIDTH, history, outcome, scored_on, vector
 
 
 def deployment(name: str, zone: Zone = DEVICE) -> Deployment:
