@@ -25,7 +25,8 @@ _GRAM = 3
 _TRIMMED = " \t\r\n.,;:!?\"'`*()[]“”‘’"
 
 _LETTER = re.compile(
-    r"\W*(?:(?:the )?(?:correct |right |best )?(?:answer|option|choice)(?: is)?\W+|option )?([a-h])(?=$|[\W_])", re.IGNORECASE
+    r"\W*(?:(?:the )?(?:correct |right |best )?(?:answer|option|choice)(?: is)?\W+|option )?([a-h])(?=$|[\W_])",
+    re.IGNORECASE,
 )
 _OFFERED = re.compile(r"^\W{0,3}([A-Ha-h])[).:]\s", re.MULTILINE)
 _BOOLEAN = re.compile(r"\W*(yes|no|true|false)\b", re.IGNORECASE)
