@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from freehold.domain.decisions import Action, Outcome
 from freehold.domain.limits import HOUR_MS
-from freehold.domain.receipt import Attempt, Receipt
+from freehold.domain.receipt import Attempt, Receipt, Role
 from freehold.domain.receipt_json import receipt_document
 from freehold.domain.response import Usage
 from freehold.domain.zones import DEVICE, Zone
@@ -112,11 +112,14 @@ def requested(kept: Iterable[Receipt]) -> list[RequestRow]:
 
 
 def used(kept: Iterable[tuple[Receipt, bool]]) -> Counter[tuple[str, ...]]:
-    """What tenants and keys used; of receipts that an earlier version wrote no key is known."""
+    """What tenants and keys used; of receipts that an earlier version wrote no key is known, and
+    those that found no room counted then."""
     found: Counter[tuple[str, ...]] = Counter()
     for receipt, is_old in kept:
         who = receipt.tenant, "" if is_old else receipt.key_id
-        found[*who, "refused" if receipt.outcome is Outcome.REFUSED else "requests"] += 1
+        found_no_room = receipt.outcome is Outcome.FAILED and not receipt.attempts and not is_old
+        never_ran = receipt.outcome is Outcome.REFUSED or found_no_room
+        found[*who, "refused" if never_ran else "requests"] += 1
         for entry in entries(receipt):
             found[*who, entry.deployment, "tokens"] += entry.usage.input_tokens + entry.usage.output_tokens
             if entry.cost.amount is not None:
@@ -141,6 +144,12 @@ def _nothing_first(key: Sequence[str | None]) -> list[tuple[bool, str | None]]:
     return [(part is not None, part) for part in key]
 
 
+def as_written_before(receipt: Receipt) -> Receipt:
+    """Without what an earlier version did not know of."""
+    attempts = tuple(replace(each, role=Role.ANSWER, prefix=None) for each in receipt.attempts)
+    return replace(receipt, attempts=attempts)
+
+
 def kept_in(folder: Path, pages: Sequence[Sequence[Receipt]], old_pages: int) -> Database:
     """A database with these pages, the first of which an earlier version wrote."""
     make_old_database(folder / "f.db", pages[:old_pages])
@@ -158,6 +167,7 @@ def kept_in(folder: Path, pages: Sequence[Sequence[Receipt]], old_pages: int) ->
 def test_sums_are_those_over_the_receipts_of_the_span(
     pages: list[list[Receipt]], old_pages: int, asked: list[tuple[int, int, str | None]]
 ) -> None:
+    pages = [[as_written_before(each) for each in page] for page in pages[:old_pages]] + pages[old_pages:]
     with tempfile.TemporaryDirectory() as folder:
         database = kept_in(Path(folder), pages, old_pages)
         try:
@@ -184,6 +194,7 @@ def test_sums_are_those_over_the_receipts_of_the_span(
 def test_every_receipt_is_found_by_id_and_by_paging(
     pages: list[list[Receipt]], old_pages: int, tenant: str, limit: int
 ) -> None:
+    pages = [[as_written_before(each) for each in page] for page in pages[:old_pages]] + pages[old_pages:]
     with tempfile.TemporaryDirectory() as folder:
         database = kept_in(Path(folder), pages, old_pages)
         store = SqliteReceipts(database, journal=Path(folder) / "receipts")

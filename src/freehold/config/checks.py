@@ -196,13 +196,11 @@ def _routes(config: Config, names: Names) -> Iterator[Mistake]:
 
 
 def _worth(path: KeyPath, route: RouteSection) -> Iterator[Mistake]:
-    """What an answer is worth decides the threshold, so nothing else may."""
+    """What an answer is worth is held against how sure its model is."""
     if route.worth is None:
         return
     if route.worth == 0:
         yield Mistake(path=(*path, "worth"), text="an answer that is worth nothing needs no model; give more than 0")
-    if "accept_at" in route.model_fields_set:
-        yield Mistake(path=(*path, "accept_at"), text="worth decides it; leave one of them out")
     if not route.signals:
         yield Mistake(
             path=(*path, "signals"), text="without signals no answer is held against its worth; leave one out"

@@ -199,7 +199,8 @@ class RouteSection(Section):
     worth: Price | None = Field(
         default=None,
         description="What a right answer is worth, in the ledger's currency. Then the deployment or pair of the route"
-        " that gives most for it on recorded outcomes is asked first, and accept_at follows from what going on costs.",
+        " that gives most for it on recorded outcomes is asked first, and the threshold follows from what going on costs;"
+        " accept_at holds where nothing is recorded or priced.",
     )
     risk_max: float | None = Field(
         default=None,

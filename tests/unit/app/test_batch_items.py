@@ -12,6 +12,7 @@ import pytest
 from freehold.api.batch_item import ItemAnswer
 from freehold.domain.batch import cancelled
 from freehold.domain.errors.limits import LimitTooSmall
+from freehold.serving import batch_turns
 from tests.unit.app.test_batch_runner import DOWN, House, Items, run
 
 
@@ -28,7 +29,8 @@ class Labelled(Items):
 
 
 @pytest.fixture
-def house(tmp_path):
+def house(tmp_path, monkeypatch):
+    monkeypatch.setattr(batch_turns, "_PAUSE_S_MIN", 0.01)
     made = House(tmp_path)
     yield made
     made.database.close()

@@ -20,6 +20,7 @@ from freehold.domain.zones import DEVICE, WORLD, Zone
 from freehold.gateway.ladder import Climb
 from freehold.gateway.prerouting import DEADLINE_S, QUESTION_TOKENS, Prerouting
 from freehold.gateway.receipt import ReceiptDraft
+from freehold.routing.calibration import Calibration
 from freehold.wire.openai_request import decode_completion
 from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import GOOD_KEY, RESTRICTED, House, ManualClock, MemorySink, OneKey
@@ -323,12 +324,13 @@ def test_a_kind_of_task_is_taken_where_the_route_names_it() -> None:
     kinds = [replace(each, scored_on=scored_on(workload="sums")) for each in kinds]
     seen: list[str] = []
 
-    def looked_up(name: str, workload: str) -> None:
+    def looked_up(name: str, workload: str) -> tuple[Calibration, ...]:
         seen.append(workload)
+        return ()
 
     for workloads, wanted in (((), "general"), (("sums",), "sums"), (("names",), "general")):
         at = At(store=MemoryOutcomes(kinds), workloads=workloads)
-        snapshot = replace(at.house.runtime(), calibration=looked_up)
+        snapshot = replace(at.house.runtime(), calibrations=looked_up)
         at.house.runtime = lambda snapshot=snapshot: snapshot
 
         async def scenario(at: At = at, wanted: str = wanted) -> None:
