@@ -90,6 +90,7 @@ def test_the_pair_and_its_threshold_follow_from_recorded_outcomes():
     assert decided().accept_at == pytest.approx(0.995 - 750 / 10_000, abs=0.05)
     assert decided(replace(ROUTE, worth_micros=1_500)).accept_at == pytest.approx(0.5, abs=0.05)
     assert decided(replace(ROUTE, worth_micros=100)).accept_at == 0.0
+    assert dict(decided().gains)["cloud"] == pytest.approx(750 / 10_000)
 
 
 def test_a_cloud_that_nothing_is_recorded_of_is_taken_to_be_right():
