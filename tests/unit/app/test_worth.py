@@ -15,9 +15,9 @@ from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Route,
 from freehold.domain.money import Money
 from freehold.domain.response import Usage
 from freehold.domain.zones import DEVICE, WORLD, Zone
-from freehold.evals.shipped import shipped_calibrations
 from freehold.ledger.pricing import OwnedHardware
 from freehold.routing.paired import PairedOutcomes, RecordedModel
+from tests.support.routing import calibration
 
 HARDWARE = OwnedHardware(
     purchase_price=Money.of(Decimal(2000)),
@@ -27,7 +27,7 @@ HARDWARE = OwnedHardware(
     power_price_micros_per_kwh=250_000,
 )
 CLOUD_PRICE = TokenPrice(input_micros_per_mtok=2_500_000, output_micros_per_mtok=10_000_000)
-CALIBRATION = replace(shipped_calibrations()[0], id="cal-small", workload="general", model_digest="sha256:1")
+CALIBRATION = calibration(id="cal-small", model_digest="sha256:1")
 
 
 def deployment(name: str, zone: Zone = DEVICE, digest: str = "") -> Deployment:
