@@ -123,7 +123,8 @@ def in_force(
     return tuple(
         each
         for each in certificates
-        if each.tenant in ("", tenant)
+        if each.scored_on.calibration == calibration.id
+        and each.tenant in ("", tenant)
         and each.delta <= DELTA_MAX
         and each.fault is Fault.WRONG
         and applies(each, meant, unix_ms)
