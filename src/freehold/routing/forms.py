@@ -41,7 +41,7 @@ _QUOTE = re.compile(r"[\"“«]([^\"“”«»\n]{12,400})[\"”»]")
 _ASKED_FORMS = (
     (
         "number",
-        ("only", "alone", "how "),
+        ("only", "alone", "how many", "how much"),
         re.compile(r"\b(?:number|digits?|figure) (?:only|alone)|\bhow (?:many|much)\b|\bonly (?:the|a) number\b"),
     ),
     ("word", ("word",), re.compile(r"\bone word\b|\ba single word\b|\bone[- ]word\b")),

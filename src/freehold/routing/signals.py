@@ -137,14 +137,10 @@ def _of_words(question: str, tokens: Tokens) -> dict[str, float]:
     signals = {"new_share": len(said.new) / len(said.all), "repeated_share": repeated_share(said.all)}
     if not said.new:
         return signals
-    spans = [tokens.span(start, end) for start, end in said.new]
-    values = [tokens.logprob(first, last) for first, last in spans]
-    signals |= {
-        "new_logprob_first": values[0],
-        "new_logprob_min": min(values),
-        "new_logprob_mean": math.fsum(values) / len(values),
-    }
-    margins = [margin for first, last in spans if (margin := tokens.margin(first, last)) is not None]
+    values, margins = tokens.of_each(said.new)
+    signals["new_logprob_first"] = values[0]
+    signals["new_logprob_min"] = min(values)
+    signals["new_logprob_mean"] = math.fsum(values) / len(values)
     if margins:
         signals["new_margin_first"] = margins[0]
         signals["new_margin_min"] = min(margins)

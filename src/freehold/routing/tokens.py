@@ -90,6 +90,24 @@ class Tokens:
             return None
         return margins[first] if last - first == 1 else min(margins[first:last])
 
+    def of_each(self, spans: Sequence[tuple[int, int]]) -> tuple[list[float], list[float]]:
+        """Log-probability and margin of the tokens that spell each of some runs of characters; maybe no margins at all."""
+        ends, values, margins = self._ends, self._values, self._margins
+        chances: list[float] = []
+        leads: list[float] = []
+        for start, end in spans:
+            first = bisect_right(ends, start)
+            if ends[first] >= end:  # most words are one token
+                chances.append(values[first])
+                if margins:
+                    leads.append(margins[first])
+            else:
+                last = bisect_left(ends, end, first) + 1
+                chances.append(self.logprob(first, last))
+                if margins:
+                    leads.append(min(margins[first:last]))
+        return chances, leads
+
     def entropy(self, place: int) -> float | None:
         """Entropy in nats over the alternatives at a token, what they leave over counted as one more; ``None`` without."""
         alternatives = self._tokens[place].alternatives
@@ -99,7 +117,7 @@ class Tokens:
         rest = 1.0 - math.fsum(chances)
         if rest > 0.0:
             chances.append(rest)
-        return -math.fsum(chance * math.log(chance) for chance in chances)
+        return -math.fsum([chance * math.log(chance) for chance in chances])
 
     def share_among(self, place: int, names: frozenset[str]) -> float | None:
         """Chance of the token at ``place`` among those alternatives that spell one of ``names``; ``None`` without."""
