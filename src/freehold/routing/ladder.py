@@ -184,9 +184,11 @@ def gate(judged: Confidence, finish_reason: FinishReason | None) -> str:
     """Why an answer fails whatever its probability: a reason's code; empty where it does not."""
     if finish_reason is FinishReason.CONTENT_FILTER:
         return "refused"
-    for name, failing, reason in _GATES:
-        if judged.signals.get(name) == failing:
-            return reason
+    signals = judged.signals
+    if signals:
+        for name, failing, reason in _GATES:
+            if signals.get(name) == failing:
+                return reason
     return ""
 
 
