@@ -54,6 +54,7 @@ async def _low(world: World, house: SimHouse, waves: int) -> tuple[int, int]:
     for _ in range(waves):
         requests += await _wave(world, house)
         gc.collect()
+        sys._clear_type_cache()  # holds on to up to 4,096 names by which C code looked up attributes
         counts.append(sys.getallocatedblocks())
     return min(counts), requests
 

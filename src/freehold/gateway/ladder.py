@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from freehold.domain.decisions import Action, Outcome, Verdict
@@ -18,7 +19,7 @@ from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.priority import Priority
 from freehold.domain.request import Task
-from freehold.domain.response import ResponseChunk, Usage
+from freehold.domain.response import FinishReason, ResponseChunk, Usage
 from freehold.domain.turn import Turn
 from freehold.domain.zones import DEVICE, LAN
 from freehold.gateway.answer import Sink
@@ -66,20 +67,21 @@ class Climb:
     sink: Sink
     footing: Footing
     steps: deque[Deployment]
-    spare: deque[Deployment] = field(default_factory=deque[Deployment])
+    spare: Sequence[Deployment] = ()
     live: bool = False
     opened: Opened = field(init=False)
     _held: Held | None = None
-    _answers: list[Held] = field(default_factory=list[Held])
+    _answers: list[Held] = field(init=False)
     _doubted: tuple[Held, Judgement] | None = None
     _by_prefix: Verdict | None = None
-    _turned_away: list[tuple[float, Deployment]] = field(default_factory=list[tuple[float, Deployment]])
+    _turned_away: tuple[tuple[float, Deployment], ...] = ()
     _must_do: bool = False
     _tried: int = 0
     _retries: int = 0
     _yielding: Yielding | None = None
 
     def __post_init__(self) -> None:
+        self._answers = []
         self.opened = Opened(services=self.services, runtime=self.runtime, draft=self.draft)
 
     @property
@@ -124,7 +126,7 @@ class Climb:
                 if self.live or not self._answers:
                     raise
                 return self._given(best_held(self._answers))
-            if self._is_turned_away(deployment):
+            if self._by_prefix is not None and self._is_turned_away(deployment):
                 continue
             action = self._judge()
             if self._doubted is not None:
@@ -225,7 +227,7 @@ class Climb:
         draft.steps.append("attempt")
         engine = self.runtime.engines[deployment.name]
         more_permitted = self._more_permitted and request.task is Task.CHAT
-        is_last = not more_permitted and not self._could_choose(deployment)
+        is_last = not more_permitted and not (self._answers and self._could_choose(deployment))
         commits = request.stream and (route.stream is StreamMode.COMMIT or is_last)
         is_measured = self._is_measured(deployment, more_permitted=more_permitted)
         run = AttemptRun(
@@ -334,7 +336,7 @@ class Climb:
         judged = self.opened.run.prefix
         self.opened.close(Outcome.CANCELLED, judged=judged, decided=decided)
         likely = -1.0 if judged is None or judged.probability is None else judged.probability
-        self._turned_away.append((likely, deployment))
+        self._turned_away += ((likely, deployment),)
         return True
 
     def _takes_back(self, error: FreeholdError) -> bool:
@@ -344,7 +346,7 @@ class Climb:
         if self.services.clock.monotonic_s() >= self._deadline_s:
             return False
         self.steps.appendleft(max(self._turned_away, key=lambda each: each[0])[1])
-        self._turned_away.clear()
+        self._turned_away = ()
         self._must_do = True
         return True
 
@@ -388,7 +390,8 @@ class Climb:
             held.judged, held.failed = found.confidence, gate(found.confidence, finish_reason)
             decided = judging.decide(found, more_permitted=more_permitted, finish_reason=finish_reason)
         elif is_chat:
-            held.failed = gate(NOT_LOOKED_AT, finish_reason)
+            if finish_reason is not FinishReason.STOP:
+                held.failed = gate(NOT_LOOKED_AT, finish_reason)
             decided = self.footing.verdict(finish_reason, more_permitted=more_permitted)
         else:
             decided = _NOT_JUDGED
@@ -464,7 +467,7 @@ class Climb:
         if self.live or self._answers or not self.spare:
             return False
         self.steps.extendleft(reversed(self.spare))
-        self.spare.clear()
+        self.spare = ()
         return True
 
     def _fail(self, error: FreeholdError) -> None:

@@ -88,7 +88,8 @@ class Pipeline:
         finally:
             self._active[runtime.config_digest] -= 1
         sink.finished(receipt, end=held.send(sink))
-        if request.task is Task.CHAT and (answers := climb.answers):
+        learn = self._services.learn
+        if request.task is Task.CHAT and learn.wants(principal) and (answers := climb.answers):
             judged = Judged(
                 request=request,
                 principal=principal,
@@ -98,7 +99,7 @@ class Pipeline:
                 question=draft.question,
                 question_model=draft.question_model,
             )
-            self._services.learn.told(judged)
+            learn.told(judged)
         return receipt
 
     def _plan(self, draft: ReceiptDraft, runtime: Runtime, sink: Sink) -> Climb:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
-from freehold.domain.deployment import Deployment, Prerouter
+from freehold.domain.deployment import Prerouter
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.judging_ports import OutcomeStore
 from freehold.domain.outcomes import AnswerOutcome
@@ -204,7 +204,7 @@ def question_of(request: InferenceRequest) -> str:
 
 def _leave_out(climb: Climb, found: Prerouted) -> None:
     climb.steps = deque(found.steps)
-    climb.spare = deque[Deployment](found.spare)
+    climb.spare = found.spare
     for skip in found.skips:
         climb.draft.detours.append(f"{skip.deployment} is hopeless: prerouter to {skip.to} ({skip.why})")
 

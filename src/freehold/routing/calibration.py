@@ -138,9 +138,12 @@ def covers(calibration: Calibration, signals: Mapping[str, float]) -> bool:
     It is not when a signal is absent that never was, when the answer is longer than any seen, or when it was shaped as
     none was (by a schema, by a tool, or by neither): constrained decoding changes what log-probabilities mean.
     """
-    needed = {signal_of(feature.name) for feature in calibration.features if not feature.name.startswith(MISSING)}
-    if not needed - set(calibration.optional) <= signals.keys():
-        return False
+    for feature in calibration.features:
+        name = feature.name
+        if name not in signals and not name.startswith(MISSING):
+            signal = signal_of(name)
+            if signal not in signals and signal not in calibration.optional:
+                return False
     if shape(signals) not in calibration.shapes:
         return False
     return "tokens_log" not in signals or signals["tokens_log"] <= math.log(calibration.tokens_max) + 1e-9
@@ -161,10 +164,13 @@ def probability(calibration: Calibration, signals: Mapping[str, float]) -> float
 
 def score(calibration: Calibration, signals: Mapping[str, float]) -> float:
     """The linear score. An absent signal counts as its mean, its ``missing:`` indicator as 1."""
-    return calibration.intercept + math.fsum(
-        feature.weight * standardised(feature, value_of(feature.name, signals, default=feature.mean))
-        for feature in calibration.features
-    )
+    terms: list[float] = []
+    for feature in calibration.features:
+        value = signals.get(feature.name)
+        if value is None:
+            value = value_of(feature.name, signals, default=feature.mean)
+        terms.append(feature.weight * standardised(feature, value))
+    return calibration.intercept + math.fsum(terms)
 
 
 def value_of(name: str, signals: Mapping[str, float], *, default: float) -> float:
@@ -189,7 +195,8 @@ def log_odds(logprob: float) -> float:
 
 def standardised(feature: Feature, value: float) -> float:
     """``value`` in standard deviations from the mean seen, at most 4 either way."""
-    return max(-_CLIP, min(_CLIP, (value - feature.mean) / feature.scale))
+    away = (value - feature.mean) / feature.scale
+    return away if -_CLIP <= away <= _CLIP else max(-_CLIP, min(_CLIP, away))
 
 
 def from_score(calibration: Calibration, value: float) -> float:

@@ -11,14 +11,16 @@ import json
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 _TAIL_CHARACTERS = 4_000
 """Of a question, what is looked at: the instruction stands at its end, a long document before it."""
 
 _INSTRUCTION_CHARACTERS = 400
 """Of that, where the wanted shape is looked for."""
+
+_BEGINNING_CHARACTERS = 80
 
 _CODE_CHARACTERS_MAX = 20_000
 _GRAM = 3
@@ -30,21 +32,27 @@ _LETTER = re.compile(
 )
 _OFFERED = re.compile(r"^\W{0,3}([A-Ha-h])[).:]\s", re.MULTILINE)
 _BOOLEAN = re.compile(r"\W*(yes|no|true|false)\b", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:[.,:]\d+)*(?!\w)")
+_NUMBER = re.compile(r"[-−\d](?<![\w.].)(?:(?<=\d)|\d)\d*(?:[.,:]\d+)*(?!\w)", re.DOTALL)
+"""``(?<![\\w.])[-−]?\\d+(?:[.,:]\\d+)*(?!\\w)``, written so that the search can skip to a character that may begin one."""
+
 _FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _QUOTE = re.compile(r"[\"“«]([^\"“”«»\n]{12,400})[\"”»]")
 
 _ASKED_FORMS = (
     (
-        re.compile(r"\b(?:number|digits?|figure) (?:only|alone)|\bhow (?:many|much)\b|\bonly (?:the|a) number\b"),
         "number",
+        ("only", "alone", "how many", "how much"),
+        re.compile(r"\b(?:number|digits?|figure) (?:only|alone)|\bhow (?:many|much)\b|\bonly (?:the|a) number\b"),
     ),
-    (re.compile(r"\bone word\b|\ba single word\b|\bone[- ]word\b"), "word"),
-    (re.compile(r"\byes or no\b|\btrue or false\b"), "boolean"),
-    (re.compile(r"\bletter (?:only|alone)\b|\bonly (?:the|a) letter\b"), "letter"),
-    (re.compile(r"\bjson\b"), "json"),
+    ("word", ("word",), re.compile(r"\bone word\b|\ba single word\b|\bone[- ]word\b")),
+    ("boolean", (" or ",), re.compile(r"\byes or no\b|\btrue or false\b")),
+    ("letter", ("letter",), re.compile(r"\bletter (?:only|alone)\b|\bonly (?:the|a) letter\b")),
+    ("json", ("json",), re.compile(r"\bjson\b")),
 )
-"""English instructions about the shape of an answer. In other languages nothing is recognised, so nothing is measured."""
+"""English instructions about the shape of an answer: a name, texts of which every one has one, and what it looks like.
+
+In other languages nothing is recognised, so nothing is measured.
+"""
 
 
 class Form(StrEnum):
@@ -65,8 +73,7 @@ class Form(StrEnum):
     WORDS = "words"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The form of an answer, and the characters ``start`` to ``end`` of it that decide; none where they are equal."""
 
     form: Form
@@ -74,8 +81,7 @@ class Decision:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What the question's text shows: its end in plain lower case, its numbers, its lettered options."""
 
     plain: str
@@ -104,9 +110,18 @@ def decide(asked: Asked, answer: str) -> Decision:
     start = len(answer) - len(answer.lstrip(_TRIMMED))
     if span := _deciding_number(asked, answer, core):
         return Decision(Form.NUMBER, *span)
-    if core and _stands_in(asked.plain, " ".join(core.lower().split())):
+    if core and _is_copied(asked.plain, core):
         return Decision(Form.COPIED, start, start + len(core))
     return Decision(Form.WORDS, start, start + len(core))
+
+
+def _is_copied(plain: str, core: str) -> bool:
+    """Whether ``core`` stands in ``plain``; of a long one the first words show soonest that it does not."""
+    if len(core) > _BEGINNING_CHARACTERS:
+        words = core[:_BEGINNING_CHARACTERS].lower().split()
+        if " ".join(words[:-1]) not in plain:  # the last one may be cut off
+            return False
+    return _stands_in(plain, " ".join(core.lower().split()))
 
 
 def _stands_in(plain: str, piece: str) -> bool:
@@ -132,8 +147,7 @@ def _deciding_number(asked: Asked, answer: str, core: str) -> tuple[int, int] | 
 def format_kept(asked: Asked, answer: str, form: Form) -> bool | None:
     """Whether the answer has the shape that the question asks for; ``None`` where it asks for none that is known."""
     instruction = asked.plain[-_INSTRUCTION_CHARACTERS:]
-    wanted = next((name for pattern, name in _ASKED_FORMS if pattern.search(instruction)), None)
-    match wanted:
+    match _wanted(instruction):
         case "number":
             return form is Form.NUMBER or any(character.isdigit() for character in answer)
         case "word":
@@ -146,6 +160,16 @@ def format_kept(asked: Asked, answer: str, form: Form) -> bool | None:
             return _is_json(_FENCE.sub(r"\2", answer))
         case _:
             return None
+
+
+def _wanted(instruction: str) -> str | None:
+    for name, texts, pattern in _ASKED_FORMS:
+        for text in texts:
+            if text in instruction:
+                if pattern.search(instruction):
+                    return name
+                break
+    return None
 
 
 def code_valid(answer: str) -> bool | None:
@@ -189,6 +213,8 @@ def _is_json(text: str) -> bool:
 
 def quotes_found(question: str, answer: str) -> float | None:
     """Share of the answer's quotations (12 to 400 characters) that stand in the question; ``None`` where it has none."""
+    if '"' not in answer and "“" not in answer and "«" not in answer:
+        return None
     quotes = _QUOTE.findall(answer)
     if not quotes:
         return None

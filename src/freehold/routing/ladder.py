@@ -123,7 +123,8 @@ def in_force(
     return tuple(
         each
         for each in certificates
-        if each.tenant in ("", tenant)
+        if each.scored_on.calibration == calibration.id
+        and each.tenant in ("", tenant)
         and each.delta <= DELTA_MAX
         and each.fault is Fault.WRONG
         and applies(each, meant, unix_ms)
@@ -190,9 +191,11 @@ def gate(judged: Confidence, finish_reason: FinishReason | None) -> str:
     """Why an answer fails whatever its probability: a reason's code; empty where it does not."""
     if finish_reason is FinishReason.CONTENT_FILTER:
         return "refused"
-    for name, failing, reason in _GATES:
-        if judged.signals.get(name) == failing:
-            return reason
+    signals = judged.signals
+    if signals:
+        for name, failing, reason in _GATES:
+            if signals.get(name) == failing:
+                return reason
     return ""
 
 

@@ -33,7 +33,7 @@ from freehold.routing.words import words_of
 LOGPROBS_PER_TOKEN = 5
 """Alternatives a token to ask an engine for, in requests as in calibration: the margin needs two, and the chosen one is not always the first."""
 
-_FORMS = tuple(form for form in Form if form is not Form.WORDS)
+_FORMS = tuple((f"form_{form}", form) for form in Form if form is not Form.WORDS)
 _REFUSAL = re.compile(
     r"\W*(?:(?:i'?m|i am) (?:very |really |so )?(?:sorry|afraid)\b.{0,40}?\b(?:can(?:'?t|not)|unable|not able|don't have)|"
     r"sorry,? (?:but )?i (?:can(?:'?t|not)|am unable|am not able|don't have)|"
@@ -102,7 +102,7 @@ def _of_form(question: str, tokens: Tokens) -> dict[str, float]:
     """What kind of answer it is, and how sure the model was where it decided."""
     asked, text = read_question(question), tokens.text
     decision = decide(asked, text)
-    signals = {f"form_{form}": float(form is decision.form) for form in _FORMS}
+    signals = {name: 1.0 if form is decision.form else 0.0 for name, form in _FORMS}
     signals["question_log"] = math.log1p(len(asked.plain))
     signals["question_digits"] = float(max(map(_digits, asked.numbers), default=0))
     if decision.end > decision.start:
@@ -137,14 +137,10 @@ def _of_words(question: str, tokens: Tokens) -> dict[str, float]:
     signals = {"new_share": len(said.new) / len(said.all), "repeated_share": repeated_share(said.all)}
     if not said.new:
         return signals
-    spans = [tokens.span(start, end) for start, end in said.new]
-    values = [tokens.logprob(first, last) for first, last in spans]
-    signals |= {
-        "new_logprob_first": values[0],
-        "new_logprob_min": min(values),
-        "new_logprob_mean": math.fsum(values) / len(values),
-    }
-    margins = [margin for first, last in spans if (margin := tokens.margin(first, last)) is not None]
+    values, margins = tokens.of_each(said.new)
+    signals["new_logprob_first"] = values[0]
+    signals["new_logprob_min"] = min(values)
+    signals["new_logprob_mean"] = math.fsum(values) / len(values)
     if margins:
         signals["new_margin_first"] = margins[0]
         signals["new_margin_min"] = min(margins)

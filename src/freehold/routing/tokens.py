@@ -25,19 +25,23 @@ class Tokens:
     another one. Alternatives come likeliest first.
 
     Args:
-        tokens: As the engine gave them.
+        tokens: As the engine gave them; at least one.
 
     Attributes:
         text: What they spell.
     """
 
-    __slots__ = ("_ends", "_margins", "_tokens", "_values", "text")
+    __slots__ = ("_ends", "_margins", "_ordered", "_sum", "_tokens", "_values", "text")
 
     def __init__(self, tokens: Sequence[TokenLogprob]) -> None:
-        self._tokens = tokens
-        self._values = [_bounded(token.logprob) for token in tokens]
-        self._margins = _margins(tokens, self._values)
         texts = [token.token for token in tokens]
+        values = [token.logprob for token in tokens]
+        ordered = sorted(values)
+        if not (ordered[0] >= LOGPROB_FLOOR and ordered[-1] <= 0.0 and not math.isnan(sum(values))):
+            values = [_bounded(value) for value in values]
+            ordered = sorted(values)
+        self._tokens, self._values, self._ordered, self._sum = tokens, values, ordered, math.fsum(values)
+        self._margins = _margins(tokens, values)
         self.text = "".join(texts)
         self._ends = list(accumulate(map(len, texts)))
 
@@ -46,11 +50,10 @@ class Tokens:
 
     def over_all(self) -> dict[str, float]:
         """Mean, least, first and quantiles of the log-probabilities; least and first margin where every token has one."""
-        values = self._values
-        ordered = sorted(values)
+        values, ordered = self._values, self._ordered
         last = len(values) - 1
         signals = {
-            "logprob_mean": math.fsum(values) / len(values),
+            "logprob_mean": self._sum / len(values),
             "logprob_min": ordered[0],
             "logprob_first": values[0],
             "tokens_log": math.log(len(values)),
@@ -76,7 +79,9 @@ class Tokens:
     def logprob(self, first: int, last: int) -> float:
         """Log-probability of the tokens ``first`` up to ``last`` together."""
         values = self._values
-        return values[first] if last - first == 1 else max(LOGPROB_FLOOR, math.fsum(values[first:last]))
+        if last - first == 1:
+            return values[first]
+        return max(LOGPROB_FLOOR, self._sum if last - first == len(values) else math.fsum(values[first:last]))
 
     def margin(self, first: int, last: int) -> float | None:
         """The least margin of these tokens; ``None`` where the engine gave too few alternatives."""
@@ -84,6 +89,24 @@ class Tokens:
         if not margins:
             return None
         return margins[first] if last - first == 1 else min(margins[first:last])
+
+    def of_each(self, spans: Sequence[tuple[int, int]]) -> tuple[list[float], list[float]]:
+        """Log-probability and margin of the tokens that spell each of some runs of characters; maybe no margins at all."""
+        ends, values, margins = self._ends, self._values, self._margins
+        chances: list[float] = []
+        leads: list[float] = []
+        for start, end in spans:
+            first = bisect_right(ends, start)
+            if ends[first] >= end:  # most words are one token
+                chances.append(values[first])
+                if margins:
+                    leads.append(margins[first])
+            else:
+                last = bisect_left(ends, end, first) + 1
+                chances.append(self.logprob(first, last))
+                if margins:
+                    leads.append(min(margins[first:last]))
+        return chances, leads
 
     def entropy(self, place: int) -> float | None:
         """Entropy in nats over the alternatives at a token, what they leave over counted as one more; ``None`` without."""
@@ -94,7 +117,7 @@ class Tokens:
         rest = 1.0 - math.fsum(chances)
         if rest > 0.0:
             chances.append(rest)
-        return -math.fsum(chance * math.log(chance) for chance in chances)
+        return -math.fsum([chance * math.log(chance) for chance in chances])
 
     def share_among(self, place: int, names: frozenset[str]) -> float | None:
         """Chance of the token at ``place`` among those alternatives that spell one of ``names``; ``None`` without."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from importlib.resources import files
 from types import MappingProxyType
@@ -9,8 +10,9 @@ from types import MappingProxyType
 _MARK = "-- name: "
 
 
+@functools.cache
 def load(file: str) -> Mapping[str, str]:
-    """The statements of ``sql/FILE.sql`` by name.
+    """The statements of ``sql/FILE.sql`` by name; read once in a process.
 
     Raises:
         ValueError: A name is given twice.
