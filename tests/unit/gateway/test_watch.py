@@ -21,7 +21,7 @@ from freehold.gateway.watch import (
 )
 from freehold.routing.novelty import WINDOW
 from freehold.storage.certificates import Place
-from tests.support.outcomes import SCORED, a_certificate, an_outcome, scored
+from tests.support.histories import SCORED, a_certificate, an_outcome, scored
 
 PLACE: Place = ("ours", "general", "small")
 CERTIFICATE = a_certificate("c-1", tenant="ours", threshold=0.5)
