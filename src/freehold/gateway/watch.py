@@ -16,6 +16,7 @@ from freehold.domain.certificates import Certificate, Fault, LabelKind, ScoredOn
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.routing import novelty
 from freehold.routing.betting import NOTHING_BET, Bets, Wealth, alarm, settle
+from freehold.routing.ladder import DELTA_MAX
 from freehold.routing.novelty import EMPTY, WINDOW, Reference, Window, judge, reference, seen
 from freehold.storage.certificates import Place, SqliteCertificates
 
@@ -23,6 +24,9 @@ log = logging.getLogger("freehold.gateway")
 
 UNKNOWN = Reference()
 """Where nobody knows what the answers were like that were certified on."""
+
+_LAG_MS = 60_000
+"""Answers may be accepted for so long after an alarm: by processes that have not heard of it, or begun before."""
 
 _WORTH = {LabelKind.GOLD: 3, LabelKind.FEEDBACK: 2, LabelKind.AGREEMENT: 1}
 
@@ -60,12 +64,17 @@ def in_force_for(
 ) -> Certificate | None:
     """The certificate that a tenant's answers of that score are accepted on.
 
-    Its own comes before everybody's; known answers before feedback before agreement; the newest of equals.
+    One that counts regret alone, or is not sure enough, is none. Its own comes before everybody's; known answers before
+    feedback before agreement; the newest of equals.
     """
     found = [
         each
         for each in certificates
-        if each.scored_on == scored_on and each.tenant in {tenant, ""} and unix_ms < each.expires_unix_ms
+        if each.scored_on == scored_on
+        and each.tenant in {tenant, ""}
+        and each.fault is Fault.WRONG
+        and each.delta <= DELTA_MAX
+        and unix_ms < each.expires_unix_ms
     ]
     return max(found, key=lambda each: (bool(each.tenant), _WORTH[each.label_kind], each.created_unix_ms), default=None)
 
@@ -97,11 +106,9 @@ def advance(
         certificate = in_force_for(
             certificates, tenant=outcome.tenant, scored_on=outcome.scored_on, unix_ms=outcome.unix_ms
         )
-        if certificate is None or (
-            known is not None and known.alarm and known.certificate.scored_on == outcome.scored_on
-        ):
+        if certificate is None or (known is not None and _stays(known, outcome)):
             continue
-        if known is None or known.certificate.id != certificate.id:
+        if known is None or not _goes_on(known, certificate, certificates, unix_ms=outcome.unix_ms):
             known = Watch(certificate=certificate)
         if outcome.unix_ms < certificate.created_unix_ms:
             continue  # it was certified on that
@@ -111,9 +118,40 @@ def advance(
         wealth = settle(known.wealth, bets, [not outcome.right])
         known = replace(known, wealth=wealth)
         if told := alarm(wealth, bets):
+            if known.certificate.id != certificate.id:
+                known = replace(known, certificate=certificate, known=UNKNOWN, window=EMPTY)
             known = replace(known, alarm=told, alarm_unix_ms=unix_ms, fresh_unix_ms=unix_ms)
         changed[place] = known
     return changed
+
+
+def _stays(known: Watch, outcome: AnswerOutcome) -> bool:
+    """Whether an alarm stays, whatever this label says.
+
+    While it lasts nothing is accepted there: an answer that was, and later, is of something else that was put there.
+    One of before has only its label from after, however it was scored.
+    """
+    if not known.alarm:
+        return False
+    return known.certificate.scored_on == outcome.scored_on or outcome.unix_ms <= known.alarm_unix_ms + _LAG_MS
+
+
+def _goes_on(known: Watch, certificate: Certificate, certificates: Iterable[Certificate], *, unix_ms: int) -> bool:
+    """Whether a label of what ``certificate`` promises counts in a watch that there is.
+
+    A deployment may have several promises at once, as of whole answers and of first tokens. They are bet against
+    together: while all are kept the product of such bets wins no more than each of them (``routing.betting``).
+    """
+    if known.certificate.id == certificate.id:
+        return True
+    before, now = known.certificate.scored_on, certificate.scored_on
+    return (
+        not known.alarm
+        and before != now
+        and replace(before, calibration="", scope="") == replace(now, calibration="", scope="")
+        and unix_ms < known.certificate.expires_unix_ms
+        and any(each.id == known.certificate.id for each in certificates)
+    )
 
 
 def look_at(watches: Mapping[Place, Watch], outcomes: Sequence[AnswerOutcome], *, unix_ms: int) -> dict[Place, Watch]:
