@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from freehold.domain.certificates import Certificate, LabelKind, ScoredOn
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.routing.certificate import About, Aim, NotCertifiable, certify, least_escalated
 from freehold.routing.classifier import Interval
+from freehold.storage.certificates import Tries
 
 FRESH_LABELS = 120
 """Labels after an alarm that certifying anew takes (``routing.certificate``)."""
@@ -107,6 +108,24 @@ def sample_of(
         wrong=tuple(not each.right for each in counted),
         refused=refused,
     )
+
+
+def next_try(sample: Sample, aim: Aim, before: Tries) -> tuple[Aim, Tries]:
+    """The aim with what of δ one more try may use up, and what is to be kept where anything was tested.
+
+    Who certifies again and again until it passes is right once by luck. The ``k``-th sample that is held against a risk
+    therefore has δ / (k (k + 1)), which add up to δ: with a chance of 1 - δ none of all the certificates of a score is
+    false, however often it was tried. The same sample and aim once more is the same try.
+    """
+    content = repr((sample.kind, sample.earlier, sample.scores, sample.wrong, aim))
+    last = int.from_bytes(hashlib.sha256(content.encode()).digest()[:7]) + 1
+    count = before.count if last == before.last else before.count + 1
+    return replace(aim, parts=aim.parts * count * (count + 1)), Tries(count=count, last=last)
+
+
+def is_tested(found: Certificate | NotCertifiable) -> bool:
+    """Whether labels were looked at, so that a part of δ is used up."""
+    return isinstance(found, Certificate) or found.tested is not None
 
 
 def certify_sample(sample: Sample, aim: Aim, *, tenant: str, unix_ms: int, days: int) -> Certificate | NotCertifiable:

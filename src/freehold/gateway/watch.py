@@ -43,6 +43,7 @@ class Watch:
         alarm: Why nothing is accepted; empty while there is no alarm.
         alarm_unix_ms: Since when.
         fresh_unix_ms: Answers from then on may be certified on.
+        delta: What was asked for when ``certificate`` was made, however often it was tried; 0 where that is its own.
     """
 
     certificate: Certificate
@@ -52,11 +53,17 @@ class Watch:
     alarm: str = ""
     alarm_unix_ms: int = 0
     fresh_unix_ms: int = 0
+    delta: float = 0.0
 
 
-def new_watch(certificate: Certificate, scores: Sequence[float]) -> Watch:
-    """The watch of a certificate that was just made from answers of these probabilities."""
-    return Watch(certificate=certificate, known=reference(scores))
+def new_watch(certificate: Certificate, scores: Sequence[float], *, delta: float = 0.0) -> Watch:
+    """The watch of a certificate that was just made from answers of these probabilities, with ``delta`` asked for."""
+    return Watch(certificate=certificate, known=reference(scores), delta=delta)
+
+
+def is_of_same(one: ScoredOn, other: ScoredOn) -> bool:
+    """Whether two scores are of the same model, engine and template, and so say something of the same answers."""
+    return replace(one, calibration="", scope="") == replace(other, calibration="", scope="")
 
 
 def in_force_for(
@@ -119,7 +126,7 @@ def advance(
         known = replace(known, wealth=wealth)
         if told := alarm(wealth, bets):
             if known.certificate.id != certificate.id:
-                known = replace(known, certificate=certificate, known=UNKNOWN, window=EMPTY)
+                known = replace(known, certificate=certificate, known=UNKNOWN, window=EMPTY, delta=0.0)
             known = replace(known, alarm=told, alarm_unix_ms=unix_ms, fresh_unix_ms=unix_ms)
         changed[place] = known
     return changed
@@ -148,7 +155,7 @@ def _goes_on(known: Watch, certificate: Certificate, certificates: Iterable[Cert
     return (
         not known.alarm
         and before != now
-        and replace(before, calibration="", scope="") == replace(now, calibration="", scope="")
+        and is_of_same(before, now)
         and unix_ms < known.certificate.expires_unix_ms
         and any(each.id == known.certificate.id for each in certificates)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from freehold.domain.deployment import Route
 from freehold.domain.errors.feedback import NothingToCertify
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.gateway.certifier import Certifier, Wish
-from freehold.gateway.certifying import FRESH_LABELS, certify_sample, newest_scoring, sample_of
+from freehold.gateway.certifying import FRESH_LABELS, Sample, certify_sample, newest_scoring, next_try, sample_of
 from freehold.gateway.standings import LiveStandings
 from freehold.gateway.watch import read_watches
 from freehold.gateway.watching import Care, Watching
 from freehold.routing.certificate import Aim, NotCertifiable
-from freehold.storage.certificates import SqliteCertificates
+from freehold.storage.certificates import SqliteCertificates, Tries
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.outcomes import SqliteOutcomes
@@ -291,3 +291,82 @@ def test_without_answers_there_is_nothing_to_certify(database: Database, name: s
     bench.outcomes.keep(an_outcome())
     with pytest.raises(NothingToCertify):
         bench.certify(name)
+
+
+def peeked(sees: Callable[[Sample, Tries], tuple[Aim, Tries]], *, seed: int) -> bool:
+    """Whether who looks after each 30 labels, 12 times, gets a certificate on what is wrong a little too often."""
+    draw, wrong, tries = random.Random(seed), list[bool](), Tries()
+    for _ in range(12):
+        wrong += [draw.random() < 0.105 for _ in range(30)]
+        sample = Sample(
+            scored_on=SCORED,
+            kind=LabelKind.GOLD,
+            earlier=(0.9,) * 20,
+            scores=(0.9,) * len(wrong),
+            wrong=tuple(wrong),
+        )
+        aim, tries = sees(sample, tries)
+        if isinstance(certify_sample(sample, aim, tenant="", unix_ms=1, days=1), Certificate):
+            return True
+    return False
+
+
+def test_who_certifies_again_and_again_is_not_right_more_often() -> None:
+    aim = Aim(risk_max=0.1)
+    assert sum(peeked(lambda _, tries: (aim, tries), seed=seed) for seed in range(100)) > 0.15 * 100
+    spent = sum(peeked(lambda sample, tries: next_try(sample, aim, tries), seed=seed) for seed in range(100))
+    assert spent <= 0.1 * 100
+
+
+def test_each_try_uses_up_a_part_of_what_may_go_wrong_and_the_same_one_none(database: Database) -> None:
+    bench = Bench(database)
+    bench.outcomes.keep(*traffic(1_000, share=1.0))
+    for risk_max in (0.01, 0.01, 0.02):
+        (refused,) = bench.certify(aim=Aim(risk_max=risk_max))
+        assert refused.found.reason == "many_errors"
+    (made,) = bench.certify()
+    assert made.found.delta == pytest.approx(0.1 / (3 * 4))
+    (again,) = bench.certify()
+    assert again.found.delta == made.found.delta
+    assert asyncio.run(bench.certificates.tries("ours", SCORED)).count == 3
+    assert asyncio.run(bench.certificates.tries("theirs", SCORED)).count == 0
+    assert asyncio.run(bench.outcomes.erase(tenant="ours")) == 1_000
+    assert asyncio.run(bench.certificates.tries("ours", SCORED)).count == 0
+
+
+def test_too_few_labels_for_any_proof_are_waited_for_and_not_used_up(database: Database) -> None:
+    bench = Bench(database)
+    bench.outcomes.keep(*wrong_now(600, since=1_000, right=True, seed="v"))
+    (made,) = bench.certify(aim=Aim(risk_max=0.02))
+    assert isinstance(made.found, Certificate)
+    bench.clock.wall_ms = 50_100
+    bench.outcomes.keep(*wrong_now(20, since=50_000))
+    bench.look()
+    assert bench.alarm
+    for part in range(8):
+        bench.outcomes.keep(*wrong_now(60, since=60_000 + 100 * part, right=True, accepted=False, seed=f"x{part}"))
+        bench.look()
+    assert "certificate.refused" not in {each.event for each in bench.keys.events()}
+    assert bench.alarm == ""
+
+
+def test_what_is_proven_of_first_tokens_ends_no_alarm_of_whole_answers(database: Database) -> None:
+    bench = Bench(database, certifies_again=False)
+    bench.outcomes.keep(*traffic(2_000, share=1.0))
+    bench.certify()
+    bench.clock.wall_ms = 50_100
+    bench.outcomes.keep(*wrong_now(40, since=50_000))
+    bench.look()
+    assert bench.alarm
+    prefix = scored(scope="prefix-20", calibration="first")
+    bench.outcomes.keep(
+        *(replace(each, scored_on=prefix) for each in wrong_now(300, since=30_000, right=True, seed="early"))
+    )
+    (refused,) = bench.certify()
+    assert refused.found.reason == "unfit_labels"  # those of before the alarm
+    bench.outcomes.keep(
+        *(replace(each, scored_on=prefix) for each in wrong_now(300, since=60_000, right=True, seed="fresh"))
+    )
+    (made,) = bench.certify()
+    assert isinstance(made.found, Certificate)
+    assert bench.alarm

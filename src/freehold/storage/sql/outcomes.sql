@@ -76,6 +76,9 @@ DELETE FROM watches WHERE tenant = :tenant
 -- name: erase_gold
 DELETE FROM gold_questions WHERE tenant = :tenant
 
+-- name: erase_tries
+DELETE FROM learning_marks WHERE substr(name, 1, length(:start)) = :start
+
 -- name: erase_certificates
 DELETE FROM certificates WHERE tenant = :tenant OR (
     tenant = '' AND scoring IN (SELECT DISTINCT scoring FROM outcomes WHERE tenant = :tenant)
