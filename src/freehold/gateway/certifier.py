@@ -23,7 +23,7 @@ class Wish:
         name: A route or a workload.
         tenant: Whose answers; ``None`` for each tenant's.
         aim: Risk and confidence.
-        kind: Which labels; ``None`` for the worthiest that are numerous.
+        kind: Which labels; ``None`` for known answers where these are numerous, else agreement.
         days: How long a certificate holds.
         by: Who wants it, for the audit log.
     """

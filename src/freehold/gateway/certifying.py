@@ -75,7 +75,8 @@ def sample_of(
     Args:
         outcomes: All of it, oldest first.
         scored_on: What is to be certified.
-        kind: Which labels to use; the worthiest that are numerous if not given.
+        kind: Which labels to use; the worthiest that are numerous if not given, and
+            never feedback.
         fresh_unix_ms: Use only answers from then on, and thresholds of those before; ``None`` for all.
     """
     known = [each for each in outcomes if each.probability is not None and each.scored_on == scored_on]
@@ -99,7 +100,7 @@ def sample_of(
     elif kind is LabelKind.AGREEMENT:
         refused = _uncovered(later)
     if kind is LabelKind.AGREEMENT:
-        counted = _evenly(counted)
+        counted = _evenly([*counted, *_complaints(later)])
     return Sample(
         scored_on=scored_on,
         kind=kind,
@@ -151,12 +152,14 @@ def certify_sample(sample: Sample, aim: Aim, *, tenant: str, unix_ms: int, days:
 
 
 def _kind_of(outcomes: Sequence[AnswerOutcome]) -> LabelKind:
-    """Known answers where there are as many as certifying takes, else feedback, else agreement."""
+    """Known answers where there are as many as certifying takes, else whichever of them and agreement there is more of.
+
+    Never feedback by itself: people choose what they judge, so who wants to certify on it has to say so.
+    """
     counted = Counter(each.label_kind for each in outcomes)
-    for kind in (LabelKind.GOLD, LabelKind.FEEDBACK):
-        if counted[kind] >= FRESH_LABELS:
-            return kind
-    return max(LabelKind, key=lambda kind: counted[kind]) if counted.total() > counted[None] else LabelKind.AGREEMENT
+    if counted[LabelKind.GOLD] >= FRESH_LABELS:
+        return LabelKind.GOLD
+    return LabelKind.GOLD if counted[LabelKind.GOLD] > counted[LabelKind.AGREEMENT] else LabelKind.AGREEMENT
 
 
 def _since_shadows(outcomes: Sequence[AnswerOutcome]) -> Sequence[AnswerOutcome]:
@@ -165,6 +168,22 @@ def _since_shadows(outcomes: Sequence[AnswerOutcome]) -> Sequence[AnswerOutcome]
         if outcome.accepted and outcome.sought > 0.0:
             return outcomes[place:] if any(each.accepted for each in outcomes[:place]) else outcomes
     return outcomes
+
+
+def _complaints(outcomes: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:
+    """Accepted answers that somebody called wrong, as often as a shadow would have been asked about them.
+
+    What somebody says takes the place of a shadow's word. Left out, the worst answers would be missing among those drawn
+    by lot; so they count as disagreed with. What somebody called right stays out, which leaves the others looking worse.
+    """
+    return [
+        each
+        for each in outcomes
+        if each.accepted
+        and each.label_kind is LabelKind.FEEDBACK
+        and not each.right
+        and _lot(f"complaint {each.request_id}") < each.sought
+    ]
 
 
 def _evenly(outcomes: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:

@@ -120,6 +120,30 @@ def test_known_answers_are_used_where_there_are_enough_and_are_no_traffic() -> N
     assert asked.earlier == sample_of(traffic(500), scored_on=SCORED).earlier
 
 
+def test_what_people_choose_to_judge_is_certified_on_only_if_somebody_says_so() -> None:
+    said = [replace(each, label_kind=LabelKind.FEEDBACK, right=True, sought=0.0) for each in traffic(900, seed=3)]
+    assert sample_of([*traffic(500), *said], scored_on=SCORED).kind is LabelKind.AGREEMENT
+    assert sample_of(said, scored_on=SCORED).kind is LabelKind.AGREEMENT
+    assert sample_of(said, scored_on=SCORED, kind=LabelKind.FEEDBACK).kind is LabelKind.FEEDBACK
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_complaints_that_take_the_place_of_a_shadows_word_still_count(share: float) -> None:
+    drawn = traffic(8_000, share=share)
+    said = [
+        replace(each, label_kind=LabelKind.FEEDBACK) if each.accepted and each.right is False else each
+        for each in drawn
+    ]
+    before, after = (sample_of(each, scored_on=SCORED, kind=LabelKind.AGREEMENT) for each in (drawn, said))
+
+    def wrong(sample: Sample) -> float:
+        at = [is_wrong for score, is_wrong in zip(sample.scores, sample.wrong, strict=True) if score >= 0.7]
+        return sum(at) / len(at)
+
+    assert wrong(before) > 0.1
+    assert wrong(after) > 0.1 * share
+
+
 def test_scores_of_another_meaning_do_not_count() -> None:
     other = scored(calibration="older")
     sample = sample_of([*traffic(300, scored_on=other), *traffic(300, seed=2)], scored_on=SCORED)
