@@ -132,6 +132,13 @@ class Learnt:
             clock=self._clock,
         )
 
+    async def begin(self) -> None:
+        """Take over certificates and alarms, before the first answer is judged by them."""
+        try:
+            await self._watching.refresh()
+        except FreeholdError as error:
+            log.warning("standings could not be read: %s", error.message)
+
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
         """What is to run as long as the gateway does."""
         found: list[Coroutine[Any, Any, None]] = [self._keep_standings(), self.prerouting.run()]

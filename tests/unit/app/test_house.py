@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from freehold.app.batch_runner import BatchRunner
+from freehold.gateway.watching import Watching
 from freehold.identity.quotas import Quotas
 from tests.support.inside import inside
 
@@ -30,3 +32,20 @@ def test_batches_go_on_once_limits_are_known(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(BatchRunner, "run", run)
     with inside(tmp_path):
         assert happened[:2] == ["limits", "batches"]
+
+
+def test_alarms_are_known_before_the_first_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+    refresh = Watching.refresh
+
+    async def noted(self: Watching, **how: Any) -> None:
+        await refresh(self, **how)
+        happened.append("standings")
+
+    async def never(_: Watching) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Watching, "refresh", noted)
+    monkeypatch.setattr(Watching, "look", never)
+    with inside(tmp_path):
+        assert happened == ["standings"]
