@@ -106,7 +106,7 @@ def advance(
     """
     changed: dict[Place, Watch] = {}
     for outcome in outcomes:
-        if not outcome.accepted or outcome.right is None or outcome.label_kind is LabelKind.GOLD:
+        if not outcome.accepted or outcome.right is None or _is_chosen(outcome):
             continue
         place = outcome.tenant, outcome.scored_on.workload, outcome.deployment
         known = changed.get(place) or watches.get(place)
@@ -130,6 +130,14 @@ def advance(
             known = replace(known, alarm=told, alarm_unix_ms=unix_ms, fresh_unix_ms=unix_ms)
         changed[place] = known
     return changed
+
+
+def _is_chosen(outcome: AnswerOutcome) -> bool:
+    """Whether its question was chosen for its known answer (``gateway.learning``), so that its label was certain.
+
+    An answer of the traffic that a client held against what it knows is of the traffic still.
+    """
+    return outcome.label_kind is LabelKind.GOLD and outcome.sought >= 1.0
 
 
 def _stays(known: Watch, outcome: AnswerOutcome) -> bool:
@@ -175,7 +183,7 @@ def look_at(watches: Mapping[Place, Watch], outcomes: Sequence[AnswerOutcome], *
     for outcome in outcomes:
         place = outcome.tenant, outcome.scored_on.workload, outcome.deployment
         watch = changed.get(place) or watches.get(place)
-        if watch is None or watch.alarm or not watch.known.counts or outcome.label_kind is LabelKind.GOLD:
+        if watch is None or watch.alarm or not watch.known.counts or _is_chosen(outcome):
             continue
         if outcome.probability is None or outcome.scored_on != watch.certificate.scored_on:
             continue

@@ -74,8 +74,9 @@ def test_what_says_nothing_of_the_certificate_does_not_count(how: dict[str, Any]
     assert go(labelled(*[False] * 40, **how)) is None
 
 
-def test_feedback_counts_like_agreement() -> None:
-    watch = go(labelled(*[False] * 20, label_kind=LabelKind.FEEDBACK))
+@pytest.mark.parametrize("kind", [LabelKind.FEEDBACK, LabelKind.GOLD])
+def test_what_clients_say_of_traffic_counts_like_agreement(kind: LabelKind) -> None:
+    watch = go(labelled(*[False] * 20, label_kind=kind, sought=0.2))
     assert watch is not None
     assert watch.alarm
 
