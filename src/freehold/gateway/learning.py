@@ -94,9 +94,9 @@ class Learning:
         self._waiting.append(judged)
         self._wake.set()
 
-    def erase(self, tenant: str) -> None:
-        """Hold nothing of a tenant in memory any more; before its outcomes are erased, so that none come after."""
-        kept = [each for each in self._waiting if each.receipt.tenant != tenant]
+    def erase(self, tenant: str = "") -> None:
+        """Hold nothing of a tenant, or of nobody, any more; before its outcomes are erased, so that none come after."""
+        kept = [each for each in self._waiting if tenant not in {"", each.receipt.tenant}]
         self._waiting.clear()
         self._waiting.extend(kept)
         if self._shadows is not None:

@@ -155,13 +155,13 @@ class Shadows:
         self._waiting.append(Shadow(judged=judged, outcome=outcome, answer=answer, target=target, until_s=until_s))
         self._wake.set()
 
-    def forget(self, tenant: str) -> None:
-        """Hold no text of a tenant any more: what waits is dropped, what runs is given up."""
-        kept = [each for each in self._waiting if each.judged.receipt.tenant != tenant]
+    def forget(self, tenant: str = "") -> None:
+        """Hold no text of a tenant, or of nobody, any more: what waits is dropped, what runs is given up."""
+        kept = [each for each in self._waiting if tenant not in {"", each.judged.receipt.tenant}]
         self._waiting.clear()
         self._waiting.extend(kept)
         for task, whose in self._running.items():
-            if whose == tenant:
+            if tenant in {"", whose}:
                 task.cancel()
 
     async def run(self) -> None:

@@ -106,8 +106,10 @@ class SqliteCertificates:
 
         return await self._database.read(query)
 
-    async def seen(self, mark: Literal["watched", "looked_at"] = "watched") -> int:
+    async def seen(self, mark: Literal["watched", "looked_at", "erased"] = "watched") -> int:
         """The how manyeth label the watches have seen last, or the number of the outcome they looked at last.
+
+        Or how often something was erased.
 
         Raises:
             StorageFailed: It cannot be read.
@@ -115,7 +117,8 @@ class SqliteCertificates:
         sql = self._sql["mark"]
 
         def query(connection: sqlite3.Connection) -> int:
-            return connection.execute(sql, {"name": mark}).fetchone()["value"]
+            row = connection.execute(sql, {"name": mark}).fetchone()
+            return 0 if row is None else row["value"]
 
         return await self._database.read(query)
 

@@ -243,6 +243,7 @@ class SqliteOutcomes:
             connection.execute(sql["erase_gold"], values)
             connection.execute(sql["erase_tries"], {"start": tries_of(tenant)})
             connection.execute(sql["unused_scorings"])
+            connection.execute(sql["note_erased"])
             detail: dict[str, object] = {"outcomes": erased, "certificates": void}
             event = KeyEvent(unix_ms=unix_ms, event="outcomes.erased", key_id="", tenant=tenant, by=by, detail=detail)
             note_event(connection, event)

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
+from freehold.app import learning
 from freehold.app.batch_runner import BatchRunner
+from freehold.gateway.learning import Learning
+from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.watching import Watching
 from freehold.identity.quotas import Quotas
+from freehold.storage.outcomes import SqliteOutcomes
 from tests.support.inside import inside
 
 
@@ -49,3 +53,24 @@ def test_alarms_are_known_before_the_first_answer(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Watching, "look", never)
     with inside(tmp_path):
         assert happened == ["standings"]
+
+
+def test_what_another_process_erases_is_forgotten_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[str] = []
+    over = asyncio.Event()
+
+    def forget(_: Prerouting, tenant: str = "") -> None:
+        forgotten.append(f"vectors {tenant}")
+
+    def erase(_: Learning, tenant: str = "") -> None:
+        forgotten.append(f"texts {tenant}")
+        over.set()
+
+    monkeypatch.setattr(learning, "_REFRESH_EVERY_S", 0.001)
+    monkeypatch.setattr(Prerouting, "forget", forget)
+    monkeypatch.setattr(Learning, "erase", erase)
+    with inside(tmp_path) as gateway:
+        assert forgotten == []
+        gateway.run(SqliteOutcomes(gateway.stores.database).erase(tenant="somebody"))
+        gateway.run(over.wait())
+        assert forgotten == ["vectors ", "texts "]
