@@ -100,7 +100,7 @@ def sample_of(
     elif kind is LabelKind.AGREEMENT:
         refused = _uncovered(later)
     if kind is LabelKind.AGREEMENT:
-        counted = _evenly([*counted, *_complaints(later)])
+        counted = _evenly([*counted, *_complaints(later)], _never(later))
     return Sample(
         scored_on=scored_on,
         kind=kind,
@@ -186,10 +186,19 @@ def _complaints(outcomes: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:
     ]
 
 
-def _evenly(outcomes: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:
-    """Labelled answers as if all had been sought with the least of their chances."""
+def _never(outcomes: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:
+    """Accepted answers that had no chance to be labelled."""
+    return [each for each in outcomes if each.accepted and each.sought <= 0.0 and each.right is None]
+
+
+def _evenly(outcomes: Sequence[AnswerOutcome], never: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:
+    """Labelled answers as if all had been sought with the least of their chances.
+
+    Of those that ``never`` could be labelled as many are drawn, and counted as wrong: nobody knows better.
+    """
     least = min((each.sought for each in outcomes if each.sought > 0.0), default=0.0)
-    return [each for each in outcomes if each.sought > 0.0 and _lot(each.request_id) * each.sought < least]
+    drawn = [each for each in outcomes if each.sought > 0.0 and _lot(each.request_id) * each.sought < least]
+    return drawn + [each for each in never if _lot(f"never {each.request_id}") < least]
 
 
 def _lot(request_id: str) -> float:
@@ -200,7 +209,7 @@ def _lot(request_id: str) -> float:
 def _uncovered(outcomes: Sequence[AnswerOutcome]) -> str:
     """Why agreement says nothing of what is accepted: too much of it could never be labelled."""
     accepted = [each for each in outcomes if each.accepted]
-    never = sum(each.sought <= 0.0 and each.right is None for each in accepted)
+    never = len(_never(outcomes))
     if never <= _UNCOVERED_MAX * len(accepted):
         return ""
     return (

@@ -98,6 +98,17 @@ def test_nothing_is_certified_of_what_can_never_be_labelled() -> None:
     assert "had no chance to be labelled" in found.message
 
 
+def test_the_few_that_could_never_be_labelled_count_as_wrong() -> None:
+    outcomes = [
+        replace(each, sought=0.0, right=None, label_kind=None) if each.accepted and each.unix_ms % 12 == 0 else each
+        for each in traffic(6_000, share=1.0)
+    ]
+    known, all_known = sample_of(outcomes, scored_on=SCORED), sample_of(traffic(6_000, share=1.0), scored_on=SCORED)
+    assert known.refused == ""
+    assert len(known.scores) == len(all_known.scores)
+    assert sum(known.wrong) > sum(all_known.wrong) + 0.8 * 4_500 * 0.3 / 12 * 0.85
+
+
 def test_what_was_answered_before_there_were_shadows_does_not_count() -> None:
     before = [
         replace(each, sought=0.0, right=None, label_kind=None) if each.accepted else each
