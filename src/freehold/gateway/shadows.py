@@ -131,14 +131,14 @@ class Shadows:
 
         Policy is the receipt's: what was forbidden to the request is forbidden to its shadow.
         """
-        answered = judged.receipt.answered_by
-        if answered is None or answered.deployment not in route.deployments or not route.shadow_share:
+        answered, order = judged.receipt.answered_by, route.as_written or route.deployments
+        if answered is None or answered.deployment not in order or not route.shadow_share:
             return ""
         if self._is_spent():
             return ""
         allowed = {each.deployment for each in judged.receipt.decisions if each.allowed}
-        engines, after = self._around.runtime().engines, route.deployments.index(answered.deployment) + 1
-        for name in route.deployments[after:]:
+        engines, after = self._around.runtime().engines, order.index(answered.deployment) + 1
+        for name in order[after:]:
             may = name in allowed and name in engines and name not in self._unpriced
             if may and not unable_reason(judged.request, engines[name].deployment):
                 return name

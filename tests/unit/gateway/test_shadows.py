@@ -411,3 +411,14 @@ def test_a_shadow_that_runs_when_its_tenant_is_erased_is_given_up() -> None:
         assert bench.outcomes.kept == {}
 
     run(test())
+
+
+def test_a_weaker_one_that_stands_behind_for_want_of_worth_is_no_shadow() -> None:
+    async def test() -> None:
+        written = ("other", "small", "large")
+        bench = Bench(route=replace(ROUTE, deployments=("small", "other", "large"), as_written=written))
+        await bench.ask()
+        await bench.settle()
+        assert [each.model_asked for each in bench.asked] == ["large"]
+
+    run(test())
