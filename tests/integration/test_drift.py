@@ -20,7 +20,7 @@ from freehold.routing.ladder import scored_on
 from freehold.storage.database import Database
 from freehold.storage.outcomes import SqliteOutcomes
 from tests.servers.openai_server import OpenAIServer
-from tests.support.outcomes import an_outcome
+from tests.support.histories import an_outcome
 from tests.support.routing import calibration
 from tests.support.server import Gateway, eventually, running
 from tests.support.site import SteadyServer

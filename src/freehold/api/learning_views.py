@@ -170,6 +170,8 @@ class LearningViews:
             )
         if reached_tenant(principal, scope["access"]) not in {None, tenant}:
             raise NotFound(path=scope["path"])
+        if self._learning is not None:
+            self._learning.erase(tenant)
         erased = await self._stores.outcomes.erase(tenant=tenant, by=principal.key_id, unix_ms=self._clock.unix_ms())
         self._changed(tenant)
         return _json({"object": "outcomes.erased", "tenant": tenant, "outcomes": erased})

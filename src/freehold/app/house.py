@@ -188,6 +188,7 @@ class House:
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
             await self._quotas.refresh()
+            await self._learnt.begin()
             if self._batches is not None:  # not before: what was left off goes on at once, and must fit into its limits
                 self._spawn(self._batches.run())
             yield

@@ -64,6 +64,7 @@ class Learnt:
         self._care = LearningCare(run_length=section.alarm_run_length, days=section.certificate_days)
         self._looks = fellows is None or not fellows.seat.worker
         self._changed = asyncio.Event()
+        self._erased = 0
         self.outcomes = SqliteOutcomes(stores.database, most=section.outcomes_max)
         self.certificates = SqliteCertificates(stores.database)
         self.standings = LiveStandings()
@@ -132,6 +133,14 @@ class Learnt:
             clock=self._clock,
         )
 
+    async def begin(self) -> None:
+        """Take over certificates and alarms, before the first answer is judged by them."""
+        try:
+            self._erased = await self.certificates.seen("erased")
+            await self._watching.refresh()
+        except FreeholdError as error:
+            log.warning("standings could not be read: %s", error.message)
+
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
         """What is to run as long as the gateway does."""
         found: list[Coroutine[Any, Any, None]] = [self._keep_standings(), self.prerouting.run()]
@@ -162,6 +171,16 @@ class Learnt:
             self.prerouting.forget(erased)
         self._changed.set()
 
+    async def _look_at_erased(self) -> None:
+        """Where a command or another worker has erased something, nothing of before is kept in memory: it is little."""
+        erased = await self.certificates.seen("erased")
+        if erased == self._erased:
+            return
+        self._erased = erased
+        self.prerouting.forget()
+        if self._learning is not None:
+            self._learning.erase()
+
     async def _look_at_spend(self) -> None:
         now_s = self._clock.monotonic_s()
         if not self._budgets or now_s - self._spend_looked_s < _SPEND_EVERY_S:
@@ -175,6 +194,7 @@ class Learnt:
         """Labels that came in, and what commands and other workers decided, hold here within a second."""
         while True:
             try:
+                await self._look_at_erased()
                 if self._looks:
                     await self._watching.look()
                 await self._look_at_spend()

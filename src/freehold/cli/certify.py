@@ -38,7 +38,7 @@ def certify(
         risk: At most this share of accepted answers may be wrong, above 0 and below 1; 0.1 if not given.
         sure: How sure that has to be, above 0 and below 1; 0.9 if not given.
         labels: gold (known answers), feedback, or agreement with a stronger model, which certifies disagreement and not
-            error. The worthiest of which there are enough if not given.
+            error. Gold where there is enough, else agreement, if not given.
         tenant: Only this tenant's answers; each tenant's for itself if not given.
     """
     for option, share in (("--risk", risk), ("--sure", sure)):

@@ -256,6 +256,8 @@ class Route:
         prerouter: Whether the question is looked at before the first attempt.
         embedder: The deployment that makes vectors of questions for it.
         workloads: Kinds of task that a question may be taken for instead of ``workload``.
+        as_written: The deployments in the order of whoever wrote the route, weakest first, where what an answer is worth has
+            put them into another; empty where it has not.
         worth_micros: What a right answer is worth, in micro-units of the ledger's currency; ``None`` where nobody said.
         gains: By deployment, how much more often right it must be to be asked next: its cost, as a share of that worth.
     """
@@ -277,5 +279,6 @@ class Route:
     prerouter: Prerouter = Prerouter.OFF
     embedder: str = ""
     workloads: tuple[str, ...] = ()
+    as_written: tuple[str, ...] = ()
     worth_micros: int | None = None
     gains: tuple[tuple[str, float], ...] = ()

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from freehold.domain.deployment import Deployment, Route, StreamMode
+from freehold.domain.deployment import Deployment, Prerouter, Route, StreamMode
 from freehold.domain.errors.limits import PriceMissing
 from freehold.domain.limits import Bound, Limit
 from freehold.domain.money import Money
@@ -56,7 +56,8 @@ def bound_of(
     """The most that a request may come to: as many of its plan's dearest steps as may be tried, each to its end.
 
     For each of them but the last all that the route asks about answers in doubt is added; and the dearest once more
-    where a stream may be left after its first tokens and taken back.
+    where a stream may be left after its first tokens and taken back; and those at home that a prerouter may pass over, which
+    are tried beyond the others where these fail.
 
     Args:
         draft: The request.
@@ -73,6 +74,9 @@ def bound_of(
     again = doubted * doubt.samples
     if doubted and request.stream and route.stream is StreamMode.PREFIX:
         again += 1
+    if doubted and route.prerouter is Prerouter.ON:
+        spare = sum(each.zone in _OWN_ZONES for each in steps[: tries - 1])
+        tries = min(tries + spare, len(steps))
 
     def most(amount: Callable[[_Step], int]) -> int:
         amounts = [amount(each) for each in found]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from freehold.domain.certificates import Certificate, LabelKind
 from freehold.domain.deployment import Route
 from freehold.domain.errors.feedback import NothingToCertify
-from freehold.gateway.certifying import Sample, certify_sample, newest_scoring, sample_of
-from freehold.gateway.watch import new_watch, read_watches, watch_to_json
+from freehold.gateway.certifying import Sample, certify_sample, is_tested, newest_scoring, next_try, sample_of
+from freehold.gateway.watch import is_of_same, new_watch, read_watches, watch_to_json
 from freehold.routing.certificate import Aim, NotCertifiable
 from freehold.storage.certificates import Looked, SqliteCertificates
 from freehold.storage.outcomes import SqliteOutcomes
@@ -23,7 +23,7 @@ class Wish:
         name: A route or a workload.
         tenant: Whose answers; ``None`` for each tenant's.
         aim: Risk and confidence.
-        kind: Which labels; ``None`` for the worthiest that are numerous.
+        kind: Which labels; ``None`` for known answers where these are numerous, else agreement.
         days: How long a certificate holds.
         by: Who wants it, for the audit log.
     """
@@ -98,13 +98,19 @@ class Certifier:
             return None
         watch = (await read_watches(self._certificates)).get((tenant, workload, deployment))
         fresh_unix_ms: int | None = None
-        if watch is not None and watch.alarm and watch.certificate.scored_on == scored_on:
+        if watch is not None and watch.alarm and is_of_same(watch.certificate.scored_on, scored_on):
             fresh_unix_ms = watch.fresh_unix_ms  # what was true before the alarm proves nothing now
         sample = sample_of(outcomes, scored_on=scored_on, kind=wish.kind, fresh_unix_ms=fresh_unix_ms)
-        made = certify_sample(sample, wish.aim, tenant=tenant, unix_ms=unix_ms, days=wish.days)
+        aim, tries = next_try(sample, wish.aim, await self._certificates.tries(tenant, scored_on))
+        made = certify_sample(sample, aim, tenant=tenant, unix_ms=unix_ms, days=wish.days)
+        looked = Looked(watches={}, void={}, tries={(tenant, scored_on): tries})
         if isinstance(made, Certificate):
             # An alarm is over: what is in force from here on was proven on what came since, or is another promise.
-            watch = new_watch(made, (*sample.earlier, *sample.scores))
-            looked = Looked(watches={(tenant, workload, deployment): watch_to_json(watch)}, void={}, put=[made])
+            anew = new_watch(made, (*sample.earlier, *sample.scores), delta=wish.aim.delta)
+            watches = {(tenant, workload, deployment): watch_to_json(anew)}
+            if watch is not None and watch.alarm and watch.certificate.scored_on.scope != scored_on.scope:
+                watches = {}  # what is proven of first tokens says nothing of whole answers, whose alarm stays
+            looked = replace(looked, watches=watches, put=[made])
+        if is_tested(made):
             await self._certificates.keep_looked(looked, by=wish.by, unix_ms=unix_ms)
         return Certified(tenant=tenant, workload=workload, deployment=deployment, sample=sample, found=made)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from freehold.domain.certificates import Certificate, LabelKind, ScoredOn
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.routing.certificate import About, Aim, NotCertifiable, certify, least_escalated
 from freehold.routing.classifier import Interval
+from freehold.storage.certificates import Tries
 
 FRESH_LABELS = 120
 """Labels after an alarm that certifying anew takes (``routing.certificate``)."""
@@ -74,7 +75,8 @@ def sample_of(
     Args:
         outcomes: All of it, oldest first.
         scored_on: What is to be certified.
-        kind: Which labels to use; the worthiest that are numerous if not given.
+        kind: Which labels to use; the worthiest that are numerous if not given, and
+            never feedback.
         fresh_unix_ms: Use only answers from then on, and thresholds of those before; ``None`` for all.
     """
     known = [each for each in outcomes if each.probability is not None and each.scored_on == scored_on]
@@ -98,7 +100,7 @@ def sample_of(
     elif kind is LabelKind.AGREEMENT:
         refused = _uncovered(later)
     if kind is LabelKind.AGREEMENT:
-        counted = _evenly(counted)
+        counted = _evenly([*counted, *_complaints(later)], _never(later))
     return Sample(
         scored_on=scored_on,
         kind=kind,
@@ -107,6 +109,24 @@ def sample_of(
         wrong=tuple(not each.right for each in counted),
         refused=refused,
     )
+
+
+def next_try(sample: Sample, aim: Aim, before: Tries) -> tuple[Aim, Tries]:
+    """The aim with what of δ one more try may use up, and what is to be kept where anything was tested.
+
+    Who certifies again and again until it passes is right once by luck. The ``k``-th sample that is held against a risk
+    therefore has δ / (k (k + 1)), which add up to δ: with a chance of 1 - δ none of all the certificates of a score is
+    false, however often it was tried. The same sample and aim once more is the same try.
+    """
+    content = repr((sample.kind, sample.earlier, sample.scores, sample.wrong, aim))
+    last = int.from_bytes(hashlib.sha256(content.encode()).digest()[:7]) + 1
+    count = before.count if last == before.last else before.count + 1
+    return replace(aim, parts=aim.parts * count * (count + 1)), Tries(count=count, last=last)
+
+
+def is_tested(found: Certificate | NotCertifiable) -> bool:
+    """Whether labels were looked at, so that a part of δ is used up."""
+    return isinstance(found, Certificate) or found.tested is not None
 
 
 def certify_sample(sample: Sample, aim: Aim, *, tenant: str, unix_ms: int, days: int) -> Certificate | NotCertifiable:
@@ -132,12 +152,14 @@ def certify_sample(sample: Sample, aim: Aim, *, tenant: str, unix_ms: int, days:
 
 
 def _kind_of(outcomes: Sequence[AnswerOutcome]) -> LabelKind:
-    """Known answers where there are as many as certifying takes, else feedback, else agreement."""
+    """Known answers where there are as many as certifying takes, else whichever of them and agreement there is more of.
+
+    Never feedback by itself: people choose what they judge, so who wants to certify on it has to say so.
+    """
     counted = Counter(each.label_kind for each in outcomes)
-    for kind in (LabelKind.GOLD, LabelKind.FEEDBACK):
-        if counted[kind] >= FRESH_LABELS:
-            return kind
-    return max(LabelKind, key=lambda kind: counted[kind]) if counted.total() > counted[None] else LabelKind.AGREEMENT
+    if counted[LabelKind.GOLD] >= FRESH_LABELS:
+        return LabelKind.GOLD
+    return LabelKind.GOLD if counted[LabelKind.GOLD] > counted[LabelKind.AGREEMENT] else LabelKind.AGREEMENT
 
 
 def _since_shadows(outcomes: Sequence[AnswerOutcome]) -> Sequence[AnswerOutcome]:
@@ -148,10 +170,35 @@ def _since_shadows(outcomes: Sequence[AnswerOutcome]) -> Sequence[AnswerOutcome]
     return outcomes
 
 
-def _evenly(outcomes: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:
-    """Labelled answers as if all had been sought with the least of their chances."""
+def _complaints(outcomes: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:
+    """Accepted answers that somebody called wrong, as often as a shadow would have been asked about them.
+
+    What somebody says takes the place of a shadow's word. Left out, the worst answers would be missing among those drawn
+    by lot; so they count as disagreed with. What somebody called right stays out, which leaves the others looking worse.
+    """
+    return [
+        each
+        for each in outcomes
+        if each.accepted
+        and each.label_kind is LabelKind.FEEDBACK
+        and not each.right
+        and _lot(f"complaint {each.request_id}") < each.sought
+    ]
+
+
+def _never(outcomes: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:
+    """Accepted answers that had no chance to be labelled."""
+    return [each for each in outcomes if each.accepted and each.sought <= 0.0 and each.right is None]
+
+
+def _evenly(outcomes: Sequence[AnswerOutcome], never: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:
+    """Labelled answers as if all had been sought with the least of their chances.
+
+    Of those that ``never`` could be labelled as many are drawn, and counted as wrong: nobody knows better.
+    """
     least = min((each.sought for each in outcomes if each.sought > 0.0), default=0.0)
-    return [each for each in outcomes if each.sought > 0.0 and _lot(each.request_id) * each.sought < least]
+    drawn = [each for each in outcomes if each.sought > 0.0 and _lot(each.request_id) * each.sought < least]
+    return drawn + [each for each in never if _lot(f"never {each.request_id}") < least]
 
 
 def _lot(request_id: str) -> float:
@@ -162,7 +209,7 @@ def _lot(request_id: str) -> float:
 def _uncovered(outcomes: Sequence[AnswerOutcome]) -> str:
     """Why agreement says nothing of what is accepted: too much of it could never be labelled."""
     accepted = [each for each in outcomes if each.accepted]
-    never = sum(each.sought <= 0.0 and each.right is None for each in accepted)
+    never = len(_never(outcomes))
     if never <= _UNCOVERED_MAX * len(accepted):
         return ""
     return (

@@ -94,6 +94,14 @@ class Learning:
         self._waiting.append(judged)
         self._wake.set()
 
+    def erase(self, tenant: str = "") -> None:
+        """Hold nothing of a tenant, or of nobody, any more; before its outcomes are erased, so that none come after."""
+        kept = [each for each in self._waiting if tenant not in {"", each.receipt.tenant}]
+        self._waiting.clear()
+        self._waiting.extend(kept)
+        if self._shadows is not None:
+            self._shadows.forget(tenant)
+
     def expect(self, request_id: str, is_right: Callable[[str], bool]) -> Graded:
         """Have the answers to a request graded, which is going to be asked; ``forget`` it in the end."""
         self._graded[request_id] = graded = Graded(is_right=is_right)

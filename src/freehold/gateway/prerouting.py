@@ -102,9 +102,9 @@ class Prerouting:
         if vector := draft.question:
             self._decide(climb, known, vector)
 
-    def forget(self, tenant: str) -> None:
-        """Know nothing of a tenant any more."""
-        for key in [key for key in self._memories if key.tenant == tenant]:
+    def forget(self, tenant: str = "") -> None:
+        """Know nothing of a tenant any more; of nobody, if not given."""
+        for key in [key for key in self._memories if tenant in {"", key.tenant}]:
             del self._memories[key]
 
     async def run(self) -> None:

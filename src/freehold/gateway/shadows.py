@@ -116,7 +116,7 @@ class Shadows:
         self._around = around
         self._bounds = bounds
         self._waiting: deque[Shadow] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], str] = {}
         self._wake = asyncio.Event()
         self._spent: tuple[str, int] = ("", 0)
         self._unpriced: set[str] = set()
@@ -131,14 +131,14 @@ class Shadows:
 
         Policy is the receipt's: what was forbidden to the request is forbidden to its shadow.
         """
-        answered = judged.receipt.answered_by
-        if answered is None or answered.deployment not in route.deployments or not route.shadow_share:
+        answered, order = judged.receipt.answered_by, route.as_written or route.deployments
+        if answered is None or answered.deployment not in order or not route.shadow_share:
             return ""
         if self._is_spent():
             return ""
         allowed = {each.deployment for each in judged.receipt.decisions if each.allowed}
-        engines, after = self._around.runtime().engines, route.deployments.index(answered.deployment) + 1
-        for name in route.deployments[after:]:
+        engines, after = self._around.runtime().engines, order.index(answered.deployment) + 1
+        for name in order[after:]:
             may = name in allowed and name in engines and name not in self._unpriced
             if may and not unable_reason(judged.request, engines[name].deployment):
                 return name
@@ -154,6 +154,15 @@ class Shadows:
         until_s = self._around.clock.monotonic_s() + _WAIT_S
         self._waiting.append(Shadow(judged=judged, outcome=outcome, answer=answer, target=target, until_s=until_s))
         self._wake.set()
+
+    def forget(self, tenant: str = "") -> None:
+        """Hold no text of a tenant, or of nobody, any more: what waits is dropped, what runs is given up."""
+        kept = [each for each in self._waiting if tenant not in {"", each.judged.receipt.tenant}]
+        self._waiting.clear()
+        self._waiting.extend(kept)
+        for task, whose in self._running.items():
+            if tenant in {"", whose}:
+                task.cancel()
 
     async def run(self) -> None:
         """Ask what is offered, until cancelled."""
@@ -177,12 +186,13 @@ class Shadows:
         while self._waiting and self._waiting[0].until_s <= now_s:
             self._around.told(self._waiting.popleft().target, "dropped")
         while self._waiting and len(self._running) < self._bounds.at_once and self._is_quiet(self._waiting[0]):
-            task = asyncio.get_running_loop().create_task(self._ask(self._waiting.popleft()))
-            self._running.add(task)
+            shadow = self._waiting.popleft()
+            task = asyncio.get_running_loop().create_task(self._ask(shadow))
+            self._running[task] = shadow.judged.receipt.tenant
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         self._wake.set()
 
     def _is_quiet(self, shadow: Shadow) -> bool:

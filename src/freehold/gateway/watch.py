@@ -16,6 +16,7 @@ from freehold.domain.certificates import Certificate, Fault, LabelKind, ScoredOn
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.routing import novelty
 from freehold.routing.betting import NOTHING_BET, Bets, Wealth, alarm, settle
+from freehold.routing.ladder import DELTA_MAX
 from freehold.routing.novelty import EMPTY, WINDOW, Reference, Window, judge, reference, seen
 from freehold.storage.certificates import Place, SqliteCertificates
 
@@ -23,6 +24,9 @@ log = logging.getLogger("freehold.gateway")
 
 UNKNOWN = Reference()
 """Where nobody knows what the answers were like that were certified on."""
+
+_LAG_MS = 60_000
+"""Answers may be accepted for so long after an alarm: by processes that have not heard of it, or begun before."""
 
 _WORTH = {LabelKind.GOLD: 3, LabelKind.FEEDBACK: 2, LabelKind.AGREEMENT: 1}
 
@@ -39,6 +43,7 @@ class Watch:
         alarm: Why nothing is accepted; empty while there is no alarm.
         alarm_unix_ms: Since when.
         fresh_unix_ms: Answers from then on may be certified on.
+        delta: What was asked for when ``certificate`` was made, however often it was tried; 0 where that is its own.
     """
 
     certificate: Certificate
@@ -48,11 +53,17 @@ class Watch:
     alarm: str = ""
     alarm_unix_ms: int = 0
     fresh_unix_ms: int = 0
+    delta: float = 0.0
 
 
-def new_watch(certificate: Certificate, scores: Sequence[float]) -> Watch:
-    """The watch of a certificate that was just made from answers of these probabilities."""
-    return Watch(certificate=certificate, known=reference(scores))
+def new_watch(certificate: Certificate, scores: Sequence[float], *, delta: float = 0.0) -> Watch:
+    """The watch of a certificate that was just made from answers of these probabilities, with ``delta`` asked for."""
+    return Watch(certificate=certificate, known=reference(scores), delta=delta)
+
+
+def is_of_same(one: ScoredOn, other: ScoredOn) -> bool:
+    """Whether two scores are of the same model, engine and template, and so say something of the same answers."""
+    return replace(one, calibration="", scope="") == replace(other, calibration="", scope="")
 
 
 def in_force_for(
@@ -60,12 +71,17 @@ def in_force_for(
 ) -> Certificate | None:
     """The certificate that a tenant's answers of that score are accepted on.
 
-    Its own comes before everybody's; known answers before feedback before agreement; the newest of equals.
+    One that counts regret alone, or is not sure enough, is none. Its own comes before everybody's; known answers before
+    feedback before agreement; the newest of equals.
     """
     found = [
         each
         for each in certificates
-        if each.scored_on == scored_on and each.tenant in {tenant, ""} and unix_ms < each.expires_unix_ms
+        if each.scored_on == scored_on
+        and each.tenant in {tenant, ""}
+        and each.fault is Fault.WRONG
+        and each.delta <= DELTA_MAX
+        and unix_ms < each.expires_unix_ms
     ]
     return max(found, key=lambda each: (bool(each.tenant), _WORTH[each.label_kind], each.created_unix_ms), default=None)
 
@@ -90,18 +106,16 @@ def advance(
     """
     changed: dict[Place, Watch] = {}
     for outcome in outcomes:
-        if not outcome.accepted or outcome.right is None or outcome.label_kind is LabelKind.GOLD:
+        if not outcome.accepted or outcome.right is None or _is_chosen(outcome):
             continue
         place = outcome.tenant, outcome.scored_on.workload, outcome.deployment
         known = changed.get(place) or watches.get(place)
         certificate = in_force_for(
             certificates, tenant=outcome.tenant, scored_on=outcome.scored_on, unix_ms=outcome.unix_ms
         )
-        if certificate is None or (
-            known is not None and known.alarm and known.certificate.scored_on == outcome.scored_on
-        ):
+        if certificate is None or (known is not None and _stays(known, outcome)):
             continue
-        if known is None or known.certificate.id != certificate.id:
+        if known is None or not _goes_on(known, certificate, certificates, unix_ms=outcome.unix_ms):
             known = Watch(certificate=certificate)
         if outcome.unix_ms < certificate.created_unix_ms:
             continue  # it was certified on that
@@ -111,9 +125,48 @@ def advance(
         wealth = settle(known.wealth, bets, [not outcome.right])
         known = replace(known, wealth=wealth)
         if told := alarm(wealth, bets):
+            if known.certificate.id != certificate.id:
+                known = replace(known, certificate=certificate, known=UNKNOWN, window=EMPTY, delta=0.0)
             known = replace(known, alarm=told, alarm_unix_ms=unix_ms, fresh_unix_ms=unix_ms)
         changed[place] = known
     return changed
+
+
+def _is_chosen(outcome: AnswerOutcome) -> bool:
+    """Whether its question was chosen for its known answer (``gateway.learning``), so that its label was certain.
+
+    An answer of the traffic that a client held against what it knows is of the traffic still.
+    """
+    return outcome.label_kind is LabelKind.GOLD and outcome.sought >= 1.0
+
+
+def _stays(known: Watch, outcome: AnswerOutcome) -> bool:
+    """Whether an alarm stays, whatever this label says.
+
+    While it lasts nothing is accepted there: an answer that was, and later, is of something else that was put there.
+    One of before has only its label from after, however it was scored.
+    """
+    if not known.alarm:
+        return False
+    return known.certificate.scored_on == outcome.scored_on or outcome.unix_ms <= known.alarm_unix_ms + _LAG_MS
+
+
+def _goes_on(known: Watch, certificate: Certificate, certificates: Iterable[Certificate], *, unix_ms: int) -> bool:
+    """Whether a label of what ``certificate`` promises counts in a watch that there is.
+
+    A deployment may have several promises at once, as of whole answers and of first tokens. They are bet against
+    together: while all are kept the product of such bets wins no more than each of them (``routing.betting``).
+    """
+    if known.certificate.id == certificate.id:
+        return True
+    before, now = known.certificate.scored_on, certificate.scored_on
+    return (
+        not known.alarm
+        and before != now
+        and is_of_same(before, now)
+        and unix_ms < known.certificate.expires_unix_ms
+        and any(each.id == known.certificate.id for each in certificates)
+    )
 
 
 def look_at(watches: Mapping[Place, Watch], outcomes: Sequence[AnswerOutcome], *, unix_ms: int) -> dict[Place, Watch]:
@@ -130,7 +183,7 @@ def look_at(watches: Mapping[Place, Watch], outcomes: Sequence[AnswerOutcome], *
     for outcome in outcomes:
         place = outcome.tenant, outcome.scored_on.workload, outcome.deployment
         watch = changed.get(place) or watches.get(place)
-        if watch is None or watch.alarm or not watch.known.counts or outcome.label_kind is LabelKind.GOLD:
+        if watch is None or watch.alarm or not watch.known.counts or _is_chosen(outcome):
             continue
         if outcome.probability is None or outcome.scored_on != watch.certificate.scored_on:
             continue

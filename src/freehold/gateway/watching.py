@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from freehold.domain.certificates import Certificate
 from freehold.domain.ports import Clock
-from freehold.gateway.certifying import FRESH_LABELS, certify_sample, sample_of
+from freehold.gateway.certifying import FRESH_LABELS, certify_sample, is_tested, next_try, sample_of
 from freehold.gateway.runtime import Runtime
 from freehold.gateway.scoring import Scoring
 from freehold.gateway.standings import LiveStandings
@@ -72,6 +72,7 @@ class Watching:
         self._scoring = Scoring(runtime)
         self._clock = clock
         self._care = care
+        self._needed: dict[Place, int] = {}
 
     async def refresh(self, *, spend_at: Mapping[str, float] | None = None) -> None:
         """Take over what is in the database.
@@ -166,18 +167,22 @@ class Watching:
         await self._certificates.keep_looked(looked, by=_BY, unix_ms=now_ms)
 
     async def _certify_again(self, place: Place, watch: Watch) -> None:
-        """Certify on answers since the alarm alone. Where that fails those are used up: the next try takes newer ones."""
+        """Certify on answers since the alarm alone. Where that fails those are used up: the next try takes newer ones.
+
+        Too few for any proof are no try: more are waited for.
+        """
         tenant, workload, deployment = place
         certificate = watch.certificate
+        needed = max(FRESH_LABELS, self._needed.get(place, 0))
         fresh = await self._outcomes.read(
             tenant=tenant,
             workload=workload,
             deployment=deployment,
             since_unix_ms=watch.fresh_unix_ms,
             labelled=True,
-            most=FRESH_LABELS,
+            most=needed,
         )
-        if len(fresh) < FRESH_LABELS:
+        if len(fresh) < needed:
             return
         outcomes = await self._outcomes.read(tenant=tenant, workload=workload, deployment=deployment)
         sample = sample_of(
@@ -189,17 +194,25 @@ class Watching:
         if len(sample.scores) < FRESH_LABELS:
             return
         now_ms = self._clock.unix_ms()
-        aim = Aim(risk_max=certificate.risk_max, delta=certificate.delta, fault=certificate.fault)
+        asked = Aim(risk_max=certificate.risk_max, delta=watch.delta or certificate.delta, fault=certificate.fault)
+        before = await self._certificates.tries(tenant, certificate.scored_on)
+        aim, tries = next_try(sample, asked, before)
         found = certify_sample(sample, aim, tenant=tenant, unix_ms=now_ms, days=self._care.days)
+        if not isinstance(found, Certificate) and found.reason == "few_labels":
+            self._needed[place] = needed + needed // 4
+            return
+        self._needed.pop(place, None)
+        used = {(tenant, certificate.scored_on): tries} if is_tested(found) else {}
         if isinstance(found, Certificate):
-            anew = watch_to_json(new_watch(found, sample.scores))
-            looked = Looked(watches={place: anew}, void={}, put=[found])
+            anew = watch_to_json(new_watch(found, sample.scores, delta=asked.delta))
+            looked = Looked(watches={place: anew}, void={}, put=[found], tries=used)
             log.warning("%s of tenant %s, workload %s is certified anew: %s", deployment, tenant, workload, found.id)
         else:
             again = watch_to_json(replace(watch, fresh_unix_ms=now_ms))
             looked = Looked(
                 watches={place: again},
                 void={},
+                tries=used,
                 events=[_event("certificate.refused", place, watch, unix_ms=now_ms, why=found.message)],
             )
             log.warning("%s of tenant %s, workload %s stays at alarm: %s", deployment, tenant, workload, found.message)

@@ -30,8 +30,8 @@ The logarithm itself hardly tells 0.9 from 0.999, where most answers lie. Alone 
 eight cells, it left a calibration error of 0.05 to 0.15 on the next split; log odds leave 0.02 to 0.07.
 """
 
-SHAPES = ("schema_valid", "tool_arguments_valid")
-"""Signals of answers that a schema or a tool shaped."""
+SHAPES = ("constrained", "schema_valid", "tool_arguments_valid")
+"""Signals of answers that a constraint of the engine's own, a schema or a tool shaped."""
 FREE_TEXT = ""
 """The shape of an answer that has none of them."""
 

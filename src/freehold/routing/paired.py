@@ -112,7 +112,8 @@ def with_choice(route: Route, choice: Choice) -> Route:
     """The route with the chosen first; the others stay behind them, for when these fail."""
     chosen = (choice.first, choice.second) if choice.second else (choice.first,)
     others = tuple(name for name in route.deployments if name not in chosen)
-    return replace(route, deployments=chosen + others, accept_at=min(1.0, choice.accept_at))
+    written = route.as_written or route.deployments
+    return replace(route, deployments=chosen + others, as_written=written, accept_at=min(1.0, choice.accept_at))
 
 
 def cost_optimal(next_cost: float, *, worth: float) -> float:

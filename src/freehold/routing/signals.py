@@ -33,6 +33,23 @@ from freehold.routing.words import words_of
 LOGPROBS_PER_TOKEN = 5
 """Alternatives a token to ask an engine for, in requests as in calibration: the margin needs two, and the chosen one is not always the first."""
 
+_CONSTRAINTS = frozenset(
+    {
+        "grammar",
+        "json_schema",
+        "logit_bias",
+        "guided_json",
+        "guided_regex",
+        "guided_choice",
+        "guided_grammar",
+        "structured_outputs",
+        "regex",
+        "ebnf",
+    }
+)
+"""Members of a request by which engines let only some tokens be chosen, or make some likelier: they reach them as sent."""
+_NOTHING = frozenset({b"null", b"{}", b"[]", b'""', b"false"})
+
 _FORMS = tuple((f"form_{form}", form) for form in Form if form is not Form.WORDS)
 _REFUSAL = re.compile(
     r"\W*(?:(?:i'?m|i am) (?:very |really |so )?(?:sorry|afraid)\b.{0,40}?\b(?:can(?:'?t|not)|unable|not able|don't have)|"
@@ -63,7 +80,8 @@ def measure(
 
     Returns:
         Always ``empty``, ``refusal`` and ``finish_length`` (1 or 0). ``schema_valid`` and ``tool_arguments_valid`` (1 or
-        0) where a schema or a tool was asked for. The others only with log-probabilities (natural, at most 0):
+        0) where a schema or a tool was asked for, ``constrained`` (1) where the request constrains the tokens in a way that
+        only the engine knows. The others only with log-probabilities (natural, at most 0):
 
         - ``logprob_*``, ``margin_*``, ``tokens_log``: over all tokens; margins where every token has an alternative.
         - ``decision_logprob``, ``decision_margin``, ``decision_entropy`` (nats), ``decision_at`` (log of 1 + place):
@@ -81,6 +99,8 @@ def measure(
         "refusal": float(_REFUSAL.match(_plain(text)) is not None or finish_reason is FinishReason.CONTENT_FILTER),
         "finish_length": float(finish_reason is FinishReason.LENGTH),
     }
+    if any(request.fields[name] not in _NOTHING for name in _CONSTRAINTS & request.fields.keys()):
+        signals["constrained"] = 1.0
     if request.response_schema_json is not None and not tool_calls:
         signals["schema_valid"] = float(satisfies(text, request.response_schema_json))
     if tool_calls or (request.tools and request.tool_choice in {ToolChoice.REQUIRED, ToolChoice.NAMED}):

@@ -5,17 +5,30 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from freehold.domain.certificates import Certificate, Fault, LabelKind, ScoredOn
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyEvent, note_event
 from freehold.storage.named_sql import load
-from freehold.storage.scorings import scoring_id
+from freehold.storage.scorings import scoring_id, tries_of
 
 Place = tuple[str, str, str]
 """Tenant, workload and deployment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tries:
+    """How often it was tried to certify one score of a tenant's answers.
+
+    Attributes:
+        count: Samples held against a risk, whatever came of it.
+        last: What tells the last of them from others; 0 for none.
+    """
+
+    count: int = 0
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +42,7 @@ class Looked:
         void: Ids of certificates to take out of force, with the reason.
         put: Certificates to put in force.
         events: For the audit log.
+        tries: How often it was tried to certify, by tenant and score, where that has changed.
     """
 
     watches: Mapping[Place, str | None]
@@ -37,6 +51,7 @@ class Looked:
     void: Mapping[str, str]
     put: Sequence[Certificate] = ()
     events: Sequence[KeyEvent] = ()
+    tries: Mapping[tuple[str, ScoredOn], Tries] = field(default_factory=dict[tuple[str, ScoredOn], Tries])
 
 
 class SqliteCertificates:
@@ -91,8 +106,10 @@ class SqliteCertificates:
 
         return await self._database.read(query)
 
-    async def seen(self, mark: Literal["watched", "looked_at"] = "watched") -> int:
+    async def seen(self, mark: Literal["watched", "looked_at", "erased"] = "watched") -> int:
         """The how manyeth label the watches have seen last, or the number of the outcome they looked at last.
+
+        Or how often something was erased.
 
         Raises:
             StorageFailed: It cannot be read.
@@ -100,7 +117,22 @@ class SqliteCertificates:
         sql = self._sql["mark"]
 
         def query(connection: sqlite3.Connection) -> int:
-            return connection.execute(sql, {"name": mark}).fetchone()["value"]
+            row = connection.execute(sql, {"name": mark}).fetchone()
+            return 0 if row is None else row["value"]
+
+        return await self._database.read(query)
+
+    async def tries(self, tenant: str, scored_on: ScoredOn) -> Tries:
+        """How often it was tried to certify that score of a tenant's answers.
+
+        Raises:
+            StorageFailed: It cannot be read.
+        """
+        sql, name = self._sql["mark"], tries_of(tenant, scored_on)
+
+        def query(connection: sqlite3.Connection) -> Tries:
+            rows = [connection.execute(sql, {"name": each}).fetchone() for each in (name, f"{name} last")]
+            return Tries(**{field: row["value"] for field, row in zip(("count", "last"), rows, strict=True) if row})
 
         return await self._database.read(query)
 
@@ -124,6 +156,10 @@ class SqliteCertificates:
             for mark, value in (("watched", looked.seen), ("looked_at", looked.looked_at)):
                 if value is not None:
                     connection.execute(self._sql["set_mark"], {"name": mark, "value": value})
+            for whose, tries in looked.tries.items():
+                name = tries_of(*whose)
+                connection.execute(self._sql["set_mark"], {"name": name, "value": tries.count})
+                connection.execute(self._sql["set_mark"], {"name": f"{name} last", "value": tries.last})
 
         await self._database.submit(work)
 

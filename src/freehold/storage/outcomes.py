@@ -18,7 +18,7 @@ from freehold.domain.outcomes import AnswerOutcome, Feedback
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyEvent, note_event
 from freehold.storage.named_sql import load
-from freehold.storage.scorings import scoring_id
+from freehold.storage.scorings import scoring_id, tries_of
 from freehold.storage.vectors import pack, unpack
 
 _LOG = logging.getLogger(__name__)
@@ -241,7 +241,9 @@ class SqliteOutcomes:
             erased = connection.execute(sql["erase_outcomes"], values).rowcount
             connection.execute(sql["erase_watches"], values)
             connection.execute(sql["erase_gold"], values)
+            connection.execute(sql["erase_tries"], {"start": tries_of(tenant)})
             connection.execute(sql["unused_scorings"])
+            connection.execute(sql["note_erased"])
             detail: dict[str, object] = {"outcomes": erased, "certificates": void}
             event = KeyEvent(unix_ms=unix_ms, event="outcomes.erased", key_id="", tenant=tenant, by=by, detail=detail)
             note_event(connection, event)

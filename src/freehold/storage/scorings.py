@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from dataclasses import asdict
@@ -18,3 +19,12 @@ def scoring_id(connection: sqlite3.Connection, scored_on: ScoredOn) -> int:
         connection.execute(sql["put_scoring"], values)
         found = connection.execute(sql["scoring_id"], values).fetchone()
     return found[0]
+
+
+def tries_of(tenant: str, scored_on: ScoredOn | None = None) -> str:
+    """The mark that counts how often a score of a tenant's answers was tried to certify; without one how all begin."""
+    start = f"tries {json.dumps(tenant)} "
+    if scored_on is None:
+        return start
+    document = json.dumps(asdict(scored_on), sort_keys=True)
+    return start + hashlib.sha256(document.encode()).hexdigest()

@@ -18,7 +18,7 @@ from freehold.identity.first_key import write_secret
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.outcomes import SqliteOutcomes
-from tests.support.outcomes import an_outcome
+from tests.support.histories import an_outcome
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_server import Answer, FakeServer, fake_server
 

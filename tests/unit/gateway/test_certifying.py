@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.outcomes import SCORED, an_outcome, scored
 
 from freehold.domain.certificates import Certificate, LabelKind
 from freehold.domain.deployment import Route
 from freehold.domain.errors.feedback import NothingToCertify
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.gateway.certifier import Certifier, Wish
-from freehold.gateway.certifying import FRESH_LABELS, certify_sample, newest_scoring, sample_of
+from freehold.gateway.certifying import FRESH_LABELS, Sample, certify_sample, newest_scoring, next_try, sample_of
 from freehold.gateway.standings import LiveStandings
 from freehold.gateway.watch import read_watches
 from freehold.gateway.watching import Care, Watching
 from freehold.routing.certificate import Aim, NotCertifiable
-from freehold.storage.certificates import SqliteCertificates
+from freehold.storage.certificates import SqliteCertificates, Tries
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.outcomes import SqliteOutcomes
 from tests.support.fake_engine import FakeEngine
 from tests.support.gateway import House
+from tests.support.histories import SCORED, an_outcome, scored
 from tests.support.routing import deployment
 
 
@@ -98,6 +98,17 @@ def test_nothing_is_certified_of_what_can_never_be_labelled() -> None:
     assert "had no chance to be labelled" in found.message
 
 
+def test_the_few_that_could_never_be_labelled_count_as_wrong() -> None:
+    outcomes = [
+        replace(each, sought=0.0, right=None, label_kind=None) if each.accepted and each.unix_ms % 12 == 0 else each
+        for each in traffic(6_000, share=1.0)
+    ]
+    known, all_known = sample_of(outcomes, scored_on=SCORED), sample_of(traffic(6_000, share=1.0), scored_on=SCORED)
+    assert known.refused == ""
+    assert len(known.scores) == len(all_known.scores)
+    assert sum(known.wrong) > sum(all_known.wrong) + 0.8 * 4_500 * 0.3 / 12 * 0.85
+
+
 def test_what_was_answered_before_there_were_shadows_does_not_count() -> None:
     before = [
         replace(each, sought=0.0, right=None, label_kind=None) if each.accepted else each
@@ -118,6 +129,30 @@ def test_known_answers_are_used_where_there_are_enough_and_are_no_traffic() -> N
     assert not any(many.wrong)
     asked = sample_of([*traffic(500), *gold], scored_on=SCORED, kind=LabelKind.AGREEMENT)
     assert asked.earlier == sample_of(traffic(500), scored_on=SCORED).earlier
+
+
+def test_what_people_choose_to_judge_is_certified_on_only_if_somebody_says_so() -> None:
+    said = [replace(each, label_kind=LabelKind.FEEDBACK, right=True, sought=0.0) for each in traffic(900, seed=3)]
+    assert sample_of([*traffic(500), *said], scored_on=SCORED).kind is LabelKind.AGREEMENT
+    assert sample_of(said, scored_on=SCORED).kind is LabelKind.AGREEMENT
+    assert sample_of(said, scored_on=SCORED, kind=LabelKind.FEEDBACK).kind is LabelKind.FEEDBACK
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_complaints_that_take_the_place_of_a_shadows_word_still_count(share: float) -> None:
+    drawn = traffic(8_000, share=share)
+    said = [
+        replace(each, label_kind=LabelKind.FEEDBACK) if each.accepted and each.right is False else each
+        for each in drawn
+    ]
+    before, after = (sample_of(each, scored_on=SCORED, kind=LabelKind.AGREEMENT) for each in (drawn, said))
+
+    def wrong(sample: Sample) -> float:
+        at = [is_wrong for score, is_wrong in zip(sample.scores, sample.wrong, strict=True) if score >= 0.7]
+        return sum(at) / len(at)
+
+    assert wrong(before) > 0.1
+    assert wrong(after) > 0.1 * share
 
 
 def test_scores_of_another_meaning_do_not_count() -> None:
@@ -291,3 +326,82 @@ def test_without_answers_there_is_nothing_to_certify(database: Database, name: s
     bench.outcomes.keep(an_outcome())
     with pytest.raises(NothingToCertify):
         bench.certify(name)
+
+
+def peeked(sees: Callable[[Sample, Tries], tuple[Aim, Tries]], *, seed: int) -> bool:
+    """Whether who looks after each 30 labels, 12 times, gets a certificate on what is wrong a little too often."""
+    draw, wrong, tries = random.Random(seed), list[bool](), Tries()
+    for _ in range(12):
+        wrong += [draw.random() < 0.105 for _ in range(30)]
+        sample = Sample(
+            scored_on=SCORED,
+            kind=LabelKind.GOLD,
+            earlier=(0.9,) * 20,
+            scores=(0.9,) * len(wrong),
+            wrong=tuple(wrong),
+        )
+        aim, tries = sees(sample, tries)
+        if isinstance(certify_sample(sample, aim, tenant="", unix_ms=1, days=1), Certificate):
+            return True
+    return False
+
+
+def test_who_certifies_again_and_again_is_not_right_more_often() -> None:
+    aim = Aim(risk_max=0.1)
+    assert sum(peeked(lambda _, tries: (aim, tries), seed=seed) for seed in range(100)) > 0.15 * 100
+    spent = sum(peeked(lambda sample, tries: next_try(sample, aim, tries), seed=seed) for seed in range(100))
+    assert spent <= 0.1 * 100
+
+
+def test_each_try_uses_up_a_part_of_what_may_go_wrong_and_the_same_one_none(database: Database) -> None:
+    bench = Bench(database)
+    bench.outcomes.keep(*traffic(1_000, share=1.0))
+    for risk_max in (0.01, 0.01, 0.02):
+        (refused,) = bench.certify(aim=Aim(risk_max=risk_max))
+        assert refused.found.reason == "many_errors"
+    (made,) = bench.certify()
+    assert made.found.delta == pytest.approx(0.1 / (3 * 4))
+    (again,) = bench.certify()
+    assert again.found.delta == made.found.delta
+    assert asyncio.run(bench.certificates.tries("ours", SCORED)).count == 3
+    assert asyncio.run(bench.certificates.tries("theirs", SCORED)).count == 0
+    assert asyncio.run(bench.outcomes.erase(tenant="ours")) == 1_000
+    assert asyncio.run(bench.certificates.tries("ours", SCORED)).count == 0
+
+
+def test_too_few_labels_for_any_proof_are_waited_for_and_not_used_up(database: Database) -> None:
+    bench = Bench(database)
+    bench.outcomes.keep(*wrong_now(600, since=1_000, right=True, seed="v"))
+    (made,) = bench.certify(aim=Aim(risk_max=0.02))
+    assert isinstance(made.found, Certificate)
+    bench.clock.wall_ms = 50_100
+    bench.outcomes.keep(*wrong_now(20, since=50_000))
+    bench.look()
+    assert bench.alarm
+    for part in range(8):
+        bench.outcomes.keep(*wrong_now(60, since=60_000 + 100 * part, right=True, accepted=False, seed=f"x{part}"))
+        bench.look()
+    assert "certificate.refused" not in {each.event for each in bench.keys.events()}
+    assert bench.alarm == ""
+
+
+def test_what_is_proven_of_first_tokens_ends_no_alarm_of_whole_answers(database: Database) -> None:
+    bench = Bench(database, certifies_again=False)
+    bench.outcomes.keep(*traffic(2_000, share=1.0))
+    bench.certify()
+    bench.clock.wall_ms = 50_100
+    bench.outcomes.keep(*wrong_now(40, since=50_000))
+    bench.look()
+    assert bench.alarm
+    prefix = scored(scope="prefix-20", calibration="first")
+    bench.outcomes.keep(
+        *(replace(each, scored_on=prefix) for each in wrong_now(300, since=30_000, right=True, seed="early"))
+    )
+    (refused,) = bench.certify()
+    assert refused.found.reason == "unfit_labels"  # those of before the alarm
+    bench.outcomes.keep(
+        *(replace(each, scored_on=prefix) for each in wrong_now(300, since=60_000, right=True, seed="fresh"))
+    )
+    (made,) = bench.certify()
+    assert isinstance(made.found, Certificate)
+    assert bench.alarm

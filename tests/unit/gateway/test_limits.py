@@ -12,7 +12,17 @@ import pytest
 
 from freehold.api.errors import render
 from freehold.domain.decisions import Outcome
-from freehold.domain.deployment import Deployment, Doubt, EngineKind, ModelCard, Route, StreamMode, Terms, TokenPrice
+from freehold.domain.deployment import (
+    Deployment,
+    Doubt,
+    EngineKind,
+    ModelCard,
+    Prerouter,
+    Route,
+    StreamMode,
+    Terms,
+    TokenPrice,
+)
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.engine import EngineCrashed
 from freehold.domain.errors.limits import LimitReached, PriceMissing
@@ -387,6 +397,16 @@ def test_all_that_may_be_asked_about_answers_in_doubt_is_set_aside_too() -> None
     streamed = body(more=',"max_tokens":1000,"stream":true')
     again = most(streamed, steps, tries=2, stream=StreamMode.PREFIX).tokens
     assert again == 3 * (len(streamed) + TEMPLATE_TOKENS + 1_000), "one that was left may be let pass in the end"
+
+
+def test_what_a_prerouter_passes_over_may_be_tried_in_the_end_and_is_set_aside_too() -> None:
+    raw = body(more=',"max_tokens":1000')
+    once = len(raw) + TEMPLATE_TOKENS + 1_000
+    steps = [deployment("a", zone=DEVICE), deployment("b", zone=DEVICE), deployment("c", zone=WORLD)]
+    assert most(raw, steps, tries=2, prerouter=Prerouter.ON).tokens == 3 * once
+    assert most(raw, steps, tries=2).tokens == 2 * once
+    assert most(raw, steps[:2], tries=2, prerouter=Prerouter.ON).tokens == 2 * once, "there are no more"
+    assert most(raw, steps, tries=1, prerouter=Prerouter.ON).tokens == once, "nothing is passed over"
 
 
 def test_the_time_of_a_machine_with_a_price_counts_to_the_deadline() -> None:

@@ -359,3 +359,66 @@ def test_the_oldest_is_forgotten_when_more_is_told_than_is_learnt(monkeypatch: p
 
 def test_the_time_a_shadow_may_wait_is_a_minute() -> None:
     assert shadows_module._WAIT_S == 60  # pyright: ignore[reportPrivateUsage] - docs/how-to/learn.md says so
+
+
+def test_of_an_erased_tenant_nothing_is_held_and_nothing_comes_after() -> None:
+    async def test() -> None:
+        bench = Bench(lots=[0.0, 0.0])
+        first = await bench.ask()
+        assert bench.shadows.waiting == 1  # with its text
+        bench.learning.told(
+            Judged(
+                request=decode_chat(
+                    b'{"model":"auto","messages":[{"role":"user","content":"why?"}]}', request_id="r", label_header=None
+                ),
+                principal=bench.pipeline.authenticate(GOOD_KEY),
+                receipt=first,
+                answers={},
+                workload="general",
+            )
+        )
+        bench.learning.erase("another")
+        assert bench.shadows.waiting == 1
+        bench.learning.erase(first.tenant)
+        bench.outcomes.kept.clear()
+        bench.learning.learn()
+        await bench.settle()
+        assert (bench.shadows.waiting, bench.outcomes.kept, bench.asked) == (0, {}, [])
+
+    run(test())
+
+
+def test_a_shadow_that_runs_when_its_tenant_is_erased_is_given_up() -> None:
+    async def test() -> None:
+        bench = Bench(engines={"large": FakeEngine(deployment("large", LAN), default=FakeAnswer(text="blue"))})
+        receipt = await bench.ask()
+        entered = asyncio.Event()
+
+        async def never(*_: Any) -> Receipt:
+            entered.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        bench.pipeline.answer = never  # type: ignore[method-assign]
+        task = asyncio.ensure_future(bench.shadows.run())
+        await entered.wait()
+        bench.learning.erase(receipt.tenant)
+        bench.outcomes.kept.clear()
+        while bench.shadows.waiting:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert bench.outcomes.kept == {}
+
+    run(test())
+
+
+def test_a_weaker_one_that_stands_behind_for_want_of_worth_is_no_shadow() -> None:
+    async def test() -> None:
+        written = ("other", "small", "large")
+        bench = Bench(route=replace(ROUTE, deployments=("small", "other", "large"), as_written=written))
+        await bench.ask()
+        await bench.settle()
+        assert [each.model_asked for each in bench.asked] == ["large"]
+
+    run(test())

@@ -14,7 +14,7 @@ from freehold.gateway.spending import spending_of, thresholds
 from freehold.storage.database import Database
 from freehold.storage.outcomes import SqliteOutcomes
 from freehold.storage.usage import AttemptUse, SqliteUsage, Uses
-from tests.support.outcomes import an_outcome
+from tests.support.histories import an_outcome
 
 NOW_MS = 1_794_000_000_000
 MONTH = span_of(Window.MONTH, NOW_MS)

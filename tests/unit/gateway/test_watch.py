@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from freehold.domain.certificates import UNCERTIFIED, Certificate, LabelKind, ScoredOn
+from freehold.domain.certificates import UNCERTIFIED, Certificate, Fault, LabelKind, ScoredOn
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.gateway.standings import LiveStandings
 from freehold.gateway.watch import (
@@ -21,7 +21,7 @@ from freehold.gateway.watch import (
 )
 from freehold.routing.novelty import WINDOW
 from freehold.storage.certificates import Place
-from tests.support.outcomes import SCORED, a_certificate, an_outcome, scored
+from tests.support.histories import SCORED, a_certificate, an_outcome, scored
 
 PLACE: Place = ("ours", "general", "small")
 CERTIFICATE = a_certificate("c-1", tenant="ours", threshold=0.5)
@@ -74,8 +74,9 @@ def test_what_says_nothing_of_the_certificate_does_not_count(how: dict[str, Any]
     assert go(labelled(*[False] * 40, **how)) is None
 
 
-def test_feedback_counts_like_agreement() -> None:
-    watch = go(labelled(*[False] * 20, label_kind=LabelKind.FEEDBACK))
+@pytest.mark.parametrize("kind", [LabelKind.FEEDBACK, LabelKind.GOLD])
+def test_what_clients_say_of_traffic_counts_like_agreement(kind: LabelKind) -> None:
+    watch = go(labelled(*[False] * 20, label_kind=kind, sought=0.2))
     assert watch is not None
     assert watch.alarm
 
@@ -86,6 +87,53 @@ def test_another_certificate_begins_anew() -> None:
     watch = go(labelled(True), watch=watch, certificates=[other])
     assert watch is not None
     assert (watch.certificate.id, watch.wealth.labels) == ("c-2", 1)
+
+
+def test_a_label_that_comes_late_of_what_was_scored_otherwise_ends_no_alarm() -> None:
+    watch = go(labelled(*[False] * 20))
+    assert watch is not None
+    by_prefix = a_certificate("p-1", scored_on=scored(scope="prefix-20", calibration="first"))
+    late = labelled(True, scored_on=by_prefix.scored_on)
+    assert go(late, watch=watch, certificates=[CERTIFICATE, by_prefix]) == watch
+    # What is accepted long after it is of another model: here the alarm is over.
+    later = labelled(True, scored_on=by_prefix.scored_on, unix_ms=1_000_000)
+    after = go(later, watch=watch, certificates=[by_prefix])
+    assert after is not None
+    assert (after.alarm, after.certificate.id) == ("", "p-1")
+
+
+def test_two_promises_of_one_deployment_do_not_forget_each_others_labels() -> None:
+    by_prefix = a_certificate("p-1", tenant="ours", scored_on=scored(scope="prefix-20", calibration="first"))
+    mixed = [
+        each
+        for n in range(20)
+        for each in (*labelled(False, unix_ms=1_000 + n), *labelled(True, scored_on=by_prefix.scored_on))
+    ]
+    watch = go(mixed, certificates=[CERTIFICATE, by_prefix])
+    assert watch is not None
+    assert watch.alarm
+    assert watch.certificate.id == CERTIFICATE.id
+    other_way = go(
+        mixed[:1] + labelled(*[False] * 9, scored_on=by_prefix.scored_on), certificates=[CERTIFICATE, by_prefix]
+    )
+    assert other_way is not None
+    assert other_way.alarm
+    assert other_way.certificate.id == "p-1"  # what is certified anew is what failed
+
+
+def test_another_model_begins_anew_although_the_promise_of_the_one_before_is_kept_in_a_file() -> None:
+    watch = go(labelled(*[False] * 5))
+    other = a_certificate("c-2", tenant="ours", scored_on=scored(model_digest="sha256:other"))
+    watch = go(labelled(True, scored_on=other.scored_on), watch=watch, certificates=[CERTIFICATE, other])
+    assert watch is not None
+    assert (watch.certificate.id, watch.wealth.labels) == ("c-2", 1)
+
+
+@pytest.mark.parametrize("how", [{"fault": Fault.REGRET}, {"delta": 0.2}])
+def test_what_promises_less_is_not_in_force(how: dict[str, Any]) -> None:
+    lesser = replace(a_certificate("lesser", tenant="ours", created_unix_ms=2_000), **how)
+    assert in_force_for([CERTIFICATE, lesser], tenant="ours", scored_on=SCORED, unix_ms=5) == CERTIFICATE
+    assert in_force_for([lesser], tenant="ours", scored_on=SCORED, unix_ms=5) is None
 
 
 def test_a_watch_survives_a_restart_as_it_was() -> None:

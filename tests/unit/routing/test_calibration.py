@@ -37,6 +37,7 @@ def test_unknown_matches_nothing_not_even_unknown(name):
         ({}, False),
         ({"logprob_mean": -1.0, "schema_valid": 1.0}, False),
         ({"logprob_mean": -1.0, "tool_arguments_valid": 1.0}, False),
+        ({"logprob_mean": -1.0, "constrained": 1.0}, False),
     ],
 )
 def test_covers_only_answers_of_the_kind_seen(signals, covered):

@@ -124,7 +124,9 @@ def test_other_weights_are_another_model():
 
 def test_the_others_stay_behind_the_chosen():
     choice = Choice(first="small", second="cloud", accept_at=1.001, cost=1, quality=1)
-    assert with_choice(ROUTE, choice) == replace(ROUTE, deployments=("small", "cloud", "medium"), accept_at=1.0)
+    assert with_choice(ROUTE, choice) == replace(
+        ROUTE, deployments=("small", "cloud", "medium"), as_written=("small", "medium", "cloud"), accept_at=1.0
+    )
     alone = with_choice(ROUTE, replace(choice, first="medium", second="", accept_at=0.0))
     assert alone.deployments == ("medium", "small", "cloud")
     assert alone.accept_at == 0.0

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -131,3 +132,10 @@ def test_the_named_tool_must_be_the_one_called():
     other = Tool(name="other")
     request = chat(tools=(TOOL, other), tool_choice=ToolChoice.NAMED, tool_name="other")
     assert of("", request=request, tool_calls=[CALL])["tool_arguments_valid"] == 0.0
+
+
+@pytest.mark.parametrize("name", ["grammar", "json_schema", "guided_regex", "logit_bias"])
+def test_what_an_engine_is_told_to_allow_is_seen(name: str):
+    request = replace(chat(), fields={"model": b'"auto"', name: b'{"7": -100}'})
+    assert of("yes", [token("yes", 0.0)], request)["constrained"] == 1.0
+    assert "constrained" not in of("yes", [token("yes", 0.0)], replace(chat(), fields={name: b"null"}))

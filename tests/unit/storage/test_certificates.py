@@ -13,7 +13,7 @@ from freehold.domain.certificates import Fault, LabelKind
 from freehold.storage.certificates import Looked, SqliteCertificates, certificate_from, certificate_json
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyEvent, SqliteKeys
-from tests.support.outcomes import a_certificate, scored
+from tests.support.histories import a_certificate, scored
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.outcomes import SqliteOutcomes
 from freehold.storage.vectors import pack, unpack
-from tests.support.outcomes import a_certificate, an_outcome, scored
+from tests.support.histories import a_certificate, an_outcome, scored
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ DELETE FROM watches WHERE tenant = :tenant AND workload = :workload AND deployme
 SELECT value FROM learning_marks WHERE name = :name
 
 -- name: set_mark
-UPDATE learning_marks SET value = :value WHERE name = :name
+INSERT INTO learning_marks (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
 -- name: shadow_spend
 SELECT micros FROM shadow_spend WHERE month = :month AND currency = :currency

@@ -76,6 +76,12 @@ DELETE FROM watches WHERE tenant = :tenant
 -- name: erase_gold
 DELETE FROM gold_questions WHERE tenant = :tenant
 
+-- name: erase_tries
+DELETE FROM learning_marks WHERE substr(name, 1, length(:start)) = :start
+
+-- name: note_erased
+INSERT INTO learning_marks (name, value) VALUES ('erased', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1
+
 -- name: erase_certificates
 DELETE FROM certificates WHERE tenant = :tenant OR (
     tenant = '' AND scoring IN (SELECT DISTINCT scoring FROM outcomes WHERE tenant = :tenant)
