@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.venvs import CLIENTS, HERE, PROGRAMS, surprises
+from tests.clients.venvs import CLIENTS, HERE, PROGRAMS, pins_of, surprises
 
 TROJANS = {"litellm": {"1.82.7", "1.82.8", "1.107.0"}}
 
@@ -67,7 +67,7 @@ def test_a_file_of_nobody_and_a_changed_one_are_found(packages: Path) -> None:
 @pytest.mark.parametrize("client", CLIENTS + PROGRAMS)
 def test_every_pin_has_a_version_and_hashes_and_names_no_place(client: str) -> None:
     wanted = (HERE / client / "requirements.in").read_text().split()
-    pins = (HERE / client / "requirements.txt").read_text()
+    pins = "\n".join(each.read_text().strip() for each in pins_of(client))
     entries = re.split(r"\n(?=\S)", pins.strip())
     for entry in entries:
         assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+", entry), entry

@@ -7,7 +7,8 @@
         requirements.in -o requirements.txt
 
 Where ``overrides.txt`` lies beside it, ``--overrides overrides.txt`` goes along: what is named there is left out, since the
-program starts and answers without it (for Open WebUI, what runs models of its own: 5 GB).
+program starts and answers without it (for Open WebUI, what runs models of its own: 5 GB). What is longer than a file of the
+repository may be goes on in ``requirements_2.txt``.
 
 LiteLLM stays at 1.106.2: 1.82.7, 1.82.8 and 1.107.0 were trojans.
 """
@@ -47,6 +48,11 @@ def cache_folder() -> Path:
     return Path(cache) / "freehold" / "clients"
 
 
+def pins_of(client: str) -> list[Path]:
+    """The files with its pins: long lists are in two, since no file of the repository is large."""
+    return sorted((HERE / client).glob("requirements*.txt"))
+
+
 class ClientVenv:
     """One client's environment. Its folder is named after the pins: other pins, another folder.
 
@@ -56,8 +62,8 @@ class ClientVenv:
 
     def __init__(self, client: str) -> None:
         self.client = client
-        self.pins = HERE / client / "requirements.txt"
-        digest = hashlib.sha256(self.pins.read_bytes()).hexdigest()[:12]
+        self.pins = pins_of(client)
+        digest = hashlib.sha256(b"".join(each.read_bytes() for each in self.pins)).hexdigest()[:12]
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         self.folder = cache_folder() / f"{client}-{version}-{digest}"
         self._whole = self.folder / "whole"
@@ -87,8 +93,9 @@ class ClientVenv:
             return
         venv.create(self.folder, clear=True, with_pip=False, symlinks=True)
         command = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "-qq", "--no-deps"]
-        checks = ["--require-hashes", "--only-binary", ":all:", "--no-compile", "-r", str(self.pins)]
-        subprocess.run([*command, *checks], check=True)
+        checks = ["--require-hashes", "--only-binary", ":all:", "--no-compile"]
+        wanted = [part for each in self.pins for part in ("-r", str(each))]
+        subprocess.run([*command, *checks, *wanted], check=True)
         if found := surprises(self.packages):
             raise RuntimeError(f"{self.client}: {'; '.join(found)}")
         self._whole.touch()

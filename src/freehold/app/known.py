@@ -1,4 +1,4 @@
-"""What judging knows from files: calibrations, certificates and recorded outcomes, shipped ones and the owner's."""
+"""What judging knows from files: calibrations and certificates, shipped ones and the owner's, and recorded outcomes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from freehold.config.load import LoadedConfig
 from freehold.domain.certificates import Certificate
-from freehold.evals.shipped import shipped_calibrations, shipped_certificates, shipped_outcomes
+from freehold.evals.shipped import shipped_calibrations, shipped_certificates
 from freehold.routing import calibration, certificate, paired
 from freehold.routing.calibration import Calibration
 from freehold.routing.paired import PairedOutcomes
@@ -32,7 +32,8 @@ class Known:
     Attributes:
         calibrations: Whether one holds for a running engine is ``routing.calibration.applies``'s to say.
         certificates: Whether one holds for an answer is ``routing.ladder.in_force``'s to say.
-        outcomes: What several models answered to the same questions, for routes that say what an answer is worth.
+        outcomes: What several models answered to the same questions, for routes that say what an answer is worth. None
+            are shipped: how long an answer takes, and so what it costs, is each machine's own.
     """
 
     calibrations: tuple[Calibration, ...] = ()
@@ -53,7 +54,7 @@ def known_from(loaded: LoadedConfig, data_folder: Path) -> Known:
     return Known(
         calibrations=(*shipped_calibrations(), *own),
         certificates=(*shipped_certificates(), *certificates),
-        outcomes=(*shipped_outcomes(), *outcomes),
+        outcomes=tuple(outcomes),
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from freehold.app.engines import build_engine
+from freehold.app.known import CALIBRATIONS_FOLDER, CERTIFICATES_FOLDER, OUTCOMES_FOLDER
 from freehold.app.leaving import Leaving
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores
@@ -22,12 +23,13 @@ from freehold.cli.options import ConfigFile, Json
 from freehold.config.compile import Compiled, DeploymentPlan, compile_config
 from freehold.config.load import LoadedConfig, data_folder, find_file, load
 from freehold.domain.certificates import WHOLE
-from freehold.domain.deployment import EngineKind
+from freehold.domain.deployment import EngineKind, ModelCard
 from freehold.domain.errors.evals import CalibrationImpossible, QuestionsUnreadable
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.labels import Label
 from freehold.domain.zones import ZoneTree
 from freehold.evals.calibrate import Graded, Progress, ask_all, beginnings, fit_graded, known_fingerprint
+from freehold.evals.pairing import Answered, pair
 from freehold.evals.proof import prove
 from freehold.evals.question import Question
 from freehold.evals.questions import parse_questions, shipped_questions
@@ -38,11 +40,11 @@ from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, to_json
 from freehold.routing.certificate import Aim
 from freehold.routing.certificate import to_json as certificate_json
+from freehold.routing.paired import to_json as paired_json
 from freehold.routing.prefix import scope_of
 
-CALIBRATIONS_FOLDER = "calibrations"
-CERTIFICATES_FOLDER = "certificates"
 WORKLOAD = "general"
+_PAIR = 2
 
 _WITH_LOGPROBS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.OPENAI})
 """Engines that give log-probabilities, or may."""
@@ -114,6 +116,8 @@ def calibrate(
             )
             for each in () if as_json else made[name]:
                 output.say(f"{name}: {as_text(each.report)}\nWritten to {each.path}.\n")
+    if (paired := _paired(made, target, workload)) and not as_json:
+        output.say(f"What they answered to the same questions is in {paired}, for routes with a worth.")
     if as_json:
         output.print_json(
             {
@@ -143,6 +147,18 @@ class _Made:
 
     path: Path
     report: Report
+    answered: Answered
+
+
+def _paired(made: Mapping[str, Sequence[_Made]], target: Path, workload: str) -> Path | None:
+    """Write what several deployments answered to the same questions; ``None`` where there is one only."""
+    whole = [found[0].answered for found in made.values()]
+    if len(whole) < _PAIR:
+        return None
+    path = target / OUTCOMES_FOLDER / f"{workload}.json"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_text(paired_json(pair(whole)), encoding="utf-8")
+    return path
 
 
 def _aim(goal: Goal) -> Aim:
@@ -203,11 +219,13 @@ async def _calibrate(plan: DeploymentPlan, stores: Stores, profile: HardwareProf
                 raise
             output.note(f"{name}, {scope}: {error}")
             continue
-        made.append(_written(name, fitted, answers, task, unix_ms=stores.clock.unix_ms()))
+        made.append(_written(name, engine.deployment.model, fitted, answers, task, unix_ms=stores.clock.unix_ms()))
     return made
 
 
-def _written(name: str, fitted: Calibration, graded: Sequence[Graded], task: _Task, *, unix_ms: int) -> _Made:
+def _written(
+    name: str, model: ModelCard, fitted: Calibration, graded: Sequence[Graded], task: _Task, *, unix_ms: int
+) -> _Made:
     """Certify, and write calibration and certificate."""
     proof = prove(fitted, graded, aim=task.aim, unix_ms=unix_ms)
     file = f"{name}-{task.workload}{'' if fitted.scope == WHOLE else f'-{fitted.scope}'}.json"
@@ -218,7 +236,7 @@ def _written(name: str, fitted: Calibration, graded: Sequence[Graded], task: _Ta
     if proof.certificate is not None:
         certificate.parent.mkdir(mode=0o700, exist_ok=True)
         certificate.write_text(certificate_json(proof.certificate), encoding="utf-8")
-    return _Made(path, report(fitted, graded, [proof]))
+    return _Made(path, report(fitted, graded, [proof]), Answered(model=model, calibration=fitted, graded=graded))
 
 
 def _wanted(compiled: Compiled, names: Sequence[str]) -> list[DeploymentPlan]:

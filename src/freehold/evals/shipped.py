@@ -1,4 +1,4 @@
-"""The calibrations, certificates and recorded outcomes that come with the product: made by ``freehold calibrate`` on the starter models."""
+"""The calibrations and certificates that come with the product: made by ``freehold calibrate`` on the starter models."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from importlib import resources
 from freehold.domain.certificates import Certificate
 from freehold.routing.calibration import Calibration, from_json
 from freehold.routing.certificate import from_json as certificate_from_json
-from freehold.routing.paired import PairedOutcomes
-from freehold.routing.paired import from_json as outcomes_from_json
 
 
 def shipped_calibrations() -> tuple[Calibration, ...]:
@@ -20,11 +18,6 @@ def shipped_calibrations() -> tuple[Calibration, ...]:
 def shipped_certificates() -> tuple[Certificate, ...]:
     """All of them; whether one holds at this moment is ``routing.certificate.void``'s to say."""
     return tuple(map(certificate_from_json, _texts("certificates")))
-
-
-def shipped_outcomes() -> tuple[PairedOutcomes, ...]:
-    """What the starter models answered to the same questions."""
-    return tuple(map(outcomes_from_json, _texts("calibrations/paired")))
 
 
 def _texts(name: str) -> Iterator[str]:
