@@ -126,7 +126,7 @@ class LearningViews:
         body = decode_gold(scope["body"])
         try:
             question = question_of({"id": "asked", **body.question})
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise invalid("question", show(str(error)), "see GET /openapi.json, or freehold gold --help") from error
         asked = await ask_gold(
             self._pipeline,

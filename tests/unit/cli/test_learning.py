@@ -100,6 +100,7 @@ def test_certifying_the_impossible_is_a_matter_of_usage(cli: Cli, data: Path, wo
 def test_there_is_nothing_to_certify(cli: Cli, data: Path) -> None:
     shown = cli("certify", "elsewhere")
     assert (shown.code, shown.err[:16]) == (1, "FH-FEEDBACK-003:")
+    assert "it is no route or workload of the configuration; there are " in shown.err
     assert "No answers were judged yet" in cli("standings").out
 
 
@@ -109,6 +110,10 @@ def test_outcomes_are_listed_and_exported(cli: Cli, data: Path, tmp_path: Path) 
     assert len(cli("outcomes", "list").out.splitlines()) == 5
     rows = json.loads(cli("outcomes", "list", "--labelled", "--limit", "2", "--json").out)
     assert [row["request_id"] for row in rows] == ["r-0001", "r-0002"]
+    nothing = cli("outcomes", "export", str(tmp_path / "none"), "--tenant", "nobody", "--workload", "w")
+    assert (nothing.code, nothing.err[:14]) == (1, "FH-REPLAY-006:")
+    assert "no outcomes of the tenant 'nobody' and the workload 'w' are kept" in nothing.err
+    assert not (tmp_path / "none").exists()
     shown = cli("outcomes", "export", str(tmp_path / "new" / "tables"))
     assert shown.out.startswith("4 outcomes are in ")
     (files,) = sets_at(tmp_path / "new" / "tables")
@@ -135,6 +140,8 @@ def questions(tmp_path: Path) -> str:
 
 def test_gold_questions_are_kept_asked_and_removed(cli: Cli, data: Path, questions: str) -> None:
     assert cli("gold", "run").code == 2
+    (data.parent / "empty.jsonl").touch()
+    assert "there is no question in it" in cli("gold", "add", str(data.parent / "empty.jsonl")).err
     assert cli("gold", "add", questions).out == "2 questions of default stand for the workload general.\n"
     assert json.loads(cli("gold", "list", "--json").out) == [
         {"tenant": "default", "workload": "general", "questions": 2}
