@@ -10,15 +10,18 @@ from typing import Any
 
 import pytest
 
-from freehold.domain.certificates import LabelKind
+from freehold.domain.certificates import Certificate, LabelKind
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.evals.replay.tables import read_tables, sets_at
+from freehold.gateway.certifying import certify_sample, sample_of
 from freehold.hostinfo.clock import SystemClock
 from freehold.identity.first_key import write_secret
+from freehold.routing.certificate import Aim
+from freehold.routing.certificate import to_json as certificate_json
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.outcomes import SqliteOutcomes
-from tests.support.outcomes import an_outcome
+from tests.support.outcomes import SCORED, an_outcome, scored
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_server import Answer, FakeServer, fake_server
 
@@ -78,6 +81,23 @@ def test_certifying_says_first_what_must_be_escalated(cli: Cli, data: Path) -> N
     assert "without shadows nobody would notice" in standing
     (as_json,) = json.loads(cli("standings", "--json").out)
     assert as_json["certificate"]["id"] in standing
+
+
+def test_a_certificate_of_a_file_stands_as_it_does_in_the_server(cli: Cli, data: Path) -> None:
+    keep(data, labelled(30))
+    folder = data.parent / "calibrations" / "certificates"
+    folder.mkdir(parents=True)
+    sample = sample_of(labelled(400), scored_on=SCORED)
+    made = certify_sample(sample, Aim(risk_max=0.1), tenant="", unix_ms=SystemClock().unix_ms(), days=2)
+    assert isinstance(made, Certificate)
+    (folder / "made.json").write_text(certificate_json(made), encoding="utf-8")
+    shown = cli("standings").out
+    assert f"by {made.id}" in shown
+    assert "watched:" not in shown  # no label has come since
+    (found,) = json.loads(cli("standings", "--json").out)
+    assert (found["certificate"]["id"], found["watched"]) == (made.id, None)
+    keep(data, labelled(1, name="s", scored_on=scored(engine_version="b2")))  # another engine voids it
+    assert "  uncertified" in cli("standings").out
 
 
 def test_what_cannot_be_proven_is_no_certificate(cli: Cli, data: Path) -> None:
