@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from bench.bars import Bar, bar_table, markdown, summary, with_section
-from bench.routing.ladder_outcomes import RUNGS, Table, calibration_of, proofs_of, read_table
+from bench.routing.ladder_outcomes import RUNGS, Table, calibration_of, forecast_of, proofs_of, read_table
 from freehold.evals.proof import Proof, acceptance_score
 from freehold.evals.question import Part
 from freehold.routing.binomial import clopper_pearson
@@ -130,12 +130,8 @@ class World:
         }
 
     def _foreseen(self, lower: str, upper: str) -> Vector:
-        rows, questions = self.table.outcomes[lower], self.table.questions
-        samples = [
-            Sample(id=questions[at].id, signals=rows[at].signals, right=bool(self.right[upper][at])) for at in self.fit
-        ]
-        model = fit(samples, seed=1, origin=self.table.origins[lower], numpy=np)
-        return np.array([probability(model, each.signals) for each in rows])
+        model = forecast_of(self.table, lower, upper, self.fitted[lower], numpy=np)
+        return np.array([probability(model, each.signals) for each in self.table.outcomes[lower]])
 
     @cached_property
     def needed(self) -> dict[str, Vector]:
@@ -215,8 +211,9 @@ POLICIES: dict[str, Policy] = {
     "small, large by expected gain, the likelier answer": pair("small", "large", by_gain=True, likelier=True),
     "first rung by the question, then by expected gain": routed,
 }
-SYSTEM = "first rung by the question, then by expected gain"
-"""The whole of it: pre-router, calibrated confidence, forecast, and the likelier of two answers."""
+SYSTEM = "medium, large by expected gain, the likelier answer"
+"""What the request path does on a route with a worth: calibrated confidence, forecast, and the likelier of two answers. A
+first rung by the question is shown beside it: the request path knows no router that was taught all questions."""
 
 
 def within(world: World, policy: Policy, budget: float) -> Spent:

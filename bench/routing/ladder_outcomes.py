@@ -22,10 +22,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from freehold.domain.deployment import ModelCard
 from freehold.domain.errors.evals import CalibrationImpossible
 from freehold.evals.answers import Answer, AnswerFile
 from freehold.evals.calibrate import Graded, question_body
 from freehold.evals.grade import is_right, normalise
+from freehold.evals.pairing import Answered, forecast
 from freehold.evals.proof import Proof, prove
 from freehold.evals.question import Part, Question, digest
 from freehold.evals.questions import shipped_questions
@@ -256,6 +258,18 @@ def proofs_of(table: Table, model: str, calibration: Calibration, *, prefix: int
     return [prove(calibration, graded, aim=Aim(risk_max=risk), unix_ms=unix_ms) for risk in RISKS]
 
 
+def forecast_of(table: Table, lower: str, upper: str, calibration: Calibration, *, numpy: Any = None) -> Calibration:
+    """How likely one rung is to be right, from the signals of a lower one's answer."""
+    card = ModelCard(name=upper, digest=table.origins[upper].model_digest)
+    below = Answered(
+        model=ModelCard(name=lower, digest=calibration.model_digest),
+        calibration=calibration,
+        graded=table.graded(lower),
+    )
+    above = Answered(model=card, calibration=calibration, graded=table.graded(upper))
+    return forecast(below, above, numpy=numpy)
+
+
 def write_shipped(table: Table, folder: Path = SHIPPED) -> list[str]:
     """Write calibrations and certificates as they ship; says what was made and what could not be."""
     told: list[str] = []
@@ -272,6 +286,10 @@ def write_shipped(table: Table, folder: Path = SHIPPED) -> list[str]:
                 told.append(f"{file}: {error}")
                 continue
             (folder / "calibrations" / f"{file}.json").write_text(to_json(calibration), "utf-8")
+            for upper in RUNGS[RUNGS.index(rung) + 1 :] if not prefix else ():
+                foreseen = forecast_of(table, rung.name, upper.name, calibration)
+                (folder / "calibrations" / f"{file}-next-{upper.file}.json").write_text(to_json(foreseen), "utf-8")
+                told.append(f"{file}, next {upper.file}: {foreseen.held_out}")
             told.append(f"{file}: {calibration.held_out}")
             for proof in proofs_of(table, rung.name, calibration, prefix=prefix):
                 if proof.certificate is not None:

@@ -60,9 +60,10 @@ class Worth:
             )
             return route
         costs = self._costs(deployments, table)
+        priced = replace(route, gains=tuple((name, cost / worth) for name, cost in costs.items()))
         choice = best_choice(deployments, table, worth=worth, costs=costs, calibrations=self._winning)
         if choice is not None:
-            decided = with_choice(route, choice)
+            decided = with_choice(priced, choice)
             chosen = (
                 f"{choice.first}, then {choice.second} below {decided.accept_at:.3f}" if choice.second else choice.first
             )
@@ -71,7 +72,7 @@ class Worth:
         if len(deployments) > 1 and (next_cost := costs.get(deployments[1].name)) is not None:
             accept_at = cost_optimal(next_cost, worth=worth)
             log.info("%s: %s is taken to be right, so accept_at is %.3f", route.name, deployments[1].name, accept_at)
-            return replace(route, accept_at=accept_at)
+            return replace(priced, accept_at=accept_at)
         log.warning(
             "%s: what its deployments cost or answer is not known, so accept_at is %g", route.name, route.accept_at
         )

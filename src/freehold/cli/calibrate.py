@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ from freehold.domain.hardware import HardwareProfile
 from freehold.domain.labels import Label
 from freehold.domain.zones import ZoneTree
 from freehold.evals.calibrate import Graded, Progress, ask_all, beginnings, fit_graded, known_fingerprint
-from freehold.evals.pairing import Answered, pair
+from freehold.evals.pairing import Answered, forecast, pair
 from freehold.evals.proof import prove
 from freehold.evals.question import Question
 from freehold.evals.questions import parse_questions, shipped_questions
@@ -116,7 +117,8 @@ def calibrate(
             )
             for each in () if as_json else made[name]:
                 output.say(f"{name}: {as_text(each.report)}\nWritten to {each.path}.\n")
-    if (paired := _paired(made, target, workload)) and not as_json:
+    paired = _paired({name: found[0].answered for name, found in made.items()}, target, workload)
+    if paired and not as_json:
         output.say(f"What they answered to the same questions is in {paired}, for routes with a worth.")
     if as_json:
         output.print_json(
@@ -150,14 +152,23 @@ class _Made:
     answered: Answered
 
 
-def _paired(made: Mapping[str, Sequence[_Made]], target: Path, workload: str) -> Path | None:
-    """Write what several deployments answered to the same questions; ``None`` where there is one only."""
-    whole = [found[0].answered for found in made.values()]
-    if len(whole) < _PAIR:
+def _paired(answered: Mapping[str, Answered], target: Path, workload: str) -> Path | None:
+    """Write what several deployments answered to the same questions, and what each tells of those behind it.
+
+    ``None`` where there is one only.
+    """
+    if len(answered) < _PAIR:
         return None
+    for lower, upper in combinations(answered, 2):
+        try:
+            told = forecast(answered[lower], answered[upper], numpy=find_numpy())
+        except CalibrationImpossible as error:
+            output.note(f"what {lower} tells of {upper}: {error}")
+            continue
+        (target / f"{lower}-{workload}-next-{upper}.json").write_text(to_json(told), encoding="utf-8")
     path = target / OUTCOMES_FOLDER / f"{workload}.json"
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.write_text(paired_json(pair(whole)), encoding="utf-8")
+    path.write_text(paired_json(pair(list(answered.values()))), encoding="utf-8")
     return path
 
 

@@ -257,6 +257,7 @@ class Route:
         embedder: The deployment that makes vectors of questions for it.
         workloads: Kinds of task that a question may be taken for instead of ``workload``.
         worth_micros: What a right answer is worth, in micro-units of the ledger's currency; ``None`` where nobody said.
+        gains: By deployment, how much more often right it must be to be asked next: its cost, as a share of that worth.
     """
 
     name: str
@@ -277,3 +278,4 @@ class Route:
     embedder: str = ""
     workloads: tuple[str, ...] = ()
     worth_micros: int | None = None
+    gains: tuple[tuple[str, float], ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from freehold.domain.certificates import LabelKind
 from freehold.domain.deployment import ModelCard
@@ -12,6 +13,8 @@ from freehold.evals.calibrate import Graded
 from freehold.evals.proof import acceptance_score
 from freehold.evals.question import Part, digest
 from freehold.routing.calibration import Calibration
+from freehold.routing.fit import Origin, Sample, fit
+from freehold.routing.forecast import scope_of_next
 from freehold.routing.paired import PairedOutcomes, RecordedModel
 
 
@@ -42,6 +45,23 @@ def pair(answered: Sequence[Answered]) -> PairedOutcomes:
         created=max(one.calibration.created for one in answered),
         models=tuple(_recorded(one, row, places) for one, row in zip(answered, rows, strict=True)),
     )
+
+
+def forecast(lower: Answered, upper: Answered, *, numpy: Any = None) -> Calibration:
+    """How likely ``upper`` is to be right, from the signals of ``lower``'s answers to the same questions.
+
+    Raises:
+        CalibrationImpossible: Too few answers, or too few that ``upper`` had right or wrong.
+    """
+    right = {each.question.id: each.right for each in upper.graded}
+    parts = {part: list[Sample]() for part in Part}
+    for each in lower.graded:
+        if each.question.id in right:
+            sample = Sample(id=each.question.id, signals=each.signals, right=right[each.question.id])
+            parts[each.question.part].append(sample)
+    members = {name: getattr(lower.calibration, name) for name in Origin.__slots__}
+    origin = Origin(**members | {"scope": scope_of_next(upper.model)})
+    return fit(parts[Part.FIT], seed=1, origin=origin, held_out=parts[Part.CERTIFY] + parts[Part.CHECK], numpy=numpy)
 
 
 def _recorded(one: Answered, row: Mapping[str, Graded], places: Sequence[str]) -> RecordedModel:

@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 from freehold.domain.certificates import WHOLE, Certificate, Standing
 from freehold.domain.decisions import Confidence, Verdict
+from freehold.domain.deployment import Deployment
 from freehold.domain.response import FinishReason
 from freehold.gateway.attempt import AttemptRun
 from freehold.gateway.footing import Footing
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
 from freehold.routing.calibration import Calibration
+from freehold.routing.forecast import foreseen, threshold_by_gain
 from freehold.routing.ladder import appraise, bought_of, in_force, is_grey, threshold, verdict
 from freehold.routing.prefix import measure_prefix, scope_of
 from freehold.routing.signals import measure
@@ -26,21 +28,24 @@ class Judgement(NamedTuple):
         confidence: How sure we are of it.
         standing: How far its deployment's answers may be trusted.
         certificates: Those in force for that confidence.
+        cost_at: Its own cost-optimal threshold; ``None`` where the route's holds.
     """
 
     confidence: Confidence
     standing: Standing
     certificates: tuple[Certificate, ...]
+    cost_at: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Judging:
-    """Judges the answers of one request."""
+    """Judges the answers of one request; ``further`` is who would be asked next."""
 
     services: Services
     runtime: Runtime
     draft: ReceiptDraft
     footing: Footing
+    further: Deployment | None = None
 
     def calibrations(self, deployment: str) -> Sequence[Calibration]:
         """Those that apply to what runs there at this moment."""
@@ -78,7 +83,16 @@ class Judging:
                 known = (standing.certificate, *known)
             if known:
                 certificates = in_force(known, calibration, tenant=tenant, unix_ms=self.draft.created_unix_ms)
-        return Judgement(judged, standing, certificates)
+        return Judgement(judged, standing, certificates, self._cost_optimal(name, signals, scope))
+
+    def _cost_optimal(self, name: str, signals: Mapping[str, float], scope: str) -> float | None:
+        """The threshold of this very answer, where it can be foreseen what the next deployment would make of it."""
+        gains = self.footing.route.gains
+        if not gains or self.further is None or scope != WHOLE:
+            return None
+        gain_min = dict(gains).get(self.further.name)
+        next_right = None if gain_min is None else foreseen(self.calibrations(name), signals, self.further.model)
+        return None if gain_min is None or next_right is None else threshold_by_gain(next_right, gain_min)
 
     def decide(self, found: Judgement, *, more_permitted: bool, finish_reason: FinishReason | None) -> Verdict:
         """What becomes of an answer."""
@@ -89,6 +103,7 @@ class Judging:
             finish_reason=finish_reason,
             standing=found.standing,
             certificates=found.certificates,
+            cost_at=found.cost_at,
         )
 
     def is_in_doubt(self, found: Judgement, deployment: str) -> bool:
@@ -100,5 +115,6 @@ class Judging:
             return False
         if found.confidence.probability is not None:
             route = self.footing.route
-            return is_grey(found.confidence, route, threshold(route, found.certificates, found.standing))
+            at = threshold(route, found.certificates, found.standing, cost_at=found.cost_at)
+            return is_grey(found.confidence, route, at)
         return any(each.scope == WHOLE and bought_of(each) for each in self.calibrations(deployment))

@@ -89,7 +89,13 @@ class Climb:
 
     @property
     def _judging(self) -> Judging:
-        return Judging(services=self.services, runtime=self.runtime, draft=self.draft, footing=self.footing)
+        return Judging(
+            services=self.services,
+            runtime=self.runtime,
+            draft=self.draft,
+            footing=self.footing,
+            further=self.steps[0] if self._more_permitted else None,
+        )
 
     @property
     def _deadline_s(self) -> float:
@@ -124,8 +130,16 @@ class Climb:
             if self._doubted is not None:
                 action = await self._ask_about(*self._doubted)
             if action is not Action.ESCALATE:
-                last = self._answers[-1]
-                return self._given(last if action is Action.ACCEPT else best_held(self._answers))
+                is_kept = action is Action.ACCEPT and not self._may_be_unlikelier()
+                return self._given(self._answers[-1] if is_kept else best_held(self._answers))
+
+    def _may_be_unlikelier(self) -> bool:
+        """Whether an accepted answer may be less likely than one before it: where each has a threshold of its own.
+
+        One that a certificate stands for is given all the same.
+        """
+        decided = self.draft.attempts[self._answers[-1].index].verdict
+        return bool(self.footing.route.gains) and decided is not None and not decided.certificate
 
     def _given(self, held: Held) -> Held:
         self.draft.answered_index = held.index

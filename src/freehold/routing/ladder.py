@@ -149,18 +149,25 @@ class Threshold:
         return self.wanted if self.spend_at is None else self.spend_at
 
 
-def threshold(route: Route, certificates: Collection[Certificate] = (), standing: Standing = UNCERTIFIED) -> Threshold:
-    """The threshold of a route at this moment.
+def threshold(
+    route: Route,
+    certificates: Collection[Certificate] = (),
+    standing: Standing = UNCERTIFIED,
+    *,
+    cost_at: float | None = None,
+) -> Threshold:
+    """The threshold of a route at this moment; ``cost_at`` is an answer's own cost-optimal one, instead of ``accept_at``.
 
     Where the route names a ``risk_max``, the certificate with the lowest threshold among those that promise at most
     this risk counts, and the stricter of that threshold and ``accept_at`` is taken. Without such a certificate the
     route's ``uncalibrated`` default decides: ``accept`` goes by ``accept_at`` alone, ``escalate`` accepts nothing.
     """
-    wanted: float | None = route.accept_at
+    least = route.accept_at if cost_at is None else cost_at
+    wanted: float | None = least
     if route.risk_max is not None:
         certified = [each.threshold for each in certificates if each.risk_max <= route.risk_max]
         if certified:
-            wanted = max(min(certified), route.accept_at)
+            wanted = max(min(certified), least)
         elif route.uncalibrated is Uncalibrated.ESCALATE:
             wanted = None
     spend_at = standing.spend_at
@@ -197,6 +204,7 @@ def verdict(
     finish_reason: FinishReason | None = None,
     standing: Standing = UNCERTIFIED,
     certificates: Collection[Certificate] = (),
+    cost_at: float | None = None,
 ) -> Verdict:
     """What becomes of an answer.
 
@@ -211,6 +219,7 @@ def verdict(
         finish_reason: Why the answer ended; a content filter counts as a refusal.
         standing: Alarm and spend, as they are now.
         certificates: Those ``in_force`` for the calibration that gave the probability.
+        cost_at: This answer's own cost-optimal threshold (``routing.forecast``), instead of the route's.
 
     Returns:
         Reasons: ``confident``, ``low_confidence``; ``spend_held`` for an answer that is accepted below the threshold,
@@ -220,27 +229,19 @@ def verdict(
         have been escalated if anything further were permitted (``ABSTAIN``). ``certificate`` is the one with the least
         risk whose threshold an accepted probability reaches.
     """
-    found = _wish(judged, route, finish_reason, standing, certificates)
+    failed = gate(judged, finish_reason) or ("alarm" if standing.alarm else "")
+    bar = threshold(route, certificates, standing, cost_at=cost_at)
+    found = Verdict(action=Action.ESCALATE, reason=failed) if failed else _wish(judged, route, bar, certificates)
     if found.action is Action.ESCALATE and not more_permitted:
         return Verdict(action=Action.ABSTAIN, reason="last_permitted", threshold=found.threshold)
     return found
 
 
-def _wish(
-    judged: Confidence,
-    route: Route,
-    finish_reason: FinishReason | None,
-    standing: Standing,
-    certificates: Collection[Certificate],
-) -> Verdict:
-    """The verdict if there were always something further."""
-    failed = gate(judged, finish_reason) or ("alarm" if standing.alarm else "")
-    if failed:
-        return Verdict(action=Action.ESCALATE, reason=failed)
+def _wish(judged: Confidence, route: Route, bar: Threshold, certificates: Collection[Certificate]) -> Verdict:
+    """The verdict on an answer that no gate stops, if there were always something further."""
     if judged.probability is None:
         action = Action.ACCEPT if route.uncalibrated is Uncalibrated.ACCEPT else Action.ESCALATE
         return Verdict(action=action, reason=judged.status.value)
-    bar = threshold(route, certificates, standing)
     if bar.wanted is not None and judged.probability >= bar.wanted:
         return _accepted(judged.probability, "confident", bar.wanted, certificates)
     if bar.spend_at is not None and judged.probability >= bar.spend_at:

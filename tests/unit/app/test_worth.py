@@ -15,9 +15,9 @@ from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Route,
 from freehold.domain.money import Money
 from freehold.domain.response import Usage
 from freehold.domain.zones import DEVICE, WORLD, Zone
-from freehold.evals.shipped import shipped_calibrations
 from freehold.ledger.pricing import OwnedHardware
 from freehold.routing.paired import PairedOutcomes, RecordedModel
+from tests.support.routing import calibration
 
 HARDWARE = OwnedHardware(
     purchase_price=Money.of(Decimal(2000)),
@@ -27,7 +27,7 @@ HARDWARE = OwnedHardware(
     power_price_micros_per_kwh=250_000,
 )
 CLOUD_PRICE = TokenPrice(input_micros_per_mtok=2_500_000, output_micros_per_mtok=10_000_000)
-CALIBRATION = replace(shipped_calibrations()[0], id="cal-small", workload="general", model_digest="sha256:1")
+CALIBRATION = calibration(id="cal-small", model_digest="sha256:1")
 
 
 def deployment(name: str, zone: Zone = DEVICE, digest: str = "") -> Deployment:
@@ -90,6 +90,7 @@ def test_the_pair_and_its_threshold_follow_from_recorded_outcomes():
     assert decided().accept_at == pytest.approx(0.995 - 750 / 10_000, abs=0.05)
     assert decided(replace(ROUTE, worth_micros=1_500)).accept_at == pytest.approx(0.5, abs=0.05)
     assert decided(replace(ROUTE, worth_micros=100)).accept_at == 0.0
+    assert dict(decided().gains)["cloud"] == pytest.approx(750 / 10_000)
 
 
 def test_a_cloud_that_nothing_is_recorded_of_is_taken_to_be_right():

@@ -8,8 +8,10 @@ from freehold.domain.deployment import ModelCard
 from freehold.domain.response import TokenLogprob
 from freehold.evals.answers import Answer
 from freehold.evals.calibrate import Graded
-from freehold.evals.pairing import Answered, pair
+from freehold.evals.pairing import Answered, forecast, pair
 from freehold.evals.question import Grading, Part, Question
+from freehold.routing.calibration import probability
+from freehold.routing.forecast import scope_of_next
 from freehold.routing.paired import from_json, to_json
 from tests.support.routing import calibration
 
@@ -55,3 +57,14 @@ def test_it_survives_its_file_but_for_digits():
 def test_an_answer_that_is_never_accepted_has_no_chance():
     silent = replace(FIRST, graded=[graded(index, empty=1.0) for index in range(300)])
     assert set(pair([silent, SECOND]).models[0].probability) == {0.0}
+
+
+def test_a_forecast_is_fitted_on_the_next_ones_outcomes():
+    noise = [((index * 37) % 100) / 100 for index in range(400)]
+    lower = answered("small", [graded(index, right=index % 2 == 0, logprob_mean=-at) for index, at in enumerate(noise)])
+    upper = answered("large", [graded(index, right=at < 0.6) for index, at in enumerate(noise)])
+    told = forecast(lower, upper)
+    assert told.scope == scope_of_next(upper.model)
+    assert told.model_digest == lower.calibration.model_digest
+    sure, unsure = ({"logprob_mean": at, "tokens_log": 1.0, "empty": 0.0, "refusal": 0.0} for at in (-0.05, -0.95))
+    assert probability(told, sure) > 0.8 > 0.2 > probability(told, unsure)
