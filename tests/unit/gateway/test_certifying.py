@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.outcomes import SCORED, an_outcome, scored
 
 from freehold.domain.certificates import Certificate, LabelKind
 from freehold.domain.deployment import Route
@@ -28,6 +27,7 @@ from freehold.storage.keys import SqliteKeys
 from freehold.storage.outcomes import SqliteOutcomes
 from tests.support.fake_engine import FakeEngine
 from tests.support.gateway import House
+from tests.support.outcomes import SCORED, an_outcome, scored
 from tests.support.routing import deployment
 
 
