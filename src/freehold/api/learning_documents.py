@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from freehold.domain.certificates import Certificate
+from freehold.domain.certificates import Certificate, ScoredOn
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.gateway.certifier import Certified
+from freehold.gateway.certifying import newest_scoring
 from freehold.gateway.watch import Watch, in_force_for
 from freehold.routing.betting import Bets, expected_labels
 from freehold.routing.certificate import statement
 from freehold.storage.certificates import Place, certificate_document
-from freehold.storage.outcomes import Counted
+from freehold.storage.outcomes import Counted, SqliteOutcomes
+
+_NEWEST = 100
+"""Outcomes that are looked at for a calibrated one; where none of them is, nothing is certified now."""
 
 
 def outcome_document(outcome: AnswerOutcome) -> dict[str, object]:
@@ -67,11 +71,28 @@ def certified_document(done: Certified, *, risk_max: float) -> dict[str, object]
     }
 
 
+async def newest_scorings(outcomes: SqliteOutcomes, counted: Sequence[Counted]) -> dict[Place, ScoredOn]:
+    """What the newest calibrated score of each place means.
+
+    Raises:
+        StorageFailed: They cannot be read.
+    """
+    found: dict[Place, ScoredOn] = {}
+    for each in counted:
+        newest = await outcomes.read(
+            tenant=each.tenant, workload=each.workload, deployment=each.deployment, most=_NEWEST
+        )
+        if (scored_on := newest_scoring(newest)) is not None:
+            found[each.tenant, each.workload, each.deployment] = scored_on
+    return found
+
+
 def standing_documents(
     counted: Sequence[Counted],
     certificates: Sequence[Certificate],
     watches: Mapping[Place, Watch],
     *,
+    scorings: Mapping[Place, ScoredOn],
     shadow_shares: Mapping[tuple[str, str], float],
     run_length: float,
     unix_ms: int,
@@ -81,8 +102,9 @@ def standing_documents(
 
     Args:
         counted: Outcomes that there are.
-        certificates: All of them; one that has expired is left out.
+        certificates: All of them, those of files too; one that has expired is left out.
         watches: By place.
+        scorings: What scores mean, where nothing is watched yet.
         shadow_shares: By workload and deployment, for expected delays.
         run_length: Labels until a false alarm, in the mean.
         unix_ms: Now.
@@ -94,7 +116,7 @@ def standing_documents(
         if tenant is not None and place[0] != tenant:
             continue
         count, watch = counts.get(place), watches.get(place)
-        certificate = _of(place, certificates, watch, unix_ms)
+        certificate = _of(place, certificates, watch, scorings.get(place), unix_ms)
         share = shadow_shares.get((place[1], place[2]), 0.0)
         found.append(
             {
@@ -120,13 +142,20 @@ def standing_documents(
     return found
 
 
-def _of(place: Place, certificates: Sequence[Certificate], watch: Watch | None, unix_ms: int) -> Certificate | None:
-    """The certificate that a place is watched by, or the newest of its tenant and workload; ``None`` at an alarm."""
-    if watch is not None:
-        if watch.alarm:
-            return None
-        return in_force_for(certificates, tenant=place[0], scored_on=watch.certificate.scored_on, unix_ms=unix_ms)
-    return None
+def _of(
+    place: Place,
+    certificates: Sequence[Certificate],
+    watch: Watch | None,
+    newest: ScoredOn | None,
+    unix_ms: int,
+) -> Certificate | None:
+    """The certificate that a place is watched by, or that holds for its newest answers; ``None`` at an alarm."""
+    if watch is not None and watch.alarm:
+        return None
+    scored_on = newest if watch is None else watch.certificate.scored_on
+    if scored_on is None:
+        return None
+    return in_force_for(certificates, tenant=place[0], scored_on=scored_on, unix_ms=unix_ms)
 
 
 def _delay(certificate: Certificate, run_length: float, share: float, accepted: float) -> dict[str, object]:

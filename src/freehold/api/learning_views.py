@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from starlette.datastructures import QueryParams
 
 from freehold.api.asgi import JSON, Headers, Scope
-from freehold.api.learning_documents import certified_document, outcome_document, standing_documents
+from freehold.api.learning_documents import (
+    certified_document,
+    newest_scorings,
+    outcome_document,
+    standing_documents,
+)
 from freehold.domain.certificates import LabelKind
 from freehold.domain.deployment import Route
 from freehold.domain.errors.feedback import NothingLearnt, OutcomeUnknown
@@ -126,7 +131,7 @@ class LearningViews:
         body = decode_gold(scope["body"])
         try:
             question = question_of({"id": "asked", **body.question})
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise invalid("question", show(str(error)), "see GET /openapi.json, or freehold gold --help") from error
         asked = await ask_gold(
             self._pipeline,
@@ -199,12 +204,14 @@ class LearningViews:
         """How far each deployment's answers may be trusted: certificates, alarms, and how soon a breach is noticed."""
         stores = self._stores
         counted = await stores.outcomes.counted()
-        certificates, watches = await stores.certificates.all(), await read_watches(stores.certificates)
+        certificates = [*self._runtime().certificates, *await stores.certificates.all()]
+        watches = await read_watches(stores.certificates)
         found = await asyncio.to_thread(
             standing_documents,
             counted,
             certificates,
             watches,
+            scorings=await newest_scorings(stores.outcomes, counted),
             shadow_shares=shadow_shares(self._runtime().routes),
             run_length=self._care.run_length,
             unix_ms=self._clock.unix_ms(),

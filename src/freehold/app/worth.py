@@ -56,7 +56,11 @@ class Worth:
         table = self._tables.get(route.workload)
         if table is None:
             log.warning(
-                "%s: no recorded outcomes of %s, so accept_at is %g", route.name, route.workload, route.accept_at
+                '%s: no recorded outcomes of %s, so accept_at is %g; "freehold calibrate %s" records them',
+                route.name,
+                route.workload,
+                route.accept_at,
+                " ".join(route.deployments),
             )
             return route
         costs = self._costs(deployments, table)

@@ -227,7 +227,9 @@ async def _calibrate(plan: DeploymentPlan, stores: Stores, profile: HardwareProf
             )
         except CalibrationImpossible as error:
             if scope == WHOLE:
-                raise
+                raise CalibrationImpossible(
+                    model=name, reason=f"of the 42 in 100 that it is fitted on, {error.values['reason']}"
+                ) from error
             output.note(f"{name}, {scope}: {error}")
             continue
         made.append(_written(name, engine.deployment.model, fitted, answers, task, unix_ms=stores.clock.unix_ms()))

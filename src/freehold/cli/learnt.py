@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from freehold.app.known import CERTIFICATES_FOLDER, calibrations_folder, certificates_in
 from freehold.cli import output
-from freehold.cli.configured import compiled_or_default
+from freehold.cli.configured import loaded_or_default
 from freehold.cli.key_ring import open_ring
-from freehold.config.compile import Compiled
+from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import data_folder
+from freehold.domain.certificates import Certificate
+from freehold.evals.shipped import shipped_certificates
 from freehold.hostinfo.clock import SystemClock
 from freehold.storage.certificates import SqliteCertificates
 from freehold.storage.outcomes import SqliteOutcomes
@@ -24,12 +28,14 @@ class Learnt:
         compiled: The configuration.
         outcomes: Judged answers.
         certificates: Certificates, watches and gold questions.
+        shipped_and_own: Certificates of files: those that come with the product, and the owner's.
         clock: Time.
     """
 
     compiled: Compiled
     outcomes: SqliteOutcomes
     certificates: SqliteCertificates
+    shipped_and_own: tuple[Certificate, ...]
     clock: SystemClock
 
     def tenant(self, name: str) -> str:
@@ -54,11 +60,14 @@ def open_learnt(config: str) -> Generator[Learnt]:
     Raises:
         StorageFailed: The database cannot be opened.
     """
-    compiled = compiled_or_default(config)
+    loaded = loaded_or_default(config)
+    compiled = compile_config(loaded, environment=os.environ)
+    own = certificates_in(calibrations_folder(loaded, data_folder()) / CERTIFICATES_FOLDER)
     with open_ring(data_folder(), compiled) as (_, database):
         yield Learnt(
             compiled=compiled,
             outcomes=SqliteOutcomes(database, most=compiled.learning.outcomes_max),
             certificates=SqliteCertificates(database),
+            shipped_and_own=(*shipped_certificates(), *own),
             clock=SystemClock(),
         )

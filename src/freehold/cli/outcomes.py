@@ -13,6 +13,8 @@ from freehold.cli import output
 from freehold.cli.key_ring import this_user
 from freehold.cli.learnt import open_learnt
 from freehold.cli.options import ConfigFile, Json
+from freehold.domain.errors.replay import NothingToReplay
+from freehold.evals.replay.own import NOTHING_KEPT
 from freehold.evals.replay.tables import write_tables
 
 app = App(name="outcomes", help="What became of judged answers: list, export and erase.")
@@ -96,6 +98,9 @@ def export_outcomes(
         raise output.UsageError(f"--name is {name!r}; it is a word without points and slashes.")
     with open_learnt(config) as learnt:
         outcomes = asyncio.run(learnt.outcomes.read(tenant=tenant, workload=workload, most=_ALL))
+    if not outcomes:
+        of = " and ".join(f"the {what} {said!r}" for what, said in (("tenant", tenant), ("workload", workload)) if said)
+        raise NothingToReplay(reason=f"no outcomes of {of} are kept" if of else NOTHING_KEPT)
     target = Path(folder).expanduser()
     target.mkdir(parents=True, exist_ok=True)
     files = write_tables(outcomes, target, name, suffix=f".{form}")

@@ -80,7 +80,7 @@ def receipt_text(receipt: Mapping[str, Any]) -> str:
     for decision in receipt["decisions"]:
         said = "allowed" if decision["allowed"] else "denied"
         lines.append(
-            ": ".join(filter(None, (f"policy    {decision['deployment']}", said, " ".join(decision["reasons"]))))
+            ": ".join(filter(None, (f"policy    {decision['deployment']}", said, ", ".join(decision["reasons"]))))
         )
     lines += [f"attempt   {_attempt(attempt)}" for attempt in receipt["attempts"]]
     lines.append(f"audit     {_audit(receipt)}")

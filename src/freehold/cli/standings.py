@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from freehold.api.learning_documents import standing_documents
+from freehold.api.learning_documents import newest_scorings, standing_documents
 from freehold.api.learning_views import shadow_shares
 from freehold.cli import output
 from freehold.cli.learnt import Learnt, open_learnt
@@ -32,10 +32,12 @@ def standings(*, tenant: str = "", config: ConfigFile = "", as_json: Json = Fals
 
 
 async def _found(learnt: Learnt, tenant: str | None) -> list[dict[str, Any]]:
+    counted = await learnt.outcomes.counted()
     return standing_documents(
-        await learnt.outcomes.counted(),
-        await learnt.certificates.all(),
+        counted,
+        [*learnt.shipped_and_own, *await learnt.certificates.all()],
         await read_watches(learnt.certificates),
+        scorings=await newest_scorings(learnt.outcomes, counted),
         shadow_shares=shadow_shares(learnt.compiled.routes),
         run_length=learnt.compiled.learning.alarm_run_length,
         unix_ms=learnt.clock.unix_ms(),
@@ -57,7 +59,8 @@ def _text(standing: dict[str, Any]) -> str:
         certificate, watched = standing["certificate"], standing["watched"]
         lines.append(f"  certified until {_moment(certificate['expires_unix_ms'])} by {certificate['id']}")
         lines.append(f"  {standing['says']}")
-        lines.append(f"  watched: {watched['wrong']} of {watched['labels']} labels since then say wrong")
+        if watched is not None:
+            lines.append(f"  watched: {watched['wrong']} of {watched['labels']} labels since then say wrong")
         delay = standing["expected_delay"]
         after = (
             "without shadows nobody would notice"

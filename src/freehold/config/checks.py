@@ -193,6 +193,31 @@ def _routes(config: Config, names: Names) -> Iterator[Mistake]:
         yield from _doubt(path, route, config, names)
         yield from _prerouter(path, route, config, names)
         yield from _worth(path, route)
+        yield from _unheard(path, route, config)
+
+
+def _unheard(path: KeyPath, route: RouteSection, config: Config) -> Iterator[Mistake]:
+    """What would be promised and could not be held, or asked for and never done."""
+    asked = [
+        key
+        for key, is_set in (("risk_max", route.risk_max is not None), ("shadow_share", route.shadow_share))
+        if is_set
+    ]
+    if not route.signals:
+        text = "without signals no answer is judged, so that this does nothing; leave one out"
+        for key in (*asked, *(("stream",) if route.stream == "prefix" else ())):
+            yield Mistake(path=(*path, key), text=text)
+    if route.shadow_share and len(route.deployments) == 1:
+        yield Mistake(
+            path=(*path, "shadow_share"), text="a shadow asks the next deployment, and there is none; name one"
+        )
+    if config.learning.outcomes_max == 0:
+        text = "it learns from outcomes, and [learning] outcomes_max = 0 keeps none; leave one out"
+        for key in (
+            *(("shadow_share",) if route.shadow_share else ()),
+            *(("prerouter",) if route.prerouter != "off" else ()),
+        ):
+            yield Mistake(path=(*path, key), text=text)
 
 
 def _worth(path: KeyPath, route: RouteSection) -> Iterator[Mistake]:

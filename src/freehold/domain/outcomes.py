@@ -35,7 +35,8 @@ class AnswerOutcome:
         response_id: What the client knows that answer by, besides the request's id; empty for nothing.
         right: Whether it was acceptable; ``None`` while that is not known.
         label_kind: How that is known; ``None`` while it is not.
-        judged_by: The deployment whose answer it was held against, for agreement.
+        judged_by: The deployment whose answer it was held against, for agreement; for a known answer what tells its
+            question from others, where that is known. Empty for neither.
         sought: Chance with which its label was sought after the decision, whatever its content: 1 where it came for free,
             0 where it never would be.
         question: The question's vector, of length 1; empty where none was made.

@@ -26,24 +26,30 @@ def shipped_questions() -> tuple[Question, ...]:
 
 
 def parse_questions(text: str) -> tuple[Question, ...]:
-    """Questions of a JSONL text: one object a line with ``id``, ``prompt``, ``grade`` and ``answers``.
+    """Questions of a JSONL text, at least one: one object a line with ``id``, ``prompt``, ``grade`` and ``answers``.
 
     ``kind``, ``options``, ``rejects`` and ``words_max`` may be left out.
 
     Raises:
-        ValueError: A line is not such an object, or an id occurs twice; the message names the line.
+        ValueError: A line is not such an object, or an id occurs twice; the message names the line. Or there is none.
     """
     found: dict[str, Question] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            question = question_of(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"line {number} is not a question: {type(error).__name__} {error}") from error
+            value = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number} is not a question: it is not JSON ({error})") from error
+        try:
+            question = question_of(value)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"line {number} is not a question: {error}") from error
         if question.id in found:
             raise ValueError(f"line {number} uses the id {question.id!r} a second time")
         found[question.id] = question
+    if not found:
+        raise ValueError("there is no question in it")
     return spread(found.values())
 
 
@@ -51,13 +57,19 @@ def question_of(value: object) -> Question:
     """The question of one such object.
 
     Raises:
-        ValueError, KeyError, TypeError: It is none.
+        ValueError, TypeError: It is none; the message says what is missing or wrong.
     """
     if not isinstance(value, dict):
-        raise TypeError("expected an object")
+        raise TypeError("it is not an object")
     fields = cast("dict[str, object]", value)
-    answers, options = _texts(fields["answers"]), _texts(fields.get("options", []))
+    if missing := [name for name in ("id", "prompt", "grade", "answers") if name not in fields]:
+        raise ValueError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+    answers, options = _texts("answers", fields["answers"]), _texts("options", fields.get("options", []))
+    if fields["grade"] not in set(Grading):
+        raise ValueError(f"grade is {fields['grade']!r}; allowed are {', '.join(Grading)}")
     grading = Grading(str(fields["grade"]))
+    if not isinstance(fields["prompt"], str) or not fields["prompt"].strip():
+        raise ValueError("prompt must be a text, and not an empty one")
     if not answers:
         raise ValueError("answers is empty")
     if grading is Grading.CHOICE and not set(answers) <= set(options):
@@ -69,12 +81,12 @@ def question_of(value: object) -> Question:
         grading=grading,
         answers=answers,
         options=options,
-        rejects=_texts(fields.get("rejects", [])),
+        rejects=_texts("rejects", fields.get("rejects", [])),
         words_max=int(str(fields.get("words_max", 40))),
     )
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _texts(name: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise TypeError("expected a list of text")
+        raise TypeError(f"{name} must be a list of texts")
     return tuple(str(item) for item in cast("Iterable[object]", value))

@@ -88,8 +88,14 @@ class Certifier:
             if done is not None:
                 found.append(done)
         if not found:
-            raise NothingToCertify(name=wish.name, reason="there are no answers with a calibrated probability")
+            raise NothingToCertify(name=wish.name, reason=self._why_nothing(wish.name))
         return found
+
+    def _why_nothing(self, name: str) -> str:
+        known = sorted({*self._routes, *(route.workload for route in self._routes.values())})
+        if name in known:
+            return "there are no answers with a calibrated probability"
+        return f"it is no route or workload of the configuration; there are {', '.join(known) or 'none'}"
 
     async def _certify(self, wish: Wish, tenant: str, workload: str, deployment: str, unix_ms: int) -> Certified | None:
         outcomes = await self._outcomes.read(tenant=tenant, workload=workload, deployment=deployment)

@@ -3,7 +3,8 @@
 Labels are sought with different chances: an escalated answer's comes for nothing, an accepted one's with the chance of a
 shadow. Each labelled answer therefore counts with the least chance over its own, decided by its id: what remains was
 drawn with one chance for all. Where accepted answers have no chance at all to be labelled, what is known of the others
-says nothing of them, and nothing is certified.
+says nothing of them, and nothing is certified. A known question counts once, however often it was asked: the same answer
+twice is no second proof.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def sample_of(
             never feedback.
         fresh_unix_ms: Use only answers from then on, and thresholds of those before; ``None`` for all.
     """
-    known = [each for each in outcomes if each.probability is not None and each.scored_on == scored_on]
+    known = _once([each for each in outcomes if each.probability is not None and each.scored_on == scored_on])
     kind = kind or _kind_of(known)
     traffic = [each for each in known if each.label_kind is not LabelKind.GOLD] if kind is not LabelKind.GOLD else known
     if fresh_unix_ms is None:
@@ -149,6 +150,16 @@ def certify_sample(sample: Sample, aim: Aim, *, tenant: str, unix_ms: int, days:
         tenant=tenant,
     )
     return certify(sample.scores, sample.wrong, traffic=sample.earlier, aim=aim, about=about)
+
+
+def _once(outcomes: Sequence[AnswerOutcome]) -> list[AnswerOutcome]:
+    """All outcomes, but of each question with a known answer only the newest."""
+    newest = {each.judged_by: each.request_id for each in outcomes if _is_known(each)}
+    return [each for each in outcomes if not _is_known(each) or newest[each.judged_by] == each.request_id]
+
+
+def _is_known(outcome: AnswerOutcome) -> bool:
+    return outcome.label_kind is LabelKind.GOLD and outcome.judged_by != ""
 
 
 def _kind_of(outcomes: Sequence[AnswerOutcome]) -> LabelKind:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,10 @@ from freehold.wire.openai_request import decode_chat
 
 _LEARN_S = 10.0
 """How long outcomes may take to be made, once the answer is there: the path that makes them has a pause in it."""
+
+
+_QUESTION_DIGITS = 16
+"""Of a digest that tells one of a tenant's questions from another, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,8 @@ async def ask_gold(
     }
     request = decode_chat(json.dumps(members, ensure_ascii=False).encode(), request_id=request_id, label_header=None)
     request = replace(request, priority=Priority.BATCH, purpose=Purpose.GOLD)
-    graded = learning.expect(request_id, is_right)
+    question = hashlib.sha256(prompt.encode()).hexdigest()[:_QUESTION_DIGITS]
+    graded = learning.expect(request_id, is_right, question=question)
     try:
         receipt = await pipeline.answer(request, principal, KeptAnswer())
         try:

@@ -38,10 +38,12 @@ class Graded:
 
     Attributes:
         is_right: Whether a text is a right answer.
+        question: What tells it from other questions, asked once or often.
         found: Its outcomes, once there are.
     """
 
     is_right: Callable[[str], bool]
+    question: str
     found: asyncio.Future[Sequence[AnswerOutcome]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -102,9 +104,9 @@ class Learning:
         if self._shadows is not None:
             self._shadows.forget(tenant)
 
-    def expect(self, request_id: str, is_right: Callable[[str], bool]) -> Graded:
+    def expect(self, request_id: str, is_right: Callable[[str], bool], *, question: str) -> Graded:
         """Have the answers to a request graded, which is going to be asked; ``forget`` it in the end."""
-        self._graded[request_id] = graded = Graded(is_right=is_right)
+        self._graded[request_id] = graded = Graded(is_right=is_right, question=question)
         return graded
 
     def forget(self, request_id: str) -> None:
@@ -172,7 +174,7 @@ def _by_gold(judged: Judged, found: Sequence[AnswerOutcome], graded: Graded) -> 
             outcome,
             right=graded.is_right(texts[outcome.deployment]),
             label_kind=LabelKind.GOLD,
-            judged_by="",
+            judged_by=graded.question,
             sought=1.0,
         )
         for outcome in found

@@ -10,15 +10,18 @@ from typing import Any
 
 import pytest
 
-from freehold.domain.certificates import LabelKind
+from freehold.domain.certificates import Certificate, LabelKind
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.evals.replay.tables import read_tables, sets_at
+from freehold.gateway.certifying import certify_sample, sample_of
 from freehold.hostinfo.clock import SystemClock
 from freehold.identity.first_key import write_secret
+from freehold.routing.certificate import Aim
+from freehold.routing.certificate import to_json as certificate_json
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.outcomes import SqliteOutcomes
-from tests.support.histories import an_outcome
+from tests.support.histories import SCORED, an_outcome, scored
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_server import Answer, FakeServer, fake_server
 
@@ -80,6 +83,23 @@ def test_certifying_says_first_what_must_be_escalated(cli: Cli, data: Path) -> N
     assert as_json["certificate"]["id"] in standing
 
 
+def test_a_certificate_of_a_file_stands_as_it_does_in_the_server(cli: Cli, data: Path) -> None:
+    keep(data, labelled(30))
+    folder = data.parent / "calibrations" / "certificates"
+    folder.mkdir(parents=True)
+    sample = sample_of(labelled(400), scored_on=SCORED)
+    made = certify_sample(sample, Aim(risk_max=0.1), tenant="", unix_ms=SystemClock().unix_ms(), days=2)
+    assert isinstance(made, Certificate)
+    (folder / "made.json").write_text(certificate_json(made), encoding="utf-8")
+    shown = cli("standings").out
+    assert f"by {made.id}" in shown
+    assert "watched:" not in shown  # no label has come since
+    (found,) = json.loads(cli("standings", "--json").out)
+    assert (found["certificate"]["id"], found["watched"]) == (made.id, None)
+    keep(data, labelled(1, name="s", scored_on=scored(engine_version="b2")))  # another engine voids it
+    assert "  uncertified" in cli("standings").out
+
+
 def test_what_cannot_be_proven_is_no_certificate(cli: Cli, data: Path) -> None:
     keep(data, labelled(400, wrong_every=3))
     shown = cli("certify", "--risk", "0.1", "--json")
@@ -100,6 +120,7 @@ def test_certifying_the_impossible_is_a_matter_of_usage(cli: Cli, data: Path, wo
 def test_there_is_nothing_to_certify(cli: Cli, data: Path) -> None:
     shown = cli("certify", "elsewhere")
     assert (shown.code, shown.err[:16]) == (1, "FH-FEEDBACK-003:")
+    assert "it is no route or workload of the configuration; there are " in shown.err
     assert "No answers were judged yet" in cli("standings").out
 
 
@@ -109,6 +130,10 @@ def test_outcomes_are_listed_and_exported(cli: Cli, data: Path, tmp_path: Path) 
     assert len(cli("outcomes", "list").out.splitlines()) == 5
     rows = json.loads(cli("outcomes", "list", "--labelled", "--limit", "2", "--json").out)
     assert [row["request_id"] for row in rows] == ["r-0001", "r-0002"]
+    nothing = cli("outcomes", "export", str(tmp_path / "none"), "--tenant", "nobody", "--workload", "w")
+    assert (nothing.code, nothing.err[:14]) == (1, "FH-REPLAY-006:")
+    assert "no outcomes of the tenant 'nobody' and the workload 'w' are kept" in nothing.err
+    assert not (tmp_path / "none").exists()
     shown = cli("outcomes", "export", str(tmp_path / "new" / "tables"))
     assert shown.out.startswith("4 outcomes are in ")
     (files,) = sets_at(tmp_path / "new" / "tables")
@@ -135,6 +160,8 @@ def questions(tmp_path: Path) -> str:
 
 def test_gold_questions_are_kept_asked_and_removed(cli: Cli, data: Path, questions: str) -> None:
     assert cli("gold", "run").code == 2
+    (data.parent / "empty.jsonl").touch()
+    assert "there is no question in it" in cli("gold", "add", str(data.parent / "empty.jsonl")).err
     assert cli("gold", "add", questions).out == "2 questions of default stand for the workload general.\n"
     assert json.loads(cli("gold", "list", "--json").out) == [
         {"tenant": "default", "workload": "general", "questions": 2}

@@ -68,15 +68,21 @@ def test_digest_depends_on_content_and_not_on_order():
 def test_reads_own_questions():
     (found,) = parse(LINE)
     assert (found.kind, found.grading, found.words_max) == ("own", Grading.CONTAINS, 40)
-    assert parse_questions("\n\n") == ()
+
+
+def test_a_file_without_questions_is_none():
+    with pytest.raises(ValueError, match="there is no question in it"):
+        parse_questions("\n\n")
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"grade": "guess"}, "line 1"),
+        ({"grade": "guess"}, "line 1 is not a question: grade is 'guess'; allowed are contains"),
+        ({"prompt": 3}, "prompt must be a text"),
+        ({"prompt": " "}, "not an empty one"),
         ({"answers": []}, "answers is empty"),
-        ({"answers": "oslo"}, "expected a list"),
+        ({"answers": "oslo"}, "answers must be a list of texts"),
         ({"grade": "choice"}, "options must hold every answer"),
         ({"words_max": "many"}, "line 1"),
     ],
@@ -84,6 +90,15 @@ def test_reads_own_questions():
 def test_a_line_that_is_no_question_is_named(change, complaint):
     with pytest.raises(ValueError, match=complaint):
         parse(LINE | change)
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(ValueError, match="line 1 is not a question: grade, answers are missing"):
+        parse_questions('{"id": "a", "prompt": "b"}')
+    with pytest.raises(ValueError, match="line 1 is not a question: it is not JSON"):
+        parse_questions("nonsense")
+    with pytest.raises(ValueError, match="line 1 is not a question: it is not an object"):
+        parse_questions("3")
 
 
 def test_other_mistakes_are_named_by_line():

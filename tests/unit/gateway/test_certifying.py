@@ -79,6 +79,20 @@ def test_labels_count_as_if_all_had_been_sought_alike() -> None:
     assert share == pytest.approx(0.3, abs=0.05)  # as in the traffic; of all labels it is 10 %
 
 
+def test_a_known_question_counts_once_however_often_it_was_asked() -> None:
+    gold = {"label_kind": LabelKind.GOLD, "probability": 0.9, "accepted": True, "answered": True, "right": True}
+    asked = [an_outcome(f"r-{n:03}", unix_ms=n, judged_by=f"question-{n % 40}", **gold) for n in range(400)]
+    sample = sample_of(asked, scored_on=SCORED)
+    assert (sample.kind, len(sample.earlier), len(sample.scores)) == (LabelKind.GOLD, 20, 20)
+    made = certify_sample(sample, Aim(risk_max=0.1), tenant="ours", unix_ms=5, days=2)
+    assert isinstance(made, NotCertifiable)
+    assert made.reason == "few_labels"
+    changed = [*asked, an_outcome("r-400", unix_ms=400, judged_by="question-39", **gold | {"right": False})]
+    assert sum(sample_of(changed, scored_on=SCORED).wrong) == 1  # the newest answer counts
+    unnamed = [an_outcome(f"r-{n:03}", unix_ms=n, **gold) for n in range(40)]  # a client's own word for it
+    assert len(sample_of(unnamed, scored_on=SCORED).scores) == 20
+
+
 def test_a_certificate_keeps_its_promise_on_what_comes_after() -> None:
     sample = sample_of(traffic(8_000), scored_on=SCORED)
     made = certify_sample(sample, Aim(risk_max=0.2), tenant="ours", unix_ms=5, days=2)

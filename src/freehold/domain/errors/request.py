@@ -94,9 +94,9 @@ class UnsupportedParameter(RequestError):
 
 
 class NotFound(RequestError):
-    """There is nothing at {path}. The routes are listed in docs/reference/http.md.
+    """There is nothing at {path}: it is no route, or nothing of yours has that id. The routes are in docs/reference/http.md.
 
-    Also the answer for a receipt that does not exist or belongs to somebody else.
+    The answer is the same for a receipt that does not exist and for one that belongs to somebody else.
     """
 
     code = "FH-REQUEST-008"
