@@ -125,7 +125,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Generator[Place]:
 
 
 def ask(place: Place, model: str, text: str = "say:It is Oslo", *, stream: bool = False) -> Any:
-    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": text}], "stream": stream}
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": "user", "content": text}],
+        "stream": stream,
+        "temperature": 0,
+    }
     with place.gateway.http() as client:
         reply = client.post("/v1/chat/completions", json=body)
     assert reply.status_code == 200, reply.text

@@ -273,7 +273,10 @@ class Climb:
         route = self.footing.route
         if not route.signals or self.draft.request.task is not Task.CHAT:
             return False
-        return more_permitted or bool(self.runtime.calibrations(deployment.name, route.workload))
+        if more_permitted or self.runtime.calibrations(deployment.name, route.workload):
+            return True
+        # What a model of ours is calibrated on is known once it is ready, which it is when it answers.
+        return deployment.is_on_device and not self.runtime.engines[deployment.name].state().ready
 
     def _could_choose(self, deployment: Deployment) -> bool:
         """Whether the last answer may turn out to be less likely right than one that is here."""

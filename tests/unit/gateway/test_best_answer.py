@@ -10,7 +10,9 @@ import pytest
 
 from freehold.domain.certificates import Certificate, LabelKind, Standing
 from freehold.domain.decisions import Action, Outcome
+from freehold.domain.deployment import Uncalibrated
 from freehold.domain.errors.upstream import UpstreamBroken
+from freehold.domain.request import InferenceRequest
 from freehold.routing.ladder import scored_on
 from freehold.wire.receipt import receipt_comment, receipt_headers
 from tests.support.fake_engine import FakeAnswer
@@ -87,6 +89,17 @@ def test_an_accepted_answer_is_given_whatever_is_held() -> None:
     assert at.receipt.answered_index == 1
 
 
+@pytest.mark.parametrize(("ready", "status"), [(False, "uncalibrated"), (True, "unmeasured")])
+def test_a_model_that_still_loads_is_measured_since_its_calibration_is_not_known_yet(ready: bool, status: str) -> None:
+    at = three(0.6, uncalibrated=Uncalibrated.ACCEPT)
+    at.calibrations = {}
+    at.engines["small"].ready = ready  # type: ignore[attr-defined]
+    asyncio.run(at.ask(chat()))
+    judged = at.receipt.attempts[0].confidence
+    assert judged is not None
+    assert judged.status == status
+
+
 def test_two_stages_are_tried_unless_the_route_says_more() -> None:
     at = three(0.3, 0.4, 0.5)
     at.routes = {"auto": replace(at.routes["auto"], attempts_max=2)}
@@ -119,9 +132,25 @@ def shown(at: House) -> bytes:
     return dict(receipt_headers(at.receipt))[b"freehold-certified"]
 
 
-def test_an_answer_that_reaches_a_certified_threshold_says_so_everywhere() -> None:
+def greedy() -> InferenceRequest:
+    """As the answers were that certificates of files are made from."""
+    request = chat()
+    return replace(request, sampling=replace(request.sampling, temperature=0.0))
+
+
+def test_a_certificate_of_greedy_answers_says_nothing_of_drawn_ones() -> None:
     at = certified_house(0.99)
     asyncio.run(at.ask(chat()))
+    assert shown(at) == b"uncertified"
+    strict = certified_house(0.99, risk_max=0.1, uncalibrated=Uncalibrated.ESCALATE)
+    asyncio.run(strict.ask(chat()))
+    first = strict.receipt.attempts[0].verdict
+    assert first and (first.action, first.reason) == (Action.ESCALATE, "uncertified")
+
+
+def test_an_answer_that_reaches_a_certified_threshold_says_so_everywhere() -> None:
+    at = certified_house(0.99)
+    asyncio.run(at.ask(greedy()))
     verdict = at.receipt.attempts[0].verdict
     assert verdict and (verdict.certificate, verdict.certified_by) == ("cert-1", LabelKind.GOLD)
     assert shown(at) == b"certified"
@@ -131,8 +160,8 @@ def test_an_answer_that_reaches_a_certified_threshold_says_so_everywhere() -> No
 def test_the_stricter_threshold_counts_where_the_route_names_a_risk() -> None:
     probability = 0.82  # 0.77 calibrated: enough for accept_at, not for the certificate
     plain, strict = certified_house(probability), certified_house(probability, risk_max=0.1)
-    asyncio.run(plain.ask(chat()))
-    asyncio.run(strict.ask(chat()))
+    asyncio.run(plain.ask(greedy()))
+    asyncio.run(strict.ask(greedy()))
     assert (len(plain.receipt.attempts), shown(plain)) == (1, b"uncertified")
     first = strict.receipt.attempts[0]
     assert first.verdict and (first.verdict.action, first.verdict.threshold) == (Action.ESCALATE, 0.8)
@@ -159,5 +188,5 @@ def test_on_an_alarm_nothing_is_accepted_while_something_further_is_permitted() 
 def test_an_agreement_certificate_says_that_it_is_one() -> None:
     at = certified_house(0.99)
     at.certificates = (replace(CERTIFICATE, label_kind=LabelKind.AGREEMENT),)
-    asyncio.run(at.ask(chat()))
+    asyncio.run(at.ask(greedy()))
     assert shown(at) == b"certified; agreement"
