@@ -19,7 +19,7 @@ from bench.routing.recorded import DATA, Recorded, recorded
 from freehold.evals.curves import mean_over
 from freehold.routing.calibration import logistic
 from freehold.routing.envelope import Rung, envelope
-from freehold.routing.fit import _newton
+from freehold.routing.regression import Design
 
 PRICE_USD_PER_MTOK = {
     "llama3.2-1b": 0.10,
@@ -52,6 +52,12 @@ def _features(conf: float) -> list[float]:
     return [1.0, p, math.log1p(-min(p, 1 - 1e-6)) / 3]
 
 
+def _map(confs: Sequence[float], right: Sequence[float]) -> list[float]:
+    """Weights that make a probability of a recorded log-probability: ridge logistic regression."""
+    rows = [_features(conf) for conf in confs]
+    return Design(rows, right).fit(range(len(rows)), penalties=[0.0, 1.0, 1.0], centre=[0.0, 0.0, 0.0])
+
+
 def _probability(weights: Sequence[float], conf: float) -> float:
     return logistic(math.fsum(map(float.__mul__, weights, _features(conf))))
 
@@ -67,10 +73,7 @@ def areas() -> dict[int, list[tuple[float, float]]]:
         costs = {
             m: float(np.mean(test.of(m, "in_tok") + test.of(m, "out_tok"))) * p for m, p in PRICE_USD_PER_MTOK.items()
         }
-        maps = {
-            m: _newton([_features(c) for c in train.of(m, "conf")], train.of(m, "correct").tolist(), 1.0)
-            for m in PRICE_USD_PER_MTOK
-        }
+        maps = {m: _map(train.of(m, "conf").tolist(), train.of(m, "correct").tolist()) for m in PRICE_USD_PER_MTOK}
         fitted, checked = rungs_of(train, costs, maps), rungs_of(test, costs, maps)
         for row in published:
             if row["benchmark"] == benchmark:
