@@ -179,8 +179,8 @@ def _aim(goal: Goal) -> Aim:
         UsageError: A share is none, or a number of tokens is below 0.
     """
     for flag, value in (("--risk", goal.risk), ("--sure", goal.sure)):
-        if not 0.0 < value < 1.0:
-            raise output.UsageError(f"{flag} {value} is not between 0 and 1, for example 0.1.")
+        if not 0.0001 <= value <= 0.9999:
+            raise output.UsageError(f"{flag} {value} is not between 0.0001 and 0.9999, for example 0.1.")
     if goal.prefix < 0:
         raise output.UsageError(f"--prefix {goal.prefix} is not a number of tokens, for example 32.")
     return Aim(risk_max=goal.risk, delta=1.0 - goal.sure)

@@ -42,8 +42,8 @@ def certify(
         tenant: Only this tenant's answers; each tenant's for itself if not given.
     """
     for option, share in (("--risk", risk), ("--sure", sure)):
-        if not 0.0 < share < 1.0:
-            raise output.UsageError(f"{option} is {share}; it is above 0 and below 1.")
+        if not 0.0001 <= share <= 0.9999:
+            raise output.UsageError(f"{option} is {share}; it is between 0.0001 and 0.9999, for example 0.1.")
     with open_learnt(config) as learnt:
         certifier = Certifier(outcomes=learnt.outcomes, certificates=learnt.certificates, routes=learnt.compiled.routes)
         wish = Wish(

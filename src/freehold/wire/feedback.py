@@ -13,7 +13,8 @@ from freehold.wire.openai_invalid import field_invalid, invalid
 from freehold.wire.openai_schema import Name
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
-Risk = Annotated[float, Meta(gt=0, lt=1)]
+Risk = Annotated[float, Meta(ge=0.0001, le=0.9999)]
+"""Nearer to 0 or 1 a share is a slip, and rounds to one or the other."""
 
 _IDS = ("receipt", "request_id", "response_id")
 _OURS = re.compile(

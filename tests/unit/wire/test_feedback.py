@@ -52,6 +52,8 @@ def test_what_is_said(said: dict[str, Any], right: bool) -> None:
         (decode_gold, {"model": "auto", "question": "x"}, "question"),
         (decode_certify, {"name": "auto", "risk": 0}, "risk"),
         (decode_certify, {"name": "auto", "sure": 1}, "sure"),
+        (decode_certify, {"name": "auto", "sure": 5e-324}, "sure"),
+        (decode_certify, {"name": "auto", "risk": 1e-300}, "risk"),
         (decode_certify, {"name": "auto", "labels": "votes"}, "labels"),
     ],
 )
