@@ -117,8 +117,8 @@ def _read(paths: tuple[str, ...]) -> list[Tables]:
 
 def _options(asked: Asked) -> Options:
     for name, number in (("risk", asked.risk), ("sure", asked.sure)):
-        if not 0 < number < 1:
-            raise output.UsageError(f"--{name} is {number:g}; it lies between 0 and 1, without either.")
+        if not 0.0001 <= number <= 0.9999:
+            raise output.UsageError(f"--{name} is {number:g}; it lies between 0.0001 and 0.9999.")
     if not 0 <= asked.resamples <= _RESAMPLES_MAX:
         raise output.UsageError(f"--resamples is {asked.resamples}; 0 to {_RESAMPLES_MAX:,} are taken.")
     if asked.helper and asked.score not in {Score.AUTO, Score.AGREEMENT}:

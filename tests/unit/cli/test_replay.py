@@ -61,8 +61,9 @@ def test_where_the_page_is_is_said(cli: Cli, tables: Path, tmp_path: Path) -> No
     [
         ((), "Name the tables to replay"),
         (("x", "--tenant", "default"), "--tenant goes with --own"),
-        (("x", "--risk", "0"), "--risk is 0; it lies between 0 and 1"),
-        (("x", "--sure", "1"), "--sure is 1; it lies between 0 and 1"),
+        (("x", "--risk", "0"), "--risk is 0; it lies between 0.0001 and 0.9999"),
+        (("x", "--sure", "5e-324"), "--sure is 4.94066e-324; it lies between 0.0001 and 0.9999"),
+        (("x", "--sure", "1"), "--sure is 1; it lies between 0.0001 and 0.9999"),
         (("x", "--resamples", "-1"), "--resamples is -1; 0 to 10,000"),
         (("x", "--score", "confidence", "--helper", "a"), "--helper goes with --score agreement, not with confidence"),
         (("x", "--score", "luck"), "luck"),
