@@ -45,10 +45,11 @@ def test_no_packet_leaves_unless_the_label_permits_it(tmp_path: Path) -> None:
     seen = json.loads(done.stdout)
     assert seen["at_home"] == []
     assert seen["leaving"] == [FAR_ADDRESS], "the sink must see what does leave, or the line above proves nothing"
+    # Both are drawn by lot from one model: the likelier answer is given, whichever that is.
+    assert seen["told"].pop("escalated") in {"again: abstain; last_permitted", "small: abstain; best_held"}
     assert seen["told"] == {
         "chat": "small: abstain; last_permitted",
         "streamed": "small: streamed",
-        "escalated": "again: abstain; last_permitted",
         "restricted": "small: abstain; last_permitted",
         "cloud asked for by name": "FH-POLICY-001",
         "image": "FH-REQUEST-006",
