@@ -23,7 +23,7 @@ from freehold.cli import output
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.compile import Compiled, DeploymentPlan, compile_config
 from freehold.config.load import LoadedConfig, data_folder, find_file, load
-from freehold.domain.certificates import WHOLE
+from freehold.domain.certificates import SHARE_MAX, SHARE_MIN, WHOLE
 from freehold.domain.deployment import EngineKind, ModelCard
 from freehold.domain.errors.evals import CalibrationImpossible, QuestionsUnreadable
 from freehold.domain.hardware import HardwareProfile
@@ -179,8 +179,8 @@ def _aim(goal: Goal) -> Aim:
         UsageError: A share is none, or a number of tokens is below 0.
     """
     for flag, value in (("--risk", goal.risk), ("--sure", goal.sure)):
-        if not 0.0001 <= value <= 0.9999:
-            raise output.UsageError(f"{flag} {value} is not between 0.0001 and 0.9999, for example 0.1.")
+        if not SHARE_MIN <= value <= SHARE_MAX:
+            raise output.UsageError(f"{flag} {value} is not between {SHARE_MIN} and {SHARE_MAX}, for example 0.1.")
     if goal.prefix < 0:
         raise output.UsageError(f"--prefix {goal.prefix} is not a number of tokens, for example 32.")
     return Aim(risk_max=goal.risk, delta=1.0 - goal.sure)

@@ -12,7 +12,7 @@ from freehold.cli import output
 from freehold.cli.key_ring import this_user
 from freehold.cli.learnt import open_learnt
 from freehold.cli.options import ConfigFile, Json
-from freehold.domain.certificates import LabelKind
+from freehold.domain.certificates import SHARE_MAX, SHARE_MIN, LabelKind
 from freehold.gateway.certifier import Certifier, Wish
 from freehold.routing.certificate import Aim
 
@@ -42,8 +42,8 @@ def certify(
         tenant: Only this tenant's answers; each tenant's for itself if not given.
     """
     for option, share in (("--risk", risk), ("--sure", sure)):
-        if not 0.0001 <= share <= 0.9999:
-            raise output.UsageError(f"{option} is {share}; it is between 0.0001 and 0.9999, for example 0.1.")
+        if not SHARE_MIN <= share <= SHARE_MAX:
+            raise output.UsageError(f"{option} is {share}; it is between {SHARE_MIN} and {SHARE_MAX}, for example 0.1.")
     with open_learnt(config) as learnt:
         certifier = Certifier(outcomes=learnt.outcomes, certificates=learnt.certificates, routes=learnt.compiled.routes)
         wish = Wish(

@@ -14,6 +14,7 @@ from freehold.cli.key_ring import DATABASE_FILE
 from freehold.cli.learnt import open_learnt
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
+from freehold.domain.certificates import SHARE_MAX, SHARE_MIN
 from freehold.domain.errors.replay import NothingToReplay
 from freehold.evals.replay.document import as_document
 from freehold.evals.replay.options import Options, Score
@@ -117,8 +118,8 @@ def _read(paths: tuple[str, ...]) -> list[Tables]:
 
 def _options(asked: Asked) -> Options:
     for name, number in (("risk", asked.risk), ("sure", asked.sure)):
-        if not 0.0001 <= number <= 0.9999:
-            raise output.UsageError(f"--{name} is {number:g}; it lies between 0.0001 and 0.9999.")
+        if not SHARE_MIN <= number <= SHARE_MAX:
+            raise output.UsageError(f"--{name} is {number:g}; it lies between {SHARE_MIN} and {SHARE_MAX}.")
     if not 0 <= asked.resamples <= _RESAMPLES_MAX:
         raise output.UsageError(f"--resamples is {asked.resamples}; 0 to {_RESAMPLES_MAX:,} are taken.")
     if asked.helper and asked.score not in {Score.AUTO, Score.AGREEMENT}:

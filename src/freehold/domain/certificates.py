@@ -32,6 +32,9 @@ class Fault(StrEnum):
     REGRET = "regret"
 
 
+SHARE_MIN, SHARE_MAX = 0.0001, 0.9999
+"""Of a risk, or of how sure a certificate is: nearer to 0 or 1 a share is a slip, and rounds to one or the other."""
+
 WHOLE = "whole"
 """Scope of what was judged by its whole answer; the first ``k`` tokens of a stream are of scope ``prefix-k``."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from freehold.domain.certificates import Certificate, LabelKind, ScoredOn
+from freehold.domain.certificates import Certificate, LabelKind
 from freehold.evals.calibrate import Graded
 from freehold.evals.question import Part
 from freehold.routing.calibration import Calibration
 from freehold.routing.certificate import About, Aim, NotCertifiable, certify
-from freehold.routing.ladder import confidence
+from freehold.routing.ladder import confidence, scored_on
 
 NEVER_ACCEPTED = -1.0
 """Score of an answer that a hard gate stops, or that is outside what the calibration knows."""
@@ -92,17 +92,4 @@ def prove(calibration: Calibration, graded: Sequence[Graded], *, aim: Aim, unix_
         checked=len(scores[Part.CHECK]),
         accepted=len(accepted),
         errors=sum(accepted),
-    )
-
-
-def scored_on(calibration: Calibration) -> ScoredOn:
-    """What a score by ``calibration`` means."""
-    return ScoredOn(
-        workload=calibration.workload,
-        model_digest=calibration.model_digest,
-        engine=calibration.engine,
-        engine_version=calibration.engine_version,
-        template_digest=calibration.template_digest,
-        calibration=calibration.id,
-        scope=calibration.scope,
     )

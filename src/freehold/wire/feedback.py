@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from freehold.domain.certificates import SHARE_MAX, SHARE_MIN
 from freehold.wire.body import decode_document
 from freehold.wire.openai_invalid import field_invalid, invalid
 from freehold.wire.openai_schema import Name
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
-Risk = Annotated[float, Meta(ge=0.0001, le=0.9999)]
-"""Nearer to 0 or 1 a share is a slip, and rounds to one or the other."""
+Risk = Annotated[float, Meta(ge=SHARE_MIN, le=SHARE_MAX)]
 
 _IDS = ("receipt", "request_id", "response_id")
 _OURS = re.compile(
