@@ -35,7 +35,7 @@ from freehold.evals.proof import prove
 from freehold.evals.question import Question
 from freehold.evals.questions import parse_questions, shipped_questions
 from freehold.evals.report import Report, as_text, least_text, report
-from freehold.gateway.classifier_training import find_numpy
+from freehold.hostinfo.arrays import find_numpy
 from freehold.hostinfo.probe import probe
 from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, to_json

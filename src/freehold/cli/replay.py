@@ -24,7 +24,7 @@ from freehold.evals.replay.run import replay as replayed
 from freehold.evals.replay.schema import Tables
 from freehold.evals.replay.tables import read_tables, sets_at
 from freehold.evals.replay.text import as_text
-from freehold.gateway.classifier_training import find_numpy
+from freehold.hostinfo.arrays import find_numpy
 
 _RESAMPLES_MAX = 10_000
 

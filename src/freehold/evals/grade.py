@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from typing import cast
 
 from freehold.evals.question import Grading, Question
+from freehold.routing.agreement import NUMBER, normalise
 
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "−": "-", "`": " ", "*": " ", "\u00a0": " "})
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 _SMALL = {
     word: str(number)
@@ -38,12 +36,6 @@ def is_right(question: Question, text: str) -> bool:
             return _states_object(json.loads(question.answers[0]), text)
 
 
-def normalise(text: str) -> str:
-    """Compatibility form, case folded, quotes and emphasis marks made plain, blanks collapsed."""
-    plain = unicodedata.normalize("NFKC", text).casefold().translate(_QUOTES)
-    return " ".join(plain.split())
-
-
 def _position(needle: str, normal: str) -> int | None:
     """Where ``needle`` stands as whole words."""
     found = re.search(rf"(?<!\w){re.escape(normalise(needle))}(?!\w)", normal)
@@ -62,10 +54,10 @@ def _states_number(question: Question, normal: str) -> bool:
     ``17 + 26 = 43`` and ``43 is the sum of 17 and 26`` both state 43.
     """
     expected = float(question.answers[0])
-    given = {_value(number) for number in _NUMBER.findall(normalise(question.prompt))}
+    given = {_value(number) for number in NUMBER.findall(normalise(question.prompt))}
     for word, digits in _SMALL.items():
         normal = re.sub(rf"\b{word}\b", digits, normal)
-    stated = [_value(number) for number in _NUMBER.findall(normal.replace("%", " "))]
+    stated = [_value(number) for number in NUMBER.findall(normal.replace("%", " "))]
     if expected not in given:
         stated = [number for number in stated if number not in given] or stated
     return bool(stated) and stated[-1] == expected

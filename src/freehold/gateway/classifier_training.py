@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from freehold.domain.ports import ClassifierStore, Clock, IdSource
 from freehold.domain.receipt import Receipt
 from freehold.gateway.classify import Classification, Question, floor_of
 from freehold.gateway.inner_calls import Caller
+from freehold.hostinfo.arrays import find_numpy
 from freehold.policy.lattice import join
 from freehold.policy.text import format_label
 from freehold.routing.classifier import About, Method, pack, to_json
@@ -172,20 +172,6 @@ class Training:
             created_unix_ms=self._clock.unix_ms(),
             created_by=caller.principal.key_id,
         )
-
-
-def find_numpy() -> Any:
-    """The module, or ``None``: it makes fitting a hundred times faster, and nothing else needs it.
-
-    Its threads would wait for each other longer than they compute, the matrices being small; they read how many they
-    are when they are loaded.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    try:
-        import numpy  # pyright: ignore[reportMissingImports]  # lazy: it takes long to load, and need not be there
-    except ImportError:
-        return None
-    return numpy  # pyright: ignore[reportUnknownVariableType]  # used as Any
 
 
 def _fit(method: Method, examples: Sequence[Example], count: int, numpy: Any) -> Fitted:

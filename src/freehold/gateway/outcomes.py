@@ -9,7 +9,7 @@ from freehold.domain.decisions import Action, Confidence, Outcome, Verdict
 from freehold.domain.outcomes import AnswerOutcome, Judged
 from freehold.domain.receipt import Attempt
 from freehold.policy.text import format_label
-from freehold.routing.agreed import agrees_with
+from freehold.routing.agreement import agrees_with
 
 ScoredBy = Callable[[str, str, Confidence], ScoredOn]
 """What the score of a deployment's answer means: of its name, the workload and how sure we were."""

@@ -27,7 +27,7 @@ from freehold.gateway.inner_calls import KeptAnswer
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Runtime
 from freehold.policy.text import format_label
-from freehold.routing.agreed import agrees_with
+from freehold.routing.agreement import agrees_with
 from freehold.routing.candidates import unable_reason
 
 log = logging.getLogger("freehold.gateway")

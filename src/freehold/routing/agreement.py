@@ -6,10 +6,13 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+Calls = Sequence[Mapping[str, object]]
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "−": "-", "`": " ", "*": " ", "\u00a0": " "})
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?![\w])")
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
 _LETTER = re.compile(r"^\W*(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?:? )?\(?([a-j])(?:[).:]|$)")
 _WORD = re.compile(r"[^\W_]+")
 _SHORT_WORDS = 12
@@ -57,7 +60,7 @@ def _holds(text: str, part: str) -> bool:
 
 
 def _last_number(text: str) -> float | None:
-    found = _NUMBER.findall(text.replace("%", " "))
+    found = NUMBER.findall(text.replace("%", " "))
     return float(found[-1].replace(",", "")) if found else None
 
 
@@ -75,3 +78,37 @@ def _overlap(left: str, right: str) -> float:
     shared = (ours & theirs).total()
     total = ours.total() + theirs.total()
     return 2 * shared / total if total else 0.0
+
+
+def agrees(left: str, right: str) -> bool | None:
+    """Whether two answers say the same; ``None`` where that cannot be told.
+
+    It can be told of choices, numbers, JSON and short answers, which are the same or are not, and of texts that are
+    equal. Of two long texts that share some words it cannot.
+    """
+    if not left.strip() or not right.strip():
+        return None
+    alike = likeness(left, right)
+    return bool(alike) if alike in {0.0, 1.0} else None
+
+
+def agrees_with(text: str, calls: Calls, other_text: str, other_calls: Calls) -> bool | None:
+    """The same for answers that may call tools: then the tools and their arguments must be the same, by value."""
+    if calls or other_calls:
+        return _plain(calls) == _plain(other_calls)
+    return agrees(text, other_text)
+
+
+def _plain(calls: Calls) -> list[tuple[str, object]]:
+    """Names and arguments, in an order of their own: calls that come together have none."""
+    found: list[tuple[str, object]] = []
+    for call in calls:
+        function = call.get("function")
+        named = cast("Mapping[str, object]", function if isinstance(function, Mapping) else {})
+        arguments = named.get("arguments")
+        try:
+            value: object = json.loads(arguments) if isinstance(arguments, str) else arguments
+        except ValueError:
+            value = arguments
+        found.append((str(named.get("name")), value))
+    return sorted(found, key=lambda each: (each[0], json.dumps(each[1], sort_keys=True, default=str)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from freehold.routing.agreed import agrees, agrees_with
+from freehold.routing.agreement import agrees, agrees_with
 
 LONG = "The house on the hill was built by a mason from the north in the year of the great flood, and stands."
 OTHER = "Built in the year of the great flood, the house was a mason's work, who had come from the north to stay."
