@@ -33,7 +33,7 @@ class Bets:
     Attributes:
         risk_max: ε of the certificate, above 0, below 1.
         bet: b, above 0 and below 1/ε. 1/(4ε) was best or as good as others on recorded shifts; for one breach R that
-            is known beforehand it is ``best_bet``.
+            is known beforehand, (R - ε) / (ε (1 - ε)) grows fastest (Kelly).
         run_length: 1/α: labels that pass without a false alarm, at least, in the mean. Above 1.
     """
 
@@ -134,13 +134,6 @@ def anytime_p_value(state: Wealth) -> float:
     return math.exp(-state.log_whole_most)
 
 
-def best_bet(risk: float, risk_max: float) -> float:
-    """The bet whose wealth grows fastest at a breach ``risk`` above ``risk_max`` (Kelly): (R - ε) / (ε (1 - ε))."""
-    if not 0.0 < risk_max < risk < 1.0:
-        raise ValueError(f"a breach lies between risk_max and 1: {risk_max}, {risk}")
-    return (risk - risk_max) / (risk_max * (1.0 - risk_max))
-
-
 def expected_labels(bets: Bets, risk: float) -> float:
     """Labels until the alarm, in the mean, when ``risk`` (0 to 1) of shadowed accepted answers are wrong.
 
@@ -168,20 +161,6 @@ def expected_delay(bets: Bets, risk: float, *, shadowed: float, accepted: float 
         accepted: Share of requests whose local answer is accepted, above 0 to 1.
     """
     return expected_labels(bets, risk) / (shadowed * accepted)
-
-
-def chance_within(bets: Bets, risk: float, labels: int) -> float:
-    """The chance of an alarm within so many labels, when ``risk`` of shadowed accepted answers are wrong."""
-    moves = [_moves(place, bets, risk) for place in range(_CELLS)]
-    at = [1.0, *[0.0] * (_CELLS - 1)]
-    for _ in range(labels):
-        after = [0.0] * _CELLS
-        for place, mass in enumerate(at):
-            if mass > 0.0:
-                for to, chance in moves[place]:
-                    after[to] += mass * chance
-        at = after
-    return max(0.0, 1.0 - math.fsum(at))
 
 
 def to_json(state: Wealth) -> str:

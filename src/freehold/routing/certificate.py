@@ -232,29 +232,6 @@ def least_escalated(errors: int, n: int, risk_max: float) -> Interval:
     return Interval(value=value, low=low, high=high)
 
 
-def labels_needed(aim: Aim) -> int:
-    """The fewest labelled answers with which anything could be certified: no error, at the strictest threshold."""
-    return math.ceil(smallest_sample(0, aim.risk_max, aim.delta_each) / aim.coverage_min)
-
-
-def conformal_joint(
-    scores: Sequence[float], wrong: Sequence[bool], grid: Sequence[Threshold], risk_max: float
-) -> Threshold | None:
-    """The laxest threshold with E[accepted and wrong] ≤ ε; ``None`` where not even the strictest has it.
-
-    Conformal risk control (Angelopoulos et al. 2022, arXiv 2208.02814, theorem 1). It bounds, in the mean over draws of
-    the labels, the share of *all* requests that are answered wrongly: no statement about accepted answers.
-    """
-    n = len(scores)
-    best: Threshold | None = None
-    for threshold in grid:
-        joint = sum(is_wrong for score, is_wrong in zip(scores, wrong, strict=True) if score >= threshold.at)
-        if (joint + 1) / (n + 1) > risk_max:
-            break
-        best = threshold
-    return best
-
-
 def regretted(wrong: Sequence[bool], strong_wrong: Sequence[bool]) -> list[bool]:
     """Errors in the sense of ``Fault.REGRET``: local answers that were wrong where the strong model's were right."""
     return [mine and not theirs for mine, theirs in zip(wrong, strong_wrong, strict=True)]

@@ -82,54 +82,5 @@ def bins(pairs: Sequence[tuple[float, bool]], count: int = _BINS) -> list[tuple[
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoveragePoint:
-    """What accepting from a probability on would do: one point of the coverage-risk curve.
-
-    Attributes:
-        accept_at: Accepted is a probability of at least this.
-        coverage: Share accepted, above 0 to 1.
-        risk: Share of the accepted that are wrong, 0 to 1.
-    """
-
-    accept_at: float
-    coverage: float
-    risk: float
-
-
-def coverage_risk(pairs: Sequence[tuple[float, bool]], *, most: int = 100) -> list[CoveragePoint]:
-    """The coverage-risk curve, strict to lax, ending at the whole coverage (El-Yaniv and Wiener 2010).
-
-    Only at probabilities that were told: equal ones are accepted together. No more than ``most`` points, evenly spread
-    over coverage.
-
-    Args:
-        pairs: Probability and outcome, in any order.
-        most: At least 1.
-    """
-    n, accepted, wrong, due = len(pairs), 0, 0, 1
-    found: list[CoveragePoint] = []
-    for at, tied in groupby(sorted(pairs, reverse=True), key=lambda pair: pair[0]):
-        outcomes = [is_right for _, is_right in tied]
-        accepted += len(outcomes)
-        wrong += len(outcomes) - sum(outcomes)
-        if accepted * most >= due * n:
-            found.append(CoveragePoint(accept_at=at, coverage=accepted / n, risk=wrong / accepted))
-            due = accepted * most // n + 1
-    return found
-
-
-def selective_risk(pairs: Sequence[tuple[float, bool]]) -> float:
-    """Area under the coverage-risk curve: the mean risk over all coverages, ties in expectation; lower is better."""
-    n, accepted, wrong, area = len(pairs), 0, 0.0, 0.0
-    for _, tied in groupby(sorted(pairs, reverse=True), key=lambda pair: pair[0]):
-        outcomes = [is_right for _, is_right in tied]
-        share = 1.0 - sum(outcomes) / len(outcomes)
-        for _ in outcomes:
-            accepted, wrong = accepted + 1, wrong + share
-            area += wrong / accepted
-    return area / n
-
-
 def _calibration_error(pairs: Sequence[tuple[float, bool]]) -> float:
     return math.fsum(count * abs(mean - share) for mean, share, count in bins(pairs)) / len(pairs)

@@ -12,8 +12,6 @@ from freehold.routing.betting import (
     Bets,
     alarm,
     anytime_p_value,
-    best_bet,
-    chance_within,
     expected_delay,
     expected_labels,
     from_json,
@@ -86,26 +84,12 @@ def test_the_expected_delay_is_what_runs_show(risk):
     assert expected_labels(BETS, 1.0) == pytest.approx(10.0, abs=0.1)
 
 
-def test_the_chance_within_is_what_runs_show():
-    within = sum(first_alarm(BETS, 0.35, seed, most=80) < 80 for seed in range(400)) / 400
-    assert chance_within(BETS, 0.35, 80) == pytest.approx(within, abs=0.08)
-    assert chance_within(BETS, 0.35, 0) == 0.0
-    assert chance_within(BETS, 1.0, 11) == pytest.approx(1.0)
-
-
 def test_a_small_breach_is_slow_and_shadowing_less_slower():
     labels = [expected_labels(BETS, risk) for risk in (0.2, 0.22, 0.25, 0.3, 0.4)]
     assert labels == sorted(labels, reverse=True)
     whole = expected_delay(BETS, 0.3, shadowed=1.0)
     assert expected_delay(BETS, 0.3, shadowed=0.1, accepted=0.5) == pytest.approx(20 * whole)
     assert expected_labels(BETS, 0.0) > 1e9
-
-
-def test_the_best_bet_is_faster_than_the_usual_one_at_its_breach():
-    assert best_bet(0.3, 0.2) == pytest.approx(0.625)
-    assert expected_labels(replace(BETS, bet=best_bet(0.3, 0.2)), 0.3) < expected_labels(BETS, 0.3)
-    with pytest.raises(ValueError, match="breach"):
-        best_bet(0.1, 0.2)
 
 
 @pytest.mark.parametrize(

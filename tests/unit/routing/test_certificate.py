@@ -15,10 +15,8 @@ from freehold.routing.certificate import (
     Threshold,
     applies,
     certify,
-    conformal_joint,
     fixed_sequence,
     from_json,
-    labels_needed,
     least_escalated,
     regretted,
     statement,
@@ -176,8 +174,6 @@ def test_what_must_be_escalated_is_told_before():
     assert found.value == pytest.approx(0.2956, abs=1e-4)
     assert found.low < found.value < found.high
     assert least_escalated(5, 100, 0.1).value == 0.0
-    assert labels_needed(AIM) == 88
-    assert labels_needed(Aim(risk_max=0.05, delta=0.05, coverage_min=0.5)) == 118
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(ScoredOn)])
@@ -228,17 +224,6 @@ def test_statements_say_who_judged():
     assert statement(GOOD).startswith("At most 10.0% of accepted answers are wrong, with 90% confidence, as long as")
     feedback = certified(*draw(1_000, 1, lambda p: 0.7 + 0.3 * p), label_kind=LabelKind.FEEDBACK)
     assert "are called wrong by those who judge them" in statement(feedback)
-
-
-def test_the_joint_risk_holds_in_the_mean():
-    grid = thresholds(draw(5_000, 99)[0])
-    joint = []
-    for seed in range(200):
-        found = conformal_joint(*draw(200, seed), grid, 0.1)
-        joint.append((1 - found.at) ** 2 / 2 if found else 0.0)  # the integral of 1 - p from the threshold up
-    assert sum(joint) / len(joint) <= 0.1
-    assert sum(joint) / len(joint) >= 0.07
-    assert conformal_joint([0.5] * 5, [False] * 5, grid, 0.1) is None  # 1 of 6 is more than a tenth
 
 
 def test_json_is_kept_whole():

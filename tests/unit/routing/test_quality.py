@@ -1,7 +1,7 @@
 import pytest
 
 from freehold.routing.linear import solve
-from freehold.routing.quality import auroc, bins, coverage_risk, measure_quality, selective_risk
+from freehold.routing.quality import auroc, bins, measure_quality
 
 
 def test_auroc_counts_pairs_with_ties_as_half():
@@ -34,24 +34,3 @@ def test_solve():
     assert solve([[4.0, 0.0], [2.0, 3.0]], [10.0, 11.0]) == pytest.approx([1.0, 3.0])
     with pytest.raises(ValueError, match="positive definite"):
         solve([[1.0, 0.0], [2.0, 1.0]], [1.0, 1.0])
-
-
-def test_coverage_against_risk_takes_equal_probabilities_together():
-    pairs = [(0.9, True), (0.5, True), (0.5, False), (0.1, False)]
-    found = [(point.accept_at, point.coverage, point.risk) for point in coverage_risk(pairs)]
-    assert found == [(0.9, 0.25, 0.0), (0.5, 0.75, pytest.approx(1 / 3)), (0.1, 1.0, 0.5)]
-    assert coverage_risk([]) == []
-
-
-def test_a_long_curve_is_thinned_and_still_ends_at_the_whole():
-    pairs = [(place / 1_000, place % 3 > 0) for place in range(1_000)]
-    found = coverage_risk(pairs, most=10)
-    assert [round(point.coverage, 2) for point in found] == [round(step / 10, 2) for step in range(1, 11)]
-    assert found[-1].risk == pytest.approx(0.334)
-
-
-def test_selective_risk_is_the_mean_over_coverages():
-    ordered = [(0.9, True), (0.8, True), (0.1, False), (0.0, False)]
-    assert selective_risk(ordered) == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
-    assert selective_risk([(0.5, right) for _, right in ordered]) == pytest.approx(0.5)
-    assert selective_risk(ordered) < selective_risk([(1 - at, right) for at, right in ordered])
