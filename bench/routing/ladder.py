@@ -14,22 +14,18 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bench.bars import Bar, bar_table, markdown, summary, with_section
-from bench.routing.ladder_outcomes import RUNGS, Table, calibration_of, forecast_of, proofs_of, read_table
-from freehold.evals.proof import Proof, acceptance_score
-from freehold.evals.question import Part
+from bench.routing.ladder_outcomes import proofs_of, read_table
+from bench.routing.ladder_world import NAMES, POLICIES, SYSTEM, Spent, Vector, World, mixed, within
+from freehold.evals.proof import Proof
 from freehold.routing.binomial import clopper_pearson
 from freehold.routing.calibration import probability
 from freehold.routing.fit import Sample, fit
 from freehold.routing.quality import measure_quality
-from freehold.routing.question_router import Question as Asked
-from freehold.routing.question_router import learn
 
 SEED = 20_261
 DRAWS = 2_000
@@ -38,15 +34,11 @@ AUROC_NEEDED = 0.70
 ECE_NEEDED = 0.05
 LEAD_NEEDED = 0.1
 """Points: a tie beats nothing."""
-PRICES = np.concatenate([[0.0], np.geomspace(0.002, 8.0, 400)])
-NAMES = tuple(rung.name for rung in RUNGS)
 SHARES = (0.4, 0.6, 0.8)
 """Compute at which the ladder is shown between the medium rung's and the large one's."""
 
 BENCHMARKS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 HEADING = "Starter models as a ladder"
-
-Vector = Any  # numpy's arrays, whose types are not known here
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,186 +51,6 @@ class Measured:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a policy takes and gives, one a question."""
-
-    compute: Vector
-    right: Vector
-
-
-class World:
-    """All that the bars are computed from, as arrays over the questions.
-
-    Attributes:
-        table: The outcomes.
-        fitted: Calibration of each rung.
-        fit: Places of the questions that anything was fitted on.
-        held: Places of the others.
-        right: By rung: 1 where it is right.
-        compute: By rung: parameters times tokens, the largest rung's mean over ``held`` being 1.
-        sure: By rung: the calibrated probability of its answer; 0 where a hard gate stops it.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self.fitted = {name: calibration_of(table, name, numpy=np) for name in NAMES}
-        parts = [question.part for question in table.questions]
-        self.fit = np.flatnonzero([part is Part.FIT for part in parts])
-        self.held = np.flatnonzero([part is not Part.FIT for part in parts])
-        self.right = {name: np.array([float(each.right) for each in rows]) for name, rows in table.outcomes.items()}
-        tokens = {
-            name: np.array([each.input_tokens + each.output_tokens for each in rows], float)
-            for name, rows in table.outcomes.items()
-        }
-        unit = RUNGS[-1].parameters * tokens[NAMES[-1]][self.held].mean()
-        self.compute = {rung.name: rung.parameters * tokens[rung.name] / unit for rung in RUNGS}
-        self.price = {name: float(self.compute[name][self.fit].mean()) for name in NAMES}
-        self.sure = {
-            name: np.array([max(0.0, acceptance_score(self.fitted[name], each.signals)) for each in rows])
-            for name, rows in table.outcomes.items()
-        }
-
-    @cached_property
-    def crossed(self) -> dict[str, Vector]:
-        """By rung: the probability of its answer by a calibration of the same making that never saw the question.
-
-        Five parts with equal shares of every kind, each judged by what was fitted on the other four: all questions are
-        held out once, which the calibration error needs (perfect probabilities show one too, the larger the fewer).
-        """
-        fold = np.array([int(5 * (question.place or 0.0)) for question in self.table.questions])
-        found: dict[str, Vector] = {}
-        for name in NAMES:
-            samples = [each.sample for each in self.table.graded(name)]
-            found[name] = np.zeros(len(samples))
-            for part in range(5):
-                others = [samples[at] for at in np.flatnonzero(fold != part)]
-                model = fit(others, seed=1, origin=self.table.origins[name], numpy=np)
-                for at in np.flatnonzero(fold == part):
-                    found[name][at] = max(0.0, acceptance_score(model, samples[at].signals))
-        return found
-
-    @cached_property
-    def foreseen(self) -> dict[tuple[str, str], Vector]:
-        """P(the higher rung would be right), from the signals of the lower one's answer; fitted like a calibration."""
-        return {
-            (lower, upper): self._foreseen(lower, upper)
-            for place, lower in enumerate(NAMES)
-            for upper in NAMES[place + 1 :]
-        }
-
-    def _foreseen(self, lower: str, upper: str) -> Vector:
-        model = forecast_of(self.table, lower, upper, self.fitted[lower], numpy=np)
-        return np.array([probability(model, each.signals) for each in self.table.outcomes[lower]])
-
-    @cached_property
-    def needed(self) -> dict[str, Vector]:
-        """How much more often a rung is right than the smallest one, from the question alone."""
-        asked = [Asked(text=question.prompt) for question in self.table.questions]
-        found: dict[str, Vector] = {NAMES[0]: np.zeros(len(asked))}
-        for upper in NAMES[1:]:
-            gains = (self.right[upper] - self.right[NAMES[0]])[self.fit]
-            router = learn([asked[at] for at in self.fit], gains.tolist(), seed=SEED, numpy=np)
-            found[upper] = np.array(router.scores(asked)) + gains.mean()
-        return found
-
-    def agree(self, one: str, other: str) -> Vector:
-        """1 where two rungs say the same."""
-        left, right = self.table.outcomes[one], self.table.outcomes[other]
-        return np.array([float(a.said == b.said) for a, b in zip(left, right, strict=True)])
-
-
-Policy = Callable[[World, float], Spent]
-"""What becomes of every question when compute has a price, in correct answers for the largest rung's mean."""
-
-
-def pair(lower: str, upper: str, *, by_gain: bool, likelier: bool) -> Policy:
-    """Ask ``lower``; climb where it is unsure, or where ``upper`` is expected to be right the more often.
-
-    Args:
-        lower: Always asked.
-        upper: Asked next.
-        by_gain: Climb by the gain expected, not by how unsure the first answer is.
-        likelier: Where both were asked the likelier answer is given, not always the second.
-    """
-
-    def run(world: World, price: float) -> Spent:
-        gain = (world.foreseen[lower, upper] if by_gain else 1.0) - world.sure[lower]
-        return _climbed(world, lower, upper, gain > price * world.price[upper], likelier=likelier)
-
-    return run
-
-
-def routed(world: World, price: float) -> Spent:
-    """The question chooses the first rung, its answer whether another one is asked: at most two attempts."""
-    first = np.stack([world.needed[name] - price * world.price[name] for name in NAMES]).argmax(0)
-    compute, right = np.zeros(len(first)), np.zeros(len(first))
-    for place, name in enumerate(NAMES):
-        done = _best_next(world, name, price)
-        here = first == place
-        compute[here], right[here] = done.compute[here], done.right[here]
-    return Spent(compute, right)
-
-
-def _best_next(world: World, name: str, price: float) -> Spent:
-    """Ask ``name``, then the rung above with the largest expected gain for its price, if there is one."""
-    uppers = NAMES[NAMES.index(name) + 1 :]
-    done = Spent(world.compute[name], world.right[name])
-    best = np.zeros(len(done.right))
-    for upper in uppers:
-        gain = world.foreseen[name, upper] - world.sure[name] - price * world.price[upper]
-        climbs = gain > best
-        further = _climbed(world, name, upper, climbs, likelier=True)
-        done = Spent(np.where(climbs, further.compute, done.compute), np.where(climbs, further.right, done.right))
-        best = np.maximum(best, gain)
-    return done
-
-
-def _climbed(world: World, lower: str, upper: str, climbs: Vector, *, likelier: bool) -> Spent:
-    second = world.right[upper]
-    if likelier:
-        second = np.where(world.sure[lower] > world.sure[upper], world.right[lower], second)
-    compute = world.compute[lower] + np.where(climbs, world.compute[upper], 0.0)
-    return Spent(compute, np.where(climbs, second, world.right[lower]))
-
-
-POLICIES: dict[str, Policy] = {
-    "medium, large if unsure": pair("medium", "large", by_gain=False, likelier=False),
-    "medium, large if unsure, the likelier answer": pair("medium", "large", by_gain=False, likelier=True),
-    "medium, large by expected gain, the likelier answer": pair("medium", "large", by_gain=True, likelier=True),
-    "small, large by expected gain, the likelier answer": pair("small", "large", by_gain=True, likelier=True),
-    "first rung by the question, then by expected gain": routed,
-}
-SYSTEM = "medium, large by expected gain, the likelier answer"
-"""What the request path does on a route with a worth: calibrated confidence, forecast, and the likelier of two answers. A
-first rung by the question is shown beside it: the request path knows no router that was taught all questions."""
-
-
-def within(world: World, policy: Policy, budget: float) -> Spent:
-    """The policy at the lowest price of compute at which it spends at most ``budget`` on the held-out questions.
-
-    Where even the highest price spends more, at that one.
-    """
-    found = policy(world, float(PRICES[-1]))
-    for price in PRICES[::-1]:
-        done = policy(world, float(price))
-        if done.compute[world.held].mean() > budget:
-            break
-        found = done
-    return found
-
-
-def mixed(world: World, spent: float, places: Vector) -> float:
-    """The accuracy of single rungs at a compute: of the best random mixture of two of them that takes so much."""
-    points = [(world.compute[name][places].mean(), world.right[name][places].mean()) for name in NAMES]
-    best = max((quality for cost, quality in points if cost <= spent), default=0.0)
-    for low_cost, low in points:
-        for high_cost, high in points:
-            if low_cost <= spent < high_cost:
-                best = max(best, low + (high - low) * (spent - low_cost) / (high_cost - low_cost))
-    return float(best)
 
 
 def resampled(places: Vector, measure: Callable[[Vector], float], draws: int) -> Measured:
@@ -332,12 +144,12 @@ def ladder_bars(world: World, draws: int) -> list[Bar]:
     bars: list[Bar] = []
     for name in NAMES[1:]:
         budget = float(world.compute[name][world.held].mean())
-        measured = gain(world, within(world, POLICIES[SYSTEM], budget), name, draws)
+        measured = gain(world, within(world, SYSTEM, budget), name, draws)
         what = (
             f"ladder at {name}'s compute: points right above it [{100 * measured.low:+.1f}, {100 * measured.high:+.1f}]"
         )
         bars.append(Bar(what=what, measured=100 * measured.value, needed=LEAD_NEEDED, is_floor=True, digits=1))
-    leads = [lead(world, within(world, POLICIES[SYSTEM], share), draws).value for share in SHARES]
+    leads = [lead(world, within(world, SYSTEM, share), draws).value for share in SHARES]
     what = f"ladder at {', '.join(f'{share:.0%}' for share in SHARES)} of large's compute: mean points above a mixture"
     bars.append(Bar(what=what, measured=100 * float(np.mean(leads)), needed=LEAD_NEEDED, is_floor=True, digits=1))
     return bars
@@ -395,9 +207,9 @@ def _agreement_table(world: World) -> str:
 def _policy_table(world: World, draws: int) -> str:
     cells: list[list[str]] = []
     budgets = [float(world.compute[name][world.held].mean()) for name in NAMES[1:]]
-    for title, policy in POLICIES.items():
+    for title in POLICIES:
         for budget in sorted([*budgets, *SHARES]):
-            done = within(world, policy, budget)
+            done = within(world, title, budget)
             spent = done.compute[world.held].mean()
             if spent > budget:
                 continue

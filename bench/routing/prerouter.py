@@ -39,7 +39,8 @@ from freehold.engines.onnx.settings import OnnxSettings
 from freehold.gateway.ladder import Climb
 from freehold.gateway.prerouting import DEADLINE_S, QUESTION_TOKENS, Prerouting
 from freehold.hostinfo.clock import SystemClock
-from freehold.routing.prerouter import preroute, remember
+from freehold.routing.neighbours import remember
+from freehold.routing.prerouter import preroute
 from freehold.routing.questions import shortened
 from freehold.wire.openai_request import decode_chat
 from tests.models import onnx_model

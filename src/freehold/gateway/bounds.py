@@ -74,8 +74,10 @@ def bound_of(
     again = doubted * doubt.samples
     if doubted and request.stream and route.stream is StreamMode.PREFIX:
         again += 1
-    if doubted and route.prerouter is Prerouter.ON:
-        spare = sum(each.zone in _OWN_ZONES for each in steps[: tries - 1])
+    if request.task is Task.CHAT and route.prerouter is Prerouter.ON:
+        # Where answers have a worth any step at home may come first, else only the first ones may be passed over.
+        passed_over = steps[1:] if route.gains else steps[: tries - 1]
+        spare = sum(each.zone in _OWN_ZONES for each in passed_over)
         tries = min(tries + spare, len(steps))
 
     def most(amount: Callable[[_Step], int]) -> int:

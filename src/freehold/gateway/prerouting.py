@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
-from freehold.domain.deployment import Prerouter
+from freehold.domain.deployment import Deployment, Prerouter
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.judging_ports import OutcomeStore
 from freehold.domain.outcomes import AnswerOutcome
@@ -23,7 +23,10 @@ from freehold.domain.request import InferenceRequest, Task
 from freehold.gateway.ladder import Climb
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.policy.decide import decide
-from freehold.routing.prerouter import KNOWN_MAX, Known, Prerouted, preroute, remembering, workload_of
+from freehold.routing.first_step import FirstStep, first_step
+from freehold.routing.forecast import threshold_by_gain
+from freehold.routing.neighbours import KNOWN_MAX, Known, remembering
+from freehold.routing.prerouter import preroute, workload_of
 from freehold.routing.questions import shortened
 
 log = logging.getLogger("freehold.gateway")
@@ -189,9 +192,40 @@ class Prerouting:
             if kind and kind != route.workload:
                 route = replace(route, workload=kind)
                 climb.footing = replace(climb.footing, route=route, _verdicts={})
-        found = preroute(known, vector, steps, attempts_max=route.attempts_max, accept_at=route.accept_at)
-        if found.skips and climb.runtime.engines[found.steps[0].name].state().ready:
-            _leave_out(climb, found)
+        if route.gains and (first := first_step(known, vector, steps, dict(route.gains))) is not None:
+            self._weigh(climb, first)
+        route, steps = climb.footing.route, tuple(climb.steps)
+        found = preroute(
+            known,
+            vector,
+            steps,
+            attempts_max=route.attempts_max,
+            accept_at=route.accept_at,
+            gains=dict(route.gains),
+        )
+        if found.skips and self._is_ready(climb, found.steps[0]):
+            climb.steps, climb.spare = deque(found.steps), (*climb.spare, *found.spare)
+            for skip in found.skips:
+                climb.draft.detours.append(f"{skip.deployment} is hopeless: prerouter to {skip.to} ({skip.why})")
+
+    def _weigh(self, climb: Climb, first: FirstStep) -> None:
+        """Let going on cost what it costs for this very question, and perhaps another step at home be the first.
+
+        The route's ``accept_at`` was meant for the plan's first two steps. Behind another first one the next is taken to
+        be right where nothing foresees it, which errs towards asking it.
+        """
+        route = replace(climb.footing.route, gains=first.gains)
+        if first.why and self._is_ready(climb, first.steps[0]):
+            told = f"{climb.steps[0].name} is not first: prerouter to {first.steps[0].name} ({first.why})"
+            climb.draft.detours.append(told)
+            climb.steps, climb.spare = deque(first.steps), first.spare
+            after = dict(first.gains).get(first.steps[1].name) if first.steps[1:] else None
+            if after is not None:
+                route = replace(route, accept_at=threshold_by_gain(1.0, after))
+        climb.footing = replace(climb.footing, route=route, _verdicts={})
+
+    def _is_ready(self, climb: Climb, step: Deployment) -> bool:
+        return climb.runtime.engines[step.name].state().ready
 
 
 def question_of(request: InferenceRequest) -> str:
@@ -200,13 +234,6 @@ def question_of(request: InferenceRequest) -> str:
         if message.role == "user":
             return message.text.strip()
     return ""
-
-
-def _leave_out(climb: Climb, found: Prerouted) -> None:
-    climb.steps = deque(found.steps)
-    climb.spare = found.spare
-    for skip in found.skips:
-        climb.draft.detours.append(f"{skip.deployment} is hopeless: prerouter to {skip.to} ({skip.why})")
 
 
 def _of_now(outcomes: Sequence[AnswerOutcome], key: _Key, digests: Mapping[str, str]) -> list[AnswerOutcome]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.routing import ladder
+from bench.routing import ladder, ladder_world
 from bench.routing.ladder_outcomes import (
     PREFIXES,
     RUNGS,
@@ -75,10 +75,14 @@ def test_answers_that_say_the_same_are_told_from_those_that_do_not():
     assert len(set(_classes(["", "", "x"]))) == 3
 
 
+UNSURE = "medium, large if unsure"
+
+
 def world(count=400):
     """Rungs of which the middle one is right, and sure, on the first half of the questions."""
-    found = object.__new__(ladder.World)
+    found = object.__new__(ladder_world.World)
     easy = np.arange(count) % 2 == 0
+    found._done = {}
     found.table = Table(origins={}, questions=(), outcomes={})
     found.held = found.fit = np.arange(count)
     found.right = {"small": np.zeros(count), "medium": easy.astype(float), "large": np.ones(count)}
@@ -90,26 +94,24 @@ def world(count=400):
 
 def test_a_ladder_that_knows_when_to_climb_beats_every_mixture():
     made = world()
-    climb = ladder.pair("medium", "large", by_gain=False, likelier=False)
-    done = ladder.within(made, climb, 0.8)
+    done = ladder_world.within(made, UNSURE, 0.8)
     assert done.compute.mean() == pytest.approx(0.8)
     assert done.right.mean() == 1.0
-    assert ladder.mixed(made, 0.8, made.held) == pytest.approx(0.5 + 0.5 * 0.5 / 0.7)
+    assert ladder_world.mixed(made, 0.8, made.held) == pytest.approx(0.5 + 0.5 * 0.5 / 0.7)
     assert ladder.lead(made, done, 50).low > 0.0
 
 
 def test_a_budget_is_never_exceeded_where_it_can_be_kept():
     made = world()
-    climb = ladder.pair("medium", "large", by_gain=False, likelier=False)
-    assert ladder.within(made, climb, 0.5).compute.mean() <= 0.5
-    assert ladder.within(made, climb, 0.3).compute.mean() == pytest.approx(0.3)
+    assert ladder_world.within(made, UNSURE, 0.5).compute.mean() <= 0.5
+    assert ladder_world.within(made, UNSURE, 0.3).compute.mean() == pytest.approx(0.3)
 
 
 def test_mixtures_reach_from_rung_to_rung():
     made = world()
-    assert ladder.mixed(made, 0.1, made.held) == 0.0
-    assert ladder.mixed(made, 0.3, made.held) == pytest.approx(0.5)
-    assert ladder.mixed(made, 5.0, made.held) == 1.0
+    assert ladder_world.mixed(made, 0.1, made.held) == 0.0
+    assert ladder_world.mixed(made, 0.3, made.held) == pytest.approx(0.5)
+    assert ladder_world.mixed(made, 5.0, made.held) == 1.0
 
 
 def test_parts_are_disjoint_and_all_used():
@@ -120,3 +122,26 @@ def test_parts_are_disjoint_and_all_used():
 
 def test_an_outcome_needs_no_prefix():
     assert Outcome(right=True, said=0, input_tokens=1, output_tokens=1, busy_ms=0.0, signals={}).first == {}
+
+
+def test_a_price_is_worked_out_once(monkeypatch):
+    asked = []
+
+    def policy(of, price):
+        asked.append(price)
+        return ladder_world.Spent(of.compute["small"], of.right["small"])
+
+    monkeypatch.setitem(ladder_world.POLICIES, UNSURE, policy)
+    made = world()
+    ladder_world.within(made, UNSURE, 0.5)
+    ladder_world.within(made, UNSURE, 0.6)
+    assert len(asked) == len(set(asked)) == len(ladder_world.PRICES)
+
+
+def test_the_plan_follows_the_price():
+    made = world()
+    made.crossed = made.sure
+    cheap, middle, dear = (ladder_world.World.plan(made, price) for price in (0.01, 0.5, 100.0))
+    assert dear[0].name == "small"
+    assert [each.name for each in middle][:2] == ["medium", "large"]
+    assert sorted(each.name for each in cheap) == sorted(ladder_world.NAMES)

@@ -67,7 +67,7 @@ class At:
     ) -> None:
         self.store = store or MemoryOutcomes(history(300, right=HOPELESS, question_model=MODEL))
         self.vectors = vectors or embedder()
-        self.small, self.cloud = engine("small"), engine("cloud", zone=WORLD)
+        self.small, self.large, self.cloud = engine("small"), engine("large"), engine("cloud", zone=WORLD)
         self.clock = ManualClock()
         self.prerouting = Prerouting(outcomes=self.store, clock=self.clock)
         auto = Route(
@@ -78,7 +78,7 @@ class At:
             embedder="vectors",
         )
         self.house = House(
-            engines={"small": self.small, "cloud": self.cloud, "vectors": self.vectors},
+            engines={"small": self.small, "large": self.large, "cloud": self.cloud, "vectors": self.vectors},
             routes={"auto": replace(auto, **route)},  # pyright: ignore[reportArgumentType]
             clock=self.clock,
             prerouting=self.prerouting,
@@ -392,3 +392,82 @@ def test_an_outcome_of_a_question_without_a_vector_is_no_neighbour() -> None:
         assert [await at.ask(HARD) for _ in range(2)] == [["small"]] * 2
 
     at.run(scenario)
+
+
+WORTH: dict[str, object] = {
+    "deployments": ("small", "large", "cloud"),
+    "gains": (("small", 0.05), ("large", 0.3), ("cloud", 0.6)),
+}
+
+
+def with_worth(**of: object) -> At:
+    right = {"small": (0.05, 0.95), "large": (0.95, 0.97), "cloud": (0.97, 0.98)}
+    return At(store=MemoryOutcomes(history(300, right=right, question_model=MODEL)), **(WORTH | of))  # pyright: ignore[reportArgumentType]
+
+
+def test_where_answers_have_a_worth_the_question_chooses_the_first_step_at_home() -> None:
+    at = with_worth()
+
+    async def scenario() -> None:
+        assert await at.ask(HARD) == ["small"]
+        assert await at.ask(HARD) == ["large"]
+        assert await at.ask(EASY) == ["small"]
+
+    at.run(scenario)
+    (detour,) = at.house.receipts.kept[1].detours
+    assert detour.startswith("small is not first: prerouter to large (right +")
+    assert detour.endswith(" points more often on questions like it, at 6 times the cost)")
+
+
+def test_where_it_is_not_worth_its_cost_the_plan_stays() -> None:
+    at = with_worth(gains=(("small", 0.05), ("large", 2.0), ("cloud", 3.0)))
+
+    async def scenario() -> None:
+        assert [await at.ask(HARD) for _ in range(2)] == [["small"]] * 2
+
+    at.run(scenario)
+
+
+def test_a_first_step_that_is_not_ready_is_not_chosen() -> None:
+    at = with_worth()
+    at.large.ready = False
+
+    async def scenario() -> None:
+        assert [await at.ask(HARD) for _ in range(2)] == [["small"]] * 2
+
+    at.run(scenario)
+
+
+def test_what_stood_before_a_chosen_first_step_is_tried_when_all_else_fails() -> None:
+    at = with_worth(attempts_max=1)
+    at.large.default = FakeAnswer(error=EngineCrashed(deployment="large", how="killed by signal 9", source="large"))
+
+    async def scenario() -> None:
+        await at.ask(EASY)
+        assert await at.ask(HARD) == ["small"]
+
+    at.run(scenario)
+    assert [each.deployment for each in at.house.receipts.kept[-1].attempts] == ["large", "small"]
+
+
+def test_going_on_costs_what_such_questions_take() -> None:
+    """The route's costs are means; long answers cost more."""
+    at = with_worth()
+    at.store.kept = [
+        replace(each, output_tokens=1_800 if int(each.request_id[1:]) % 2 == 0 else 200) for each in at.store.kept
+    ]
+    climbs: list[Climb] = []
+
+    class Remembering(Prerouting):
+        async def look(self, climb: Climb) -> None:
+            climbs.append(climb)
+            await super().look(climb)
+
+    at.prerouting = at.house.prerouting = Remembering(outcomes=at.store, clock=at.clock)
+
+    async def scenario() -> None:
+        await at.ask(EASY)
+        await at.ask(HARD)
+
+    at.run(scenario)
+    assert dict(climbs[-1].footing.route.gains)["cloud"] == pytest.approx(0.6 * 1.8, rel=0.05)

@@ -12,7 +12,8 @@ from freehold.domain.certificates import LabelKind
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
-from freehold.routing.prerouter import KNOWN_MAX, Prerouted, preroute, remember, workload_of
+from freehold.routing.neighbours import KNOWN_MAX, remember
+from freehold.routing.prerouter import Prerouted, preroute, workload_of
 from tests.support.histories import MODEL, WIDTH, history, outcome, scored_on, vector
 
 
