@@ -8,10 +8,10 @@ from functools import lru_cache
 from freehold.domain.certificates import Certificate, ScoredOn
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.gateway.certifier import Certified
-from freehold.gateway.certifying import newest_scoring
 from freehold.gateway.watch import Watch, in_force_for
 from freehold.routing.betting import Bets, expected_labels
 from freehold.routing.certificate import statement
+from freehold.routing.sampling import newest_scoring
 from freehold.storage.certificates import Place, certificate_document
 from freehold.storage.outcomes import Counted, SqliteOutcomes
 

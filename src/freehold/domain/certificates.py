@@ -121,3 +121,16 @@ class Standing:
 
 UNCERTIFIED = Standing()
 """What holds where nothing is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tries:
+    """How often it was tried to certify one score of a tenant's answers.
+
+    Attributes:
+        count: Samples held against a risk, whatever came of it.
+        last: What tells the last of them from others; 0 for none.
+    """
+
+    count: int = 0
+    last: int = 0

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from freehold.domain.certificates import Certificate, LabelKind
 from freehold.domain.deployment import Route
 from freehold.domain.errors.feedback import NothingToCertify
-from freehold.gateway.certifying import Sample, certify_sample, is_tested, newest_scoring, next_try, sample_of
 from freehold.gateway.watch import is_of_same, new_watch, read_watches, watch_to_json
 from freehold.routing.certificate import Aim, NotCertifiable
+from freehold.routing.sampling import Sample, certify_sample, is_tested, newest_scoring, next_try, sample_of
 from freehold.storage.certificates import Looked, SqliteCertificates
 from freehold.storage.outcomes import SqliteOutcomes
 

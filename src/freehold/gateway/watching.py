@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from freehold.domain.certificates import Certificate
 from freehold.domain.ports import Clock
-from freehold.gateway.certifying import FRESH_LABELS, certify_sample, is_tested, next_try, sample_of
 from freehold.gateway.runtime import Runtime
 from freehold.gateway.scoring import Scoring
 from freehold.gateway.standings import LiveStandings
 from freehold.gateway.watch import Watch, advance, look_at, new_watch, read_watches, watch_to_json
 from freehold.routing.certificate import Aim
+from freehold.routing.sampling import FRESH_LABELS, certify_sample, is_tested, next_try, sample_of
 from freehold.storage.certificates import Looked, Place, SqliteCertificates
 from freehold.storage.keys import KeyEvent
 from freehold.storage.outcomes import SqliteOutcomes

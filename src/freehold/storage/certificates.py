@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from freehold.domain.certificates import Certificate, Fault, LabelKind, ScoredOn
+from freehold.domain.certificates import Certificate, Fault, LabelKind, ScoredOn, Tries
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyEvent, note_event
 from freehold.storage.named_sql import load
@@ -16,19 +16,6 @@ from freehold.storage.scorings import scoring_id, tries_of
 
 Place = tuple[str, str, str]
 """Tenant, workload and deployment."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tries:
-    """How often it was tried to certify one score of a tenant's answers.
-
-    Attributes:
-        count: Samples held against a risk, whatever came of it.
-        last: What tells the last of them from others; 0 for none.
-    """
-
-    count: int = 0
-    last: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

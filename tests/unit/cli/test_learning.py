@@ -13,11 +13,11 @@ import pytest
 from freehold.domain.certificates import Certificate, LabelKind
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.evals.replay.tables import read_tables, sets_at
-from freehold.gateway.certifying import certify_sample, sample_of
 from freehold.hostinfo.clock import SystemClock
 from freehold.identity.first_key import write_secret
 from freehold.routing.certificate import Aim
 from freehold.routing.certificate import to_json as certificate_json
+from freehold.routing.sampling import certify_sample, sample_of
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.outcomes import SqliteOutcomes

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from freehold.domain.certificates import Certificate, LabelKind
+from freehold.domain.certificates import Certificate, LabelKind, Tries
 from freehold.domain.deployment import Route
 from freehold.domain.errors.feedback import NothingToCertify
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.gateway.certifier import Certifier, Wish
-from freehold.gateway.certifying import FRESH_LABELS, Sample, certify_sample, newest_scoring, next_try, sample_of
 from freehold.gateway.standings import LiveStandings
 from freehold.gateway.watch import read_watches
 from freehold.gateway.watching import Care, Watching
 from freehold.routing.certificate import Aim, NotCertifiable
-from freehold.storage.certificates import SqliteCertificates, Tries
+from freehold.routing.sampling import FRESH_LABELS, Sample, certify_sample, newest_scoring, next_try, sample_of
+from freehold.storage.certificates import SqliteCertificates
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.outcomes import SqliteOutcomes

@@ -14,11 +14,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from freehold.domain.certificates import Certificate, LabelKind, ScoredOn
+from freehold.domain.certificates import Certificate, LabelKind, ScoredOn, Tries
 from freehold.domain.outcomes import AnswerOutcome
 from freehold.routing.certificate import About, Aim, NotCertifiable, certify, least_escalated
 from freehold.routing.classifier import Interval
-from freehold.storage.certificates import Tries
 
 FRESH_LABELS = 120
 """Labels after an alarm that certifying anew takes (``routing.certificate``)."""
