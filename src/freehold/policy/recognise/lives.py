@@ -25,7 +25,7 @@ _PLATE_WORDS = triggers(
 
 
 def _has_digit(value: str) -> bool:
-    return sum(each.isdigit() for each in value) >= 3
+    return sum(each.isdigit() for each in value) >= 2
 
 
 LIVES = (
@@ -54,7 +54,7 @@ LIVES = (
             r"|medicaid|beneficiary(?:\sid)?|NHC|CIPA|(?:n[º°]\s?(?:de\s)?)?historia(?:\sclínica)?|episodio|n[º°]\s?col(?:egiado)?"
             r"|colegiado|Patienten(?:nummer|-?Nr\.?|-?ID)|Fall(?:nummer|-?Nr\.?)|Versicherten(?:nummer|-?Nr\.?)"
             r"|IPP|num[ée]ro\sde\s(?:dossier|patient)|dossier\s(?:médical\s)?n[°º]",
-            r"(?:[A-Z]{1,4}[-/]?)?\d(?:[ -]?\d){3,14}",
+            r"(?:[A-Z]{1,4}[-/]?)?\d(?:[ -]?\d){3,14}(?:/\d{2})?",
         ),
     ),
     Rule(
@@ -65,7 +65,7 @@ LIVES = (
         check=_has_digit,
         pattern=compiled(
             r"(?<![\w.-])(?:[A-Z]{2}\d{2}[ ]?[A-Z]{3}|[A-Z]\d{1,3}[ ]?[A-Z]{3}|[A-ZÄÖÜ]{1,3}[- ][A-Z]{1,3}[- ]?\d{1,4}[EH]?"
-            r"|\d{4}[ -]?[BCDFGHJKLMNPRSTVWXYZ]{3}|[A-Z]{2}[- ]?\d{3,4}[- ]?[A-Z]{2}|[A-Z]{1,2}-\d{4}-[A-Z]{1,2}"
+            r"|\d{4}[ -]?[A-Z]{3}|[A-Z]{2}[- ]?\d{3,4}[- ]?[A-Z]{2}|[A-Z]{1,2}-\d{4}-[A-Z]{1,2}"
             r"|[A-Z]{3}[- ]?\d{3,4}|\d{1,3}[- ]?[A-Z]{3}[- ]?\d{0,3}|[A-Z]{2}[ -]?\d{1,2}[ -]?[A-Z]{1,3}[ -]?\d{4}"
             r"|[A-Z]{1,3}[- ]\d{2,5}[A-Z]{0,2})(?![\w-])"
         ),
