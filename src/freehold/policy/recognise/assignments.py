@@ -30,8 +30,8 @@ class Assignment:
         value: As it is written, escapes too.
         promise: What its name says.
         quoted: Whether it stands in quotes.
-        tight: Whether it follows a bare ``=`` directly, as shells and ``.env`` files write it.
-        alone: Whether nothing else follows it on its line.
+        tight: Whether it follows a bare ``=`` directly, as shells, forms and ``.env`` files write it.
+        alone: Whether it follows a colon and nothing follows it on its line, as in YAML.
         argument: Whether it is an argument behind another, and not assigned.
     """
 
@@ -49,7 +49,7 @@ _HINT = re.compile(
 )
 _ASSIGNED = re.compile(
     r"(?<![\w$.-])(?P<name>[A-Za-z_$][\w.$-]{1,63})(?P<after>\\?[\"'`])?[\])]{0,2}[^\S\n]{0,32}"
-    r"(?P<op>:=|=>|={1,3}|:|,|\((?=[\"']))[^\S\n]{0,32}(?:\[\s{0,8}(?=[\"']))?(?:(?:new[ ])?[A-Za-z_][\w.\[\]]{0,39}\(){0,2}"
+    r"(?P<op>:=|=>|={1,3}|:|,|\((?=[\"']))[^\S\n]{0,32}(?:\[\s{0,8}(?=[\"']))?(?:(?:(?:new[ ])?[A-Za-z_][\w.\[\]]{0,39}\(){1,2}(?=[\"'`]))?"
     r"(?P<quote>\\?[\"'`])?"
 )
 _SPOKEN = re.compile(
@@ -64,9 +64,8 @@ _NEXT = re.compile(r"\s{0,8},\s{0,8}(?P<quote>[\"'])")
 _LIST_MAX = 32
 _PARTS = re.compile(r"[A-Z]+(?![a-zà-ÿ])|[A-Z]?[a-zà-ÿ]+|[0-9]+")
 
-_LOGINS = triggers(
-    "password passwords passwd passphrase passcode pwd pass passwort kennwort contraseña contrasena clave mdp pw"
-)
+_LOGINS = triggers("password passwords passwd passphrase passcode pwd passwort kennwort contraseña contrasena mdp")
+_LOGINS_AT_END = triggers("pass pw clave userpass dbpass")
 _TOKENS = triggers(
     "token tokens secret secrets apikey apikeys accesskey secretkey credential credentials authkey authtoken"
 )
@@ -102,7 +101,7 @@ def promise_of(name: str) -> Promise:
         return Promise.TOKEN
     if parts[-1] in _HARMLESS_ENDS:
         return Promise.NOTHING
-    if any(part in _LOGINS or part.endswith(_ENDINGS[:3]) for part in parts):
+    if parts[-1] in _LOGINS_AT_END or any(part in _LOGINS or part.endswith(_ENDINGS[:3]) for part in parts):
         return Promise.LOGIN
     if any(part in _TOKENS or part.endswith(_ENDINGS) for part in parts):
         return Promise.TOKEN
@@ -115,15 +114,26 @@ def assignments(text: str) -> Iterator[Assignment]:
     """Every value whose name promises something, in the order of the text; of lists each value."""
     if _HINT.search(text) is None:
         return
+    behind = 0
     for match in _ASSIGNED.finditer(text):
         name = match.group("name")
-        if _HINT.search(name) is None or not (promise := promise_of(name)):
+        if match.start() < behind or _HINT.search(name) is None or not (promise := promise_of(name)):
             continue
-        yield from _values(text, match, promise)
+        for given in _values(text, match, promise):
+            yield given
+            if not given.quoted:  # what looks like an assignment within a bare value is a part of it
+                behind = given.start + len(given.value)
     for match in _SPOKEN.finditer(text):
         promise = Promise.LOGIN if promise_of(match.group("name")) is Promise.LOGIN else Promise.TOKEN
         value = match.group("v").rstrip(".!?:")
         yield Assignment(start=match.start("v"), value=value, promise=promise, quoted=False)
+
+
+def _is_tight(text: str, match: re.Match[str], value: re.Match[str]) -> bool:
+    """Whether ``name=value`` is a shell's or a form's, and no argument by keyword of a call in code."""
+    if match.group("op") != "=" or text[match.end("name") : match.end()].strip("\"'`") != "=":
+        return False
+    return match.group("name").isupper() or text[value.end() : value.end() + 1] not in {",", ")", "[", "(", "]", "}"}
 
 
 def _values(text: str, match: re.Match[str], promise: Promise) -> Iterator[Assignment]:
@@ -139,8 +149,8 @@ def _values(text: str, match: re.Match[str], promise: Promise) -> Iterator[Assig
         value=value.group(),
         promise=promise,
         quoted=quote is not None,
-        tight=operator == "=" and text[match.end("name") : start].strip("\"'`") == "=",
-        alone=text[value.end() : value.end() + 1] in {"", "\n", "\r"},
+        tight=_is_tight(text, match, value),
+        alone=operator == ":" and text[value.end() : value.end() + 1] in {"", "\n", "\r"},
         argument=operator == ",",
     )
     if quote is None or "[" not in text[match.end("op") : start]:

@@ -33,11 +33,13 @@ _OTHER_NUMBER = directly_after(
     r"|auftrag|vorgang|artikel|commande|facture|dossier|pedido|factura|expediente|artículo|isbn|issn|ean"
 )
 _PLACE_BEHIND = r"(?=[ ]?[-(/][ ]?(?:Office|Fax|Mobile|Home|Cell|Work|Phone|Tel)(?![^\W_]))"
-_ADDRESSED_NEAR = near(
-    r"ping|ask|asks|dm|message|msg|contact|cc|handle|username|user\s?name|account|slack|telegram|instagram|insta|twitter"
-    r"|discord|signal|follow|mention|tag|reach|assign|assigned\s+to|reviewer|thanks|von|an|frag|schreib|kontakt|pregunta"
-    r"|escribe|avisa|demande|écris|contacte|talk|tell|from|by|write"
+_ADDRESSED = re.compile(
+    r"(?<![^\W_])(?:ping|asks?|dm|message|msg|contact|cc|handle|user\s?name|user|account|slack|telegram|insta(?:gram)?|twitter"
+    r"|discord|signal|follow|mention|tag|reach|assign(?:ed\sto)?|reviewer|thanks|von|frage?|schreib|kontakt|pregunta|escribe"
+    r"|avisa|demande|écris|contacte|talk|tell|write\sto)(?![^\W_])[^\n]{0,16}\Z",
+    re.IGNORECASE,
 )
+_IN_URL = re.compile(r"://[^\s/@]{0,40}\Z")
 _EXTENSION = r"(?:[ ]?(?:x|ext\.?|poste|Durchwahl)[ ]?\d{1,6})?"
 _DOMAIN = r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,6}[^\W\d_]{2,24}"
 
@@ -63,8 +65,9 @@ CONTACTS = (
         type="EMAIL",
         needs="@",
         score=1.0,
+        unless=_IN_URL,
         pattern=compiled(
-            rf"(?<![\w.+%!\#$&'*/=?^`{{|}}~-])[\w.+%!\#$&'*/=?^`{{|}}~’-]{{0,63}}[\w+%-](?:@|%40){_DOMAIN}(?![\w-])"
+            rf"(?<![\w.+%-])\w(?:[\w.+%!\#$&'*/=?^`{{|}}~’-]{{0,62}}[\w+%-])?(?:@|%40){_DOMAIN}(?![\w-]|:[\w.~-]{{1,64}}/)"
         ),
     ),
     Rule(
@@ -140,8 +143,8 @@ CONTACTS = (
         type="HANDLE",
         needs="@",
         score=0.6,
-        context=_ADDRESSED_NEAR,
-        reach=24,
+        context=_ADDRESSED,
+        reach=32,
         check=_is_handle,
         pattern=compiled(r"(?:(?<=[\s(,;:\"'“>])|(?<![\s\S]))@[A-Za-z_](?:[\w.-]{1,38}\w)(?![\w@/(]|\.\w)"),
     ),

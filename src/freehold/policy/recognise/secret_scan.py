@@ -13,6 +13,7 @@ from freehold.policy.recognise.assignments import Assignment, Promise, assignmen
 from freehold.policy.recognise.keys import private_keys
 from freehold.policy.recognise.secret_rules import FORMATS, PROVIDERS, SecretRule
 from freehold.policy.recognise.secret_values import (
+    digits_of,
     entropy,
     is_code,
     is_drawn,
@@ -28,6 +29,7 @@ SECRETS_VERSION = "1"
 
 _DETECTOR = "secrets"
 _TOKEN_CHARACTERS_MIN, _LETTERS_MIN, _DIGITS_MIN, _WEAK_MIN, _LOGIN_MIN = 10, 16, 12, 20, 4
+_DRAWN_DIGITS_MIN = 3
 _SHORT_ENTROPY_MIN, _ENTROPY_MIN, _WEAK_ENTROPY_MIN = 2.6, 3.0, 3.5
 _JWK_CONTEXT = re.compile(r"jwk|\bkty\b|\bcrv\b", re.IGNORECASE)
 _JWK_MEMBER = re.compile(
@@ -100,7 +102,8 @@ def _is_secret(given: Assignment) -> bool:
     if given.promise is Promise.LOGIN and not given.argument:
         return _is_password(given)
     if given.promise is Promise.WEAK or given.argument:
-        return len(value) >= _WEAK_MIN and is_mixed(value) and " " not in value and entropy(value) >= _WEAK_ENTROPY_MIN
+        looks_drawn = digits_of(value) >= _DRAWN_DIGITS_MIN or is_drawn(value)
+        return looks_drawn and len(value) >= _WEAK_MIN and " " not in value and entropy(value) >= _WEAK_ENTROPY_MIN
     return _is_token(given)
 
 
@@ -114,8 +117,8 @@ def _is_token(given: Assignment) -> bool:
     entropy_min = _ENTROPY_MIN if len(value) >= _WEAK_MIN else _SHORT_ENTROPY_MIN
     if value.isdigit():
         return firm and len(value) >= _DIGITS_MIN and entropy(value) >= _SHORT_ENTROPY_MIN
-    if any(map(str.isdigit, value)):
-        return is_mixed(value) and entropy(value) >= entropy_min
+    if digits := digits_of(value):
+        return (firm or digits >= _DRAWN_DIGITS_MIN) and is_mixed(value) and entropy(value) >= entropy_min
     return firm and len(value) >= _LETTERS_MIN and is_drawn(value) and entropy(value) >= _ENTROPY_MIN
 
 
@@ -125,6 +128,4 @@ def _is_password(given: Assignment) -> bool:
         return False
     if given.quoted or given.tight:
         return True
-    return (is_mixed(value) and any(map(str.isdigit, value))) or (
-        given.alone and value.islower() and len(value) > _LOGIN_MIN
-    )
+    return (is_mixed(value) and digits_of(value) > 0) or (given.alone and value.islower() and len(value) > _LOGIN_MIN)

@@ -19,14 +19,17 @@ _PLACEHOLDERS = triggers(
     " bcrypt hmac rsa ecdsa ed25519 public private read write object number boolean int str bool bytes"
 )
 _PLACEHOLDER_PART = re.compile(
-    r"x{3,}|\*{3,}|\.{3,}|…|•{2,}|-{4,}|_{4,}|y{4,}|z{4,}|0{6,}|(?:^|[^a-z])(?:your|my|the|some|any|insert|replace|enter|change|dummy"
-    r"|fake|example|sample|placeholder|redacted|todo|test|testing|invalid|wrong|mock|foo|bar)(?:$|[^a-z])|[-_ ]here\b"
-    r"|(?:key|token|secret|password|value)(?:value)?here|^<.*>$|^\[.*\]$|^\{\{.*|^%.*%$|^@.*@$|^__.*__$|^\$",
+    r"x{4,}|(?:^|[-_ .])x{3}(?:$|[-_ .])|\*{3,}|\.{3,}|…|•{2,}|-{4,}|_{4,}|y{4,}|z{4,}|0{8,}"
+    r"|(?:^|[-_ .<{])(?:your|my|the|some|any|insert|replace|enter|change|dummy|fake|example|sample|placeholder|redacted|todo"
+    r"|test|testing|invalid|wrong|mock|foo|bar)\d{0,4}(?:$|[-_ .>}])|[-_ ]here$|(?:key|token|secret|password|value)here$"
+    r"|^<.*>$|^\[.*\]$|^%.*%$|^__.*__$",
     re.IGNORECASE,
 )
-_EXPANSION = re.compile(r"\$\{|\$\(|\{\{|<%|#\{|%\(|\$[A-Za-z_]|%[sdvq]\b|process\.env|os\.environ|getenv|ENV\[")
+_EXPANSION = re.compile(r"^\$|\$\{|\$\(|\{\{|<%|#\{|%\(|%[sdvq]$|process\.env|os\.environ|getenv|ENV\[")
 _IDENTIFIER_PATH = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)+[?!]?|:{1,2}[A-Za-z][\w:]*")
 _CODE = re.compile(r"[^\W\d][\w$.:>-]{0,79}[(\[+*]|[=!<>+*/]|[A-Z][A-Z_]{2,}\Z")
+_NUMBERS = re.compile(r"\d+(?:\.\d+)+")
+_PATH = re.compile(r"(?:\.{0,2}|~)/[\w.-]+/|https?://[^\s@]*\Z|[A-Za-z]:\\")
 _PROSE = re.compile(r"\S+(?:\s\S+)+")
 _KEY_WORD = re.compile(r"passw|passphrase|pwd|secret|token|credential|api[-_ ]?key", re.IGNORECASE)
 _CONSONANTS = re.compile(r"[b-df-hj-np-tv-z]{5}", re.IGNORECASE)
@@ -47,6 +50,8 @@ def is_placeholder(value: str) -> bool:
         or _SAME.fullmatch(value) is not None
         or _PLACEHOLDER_PART.search(value) is not None
         or _EXPANSION.search(value) is not None
+        or _PATH.match(value) is not None
+        or _NUMBERS.fullmatch(value) is not None
         or lowered in "abcdefghijklmnopqrstuvwxyz0123456789"
     )
 
@@ -69,6 +74,11 @@ def names_a_secret(value: str) -> bool:
 def is_drawn(value: str) -> bool:
     """Whether letters look drawn by lot: five consonants in a row, which words hardly have."""
     return _CONSONANTS.search(value) is not None
+
+
+def digits_of(value: str) -> int:
+    """How many digits a value has."""
+    return sum(map(str.isdigit, value))
 
 
 def is_mixed(value: str) -> bool:
