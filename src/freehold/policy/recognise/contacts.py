@@ -63,7 +63,7 @@ def _is_handle(value: str) -> bool:
 CONTACTS = (
     Rule(
         type="EMAIL",
-        needs="@",
+        needs="@%",
         score=1.0,
         unless=_IN_URL,
         pattern=compiled(
@@ -84,7 +84,7 @@ CONTACTS = (
         needs="+",
         score=0.9,
         check=_is_long_enough,
-        pattern=compiled(rf"(?<![\w+])\+[ ]?\(?\d(?:[ .\-/()\u00a0]{{0,3}}\d){{6,14}}{_EXTENSION}(?!\d)"),
+        pattern=compiled(rf"(?<![\w+])\+\(?\d(?:[ .\-/()\u00a0]{{0,3}}\d){{6,14}}{_EXTENSION}(?!\d)"),
     ),
     Rule(
         type="PHONE",

@@ -129,7 +129,9 @@ FORMATS = (
     SecretRule(
         id="JWT",
         needs=("eyJ",),
-        pattern=re.compile(r"(?<![\w-])eyJ[\w-]{8,4096}(?:\.[\w-]{0,8192}){2,4}(?![\w-])"),
+        pattern=re.compile(
+            r"(?<![\w-])eyJ[\w-]{8,4096}\.[\w-]{0,8192}\.[\w-]{4,8192}(?:\.[\w-]{4,8192}){0,2}(?![\w-])"
+        ),
         entropy=3.5,
         check=lambda value: len(value) > 60,
     ),
