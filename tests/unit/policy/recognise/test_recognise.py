@@ -194,5 +194,22 @@ def test_a_header_without_a_body_is_no_key(text) -> None:
     assert pairs(text, recognise(text)) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("mail ja\u200bne@exam\u00adple.org now", "ja\u200bne@exam\u00adple.org"),
+        ("card \uff14\uff11\uff11\uff11 1111 1111 1111", "\uff14\uff11\uff11\uff11 1111 1111 1111"),
+        ("SSN 536\u201190\u20114399", "536\u201190\u20114399"),
+        (
+            "IBAN DE89\u202f3704\u202f0044\u202f0532\u202f0130\u202f00",
+            "DE89\u202f3704\u202f0044\u202f0532\u202f0130\u202f00",
+        ),
+        ("\ufeff\u200djane@example.org", "jane@example.org"),
+    ],
+)
+def test_characters_that_do_not_show_hide_nothing(text, value) -> None:
+    assert [each[1] for each in personal(text)] == [value]
+
+
 def test_the_set_has_a_version() -> None:
     assert RECOGNISERS_VERSION

@@ -168,6 +168,11 @@ def test_what_stands_for_a_secret_is_none(text) -> None:
     assert secret(text) == []
 
 
+def test_characters_that_do_not_show_hide_no_secret() -> None:
+    hidden = TOKEN[:9] + "\u200b" + TOKEN[9:]
+    assert secret(f"api_key = '{hidden}'") == [hidden]
+
+
 def test_findings_say_what_and_by_whom() -> None:
     (found,) = secrets(f"password = '{PASSWORD}'")
     assert (found.kind, found.type, found.detector) == ("secret", "LOGIN", "secrets")
