@@ -270,7 +270,7 @@ def named(text: str, mentions: Sequence[Mention], *, addresses: Iterable[tuple[i
         elif _is_number(text, each, kind):
             found.append(_finding(each.start, each.end, kind, each.score))
     found = [*_people(text, found, cased=cased), *_addresses(text, parts, addresses)]
-    found += _again(text, found)
+    found += repeated(text, found)
     return tuple(sorted(found, key=lambda each: (each.start, -each.end)))
 
 
@@ -387,17 +387,21 @@ def _address(group: Sequence[tuple[int, int, str, float]]) -> Iterator[Finding]:
         yield _finding(start, end, ADDRESS, max(each[3] for each in group))
 
 
-def _again(text: str, found: Sequence[Finding]) -> Iterator[Finding]:
-    """Further places of names that were found."""
-    taken = [(each.start, each.end) for each in found]
-    names = {text[each.start : each.end]: each for each in found if each.type == PERSON}
-    words = {name: each for name, each in names.items() if len(name) >= _REPEATED_MIN}
-    if not words:
-        return
-    pattern = re.compile(
-        r"(?<![^\W_])(?:" + "|".join(map(re.escape, sorted(words, key=len, reverse=True))) + r")(?![^\W_])"
-    )
+def repeated(text: str, found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Further places of names that were found somewhere in ``text``."""
+    names = {text[each.start : each.end]: each for each in found if each.type == PERSON and each.detector == DETECTOR}
+    known = {name: each for name, each in names.items() if len(name) >= _REPEATED_MIN}
+    if not known:
+        return ()
+    taken = sorted((each.start, each.end) for each in found)
+    longest_first = sorted(known, key=len, reverse=True)
+    pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, longest_first))})(?![^\W_])")
+    again: list[Finding] = []
+    place = reached = 0
     for match in pattern.finditer(text):
-        if not any(start < match.end() and match.start() < end for start, end in taken):
-            known = words[match.group()]
-            yield _finding(match.start(), match.end(), known.type, known.score)
+        while place < len(taken) and taken[place][0] < match.end():
+            reached = max(reached, taken[place][1])
+            place += 1
+        if reached <= match.start():
+            again.append(_finding(match.start(), match.end(), PERSON, known[match.group()].score))
+    return tuple(again)
