@@ -20,6 +20,7 @@ _US_STATE = (
     r"|UT|V[TIA]|W[AVIY])"
 )
 _UK_POSTCODE = r"[A-Z]{1,2}\d[A-Z\d]?[ ]?\d[A-Z]{2}"
+_EIRCODE = r"[A-Z]\d[\dW][ ]?[A-Z0-9]{4}(?![^\W_])"
 
 _EN_STREET = (
     r"(?:Street|St|Road|Rd|Avenue|Ave|Av|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Way"
@@ -42,10 +43,13 @@ _FR_STREET = (
     r"|sentier|esplanade|promenade|cité|résidence)"
 )
 _ES_STREET = (
-    r"(?:C/|C\.|Cl?/|Calle|Avda\.?|Avd\.?|Av\.|Avenida|Plaza|Plza\.?|Pza\.?|Paseo|Pso\.?|P[ºo]\.?|Camino|Cno\.?|Carretera|Ctra\.?"
-    r"|Ronda|Rda\.?|Travesía|Urbanización|Urb\.?|Cuesta|Glorieta|Pasaje|Pje\.?|Vial|Vía|Cañada|Callejón|Alameda|Acceso"
-    r"|Rambla|Rbla\.?|Carrer|Plaça|Sector|Polígono|Barrio|Colonia|Costanilla)"
+    r"(?i:(?:C[/.]|Cl/|Av/|C/\.?)[ ]?|(?:Calle|Avda\.?|Avd\.?|Av\.|Avenida|Plaza|Plza\.?|Pza\.?|Paseo|Pso\.?|Pº\.?|Camino|Cno\.?|Carretera|Ctra\.?"
+    r"|Ronda|Rda\.?|Travesía|Urbanización|Urb\.?|Cuesta|Glorieta|Pasaje|Pje\.?|Vial|(?-i:Vía)|Cañada|Callejón|Alameda|Acceso"
+    r"|Rambla|Rbla\.?|Carrer|Plaça|Sector|Polígono|Barrio|Colonia|Costanilla|(?-i:Av)),?[ ])"
 )
+
+_US_END = rf",?[ ]{{1,3}}{_US_STATE},?[ ]{{1,3}}\d{{5}}(?:-\d{{4}})?"
+_CODE_END = rf"(?:,[ ]?|[ -]|\n)(?:{_UK_POSTCODE}|\d{{6}}|\d{{3}}[ ]\d{{3}})"
 
 ADDRESSES = (
     Rule(
@@ -53,37 +57,44 @@ ADDRESSES = (
         score=0.75,
         pattern=compiled(
             rf"(?<![\w.,/-])\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?,?[ ](?:(?:[NSEW]\.?|North|South|East|West)[ ])?"
-            rf"(?:{_CAP}[ ]){{1,4}}?{_EN_STREET}(?![^\W_])\.?"
-            rf"(?:{_TO_NEXT}{_UNIT}\.?[ ]?\#?[\w-]{{1,8}})?"
-            rf"(?:{_TO_NEXT}{_TOWN}(?:,?[ ]{{1,3}}{_US_STATE},?[ ]{{1,3}}\d{{5}}(?:-\d{{4}})?|(?:,[ ]?|[ -]|\n)(?:{_UK_POSTCODE}|\d{{6}}"
-            rf"|\d{{3}}[ ]\d{{3}})))?",
+            rf"(?:{_CAP}[ ]){{1,4}}?{_EN_STREET}s?(?![^\W_])\.?"
+            rf"(?:{_TO_NEXT}(?i:{_UNIT})\.?[ ]?\#?[\w-]{{1,8}})?"
+            rf"(?:{_TO_NEXT}{_TOWN}(?:{_US_END}|{_CODE_END})|{_TO_NEXT}{_EIRCODE}(?:[ ]{_TOWN})?)?"
         ),
     ),
     Rule(
         type="ADDRESS",
         score=0.8,
         pattern=compiled(
-            rf"(?<![\w-])(?:(?:{_CAP}[- ]){{0,4}}?[A-ZÄÖÜ]?[\wäöüß.-]{{0,30}}{_DE_STREET}"
-            rf"|(?:Am|An[ ]der|An[ ]den|Im|In[ ]der|Auf[ ]der|Auf[ ]dem|Zum|Zur|Unter[ ]den|Hinter[ ]der)[ ]{_CAP}(?:[ ]{_CAP})?)"
-            rf"[ ]\d{{1,4}}[ ]?[a-z]?(?:[-/]\d{{1,4}}){{0,3}}(?![\w])"
-            rf"(?:{_TO_NEXT}{_UNIT}\.?[ ]?[\w-]{{1,8}})?(?:{_TO_NEXT}(?:[DA]-)?\d{{4,5}}[ ]{_TOWN})?",
+            rf"(?<![\w-])(?:{_CAP}[- ]){{0,4}}?(?:[A-ZÄÖÜ][\wäöüß.'-]{{1,30}})?(?i:(?<=[^\W_]|-|[ ]){_DE_STREET})"
+            rf"[ ]\d{{1,3}}[ ]?[a-z]?(?:[-/]\d{{1,4}}){{0,3}}(?!\w)"
+            rf"(?:{_TO_NEXT}(?i:{_UNIT})\.?[ ]?[\w-]{{1,8}})?(?:{_TO_NEXT}(?:[DA]-)?\d{{4,5}}[ ]{_TOWN})?"
         ),
     ),
     Rule(
         type="ADDRESS",
         score=0.8,
         pattern=compiled(
-            rf"(?<![\w-])\d{{1,4}}(?:[ ]?(?:bis|ter|quater|[A-D]))?,?[ ]{_FR_STREET}[ ]{_NAMES}"
-            rf"(?:{_TO_NEXT}\d{{5}}[ ]{_TOWN})?",
+            rf"(?<![\w-])(?:Am|An[ ]der|An[ ]den|Im|In[ ]der|Auf[ ]der|Auf[ ]dem|Zum|Zur|Unter[ ]den|Hinter[ ]der)[ ]{_CAP}"
+            rf"(?:[ ]{_CAP})?[ ]\d{{1,3}}[ ]?[a-z]?{_TO_NEXT}(?:[DA]-)?\d{{4,5}}[ ]{_TOWN}"
         ),
     ),
     Rule(
         type="ADDRESS",
         score=0.8,
         pattern=compiled(
-            rf"(?<![\w-]){_ES_STREET}[ ]?{_NAMES}(?:,?[ ](?:n[º°]\.?[ ]?|núm\.?[ ]?)?\d{{1,4}}(?!\d)|,?[ ]s/n)"
-            rf"(?:(?:{_TO_NEXT}(?:{_UNIT}\.?[ ]?)?[\dº°]{{1,3}}[ºª]?(?:[ ]?[A-Z](?![\w]))?)|{_TO_NEXT}{_UNIT}[ ]?[\w]{{1,6}}){{0,3}}"
-            rf"(?:{_TO_NEXT}(?:\d{{5}}[ ]{_TOWN}|{_TOWN},[ ]?\d{{5}}))?",
+            rf"(?<![\w-])\d{{1,4}}(?:[ ]?(?:bis|ter|quater|[A-D]))?,?[ ](?i:{_FR_STREET})[ ]{_NAMES}"
+            rf"(?:{_TO_NEXT}\d{{5}}[ ]{_TOWN})?"
+        ),
+    ),
+    Rule(
+        type="ADDRESS",
+        score=0.8,
+        pattern=compiled(
+            rf"(?<![\w-]){_ES_STREET}{_NAMES}(?:,?[ ](?:n[º°]\.?[ ]?|núm\.?[ ]?)?\d{{1,4}}(?!\d)(?:[ ]?-[ ]?\d{{1,4}})?|,?[ ]s/n)"
+            rf"(?:(?:,[ ]?|[ ]|[ ]?-)(?:\d{{1,3}}[ºª°]?(?:[ ]?[A-Z](?!\w)|[ ](?i:izq|dcha|der)\.?)?(?!\d)"
+            rf"|[A-Z](?:-\d{{1,3}})?(?!\w)|(?i:{_UNIT}|bajo|local)\.?[ ]?[A-Z0-9]{{0,4}}(?!\w))){{0,4}}"
+            rf"(?:[ ]?{_TO_NEXT}(?:\d{{5}}[ ]{_TOWN}|{_TOWN},[ ]?\d{{5}}))?"
         ),
     ),
     Rule(

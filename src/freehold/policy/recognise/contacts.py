@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from freehold.policy.recognise.rules import Rule, compiled, near, triggers
+from freehold.policy.recognise.rules import Rule, compiled, directly_after, near, triggers
 
 _NO_HANDLES = triggers(
     # Annotations and tags of programming languages, at-rules of style sheets.
@@ -19,15 +19,27 @@ _NO_HANDLES = triggers(
 )
 _PHONE_WORDS = triggers(
     "phone phones telephone tel telefon telefonnummer rufnummer handy mobil mobile mobilfunk cell cellphone fax call"
-    " calls called teléfono telefono teléfonos móvil movil llamar llame llámame tfno tlf téléphone telephone portable"
-    " joignable appeler appelez tél contact contacto kontakt whatsapp sms reachable reach dial number erreichbar"
-    " anrufen rückruf durchwahl telefax numéro numero número mobilnummer phonenumber callback hotline voicemail"
+    " teléfono telefono teléfonos móvil movil llamar llame llámame tfno tlf téléphone telephone portable"
+    " joignable appeler appelez tél contact contacto kontakt whatsapp sms reachable reach dial erreichbar"
+    " anrufen rückruf durchwahl telefax mobilnummer phonenumber callback hotline voicemail"
 )
 _PHONE_NEAR = near(
-    r"(?:tele)?phon|tel\b|tél|tlf|tfno|telef|teléf|rufnummer|handy|m[oó]b?vil|mobil|cell|fax|call|llam|joignable|portable"
-    r"|appel|whatsapp|sms\b|reach|dial|erreich|anruf|r[üu]ckruf|durchwahl|contact|kontakt|hotline|number|numéro|número"
+    r"(?:tele)?phon|tel\b|tél|tlf|tfno|telef|teléf|rufnummer|handy|m[oó]vil|mobil|cell|fax|call\s(?!ed|s)|llam|joignable|portable"
+    r"|appel|whatsapp|sms\b|reach|dial|erreich|anruf|r[üu]ckruf|durchwahl|contact|kontakt|hotline|phone\s+number"
     r"|text(?:ing|ed)?\s|messages?\sto\b"
 )
+_OTHER_NUMBER = directly_after(
+    r"order|orders|invoice|ticket|case|ref|reference|build|version|item|sku|part|serial|tracking|n|id|x|y|rechnung|bestellung"
+    r"|auftrag|vorgang|artikel|commande|facture|dossier|pedido|factura|expediente|artículo|isbn|issn|ean"
+)
+_PLACE_BEHIND = r"(?=[ ]?[-(/][ ]?(?:Office|Fax|Mobile|Home|Cell|Work|Phone|Tel)(?![^\W_]))"
+_ADDRESSED = re.compile(
+    r"(?<![^\W_])(?:ping|asks?|dm|message|msg|contact|cc|handle|user\s?name|user|account|slack|telegram|insta(?:gram)?|twitter"
+    r"|discord|signal|follow|mention|tag|reach|assign(?:ed\sto)?|reviewer|thanks|von|frage?|schreib|kontakt|pregunta|escribe"
+    r"|avisa|demande|écris|contacte|talk|tell|write\sto)(?![^\W_])[^\n]{0,16}\Z",
+    re.IGNORECASE,
+)
+_IN_URL = re.compile(r"://[^\s/@]{0,40}\Z")
 _EXTENSION = r"(?:[ ]?(?:x|ext\.?|poste|Durchwahl)[ ]?\d{1,6})?"
 _DOMAIN = r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,6}[^\W\d_]{2,24}"
 
@@ -53,8 +65,9 @@ CONTACTS = (
         type="EMAIL",
         needs="@",
         score=1.0,
+        unless=_IN_URL,
         pattern=compiled(
-            rf"(?<![\w.+%!\#$&'*/=?^`{{|}}~-])[\w.+%!\#$&'*/=?^`{{|}}~-]{{0,63}}[\w+%-](?:@|%40){_DOMAIN}(?![\w-])"
+            rf"(?<![\w.+%-])\w(?:[\w.+%!\#$&'*/=?^`{{|}}~’-]{{0,62}}[\w+%-])?(?:@|%40){_DOMAIN}(?![\w-]|:[\w.~-]{{1,64}}/)"
         ),
     ),
     Rule(
@@ -92,6 +105,7 @@ CONTACTS = (
         type="PHONE",
         score=0.8,
         check=_is_national,
+        unless=_OTHER_NUMBER,
         words=_PHONE_WORDS,
         pattern=compiled(rf"(?<![\w.+-])0\d(?:[ ./-]{{0,3}}\d){{7,12}}{_EXTENSION}(?![\w-])"),
     ),
@@ -112,9 +126,25 @@ CONTACTS = (
         check=lambda value: 7 <= _digits(value) <= 13,
     ),
     Rule(
+        type="PHONE",
+        score=0.7,
+        words=_PHONE_WORDS,
+        pattern=compiled(r"(?<=,)\d{10}(?![\w.,-]\w)(?!\w)"),
+    ),
+    Rule(
+        type="PHONE",
+        score=0.6,
+        check=lambda value: 7 <= _digits(value) <= 13,
+        pattern=compiled(
+            rf"(?:(?<=[^\W\d_][ ]\()\d{{10,11}}(?=\)))|(?<![\w.+-])\(?\d{{2,4}}\)?(?:[ -]?\d{{2,6}}){{1,3}}{_PLACE_BEHIND}"
+        ),
+    ),
+    Rule(
         type="HANDLE",
         needs="@",
         score=0.6,
+        context=_ADDRESSED,
+        reach=32,
         check=_is_handle,
         pattern=compiled(r"(?:(?<=[\s(,;:\"'“>])|(?<![\s\S]))@[A-Za-z_](?:[\w.-]{1,38}\w)(?![\w@/(]|\.\w)"),
     ),

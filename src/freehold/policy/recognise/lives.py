@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from freehold.policy.recognise.national import after
 from freehold.policy.recognise.rules import Rule, compiled, near, triggers
 
@@ -14,7 +16,7 @@ _DATE = (
     rf"|\d{{1,2}}(?:\.|st|nd|rd|th|er)?[ -](?:de[ ])?{_MONTH}[ ,-]{{1,2}}(?:de[l]?[ ])?\d{{4}}|{_MONTH}[ ]\d{{1,2}}(?:st|nd|rd|th)?,?[ ]\d{{4}})"
 )
 _PLATE_NEAR = near(
-    r"vehicles?|cars?\b|vans?\b|trucks?|plates?|registration|registered|reg\b|kennzeichen|kfz|pkw|lkw|auto|fahrzeug|wagen"
+    r"vehicles?|cars?\b|vans?\b|trucks?|plates?|registration|registered|reg\b|kennzeichen|kfz|pkw|lkw|auto\b(?!\")|fahrzeug|wagen"
     r"|matr[ií]cula|coche|veh[ií]cul|furgoneta|immatricul|plaque|voiture|véhicule"
 )
 _PLATE_WORDS = triggers(
@@ -22,10 +24,13 @@ _PLATE_WORDS = triggers(
     " fahrzeug wagen matrícula matricula coche vehículo vehiculo furgoneta immatriculé immatriculée immatriculation"
     " plaque voiture véhicule"
 )
+_NO_PLATE = re.compile(
+    r"(?:SHA|MD|ISO|UTF|RFC|CVE|AES|DES|RSA|RTX|GTX|GPT|CPU|GPU|USB|HTTP|TCP|UDP|EU|US|DIN|EN|IEC|API)[ -]?\d"
+)
 
 
 def _has_digit(value: str) -> bool:
-    return sum(each.isdigit() for each in value) >= 3
+    return sum(each.isdigit() for each in value) >= 2 and _NO_PLATE.match(value) is None
 
 
 LIVES = (
@@ -54,7 +59,7 @@ LIVES = (
             r"|medicaid|beneficiary(?:\sid)?|NHC|CIPA|(?:n[º°]\s?(?:de\s)?)?historia(?:\sclínica)?|episodio|n[º°]\s?col(?:egiado)?"
             r"|colegiado|Patienten(?:nummer|-?Nr\.?|-?ID)|Fall(?:nummer|-?Nr\.?)|Versicherten(?:nummer|-?Nr\.?)"
             r"|IPP|num[ée]ro\sde\s(?:dossier|patient)|dossier\s(?:médical\s)?n[°º]",
-            r"(?:[A-Z]{1,4}[-/]?)?\d(?:[ -]?\d){3,14}",
+            r"(?:[A-Z]{1,4}[-/]?)?\d(?:[ -]?\d){3,14}(?:/\d{2})?",
         ),
     ),
     Rule(
@@ -65,7 +70,7 @@ LIVES = (
         check=_has_digit,
         pattern=compiled(
             r"(?<![\w.-])(?:[A-Z]{2}\d{2}[ ]?[A-Z]{3}|[A-Z]\d{1,3}[ ]?[A-Z]{3}|[A-ZÄÖÜ]{1,3}[- ][A-Z]{1,3}[- ]?\d{1,4}[EH]?"
-            r"|\d{4}[ -]?[BCDFGHJKLMNPRSTVWXYZ]{3}|[A-Z]{2}[- ]?\d{3,4}[- ]?[A-Z]{2}|[A-Z]{1,2}-\d{4}-[A-Z]{1,2}"
+            r"|\d{4}[ -]?[A-Z]{3}|[A-Z]{2}[- ]?\d{3,4}[- ]?[A-Z]{2}|[A-Z]{1,2}-\d{4}-[A-Z]{1,2}"
             r"|[A-Z]{3}[- ]?\d{3,4}|\d{1,3}[- ]?[A-Z]{3}[- ]?\d{0,3}|[A-Z]{2}[ -]?\d{1,2}[ -]?[A-Z]{1,3}[ -]?\d{4}"
             r"|[A-Z]{1,3}[- ]\d{2,5}[A-Z]{0,2})(?![\w-])"
         ),

@@ -12,9 +12,11 @@ from freehold.policy.recognise.rules import Given, Rule, compiled, near, trigger
 _CARD_NEAR = near(
     r"card|karte|kreditkarte|tarjeta|carte|cc\b|visa|master|amex|maestro|diners|discover|pan\b|billed|charged?"
 )
-_CARD_START = re.compile(r"4|5[1-5]|2[2-7]|3[47]|3[0689]|35|6011|64[4-9]|65|62|50|5[6-8]|6[0-9]")
+_CARD_START = re.compile(r"4|2131|1800|5[1-5]|2[2-7]|3[47]|3[0689]|35|6011|64[4-9]|65|62|50|5[6-8]|6[0-9]")
 _ISSUED_LENGTHS = frozenset({14, 15, 16, 19})
 _IBAN_START = re.compile(r"(?<![A-Za-z0-9])([A-Z]{2})\d{2}(?=[ \u00a0.-]?[A-Z0-9])", re.IGNORECASE)
+_IBAN_GROUPS = re.compile(r"(?:[ \u00a0]?[A-Z0-9]{4}){2,7}(?:[ \u00a0]?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
+_IBAN_DIRECTLY = re.compile(r"IBAN[\s:#=\"'-]{0,6}(?:is|ist|es|est|lautet)?[\s:]{0,2}\Z", re.IGNORECASE)
 _IBAN_REST = re.compile(r"(?:[ \u00a0.-]?[A-Za-z0-9]){11,30}")
 _IBAN_NEAR = near(r"iban|konto|account|cuenta|compte|überweis|transfer|virement|bank")
 
@@ -28,18 +30,30 @@ def _may_be_card(value: str) -> bool:
 
 
 def ibans(given: Given) -> Iterator[Finding]:
-    """IBANs, in groups or not, in capitals or not, as long as their country says; mistyped ones only beside a word."""
+    """IBANs, in groups or not, in capitals or not, as long as their country says.
+
+    Mistyped ones, whose check digits do not hold, are found beside a word, those of a wrong length directly behind
+    "IBAN".
+    """
     text = given.text
     for match in _IBAN_START.finditer(text):
-        length = IBAN_LENGTHS.get(match.group(1).upper())
-        rest = _IBAN_REST.match(text, match.end())
-        if length is None or rest is None or (end := _end_of(text, match.start(), rest.end(), length)) is None:
+        start, length = match.start(), IBAN_LENGTHS.get(match.group(1).upper())
+        if length is None:
             continue
-        value = text[match.start() : end]
-        if iban(value):
-            yield Finding(start=match.start(), end=end, kind="pii", type="IBAN", score=1.0)
-        elif value.upper() == value and _IBAN_NEAR.search(text, max(0, match.start() - 40), match.start()):
-            yield Finding(start=match.start(), end=end, kind="pii", type="IBAN", score=0.6)
+        rest = _IBAN_REST.match(text, match.end())
+        end = _end_of(text, start, rest.end(), length) if rest else None
+        if end is not None and iban(text[start:end]):
+            yield Finding(start=start, end=end, kind="pii", type="IBAN", score=1.0)
+            continue
+        if end is None or not text[start:end].isupper() or _IBAN_NEAR.search(text, max(0, start - 40), start) is None:
+            loose = (
+                _IBAN_GROUPS.match(text, match.end())
+                if _IBAN_DIRECTLY.search(text, max(0, start - 24), start)
+                else None
+            )
+            end = loose.end() if loose else None
+        if end is not None:
+            yield Finding(start=start, end=end, kind="pii", type="IBAN", score=0.6)
 
 
 def _end_of(text: str, start: int, limit: int, length: int) -> int | None:

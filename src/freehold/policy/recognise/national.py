@@ -148,7 +148,7 @@ SPAIN = (
         kind="phi",
         words=triggers("nass afiliación afiliacion nuss seguridad"),
         context=near(r"nass|nuss|afiliaci[oó]n|seguridad\s+social"),
-        pattern=compiled(r"(?<![\w.+-])\d{2}[ /-]?\d{7,8}[ /-]?\d{2}(?![\w-])"),
+        pattern=compiled(r"(?<![\w.+-])\d{2}[ /-]?\d{6,8}[ /-]?\d{2}(?![\w-])"),
     ),
 )
 

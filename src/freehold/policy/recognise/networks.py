@@ -10,6 +10,10 @@ from freehold.policy.recognise.rules import Rule, compiled, near, triggers
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _COLONS_MIN = 2
+_VERSION = re.compile(
+    r"(?:[<>~=!^]=|versi[oó]n|release|ver\.|(?<![^\W_])v|oid|identifier\(|python|kernel)[\s:\"'(=]{0,3}\Z",
+    re.IGNORECASE,
+)
 
 
 def _is_someones(value: str) -> bool:
@@ -19,6 +23,10 @@ def _is_someones(value: str) -> bool:
     except ValueError:
         return False
     return not (address.is_unspecified or address.is_loopback or value.startswith(("255.", "0.")))
+
+
+def _is_v4(value: str) -> bool:
+    return len(value) > len("1.2.3.4") and _is_someones(value)
 
 
 def _is_v6(value: str) -> bool:
@@ -36,11 +44,21 @@ NETWORKS = (
         type="IP",
         needs=".",
         score=0.95,
-        check=_is_someones,
+        check=_is_v4,
+        unless=_VERSION,
         pattern=compiled(
-            rf"(?<![\w.-])(?<!version\s)(?<!Version\s)(?<!release\s)(?<!ver\.\s)(?:{_OCTET}\.){{3}}{_OCTET}"
+            rf"(?<![\w.-])(?:{_OCTET}\.){{3}}{_OCTET}"
             r"(?![\w-]|\.\d|\+)"
         ),
+    ),
+    Rule(
+        type="IP",
+        needs=".",
+        score=0.8,
+        check=_is_someones,
+        context=near(r"ip\b|ips\b|address|adresse|dirección|host|server|from|client|gateway|dns|ping|node"),
+        unless=_VERSION,
+        pattern=compiled(r"(?<![\w.-])\d(?:\.\d){3}(?![\w-]|\.\d|\+)"),
     ),
     Rule(
         type="IP",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from freehold.domain.findings import Finding
 
+_UNLESS_REACH = 24
 _WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]{1,40}(?![a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]{1,40}")
 
 
@@ -28,6 +29,7 @@ class Rule:
         words: Words one of which the text must hold, in small letters; none: no matter.
         check: Whether a value is one, by its checksum or its parts.
         context: What must stand within ``reach`` characters in front, unless one of ``languages`` is the text's.
+        unless: What may not end directly in front of a finding: words that make it a number of something else.
         reach: How far in front, in characters.
         languages: Those in which the shape alone is enough, if ``check`` holds.
         trusts_context: Whether with the context in front a failed ``check`` does not matter: numbers are mistyped.
@@ -41,6 +43,7 @@ class Rule:
     words: frozenset[str] = frozenset()
     check: Callable[[str], bool] | None = None
     context: re.Pattern[str] | None = None
+    unless: re.Pattern[str] | None = None
     reach: int = 48
     languages: frozenset[str] = frozenset()
     trusts_context: bool = False
@@ -81,6 +84,8 @@ def found_by(rule: Rule, given: Given) -> Iterator[Finding]:
 
 def _holds(rule: Rule, text: str, start: int, end: int, *, at_home: bool) -> bool:
     checked = rule.check is None or rule.check(text[start:end])
+    if rule.unless is not None and rule.unless.search(text, max(0, start - _UNLESS_REACH), start) is not None:
+        return False
     if rule.context is None or (checked and at_home):
         return checked
     if not (checked or rule.trusts_context):
@@ -96,6 +101,11 @@ def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
 def near(words: str) -> re.Pattern[str]:
     """A pattern of context: one of ``words`` (separated by ``|``), in capitals or small, from a word's start on."""
     return re.compile(rf"(?<![^\W_])(?:{words})", re.IGNORECASE)
+
+
+def directly_after(words: str) -> re.Pattern[str]:
+    """A pattern for ``unless``: one of ``words``, and at most a few signs between it and the finding."""
+    return re.compile(rf"(?<![^\W_])(?:{words})[\s\#:=№.\"'(-]{{0,4}}\Z", re.IGNORECASE)
 
 
 def triggers(text: str) -> frozenset[str]:

@@ -28,6 +28,10 @@ class SecretRule:
     check: Callable[[str], bool] | None = None
 
 
+def _has_digit(value: str) -> bool:
+    return any(map(str.isdigit, value))
+
+
 def _prefixed(identifier: str, prefixes: str, rest: str, *, entropy: float = 3.0) -> SecretRule:
     """A provider's prefix (several separated by spaces) and what follows it."""
     needs = tuple(prefixes.split())
@@ -37,6 +41,7 @@ def _prefixed(identifier: str, prefixes: str, rest: str, *, entropy: float = 3.0
         needs=needs,
         pattern=re.compile(rf"(?<![A-Za-z0-9])(?:{start}){rest}(?![A-Za-z0-9])"),
         entropy=entropy,
+        check=_has_digit,
     )
 
 

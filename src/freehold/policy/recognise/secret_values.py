@@ -19,19 +19,20 @@ _PLACEHOLDERS = triggers(
     " bcrypt hmac rsa ecdsa ed25519 public private read write object number boolean int str bool bytes"
 )
 _PLACEHOLDER_PART = re.compile(
-    r"x{3,}|\*{3,}|\.{3,}|…|•{2,}|-{4,}|_{4,}|y{4,}|z{4,}|0{6,}|(?:^|[^a-z])(?:your|my|the|some|any|insert|replace|enter|change|dummy"
-    r"|fake|example|sample|placeholder|redacted|todo|test|testing|invalid|wrong|mock|foo|bar)(?:$|[^a-z])|[-_ ]here\b"
-    r"|(?:key|token|secret|password|value)(?:value)?here|^<.*>$|^\[.*\]$|^\{\{.*|^%.*%$|^@.*@$|^__.*__$|^\$",
+    r"x{4,}|(?:^|[-_ .])x{3}(?:$|[-_ .])|\*{3,}|\.{3,}|…|•{2,}|-{4,}|_{4,}|y{4,}|z{4,}|0{8,}"
+    r"|(?:^|[-_ .<{])(?:your|my|the|some|any|insert|replace|enter|change|dummy|fake|example|sample|placeholder|redacted|todo"
+    r"|test|testing|invalid|wrong|mock|foo|bar)\d{0,4}(?:$|[-_ .>}])|[-_ ]here$|(?:key|token|secret|password|value)here$"
+    r"|^<.*>$|^\[.*\]$|^%.*%$|^__.*__$",
     re.IGNORECASE,
 )
-_EXPANSION = re.compile(r"\$\{|\$\(|\{\{|<%|#\{|%\(|\$[A-Za-z_]|%[sdvq]\b|process\.env|os\.environ|getenv|ENV\[")
-_IDENTIFIER_PATH = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)+")
-_CALL = re.compile(r"[\w$.:>-]{1,80}[(\[]")
-_CAPITALS = re.compile(r"[A-Z][A-Z_]{2,}")
-_WORDS = re.compile(
-    r"[A-Za-z][a-z]+(?:[ _./-][A-Za-z][a-z]*)+[.!?]?|[a-z]+(?:[A-Z][a-z]+)+|[A-Z][a-z]+(?:[A-Z][a-z]+)+"
-)
-_KEY_WORD = re.compile(r"pass(?:word|wd|phrase)?s?|pwd|secret|token|credential|api[-_]?key|auth", re.IGNORECASE)
+_EXPANSION = re.compile(r"^\$|\$\{|\$\(|\{\{|<%|#\{|%\(|%[sdvq]$|process\.env|os\.environ|getenv|ENV\[")
+_IDENTIFIER_PATH = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)+[?!]?|:{1,2}[A-Za-z][\w:]*")
+_CODE = re.compile(r"[^\W\d][\w$.:>-]{0,79}[(\[+*]|[=!<>+*/]|[A-Z][A-Z_]{2,}\Z")
+_NUMBERS = re.compile(r"\d+(?:\.\d+)+")
+_PATH = re.compile(r"(?:\.{0,2}|~)/[\w.-]+/|https?://[^\s@]*\Z|[A-Za-z]:\\")
+_PROSE = re.compile(r"\S+(?:\s\S+)+")
+_KEY_WORD = re.compile(r"passw|passphrase|pwd|secret|token|credential|api[-_ ]?key", re.IGNORECASE)
+_CONSONANTS = re.compile(r"[b-df-hj-np-tv-z]{5}", re.IGNORECASE)
 _SAME = re.compile(r"(.)\1*")
 
 
@@ -49,22 +50,35 @@ def is_placeholder(value: str) -> bool:
         or _SAME.fullmatch(value) is not None
         or _PLACEHOLDER_PART.search(value) is not None
         or _EXPANSION.search(value) is not None
+        or _PATH.match(value) is not None
+        or _NUMBERS.fullmatch(value) is not None
         or lowered in "abcdefghijklmnopqrstuvwxyz0123456789"
     )
 
 
 def is_code(value: str) -> bool:
-    """Whether a bare value is an expression: a call, a path of names, a name in capitals."""
-    return (
-        _IDENTIFIER_PATH.fullmatch(value) is not None
-        or _CALL.match(value) is not None
-        or _CAPITALS.fullmatch(value) is not None
-    )
+    """Whether a bare value is an expression: a call, a path of names, an operation, a name in capitals."""
+    return _IDENTIFIER_PATH.fullmatch(value) is not None or _CODE.match(value) is not None
 
 
-def is_words(value: str) -> bool:
-    """Whether a value is made of words as prose and names are, in camel case too, or names what it should be."""
-    return _WORDS.fullmatch(value) is not None or _KEY_WORD.search(value) is not None
+def is_prose(value: str) -> bool:
+    """Whether a value is several words, none of which mixes letters and digits."""
+    return _PROSE.fullmatch(value) is not None and not any(is_mixed(word) for word in value.split())
+
+
+def names_a_secret(value: str) -> bool:
+    """Whether a value says what it should be (``user_password``), as names and hints do."""
+    return _KEY_WORD.search(value) is not None
+
+
+def is_drawn(value: str) -> bool:
+    """Whether letters look drawn by lot: five consonants in a row, which words hardly have."""
+    return _CONSONANTS.search(value) is not None
+
+
+def digits_of(value: str) -> int:
+    """How many digits a value has."""
+    return sum(map(str.isdigit, value))
 
 
 def is_mixed(value: str) -> bool:

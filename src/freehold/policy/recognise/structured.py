@@ -22,7 +22,7 @@ RECOGNISERS_VERSION = "1"
 _RULES = (*CONTACTS, *NETWORKS, *MONEY, *NATIONAL, *LIVES, *ADDRESSES)
 _TOKEN = re.compile(r"[^\W_]+")
 _REPEATED_CHARACTERS_MIN = 6
-_NOT_REPEATED = frozenset({"DATE_OF_BIRTH", "CARD_CODE", "POSTCODE", "PRIVATE_KEY"})
+_NOT_REPEATED = frozenset({"DATE_OF_BIRTH", "CARD_CODE", "POSTCODE", "PRIVATE_KEY", "URL_USER"})
 
 
 def recognise(text: str, *, languages: Iterable[str] | None = None) -> tuple[Finding, ...]:
@@ -73,5 +73,5 @@ def _again(text: str, found: Iterable[Finding]) -> Iterator[Finding]:
             length, lead = divmod(coded, 4)
             start, end = match.start() - lead, match.start() - lead + length
             known = values[match.group()].get(text[start:end]) if start >= 0 else None
-            if known is not None and not text[end : end + 1].isalnum():
+            if known is not None and not (text[end : end + 1].isalnum() or text[end : end + 1] in {"_", "("}):
                 yield Finding(start=start, end=end, kind=known.kind, type=known.type, score=known.score)
