@@ -44,7 +44,7 @@ class _Read:
 
 
 def scan(
-    *files: Annotated[str, Parameter(name="FILE")],
+    *files: Annotated[str, Parameter(name="FILE", allow_leading_hyphen=True)],
     kinds: str = "",
     names: Annotated[bool, Parameter(name="--names", negative="--no-names")] = True,
     show: bool = False,
@@ -62,6 +62,8 @@ def scan(
     """
     if not files:
         raise output.UsageError('Say which file; "-" reads standard input.')
+    if options := [each for each in files if each.startswith("-") and each != _STANDARD_INPUT]:
+        raise output.UsageError(f"Unknown option: {options[0]}. A file of that name is ./{options[0]}.")
     wanted = frozenset(kinds.replace(" ", "").split(",")) if kinds else WELL_KNOWN_KINDS
     if unknown := sorted(wanted - WELL_KNOWN_KINDS):
         raise output.UsageError(f"There is no kind {unknown[0]!r}; there are: {', '.join(sorted(WELL_KNOWN_KINDS))}.")

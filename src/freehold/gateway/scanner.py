@@ -5,6 +5,7 @@ It never raises: whatever fails, or is not done in time, is a scan that is not c
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 from freehold.domain.detect_ports import Looked, PieceReader
@@ -12,7 +13,7 @@ from freehold.domain.errors.detect import DetectError
 from freehold.domain.findings import Finding, Scan
 from freehold.domain.ports import Clock
 from freehold.gateway.scan_cache import ScanCache
-from freehold.policy.names import repeated
+from freehold.policy.names import names_in, repeated
 
 PIECE_CHARACTERS = 8_000
 """Looked through at once: a piece takes the worker less than half a second, and others wait no longer for it."""
@@ -78,7 +79,10 @@ class Scanner:
             found += (_moved(each, start) for each in looked.findings)
             missed, versions = missed or looked.missed, looked.versions
         if count > 1:
-            found += repeated(text, found)
+            known = names_in(text, found)
+            for start, piece in pieces(text):
+                await asyncio.sleep(0)  # others have their turn: a long text takes long
+                found += (_moved(each, start) for each in repeated(piece, known))
         whole = Looked(findings=_whole(found), versions=versions)
         if not missed:
             self._cache.put(key, whole)

@@ -8,10 +8,12 @@ where it looks like one and a word in front says which.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from freehold.domain.detect_ports import Mention
 from freehold.domain.findings import Finding
+from freehold.policy.recognise.languages import languages_of
+from freehold.policy.recognise.rules import triggers, words_of
 
 NAMES_VERSION = "1"
 """Of these rules; records name it beside the model's. Raised whenever a finding may come out differently."""
@@ -35,185 +37,39 @@ ENOUGH = {PERSON: 0.25, ADDRESS: 0.25, NUMBER: 0.5, PHONE: 0.25}
 _WORD = re.compile(r"[^\W\d_][\w'’.-]*")
 _SENTENCE_START = re.compile(r"(?:^|[.!?]\s+|\n\s*)[\"'“„«(*#>-]{0,3}\s?([^\W\d_])")
 _CASED_SHARE = 0.6
-_PARTICLES = frozenset(
-    [
-        "de",
-        "del",
-        "la",
-        "las",
-        "los",
-        "da",
-        "do",
-        "dos",
-        "das",
-        "di",
-        "du",
-        "des",
-        "le",
-        "van",
-        "von",
-        "der",
-        "den",
-        "vom",
-        "zu",
-        "zur",
-        "zum",
-        "af",
-        "av",
-        "bin",
-        "ibn",
-        "al",
-        "el",
-        "y",
-        "e",
-        "i",
-        "und",
-        "ter",
-        "ten",
-        "d'",
-        "l'",
-        "san",
-        "santa",
-    ]
+_NO_NAMES = triggers(
+    "mr mrs ms miss mx dr prof sir madam herr frau fräulein mme mlle monsieur madame m. sr sra srta don doña señor señora"
+    " dear hi hello hallo hola bonjour cher chère liebe lieber sehr patient paciente patientin rt fw fwd re cc bcc amp"
+    " quot mon tue wed thu fri sat sun monday tuesday wednesday thursday friday saturday sunday montag dienstag mittwoch"
+    " donnerstag freitag samstag sonntag lundi mardi mercredi jeudi vendredi samedi dimanche lunes martes miércoles jueves"
+    " viernes sábado january february march july september october november december"
 )
-_NO_NAMES = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "miss",
-        "mx",
-        "dr",
-        "prof",
-        "sir",
-        "madam",
-        "herr",
-        "frau",
-        "fräulein",
-        "mme",
-        "mlle",
-        "monsieur",
-        "madame",
-        "m.",
-        "sr",
-        "sra",
-        "srta",
-        "don",
-        "doña",
-        "señor",
-        "señora",
-        "dear",
-        "hi",
-        "hello",
-        "hallo",
-        "hola",
-        "bonjour",
-        "cher",
-        "chère",
-        "liebe",
-        "lieber",
-        "sehr",
-        "patient",
-        "paciente",
-        "patientin",
-        "rt",
-        "fw",
-        "fwd",
-        "re",
-        "cc",
-        "bcc",
-        "amp",
-        "quot",
-        "mon",
-        "tue",
-        "wed",
-        "thu",
-        "fri",
-        "sat",
-        "sun",
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "montag",
-        "dienstag",
-        "mittwoch",
-        "donnerstag",
-        "freitag",
-        "samstag",
-        "sonntag",
-        "lundi",
-        "mardi",
-        "mercredi",
-        "jeudi",
-        "vendredi",
-        "samedi",
-        "dimanche",
-        "lunes",
-        "martes",
-        "miércoles",
-        "jueves",
-        "viernes",
-        "sábado",
-        "january",
-        "february",
-        "march",
-        "july",
-        "september",
-        "october",
-        "november",
-        "december",
-    ]
+_NOT_WIDENED = triggers(
+    "I The A An He She It We They You If In On At For And But Or Die Der Das Ein Eine Le La Les El Los"
 )
-_NOT_WIDENED = frozenset(
-    [
-        "I",
-        "The",
-        "A",
-        "An",
-        "He",
-        "She",
-        "It",
-        "We",
-        "They",
-        "You",
-        "If",
-        "In",
-        "On",
-        "At",
-        "For",
-        "And",
-        "But",
-        "Or",
-        "Die",
-        "Der",
-        "Das",
-        "Ein",
-        "Eine",
-        "Le",
-        "La",
-        "Les",
-        "El",
-        "Los",
-    ]
-)
-ENOUGH_SMALL = 0.8
+ENOUGH_SMALL = 0.9
+"""The same for a word in small letters where capitals mean something and nothing in front announces a name."""
+ENOUGH_CAPITALS = 0.15
+"""The same for two capitalised words within a sentence."""
+ENOUGH_NOUN = 0.5
+"""The same in languages that write every noun with a capital."""
 _CUE = re.compile(
-    r"(?<![^\W_])(?:from|to|cc|name|names?|nombre|apellidos?|nom|prénom|vorname|nachname|patient(?:in)?|paciente|kund(?:e|in)|customer"
-    r"|client[e]?|signed|by|contact|kontakt|contacto|médico|doctora?|docteur|dr|dra|mr|mrs|ms|mx|herr|frau|mme|m|sr|sra|don|doña"
-    r"|employee|mitarbeiter(?:in)?|empleado|empleada|salariée?|registered to|personalakte|holder|titular|titulaire|inhaber(?:in)?)"
-    r"[.:]?[\"'*]{0,3}[ \t]{1,3}$",
+    r"(?<![^\W_])(?:from|to|cc|names?|nombre|apellidos?|nom|prénom|vorname|nachname|patient(?:in)?|paciente|kund(?:e|in)"
+    r"|customer|cliente?|signed|by|contact|kontakt|contacto|médico|doctora?|docteur|dra?|mr|mrs|ms|mx|herr|frau|mme|m|sra?"
+    r"|don|doña|employee|mitarbeiter(?:in)?|emplead[oa]|salariée?|registered to|personalakte|holder|titular|titulaire"
+    r"|inhaber(?:in)?)[.:]?[\"'*]{0,3}[ \t]{1,3}$",
     re.IGNORECASE,
 )
+_CAPITAL_NOUNS = frozenset({"de"})
 _CUE_REACH = 24
 _CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŚŻČŠŽ](?:[\w'’-]*[\w]|\.)?"
-_SMALL = r"(?:de la|de los|de las|de l['’]|del|de|du|des|von der|von dem|von|van der|van den|van|vom|zu|zur|ten|ter|y|e|da|dos|di|al|el|bin|ibn|le|la)"
+_SMALL = (
+    r"(?:de la|de los|de las|de l['’]|del|de|du|des|von der|von dem|von|van der|van den|van|vom|zu|zur|ten|ter|y|e|da|dos"
+    r"|di|al|el|bin|ibn|le|la)"
+)
 _TITLED = re.compile(
-    r"(?<![^\W_])(?:Herrn?|Frau|Mr|Mrs|Ms|Mx|Mme|Mlle|Monsieur|Madame|Mademoiselle|Sra?|Srta|Don|Doña|Señora?|Dra?|Prof|Richter(?:in)?"
-    r"|Rechtsanw[aä]lt(?:in)?|Patentanwalt|Notar(?:in)?|Ma[iî]tre|Doctora?|Docteur)\.?(?:[ ](?:Dr|Prof|med|jur|h\.c)\.)*[ ]"
+    r"(?<![^\W_])(?:Herrn?|Frau|Mr|Mrs|Ms|Mx|Mme|Mlle|Monsieur|Madame|Mademoiselle|Sra?|Srta|Don|Doña|Señora?|Dra?|Prof"
+    r"|Richter(?:in)?|Rechtsanw[aä]lt(?:in)?|Patentanwalt|Notar(?:in)?|Ma[iî]tre|Doctora?|Docteur)\.?(?:[ ](?:Dr|Prof|med|jur|h\.c)\.)*[ ]"
     rf"(?P<v>{_CAPITAL}(?:[ ](?:{_SMALL}[ ])?{_CAPITAL}){{0,3}})"
 )
 _NAME_GAP = re.compile(rf"[ ,]{{0,2}}(?:{_SMALL}[ ]|[A-Z]\.[ ]?|-)?[ ]?")
@@ -222,8 +78,8 @@ _NEXT_NAME = re.compile(rf"(?:[ ](?:{_SMALL}[ ])?|-)(?P<v>{_CAPITAL})(?![\w.@:/]
 _LAST_NAME = re.compile(rf"(?<![\w.@:/])(?P<v>{_CAPITAL})(?:,?[ ](?:{_SMALL}[ ])?|-)$")
 _CAMEL = re.compile(r"[a-z]+[A-Z]\w*")
 _UNIT = (
-    r"(?:suite|ste|apt|apartment|unit|flat|studio|room|floor|fl|box|p\.?o\.? box|postbox|piso|puerta|planta|esc|escalera|casa|edificio|portal"
-    r"|n[ºo°]|num|número|apto|stiege|top|tür|étage|appt|bât|wohnung|hausnr|nr)"
+    r"(?:suite|ste|apt|apartment|unit|flat|studio|room|floor|fl|box|p\.?o\.? box|postbox|piso|puerta|planta|esc|escalera"
+    r"|casa|edificio|portal|n[ºo°]|num|número|apto|stiege|top|tür|étage|appt|bât|wohnung|hausnr|nr)"
 )
 _ADDRESS_GAP = re.compile(rf"[\s,.;:/()º°#-]{{0,5}}(?:{_UNIT}\.?[\s#]{{0,3}})?", re.IGNORECASE)
 _NUMBER_WORD = re.compile(
@@ -240,6 +96,7 @@ _NO_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NUMBER_DIGITS_MIN, _PHONE_DIGITS_MIN = 5, 7
+_TOKEN = re.compile(r"[^\W_]+")
 _REPEATED_MIN = 4
 
 
@@ -255,11 +112,12 @@ def named(text: str, mentions: Sequence[Mention], *, addresses: Iterable[tuple[i
         By place.
     """
     cased = is_cased(text)
+    nouns = languages_of(words_of(text)) == _CAPITAL_NOUNS
     found: list[Finding] = []
     parts: list[Mention] = []
     for each in mentions:
         kind = _TYPES.get(each.type)
-        if kind is None or each.score < ENOUGH[kind]:
+        if kind is None or each.score < _enough(text, each, kind, cased=cased, nouns=nouns):
             continue
         if kind == PERSON:
             place = _name(text, each, cased=cased)
@@ -270,8 +128,19 @@ def named(text: str, mentions: Sequence[Mention], *, addresses: Iterable[tuple[i
         elif _is_number(text, each, kind):
             found.append(_finding(each.start, each.end, kind, each.score))
     found = [*_people(text, found, cased=cased), *_addresses(text, parts, addresses)]
-    found += repeated(text, found)
+    found += repeated(text, names_in(text, found))
     return tuple(sorted(found, key=lambda each: (each.start, -each.end)))
+
+
+def _enough(text: str, mention: Mention, kind: str, *, cased: bool, nouns: bool) -> float:
+    """From which score on a mention counts: less for two capitalised words where capitals mean something."""
+    if kind != PERSON or not cased:
+        return ENOUGH[kind]
+    if nouns and not _CUE.search(text, max(0, mention.start - _CUE_REACH), mention.start):
+        return ENOUGH_NOUN
+    place = _widened(text, mention.start, mention.end) if text[mention.start].isupper() else (0, 0)
+    whole = text[place[0] : place[1]]
+    return ENOUGH_CAPITALS if " " in whole and not _starts_sentence(text, place[0]) else ENOUGH[kind]
 
 
 def _people(text: str, found: Sequence[Finding], *, cased: bool) -> Iterator[Finding]:
@@ -308,6 +177,8 @@ def _finding(start: int, end: int, kind: str, score: float) -> Finding:
 
 def _name(text: str, mention: Mention, *, cased: bool) -> tuple[int, int] | None:
     """The words of a mention from the first to the last that may be of a name; ``None`` if there is none."""
+    if text[max(0, mention.start - 1) : mention.start] in ("@", "#", "_", "/"):
+        return None  # of an account, a tag or a path
     cued = _CUE.search(text, max(0, mention.start - _CUE_REACH), mention.start) is not None
     strict = cased and not cued and mention.score < ENOUGH_SMALL
     words = [
@@ -346,7 +217,7 @@ def _is_capital(word: str) -> bool:
 
 def _starts_sentence(text: str, place: int) -> bool:
     before = text[max(0, place - 3) : place].rstrip(" \"'“(>*")
-    return not before or before[-1] in ".!?:\n"
+    return not before or before[-1] in ".!?\n"
 
 
 def _is_number(text: str, mention: Mention, kind: str) -> bool:
@@ -387,21 +258,22 @@ def _address(group: Sequence[tuple[int, int, str, float]]) -> Iterator[Finding]:
         yield _finding(start, end, ADDRESS, max(each[3] for each in group))
 
 
-def repeated(text: str, found: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Further places of names that were found somewhere in ``text``."""
-    names = {text[each.start : each.end]: each for each in found if each.type == PERSON and each.detector == DETECTOR}
-    known = {name: each for name, each in names.items() if len(name) >= _REPEATED_MIN}
-    if not known:
-        return ()
-    taken = sorted((each.start, each.end) for each in found)
-    longest_first = sorted(known, key=len, reverse=True)
-    pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, longest_first))})(?![^\W_])")
-    again: list[Finding] = []
-    place = reached = 0
-    for match in pattern.finditer(text):
-        while place < len(taken) and taken[place][0] < match.end():
-            reached = max(reached, taken[place][1])
-            place += 1
-        if reached <= match.start():
-            again.append(_finding(match.start(), match.end(), PERSON, known[match.group()].score))
-    return tuple(again)
+def names_in(text: str, found: Iterable[Finding]) -> dict[str, float]:
+    """Names that were found in ``text`` by this detector, with their scores."""
+    people = (each for each in found if each.type == PERSON and each.detector == DETECTOR)
+    return {text[each.start : each.end]: each.score for each in people if each.end - each.start >= _REPEATED_MIN}
+
+
+def repeated(text: str, names: Mapping[str, float]) -> Iterator[Finding]:
+    """Every place of known names, whatever their number in one walk over the words of ``text``."""
+    by_word: dict[str, list[str]] = {}
+    for name in names:
+        if (first := _TOKEN.match(name)) is not None:
+            by_word.setdefault(first.group(), []).append(name)
+    if not by_word:
+        return
+    for word in _TOKEN.finditer(text):
+        for name in by_word.get(word.group(), ()):
+            end = word.start() + len(name)
+            if text.startswith(name, word.start()) and not text[end : end + 1].isalnum():
+                yield _finding(word.start(), end, PERSON, names[name])
