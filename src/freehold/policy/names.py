@@ -14,6 +14,7 @@ from freehold.domain.detect_ports import Mention
 from freehold.domain.findings import Finding
 from freehold.policy.recognise.languages import languages_of
 from freehold.policy.recognise.rules import triggers, words_of
+from freehold.policy.recognise.structured import outermost
 
 NAMES_VERSION = "1"
 """Of these rules; records name it beside the model's. Raised whenever a finding may come out differently."""
@@ -46,6 +47,7 @@ _NO_NAMES = triggers(
 )
 _NOT_WIDENED = triggers(
     "I The A An He She It We They You If In On At For And But Or Die Der Das Ein Eine Le La Les El Los"
+    " Richterin Rechtsanwalt Rechtsanwältin Patentanwalt Notarin Klägerin Kläger Beklagte Doctor Doctora Docteur Judge"
 )
 ENOUGH_SMALL = 0.9
 """The same for a word in small letters where capitals mean something and nothing in front announces a name."""
@@ -74,7 +76,7 @@ _TITLED = re.compile(
 )
 _NAME_GAP = re.compile(rf"[ ,]{{0,2}}(?:{_SMALL}[ ]|[A-Z]\.[ ]?|-)?[ ]?")
 _WIDENED_WORDS = 3
-_NEXT_NAME = re.compile(rf"(?:[ ](?:{_SMALL}[ ])?|-)(?P<v>{_CAPITAL})(?![\w.@:/])")
+_NEXT_NAME = re.compile(rf"(?:[ ](?:{_SMALL}[ ])?|-)(?P<v>{_CAPITAL})(?![\w@/]|[.:]\w)")
 _LAST_NAME = re.compile(rf"(?<![\w.@:/])(?P<v>{_CAPITAL})(?:,?[ ](?:{_SMALL}[ ])?|-)$")
 _CAMEL = re.compile(r"[a-z]+[A-Z]\w*")
 _UNIT = (
@@ -109,7 +111,7 @@ def named(text: str, mentions: Sequence[Mention], *, addresses: Iterable[tuple[i
         addresses: Where other detectors saw addresses: a town beside one belongs to it.
 
     Returns:
-        By place.
+        By place, none within another.
     """
     cased = is_cased(text)
     nouns = languages_of(words_of(text)) == _CAPITAL_NOUNS
@@ -129,7 +131,7 @@ def named(text: str, mentions: Sequence[Mention], *, addresses: Iterable[tuple[i
             found.append(_finding(each.start, each.end, kind, each.score))
     found = [*_people(text, found, cased=cased), *_addresses(text, parts, addresses)]
     found += repeated(text, names_in(text, found))
-    return tuple(sorted(found, key=lambda each: (each.start, -each.end)))
+    return outermost(found)
 
 
 def _enough(text: str, mention: Mention, kind: str, *, cased: bool, nouns: bool) -> float:

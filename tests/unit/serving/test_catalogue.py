@@ -50,7 +50,7 @@ def test_entry_is_whole(entry) -> None:
         assert entry.packages is not None
     assert entry.model_shape.context_length == entry.context_tokens
     marks_names = entry.onnx is not None and bool(entry.onnx.labels)
-        assert [entry.chat, entry.embeds, entry.reranks, marks_names].count(True) == 1
+    assert [entry.chat, entry.embeds, entry.reranks, marks_names].count(True) == 1
     assert 0 <= entry.shape.read_bytes <= entry.size_bytes
 
 
