@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from freehold.domain.detect_ports import Looked
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.detect import DetectorFailed
+from freehold.domain.errors.upstream import UpstreamBroken
 from freehold.domain.ports import Clock, EngineState
 from freehold.engines.detector.child import DetectorChild, DetectorSpec, NameModel
 from freehold.engines.process.jail import Measure
@@ -18,6 +20,7 @@ from freehold.engines.process.supervisor import Supervisor
 from freehold.hostinfo.clock import any_share
 from freehold.net.deadlines import Expiry
 
+_DEATH_NOTICED_S = 0.5
 _RETRY_S = 30.0
 """A child that could not be started is not tried again by every text."""
 
@@ -100,6 +103,8 @@ class DetectorEngine:
                 looked = await self._ask(piece, names=wanted, deadline_s=deadline_s)
         except TimeoutError:
             raise DetectorFailed(reason="the time was over") from None
+        except DetectorFailed:
+            raise
         except FreeholdError as error:
             raise DetectorFailed(reason=error.message.rstrip(".")) from error
         if any(each.end > len(piece) for each in looked.findings):
@@ -119,6 +124,12 @@ class DetectorEngine:
             looked = await life.child.ask({"piece": piece, "names": names})
             progress = True
             return looked
+        except UpstreamBroken as error:
+            # Once its death is known, whoever comes next waits for another one.
+            with contextlib.suppress(TimeoutError):
+                death = await life.death(within_s=_DEATH_NOTICED_S)
+                raise DetectorFailed(reason=f"its process ended {death.how}") from error
+            raise
         finally:
             life.end_wait(progress=progress)
 
