@@ -16,7 +16,7 @@ from freehold.hostinfo.clock import SystemClock
 from freehold.net.hub import HubSource
 from freehold.net.packages import PackageSource
 from freehold.serving.pull import Puller
-from freehold.serving.registry import ModelRegistry, VerifiedOnnx
+from freehold.serving.registry import ModelRegistry, VerifiedOnnx, VerifiedTagger
 
 VARIABLE = "FREEHOLD_TEST_MODELS"
 """A folder with the files of ``FILES``."""
@@ -70,3 +70,13 @@ def onnx_model(name: str) -> VerifiedOnnx:
     if path is None:
         pytest.skip(f"{name} cannot be had: {reason}")
     return ModelRegistry(DEMO_FOLDER / "models").load_onnx(name)
+
+
+def tagger_model(name: str = "rampart") -> VerifiedTagger:
+    """The model that marks names, pulled and skipped as ``onnx_model`` is."""
+    if missing := missing_packages():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    path, reason = _pulled(name)
+    if path is None:
+        pytest.skip(f"{name} cannot be had: {reason}")
+    return ModelRegistry(DEMO_FOLDER / "models").load_tagger(name)

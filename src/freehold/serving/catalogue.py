@@ -74,10 +74,12 @@ class OnnxForm:
         tokenizer: The file that cuts texts into tokens, from one of the packages that the model comes from.
         pooling: What becomes of the vectors of a text's tokens: ``cls`` takes the first, ``mean`` their mean; empty
             for a model that gives a number.
+        labels: What the outputs of a model that marks names in texts mean, in order; of another one nothing.
     """
 
     tokenizer: PackagePart
     pooling: Literal["", "cls", "mean"] = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,6 +110,21 @@ class VerifiedOnnx:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedTagger:
+    """A model that marks names in texts and may be given to a worker: both digests were right.
+
+    Attributes:
+        model: The model's file.
+        tokenizer: The file that it needs besides.
+        labels: What its outputs mean, in order.
+    """
+
+    model: InstalledModel
+    tokenizer: Path
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Manifest:
     sha256: str
     size_bytes: int
@@ -211,11 +226,25 @@ class ModelRegistry:
         """
         model = self.resolve(reference)
         entry = self.catalogue.entries.get(reference)
-        if model.tokenizer is None or entry is None or entry.onnx is None:
-            known = ", ".join(name for name, each in self.catalogue.entries.items() if each.onnx is not None)
+        if model.tokenizer is None or entry is None or entry.onnx is None or entry.onnx.labels:
+            entries = self.catalogue.entries.items()
+            known = ", ".join(name for name, each in entries if each.onnx is not None and not each.onnx.labels)
             raise ModelFileInvalid(path=reference, reason=f"engine onnx runs these models of the catalogue: {known}")
         self.verify(model)
         return VerifiedOnnx(model=model, tokenizer=model.tokenizer, entry=entry, pooling=entry.onnx.pooling)
+
+    def load_tagger(self, name: str) -> VerifiedTagger:
+        """The same for a model of the catalogue that marks names in texts, which no deployment serves.
+
+        Raises:
+            ModelError: As ``resolve`` and ``verify``.
+        """
+        model = self.resolve(name)
+        entry = self.catalogue.entries.get(name)
+        if model.tokenizer is None or entry is None or entry.onnx is None or not entry.onnx.labels:
+            raise ModelFileInvalid(path=name, reason="it is no model that marks names in texts")
+        self.verify(model)
+        return VerifiedTagger(model=model, tokenizer=model.tokenizer, labels=entry.onnx.labels)
 
     def remove(self, name: str) -> int:
         """Remove a name, and the file with its last name; bytes that became free.

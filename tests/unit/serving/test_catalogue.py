@@ -49,7 +49,8 @@ def test_entry_is_whole(entry) -> None:
     else:
         assert entry.packages is not None
     assert entry.model_shape.context_length == entry.context_tokens
-    assert [entry.chat, entry.embeds, entry.reranks].count(True) == 1
+    marks_names = entry.onnx is not None and bool(entry.onnx.labels)
+    assert [entry.chat, entry.embeds, entry.reranks, marks_names].count(True) == 1
     assert 0 <= entry.shape.read_bytes <= entry.size_bytes
 
 
@@ -68,7 +69,7 @@ def test_pieces_make_the_whole(entry) -> None:
 
 def test_only_the_smallest_of_those_that_answer_comes_from_packages_unasked() -> None:
     unasked = [each.name for each in ENTRIES if each.packages and not each.packages.demo_only]
-    assert unasked == ["smollm2-135m", "bge-small-en", "ms-marco-minilm-l12"]
+    assert unasked == ["smollm2-135m", "bge-small-en", "ms-marco-minilm-l12", "rampart"]
     assert [each.name for each in ENTRIES if each.name in unasked and each.chat] == ["smollm2-135m"]
 
 

@@ -4,6 +4,7 @@ FreeholdError
 ├── RequestError    FH-REQUEST-*   what the client sent
 ├── AuthError       FH-AUTH-*      who the client is
 ├── PolicyError     FH-POLICY-*    where the text may go
+├── DetectError     FH-DETECT-*    looking for personal data
 ├── AdmissionError  FH-ADMIT-*     whether there is room
 ├── LimitError      FH-LIMIT-*     whether a caller may use more
 ├── EngineError     FH-ENGINE-*    a local engine of ours

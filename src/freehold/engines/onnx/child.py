@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from freehold.domain.errors.engine import EngineRefused
-from freehold.domain.errors.upstream import UpstreamBroken
-from freehold.engines.onnx.frames import LENGTHS, frame, lengths, said
+from freehold.engines.onnx.frames import said
 from freehold.engines.onnx.settings import OnnxSettings
-from freehold.engines.process.child import ChildProcess
+from freehold.engines.process.framed import FramedChild
 
 _PROBE = "1 2 3"
 
@@ -66,7 +64,7 @@ class Answer:
     too_long: int | None = None
 
 
-class OnnxChild(ChildProcess):
+class OnnxChild(FramedChild[Answer]):
     """One worker process (``life.Child``).
 
     Attributes:
@@ -74,11 +72,8 @@ class OnnxChild(ChildProcess):
     """
 
     def __init__(self, process: asyncio.subprocess.Process, *, spec: ChildSpec) -> None:
-        super().__init__(process, folder=spec.folder)
+        super().__init__(process, name=spec.name, folder=spec.folder)
         self._spec = spec
-        self._number = 0
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._closed = False
         self.dimensions = 0
 
     @classmethod
@@ -92,26 +87,6 @@ class OnnxChild(ChildProcess):
         process = await cls.spawn("freehold.engines.onnx.worker", folder=spec.folder)
         return cls(process, spec=spec).begin(order)
 
-    async def ask(self, message: Mapping[str, object]) -> Answer:
-        """One message and its answer. Messages are answered in the order in which they are asked.
-
-        Whoever is cancelled meanwhile costs the worker what it is computing, and the others nothing else.
-
-        Raises:
-            UpstreamBroken: The process ended.
-        """
-        stdin = self._process.stdin
-        if self._closed or stdin is None or stdin.is_closing():
-            raise self._gone()
-        self._number += 1
-        number = self._number
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
-        try:
-            stdin.write(frame({"id": number, **message}))
-            return await waiting
-        finally:
-            self._waiting.pop(number, None)
-
     async def prove_ready(self) -> None:
         """Return once it has computed something.
 
@@ -121,7 +96,7 @@ class OnnxChild(ChildProcess):
         message: dict[str, object] = {"text": _PROBE, "cut": False}
         if self._spec.reranks:
             message |= {"query": _PROBE, "document_tokens_max": None}
-        found = await self._ask_for_itself(message)
+        found = await self.ask_for_itself(message)
         numbers = len(found.numbers) // 4
         if not numbers or (numbers == 1) != self._spec.reranks:
             wanted = "one number for a pair" if self._spec.reranks else "a vector"
@@ -131,34 +106,10 @@ class OnnxChild(ChildProcess):
 
     async def heartbeat(self) -> None:
         """Return once it has answered."""
-        await self._ask_for_itself({"texts": []})
+        await self.ask_for_itself({"texts": []})
 
-    async def _ask_for_itself(self, message: Mapping[str, object]) -> Answer:
-        """A message of the supervisor; it sees the end of a process itself, and knows more of it than we do."""
-        try:
-            return await self.ask(message)
-        except UpstreamBroken:
-            return await asyncio.get_running_loop().create_future()
-
-    async def _listen_on(self, stdout: asyncio.StreamReader) -> None:
-        try:
-            while True:
-                head_bytes, body_bytes = lengths(await stdout.readexactly(LENGTHS.size))
-                head = said(await stdout.readexactly(head_bytes))
-                numbers = await stdout.readexactly(body_bytes)
-                waiting = self._waiting.get(head.id)
-                if waiting is not None and not waiting.done():
-                    tokens = tuple(head.tokens) if isinstance(head.tokens, list) else (head.tokens,)
-                    waiting.set_result(Answer(tokens=tokens, numbers=numbers, too_long=head.too_long))
-        except asyncio.IncompleteReadError:
-            pass  # it ends, and may still be writing why
-        except ValueError:
-            self.kill()  # whatever it is, it is no worker any more
-        finally:
-            self._closed = True
-            for waiting in self._waiting.values():
-                if not waiting.done():
-                    waiting.set_exception(self._gone())
-
-    def _gone(self) -> UpstreamBroken:
-        return UpstreamBroken(source=self._spec.name, deployment=self._spec.name, reason="its process ended")
+    def heard(self, head: bytes, body: bytes) -> tuple[int, Answer]:
+        """Which message an answer is to, and what it says."""
+        found = said(head)
+        tokens = tuple(found.tokens) if isinstance(found.tokens, list) else (found.tokens,)
+        return found.id, Answer(tokens=tokens, numbers=body, too_long=found.too_long)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-from freehold.engines.onnx.frames import LENGTHS, frame, head_of, lengths
 from freehold.engines.onnx.model import Computed, OnnxModel, TooLongError
+from freehold.engines.process.frames import frame, messages, write_whole
 from freehold.engines.process.worker import begin
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     )
     with os.fdopen(descriptor, "wb", buffering=0) as answers:
         for asked in messages(sys.stdin.buffer):
-            _write(answers, answer(model, asked))
+            write_whole(answers, answer(model, asked))
     # No orderly stop: the model's memory goes with the process.
     os._exit(0)
 
@@ -65,22 +65,6 @@ def answer(model: Model, asked: Mapping[str, Any]) -> bytes:
     except TooLongError as error:
         return frame({"id": number, "too_long": error.tokens})
     return frame({"id": number, "tokens": found.tokens}, found.numbers)
-
-
-def messages(source: BinaryIO) -> Iterator[dict[str, Any]]:
-    """What is asked, until ``source`` ends, be it within a message."""
-    while len(raw := source.read(LENGTHS.size)) == LENGTHS.size:
-        head_bytes, body_bytes = lengths(raw)
-        raw = source.read(head_bytes)
-        source.read(body_bytes)
-        if len(raw) == head_bytes:
-            yield head_of(raw)
-
-
-def _write(sink: BinaryIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[sink.write(view) :]
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import pytest
 
 from freehold.domain.errors.upstream import UpstreamBroken
 from freehold.engines.onnx.child import Answer, ChildSpec, OnnxChild
-from freehold.engines.onnx.frames import LENGTHS, frame
 from freehold.engines.onnx.settings import OnnxSettings
+from freehold.engines.process.frames import LENGTHS, frame
 
 SPEC = ChildSpec(
     name="home",

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from freehold.engines.onnx.frames import LENGTHS, head_of, lengths
 from freehold.engines.onnx.model import Computed, TooLongError
 from freehold.engines.onnx.worker import answer
+from freehold.engines.process.frames import LENGTHS, head_of, lengths
 
 
 class WordModel:

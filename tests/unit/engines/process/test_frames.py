@@ -4,8 +4,7 @@ import io
 
 import pytest
 
-from freehold.engines.onnx.frames import HEAD_BYTES_MAX, LENGTHS, frame, head_of, lengths
-from freehold.engines.onnx.worker import messages
+from freehold.engines.process.frames import HEAD_BYTES_MAX, LENGTHS, frame, head_of, lengths, messages
 
 
 def test_a_message_is_read_as_it_was_written() -> None:

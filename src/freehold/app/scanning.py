@@ -1,0 +1,65 @@
+"""The detector as one value: recognisers, secrets and names in a child of ours, behind ``domain.findings.Detector``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from freehold.domain.errors.model import ModelError
+from freehold.domain.ports import Clock
+from freehold.engines.detector.child import NameModel
+from freehold.engines.detector.engine import DetectorEngine
+from freehold.engines.onnx.packages import INSTALL, missing_packages
+from freehold.gateway.scanner import Scanner
+from freehold.serving.registry import ModelRegistry
+
+MODEL = "rampart"
+"""The model of the catalogue that marks names."""
+_WORKER = "freehold.gateway.scan_worker"
+_DIGEST_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """The detector, and the child behind it.
+
+    Attributes:
+        scanner: Looks through texts.
+        engine: Started by the first text, or by ``engine.start``; whoever made this closes it.
+    """
+
+    scanner: Scanner
+    engine: DetectorEngine
+
+
+def detection(registry: ModelRegistry, *, clock: Clock, names: bool = True) -> Detection:
+    """Make a detector; nothing is started, and no model is read but to check its digest.
+
+    Without the model that marks names, or what it is run with, the rest is looked for all the same, and every scan that
+    asked for names is not complete and says why.
+
+    Args:
+        registry: Where models are.
+        clock: Time.
+        names: Whether names will ever be asked for; without, the child loads no model.
+    """
+    model, why = name_model(registry) if names else (None, "")
+    engine = DetectorEngine(module=_WORKER, model=model, no_model=why, clock=clock)
+    return Detection(scanner=Scanner(reader=engine, clock=clock), engine=engine)
+
+
+def name_model(registry: ModelRegistry) -> tuple[NameModel | None, str]:
+    """The model that marks names, or why there is none."""
+    if missing := missing_packages():
+        return None, f"{', '.join(missing)} are not installed; install them with: {INSTALL}"
+    try:
+        found = registry.load_tagger(MODEL)
+    except ModelError as error:
+        return None, error.message.rstrip(".")
+    version = f"{MODEL}-{found.model.sha256[:_DIGEST_SHOWN]}"
+    model = NameModel(
+        version=version,
+        model_path=str(found.model.path),
+        tokenizer_path=str(found.tokenizer),
+        labels=found.labels,
+    )
+    return model, ""

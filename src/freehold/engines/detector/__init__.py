@@ -1,0 +1,1 @@
+"""Looking through texts in a supervised child process; what is looked for is not decided here."""
