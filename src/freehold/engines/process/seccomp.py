@@ -14,7 +14,6 @@ import ctypes
 import errno
 import os
 import platform
-import socket
 import struct
 from dataclasses import dataclass
 
@@ -28,7 +27,7 @@ _X32 = 0x40000000
 _KIND_OF_SOCKET = 0xF
 """Bits of a socket's type that are no flags."""
 
-_AF_NETLINK = 16
+_AF_UNIX, _AF_NETLINK, _STREAM = 1, 16, 1
 _IO_URING_SETUP = 425
 """Opens and connects sockets without calls of their own; one number on every machine."""
 
@@ -77,11 +76,11 @@ def program(machine: Machine) -> bytes:
         (_RETURN, 0, 0, _ALLOW),
         (_LOAD, 0, 0, _AT_FIRST),
         (_EQUAL, allowed - 11, 0, _AF_NETLINK),
-        (_EQUAL, 0, refused - 12, socket.AF_UNIX),
+        (_EQUAL, 0, refused - 12, _AF_UNIX),
         (_LOAD, 0, 0, _AT_SECOND),
         (_AND, 0, 0, _KIND_OF_SOCKET),
         # Of Unix sockets streams only: a datagram finds its way by the address that it is sent to.
-        (_EQUAL, allowed - 15, 0, socket.SOCK_STREAM),
+        (_EQUAL, allowed - 15, 0, _STREAM),
         (_RETURN, 0, 0, _ERRNO | errno.EACCES),
         (_RETURN, 0, 0, _ALLOW),
     )
