@@ -91,8 +91,23 @@ print(json.dumps({
 """
 
 
+WITHOUT_NAMESPACES = """
+from freehold.engines.process import jail
+
+def refused():
+    raise PermissionError(1, "Operation not permitted")
+
+jail._leave_network = refused
+"""
+"""As where a container or a service forbids namespaces."""
+
+
 @pytest.fixture(scope="module")
 def inside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return _entered(tmp_path_factory, INSIDE)
+
+
+def _entered(tmp_path_factory: pytest.TempPathFactory, program: str) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("jail")
     folder, secret = home / "own", home / "secret"
     folder.mkdir()
@@ -106,7 +121,7 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         neighbour.listen()
         arguments = [str(folder), str(listener.getsockname()[1]), str(secret), str(os.getpid()), door]
         done = subprocess.run(
-            [sys.executable, "-c", INSIDE, *arguments],
+            [sys.executable, "-c", program, *arguments],
             env={"PYTHONPATH": str(source), "LC_ALL": "C.UTF-8"},
             capture_output=True,
             check=False,
@@ -149,6 +164,15 @@ def test_no_connections(inside: dict[str, Any]) -> None:
     )  # fmt: skip
     assert {each: inside["tried"][each] for each in refused} == dict.fromkeys(refused, "Permission denied")
     assert {inside["tried"][each] for each in ("unix socket", "a pair", "netlink")} == {"done"}
+
+
+@linux_only
+def test_the_filter_alone_closes_the_network(tmp_path_factory: pytest.TempPathFactory) -> None:
+    inside = _entered(tmp_path_factory, WITHOUT_NAMESPACES + INSIDE)
+    assert ["no network", False, "Operation not permitted"] in inside["report"]
+    _holds(inside, "no connections")
+    assert {inside["tried"][each] for each in ("tcp", "udp", "connect to a neighbour")} == {"Permission denied"}
+    assert inside["tried"]["unix socket"] == "done"
 
 
 @pytest.mark.parametrize("machine", MACHINES)
