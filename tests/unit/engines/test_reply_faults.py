@@ -175,7 +175,7 @@ def test_without_secret() -> None:
 
 @pytest.mark.parametrize("secret", ["", "sk-12345678"])
 def test_what_an_upstream_says_is_told_and_never_kept(secret: str) -> None:
-    said = {"message": f"cannot read 'the patient is ill' {secret}"}
+    said = {"message": f"{secret}: cannot read 'the patient is ill'"}
     whole = error_of_object(said, status=400, deployment=CLOUD)
     event = fault_of_event(ErrorEventError(said), deployment=CLOUD, begun=True)
     for error in (whole, event):
