@@ -98,3 +98,6 @@ calibrate-ladder folder:
 # whether confidence is real on the starter models, and a ladder of them worth its steps: --quick
 bench-ladder *args:
     {{python}} -m bench.routing.ladder {{args}}
+# tests where the kernel drops and counts every packet beyond loopback (root or user namespaces, nftables): tests/unit …
+test-sealed *args:
+    {{python}} -m tools.sealed {{args}}

@@ -200,7 +200,7 @@ class Client:
 
 def request_bytes(ask: Ask, chance: random.Random) -> bytes:
     """The request of ``ask`` as it is sent: all of it, unless it is to stay half."""
-    content = f"{ask.tag} of {ask.tenant} {'y' * chance.choice((0, 10, 3_000))}"
+    content = f"{ask.tag} of {ask.tenant} {ask.said}{'y' * chance.choice((0, 10, 3_000))}"
     fields: dict[str, Any] = {
         "model": "no-such-model" if ask.kind == "unknown_model" else ask.route,
         "messages": [{"role": "user", "content": content}],

@@ -21,6 +21,7 @@ class Ask:
     Attributes:
         kind: ``good``, or what is wrong with it.
         batch: Whether it makes way for others.
+        said: What it says besides its tag.
         patience_s: When it leaves, counted from its last byte; ``None`` for one that stays.
         sent_s: When it wrote its last byte.
         unread_s: How long from then on it leaves its answer unread.
@@ -36,6 +37,7 @@ class Ask:
     restricted: bool = False
     usage_wanted: bool = False
     batch: bool = False
+    said: str = ""
     patience_s: float | None = None
     leaves_by: str = "fin"
     reads_late: bool = False

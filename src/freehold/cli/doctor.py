@@ -11,6 +11,7 @@ from freehold.cli.configured import loaded_or_default
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import LoadedConfig, data_folder
+from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.config import ConfigError, ConfigInvalid
 from freehold.hostinfo.clock import SystemClock
 from freehold.hostinfo.probe import probe
@@ -19,21 +20,23 @@ _MARKS = {State.OK: "✓ ok    ", State.NOTE: "· note  ", State.FAILED: "✗ FA
 _MS = 1000
 
 
-def doctor(*, engine: bool = False, config: ConfigFile = "", as_json: Json = False) -> int:
+def doctor(*, engine: bool = False, egress: bool = False, config: ConfigFile = "", as_json: Json = False) -> int:
     """Check this installation, one line a check. Ends with 1 if any check failed; changes nothing.
 
     Args:
         engine: Also start one engine and generate a token; the server must be stopped for that.
+        egress: Instead try every way out from inside each kind of process, and count what was sent in the last run.
     """
     found: list[Check] = []
-    for each in _checks(config, engine=engine):
+    more: dict[str, object] = {}
+    for each in _egress_checks(config, more) if egress else _checks(config, engine=engine):
         found.append(each)
         if not as_json:
             output.say(f"{_MARKS[each.state]}  {each.name}: {each.detail}")
     failed = sum(1 for each in found if each.state is State.FAILED)
     if as_json:
         shown = [{"name": each.name, "state": each.state.value, "detail": each.detail} for each in found]
-        output.print_json({"ok": not failed, "checks": shown})
+        output.print_json({"ok": not failed, "checks": shown, **more})
     else:
         output.say()
         output.say("All is well." if not failed else f"{failed} check{'' if failed == 1 else 's'} failed.")
@@ -62,6 +65,28 @@ def _checks(config: str, *, engine: bool) -> Iterator[Check]:
         yield checks.bad("configuration", f"{error.code}: {error.message}")
         return
     yield from _configured(loaded, compiled, engine=engine)
+
+
+def _egress_checks(config: str, more: dict[str, object]) -> Iterator[Check]:
+    """The findings about ways out; ``more`` gets what a program reads beside them."""
+    from freehold.cli import egress_probe  # lazy: as for the jail
+
+    try:
+        probed = egress_probe.probe_processes()
+    except OSError as error:
+        yield checks.bad("egress", str(error))
+        return
+    yield from egress_probe.findings(probed)
+    audit = data_folder() / "audit"
+    try:
+        compiled = compile_config(loaded_or_default(config), environment=os.environ)
+        yield from egress_probe.check_server(compiled)
+        since, sent = egress_probe.sent_of_last_run(audit)
+    except FreeholdError as error:
+        yield checks.bad("egress", f"{error.code}: {error.message}")
+        return
+    yield from egress_probe.check_sent(since, sent)
+    more.update(egress_probe.document(probed, since, sent))
 
 
 def _configured(loaded: LoadedConfig, compiled: Compiled, *, engine: bool) -> Iterator[Check]:

@@ -87,6 +87,7 @@ def fault_of_event(error: ErrorEventError | InvalidChunkError, *, deployment: De
     if not begun:
         return reported
     fault = broken(deployment, f"it reported: {reported.values.get('reason', reported.message)}")
+    fault.quotes = frozenset({"reason"})
     if code := reported.values.get("upstream_code"):
         fault.values["upstream_code"] = code
     return fault
@@ -179,6 +180,7 @@ def without_secret(error: FreeholdError, secret: str) -> FreeholdError:
     if len(secret) < _SECRET_CHARACTERS_MIN or values == error.values:
         return error
     clean = type(error)(source=error.source, param=error.param, retry_after_s=error.retry_after_s, **values)
+    clean.quotes = error.quotes
     if isinstance(clean, UpstreamError) and isinstance(error, UpstreamError):
         clean.reached_model, clean.reused = error.reached_model, error.reused
         clean.told, clean.unread = error.told, error.unread

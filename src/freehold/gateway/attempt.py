@@ -239,7 +239,7 @@ class AttemptRun:
             egress_index=None if self.permit is None else self.permit.audit_index,
             cost=cost,
             error_code="" if error is None else error.code,
-            error_message="" if error is None else error.message,
+            error_message="" if error is None else error.recorded,
             role=self.role,
             prefix=self.prefix,
         )

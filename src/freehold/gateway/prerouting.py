@@ -180,7 +180,7 @@ class Prerouting:
             call = engine.prepare(request, want_logprobs=0)
             found = await engine.embed(call, permit=None, deadline_s=self._clock.monotonic_s() + 1.0)
         except FreeholdError as error:
-            log.debug("no vector of a question: %s", error.message)
+            log.debug("no vector of a question: %s", error.recorded)
             return
         rows = cast("list[dict[str, list[float]]]", found.payload["data"])  # as wire.openai_embeddings makes them
         draft.question, draft.question_model = tuple(rows[0]["embedding"]), model

@@ -12,7 +12,9 @@ from freehold.domain.errors.server import DataFolderLocked, DataFolderUnusable
 
 _PRIVATE_FOLDER = 0o700
 _PRIVATE_FILE = 0o600
-_LOCK_NAME = "lock"
+LOCK_NAME = "lock"
+"""Written whenever a folder is opened."""
+
 _PID_BYTES_MAX = 20
 
 
@@ -44,7 +46,7 @@ class DataFolder:
             mode = path.stat().st_mode
             if mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise DataFolderUnusable(path=path, reason=f"others may write to it (mode {stat.S_IMODE(mode):04o})")
-            lock = os.open(path / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, _PRIVATE_FILE)
+            lock = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, _PRIVATE_FILE)
         except OSError as error:
             raise DataFolderUnusable(path=path, reason=error.strerror or error) from error
         try:

@@ -23,7 +23,7 @@ from typing import Self, TextIO
 import msgspec
 
 from freehold.domain.receipt import Receipt
-from freehold.telemetry.redact import REDACTED, is_secret_name, one_line
+from freehold.telemetry.redact import REDACTED, is_secret_name, one_line, trace
 from freehold.telemetry.request_line import REQUESTS_LOGGER, request_fields, request_message
 
 _QUEUE_MAX = 10_000
@@ -35,6 +35,7 @@ _CLOSE_S = 2.0
 _LINGER_S = 0.05
 _LINES_A_WRITE = 32
 
+_ASYNCIO = "asyncio"
 _PLAIN = re.compile(r'[^ "=]+')
 
 _REQUESTS = logging.getLogger(REQUESTS_LOGGER)
@@ -183,10 +184,12 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record, without its end."""
         fields = _clean_fields(getattr(record, "fields", {}))
-        if record.exc_info:
-            trace = self.formatException(record.exc_info)
-            fields["exception"] = one_line(trace, characters_max=_TRACEBACK_CHARACTERS_MAX)
-        message = one_line(str(record.msg), characters_max=_MESSAGE_CHARACTERS_MAX)
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["exception"] = one_line(trace(record.exc_info[1]), characters_max=_TRACEBACK_CHARACTERS_MAX)
+        said = str(record.msg)
+        if record.name == _ASYNCIO:
+            said = said.partition("\n")[0]  # what follows shows tasks and errors whole, with what they hold
+        message = one_line(said, characters_max=_MESSAGE_CHARACTERS_MAX)
         return self._line(record.created, record.levelname.lower(), record.name, message, fields)
 
     def _request(self, receipt: Receipt) -> str:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+import traceback
+from collections.abc import Iterator
+from typing import cast
+
+from freehold.domain.errors.base import FreeholdError
 
 REDACTED = "[redacted]"
 
@@ -20,6 +25,7 @@ _SECRETS = re.compile(
 _SECRET_NAMES = re.compile(
     r"(?i)(?:^|[_.-])(?:(?:authorization|cookie|api[_-]?key|password|passwd|secret|credential)s?|token)$"
 )
+_CAUSES_MAX = 8
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -43,3 +49,33 @@ def one_line(text: str, *, characters_max: int) -> str:
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match.group())
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def trace(error: BaseException) -> str:
+    """Where an error came from and of what kind it is, and those that led to it, the first one first.
+
+    Not what it says: an error that nobody foresaw may quote what was asked (``KeyError``, a parser's complaint). Errors
+    of the system say nothing but their number and the name of a file, and are shown; of ours their code is.
+    """
+    return "\n".join(reversed([*_traced(error)][:_CAUSES_MAX]))
+
+
+def _traced(error: BaseException) -> Iterator[str]:
+    seen: set[int] = set()
+    waiting: list[BaseException] = [error]
+    while waiting:
+        at = waiting.pop(0)
+        if id(at) in seen:
+            continue
+        seen.add(id(at))
+        yield f"{''.join(traceback.format_tb(at.__traceback__))}{type(at).__qualname__}{_said(at)}"
+        if isinstance(at, BaseExceptionGroup):
+            waiting += cast("BaseExceptionGroup[BaseException]", at).exceptions
+        before = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
+        waiting += [] if before is None else [before]
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, FreeholdError):
+        return f": {error.code}"
+    return f": {error}" if isinstance(error, OSError) else ""

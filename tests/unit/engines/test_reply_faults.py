@@ -11,10 +11,12 @@ from freehold.domain.zones import WORLD
 from freehold.engines.reply_faults import (
     error_object,
     error_of_object,
+    fault_of_event,
     retry_after_s,
     status_of_object,
     without_secret,
 )
+from freehold.wire.chunk_faults import ErrorEventError
 
 CLOUD = Deployment(
     name="cloud",
@@ -169,3 +171,16 @@ def test_without_secret() -> None:
     assert clean.unread
     assert without_secret(error, "") is error
     assert without_secret(error, "absent-secret") is error
+
+
+@pytest.mark.parametrize("secret", ["", "sk-12345678"])
+def test_what_an_upstream_says_is_told_and_never_kept(secret: str) -> None:
+    said = {"message": f"{secret}: cannot read 'the patient is ill'"}
+    whole = error_of_object(said, status=400, deployment=CLOUD)
+    event = fault_of_event(ErrorEventError(said), deployment=CLOUD, begun=True)
+    for error in (whole, event):
+        shown = without_secret(error, secret).again()
+        assert "the patient is ill" in shown.message
+        assert shown.recorded == shown.message.replace(str(shown.values["reason"]), "(its words are not kept)")
+    ours = ContextTooLong(deployment="x", prompt_tokens=2, context_tokens=1)
+    assert ours.recorded == ours.message

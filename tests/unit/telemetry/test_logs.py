@@ -10,9 +10,10 @@ import threading
 import pytest
 
 from freehold.domain.decisions import Outcome
+from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.zones import Zone
 from freehold.telemetry.logs import LogFormat, Logs, log_receipt
-from freehold.telemetry.redact import is_secret_name, one_line, redact
+from freehold.telemetry.redact import is_secret_name, one_line, redact, trace
 from freehold.telemetry.request_line import request_fields
 from tests.support.receipts import make_attempt, make_receipt
 
@@ -134,8 +135,49 @@ def test_62_secrets_in_exceptions_and_arguments_are_hidden():
 
     line = entry(act)
     assert SECRET not in json.dumps(line)
-    assert "invalid literal for int() with base 10: '[redacted]'" in line["exception"]
+    assert line["exception"].endswith("ValueError")
+    assert "int(SECRET)" in line["exception"], "the line of source that failed is ours"
     assert line["message"] == "with [redacted]"
+
+
+def test_an_exception_is_not_quoted_since_it_may_quote_what_was_asked():
+    text = "the patient is ill"
+    denied = EgressDenied(origin=text, reason=text)
+
+    def act():
+        try:
+            try:
+                {}[text]
+            except KeyError as error:
+                raise ExceptionGroup(text, [ValueError(text), OSError(28, "No space left"), denied]) from error
+        except ExceptionGroup:
+            LOG.exception("it broke")
+
+    line = entry(act)
+    assert "patient" not in line["exception"]
+    for kind in (
+        "KeyError",
+        "ExceptionGroup",
+        "ValueError",
+        "OSError: [Errno 28] No space left",
+        "EgressDenied: FH-POLICY-003",
+    ):
+        assert kind in line["exception"]
+    assert "test_logs.py" in line["exception"]
+
+
+def test_of_a_task_that_failed_unnoticed_only_that_is_told():
+    error = KeyError("the patient")
+    message = f"Task exception was never retrieved\nfuture: <Task exception={error!r}>"
+    line = entry(lambda: logging.getLogger("asyncio").error(message, exc_info=error))
+    assert line["message"] == "Task exception was never retrieved"
+    assert "patient" not in json.dumps(line)
+
+
+def test_errors_that_lead_to_each_other_end():
+    first, second = KeyError("a"), ValueError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert trace(first).splitlines() == ["ValueError", "KeyError"]
 
 
 def test_records_of_libraries_pass_here_too():

@@ -13,6 +13,9 @@ _VALUE_CHARACTERS = 120
 _TEXT_CHARACTERS = 600
 """Of a text of ours."""
 
+_LEFT_OUT = "(its words are not kept)"
+"""Stands in records where others' words would."""
+
 _FIELD = re.compile(r"\{(\w+)(?:!s)?\}")
 
 
@@ -34,6 +37,8 @@ class FreeholdError(Exception):
         param: The request member at fault, if one is.
         retry_after_s: When a retry makes sense, in seconds; ``None`` where unknown.
         standings: How the caller stands with its limits, for headers; empty where none were looked at.
+        quotes: Names of the values in which others' words stand, an upstream's for one. They may repeat what was asked:
+            who asked is told them, and no record keeps them.
     """
 
     code: ClassVar[str] = "FH-SERVER-000"
@@ -42,6 +47,7 @@ class FreeholdError(Exception):
     openai_code: ClassVar[str | None] = None
     retryable: ClassVar[bool] = False
     standings: tuple[Standing, ...] = ()
+    quotes: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -55,9 +61,17 @@ class FreeholdError(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.values = values
-        shown = {name: Shown(value) for name, value in values.items()}
-        self.message = message_template(type(self)).format(**shown)
+        self.message = self._message(frozenset())
         super().__init__(self.message)
+
+    @property
+    def recorded(self) -> str:
+        """The message as receipts keep it, without the words of others."""
+        return self._message(self.quotes) if self.quotes else self.message
+
+    def _message(self, without: frozenset[str]) -> str:
+        shown = {name: Shown(_LEFT_OUT if name in without else value) for name, value in self.values.items()}
+        return message_template(type(self)).format(**shown)
 
     def again(self) -> Self:
         """The same error, to be raised by who keeps this one.

@@ -77,6 +77,7 @@ class UpstreamStatus(UpstreamError):
     """
 
     code = "FH-UPSTREAM-005"
+    quotes = frozenset({"reason"})
 
     @property
     def http_status(self) -> int:

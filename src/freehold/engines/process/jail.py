@@ -1,8 +1,8 @@
 """What the engine's child gives up before it reads a model file or a prompt.
 
 llama.cpp is a large C++ program that parses files and texts of others. Should one of them take it over, it finds no
-network, no programs to start, nothing to write to, and of what there is to read only the system and its model. What a kernel refuses is reported, not hidden:
-``freehold doctor`` shows it. Numbers are of the Linux system call interface (linux/prctl.h, linux/sched.h,
+network, nobody on this machine to send for it, no programs to start, nothing to write to, and of what there is to read
+only the system and its model. What a kernel refuses is reported, not hidden: ``freehold doctor`` shows it. Numbers are of the Linux system call interface (linux/prctl.h, linux/sched.h,
 linux/landlock.h, linux/capability.h), equal on all architectures of today.
 """
 
@@ -19,6 +19,8 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from freehold.engines.process.seccomp import forbid_connecting
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
@@ -40,6 +42,13 @@ _SYSTEM_FOLDERS = (
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_READ_SEARCH = 1 << 2
+
+
+MEASURES = (
+    "no core dumps", "no new privileges", "no network", "no connections", "no files of others", "no capabilities",
+    "no tracing", "dies with the gateway",
+)  # fmt: skip
+"""All that is tried, in this order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +82,13 @@ def enter(*, writable: str, readable: Sequence[str], executes: bool) -> tuple[Me
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     done = [Measure(name="no core dumps", holds=True, detail="RLIMIT_CORE 0")]
     if sys.platform != "linux":
-        names = ("no new privileges", "no network", "no files of others", "no capabilities", "dies with the gateway")
-        return (*done, *(Measure(name=name, holds=False, detail=f"not on {sys.platform}") for name in names))
+        return (*done, *(Measure(name=name, holds=False, detail=f"not on {sys.platform}") for name in MEASURES[1:]))
     # The order matters: namespaces reset the parent-death signal and need /proc/self, which a process that may not
-    # be dumped no longer owns; Landlock needs no_new_privs.
+    # be dumped no longer owns; Landlock and seccomp need no_new_privs.
     steps: tuple[tuple[str, Callable[[], str]], ...] = (
         ("no new privileges", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1)),
         ("no network", _leave_network),
+        ("no connections", forbid_connecting),
         ("no files of others", lambda: _landlock(writable, readable, executes=executes)),
         ("no capabilities", _drop_capabilities),
         ("no tracing", lambda: _forbid_tracing(executes=executes)),
