@@ -19,9 +19,10 @@ from typing import Self
 
 from freehold.audit.entry import DONE, TRUNCATED, Entry, decode_entry, encode_entry
 from freehold.audit.intents import OpenIntents
-from freehold.audit.keys import load_keys
-from freehold.audit.note import is_name
+from freehold.audit.keys import LogKeys, drop_successor, load_keys, make_successor, promote_successor
+from freehold.audit.note import is_name, is_signed_by
 from freehold.audit.recovery import Recovered, recover
+from freehold.audit.rotation import ROTATE, rotation_note, rotation_of
 from freehold.audit.sealer import Sealer
 from freehold.audit.tile_store import CHECKPOINT, TileStore
 from freehold.audit.tiles import inclusion_path
@@ -62,7 +63,7 @@ class TransparencyLog:
         """Public key for auditors; they must get it some other way than with the log."""
 
     @classmethod
-    def open(cls, folder: Path, *, origin: str, clock: Clock) -> Self:
+    def open(cls, folder: Path, *, origin: str, clock: Clock, rotate: bool = False) -> Self:
         """Open the log in ``folder``, or start one there.
 
         Entries that were durable before a crash are kept and sealed. A torn tail is dropped, which is recorded as the
@@ -72,6 +73,7 @@ class TransparencyLog:
             folder: The log's own folder; locked while the log is open.
             origin: The log's name, for example ``freehold.example/audit/main``: no space and no plus sign.
             clock: Time of what the log records itself.
+            rotate: Give the log a new signing key, which the old one signs in an entry.
 
         Raises:
             DataFolderLocked: Another process has it open.
@@ -83,7 +85,7 @@ class TransparencyLog:
             raise AuditUnwritable(reason=f"{origin!r} cannot name a log: no space, no plus sign, not empty")
         locked = DataFolder.open(folder)
         try:
-            return cls._open(locked, origin, clock)
+            return cls._open(locked, origin, clock, rotate=rotate)
         except OSError as error:
             locked.close()
             raise AuditUnwritable(reason=f"{error.strerror or error}: {folder}") from error
@@ -92,14 +94,17 @@ class TransparencyLog:
             raise
 
     @classmethod
-    def _open(cls, folder: DataFolder, origin: str, clock: Clock) -> Self:
+    def _open(cls, folder: DataFolder, origin: str, clock: Clock, *, rotate: bool) -> Self:
         store = TileStore(folder.path)
         wal = folder.path / WAL
         for changed in disk.make_folders(wal):
             disk.sync_folder(changed)
         keys = load_keys(folder.path, origin=origin, is_new=not (folder.path / CHECKPOINT).exists())
+        if keys.successor is not None and is_signed_by(store.checkpoint() or b"", keys.successor.verifier):
+            keys = promote_successor(folder.path, keys)
         recovered = recover(store, wal, keys.signer.verifier)
-        news = _news(recovered, clock)
+        keys, rotating = _successor(folder.path, keys, recovered, rotate=rotate)
+        news = _news(recovered, clock, rotating=rotating)
         segment = Segment(wal, recovered.segments[-1][0] + 1 if recovered.segments else 1)
         try:
             for entry in news:
@@ -112,9 +117,12 @@ class TransparencyLog:
                 bundle=recovered.bundle,
                 intents=recovered.intents,
                 checkpoint=recovered.checkpoint,
+                successor=keys.successor,
             )
             sealer.offer([*recovered.pending, *news])
             signed = sealer.seal()
+            sealer.succeed()
+            keys = promote_successor(folder.path, keys)
             disk.remove_files(path for _, path in recovered.segments)
         except BaseException:
             segment.close()
@@ -210,8 +218,24 @@ class TransparencyLog:
         return InclusionProof(index=index, leaf=leaf, path=path, checkpoint=checkpoint)
 
 
-def _news(recovered: Recovered, clock: Clock) -> list[Entry]:
-    """What opening a log adds to it: that a tail was torn, and an end for each egress whose end is not known."""
+def _successor(folder: Path, keys: LogKeys, recovered: Recovered, *, rotate: bool) -> tuple[LogKeys, LogKeys | None]:
+    """The keys, with a successor where one takes over now; and the same again where the log has not named it yet."""
+    if keys.successor is not None:
+        named = keys.successor.verifier
+        for entry in recovered.pending:
+            if entry.event == ROTATE and (
+                rotation_of(entry.index, decode_entry(entry.data, entry.index)[1], origin=named.name).new == named
+            ):
+                return keys, None
+        keys = drop_successor(folder, keys)
+    if not rotate:
+        return keys, None
+    keys = make_successor(folder, keys)
+    return keys, keys
+
+
+def _news(recovered: Recovered, clock: Clock, *, rotating: LogKeys | None) -> list[Entry]:
+    """What opening a log adds to it: that a tail was torn, an end for each egress without one, a change of keys."""
     index = recovered.edge.size + len(recovered.pending)
     intents = OpenIntents([*recovered.intents.open, *recovered.pending])
     records: list[AuditRecord] = []
@@ -229,4 +253,7 @@ def _news(recovered: Recovered, clock: Clock) -> list[Entry]:
                 detail={"intent": intent.index, "outcome": "unknown", "bytes": None},
             )
         )
+    if rotating is not None and rotating.successor is not None:
+        note: dict[str, object] = {"note": rotation_note(rotating.signer, rotating.successor)}
+        records.append(AuditRecord(event=ROTATE, unix_ms=clock.unix_ms(), tenant=SYSTEM_TENANT, detail=note))
     return [encode_entry(record, place) for place, record in enumerate(records, index)]
