@@ -26,6 +26,7 @@ from freehold.app.listener import LAST_WORDS_S, Listener
 from freehold.app.reload import Reloader
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores, prepare
+from freehold.app.witnesses import witnessing
 from freehold.app.workers import Workers
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import LoadedConfig, load
@@ -151,7 +152,7 @@ def _run(
     @contextlib.asynccontextmanager
     async def life() -> AsyncGenerator[None]:
         reloader = Reloader(loaded.path, read=lambda: _reread(loaded), replace=house.replace)
-        async with house.run(), reloader.watching():
+        async with house.run(), reloader.watching(), witnessing(loaded, stores):
             calm_collector()
             yield
 

@@ -17,6 +17,7 @@ import hmac
 from pathlib import Path
 from typing import Self
 
+from freehold.audit.cosignature import COSIGNED
 from freehold.audit.entry import DONE, TRUNCATED, Entry, decode_entry, encode_entry
 from freehold.audit.intents import OpenIntents
 from freehold.audit.keys import LogKeys, drop_successor, load_keys, make_successor, promote_successor
@@ -25,7 +26,7 @@ from freehold.audit.recovery import Recovered, recover
 from freehold.audit.rotation import ROTATE, rotation_note, rotation_of
 from freehold.audit.sealer import Sealer
 from freehold.audit.tile_store import CHECKPOINT, TileStore
-from freehold.audit.tiles import inclusion_path
+from freehold.audit.tiles import consistency_path, inclusion_path
 from freehold.audit.wal import Segment
 from freehold.audit.writer import SYSTEM_TENANT, Writer
 from freehold.domain.errors.audit import AuditUnwritable
@@ -198,6 +199,29 @@ class TransparencyLog:
         if checkpoint is None or not 0 <= index < checkpoint.size:
             return None
         return await asyncio.to_thread(self._prove, index, checkpoint)
+
+    async def prove_growth(self, old_size: int, newer: Checkpoint) -> tuple[bytes, ...]:
+        """Proof that the first ``old_size`` entries are the beginning of ``newer``; empty for 0.
+
+        Raises:
+            AuditBroken: The tiles it needs are missing or damaged.
+            ValueError: ``newer`` is smaller.
+        """
+        if old_size == 0:
+            return ()
+        node = self._store.nodes(newer.size)
+        return await asyncio.to_thread(consistency_path, old_size, newer.size, node)
+
+    async def keep_cosigned(self, note: str) -> None:
+        """Keep a checkpoint with the lines of witnesses beside the newest one.
+
+        Raises:
+            AuditUnwritable: It could not be written; the log goes on.
+        """
+        try:
+            await asyncio.to_thread(self._store.write, {COSIGNED: note.encode()})
+        except OSError as error:
+            raise AuditUnwritable(reason=f"{COSIGNED}: {error.strerror or error}") from error
 
     def commit(self, body: bytes) -> str:
         """Keyed commitment of a body, hex: HMAC-SHA256 under a key of this log, so that texts cannot be guessed."""
