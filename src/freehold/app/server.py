@@ -99,7 +99,11 @@ def serve(
         if workers > 1:
             return _run_workers(loaded, compiled, data_folder, workers, announce)
         with open_stores(
-            data_folder, origin=loaded.config.audit.origin, tree=compiled.tree, tenants=tenants_of(compiled)
+            data_folder,
+            origin=loaded.config.audit.origin,
+            tree=compiled.tree,
+            tenants=tenants_of(compiled),
+            seal_bodies=loaded.config.audit.bodies == "sealed",
         ) as stores:
             house = House(
                 stores=stores,

@@ -120,6 +120,7 @@ def _work(order: dict[str, Any], orders: Orders, *, listening: Callable[[], None
             tree=compiled.tree,
             tenants=tenants_of(compiled),
             seat=seat,
+            seal_bodies=loaded.config.audit.bodies == "sealed",
         ) as stores:
             house = House(
                 stores=stores,

@@ -25,6 +25,7 @@ from freehold.audit.note import is_name, is_signed_by
 from freehold.audit.recovery import Recovered, recover
 from freehold.audit.rotation import ROTATE, rotation_note, rotation_of
 from freehold.audit.sealer import Sealer
+from freehold.audit.subjects import SubjectKeys
 from freehold.audit.tile_store import CHECKPOINT, TileStore
 from freehold.audit.tiles import consistency_path, inclusion_path
 from freehold.audit.wal import Segment
@@ -51,12 +52,14 @@ class TransparencyLog:
         commitment_key: bytes,
         vkey: str,
         origin: str,
+        subjects: SubjectKeys | None = None,
     ) -> None:
         self._folder = folder
         self._store = store
         self._sealer = sealer
         self._writer = writer
         self._commitment_key = commitment_key
+        self._subjects = subjects
         self._closed = False
         self.origin = origin
         """The log's name."""
@@ -64,7 +67,9 @@ class TransparencyLog:
         """Public key for auditors; they must get it some other way than with the log."""
 
     @classmethod
-    def open(cls, folder: Path, *, origin: str, clock: Clock, rotate: bool = False) -> Self:
+    def open(
+        cls, folder: Path, *, origin: str, clock: Clock, rotate: bool = False, subjects: SubjectKeys | None = None
+    ) -> Self:
         """Open the log in ``folder``, or start one there.
 
         Entries that were durable before a crash are kept and sealed. A torn tail is dropped, which is recorded as the
@@ -75,6 +80,7 @@ class TransparencyLog:
             origin: The log's name, for example ``freehold.example/audit/main``: no space and no plus sign.
             clock: Time of what the log records itself.
             rotate: Give the log a new signing key, which the old one signs in an entry.
+            subjects: Data keys of those who send bodies; without them commitments are made with the log's own key.
 
         Raises:
             DataFolderLocked: Another process has it open.
@@ -86,7 +92,7 @@ class TransparencyLog:
             raise AuditUnwritable(reason=f"{origin!r} cannot name a log: no space, no plus sign, not empty")
         locked = DataFolder.open(folder)
         try:
-            return cls._open(locked, origin, clock, rotate=rotate)
+            return cls._open(locked, origin, clock, rotate=rotate, subjects=subjects)
         except OSError as error:
             locked.close()
             raise AuditUnwritable(reason=f"{error.strerror or error}: {folder}") from error
@@ -95,7 +101,9 @@ class TransparencyLog:
             raise
 
     @classmethod
-    def _open(cls, folder: DataFolder, origin: str, clock: Clock, *, rotate: bool) -> Self:
+    def _open(
+        cls, folder: DataFolder, origin: str, clock: Clock, *, rotate: bool, subjects: SubjectKeys | None
+    ) -> Self:
         store = TileStore(folder.path)
         wal = folder.path / WAL
         for changed in disk.make_folders(wal):
@@ -137,6 +145,7 @@ class TransparencyLog:
             commitment_key=keys.commitment,
             vkey=keys.signer.verifier.text,
             origin=origin,
+            subjects=subjects,
         )
 
     @property
@@ -223,8 +232,17 @@ class TransparencyLog:
         except OSError as error:
             raise AuditUnwritable(reason=f"{COSIGNED}: {error.strerror or error}") from error
 
-    def commit(self, body: bytes) -> str:
-        """Keyed commitment of a body, hex: HMAC-SHA256 under a key of this log, so that texts cannot be guessed."""
+    def commit(self, body: bytes, *, tenant: str = "", subject: str = "", record: str = "") -> str:
+        """Keyed commitment of a body, hex: HMAC-SHA256, so that texts cannot be guessed.
+
+        Under a key of ``subject`` for this ``record`` (``subjects.py``) where there is a subject, else under the log's own.
+
+        Raises:
+            AuditUnwritable: The subject has no data key, and none can be made.
+            AuditBroken: Its data key's file is damaged.
+        """
+        if self._subjects is not None and subject:
+            return self._subjects.commit(body, tenant=tenant, subject=subject, record=record)
         return hmac.digest(self._commitment_key, body, "sha256").hex()
 
     def close(self) -> None:

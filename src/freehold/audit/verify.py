@@ -13,7 +13,7 @@ from freehold.audit.keys import VERIFIER_KEY
 from freehold.audit.log import WAL
 from freehold.audit.note import WITNESS, VerifierKey, is_signed_by, open_checkpoint, read_checkpoint
 from freehold.audit.recovery import read_pending
-from freehold.audit.rotation import KeyChain
+from freehold.audit.rotation import KeyChain, Rotation
 from freehold.audit.shards import further_shards, shard_name
 from freehold.audit.story import Story
 from freehold.audit.tile_store import TileStore
@@ -41,7 +41,7 @@ class VerifyReport:
         pending: Durable entries that no checkpoint covers yet.
         key_given: Whether the public key came from outside. If not, the folder vouches for itself only.
         pruned: Entries at the beginning whose texts were pruned; their hashes were verified, what they said was not.
-        rotations: Indexes of entries in which the log's key was changed.
+        key_changes: Entries in which the log's key was changed.
         vkey: The key that signs now.
         cosigned: The checkpoint that witnesses cosigned; ``None`` where none were asked for.
         witnesses: Who of those asked for did, and when, in seconds since 1970.
@@ -59,10 +59,15 @@ class VerifyReport:
     pending: int
     key_given: bool
     pruned: int = 0
-    rotations: tuple[int, ...] = ()
+    key_changes: tuple[Rotation, ...] = ()
     vkey: str = ""
     cosigned: Checkpoint | None = None
     witnesses: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def rotations(self) -> tuple[int, ...]:
+        """Indexes of the entries in which the log's key was changed."""
+        return tuple(each.index for each in self.key_changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +226,7 @@ def _verify(store: TileStore, note: bytes, key: VerifierKey, seen: _Seen, *, key
         pending=len(read_pending(store.folder / WAL, checkpoint.size)),
         key_given=key_given,
         pruned=first,
-        rotations=tuple(each.index for each in story.key_changes),
+        key_changes=tuple(story.key_changes),
         vkey=chain.last.text,
         cosigned=seen.cosigned,
         witnesses=seen.times,

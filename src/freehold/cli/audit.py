@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from freehold.cli import output
-from freehold.cli.audit_keeping import rotate
+from freehold.cli.audit_keeping import erase, open_bodies, prune, rotate
 from freehold.cli.audit_proofs import check, export, prove
 from freehold.cli.junit import Case, write_junit
 from freehold.cli.options import Json
@@ -27,6 +27,9 @@ app.command(prove)
 app.command(check)
 app.command(export)
 app.command(rotate)
+app.command(prune)
+app.command(open_bodies, name="open")
+app.command(erase)
 
 
 @app.command
