@@ -11,6 +11,7 @@ from cyclopts import App
 from freehold.cli import output
 from freehold.cli.audit_keeping import erase, open_bodies, prune, rotate
 from freehold.cli.audit_proofs import check, export, prove
+from freehold.cli.audit_report import report
 from freehold.cli.junit import Case, write_junit
 from freehold.cli.options import Json
 from freehold.config.load import data_folder
@@ -26,6 +27,7 @@ app = App(name="audit", help="Verify, prove, export and keep the audit log.")
 app.command(prove)
 app.command(check)
 app.command(export)
+app.command(report)
 app.command(rotate)
 app.command(prune)
 app.command(open_bodies, name="open")
@@ -76,8 +78,8 @@ def verify(
     if as_json:
         output.print_json({"verified": True, **_document(main), "further": [_document(each) for each in further]})
         return output.OK
-    for report in (main, *further):
-        output.say("\n".join(_lines(report)))
+    for each in (main, *further):
+        output.say("\n".join(_lines(each)))
     if not main.key_given:
         output.say("The public key is the folder's own. To hold the log to a key that you keep, give --vkey.")
     return output.OK

@@ -180,3 +180,14 @@ def test_nothing_young_is_pruned_and_less_than_six_months_is_refused(cli: Cli, h
     }
     (home / "freehold.toml").write_text("[tenants.acme]\naudit_days = 183\n")
     assert cli("audit", "prune").err.startswith("FH-CONFIG-")
+
+
+def test_reports(cli: Cli, log: Path) -> None:
+    shown = cli("audit", "report", "--kind", "transfers")
+    assert (shown.code, shown.out.splitlines()[0].split(",")[:3]) == (0, ["tenant", "deployment", "destination"])
+    page = cli("audit", "report", "--kind", "who", "--format", "html", "--from", "2026-01-01", "--to", "2026-01-31")
+    assert "From 2026-01-01 to 2026-01-31" in page.out
+    assert "here/audit, 1 entries, root " in page.out
+    assert cli("audit", "report", "--kind", "processing", "--from", "yesterday").code == 2
+    (log / "checkpoint").write_text("nonsense")
+    assert cli("audit", "report", "--kind", "processing").err.startswith("FH-AUDIT-002: ")
