@@ -83,6 +83,14 @@ fuzz-access *args:
 bench-keys *args:
     {{python}} -m bench.key_timing {{args}}
 
+# 200 times kill -9 of a process that appends to the audit log: nothing acknowledged is lost
+audit-kills:
+    FREEHOLD_AUDIT_KILLS=200 {{python}} -m pytest -q tests/integration/test_audit_crash.py
+
+# the audit log: durable appends, what it adds to a request, entries verified: --entries N
+bench-audit *args:
+    {{python}} -m bench.audit {{args}}
+
 # how often /v1/classify is right, how honest, how fast on one core: --peer PYTHON (with scikit-learn), --write
 bench-classify *args:
     {{python}} -m bench.classify {{args}}

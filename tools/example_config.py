@@ -43,7 +43,7 @@ OPTIONS = """\
 # --- every option --------------------------------------------------------------------------------
 """
 
-NAMES = {"deployments": "cloud", "routes": "private", "tenants": "finance"}
+NAMES = {"deployments": "cloud", "routes": "private", "tenants": "finance", "audit": "abroad"}
 """Names of the examples that stand for the user's own."""
 
 EXAMPLES = {
@@ -78,6 +78,8 @@ EXAMPLES = {
     "routes.NAME.label": '"restricted"',
     "tenants.NAME.label": '"confidential"',
     "tenants.NAME.spend_per_month": "50.00",
+    "audit.witnesses.NAME.url": '"https://witness.example"',
+    "audit.witnesses.NAME.vkey": '"witness.example/w1+8d66cf3f+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"',
     "telemetry.otlp_endpoint": '"http://127.0.0.1:4318"',
     "telemetry.otlp_authorization": '"env:OTLP_AUTHORIZATION"',
     "ledger.purchase_price": "1200",

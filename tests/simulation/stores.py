@@ -163,7 +163,7 @@ class SimAudit:
     async def checkpoint(self) -> Checkpoint:
         return Checkpoint(origin=self.origin, size=self.size, root=b"", note="")
 
-    def commit(self, body: bytes) -> str:
+    def commit(self, body: bytes, **_: str) -> str:
         return hmac.digest(_KEY, body, "sha256").hex()
 
 

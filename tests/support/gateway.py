@@ -138,7 +138,7 @@ class MemoryAudit:
     async def checkpoint(self) -> Checkpoint:
         raise NotImplementedError
 
-    def commit(self, body: bytes) -> str:
+    def commit(self, body: bytes, **_: str) -> str:
         return f"commit:{len(body)}"
 
     async def permit(self, intent: EgressIntent, *, body: bytes) -> EgressPermit:

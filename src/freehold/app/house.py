@@ -297,6 +297,7 @@ class House:
             await asyncio.sleep(_KEYS_EVERY_S)
             try:
                 await asyncio.to_thread(self._stores.keys.reload)
+                self._stores.subjects.forget_erased()
                 if self._fellows is None or self._fellows.seat.worker == 0:
                     await record_key_events(self._stores.keys, self._stores.audit)
             except FreeholdError as error:

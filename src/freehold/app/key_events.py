@@ -7,9 +7,10 @@ import asyncio
 from freehold.audit.records import key_record
 from freehold.domain.ports import AuditLog
 from freehold.identity.keys import KeyRing
+from freehold.storage.keys import SqliteKeys
 
 
-async def record_key_events(keys: KeyRing, audit: AuditLog) -> None:
+async def record_key_events(keys: KeyRing | SqliteKeys, audit: AuditLog) -> None:
     """Record what has happened since the last time; what cannot be recorded now waits in the database.
 
     An event may be recorded twice where the process ends between the two steps, and is never lost.

@@ -26,6 +26,7 @@ from freehold.app.listener import LAST_WORDS_S, Listener
 from freehold.app.reload import Reloader
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores, prepare
+from freehold.app.witnesses import witnessing
 from freehold.app.workers import Workers
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import LoadedConfig, load
@@ -98,7 +99,11 @@ def serve(
         if workers > 1:
             return _run_workers(loaded, compiled, data_folder, workers, announce)
         with open_stores(
-            data_folder, origin=loaded.config.audit.origin, tree=compiled.tree, tenants=tenants_of(compiled)
+            data_folder,
+            origin=loaded.config.audit.origin,
+            tree=compiled.tree,
+            tenants=tenants_of(compiled),
+            seal_bodies=loaded.config.audit.bodies == "sealed",
         ) as stores:
             house = House(
                 stores=stores,
@@ -151,7 +156,7 @@ def _run(
     @contextlib.asynccontextmanager
     async def life() -> AsyncGenerator[None]:
         reloader = Reloader(loaded.path, read=lambda: _reread(loaded), replace=house.replace)
-        async with house.run(), reloader.watching():
+        async with house.run(), reloader.watching(), witnessing(loaded, stores):
             calm_collector()
             yield
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from freehold.app.fellows import ALONE, Seat
+from freehold.audit.bodies import BODIES_FOLDER, SealedBodies
 from freehold.audit.journal import Journal
 from freehold.audit.log import TransparencyLog
 from freehold.audit.shards import Shards, further_shards, shard_folder, shard_name
+from freehold.audit.subjects import SUBJECTS_FOLDER, SubjectKeys
 from freehold.domain.identity import Tenant
 from freehold.domain.labels import Label
 from freehold.domain.zones import ZoneTree
@@ -63,6 +65,7 @@ class Stores:
     first_key: FirstKey | None
     audit: TransparencyLog
     proofs: Shards
+    subjects: SubjectKeys
     journal: Journal
     broker: Broker
     prices: GenaiPriceBook
@@ -110,7 +113,13 @@ def prepare(
 
 @contextlib.contextmanager
 def open_stores(
-    folder: Path, *, origin: str, tree: ZoneTree, tenants: Mapping[str, Tenant], seat: Seat = ALONE
+    folder: Path,
+    *,
+    origin: str,
+    tree: ZoneTree,
+    tenants: Mapping[str, Tenant],
+    seat: Seat = ALONE,
+    seal_bodies: bool = False,
 ) -> Generator[Stores]:
     """Open everything, and close it again in the opposite order.
 
@@ -120,6 +129,7 @@ def open_stores(
         tree: The site's zones.
         tenants: By name.
         seat: Which of the workers this process is; all but one on its own work in a folder that ``prepare`` has locked.
+        seal_bodies: Whether what leaves this device is kept, sealed.
 
     Raises:
         DataFolderLocked: Another gateway uses the folder.
@@ -140,8 +150,12 @@ def open_stores(
         receipts = SqliteReceipts(database, journal=own_journal, fellows=journals)
         open_things.callback(receipts.close, within_s=_LAST_RECEIPTS_S)
         main_log = folder / AUDIT_FOLDER
+        subjects = SubjectKeys(folder / SUBJECTS_FOLDER, clock)
         audit = TransparencyLog.open(
-            shard_folder(main_log, seat.worker), origin=shard_name(origin, seat.worker), clock=clock
+            shard_folder(main_log, seat.worker),
+            origin=shard_name(origin, seat.worker),
+            clock=clock,
+            subjects=subjects,
         )
         open_things.callback(audit.close)
         keys = _key_ring(database, tree, tenants, clock)
@@ -157,7 +171,14 @@ def open_stores(
             first_key=ensure_first_key(keys, folder / FIRST_KEY_FILE, tenant=next(iter(tenants))),
             audit=audit,
             proofs=Shards(audit, origin=origin, main=main_log),
-            journal=Journal(audit, clock, ids, permit_key),
+            subjects=subjects,
+            journal=Journal(
+                audit,
+                clock,
+                ids,
+                permit_key,
+                bodies=SealedBodies(folder / BODIES_FOLDER, subjects) if seal_bodies else None,
+            ),
             broker=Broker(clock=clock, permit_key=permit_key),
             prices=GenaiPriceBook(),
             models=ModelRegistry(folder / MODELS_FOLDER),

@@ -23,6 +23,7 @@ from freehold.app.known import known_from
 from freehold.app.server import calm_collector, collector_of, listener_of, run_listener
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import open_stores
+from freehold.app.witnesses import witnessing
 from freehold.config.compile import compile_config
 from freehold.config.handover import take_over
 from freehold.domain.errors.base import FreeholdError
@@ -119,6 +120,7 @@ def _work(order: dict[str, Any], orders: Orders, *, listening: Callable[[], None
             tree=compiled.tree,
             tenants=tenants_of(compiled),
             seat=seat,
+            seal_bodies=loaded.config.audit.bodies == "sealed",
         ) as stores:
             house = House(
                 stores=stores,
@@ -133,7 +135,7 @@ def _work(order: dict[str, Any], orders: Orders, *, listening: Callable[[], None
 
             @contextlib.asynccontextmanager
             async def life() -> AsyncGenerator[None]:
-                async with house.run(), _reloading(house, wanted):
+                async with house.run(), _reloading(house, wanted), witnessing(loaded, stores):
                     calm_collector()
                     with orders.heard(obey):
                         yield

@@ -23,8 +23,8 @@ INTENT = "egress.intent"
 DONE = "egress.done"
 TRUNCATED = "log.truncated"
 RESUMED = "log.resumed"
+PRUNED = "log.pruned"
 
-_KEYS = frozenset({"detail", "event", "seq", "tenant", "ts", "v"})
 _ENTRY = b'{"detail":%b,"event":%b%b,"seq":%d,"tenant":%b,"ts":%d,"v":%d}'
 _TEXTS_MAX = 1_024
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -68,38 +68,54 @@ def encode_entry(record: AuditRecord, index: int) -> Entry:
     return Entry(index, data, record.event, _intent_of(record.event, record.detail))
 
 
-def decode_entry(data: bytes, index: int) -> tuple[Entry, AuditRecord]:
-    """Read the entry at ``index``.
+class _Fields(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
+    """An entry's members, as their types are."""
+
+    detail: dict[str, object]
+    event: str
+    seq: int
+    tenant: str
+    ts: int
+    v: int
+    request_id: str = ""
+
+
+_decode_fields = msgspec.json.Decoder(_Fields).decode
+
+
+def decode_record(data: bytes, index: int) -> AuditRecord:
+    """The record of the entry at ``index``.
 
     Raises:
         AuditBroken: It is not canonical, or belongs to another place.
     """
     try:
-        fields = msgspec.json.decode(data, type=dict[str, object])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AuditBroken(reason=f"entry {index} cannot be read: {error}") from error
-    if _encoder.encode(fields) != data or _KEYS.symmetric_difference(fields) - {"request_id"}:
-        raise AuditBroken(reason=f"entry {index} is not in the log's own form")
-    if fields["seq"] != index or fields["v"] != FORMAT_VERSION:
-        raise AuditBroken(reason=f"entry {index} says that it is entry {fields['seq']} of version {fields['v']}")
-    record = _record(fields, index)
-    return Entry(index, data, record.event, _intent_of(record.event, record.detail)), record
-
-
-def _record(fields: dict[str, object], index: int) -> AuditRecord:
-    try:
-        return msgspec.convert(
-            {
-                "event": fields["event"],
-                "unix_ms": fields["ts"],
-                "tenant": fields["tenant"],
-                "request_id": fields.get("request_id", ""),
-                "detail": fields["detail"],
-            },
-            type=AuditRecord,
-        )
+        fields = _decode_fields(data)
     except msgspec.ValidationError as error:
         raise AuditBroken(reason=f"entry {index} is not a record: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise AuditBroken(reason=f"entry {index} cannot be read: {error}") from error
+    if _encoder.encode(fields) != data:
+        raise AuditBroken(reason=f"entry {index} is not in the log's own form")
+    if fields.seq != index or fields.v != FORMAT_VERSION:
+        raise AuditBroken(reason=f"entry {index} says that it is entry {fields.seq} of version {fields.v}")
+    return AuditRecord(
+        event=fields.event,
+        unix_ms=fields.ts,
+        tenant=fields.tenant,
+        request_id=fields.request_id,
+        detail=fields.detail,
+    )
+
+
+def decode_entry(data: bytes, index: int) -> tuple[Entry, AuditRecord]:
+    """Read the entry at ``index``.
+
+    Raises:
+        AuditBroken: As ``decode_record``.
+    """
+    record = decode_record(data, index)
+    return Entry(index, data, record.event, _intent_of(record.event, record.detail)), record
 
 
 def _intent_of(event: str, detail: dict[str, object]) -> int | None:

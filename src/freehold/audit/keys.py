@@ -1,11 +1,16 @@
-"""The log's own keys: one signs checkpoints, one keys the commitments of bodies. Made at first start, mode 0600."""
+"""The log's own keys: one signs checkpoints, one keys the commitments of bodies. Made at first start, mode 0600.
+
+A signing key is replaced in steps, each of which a crash may follow: the next key is on disk beside the old one; an entry
+in which the old key signs it is in the log; a checkpoint that both signed is there; the next key takes the old one's
+place. ``TransparencyLog.open`` finishes what was begun.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from freehold.audit.note import Signer
@@ -13,6 +18,7 @@ from freehold.domain.errors.audit import AuditBroken
 from freehold.storage import disk
 
 SIGNING_KEY = "log.key"
+NEXT_KEY = "log.key.next"
 COMMITMENT_KEY = "commitment.key"
 VERIFIER_KEY = "log.vkey"
 """The public half, to be handed to auditors: without it they would have to believe the folder itself."""
@@ -23,10 +29,17 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 @dataclass(frozen=True, slots=True)
 class LogKeys:
-    """Keys of one log."""
+    """Keys of one log.
+
+    Attributes:
+        signer: Signs checkpoints.
+        commitment: Keys commitments of bodies that belong to nobody's key.
+        successor: What is about to take the signer's place; ``None`` almost always.
+    """
 
     signer: Signer
     commitment: bytes
+    successor: Signer | None = None
 
 
 def load_keys(folder: Path, *, origin: str, is_new: bool) -> LogKeys:
@@ -46,13 +59,57 @@ def load_keys(folder: Path, *, origin: str, is_new: bool) -> LogKeys:
         disk.replace_file(commitment, secrets.token_hex(_KEY_BYTES).encode() + b"\n")
         disk.replace_file(signing, Signer(origin, secrets.token_bytes(_KEY_BYTES)).private_text.encode() + b"\n")
         disk.sync_folder(folder)
-    signer = Signer.parse(_read_private(signing))
-    if signer.verifier.name != origin:
-        raise AuditBroken(reason=f"its key is of the log {signer.verifier.name!r}, not {origin!r}")
+    signer = _signer(signing, origin)
     vkey = folder / VERIFIER_KEY
     if not vkey.exists():
         disk.replace_file(vkey, signer.verifier.text.encode() + b"\n")
-    return LogKeys(signer, _commitment(_read_private(commitment)))
+    successor = folder / NEXT_KEY
+    return LogKeys(
+        signer, _commitment(_read_private(commitment)), _signer(successor, origin) if successor.exists() else None
+    )
+
+
+def make_successor(folder: Path, keys: LogKeys) -> LogKeys:
+    """Make the key that is to take the signer's place; it is on disk at return.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    successor = Signer(keys.signer.verifier.name, secrets.token_bytes(_KEY_BYTES))
+    disk.replace_file(folder / NEXT_KEY, successor.private_text.encode() + b"\n")
+    disk.sync_folder(folder)
+    return replace(keys, successor=successor)
+
+
+def promote_successor(folder: Path, keys: LogKeys) -> LogKeys:
+    """Put the successor in the signer's place, for good: the old private key has no name any more.
+
+    Raises:
+        OSError: It may not be in place yet; the next start tries again.
+    """
+    if keys.successor is None:
+        return keys
+    disk.replace_file(folder / VERIFIER_KEY, keys.successor.verifier.text.encode() + b"\n")
+    (folder / NEXT_KEY).replace(folder / SIGNING_KEY)
+    disk.sync_folder(folder)
+    return LogKeys(keys.successor, keys.commitment)
+
+
+def drop_successor(folder: Path, keys: LogKeys) -> LogKeys:
+    """Forget a successor that the log never named.
+
+    Raises:
+        OSError: Its file cannot be deleted.
+    """
+    disk.remove_files([folder / NEXT_KEY])
+    return replace(keys, successor=None)
+
+
+def _signer(path: Path, origin: str) -> Signer:
+    signer = Signer.parse(_read_private(path))
+    if signer.verifier.name != origin:
+        raise AuditBroken(reason=f"its key is of the log {signer.verifier.name!r}, not {origin!r}")
+    return signer
 
 
 def _commitment(text: str) -> bytes:

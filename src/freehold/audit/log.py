@@ -17,14 +17,17 @@ import hmac
 from pathlib import Path
 from typing import Self
 
+from freehold.audit.cosignature import COSIGNED
 from freehold.audit.entry import DONE, TRUNCATED, Entry, decode_entry, encode_entry
 from freehold.audit.intents import OpenIntents
-from freehold.audit.keys import load_keys
-from freehold.audit.note import is_name
+from freehold.audit.keys import LogKeys, drop_successor, load_keys, make_successor, promote_successor
+from freehold.audit.note import is_name, is_signed_by
 from freehold.audit.recovery import Recovered, recover
+from freehold.audit.rotation import ROTATE, rotation_note, rotation_of
 from freehold.audit.sealer import Sealer
+from freehold.audit.subjects import SubjectKeys
 from freehold.audit.tile_store import CHECKPOINT, TileStore
-from freehold.audit.tiles import inclusion_path
+from freehold.audit.tiles import consistency_path, inclusion_path
 from freehold.audit.wal import Segment
 from freehold.audit.writer import SYSTEM_TENANT, Writer
 from freehold.domain.errors.audit import AuditUnwritable
@@ -49,12 +52,14 @@ class TransparencyLog:
         commitment_key: bytes,
         vkey: str,
         origin: str,
+        subjects: SubjectKeys | None = None,
     ) -> None:
         self._folder = folder
         self._store = store
         self._sealer = sealer
         self._writer = writer
         self._commitment_key = commitment_key
+        self._subjects = subjects
         self._closed = False
         self.origin = origin
         """The log's name."""
@@ -62,7 +67,9 @@ class TransparencyLog:
         """Public key for auditors; they must get it some other way than with the log."""
 
     @classmethod
-    def open(cls, folder: Path, *, origin: str, clock: Clock) -> Self:
+    def open(
+        cls, folder: Path, *, origin: str, clock: Clock, rotate: bool = False, subjects: SubjectKeys | None = None
+    ) -> Self:
         """Open the log in ``folder``, or start one there.
 
         Entries that were durable before a crash are kept and sealed. A torn tail is dropped, which is recorded as the
@@ -72,6 +79,8 @@ class TransparencyLog:
             folder: The log's own folder; locked while the log is open.
             origin: The log's name, for example ``freehold.example/audit/main``: no space and no plus sign.
             clock: Time of what the log records itself.
+            rotate: Give the log a new signing key, which the old one signs in an entry.
+            subjects: Data keys of those who send bodies; without them commitments are made with the log's own key.
 
         Raises:
             DataFolderLocked: Another process has it open.
@@ -83,7 +92,7 @@ class TransparencyLog:
             raise AuditUnwritable(reason=f"{origin!r} cannot name a log: no space, no plus sign, not empty")
         locked = DataFolder.open(folder)
         try:
-            return cls._open(locked, origin, clock)
+            return cls._open(locked, origin, clock, rotate=rotate, subjects=subjects)
         except OSError as error:
             locked.close()
             raise AuditUnwritable(reason=f"{error.strerror or error}: {folder}") from error
@@ -92,14 +101,19 @@ class TransparencyLog:
             raise
 
     @classmethod
-    def _open(cls, folder: DataFolder, origin: str, clock: Clock) -> Self:
+    def _open(
+        cls, folder: DataFolder, origin: str, clock: Clock, *, rotate: bool, subjects: SubjectKeys | None
+    ) -> Self:
         store = TileStore(folder.path)
         wal = folder.path / WAL
         for changed in disk.make_folders(wal):
             disk.sync_folder(changed)
         keys = load_keys(folder.path, origin=origin, is_new=not (folder.path / CHECKPOINT).exists())
+        if keys.successor is not None and is_signed_by(store.checkpoint() or b"", keys.successor.verifier):
+            keys = promote_successor(folder.path, keys)
         recovered = recover(store, wal, keys.signer.verifier)
-        news = _news(recovered, clock)
+        keys, rotating = _successor(folder.path, keys, recovered, rotate=rotate)
+        news = _news(recovered, clock, rotating=rotating)
         segment = Segment(wal, recovered.segments[-1][0] + 1 if recovered.segments else 1)
         try:
             for entry in news:
@@ -112,9 +126,12 @@ class TransparencyLog:
                 bundle=recovered.bundle,
                 intents=recovered.intents,
                 checkpoint=recovered.checkpoint,
+                successor=keys.successor,
             )
             sealer.offer([*recovered.pending, *news])
             signed = sealer.seal()
+            sealer.succeed()
+            keys = promote_successor(folder.path, keys)
             disk.remove_files(path for _, path in recovered.segments)
         except BaseException:
             segment.close()
@@ -128,6 +145,7 @@ class TransparencyLog:
             commitment_key=keys.commitment,
             vkey=keys.signer.verifier.text,
             origin=origin,
+            subjects=subjects,
         )
 
     @property
@@ -191,8 +209,40 @@ class TransparencyLog:
             return None
         return await asyncio.to_thread(self._prove, index, checkpoint)
 
-    def commit(self, body: bytes) -> str:
-        """Keyed commitment of a body, hex: HMAC-SHA256 under a key of this log, so that texts cannot be guessed."""
+    async def prove_growth(self, old_size: int, newer: Checkpoint) -> tuple[bytes, ...]:
+        """Proof that the first ``old_size`` entries are the beginning of ``newer``; empty for 0.
+
+        Raises:
+            AuditBroken: The tiles it needs are missing or damaged.
+            ValueError: ``newer`` is smaller.
+        """
+        if old_size == 0:
+            return ()
+        node = self._store.nodes(newer.size)
+        return await asyncio.to_thread(consistency_path, old_size, newer.size, node)
+
+    async def keep_cosigned(self, note: str) -> None:
+        """Keep a checkpoint with the lines of witnesses beside the newest one.
+
+        Raises:
+            AuditUnwritable: It could not be written; the log goes on.
+        """
+        try:
+            await asyncio.to_thread(self._store.write, {COSIGNED: note.encode()})
+        except OSError as error:
+            raise AuditUnwritable(reason=f"{COSIGNED}: {error.strerror or error}") from error
+
+    def commit(self, body: bytes, *, tenant: str = "", subject: str = "", record: str = "") -> str:
+        """Keyed commitment of a body, hex: HMAC-SHA256, so that texts cannot be guessed.
+
+        Under a key of ``subject`` for this ``record`` (``subjects.py``) where there is a subject, else under the log's own.
+
+        Raises:
+            AuditUnwritable: The subject has no data key, and none can be made.
+            AuditBroken: Its data key's file is damaged.
+        """
+        if self._subjects is not None and subject:
+            return self._subjects.commit(body, tenant=tenant, subject=subject, record=record)
         return hmac.digest(self._commitment_key, body, "sha256").hex()
 
     def close(self) -> None:
@@ -210,8 +260,24 @@ class TransparencyLog:
         return InclusionProof(index=index, leaf=leaf, path=path, checkpoint=checkpoint)
 
 
-def _news(recovered: Recovered, clock: Clock) -> list[Entry]:
-    """What opening a log adds to it: that a tail was torn, and an end for each egress whose end is not known."""
+def _successor(folder: Path, keys: LogKeys, recovered: Recovered, *, rotate: bool) -> tuple[LogKeys, LogKeys | None]:
+    """The keys, with a successor where one takes over now; and the same again where the log has not named it yet."""
+    if keys.successor is not None:
+        named = keys.successor.verifier
+        for entry in recovered.pending:
+            if entry.event == ROTATE and (
+                rotation_of(entry.index, decode_entry(entry.data, entry.index)[1], origin=named.name).new == named
+            ):
+                return keys, None
+        keys = drop_successor(folder, keys)
+    if not rotate:
+        return keys, None
+    keys = make_successor(folder, keys)
+    return keys, keys
+
+
+def _news(recovered: Recovered, clock: Clock, *, rotating: LogKeys | None) -> list[Entry]:
+    """What opening a log adds to it: that a tail was torn, an end for each egress without one, a change of keys."""
     index = recovered.edge.size + len(recovered.pending)
     intents = OpenIntents([*recovered.intents.open, *recovered.pending])
     records: list[AuditRecord] = []
@@ -229,4 +295,7 @@ def _news(recovered: Recovered, clock: Clock) -> list[Entry]:
                 detail={"intent": intent.index, "outcome": "unknown", "bytes": None},
             )
         )
+    if rotating is not None and rotating.successor is not None:
+        note: dict[str, object] = {"note": rotation_note(rotating.signer, rotating.successor)}
+        records.append(AuditRecord(event=ROTATE, unix_ms=clock.unix_ms(), tenant=SYSTEM_TENANT, detail=note))
     return [encode_entry(record, place) for place, record in enumerate(records, index)]

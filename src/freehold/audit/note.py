@@ -19,7 +19,8 @@ from freehold.audit.tiles import HASH_BYTES
 from freehold.domain.errors.audit import AuditBroken
 from freehold.domain.receipt import Checkpoint
 
-_ED25519 = b"\1"
+LOG = b"\1"
+WITNESS = b"\4"
 _KEY_BYTES = 32
 _ID_BYTES = 4
 _MARK = "— "
@@ -30,24 +31,32 @@ _SIZE_DIGITS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """The public half of a log's key, with the name it signs under."""
+    """The public half of a log's or a witness's key, with the name it signs under.
+
+    Attributes:
+        name: The log's origin, or the witness's name.
+        public: The Ed25519 public key.
+        kind: What it signs: ``LOG`` for notes themselves, ``WITNESS`` for cosignatures of them.
+    """
 
     name: str
     public: bytes
+    kind: bytes = LOG
 
     @classmethod
-    def parse(cls, text: str) -> VerifierKey:
+    def parse(cls, text: str, *, kind: bytes = LOG) -> VerifierKey:
         """Read a vkey line.
 
         Raises:
-            AuditBroken: It is none, or its key id is not that of its key.
+            AuditBroken: It is none, of another kind, or its key id is not that of its key.
         """
         name, _, rest = text.strip().partition("+")
         key_id, _, encoded = rest.partition("+")
-        data = _unbase64(encoded)
-        if data is None or len(data) != 1 + _KEY_BYTES or data[:1] != _ED25519 or not is_name(name):
-            raise AuditBroken(reason=f"{text.strip()[:80]!r} is no verifier key, which reads NAME+ID+KEY")
-        key = cls(name, data[1:])
+        data = from_base64(encoded)
+        if data is None or len(data) != 1 + _KEY_BYTES or data[:1] != kind or not is_name(name):
+            what = "verifier key" if kind == LOG else "witness's verifier key"
+            raise AuditBroken(reason=f"{text.strip()[:80]!r} is no {what}, which reads NAME+ID+KEY")
+        key = cls(name, data[1:], kind)
         if key.id.hex() != key_id:
             raise AuditBroken(reason=f"the verifier key of {name} has the id {key_id[:16]}, its key has {key.id.hex()}")
         return key
@@ -55,12 +64,12 @@ class VerifierKey:
     @property
     def id(self) -> bytes:
         """Four bytes that tell which key signed."""
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:_ID_BYTES]
+        return hashlib.sha256(self.name.encode() + b"\n" + self.kind + self.public).digest()[:_ID_BYTES]
 
     @property
     def text(self) -> str:
         """The vkey line."""
-        return f"{self.name}+{self.id.hex()}+{_base64(_ED25519 + self.public)}"
+        return f"{self.name}+{self.id.hex()}+{to_base64(self.kind + self.public)}"
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Whether this key signed ``message``."""
@@ -104,26 +113,30 @@ class Signer:
         """
         name, _, rest = text.strip().removeprefix(_PRIVATE).partition("+")
         key_id, _, encoded = rest.partition("+")
-        data = _unbase64(encoded)
+        data = from_base64(encoded)
         if not text.startswith(_PRIVATE) or data is None or len(data) != 1 + _KEY_BYTES or not is_name(name):
             raise AuditBroken(reason="the log's key file holds no key")
         signer = cls(name, data[1:])
-        if data[:1] != _ED25519 or signer.verifier.id.hex() != key_id:
+        if data[:1] != LOG or signer.verifier.id.hex() != key_id:
             raise AuditBroken(reason="the log's key file is damaged")
         return signer
 
     @property
     def private_text(self) -> str:
         """The key as it is kept: the form of Go's ``sumdb/note``."""
-        return f"{_PRIVATE}{self.verifier.name}+{self.verifier.id.hex()}+{_base64(_ED25519 + self._seed)}"
+        return f"{_PRIVATE}{self.verifier.name}+{self.verifier.id.hex()}+{to_base64(LOG + self._seed)}"
 
-    def sign(self, *, size: int, root: bytes) -> Checkpoint:
-        """Sign the tree of ``size`` entries."""
+    def sign(self, *, size: int, root: bytes, successor: Signer | None = None) -> Checkpoint:
+        """Sign the tree of ``size`` entries; at the change of keys the next key signs beside this one."""
         verifier = self.verifier
         text = checkpoint_text(verifier.name, size, root)
-        signature = self._key.sign(text.encode())
-        note = f"{text}\n{_MARK}{verifier.name} {_base64(verifier.id + signature)}\n"
+        note = signed_note(text, self, *(() if successor is None else (successor,)))
         return Checkpoint(origin=verifier.name, size=size, root=root, note=note)
+
+    def signature_line(self, text: str) -> str:
+        """The line that says that this key signed ``text``."""
+        verifier = self.verifier
+        return f"{_MARK}{verifier.name} {to_base64(verifier.id + self._key.sign(text.encode()))}\n"
 
 
 def is_name(name: str) -> bool:
@@ -133,7 +146,43 @@ def is_name(name: str) -> bool:
 
 def checkpoint_text(origin: str, size: int, root: bytes) -> str:
     """The signed part of a checkpoint."""
-    return f"{origin}\n{size}\n{_base64(root)}\n"
+    return f"{origin}\n{size}\n{to_base64(root)}\n"
+
+
+def signed_note(text: str, *signers: Signer) -> str:
+    """A signed note of ``text``, which ends with a newline and holds no empty line."""
+    return "".join((text, "\n", *(signer.signature_line(text) for signer in signers)))
+
+
+def note_parts(note: bytes | str, *, what: str = "checkpoint") -> tuple[str, list[tuple[str, bytes, bytes]]]:
+    """The text of a signed note, and of each signature line the signer's name, key id and signature. Nothing is checked.
+
+    Args:
+        note: The note.
+        what: What it is, for errors.
+
+    Raises:
+        AuditBroken: It is no signed note.
+    """
+    signed, gap, signatures = _decoded(note).partition("\n\n")
+    if not gap or not signatures.endswith("\n"):
+        raise AuditBroken(reason=f"the {what} is no signed note")
+    return f"{signed}\n", [_signature(line, what) for line in signatures[:-1].split("\n")]
+
+
+def open_note(note: bytes | str, key: VerifierKey, *, what: str = "checkpoint") -> str:
+    """The text of a note that ``key`` signed. Lines of other signers may stand beside it; they are not checked.
+
+    Raises:
+        AuditBroken: It is no signed note, or not signed by this key.
+    """
+    text, lines = note_parts(note, what=what)
+    ours = [signature for name, key_id, signature in lines if name == key.name and key_id == key.id]
+    if not ours:
+        raise AuditBroken(reason=f"the {what} is not signed with the key {key.name}+{key.id.hex()}")
+    if not all(key.verifies(text.encode(), signature) for signature in ours):
+        raise AuditBroken(reason=f"the {what}'s signature is wrong")
+    return text
 
 
 def open_checkpoint(note: bytes | str, key: VerifierKey) -> Checkpoint:
@@ -144,27 +193,34 @@ def open_checkpoint(note: bytes | str, key: VerifierKey) -> Checkpoint:
     Raises:
         AuditBroken: It is no checkpoint, or not signed by this key, or of another log.
     """
-    text = _decoded(note)
-    signed, gap, signatures = text.partition("\n\n")
-    signed += "\n"
-    if not gap or not signatures.endswith("\n"):
-        raise AuditBroken(reason="the checkpoint is no signed note")
-    lines = [_signature(line) for line in signatures[:-1].split("\n")]
-    ours = [signature for name, key_id, signature in lines if name == key.name and key_id == key.id]
-    if not ours:
-        raise AuditBroken(reason=f"the checkpoint is not signed with the key {key.name}+{key.id.hex()}")
-    if not all(key.verifies(signed.encode(), signature) for signature in ours):
-        raise AuditBroken(reason="the checkpoint's signature is wrong")
-    return _checkpoint(signed, text, key)
+    return _checkpoint(open_note(note, key), _decoded(note), key.name)
 
 
-def _checkpoint(signed: str, note: str, key: VerifierKey) -> Checkpoint:
+def read_checkpoint(note: bytes | str, *, origin: str) -> Checkpoint:
+    """Read a checkpoint of the log ``origin`` without asking who signed it.
+
+    Raises:
+        AuditBroken: It is no checkpoint, or of another log.
+    """
+    return _checkpoint(note_parts(note)[0], _decoded(note), origin)
+
+
+def is_signed_by(note: bytes | str, key: VerifierKey) -> bool:
+    """Whether ``note`` is a checkpoint with a good signature of ``key``."""
+    try:
+        open_checkpoint(note, key)
+    except AuditBroken:
+        return False
+    return True
+
+
+def _checkpoint(signed: str, note: str, name: str) -> Checkpoint:
     origin, size, root, *_ = [*signed[:-1].split("\n"), "", "", ""]
-    decoded = _unbase64(root)
+    decoded = from_base64(root)
     if decoded is None or len(decoded) != HASH_BYTES or len(size) > _SIZE_DIGITS_MAX or not _is_decimal(size):
         raise AuditBroken(reason="the checkpoint does not hold origin, size and root")
-    if origin != key.name:
-        raise AuditBroken(reason=f"the checkpoint is of the log {origin!r}, not {key.name!r}")
+    if origin != name:
+        raise AuditBroken(reason=f"the checkpoint is of the log {origin!r}, not {name!r}")
     return Checkpoint(origin=origin, size=int(size), root=decoded, note=note)
 
 
@@ -172,11 +228,11 @@ def _is_decimal(text: str) -> bool:
     return text.isascii() and text.isdigit() and text == str(int(text))
 
 
-def _signature(line: str) -> tuple[str, bytes, bytes]:
+def _signature(line: str, what: str) -> tuple[str, bytes, bytes]:
     name, space, encoded = line.removeprefix(_MARK).partition(" ")
-    data = _unbase64(encoded)
+    data = from_base64(encoded)
     if not line.startswith(_MARK) or not space or not is_name(name) or data is None or len(data) <= _ID_BYTES:
-        raise AuditBroken(reason="a signature line of the checkpoint cannot be read")
+        raise AuditBroken(reason=f"a signature line of the {what} cannot be read")
     return name, data[:_ID_BYTES], data[_ID_BYTES:]
 
 
@@ -189,14 +245,15 @@ def _decoded(note: bytes | str) -> str:
         raise AuditBroken(reason="the checkpoint is no text") from error
 
 
-def _base64(data: bytes) -> str:
+def to_base64(data: bytes) -> str:
+    """Standard base64 of ``data``."""
     return base64.b64encode(data).decode("ascii")
 
 
-def _unbase64(text: str) -> bytes | None:
+def from_base64(text: str) -> bytes | None:
     """The bytes of canonical base64, ``None`` for anything else: one value must have one spelling."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    return data if _base64(data) == text else None
+    return data if to_base64(data) == text else None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from freehold.audit.entry import decode_entry
-from freehold.audit.note import VerifierKey, open_checkpoint
+from freehold.audit.note import VerifierKey, open_checkpoint, read_checkpoint
 from freehold.audit.tiles import HASH_BYTES, leaf_hash, root_from_inclusion
 from freehold.domain.errors.audit import AuditBroken
 from freehold.domain.receipt import AuditRecord, InclusionProof
@@ -49,10 +49,7 @@ def verify_receipt_proof(proof: Mapping[str, object], *, vkey: str) -> AuditReco
     Raises:
         AuditBroken: It proves nothing.
     """
-    try:
-        members = msgspec.convert(dict(proof), _ProofMembers)
-    except msgspec.ValidationError as error:
-        raise AuditBroken(reason=f"the proof cannot be read: {error}") from error
+    members = _members(proof)
     checkpoint = open_checkpoint(members.checkpoint, VerifierKey.parse(vkey))
     entry = members.entry.encode("utf-8", "surrogatepass")
     if members.leaf_hash != leaf_hash(entry) or members.size != checkpoint.size:
@@ -62,6 +59,29 @@ def verify_receipt_proof(proof: Mapping[str, object], *, vkey: str) -> AuditReco
     if root_from_inclusion(members.index, checkpoint.size, leaf_hash(entry), members.path) != checkpoint.root:
         raise AuditBroken(reason=f"entry {members.index} is not in the tree that the checkpoint signs")
     return decode_entry(entry, members.index)[1]
+
+
+def proof_of_json(proof: Mapping[str, object]) -> InclusionProof:
+    """The proof in the ``proof`` member of a receipt; nothing is checked.
+
+    Raises:
+        AuditBroken: It cannot be read.
+    """
+    members = _members(proof)
+    origin = members.checkpoint.partition("\n")[0]
+    return InclusionProof(
+        index=members.index,
+        leaf=members.entry.encode("utf-8", "surrogatepass"),
+        path=members.path,
+        checkpoint=read_checkpoint(members.checkpoint, origin=origin),
+    )
+
+
+def _members(proof: Mapping[str, object]) -> _ProofMembers:
+    try:
+        return msgspec.convert(dict(proof), _ProofMembers)
+    except msgspec.ValidationError as error:
+        raise AuditBroken(reason=f"the proof cannot be read: {error}") from error
 
 
 def _base64(data: bytes) -> str:

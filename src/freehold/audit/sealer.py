@@ -45,6 +45,7 @@ class Sealer:
         bundle: Sequence[bytes],
         intents: OpenIntents,
         checkpoint: Checkpoint | None,
+        successor: Signer | None = None,
     ) -> None:
         """Take the tree over as a checkpoint left it.
 
@@ -55,9 +56,11 @@ class Sealer:
             bundle: Entries of the partial bundle.
             intents: Intents that are open at this size.
             checkpoint: The newest one; ``None`` for a log without one.
+            successor: Signs beside ``signer`` until ``succeed`` is called.
         """
         self._store = store
         self._signer = signer
+        self._successor = successor
         self._edge = edge
         self._bundle = list(bundle)
         self._intents = intents
@@ -81,6 +84,10 @@ class Sealer:
     def failure(self) -> str:
         """Why the last checkpoint could not be written; empty if it could."""
         return self._failure
+
+    def succeed(self) -> None:
+        """From now on only the successor signs, if there is one. Before ``start``."""
+        self._signer, self._successor = self._successor or self._signer, None
 
     def start(self) -> None:
         """Start the thread."""
@@ -134,7 +141,7 @@ class Sealer:
             root = self._edge.root()
             mark = f"{self._intents.low_water(size)}\n".encode()
         self._store.write({**full, **{name: data for name, data in partial.items() if name not in self._partial}})
-        signed = self._signer.sign(size=size, root=root)
+        signed = self._signer.sign(size=size, root=root, successor=self._successor)
         self._store.write({OPEN_INTENTS: mark, CHECKPOINT: signed.note.encode()})
         self._checkpoint = signed
         self._drop_stale(set(partial), size)

@@ -70,7 +70,7 @@ class Shards:
         if log == self._own.origin:
             return await self._own.prove(index)
         folder = self._folder(log)
-        return None if folder is None else await asyncio.to_thread(_prove, folder, log, index)
+        return None if folder is None else await asyncio.to_thread(prove_from_files, folder, log, index)
 
     def _folder(self, log: str) -> Path | None:
         if log == self._origin:
@@ -79,8 +79,17 @@ class Shards:
         return further_shards(self._main).get(int(number)) if number.isdecimal() and number.isascii() else None
 
 
-def _prove(folder: Path, log: str, index: int) -> InclusionProof | None:
-    """From the files of a log that another process writes: a checkpoint there is never ahead of its tiles."""
+def prove_from_files(folder: Path, log: str, index: int) -> InclusionProof | None:
+    """Proof from the files of a log that another process may write: a checkpoint there is never ahead of its tiles.
+
+    Args:
+        folder: The log's folder.
+        log: Its name.
+        index: Which entry.
+
+    Raises:
+        AuditBroken: The tiles it needs are missing or damaged, or the entry was pruned.
+    """
     store = TileStore(folder)
     try:
         note = store.checkpoint()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from freehold.audit.bundle import join_entries, split_entries
@@ -115,8 +115,8 @@ class TileStore:
             disk.sync_folder(folder)
 
     def _read(self, level: int | None, index: int, width: int, length: int) -> bytes:
-        """A tile's bytes from its own file, or from the full tile that has replaced it; at least ``length``."""
-        for name in dict.fromkeys((tile_path(level, index, width), tile_path(level, index))):
+        """A tile's bytes from its own file, or from a wider one that has replaced it; at least ``length``."""
+        for name in self._names(level, index, width):
             try:
                 data = (self.folder / name).read_bytes()
             except FileNotFoundError:
@@ -125,6 +125,17 @@ class TileStore:
                 raise AuditBroken(reason=f"{name} has {len(data)} bytes, {length} are due")
             return data
         raise AuditBroken(reason=f"{tile_path(level, index, width)} is missing")
+
+    def _names(self, level: int | None, index: int, width: int) -> Iterator[str]:
+        """Where a tile's bytes may be: its own file, the full one, and wider partial ones of a log in use."""
+        yield tile_path(level, index, width)
+        if width == TILE_WIDTH:
+            return
+        yield tile_path(level, index)
+        partial = self.folder / f"{tile_path(level, index)}.p"
+        if partial.is_dir():
+            widths = sorted(int(path.name) for path in partial.iterdir() if path.name.isdigit())
+            yield from (tile_path(level, index, wider) for wider in widths if width < wider < TILE_WIDTH)
 
 
 def bundle_file(index: int, entries: list[bytes]) -> tuple[str, bytes]:

@@ -242,6 +242,22 @@ class TreeEdge:
             leaf = subtree_root(full[-1].hashes)
             level += 1
 
+    def extend(self, leaves: Sequence[bytes]) -> list[Tile]:
+        """Add leaf hashes that fill one tile at most; returns the tiles that they made full.
+
+        Raises:
+            ValueError: They do not fit into the tile that is open now.
+        """
+        if not leaves:
+            return []
+        if not self.rows:
+            self.rows.append([])
+        if len(self.rows[0]) + len(leaves) > TILE_WIDTH:
+            raise ValueError("more leaves than fit into one tile")
+        self.rows[0] += leaves[:-1]
+        self.size += len(leaves) - 1
+        return self.append(leaves[-1])
+
     def partial(self) -> Iterator[Tile]:
         """The partial tiles."""
         for level, row in enumerate(self.rows):

@@ -64,6 +64,7 @@ def cross_check(config: Config, names: Names, check_label: LabelCheck | None = N
         *_ledger(config.ledger),
         *_labels(config, check_label),
         *_telemetry(config),
+        *_witnesses(config),
     ]
 
 
@@ -359,3 +360,12 @@ def _telemetry(config: Config) -> Iterator[Mistake]:
         yield Mistake(
             path=("telemetry", "otlp_authorization"), text="there is no otlp_endpoint that it could be sent to"
         )
+
+
+def _witnesses(config: Config) -> Iterator[Mistake]:
+    zones = zone_tree(config)
+    for name, witness in config.audit.witnesses.items():
+        if not zones.is_known(Zone(witness.zone)):
+            suggestion = near(witness.zone, zones.zones) or "; name it in [site] regions"
+            text = f"{witness.zone!r} is none of this site's zones{suggestion}"
+            yield Mistake(path=("audit", "witnesses", name, "zone"), text=text)

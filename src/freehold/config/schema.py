@@ -6,7 +6,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from freehold.config.schema_audit import AUDIT_DAYS_LEAST, Audit
+from freehold.config.section import Name, Section
 
 
 def _exact(value: object) -> object:
@@ -21,17 +24,9 @@ def _exact(value: object) -> object:
 
 InsteadWord = Literal["queue", "smaller", "overflow", "overflow-farther"]
 LevelWord = Literal["public", "internal", "confidential", "restricted"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$")]
 SecretReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 Price = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-LogName = Annotated[str, Field(pattern=r"^[^\s+]{1,128}$")]
-
-
-class Section(BaseModel):
-    """A table of the file. Types are strict: a number in quotes is a mistake, since it is one more often than not."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Server(Section):
@@ -312,6 +307,12 @@ class TenantSection(Section):
         default=True,
         description="Whether outcomes of its answers are kept, without texts, and shadows asked about them.",
     )
+    audit_days: int = Field(
+        default=AUDIT_DAYS_LEAST,
+        ge=AUDIT_DAYS_LEAST,
+        le=36_500,
+        description="Days that what its audit entries say is kept at least; freehold audit prune leaves younger ones.",
+    )
 
 
 class Learning(Section):
@@ -370,14 +371,6 @@ class DeadlineSection(Section):
 
     total_s: int = Field(default=600, ge=1, le=86_400, description="Seconds for a request in all.")
     queue_s: int = Field(default=60, ge=1, le=3_600, description="Seconds that a request waits for a slot.")
-
-
-class Audit(Section):
-    """The audit log."""
-
-    origin: LogName = Field(
-        default="freehold.local/audit", description="The log's name in its checkpoints. It cannot be changed later."
-    )
 
 
 class Files(Section):

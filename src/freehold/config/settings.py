@@ -16,9 +16,10 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from freehold.config import schema
+from freehold.config import schema, section
 from freehold.config.lines import KeyPath
-from freehold.config.schema import Config, Section
+from freehold.config.schema import Config
+from freehold.config.section import Section
 
 ANY_NAME = "NAME"
 """Stands for the user's own names in a path: ``deployments.NAME.slots``."""
@@ -27,10 +28,10 @@ _GROUPED_FROM = 10_000
 """Integers from here on are written with underscores."""
 
 _NAMED = {
-    schema.Name: "name",
+    section.Name: "name",
     schema.SecretReference: "env:NAME or file:PATH",
     schema.Currency: "three capital letters",
-    schema.LogName: "text without blanks or +",
+    section.LogName: "text without blanks or +",
     schema.Price: "amount",
 }
 _PLAIN = {

@@ -22,6 +22,7 @@ class EgressIntent:
         rules: Policy rules that allowed it.
         body_bytes: Length of the exact body.
         body_commitment: Keyed commitment (HMAC-SHA256, hex) of the exact body.
+        subject: Id of the key that sent it, whose data key the commitment is made with; empty for what the house sends.
     """
 
     request_id: str
@@ -33,6 +34,7 @@ class EgressIntent:
     rules: tuple[str, ...]
     body_bytes: int
     body_commitment: str
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -382,8 +382,19 @@ class AuditLog(Protocol):
         """Sign the tree as it is now, durably."""
         ...
 
-    def commit(self, body: bytes) -> str:
-        """Keyed commitment of a body, hex: HMAC, so that short texts cannot be guessed."""
+    def commit(self, body: bytes, *, tenant: str = "", subject: str = "", record: str = "") -> str:
+        """Keyed commitment of a body, hex: HMAC, so that short texts cannot be guessed.
+
+        Args:
+            body: The exact bytes.
+            tenant: Whose.
+            subject: Which of its keys sent it: the commitment is worth nothing once that one's data key is erased.
+                Empty for what the house itself sends.
+            record: Id of the request.
+
+        Raises:
+            AuditError: The subject has no data key, and none can be made: nothing may leave.
+        """
         ...
 
 

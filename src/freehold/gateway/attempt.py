@@ -149,17 +149,19 @@ class AttemptRun:
 
     async def _leave(self, call: UpstreamCall) -> None:
         """Beyond this device: have the intent on disk before anything is sent."""
-        request = self.draft.request
+        request, principal = self.draft.request, self.draft.principal
+        tenant, subject = principal.tenant.name, principal.key_id
         intent = EgressIntent(
             request_id=request.id,
-            tenant=self.draft.principal.tenant.name,
+            tenant=tenant,
             deployment=self.deployment.name,
             origin=call.origin,
             zone=self.deployment.zone,
             label=self.draft.label_text,
             rules=self.footing.decision(self.deployment).rules,
             body_bytes=len(call.body),
-            body_commitment=self.services.audit.commit(call.body),
+            body_commitment=self.services.audit.commit(call.body, tenant=tenant, subject=subject, record=request.id),
+            subject=subject,
         )
         self.permit = await self.services.journal.permit(intent, body=call.body)
         self.body_bytes = len(call.body)

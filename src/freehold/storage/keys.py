@@ -55,7 +55,8 @@ class KeyEvent:
 
     Attributes:
         unix_ms: When.
-        event: ``key.made``, ``key.rotated``, ``key.revoked``, ``limit.set`` or ``limit.removed``.
+        event: ``key.made``, ``key.rotated``, ``key.revoked``, ``limit.set``,
+            ``limit.removed``, ``erase`` or ``body.open``.
         key_id: To which key; empty for a limit of a whole tenant.
         tenant: Whose it is.
         by: Who did it: the id of a key, or a word for a program on this machine.
@@ -141,6 +142,18 @@ class SqliteKeys:
             return True
 
         return self._database.run(work)
+
+    def note(self, event: KeyEvent) -> None:
+        """Put an event that no change here goes with among ``events``.
+
+        Raises:
+            StorageFailed: It could not be written.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            note_event(connection, event)
+
+        self._database.run(work)
 
     def events(self) -> list[KeyEvent]:
         """The oldest of what happened to keys and was not forgotten, in order; at most a thousand."""

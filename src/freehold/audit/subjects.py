@@ -1,0 +1,289 @@
+"""Keys of whose data it is: what is kept of a body that left is worth nothing once its key is destroyed.
+
+A data key is one subject's (the API key that sent it) for one month by UTC. It never lies on disk in clear: the tenant's
+key wraps it (AES-256-GCM). Everything lies in one folder that belongs into no backup that outlives an erasure:
+
+```
+<folder>/<tenant>/tenant.key                32 random bytes
+<folder>/<tenant>/<subject>/<yyyy-mm>.key   nonce ‖ AES-256-GCM(tenant's key, data key; tenant, subject, month)
+```
+Names are percent-encoded. What is kept in the log is ``HMAC-SHA256(k, body)`` with ``k = HKDF-SHA256(data key, record id)``
+(RFC 5869): without the data key nobody can even try whether a body was a certain one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
+from freehold.domain.ports import Clock
+from freehold.storage import disk
+
+SUBJECTS_FOLDER = "audit-keys"
+TENANT_KEY = "tenant.key"
+SUFFIX = ".key"
+
+_KEY_BYTES = 32
+_UUID_CHARACTERS = 36
+_MOMENT_MAX = 253_402_300_800_000
+"""The year 10000."""
+_NONCE_BYTES = 12
+_COMMITMENT = b"freehold body commitment/v1\0"
+_PRIVATE_FILE = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A data key in memory, and the file that it must still be."""
+
+    file: tuple[int, int]
+    data_key: bytes
+    extracted: bytes
+
+
+class SubjectKeys:
+    """Makes and finds data keys. Several processes may use one folder; all of them get the same keys.
+
+    Whether a key's file is still there is asked at each use: what another program erased is not used again.
+
+    Args:
+        folder: Where they lie; made when the first is needed.
+        clock: Tells the month.
+    """
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.folder = folder
+        self._clock = clock
+        self._held: dict[tuple[str, str, str], _Held] = {}
+
+    def period(self, record: str) -> str:
+        """The month of a record, ``yyyy-mm`` by UTC: that of its id where it is a UUIDv7, else the present one.
+
+        It must not change between a record's commitment and its permit, whatever the clock does.
+        """
+        moment = _moment_of(record)
+        return month_of(self._clock.unix_ms() if moment is None else moment)
+
+    def commit(self, body: bytes, *, tenant: str, subject: str, record: str) -> str:
+        """Keyed commitment of a body, hex.
+
+        Args:
+            body: The exact bytes.
+            tenant: Whose.
+            subject: Which of its keys sent it.
+            record: Id of the request.
+
+        Raises:
+            AuditUnwritable: There is no key, and none can be made: nothing may leave.
+            AuditBroken: The key's file is damaged.
+        """
+        return _commit(self._current(tenant, subject, self.period(record)).extracted, body, record)
+
+    def commit_of(self, body: bytes, *, tenant: str, subject: str, period: str, record: str) -> str:
+        """The commitment that such a body had in an earlier month.
+
+        Raises:
+            AuditBroken: Its key was erased, or is damaged.
+        """
+        return _commit(_extract(self.find(tenant, subject, period)), body, record)
+
+    def data_key(self, tenant: str, subject: str, period: str) -> bytes:
+        """The data key of a month, made where there is none.
+
+        Raises:
+            AuditUnwritable: It cannot be made.
+            AuditBroken: Its file is damaged.
+        """
+        return self._current(tenant, subject, period).data_key
+
+    def find(self, tenant: str, subject: str, period: str) -> bytes:
+        """The data key of a month, which must be there.
+
+        Raises:
+            AuditBroken: It was erased, or its file is damaged.
+        """
+        try:
+            return _unwrap(self._path(tenant, subject, period), tenant, subject, period)
+        except OSError as error:
+            raise AuditBroken(reason=f"the key of {subject} for {period} is not there: it was erased") from error
+
+    def forget_erased(self) -> None:
+        """Drop keys from memory whose files are gone."""
+        for name in [name for name, held in self._held.items() if _identity(self._path(*name)) != held.file]:
+            del self._held[name]
+
+    def _current(self, tenant: str, subject: str, period: str) -> _Held:
+        name = (tenant, subject, period)
+        path = self._path(*name)
+        held = self._held.get(name)
+        if held is not None and _identity(path) == held.file:
+            return held
+        try:
+            if not path.exists():
+                _make(path, tenant, subject, period)
+            data_key = _unwrap(path, tenant, subject, period)
+            identity = _identity(path)
+        except OSError as error:
+            raise AuditUnwritable(reason=f"no key for {subject}: {error.strerror or error}") from error
+        if identity is None:
+            raise AuditUnwritable(reason=f"the key of {subject} is being erased")
+        self._held = {known: each for known, each in self._held.items() if known[2] == period}
+        self._held[name] = held = _Held(identity, data_key, _extract(data_key))
+        return held
+
+    def _path(self, tenant: str, subject: str, period: str) -> Path:
+        return self.folder / encoded(tenant) / encoded(subject) / f"{period}{SUFFIX}"
+
+
+def month_of(unix_ms: int) -> str:
+    """The month of a moment, ``yyyy-mm`` by UTC."""
+    moment = time.gmtime(unix_ms // 1000)
+    return f"{moment.tm_year:04d}-{moment.tm_mon:02d}"
+
+
+def _moment_of(record: str) -> int | None:
+    """Milliseconds since 1970 in a UUIDv7 (RFC 9562, section 5.7); ``None`` for any other text."""
+    if len(record) != _UUID_CHARACTERS or record[14] != "7":
+        return None
+    try:
+        moment = int(record[:8] + record[9:13], 16)
+    except ValueError:
+        return None
+    return moment if moment < _MOMENT_MAX else None
+
+
+def encoded(name: str) -> str:
+    """A name as one of a folder, which no name can lead out of."""
+    return quote(name, safe="").replace(".", "%2E") or "%"
+
+
+def destroy(folder: Path, *, tenant: str, subject: str | None = None, before: str = "") -> int:
+    """Destroy data keys: overwrite their files, then delete them. Returns how many there were.
+
+    A file system that copies on write, and the medium itself, may keep what was overwritten: the folder belongs onto an
+    encrypted one. What is only wrapped is safe all the same once the tenant's key is gone.
+
+    Args:
+        folder: That of the keys.
+        tenant: Whose.
+        subject: One of its subjects; ``None`` for all of them and the tenant's own key.
+        before: Only months before this one; empty for all.
+
+    Raises:
+        OSError: Not everything may be destroyed; calling again goes on.
+    """
+    place = folder / encoded(tenant)
+    count = 0
+    for data_key in list(_data_keys(place if subject is None else place / encoded(subject))):
+        if not before or data_key.stem < before:
+            shred(data_key)
+            count += 1
+    if subject is None and not before:
+        shred(place / TENANT_KEY)
+    _drop_empty(place)
+    return count
+
+
+def shred(path: Path) -> None:
+    """Overwrite a file with zeros and delete it; on the medium at return. A missing one is no error.
+
+    Raises:
+        OSError: It may still be there.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+        try:
+            os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
+            disk.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        path.unlink()
+        disk.sync_folder(path.parent)
+
+
+def subjects_of(folder: Path, tenant: str) -> list[str]:
+    """The subjects of a tenant that have keys."""
+    return sorted({unquote(path.parent.name) for path in _data_keys(folder / encoded(tenant))})
+
+
+def _data_keys(place: Path) -> Iterator[Path]:
+    return (path for path in place.rglob(f"*{SUFFIX}") if path.name != TENANT_KEY)
+
+
+def _drop_empty(place: Path) -> None:
+    for folder in (*place.glob("*/"), place):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a Path's own takes twice as long, in the way of a request
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _commit(extracted: bytes, body: bytes, record: str) -> str:
+    key = hmac.digest(extracted, _COMMITMENT + record.encode() + b"\1", "sha256")
+    return hmac.digest(key, body, "sha256").hex()
+
+
+def _extract(data_key: bytes) -> bytes:
+    return hmac.digest(bytes(_KEY_BYTES), data_key, "sha256")
+
+
+def _make(path: Path, tenant: str, subject: str, period: str) -> None:
+    """Put a fresh data key in place, unless another process is first."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # lazy: 20 ms
+
+    tenant_key = path.parent.parent / TENANT_KEY
+    for changed in disk.make_folders(path.parent):
+        disk.sync_folder(changed)
+    if not tenant_key.exists():
+        _put(tenant_key, secrets.token_bytes(_KEY_BYTES))
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    wrapped = AESGCM(tenant_key.read_bytes()).encrypt(
+        nonce, secrets.token_bytes(_KEY_BYTES), _bound_to(tenant, subject, period)
+    )
+    _put(path, nonce + wrapped)
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Make a file whole and durable, if there is none of its name."""
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _PRIVATE_FILE)
+    try:
+        disk.append(descriptor, data)
+        disk.sync(descriptor)
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(scratch)
+    finally:
+        os.close(descriptor)
+        scratch.unlink()
+    disk.sync_folder(path.parent)
+
+
+def _unwrap(path: Path, tenant: str, subject: str, period: str) -> bytes:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    tenant_key, wrapped = (path.parent.parent / TENANT_KEY).read_bytes(), path.read_bytes()
+    try:
+        return AESGCM(tenant_key).decrypt(
+            wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], _bound_to(tenant, subject, period)
+        )
+    except (InvalidTag, ValueError) as error:
+        raise AuditBroken(reason=f"{path.name} of {subject} is damaged, or of another tenant's key") from error
+
+
+def _bound_to(*names: str) -> bytes:
+    return "\0".join(names).encode()
