@@ -4,6 +4,7 @@ FreeholdError
 ├── RequestError    FH-REQUEST-*   what the client sent
 ├── AuthError       FH-AUTH-*      who the client is
 ├── PolicyError     FH-POLICY-*    where the text may go
+├── ReleaseError    FH-RELEASE-*   ways down that somebody approves
 ├── AdmissionError  FH-ADMIT-*     whether there is room
 ├── LimitError      FH-LIMIT-*     whether a caller may use more
 ├── EngineError     FH-ENGINE-*    a local engine of ours
