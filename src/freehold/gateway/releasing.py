@@ -23,6 +23,9 @@ from freehold.storage.releases import SqliteReleases
 
 USED = "release.use"
 
+REFUSED_EACH_S = 20
+"""Of refused requests, how many a second are noted: a client that asks in a loop must not fill the database."""
+
 
 def with_releases(
     footing: Footing, request: InferenceRequest, releases: Releases, *, runtime: Runtime, unix_ms: int
@@ -66,6 +69,7 @@ class LiveReleases:
         self._key = key
         self._audit = audit
         self._clock = clock
+        self._noted_s, self._noted = 0, 0
         self.live: Mapping[str, tuple[Release, ...]] = MappingProxyType({})
 
     def commit(self, request: InferenceRequest) -> str:
@@ -78,7 +82,7 @@ class LiveReleases:
 
     def refused(self, request: InferenceRequest, principal: Principal, label: str) -> None:
         """Keep what is needed to ask for a release by this request's receipt; where that fails a file is needed."""
-        if request.purpose is not Purpose.ANSWER:
+        if request.purpose is not Purpose.ANSWER or not self._may_note():
             return
         body = RefusedBody(
             receipt=request.id,
@@ -89,6 +93,13 @@ class LiveReleases:
         )
         with contextlib.suppress(FreeholdError):
             self._store.note_refused(body)
+
+    def _may_note(self) -> bool:
+        now_s = int(self._clock.monotonic_s())
+        if now_s != self._noted_s:
+            self._noted_s, self._noted = now_s, 0
+        self._noted += 1
+        return self._noted <= REFUSED_EACH_S
 
     async def refresh(self) -> None:
         """Look at the database: what another process approved, or used up, holds here too.
