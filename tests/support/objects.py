@@ -77,6 +77,13 @@ def _message_batch(gateway: Inside, key: str, mark: str) -> str:
     return answer.json()["id"]
 
 
+def _release(gateway: Inside, key: str, mark: str) -> str:
+    body = {"to": "small", "reason": mark, "label": "confidential", "body": _CHAT}
+    answer = gateway.ask("POST", "/v1/admin/releases", key=key, body=body)
+    assert answer.status == 201, answer.body
+    return answer.json()["id"]
+
+
 _number = itertools.count(100_000)
 
 
@@ -98,6 +105,7 @@ OBJECTS: dict[str, Kind] = {
     "receipt_id": Kind(_receipt),
     "key_id": Kind(_key),
     "/v1/classifiers/{name": Kind(_classifier, missing="made-000000"),
+    "release_id": Kind(_release),
     "file_id": Kind(_file, missing=f"file-{_HEX}"),
     "batch_id": Kind(_batch, missing=f"batch_{_HEX}"),
     "/v1/messages/batches/{batch_id": Kind(_message_batch, missing=f"msgbatch_{_HEX}"),
@@ -106,6 +114,7 @@ OBJECTS: dict[str, Kind] = {
 
 BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/admin/keys"): {"name": "made"},
+    ("POST", "/v1/admin/files/{file_id}/publish"): {"label": "internal", "reason": "made"},
     ("POST", "/api/show"): {"model": "plain"},
 }
 """By method and path as the table has them; an empty object for all others."""

@@ -17,6 +17,14 @@ from freehold.wire.keys_schema import KeyList, KeyView, NewKeyBody, NewKeyView, 
 from freehold.wire.messages_schema import MessagesBody
 from freehold.wire.ollama_schema import OllamaChat, OllamaEmbed, OllamaGenerate
 from freehold.wire.openai_schema import INPUTS_MAX, ChatBody, CompletionBody, EmbeddingBody, RerankBody
+from freehold.wire.releases_schema import (
+    ApproveBody,
+    PublicationView,
+    PublishBody,
+    ReleaseBody,
+    ReleaseList,
+    ReleaseView,
+)
 from freehold.wire.responses_schema import ResponsesBody
 
 JsonObject = dict[str, Any]
@@ -175,6 +183,15 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("DELETE", "/v1/admin/keys/{key_id}"): Shape(answer=KeyView, query={"force": _FLAG}),
     ("POST", "/v1/admin/keys/{key_id}/rotate"): Shape(
         body=RotateBody, body_required=False, answer=NewKeyView, status=201
+    ),
+    ("GET", "/v1/admin/releases"): Shape(answer=ReleaseList),
+    ("POST", "/v1/admin/releases"): Shape(body=ReleaseBody, answer=ReleaseView, status=201),
+    ("GET", "/v1/admin/releases/{release_id}"): Shape(answer=ReleaseView),
+    ("POST", "/v1/admin/releases/{release_id}/approve"): Shape(
+        body=ApproveBody, body_required=False, answer=ReleaseView
+    ),
+    ("POST", "/v1/admin/files/{file_id}/publish"): Shape(
+        body=PublishBody, answer=PublicationView, more={202: PublicationView}
     ),
     ("POST", "/v1/audio/{kind:path}"): Shape(status=501, answer=answers.OpenAIError),
     ("GET", "/api/tags"): Shape(answer=answers.OllamaTags),

@@ -22,7 +22,7 @@ from freehold.api.surfaces import (
     RESPONSES,
     Surface,
 )
-from freehold.identity.access import ADMIN, INFER, MANAGE, OPEN, Access
+from freehold.identity.access import ADMIN, INFER, MANAGE, OPEN, OWN, Access
 
 _SMALL_BODY = 64 * 1024
 _LARGE_BODY = 16 * 1024 * 1024
@@ -89,6 +89,11 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/v1/admin/keys/{key_id}", "keys.shown", MANAGE),
     ViewRoute("DELETE", "/v1/admin/keys/{key_id}", "keys.revoked", MANAGE),
     ViewRoute("POST", "/v1/admin/keys/{key_id}/rotate", "keys.rotated", MANAGE, body_bytes_max=_SMALL_BODY),
+    ViewRoute("GET", "/v1/admin/releases", "releases.listed", MANAGE),
+    ViewRoute("POST", "/v1/admin/releases", "releases.asked", MANAGE, body_bytes_max=_LARGE_BODY),
+    ViewRoute("GET", "/v1/admin/releases/{release_id}", "releases.shown", MANAGE),
+    ViewRoute("POST", "/v1/admin/releases/{release_id}/approve", "releases.approved", MANAGE, _LARGE_BODY),
+    ViewRoute("POST", "/v1/admin/files/{file_id}/publish", "publish.published", OWN, body_bytes_max=_SMALL_BODY),
     ViewRoute("GET", "/v1/files", "files.list", INFER),
     ViewRoute("POST", "/v1/files", "files.create", INFER, streams=True),
     ViewRoute("GET", "/v1/files/{file_id}", "files.show", INFER),

@@ -24,6 +24,7 @@ from freehold.app.known import Known
 from freehold.app.learning import Learnt
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
+from freehold.app.releases import Released
 from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
 from freehold.audit.records import policy_change_record
@@ -116,6 +117,7 @@ class House:
             observation=self._observation,
             fellows=fellows,
         )
+        self._released = Released(stores, self._current, tidies=fellows is None or fellows.seat.worker == 0)
         self._pipeline = Pipeline(services=self._services(), runtime=self._current, prerouting=self._learnt.prerouting)
         self._settings = compiled
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
@@ -167,6 +169,7 @@ class House:
             "learning": self._learnt.views(),
             "classify": classify_views(stores, self._pipeline, self._current, self.door),
             **batch_views(stores, self._settings, self._current, self._batches),
+            **self._released.views(),
         }
         return {**views, "document": DocumentViews(views)}
 
@@ -178,6 +181,7 @@ class House:
         self._spawn(self._keep_checkpoints())
         self._spawn(self._keep_keys())
         self._spawn(self._keep_limits())
+        self._spawn(self._released.keep())
         self._spawn(self._keep_outliers_out())
         self._spawn(self._keep_watch())
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
@@ -263,6 +267,7 @@ class House:
             audit_log=self._stores.audit.origin,
             learn=self._learnt.learner,
             standings=self._learnt.standings,
+            releases=self._released.live,
         )
 
     def _current(self) -> Runtime:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from freehold.app.known import Known
 from freehold.app.tenants import tenants_of
 from freehold.app.worth import PriceOf, Worth
-from freehold.config.compile import Compiled
+from freehold.config.compile import Compiled, DeploymentPlan
 from freehold.config.schema import Ledger
 from freehold.domain.deployment import EngineFingerprint
 from freehold.domain.judging_ports import Fingerprinted
@@ -58,7 +59,15 @@ def snapshot(
         deadlines=Deadlines(total_s=compiled.total_s, queue_s=compiled.queue_s),
         config_digest=compiled.digest,
         certificates=known.certificates,
+        places={plan.deployment.name: _place(plan) for plan in compiled.deployments},
     )
+
+
+def _place(plan: DeploymentPlan) -> str:
+    """Digest of what decides where a text goes and what becomes of it there."""
+    deployment, settings = plan.deployment, plan.settings
+    told = (deployment.engine.value, deployment.zone, deployment.model.name, settings.base_url, settings.ca_file)
+    return hashlib.sha256("\0".join(told).encode()).hexdigest()
 
 
 class CalibrationLookup:

@@ -10,6 +10,9 @@ from freehold.domain.certificates import WHOLE, LabelKind
 from freehold.domain.deployment import Deployment
 from freehold.domain.values import value
 
+RELEASED_BY = "release:"
+"""Begin of the id of a rule that is one release."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyDecision:
@@ -26,6 +29,12 @@ class PolicyDecision:
     allowed: bool
     rules: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+
+    @property
+    def release(self) -> str:
+        """Id of the release by which alone it is allowed; empty for none."""
+        rule = self.rules[0] if self.allowed and self.rules else ""
+        return rule.removeprefix(RELEASED_BY) if rule.startswith(RELEASED_BY) else ""
 
 
 @value

@@ -10,6 +10,7 @@ from freehold.domain.decisions import Confidence, Outcome, Verdict
 from freehold.domain.deployment import Deployment
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.ports import Engine, Relay, UpstreamCall, WholeReply
 from freehold.domain.receipt import Attempt, Cost, Role
 from freehold.domain.request import InferenceRequest
@@ -151,6 +152,11 @@ class AttemptRun:
         """Beyond this device: have the intent on disk before anything is sent."""
         request, principal = self.draft.request, self.draft.principal
         tenant, subject = principal.tenant.name, principal.key_id
+        decision = self.footing.decision(self.deployment)
+        if decision.release:
+            if self.role is not Role.ANSWER or self.asks is not None:
+                raise EgressDenied(origin=call.origin, reason="a release is for the body that was asked, and no other")
+            await self.services.releases.use(decision.release, request_id=request.id, tenant=tenant)
         intent = EgressIntent(
             request_id=request.id,
             tenant=tenant,
@@ -158,7 +164,7 @@ class AttemptRun:
             origin=call.origin,
             zone=self.deployment.zone,
             label=self.draft.label_text,
-            rules=self.footing.decision(self.deployment).rules,
+            rules=decision.rules,
             body_bytes=len(call.body),
             body_commitment=self.services.audit.commit(call.body, tenant=tenant, subject=subject, record=request.id),
             subject=subject,

@@ -15,6 +15,7 @@ from freehold.domain.errors.audit import AuditError
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.engine import EngineError
 from freehold.domain.errors.policy import EgressDenied
+from freehold.domain.errors.release import ReleaseSpent
 from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.priority import Priority
@@ -41,7 +42,7 @@ from freehold.routing.retries import Failure, decide_retry
 from freehold.routing.signals import LOGPROBS_PER_TOKEN
 from freehold.wire.openai_whole import Aggregator
 
-_DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied)
+_DEPLOYMENT_FAILED = (EngineError, UpstreamError, ContextTooLong, AuditError, EgressDenied, ReleaseSpent)
 """Failures of one deployment that the next permitted one may make good."""
 
 _NOT_JUDGED = Verdict(action=Action.ACCEPT, reason="unmeasured")
@@ -455,7 +456,7 @@ class Climb:
             deadline_s=self._deadline_s,
         )
         retry = decide_retry(failure, budget=services.retries.of(deployment.name), jitter=services.jitter)
-        if not retry.again:
+        if not retry.again or self.footing.decision(deployment).release:  # which is good for one attempt
             return self._more_permitted
         self._retries += 1
         self._tried -= 1

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from freehold.domain.decisions import Outcome
 from freehold.domain.deployment import Deployment, Prerouter
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.policy import NoPermittedDeployment
 from freehold.domain.errors.server import Internal
 from freehold.domain.identity import Principal
 from freehold.domain.outcomes import Judged
@@ -26,6 +27,7 @@ from freehold.gateway.ladder import Climb
 from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.recorder import Recorder
+from freehold.gateway.releasing import with_releases
 from freehold.gateway.runtime import Runtime, Services
 
 
@@ -122,6 +124,9 @@ class Pipeline:
             draft.steps.append("label")
         draft.label, draft.label_text, draft.label_sources = footing.label, footing.label_text, footing.sources
         draft.steps.append("decide")
+        releases = self._services.releases
+        if releases.live:
+            footing = with_releases(footing, request, releases, runtime=runtime, unix_ms=draft.created_unix_ms)
         draft.decisions = footing.decisions
         draft.steps.append("plan")
         plan = footing.plan(request)
@@ -159,6 +164,8 @@ class Pipeline:
     def _ended_by(self, error: BaseException, draft: ReceiptDraft, climb: Climb | None) -> None:
         """It was refused, failed or left: nothing stays open, and it is recorded."""
         outcome, error_code = Outcome.FAILED, Internal.code
+        if isinstance(error, NoPermittedDeployment):
+            self._services.releases.refused(draft.request, draft.principal, draft.label_text)
         if isinstance(error, FreeholdError):
             outcome, error_code = draft.outcome_of(error), error.code
         elif isinstance(error, asyncio.CancelledError):

@@ -43,6 +43,7 @@ class Access:
 OPEN = Access(None, Reach.NOBODY)
 INFER = Access(Scope.INFER, Reach.TENANT)
 MANAGE = Access(Scope.MANAGE, Reach.MANAGED)
+OWN = Access(Scope.MANAGE, Reach.TENANT)
 ADMIN = Access(Scope.ADMIN, Reach.HOUSE)
 
 

@@ -51,13 +51,13 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyEvent:
-    """Something that happened to a key, or to a limit of a key or tenant, for the audit log.
+    """Something that happened to a key, a limit, a release or a file's label, for the audit log.
 
     Attributes:
         unix_ms: When.
-        event: ``key.made``, ``key.rotated``, ``key.revoked``, ``limit.set``,
-            ``limit.removed``, ``erase`` or ``body.open``.
-        key_id: To which key; empty for a limit of a whole tenant.
+        event: ``key.made``, ``key.rotated``, ``key.revoked``, ``limit.set``, ``limit.removed``, ``erase``, ``body.open``,
+            ``release.approve``, ``publish``…
+        key_id: To which key; empty where it is no key's.
         tenant: Whose it is.
         by: Who did it: the id of a key, or a word for a program on this machine.
         detail: What else is to be known.

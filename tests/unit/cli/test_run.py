@@ -59,6 +59,7 @@ def test_golden_help_of_each_command(cli: Cli, command: str) -> None:
             "limits": [("list",), ("set",), ("remove",)],
             "tenants": [("list",), ("show",)],
             "gold": [("add",), ("list",), ("remove",), ("run",)],
+            "release": [("request",), ("approve",), ("list",), ("publish",)],
             "outcomes": [("list",), ("export",), ("erase",)],
         }.get(command.name, [()])
     ],

@@ -10,7 +10,7 @@ from freehold.domain.errors.auth import GrantRefused, ScopeMissing
 from freehold.domain.identity import Principal, Scope, Tenant
 from freehold.domain.labels import Label, Level
 from freehold.domain.zones import DEVICE
-from freehold.identity.access import ADMIN, INFER, MANAGE, OPEN, authorise, check_end, check_grant, reached_tenant
+from freehold.identity.access import ADMIN, INFER, MANAGE, OPEN, OWN, authorise, check_end, check_grant, reached_tenant
 
 LABEL = Label(level=Level.PUBLIC, zones=frozenset({DEVICE}))
 SETS = [frozenset(each) for each in chain.from_iterable(combinations(Scope, size) for size in range(4))]
@@ -37,7 +37,8 @@ def test_a_scope_opens_its_rows_and_admin_those_of_manage(scopes: frozenset[Scop
     assert passes(authorise, who, MANAGE) is bool({Scope.MANAGE, Scope.ADMIN} & scopes)
     assert passes(authorise, who, ADMIN) is (Scope.ADMIN in scopes)
     assert reached_tenant(who, MANAGE) == (None if Scope.ADMIN in scopes else "acme")
-    assert reached_tenant(who, INFER) == "acme"
+    assert reached_tenant(who, INFER) == reached_tenant(who, OWN) == "acme"
+    assert passes(authorise, who, OWN) is passes(authorise, who, MANAGE)
 
 
 @pytest.mark.parametrize("scopes", SETS, ids=lambda scopes: " ".join(sorted(scopes)) or "none")

@@ -5,6 +5,7 @@ FreeholdError
 ├── AuthError       FH-AUTH-*      who the client is
 ├── PolicyError     FH-POLICY-*    where the text may go
 ├── DetectError     FH-DETECT-*    looking for personal data
+├── ReleaseError    FH-RELEASE-*   ways down that somebody approves
 ├── AdmissionError  FH-ADMIT-*     whether there is room
 ├── LimitError      FH-LIMIT-*     whether a caller may use more
 ├── EngineError     FH-ENGINE-*    a local engine of ours

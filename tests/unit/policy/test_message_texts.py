@@ -1,0 +1,103 @@
+"""Every text of a conversation is looked at, wherever it stands, and put back in its place."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from freehold.policy.message_texts import texts_of, with_texts
+
+MESSAGES: list[object] = [
+    {"role": "system", "content": "be brief"},
+    {"role": "user", "name": "ann", "content": [{"type": "text", "text": "who is Ann?"}, "and I"]},
+    {
+        "role": "assistant",
+        "content": None,
+        "reasoning_content": "she asks",
+        "tool_calls": [
+            {
+                "id": "c1",
+                "type": "function",
+                "function": {
+                    "name": "find",
+                    "arguments": '{"who": "Ann", "deep": [{"Bob": 17}], "all": true, "n": null}',
+                },
+            },
+            {"id": "c2", "type": "custom", "custom": {"name": "say", "input": "hello Ann"}},
+        ],
+    },
+    {"role": "tool", "tool_call_id": "c1", "content": "Ann is 42"},
+    {
+        "role": "user",
+        "content": [
+            {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "found Ann"}]},
+            {"type": "tool_use", "id": "t", "name": "find", "input": {"who": "Ann"}},
+        ],
+    },
+    {"role": "assistant", "content": "yes", "function_call": {"name": "f", "arguments": "not JSON: Ann"}},
+]
+TEXTS = (
+    "be brief", "ann", "who is Ann?", "and I", "she asks", "who", "Ann", "deep", "Bob", "17", "all", "n", "hello Ann",
+    "Ann is 42", "found Ann", "who", "Ann", "yes", "not JSON: Ann",
+)  # fmt: skip
+
+
+def test_every_text_is_found_in_order() -> None:
+    assert texts_of(MESSAGES).texts == TEXTS
+    assert texts_of(MESSAGES).unread == 0
+
+
+def test_what_did_not_change_stays_as_it_was_sent() -> None:
+    assert with_texts(MESSAGES, TEXTS) == MESSAGES
+
+
+def test_what_changed_stands_in_its_place() -> None:
+    before = json.dumps(MESSAGES)
+    changed = json.dumps(with_texts(MESSAGES, [each.replace("Ann", "⟦X⟧").replace("17", "⟦N⟧") for each in TEXTS]))
+    assert "Ann" not in changed
+    assert json.dumps(MESSAGES) == before, "the given messages are left alone"
+    call = json.loads(changed)[2]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(call) == {"who": "⟦X⟧", "deep": [{"Bob": "⟦N⟧"}], "all": True, "n": None}
+
+
+def test_an_escaped_value_in_arguments_is_seen_as_a_program_sees_it() -> None:
+    messages = [{"role": "assistant", "tool_calls": [{"function": {"arguments": '{"a": "J\\u00f6rg\\n\\"B\\""}'}}]}]
+    assert texts_of(messages).texts == ("a", 'Jörg\n"B"')
+
+
+def test_of_a_member_named_twice_nothing_unseen_goes_on() -> None:
+    messages = [{"role": "assistant", "tool_calls": [{"function": {"arguments": '{"a": "Ann", "a": "Bob"}'}}]}]
+    assert texts_of(messages).texts == ("a", "Bob")
+    assert "Ann" not in json.dumps(with_texts(messages, ("a", "Bob")))
+
+
+def test_arguments_nested_without_end_are_a_text() -> None:
+    deep = "[" * 100 + "]" * 100
+    deeper = "[" * 200_000
+    messages = [{"role": "assistant", "function_call": {"arguments": each}} for each in (deep, deeper)]
+    assert texts_of(messages).texts == (deep, deeper)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,x"}}]},
+        {"role": "user", "content": [{"type": "input_audio"}]},
+        {"role": "user", "content": {"odd": 1}},
+        {"role": "user", "content": [17]},
+        {"role": "assistant", "tool_calls": [17]},
+        {"role": "assistant", "function_call": 17},
+        "no message",
+    ],
+)
+def test_what_is_no_text_is_counted(message: object) -> None:
+    assert texts_of([message]).unread == 1
+    assert with_texts([message], texts_of([message]).texts) == [message]
+
+
+def test_as_many_texts_as_there_are() -> None:
+    with pytest.raises(ValueError, match="fewer"):
+        with_texts(MESSAGES, TEXTS[:-1])
+    with pytest.raises(ValueError, match="more"):
+        with_texts(MESSAGES, (*TEXTS, "x"))

@@ -1,0 +1,104 @@
+"""What a release lifts, and everything that it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.domain.decisions import PolicyDecision
+from freehold.domain.labels import Label, Level
+from freehold.domain.releases import Release
+from freehold.domain.zones import LAN
+from freehold.policy.decide import decide
+from freehold.policy.release import LIFTED, find_release, lifted
+from freehold.policy.rules import RULES
+from freehold.policy.text import format_label
+from tests.support.labels import CLOUD, TREE, cloud, label, labels
+
+NOW_MS = 1_000_000
+APPROVED = Release(
+    id="r-1",
+    tenant="acme",
+    deployment="cloud",
+    place="here",
+    commitment="c",
+    label="confidential;zones=lan",
+    rules=("zone", "level"),
+    reason="",
+    receipt="",
+    requested_by="key-1",
+    requested_line="key-1",
+    requested_unix_ms=NOW_MS - 10,
+    expires_unix_ms=NOW_MS + 10,
+    approved_by="key-2",
+    approved_unix_ms=NOW_MS - 5,
+)
+LABEL = label(Level.CONFIDENTIAL, LAN)
+DENIED = PolicyDecision(deployment="cloud", allowed=False, rules=("zone",), reasons=("runs in zone us",))
+
+
+def found(
+    release: Release = APPROVED,
+    *,
+    decision: PolicyDecision = DENIED,
+    asked: Label = LABEL,
+    place: str = "here",
+    unix_ms: int = NOW_MS,
+) -> Release | None:
+    return find_release(decision, asked, [release], place=place, tree=TREE, unix_ms=unix_ms)
+
+
+def test_it_lifts_what_it_was_approved_against() -> None:
+    release = found()
+    assert release is APPROVED
+    decision = lifted(DENIED, release)
+    assert (decision.allowed, decision.rules, decision.release) == (True, ("release:r-1",), "r-1")
+    assert "key-2 released it, although it runs in zone us" in decision.reasons[0]
+    assert not DENIED.release
+    assert not replace(decision, allowed=False).release
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"release": replace(APPROVED, deployment="other")},
+        {"release": replace(APPROVED, place="there")},
+        {"release": replace(APPROVED, place=""), "place": ""},
+        {"release": replace(APPROVED, approved_unix_ms=None)},
+        {"release": replace(APPROVED, used_unix_ms=NOW_MS)},
+        {"release": replace(APPROVED, rules=("level",))},
+        {"release": replace(APPROVED, label="confidential;zones=nowhere")},
+        {"release": replace(APPROVED, label="internal")},
+        {"unix_ms": APPROVED.expires_unix_ms},
+        {"decision": replace(DENIED, allowed=True)},
+        {"decision": replace(DENIED, rules=())},
+        {"decision": replace(DENIED, rules=("zone", "secrets"))},
+        {"asked": label(Level.RESTRICTED, LAN)},
+        {"asked": label(Level.CONFIDENTIAL, LAN, kinds=frozenset({"pii"}))},
+        {"asked": label(Level.CONFIDENTIAL, LAN, trusted=False)},
+    ],
+)
+def test_it_lets_nothing_else_go(changed: dict[str, object]) -> None:
+    assert found(**changed) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", sorted({rule.id for rule in RULES} - LIFTED))
+def test_some_rules_are_nobodys_to_lift(rule: str) -> None:
+    anyway = replace(APPROVED, rules=tuple(each.id for each in RULES))
+    assert found(anyway, decision=replace(DENIED, rules=(rule,))) is None
+
+
+def test_every_rule_is_either_lifted_or_not_on_purpose() -> None:
+    assert {rule.id for rule in RULES} - LIFTED == {"zone-known", "readers", "secrets", "audit"}
+    assert {rule.id for rule in RULES} >= LIFTED
+
+
+@given(labels(TREE), st.booleans())
+def test_no_release_lets_a_secret_go_or_anything_go_unrecorded(asked: Label, audit_ready: bool) -> None:
+    asked = replace(asked, kinds=asked.kinds | {"secret"}) if audit_ready else asked
+    decision = decide(asked, cloud(clearance=Level.PUBLIC), tree=TREE, unix_ms=NOW_MS, audit_ready=audit_ready)
+    anyway = replace(APPROVED, deployment=CLOUD.name, rules=tuple(each.id for each in RULES), label=format_label(asked))
+    assert found(anyway, decision=decision, asked=asked) is None
