@@ -6,7 +6,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from freehold.config.label_sections import Labels, SourceSection
+from freehold.config.section import Section
 
 
 def _exact(value: object) -> object:
@@ -26,12 +29,6 @@ SecretReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|fi
 Price = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 LogName = Annotated[str, Field(pattern=r"^[^\s+]{1,128}$")]
-
-
-class Section(BaseModel):
-    """A table of the file. Types are strict: a number in quotes is a mistake, since it is one more often than not."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Server(Section):
@@ -480,6 +477,12 @@ class Config(Section):
     )
     tenants: dict[Name, TenantSection] = Field(
         default={}, description="Customers or departments by name; one called default where none is given."
+    )
+    labels: Labels = Field(
+        default=Labels(), description="What texts say of themselves, and texts that are known again."
+    )
+    sources: dict[Name, SourceSection] = Field(
+        default={}, description="Where texts come from, and what they are labelled for that; default is for all others."
     )
     learning: Learning = Field(default=Learning(), description="What is learnt from judged answers.")
     ledger: Ledger = Field(default=Ledger(), description="What this machine costs.")

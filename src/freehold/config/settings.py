@@ -18,7 +18,8 @@ from pydantic.fields import FieldInfo
 
 from freehold.config import schema
 from freehold.config.lines import KeyPath
-from freehold.config.schema import Config, Section
+from freehold.config.schema import Config
+from freehold.config.section import Section
 
 ANY_NAME = "NAME"
 """Stands for the user's own names in a path: ``deployments.NAME.slots``."""
