@@ -90,9 +90,11 @@ _NECESSARY = (b"confiden", b"vertraulich", b"restrict", b"restreint", b"secret",
 _NECESSARY_INTERNAL = (b"intern",)
 """The same of one that says ``internal``, with ``tlp`` above."""
 
-_PIECES = tuple(piece.decode() for piece in (*_NECESSARY, *_NECESSARY_INTERNAL))
+_ALL_NECESSARY = (*_NECESSARY, *_NECESSARY_INTERNAL)
+_PIECES = tuple(piece.decode() for piece in _ALL_NECESSARY)
 _HEADER = "freehold-label"
 
+_ESCAPE = b"\\u00"
 _ESCAPED = re.compile(rb"\\u00[2-7]")
 """How JSON may write any plain letter."""
 
@@ -151,11 +153,10 @@ class Markings:
             floor: What the text is at least, whatever it says.
         """
         lowered = raw.lower()
-        if any(piece in lowered for piece in _NECESSARY):
-            return True
-        if floor < _INTERNAL and any(piece in lowered for piece in _NECESSARY_INTERNAL):
-            return True
-        return _ESCAPED.search(lowered) is not None
+        for piece in _NECESSARY if floor >= _INTERNAL else _ALL_NECESSARY:
+            if piece in lowered:
+                return True
+        return _ESCAPE in lowered and _ESCAPED.search(lowered) is not None
 
     def of(self, texts: Iterable[str], *, floor: Level = Level.PUBLIC) -> tuple[LabelSource, ...]:
         """What the markings in ``texts`` ask for: one source for each kind of marking, in the order of their rules.
