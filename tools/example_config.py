@@ -43,7 +43,13 @@ OPTIONS = """\
 # --- every option --------------------------------------------------------------------------------
 """
 
-NAMES = {"deployments": "cloud", "routes": "private", "tenants": "finance", "audit": "abroad"}
+NAMES = {
+    "deployments": "cloud",
+    "routes": "private",
+    "tenants": "finance",
+    "audit": "abroad",
+    "sources": "legal",
+}
 """Names of the examples that stand for the user's own."""
 
 EXAMPLES = {
@@ -76,6 +82,9 @@ EXAMPLES = {
     "routes.NAME.self_check_any_size": "true",
     "routes.NAME.ask_beyond_device": "true",
     "routes.NAME.label": '"restricted"',
+    "labels.mip.NAME": '"restricted;kinds=phi"',
+    "sources.NAME.match": '"file:/legal/**"',
+    "sources.NAME.label": '"confidential;zones=lan"',
     "tenants.NAME.label": '"confidential"',
     "tenants.NAME.spend_per_month": "50.00",
     "audit.witnesses.NAME.url": '"https://witness.example"',

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, cast
 
 from starlette.datastructures import QueryParams
@@ -19,6 +21,7 @@ from freehold.domain.errors.server import StorageFailed
 from freehold.domain.files import BATCH, UPLOADED, Paging, StoredFile
 from freehold.domain.identity import Principal
 from freehold.domain.ports import Clock, IdSource
+from freehold.gateway.file_flow import FileFlow
 from freehold.identity.access import reached_tenant
 from freehold.policy.labelling import LABEL_HEADER
 from freehold.storage.files import FileDraft, SqliteFiles
@@ -63,11 +66,19 @@ class Files:
     """One method a row of the URL table."""
 
     def __init__(
-        self, *, store: SqliteFiles, settings: FilesSection, label_of: LabelOf, clock: Clock, ids: IdSource
+        self,
+        *,
+        store: SqliteFiles,
+        settings: FilesSection,
+        label_of: LabelOf,
+        flow: FileFlow,
+        clock: Clock,
+        ids: IdSource,
     ) -> None:
         self._store = store
         self._settings = settings
         self._label_of = label_of
+        self._flow = flow
         self._clock = clock
         self._ids = ids
         self._coming_bytes: Counter[str] = Counter()
@@ -76,7 +87,8 @@ class Files:
     async def create(self, scope: Scope, principal: Principal) -> View:
         """Take a file, straight to the disk."""
         tenant, settings = principal.tenant.name, self._settings
-        label = self._label_of(principal, (header(scope, LABEL_HEADER.encode()),))
+        said = header(scope, LABEL_HEADER.encode())
+        self._label_of(principal, (said,))  # what cannot be read is refused before a long file is taken
         used_bytes = await self._store.used_bytes(tenant) + self._coming_bytes[tenant]
         room_bytes = settings.tenant_bytes_max - used_bytes
         full = FileQuotaReached(tenant=tenant, used_bytes=used_bytes, limit_bytes=settings.tenant_bytes_max)
@@ -86,7 +98,9 @@ class Files:
         coming_bytes = min(most_bytes, declared_bytes(scope) or most_bytes)
         self._coming_bytes[tenant] += coming_bytes
         try:
-            file = await self._taken(scope, tenant=tenant, label=label, most_bytes=most_bytes)
+            file = await self._taken(scope, principal, said=said, most_bytes=most_bytes)
+            with contextlib.suppress(FileNotFoundError):  # it was deleted meanwhile
+                await self._flow.kept(file, self._store.path(file.id), principal)
         except FileTooLarge as error:
             raise (full if room_bytes < settings.file_bytes_max else error) from None
         except OSError as error:
@@ -95,7 +109,7 @@ class Files:
             self._coming_bytes[tenant] -= coming_bytes
         return _json(file_object(file))
 
-    async def _taken(self, scope: Scope, *, tenant: str, label: str, most_bytes: int) -> StoredFile:
+    async def _taken(self, scope: Scope, principal: Principal, *, said: str | None, most_bytes: int) -> StoredFile:
         """The file that a client sends, kept.
 
         Raises:
@@ -105,8 +119,10 @@ class Files:
         draft = await asyncio.to_thread(self._store.draft, new_id(self._ids, "file-"))
         try:
             form = await read_form(scope, scope["receive"], draft, file_bytes_max=most_bytes)
-            file = self._file(form, draft, tenant=tenant, label=label)
+            file = self._file(form, draft, tenant=principal.tenant.name)
             await asyncio.to_thread(draft.finish)
+            asked = await self._flow.labels_of(draft.path, filename=file.filename, purpose=file.purpose)
+            file = replace(file, label=self._label_of(principal, (said, *asked)))
             await self._store.keep(file, tenant_bytes_max=self._settings.tenant_bytes_max)
         except BaseException:
             draft.drop()
@@ -155,7 +171,8 @@ class Files:
             raise NotFound(path=scope["path"])
         return file
 
-    def _file(self, form: Form, draft: FileDraft, *, tenant: str, label: str) -> StoredFile:
+    def _file(self, form: Form, draft: FileDraft, *, tenant: str) -> StoredFile:
+        """What is known of a file before anybody has looked into it."""
         purpose = form.fields.get("purpose", "")
         if purpose not in UPLOADED:
             taken = ", ".join(UPLOADED)
@@ -175,7 +192,7 @@ class Files:
             size_bytes=draft.size_bytes,
             created_unix_ms=now_ms,
             expires_unix_ms=self._expiry(form, purpose, now_ms),
-            label=label,
+            label="",
         )
 
     def _expiry(self, form: Form, purpose: str, now_ms: int) -> int | None:

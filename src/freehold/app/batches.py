@@ -14,7 +14,9 @@ from freehold.app.fellows import Fellows
 from freehold.app.stores import Stores
 from freehold.config.compile import Compiled
 from freehold.domain.identity import Principal
+from freehold.gateway.file_flow import FileFlow
 from freehold.gateway.pipeline import Pipeline
+from freehold.gateway.remembering import Remembering
 from freehold.gateway.runtime import Runtime
 from freehold.policy.labelling import joined, label_of_given
 from freehold.serving.overload import Door
@@ -61,14 +63,25 @@ def batch_runner(
 
 
 def batch_views(
-    stores: Stores, compiled: Compiled, runtime: Callable[[], Runtime], runner: BatchRunner | None
+    stores: Stores,
+    compiled: Compiled,
+    runtime: Callable[[], Runtime],
+    runner: BatchRunner | None,
+    memory: Remembering,
 ) -> dict[str, object]:
     """What the table of routes names ``files``, ``batches`` and ``message_batches``."""
 
     def label_of(principal: Principal, said: Sequence[str | None]) -> str:
         return label_of_given(principal, said, tree=runtime().tree)
 
-    files = Files(store=stores.files, settings=compiled.files, label_of=label_of, clock=stores.clock, ids=stores.ids)
+    files = Files(
+        store=stores.files,
+        settings=compiled.files,
+        label_of=label_of,
+        flow=FileFlow(runtime=runtime, memory=memory),
+        clock=stores.clock,
+        ids=stores.ids,
+    )
     nudge = _look_by_itself if runner is None else runner.nudge
     batches = Batches(
         store=stores.batches,

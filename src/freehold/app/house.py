@@ -22,6 +22,7 @@ from freehold.app.fellows import Fellows
 from freehold.app.key_events import record_key_events
 from freehold.app.known import Known
 from freehold.app.learning import Learnt
+from freehold.app.memory import remembering
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
 from freehold.app.releases import Released
@@ -108,6 +109,7 @@ class House:
         )
         self._limit_book = LimitBook(stores.limits, stores.keys, currency=compiled.ledger.currency, clock=stores.clock)
         self.door = Door()
+        self._memory = remembering(stores, compiled, self._current)
         self._learnt = Learnt(
             stores,
             compiled,
@@ -116,6 +118,7 @@ class House:
             door=self.door,
             observation=self._observation,
             fellows=fellows,
+            forget=self._memory.erase,
         )
         self._released = Released(stores, self._current, tidies=fellows is None or fellows.seat.worker == 0)
         self._pipeline = Pipeline(services=self._services(), runtime=self._current, prerouting=self._learnt.prerouting)
@@ -168,7 +171,7 @@ class House:
             "queue": QueueViews(runtime=self._current, seen=self._admission.waiting),
             "learning": self._learnt.views(),
             "classify": classify_views(stores, self._pipeline, self._current, self.door),
-            **batch_views(stores, self._settings, self._current, self._batches),
+            **batch_views(stores, self._settings, self._current, self._batches, self._memory),
             **self._released.views(),
         }
         return {**views, "document": DocumentViews(views)}
@@ -187,12 +190,13 @@ class House:
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
         if self._fellows is not None:
             self._spawn(self._fellows.keep_filled(self._admission))
-        for task in (*self._observation.tasks(self._own_metrics), *self._learnt.tasks()):
+        for task in (*self._observation.tasks(self._own_metrics), *self._learnt.tasks(), self._memory.run()):
             self._spawn(task)
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
             await self._quotas.refresh()
             await self._learnt.begin()
+            await self._memory.begin()
             if self._batches is not None:  # not before: what was left off goes on at once, and must fit into its limits
                 self._spawn(self._batches.run())
             yield
@@ -202,6 +206,7 @@ class House:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._learnt.close()
+            self._memory.close()
             await asyncio.gather(*(engine.close() for engine in self._engines.values()))
             await self._observation.close()
             await self._stores.broker.close()
@@ -246,6 +251,7 @@ class House:
         self._retries.keep(engines)
         self._observation.know(runtime)
         self._learnt.know(compiled)
+        self._memory.keep_for(compiled.labels.memory_days)
         for name, engine in built.items():
             self._spawn(self._start(name, engine))
         if retired:
@@ -266,6 +272,8 @@ class House:
             retries=self._retries,
             audit_log=self._stores.audit.origin,
             learn=self._learnt.learner,
+            memory=self._memory,
+            files=self._stores.files,
             standings=self._learnt.standings,
             releases=self._released.live,
         )

@@ -55,6 +55,7 @@ class Learnt:
         door: Door,
         observation: Observation,
         fellows: Fellows | None,
+        forget: Callable[[str], object],
     ) -> None:
         section = compiled.learning
         self._stores = stores
@@ -64,6 +65,7 @@ class Learnt:
         self._care = LearningCare(run_length=section.alarm_run_length, days=section.certificate_days)
         self._looks = fellows is None or not fellows.seat.worker
         self._changed = asyncio.Event()
+        self._forget = forget
         self._erased = 0
         self.outcomes = SqliteOutcomes(stores.database, most=section.outcomes_max)
         self.certificates = SqliteCertificates(stores.database)
@@ -169,6 +171,7 @@ class Learnt:
         """A view has changed something, or erased what was learnt from a tenant: it holds here at once."""
         if erased:
             self.prerouting.forget(erased)
+            self._forget(erased)
         self._changed.set()
 
     async def _look_at_erased(self) -> None:

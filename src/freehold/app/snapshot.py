@@ -17,6 +17,9 @@ from freehold.domain.money import Money
 from freehold.domain.ports import Engine
 from freehold.gateway.runtime import Deadlines, Runtime
 from freehold.ledger.pricing import OwnedHardware
+from freehold.policy.flow import FlowRules
+from freehold.policy.markings import Markings
+from freehold.policy.sources import in_force
 from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, applies
 
@@ -60,6 +63,30 @@ def snapshot(
         config_digest=compiled.digest,
         certificates=known.certificates,
         places={plan.deployment.name: _place(plan) for plan in compiled.deployments},
+        flow=flow_rules(compiled),
+    )
+
+
+def flow_rules(compiled: Compiled) -> FlowRules:
+    """What texts add to their labels.
+
+    Raises:
+        LabelUnreadable: A label cannot be read.
+    """
+    section, tree = compiled.labels, compiled.tree
+    return FlowRules(
+        markings=Markings(
+            tree,
+            mip={guid: parse_label(text, tree, param=f"labels.mip.{guid}") for guid, text in section.mip.items()},
+            unknown_mip=parse_label(section.unknown_mip, tree, param="labels.unknown_mip"),
+        ),
+        sources=in_force(
+            {
+                name: (match, parse_label(text, tree, param=f"sources.{name}.label"))
+                for name, (match, text) in compiled.sources.items()
+            }
+        ),
+        unread=parse_label(section.unread, tree, param="labels.unread"),
     )
 
 

@@ -25,6 +25,11 @@ _AT_HOME = frozenset({DEVICE, LAN})
 _ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*)(?::\d+)?(?:/[^?#\\\s]*)?", re.IGNORECASE)
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[::1\]", re.IGNORECASE)
 _SHARED_DEPLOYMENTS_MAX = 1_000
+_GUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_SOURCE = re.compile(r"(?!file:[^/*])[a-z][a-z0-9-]{1,31}:\S.*")
+DEFAULT_SOURCE = "default"
+"""The rule for sources that no other one knows."""
+
 _PRICE_MODEL = re.compile(r"[a-z0-9_-]+/\S+")
 
 
@@ -63,6 +68,7 @@ def cross_check(config: Config, names: Names, check_label: LabelCheck | None = N
         *_aliases(config, names),
         *_ledger(config.ledger),
         *_labels(config, check_label),
+        *_sources(config),
         *_telemetry(config),
         *_witnesses(config),
     ]
@@ -339,12 +345,30 @@ def _labels(config: Config, check_label: LabelCheck | None) -> Iterator[Mistake]
     labels: list[tuple[KeyPath, str]] = [
         *((("routes", name, "label"), route.label) for name, route in config.routes.items() if route.label),
         *((("tenants", name, "label"), tenant.label) for name, tenant in config.tenants.items()),
+        *((("sources", name, "label"), source.label) for name, source in config.sources.items()),
+        *((("labels", "mip", guid), text) for guid, text in config.labels.mip.items()),
+        (("labels", "unknown_mip"), config.labels.unknown_mip),
+        (("labels", "unread"), config.labels.unread),
     ]
     for path, text in labels:
         try:
             check_label(text, tree)
         except FreeholdError as error:
             yield Mistake(path=path, text=f"{text!r} cannot be read: {error.values.get('reason', error.message)}")
+
+
+def _sources(config: Config) -> Iterator[Mistake]:
+    for guid in config.labels.mip:
+        if not _GUID.fullmatch(guid):
+            text = f"{guid!r} is no GUID, for example 2096f6a2-d2f7-48be-b329-b73aaa526e5d"
+            yield Mistake(path=("labels", "mip", guid), text=text)
+    for name, source in config.sources.items():
+        path = ("sources", name, "match")
+        if name == DEFAULT_SOURCE and source.match:
+            yield Mistake(path=path, text="default is for all sources that no other pattern knows; leave match out")
+        elif name != DEFAULT_SOURCE and not _SOURCE.fullmatch(source.match):
+            given = f"{source.match!r} is no pattern" if source.match else "it must be set"
+            yield Mistake(path=path, text=f"{given}; write SCHEME:PATH, for example file:/legal/** or tool:search")
 
 
 def _telemetry(config: Config) -> Iterator[Mistake]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 
 from freehold.config.checks import AUTO, zone_tree
+from freehold.config.label_sections import Labels
 from freehold.config.load import LoadedConfig
 from freehold.config.schema import Batches, Config, DeploymentSection, Files, Learning, Ledger, RouteSection
 from freehold.config.secrets import read_secret
@@ -72,6 +73,8 @@ class Compiled:
         weights: Each tenant's share of a busy deployment.
         learns: Whether outcomes are kept, by tenant.
         spends: What is to be spent in a month, by tenant, where something is.
+        labels: What texts say of themselves, and texts that are known again.
+        sources: Pattern and label text by the name of a rule for sources.
         learning: What is learnt from judged answers.
         ledger: What owned hardware costs.
         files: Bounds of files.
@@ -91,6 +94,8 @@ class Compiled:
     weights: Mapping[str, int]
     learns: Mapping[str, bool]
     spends: Mapping[str, Money]
+    labels: Labels
+    sources: Mapping[str, tuple[str, str]]
     learning: Learning
     ledger: Ledger
     files: Files
@@ -125,6 +130,8 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
             for name, each in config.tenants.items()
             if each.spend_per_month is not None
         },
+        labels=config.labels,
+        sources={name: (each.match, each.label) for name, each in config.sources.items()},
         learning=config.learning,
         ledger=config.ledger,
         files=config.files,

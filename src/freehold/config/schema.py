@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from freehold.config.label_sections import Labels, SourceSection
 from freehold.config.schema_audit import AUDIT_DAYS_LEAST, Audit
 from freehold.config.section import Name, Section
 
@@ -473,6 +474,12 @@ class Config(Section):
     )
     tenants: dict[Name, TenantSection] = Field(
         default={}, description="Customers or departments by name; one called default where none is given."
+    )
+    labels: Labels = Field(
+        default=Labels(), description="What texts say of themselves, and texts that are known again."
+    )
+    sources: dict[Name, SourceSection] = Field(
+        default={}, description="Where texts come from, and what they are labelled for that; default is for all others."
     )
     learning: Learning = Field(default=Learning(), description="What is learnt from judged answers.")
     ledger: Ledger = Field(default=Ledger(), description="What this machine costs.")

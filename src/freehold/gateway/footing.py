@@ -20,7 +20,8 @@ from freehold.domain.response import FinishReason
 from freehold.domain.turn import Turn
 from freehold.gateway.runtime import Runtime
 from freehold.policy.decide import decide
-from freehold.policy.labelling import label_request
+from freehold.policy.flow import FlowRules
+from freehold.policy.labelling import join_sources, label_request
 from freehold.policy.text import format_label
 from freehold.routing.candidates import surely_fits, unable_reason
 from freehold.routing.ladder import verdict
@@ -28,6 +29,7 @@ from freehold.routing.plan import make_plan
 
 _KEPT_MAX = 4096
 _PLANS_MAX = 64
+_RAISED_MAX = 64
 _FOR_EVER = 1 << 62
 
 NOT_LOOKED_AT = Confidence(probability=None, status=ConfidenceStatus.UNMEASURED)
@@ -77,6 +79,7 @@ class Footing:
         decisions: Policy for each of them, in the same order.
         until_unix_ms: From this moment on it must be decided anew: some terms' evidence expires.
         turn: What the queues know of a request of normal urgency.
+        raised_by: The same for requests whose text asks for more, by what it asks for.
     """
 
     principal: Principal
@@ -90,6 +93,7 @@ class Footing:
     decisions: tuple[PolicyDecision, ...]
     until_unix_ms: int
     turn: Turn
+    raised_by: dict[tuple[LabelSource, ...], Footing] = field(default_factory=dict[tuple[LabelSource, ...], "Footing"])
     _plans: dict[Hashable, RoutePlan] = field(default_factory=dict[Hashable, RoutePlan])
     _verdicts: dict[Hashable, Verdict] = field(default_factory=dict[Hashable, Verdict])
 
@@ -140,10 +144,14 @@ class Footings:
 
     Args:
         runtime: What they are decided from; a reload brings a new one, and with it new footings.
+
+    Attributes:
+        rules: What texts add to a label, by the same runtime.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self.rules = runtime.flow or FlowRules.plain(runtime.tree)
         self._kept: dict[Hashable, Footing] = {}
 
     def find(self, asking: Asking) -> Footing | None:
@@ -163,17 +171,42 @@ class Footings:
             LabelUnreadable: The client's label cannot be read.
         """
         runtime = self.runtime
-        label, sources = label_request(
+        _, sources = label_request(
             principal=asking.principal,
             route=route,
             route_label=runtime.route_labels.get(route.name),
             header=asking.label_header,
             tree=runtime.tree,
         )
+        footing = self._made(asking, route, sources)
+        if len(self._kept) >= _KEPT_MAX:
+            self._kept.clear()
+        self._kept[asking.key] = footing
+        return footing
+
+    def raised(self, asking: Asking, footing: Footing, sources: tuple[LabelSource, ...]) -> Footing:
+        """The footing of a request of the same caller whose text asks for more.
+
+        Args:
+            asking: Who asks, what for.
+            footing: That of all such requests.
+            sources: What the text of this one asks for.
+        """
+        known = footing.raised_by.get(sources)
+        if known is None:
+            if len(footing.raised_by) >= _RAISED_MAX:
+                footing.raised_by.clear()
+            known = self._made(asking, footing.route, (*footing.sources, *sources))
+            footing.raised_by[sources] = known
+        return known
+
+    def _made(self, asking: Asking, route: Route, sources: tuple[LabelSource, ...]) -> Footing:
+        runtime = self.runtime
+        label = join_sources(sources, tree=runtime.tree)
         asked = tuple(name for name in route.doubt.names if name not in route.deployments)
         deployments = runtime.deployments_of(route) + tuple(runtime.engines[name].deployment for name in asked)
         expiries = [each.terms.expires_unix_ms for each in deployments if each.terms.expires_unix_ms is not None]
-        footing = Footing(
+        return Footing(
             principal=asking.principal,
             route=route,
             label=label,
@@ -189,10 +222,6 @@ class Footings:
             until_unix_ms=min((expiry for expiry in expiries if expiry > asking.unix_ms), default=_FOR_EVER),
             turn=Turn(tenant=asking.principal.tenant.name, weight=asking.principal.tenant.weight),
         )
-        if len(self._kept) >= _KEPT_MAX:
-            self._kept.clear()
-        self._kept[asking.key] = footing
-        return footing
 
 
 def _shape(request: InferenceRequest) -> Hashable:

@@ -244,6 +244,8 @@ class Climb:
                 and (commits or not more_permitted)
                 # An answer that follows another one says whether that was right.
                 and not (self._answers and self.services.learn.wants(draft.principal))
+                # What is to be known again has to be read.
+                and not self.services.memory.wants(draft.principal, draft.label)
             ),
             queue_ms=self.opened.queue_ms,
         )

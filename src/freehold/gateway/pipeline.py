@@ -22,6 +22,7 @@ from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest, Task
 from freehold.gateway.answer import Sink
 from freehold.gateway.bounds import bound_of
+from freehold.gateway.flow import Flow
 from freehold.gateway.footing import Asking, Footing, Footings
 from freehold.gateway.ladder import Climb
 from freehold.gateway.prerouting import Prerouting
@@ -42,6 +43,7 @@ class Pipeline:
         self._runtime = runtime
         self._active: Counter[str] = Counter()
         self._footings = Footings(runtime())
+        self._flow = Flow(memory=services.memory, files=services.files)
         self._recorder = Recorder(services)
 
     def active(self, config_digest: str | None = None) -> int:
@@ -79,7 +81,7 @@ class Pipeline:
         self._active[runtime.config_digest] += 1
         try:
             try:
-                climb = self._plan(draft, runtime, sink)
+                climb = self._plan(draft, runtime, await self._label(draft, runtime), sink)
                 if climb.footing.route.prerouter is not Prerouter.OFF and self._prerouting is not None:
                     await self._prerouting.look(climb)
                 held = await climb.run()
@@ -90,6 +92,9 @@ class Pipeline:
         finally:
             self._active[runtime.config_digest] -= 1
         sink.finished(receipt, end=held.send(sink))
+        memory = self._services.memory
+        if memory.wants(principal, draft.label):
+            memory.told(request, principal, receipt, climb.answers)
         learn = self._services.learn
         if request.task is Task.CHAT and learn.wants(principal) and (answers := climb.answers):
             judged = Judged(
@@ -104,8 +109,8 @@ class Pipeline:
             learn.told(judged)
         return receipt
 
-    def _plan(self, draft: ReceiptDraft, runtime: Runtime, sink: Sink) -> Climb:
-        """How sensitive is this text, where may it run, in which order do we try?"""
+    async def _label(self, draft: ReceiptDraft, runtime: Runtime) -> Footing:
+        """How sensitive is this text? What holds for all of its caller's, joined with what it says itself."""
         request = draft.request
         footings = self._footings
         if footings.runtime is not runtime:
@@ -123,15 +128,26 @@ class Pipeline:
             draft.route = footing.route.name
             draft.steps.append("label")
         draft.label, draft.label_text, draft.label_sources = footing.label, footing.label_text, footing.sources
+        tenant, rules = draft.principal.tenant.name, footings.rules
+        raising = self._flow.at_once(request, tenant=tenant, label=footing.label, rules=rules)
+        if raising is None:
+            raising = await self._flow.look(request, tenant=tenant, label=footing.label, rules=rules, tree=runtime.tree)
+        if raising:
+            footing = footings.raised(asking, footing, raising)
+            draft.label, draft.label_text, draft.label_sources = footing.label, footing.label_text, footing.sources
+        return footing
+
+    def _plan(self, draft: ReceiptDraft, runtime: Runtime, footing: Footing, sink: Sink) -> Climb:
+        """Where may it run, in which order do we try?"""
         draft.steps.append("decide")
         releases = self._services.releases
         if releases.live:
             footing = with_releases(footing, request, releases, runtime=runtime, unix_ms=draft.created_unix_ms)
         draft.decisions = footing.decisions
         draft.steps.append("plan")
-        plan = footing.plan(request)
+        plan = footing.plan(draft.request)
         if self._services.quotas.limited:
-            self._reserve(draft, footing, plan.steps, sink)
+            self._reserve(draft, runtime, footing, plan.steps, sink)
         return Climb(
             services=self._services,
             runtime=runtime,
@@ -141,7 +157,9 @@ class Pipeline:
             steps=deque(plan.steps),
         )
 
-    def _reserve(self, draft: ReceiptDraft, footing: Footing, steps: Sequence[Deployment], sink: Sink) -> None:
+    def _reserve(
+        self, draft: ReceiptDraft, runtime: Runtime, footing: Footing, steps: Sequence[Deployment], sink: Sink
+    ) -> None:
         """May its caller use so much more? What the request may come to is set aside until it ends.
 
         Raises:
@@ -154,7 +172,7 @@ class Pipeline:
             draft,
             steps,
             route=footing.route,
-            runtime=self._footings.runtime,
+            runtime=runtime,
             prices=self._services.prices,
         )
         draft.reserved = quotas.reserve(principal, bound)

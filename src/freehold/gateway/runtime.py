@@ -13,6 +13,7 @@ from freehold.domain.identity import Principal
 from freehold.domain.judging_ports import Learner, NothingCertified, NothingLearnt, Standings
 from freehold.domain.labels import Label
 from freehold.domain.limits import Bound
+from freehold.domain.memory import FileLabels, Memory, NoFiles, NothingRemembered
 from freehold.domain.ports import (
     Admission,
     AuditLog,
@@ -31,6 +32,7 @@ from freehold.domain.zones import ZoneTree
 from freehold.gateway.load import DeviceLoad
 from freehold.hostinfo.clock import any_share
 from freehold.ledger.pricing import OwnedHardware
+from freehold.policy.flow import FlowRules
 from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
 
@@ -60,6 +62,7 @@ class Runtime:
         config_digest: Digest of the configuration.
         certificates: Of files: whatever they were made for, and whenever.
         places: Digest of what each deployment is: another one by the same name has another.
+        flow: What a request's text adds to its label; ``None`` for what holds where nobody said anything.
     """
 
     tree: ZoneTree
@@ -74,6 +77,7 @@ class Runtime:
     config_digest: str
     certificates: tuple[Certificate, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict[str, str])
+    flow: FlowRules | None = None
 
     def route_for(self, model: str) -> Route:
         """The route that a client means by ``model``: a route, a deployment on its own, or an alias of either.
@@ -131,3 +135,5 @@ class Services:
     audit_log: str = ""
     learn: Learner = field(default_factory=NothingLearnt)
     releases: Releases = field(default_factory=NoReleases)
+    memory: Memory = field(default_factory=NothingRemembered)
+    files: FileLabels = field(default_factory=NoFiles)

@@ -125,6 +125,11 @@ class SqliteFiles:
         row = await self._database.read(lambda connection: connection.execute(sql, values).fetchone())
         return None if row is None else _file(row)
 
+    async def label_of(self, file_id: str, *, tenant: str) -> str | None:
+        """The label of a tenant's file as text, also of one that has expired and is not deleted yet."""
+        file = await self.get(file_id, tenant=tenant, unix_ms=0)
+        return None if file is None else file.label
+
     async def list(self, paging: Paging, *, tenant: str | None, unix_ms: int) -> list[StoredFile]:
         """A page of them, and one more where there is one."""
         sql = self._sql["list_files_down" if paging.newest_first else "list_files_up"]

@@ -220,6 +220,8 @@ class SqliteOutcomes:
     async def erase(self, *, tenant: str, by: str = "freehold", unix_ms: int = 0) -> int:
         """Erase all of a tenant's: outcomes with their vectors, certificates made from them, watches, gold questions.
 
+        And what is remembered of its restricted texts.
+
         What was written is overwritten, in the write-ahead log too. That it was done goes into the audit log.
 
         Args:
@@ -237,14 +239,16 @@ class SqliteOutcomes:
 
         def work(connection: sqlite3.Connection) -> int:
             self._write_waiting(connection)
+            connection.execute("PRAGMA secure_delete = ON")
             void = [row[0] for row in connection.execute(sql["erase_certificates"], values).fetchall()]
             erased = connection.execute(sql["erase_outcomes"], values).rowcount
             connection.execute(sql["erase_watches"], values)
             connection.execute(sql["erase_gold"], values)
+            passages = connection.execute(load("memory")["erase_passages"], values).rowcount
             connection.execute(sql["erase_tries"], {"start": tries_of(tenant)})
             connection.execute(sql["unused_scorings"])
             connection.execute(sql["note_erased"])
-            detail: dict[str, object] = {"outcomes": erased, "certificates": void}
+            detail: dict[str, object] = {"outcomes": erased, "certificates": void, "passages": passages}
             event = KeyEvent(unix_ms=unix_ms, event="outcomes.erased", key_id="", tenant=tenant, by=by, detail=detail)
             note_event(connection, event)
             return erased

@@ -50,6 +50,11 @@ class Members(Mapping[str, bytes]):
     def __len__(self) -> int:
         return len(self._all())
 
+    @property
+    def raw(self) -> bytes:
+        """The whole body as it was sent, or as it was made."""
+        return self._raw
+
     def without(self, name: str) -> Mapping[str, bytes]:
         """All but one."""
         return MappingProxyType({each: value for each, value in self._all().items() if each != name})

@@ -43,10 +43,20 @@ def files(tmp_path):
     database, clock = Database.open(tmp_path / "freehold.db"), SystemClock()
     settings = FilesSection(file_bytes_max=2_000, tenant_bytes_max=3_000)
     yield Files(
-        store=SqliteFiles(database, tmp_path / "files"), settings=settings, label_of=lambda *_: "internal",
+        store=SqliteFiles(database, tmp_path / "files"), settings=settings, label_of=lambda *_: "internal", flow=NoFlow(),
         clock=clock, ids=SystemIds(clock),
     )  # fmt: skip
     database.close()
+
+
+class NoFlow:
+    """Asks for nothing."""
+
+    async def labels_of(self, path, *, filename, purpose):
+        return []
+
+    async def kept(self, file, path, principal):
+        pass
 
 
 async def on_its_way(files, sender):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.domain.certificates import LabelKind
+from freehold.domain.memory import KeptPassage
 from freehold.domain.outcomes import Feedback
 from freehold.storage.certificates import Looked, SqliteCertificates
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
+from freehold.storage.memory import SqliteMemory
 from freehold.storage.outcomes import SqliteOutcomes
 from freehold.storage.vectors import pack, unpack
 from tests.support.histories import a_certificate, an_outcome, scored
@@ -169,7 +172,11 @@ def test_erasing_leaves_no_byte_and_no_promise(database: Database, tmp_path: Pat
     run(kept.put(a_certificate("c-theirs", tenant="theirs")))
     run(kept.put_gold({"q": '{"prompt":"What is peculiar?"}'}, tenant="ours", workload="general"))
     run(kept.keep_looked(Looked(watches={("ours", "general", "small"): "{}"}, void={}), by="x", unix_ms=1))
-    marks = [pack(vector), b"0.731625", b"What is peculiar?"]
+    passage = KeptPassage(
+        tenant="ours", id="r-9", part=1, label="restricted", expires_unix_ms=1 << 60, prints=b"prints that stand out"
+    )
+    SqliteMemory(database, bytes_max=1_000).keep([passage, replace(passage, tenant="theirs", prints=b"")], unix_ms=1)
+    marks = [pack(vector), b"0.731625", b"What is peculiar?", passage.prints]
     run(store.read())
     assert all(any(mark in data for data in _bytes(tmp_path)) for mark in marks)
     assert run(store.erase(tenant="ours", by="key-1", unix_ms=7)) == 3
@@ -179,7 +186,8 @@ def test_erasing_leaves_no_byte_and_no_promise(database: Database, tmp_path: Pat
     assert [mark for mark in marks for data in _bytes(tmp_path) if mark in data] == []
     event = SqliteKeys(database).events()[-1]
     assert (event.event, event.tenant, event.by) == ("outcomes.erased", "ours", "key-1")
-    assert event.detail == {"outcomes": 3, "certificates": ["c-ours", "c-all"]}
+    assert event.detail == {"outcomes": 3, "certificates": ["c-ours", "c-all"], "passages": 1}
+    assert [each.tenant for each in run(SqliteMemory(database, bytes_max=1_000).after(0))] == ["theirs"]
 
 
 def _bytes(folder: Path) -> list[bytes]:

@@ -1,0 +1,157 @@
+"""What a request says, whatever surface it came through: every text in it, and where its parts say that they are from.
+
+Read from the members as they were sent, those in another dialect and unknown ones too, since all of them may reach an
+upstream. Policy looks at it; nothing here decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgspec
+
+from freehold.domain.request import InferenceRequest, PartKind
+from freehold.wire.body import Members
+
+UNREAD = frozenset({PartKind.IMAGE, PartKind.AUDIO, PartKind.FILE})
+"""Parts that nobody here looks into."""
+
+FILE_ID = b'"file_id"'
+"""What the members of a request have somewhere that names a stored file."""
+
+NAMING = (b'"tool_call_id"', b'"tool_use_id"', b'"function"', b'"source"', b'"filename"', b'"title"')
+"""What they have somewhere where a part says what it is from; most that do have one of them for other reasons."""
+
+_DATA_CHARACTERS_MIN = 256
+_UNREAD_TYPES = {
+    "image": "image", "image_url": "image", "input_image": "image", "audio": "audio", "input_audio": "audio",
+    "video": "video", "video_url": "video", "file": "file", "input_file": "file", "document": "file",
+}  # fmt: skip
+_READ_SOURCES = frozenset({"text", "content"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Said:
+    """What a request says.
+
+    Attributes:
+        texts: Every text of it: names of members are none, nor is what is encoded as base64.
+        names: Names of sources that its parts say that they are from, in order.
+        tools: Names of the tools whose results it holds; empty text for one whose call is not there.
+        file_ids: Stored files that it names.
+        unread: Kinds of parts in it that nobody looks into, but for stored files.
+        filenames: Names of files whose content is in it.
+        calls: Names of the tools that are called in it, by the call's id.
+    """
+
+    texts: list[str] = field(default_factory=list[str])
+    names: list[str] = field(default_factory=list[str])
+    tools: list[str] = field(default_factory=list[str])
+    file_ids: list[str] = field(default_factory=list[str])
+    unread: set[str] = field(default_factory=set[str])
+    filenames: list[str] = field(default_factory=list[str])
+    calls: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def raw_of(request: InferenceRequest) -> bytes:
+    """All members of a request as they were sent, as one piece; empty where there are none but decoded ones."""
+    fields = request.fields if request.native is None else request.native.fields
+    return fields.raw if isinstance(fields, Members) else b"\n".join(fields.values())
+
+
+def said_in(request: InferenceRequest) -> Said:
+    """What it says."""
+    fields = request.fields if request.native is None else request.native.fields
+    said = Said()
+    for raw in [fields.raw] if isinstance(fields, Members) else fields.values():
+        try:
+            value = msgspec.json.decode(raw)
+        except msgspec.DecodeError:  # a member made by hand
+            value = raw.decode("utf-8", "replace")
+        _walk(value, said)
+    if not fields:
+        _decoded(request, said)
+    return said
+
+
+def _decoded(request: InferenceRequest, said: Said) -> None:
+    """A request that was made here, not sent."""
+    for message in request.messages:
+        for part in message.parts:
+            said.texts.append(part.text)
+            if part.kind in UNREAD:
+                said.unread.add(part.kind.value)
+    said.texts += request.prompt, request.suffix or "", *request.inputs
+    said.texts += (request.ranking.query,) if request.ranking is not None else ()
+    for tool in request.tools:
+        said.texts += tool.name, tool.description, tool.parameters_json.decode("utf-8", "replace")
+    said.texts[:] = filter(None, said.texts)
+
+
+def _walk(value: Any, said: Said) -> None:
+    """Depth first, in order, without recursion: a body may be nested as deep as its decoder lets it."""
+    waiting: list[Iterator[Any]] = [iter((value,))]
+    while waiting:
+        for each in waiting[-1]:
+            if isinstance(each, str):
+                _text(each, said)
+            elif isinstance(each, dict):
+                members = cast("dict[str, Any]", each)
+                _object(members, said)
+                waiting.append(iter(members.values()))
+                break
+            elif isinstance(each, list):
+                waiting.append(iter(cast("list[Any]", each)))
+                break
+        else:
+            waiting.pop()
+
+
+def _text(text: str, said: Said) -> None:
+    if len(text) >= _DATA_CHARACTERS_MIN and text.isascii() and len(text.split(None, 1)) < 2:
+        return
+    if text:
+        said.texts.append(text)
+
+
+def _object(members: Mapping[str, Any], said: Said) -> None:
+    kind = members.get("type")
+    if isinstance(named := members.get("source"), str):
+        said.names.append(named)
+    for name in ("filename", "title"):
+        if isinstance(named := members.get(name), str) and (name == "filename" or kind == "document"):
+            said.filenames.append(named)
+    if isinstance(file_id := members.get("file_id"), str):
+        said.file_ids.append(file_id)
+    elif isinstance(kind, str) and kind in _UNREAD_TYPES and _is_unread(members):
+        said.unread.add(_UNREAD_TYPES[kind])
+    _call(members, kind, said)
+
+
+def _is_unread(members: Mapping[str, Any]) -> bool:
+    """Whether a part holds, or points at, what is no text. One that names a stored file is that file."""
+    for name in ("source", "file"):
+        if not isinstance(members.get(name), dict):
+            continue
+        each = cast("dict[str, Any]", members[name])
+        if "file_id" in each or each.get("type") in _READ_SOURCES:
+            return False
+    carried = ("source", "file", "image_url", "input_audio", "audio", "video_url", "file_data", "file_url", "data")
+    return any(name in members for name in carried)
+
+
+def _call(members: Mapping[str, Any], kind: Any, said: Said) -> None:
+    """A call of a tool, or its result."""
+    call_id, function = members.get("id"), members.get("function")
+    if isinstance(call_id, str) and isinstance(function, dict):
+        said.calls[call_id] = str(cast("dict[str, Any]", function).get("name", ""))
+    elif isinstance(call_id, str) and kind == "tool_use":
+        said.calls[call_id] = str(members.get("name", ""))
+    role = members.get("role")
+    if role == "function":
+        said.tools.append(str(members.get("name", "")))
+    for name in ("tool_call_id", "tool_use_id"):
+        if isinstance(answered := members.get(name), str):
+            said.tools.append(said.calls.get(answered, ""))
