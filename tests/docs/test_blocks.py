@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from freehold.app.check import problems
+from freehold.app.rules import rulebook_of
 from freehold.cli.table import build_app
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import load
@@ -123,7 +124,8 @@ def of_first_tenant(compiled: Compiled, name: str) -> PolicyDecision:
     """Whether what the first tenant asks may go to a deployment: a ladder whose rungs cannot be reached helps nobody."""
     label = parse_label(next(iter(compiled.tenants.values())), compiled.tree)
     deployment = next(plan.deployment for plan in compiled.deployments if plan.deployment.name == name)
-    return decide(label, deployment, tree=compiled.tree, unix_ms=NOW_UNIX_MS, audit_ready=True)
+    tenant = next(iter(compiled.tenants))
+    return decide(label, deployment, policy=rulebook_of(compiled), tenant=tenant, unix_ms=NOW_UNIX_MS, audit_ready=True)
 
 
 def shown(case: object) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from freehold.app.known import Known
+from freehold.app.rules import rulebook_of
 from freehold.app.tenants import tenants_of
 from freehold.app.worth import PriceOf, Worth
 from freehold.config.compile import Compiled
@@ -40,6 +41,7 @@ def snapshot(
 
     Raises:
         LabelUnreadable: A route's label cannot be read.
+        PolicyError: The site's own rules do not hold.
     """
     hardware = owned_hardware(compiled.ledger)
     worth = Worth(tables=known.outcomes, calibrations=known.calibrations, hardware=hardware, price_of=price_of)
@@ -58,6 +60,7 @@ def snapshot(
         deadlines=Deadlines(total_s=compiled.total_s, queue_s=compiled.queue_s),
         config_digest=compiled.digest,
         certificates=known.certificates,
+        policy=rulebook_of(compiled),
     )
 
 

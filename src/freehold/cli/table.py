@@ -34,7 +34,9 @@ COMMANDS = (
     Command("receipts", "freehold.cli.receipts:receipts", "What was asked, where it went and what it cost."),
     Command("batches", "freehold.cli.batches:app", "List, show and cancel batches of requests."),
     Command("queue", "freehold.cli.queue:queue", "What runs and waits at each deployment, and whose turn is next."),
-    Command("policy", "freehold.cli.policy:policy", "Where a text with a label may go, and what forbids the rest."),
+    Command(
+        "policy", "freehold.cli.policy:app", "Where a text may go and why: check, test, explain and replay the rules."
+    ),
     Command("doctor", "freehold.cli.doctor:doctor", "Check this installation, one line a check."),
     Command("config", "freehold.cli.config:app", "Check and explain the configuration."),
     Command("keys", "freehold.cli.keys:app", "Make, list, rotate and revoke API keys."),

@@ -314,6 +314,16 @@ class TenantSection(Section):
     )
 
 
+class Policy(Section):
+    """Rules of this site's own, beside the shipped ones."""
+
+    rules: str = Field(
+        default="",
+        description="Path of a file of rules in Cedar, which may forbid more than the shipped rules, and say by permits what"
+        " a tenant may use. It can allow nothing that those forbid.",
+    )
+
+
 class Learning(Section):
     """What is learnt from judged answers: their outcomes, shadows, and how long certificates hold."""
 
@@ -481,6 +491,7 @@ class Config(Section):
     tenants: dict[Name, TenantSection] = Field(
         default={}, description="Customers or departments by name; one called default where none is given."
     )
+    policy: Policy = Field(default=Policy(), description="Rules of this site's own, beside the shipped ones.")
     learning: Learning = Field(default=Learning(), description="What is learnt from judged answers.")
     ledger: Ledger = Field(default=Ledger(), description="What this machine costs.")
     deadlines: DeadlineSection = Field(default=DeadlineSection(), description="How long things may take.")

@@ -30,6 +30,7 @@ from freehold.domain.zones import ZoneTree
 from freehold.gateway.load import DeviceLoad
 from freehold.hostinfo.clock import any_share
 from freehold.ledger.pricing import OwnedHardware
+from freehold.policy.rulebook import Rulebook
 from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
 
@@ -58,6 +59,7 @@ class Runtime:
         deadlines: Time limits.
         config_digest: Digest of the configuration.
         certificates: Of files: whatever they were made for, and whenever.
+        policy: The rules in force.
     """
 
     tree: ZoneTree
@@ -70,6 +72,7 @@ class Runtime:
     compare_with: str
     deadlines: Deadlines
     config_digest: str
+    policy: Rulebook
     certificates: tuple[Certificate, ...] = ()
 
     def route_for(self, model: str) -> Route:
