@@ -8,9 +8,9 @@ from freehold.app.rules import rulebook_of
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
 from freehold.cli.options import ConfigFile, Json
+from freehold.cli.policy_cases import test
 from freehold.cli.policy_replay import replay
 from freehold.cli.policy_site import site_of
-from freehold.cli.policy_test import test
 from freehold.domain.errors.policy import PolicyError, RulesInvalid
 from freehold.hostinfo.clock import SystemClock
 from freehold.policy.explain import explain as explained_by

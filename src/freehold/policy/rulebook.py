@@ -95,12 +95,12 @@ class Rulebook:
         try:
             checked = check(rules, deployments, tree=tree, schema=schema)
         except CannotEnumerateError as error:
-            raise RulesUnbounded(path=path, reason=error) from error
+            raise RulesUnbounded(path=path or "this package", reason=error) from error
         except ValueError as error:
             raise RulesInvalid(path=path, count=1, mistakes=error, all_mistakes=error) from error
         if checked.hole is not None:
             rule = next((each for each in rules if each.id == checked.hole.rule), None)
-            place = f"{path}:{rule.line}" if rule is not None and rule.is_own else path
+            place = f"{path}:{rule.line}" if rule is not None and rule.is_own else path or "this package"
             raise RulesOpenAWay(path=place, example=checked.hole.text)
         digest = hashlib.sha256("\0".join((text, schema.text, own)).encode()).hexdigest()
         return cls(rules, deployments, tree=tree, digest=f"sha256:{digest}", checked=checked)
