@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freehold.config.shipped import rules_text, schema_text
 from freehold.domain.decisions import PolicyDecision
 from freehold.domain.deployment import Deployment, Terms
 from freehold.domain.errors.policy import RulesOpenAWay
@@ -20,7 +21,6 @@ from freehold.policy.lattice import join
 from freehold.policy.monotone import check
 from freehold.policy.rulebook import Rulebook
 from freehold.policy.rules import Known, own_rules, shipped_rules
-from freehold.policy.shipped import rules_text, schema_text
 from tests.support.labels import CLOUD, EU, KINDS, ON_DEVICE, TREE, US, cloud, deployments, labels, raises
 from tests.support.rules import expected, rulebook
 

@@ -21,9 +21,10 @@ from freehold.config.layers import Tree, overlay_environment, overlay_flags
 from freehold.config.lines import dotted, line_index
 from freehold.config.mistakes import Mistake, Places, from_pydantic, in_order
 from freehold.config.paths import with_absolute_paths
-from freehold.config.rules import read_rules, shipped_texts
+from freehold.config.rules import read_rules
 from freehold.config.salvage import salvage
 from freehold.config.schema import Config
+from freehold.config.shipped import rules_text, schema_text
 from freehold.domain.errors.config import ConfigInvalid, ConfigMissing, ConfigUnreadable
 
 FILE_NAME = "freehold.toml"
@@ -145,7 +146,7 @@ def config_digest(config: Config, rules: str = "") -> str:
         rules: Text of the site's own rules. The shipped ones and their schema are in the digest too.
     """
     values = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    canonical = "\0".join((values, *shipped_texts(), rules))
+    canonical = "\0".join((values, rules_text(), schema_text(), rules))
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 

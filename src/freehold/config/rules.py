@@ -1,9 +1,7 @@
-"""Texts of rules: what a site's own file holds, and what this package brings. What they mean is policy's business."""
+"""The text of a site's own rules. What it means is policy's business."""
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from freehold.config.schema import Config
@@ -37,10 +35,3 @@ def read_rules_file(path: Path) -> str:
     if len(raw) > RULES_BYTES_MAX:
         raise OSError(f"it is larger than {RULES_BYTES_MAX:,} bytes")
     return raw.decode("utf-8")
-
-
-@cache
-def shipped_texts() -> tuple[str, str]:
-    """The shipped rules and the schema of what rules may look at. Read once, as code is."""
-    folder = files("freehold").joinpath("policy")
-    return tuple(folder.joinpath(name).read_text(encoding="utf-8") for name in ("rules.cedar", "schema.cedarschema"))  # pyright: ignore[reportReturnType] - two names, two texts

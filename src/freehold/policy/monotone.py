@@ -25,8 +25,11 @@ from freehold.policy.text import format_label
 BITS_MAX = 22
 """Most that the rules may look at together, as the power of two of states of one deployment and tenant."""
 
-ASKED_BITS_MAX = 16
+ASKED_BITS_MAX = 14
 """The same for one rule."""
+
+ASKED_MAX = 200_000
+"""Most questions that Cedar is asked for one check: about twenty seconds."""
 
 _LEVEL_BITS = ("level0", "level1")
 _ALIKE = 2
@@ -240,6 +243,8 @@ class _Checker:
         ids = tuple(rule.id for rule in group)
         # What does not ask who sends the text says the same of every tenant.
         whose = tenant if any("tenant" in rule.reads.variables for rule in group) else self.tenants[-1]
+        if self.asked > ASKED_MAX:
+            raise CannotEnumerateError(f"more than {ASKED_MAX:,} questions would have to be asked")
         known = (space.deployment.name, ids, whose, "evidence_valid" in space.bits)
         if known not in self._tables:
             if ids not in self._sets:

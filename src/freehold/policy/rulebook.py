@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Hashable, Sequence
 from functools import cache
 
+from freehold.config.shipped import rules_text, schema_text
 from freehold.domain.decisions import PolicyDecision
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.policy import RulesInvalid, RulesOpenAWay, RulesUnbounded
@@ -14,7 +15,6 @@ from freehold.policy.cedar import DEPLOYMENT, TENANT, ZONE, Answer, Entities, Po
 from freehold.policy.monotone import Checked, check
 from freehold.policy.reads import CannotEnumerateError
 from freehold.policy.rules import Known, Rule, own_rules, shipped_rules
-from freehold.policy.shipped import rules_text, schema_text
 
 _KEPT_MAX = 4_096
 _ENTITIES_MAX = 256

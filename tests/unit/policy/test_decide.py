@@ -8,6 +8,7 @@ from dataclasses import replace
 import cedarpy
 import pytest
 
+from freehold.config.shipped import rules_text, schema_text
 from freehold.domain.decisions import PolicyDecision
 from freehold.domain.deployment import Deployment, Terms
 from freehold.domain.labels import Label, Level
@@ -17,7 +18,6 @@ from freehold.policy.decide import decide
 from freehold.policy.rulebook import Rulebook
 from freehold.policy.rules import RULE_ERROR, statements
 from freehold.policy.sayings import PERMIT, SAYINGS
-from freehold.policy.shipped import rules_text, schema_text
 from tests.support.labels import CLOUD, EU, ON_DEVICE, TREE, US, cloud, label
 from tests.support.rules import rulebook
 
