@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Generator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -16,12 +17,15 @@ import httpx2
 import pytest
 
 from freehold.app.check import problems
+from freehold.app.rules import rulebook_of
+from freehold.cli.policy_site import site_of
 from freehold.cli.table import build_app
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import load
 from freehold.domain.decisions import PolicyDecision
 from freehold.domain.response import Usage
 from freehold.ledger.book import GenaiPriceBook
+from freehold.policy.cases import read_cases, run_case
 from freehold.policy.decide import decide
 from freehold.policy.text import parse_label
 from tests.servers.openai_server import OpenAIServer
@@ -116,6 +120,15 @@ def imported(program: str) -> set[str]:
     return found
 
 
+POLICY = ROOT / "docs" / "how-to" / "policy.md"
+"""The page whose configuration, rules and cases belong together."""
+
+
+def rules_of(page: Path) -> str:
+    """The rules that a page shows."""
+    return "\n".join(block.text for block in blocks(page) if block.language == "cedar")
+
+
 SHELL = [(block, words) for block in of("bash") for words in commands(block)]
 
 
@@ -123,7 +136,8 @@ def of_first_tenant(compiled: Compiled, name: str) -> PolicyDecision:
     """Whether what the first tenant asks may go to a deployment: a ladder whose rungs cannot be reached helps nobody."""
     label = parse_label(next(iter(compiled.tenants.values())), compiled.tree)
     deployment = next(plan.deployment for plan in compiled.deployments if plan.deployment.name == name)
-    return decide(label, deployment, tree=compiled.tree, unix_ms=NOW_UNIX_MS, audit_ready=True)
+    tenant = next(iter(compiled.tenants))
+    return decide(label, deployment, policy=rulebook_of(compiled), tenant=tenant, unix_ms=NOW_UNIX_MS, audit_ready=True)
 
 
 def shown(case: object) -> str:
@@ -143,6 +157,8 @@ def test_every_block_is_of_a_kind_that_is_tested(block: Block) -> None:
     kinds = {"python", "toml", "bash", "json", "text"}
     if block.page.parent.name == "clients":
         kinds.add("yaml")  # tests/clients reads those
+    if block.page == POLICY:
+        kinds |= {"cedar", "yaml"}
     assert block.language in kinds, f"{block.place}: nothing tests this block"
 
 
@@ -161,10 +177,12 @@ def test_programs_run(page: Path, gateway: Gateway, tmp_path: Path) -> None:
     assert done.stdout.strip(), f"{named(page)}: its program prints nothing"
 
 
-@pytest.mark.parametrize("block", of("toml"), ids=shown)
+@pytest.mark.parametrize("block", [each for each in of("toml") if "[[case]]" not in each.text], ids=shown)
 def test_configurations_hold(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "freehold.toml"
     file.write_text(block.text, encoding="utf-8")
+    for name in re.findall(r'^rules = "([^"]+)"', block.text, re.MULTILINE):
+        (tmp_path / name).write_text(rules_of(block.page), encoding="utf-8")
     for name in re.findall(r'"file:([^"]+)"', block.text):
         secret = tmp_path / name
         secret.write_text("secret", encoding="ascii")
@@ -179,6 +197,27 @@ def test_configurations_hold(block: Block, tmp_path: Path) -> None:
             assert decision.allowed, f"{block.place}: {route.name} never reaches {name}: {decision.reasons}"
     for model in {plan.deployment.price_model for plan in compiled.deployments} - {""}:
         assert GenaiPriceBook().price(model, usage=Usage(), unix_ms=NOW_UNIX_MS), f"{block.place}: no price of {model}"
+
+
+@pytest.mark.parametrize("block", [each for each in of("toml") if "[[case]]" in each.text], ids=shown)
+def test_cases_hold(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "freehold.toml"
+    (tmp_path / "own.cedar").write_text(rules_of(block.page), encoding="utf-8")
+    config = next(each for each in blocks(block.page) if each.language == "toml" and "[policy]" in each.text)
+    file.write_text(config.text, encoding="utf-8")
+    site = site_of(compile_config(load(file, environment={}), environment={}))
+    results = [
+        run_case(case, site, unix_ms=NOW_UNIX_MS) for case in read_cases(tomllib.loads(block.text), path=block.place)
+    ]
+    assert [each.failure for each in results if not each.holds] == []
+
+
+@pytest.mark.parametrize("block", [each for each in of("yaml") if each.page == POLICY], ids=shown)
+def test_a_workflow_runs_commands_that_are_understood(block: Block) -> None:
+    runs = re.findall(r"^ *- run: (freehold .*)$", block.text, re.MULTILINE)
+    assert len(runs) == block.text.count("freehold policy")
+    for line in runs:
+        build_app().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False, help_on_error=False)
 
 
 @pytest.mark.parametrize(("block", "words"), SHELL, ids=shown)

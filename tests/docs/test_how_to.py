@@ -15,7 +15,7 @@ from freehold.evals.questions import parse_questions
 from freehold.evals.replay.cells import checked
 from freehold.evals.replay.options import GAP_MIN, LEARNT_MAX, Score
 from freehold.evals.replay.schema import OUTCOME_COLUMNS, QUERY_COLUMNS, Column
-from freehold.policy.rules import PII_RETENTION_DAYS_MAX, RULES
+from freehold.policy.sayings import PII_RETENTION_DAYS_MAX, SAYINGS
 from freehold.policy.text import DEFAULT_ZONES
 from freehold.routing.ladder import DELTA_MAX, verdict
 from freehold.routing.signal_costs import BOUGHT, SignalCost
@@ -37,7 +37,7 @@ def test_zones_of_labels_that_name_none() -> None:
 
 def test_every_rule_is_explained() -> None:
     table = {rule.strip("`"): text for rule, text in rows(LABELS, below="## The rules")}
-    assert list(table) == [rule.id for rule in RULES]
+    assert list(table) == list(SAYINGS)
     assert f"{PII_RETENTION_DAYS_MAX} days" in table["pii-retention"]
 
 

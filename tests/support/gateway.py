@@ -27,6 +27,7 @@ from freehold.gateway.runtime import Deadlines, NoQuotas, Runtime, Services
 from freehold.routing.calibration import Calibration
 from freehold.wire.openai_whole import Aggregator
 from tests.support.ledger import LedgerEntry, entries
+from tests.support.rules import rulebook
 
 TREE = ZoneTree(site_region=Zone("eu"), regions=frozenset({Zone("eu"), Zone("us")}))
 PUBLIC = Label(level=Level.PUBLIC, zones=TREE.zones)
@@ -293,6 +294,7 @@ class House:
             deadlines=Deadlines(),
             config_digest="sha256:test",
             certificates=self.certificates,
+            policy=rulebook(*(engine.deployment for engine in self.engines.values()), tree=TREE),
         )
 
     def _calibrations_of(self, name: str, workload: str) -> tuple[Calibration, ...]:

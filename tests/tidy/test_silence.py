@@ -52,7 +52,8 @@ def test_help_loads_no_heavy_package() -> None:
         "import sys; sys.argv = ['freehold', '--help']\n"
         "from freehold.cli import main\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "heavy = {'uvicorn', 'starlette', 'genai_prices', 'huggingface_hub', 'xllamacpp', 'pydantic', 'cryptography'}\n"
+        "heavy = {'uvicorn', 'starlette', 'genai_prices', 'huggingface_hub', 'xllamacpp', 'pydantic', 'cryptography',"
+        "'cedarpy'}\n"
         "print('LOADED', sorted(heavy & set(sys.modules)))"
     )
     outcome = _run(code)

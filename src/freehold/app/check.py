@@ -1,15 +1,19 @@
-"""What a configuration refers to and only this machine can say: secrets, files, and labels on the site's zones."""
+"""What a configuration refers to and only this machine can say: secrets, files, rules, and labels on its zones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from freehold.app.rules import rulebook_of
 from freehold.config.checks import zone_tree
+from freehold.config.compile import compile_config
 from freehold.config.lines import KeyPath, dotted
 from freehold.config.load import LoadedConfig
 from freehold.config.secrets import read_secret
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.config import SecretUnreadable
+from freehold.domain.errors.policy import PolicyError, RulesInvalid
 from freehold.policy.text import parse_label
 
 
@@ -24,7 +28,7 @@ def problems(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> list[st
         Lines that begin with ``FILE:LINE`` where the value came from the file; empty where nothing is wrong. A
         secret itself is in none of them.
     """
-    found = [*_secrets(loaded, environment), *_files(loaded), *_labels(loaded)]
+    found = [*_secrets(loaded, environment), *_files(loaded), *_labels(loaded), *_rules(loaded, environment)]
     return [f"{loaded.provenance.get(dotted(path), 'default')}: {dotted(path)}: {text}" for path, text in found]
 
 
@@ -67,3 +71,13 @@ def _labels(loaded: LoadedConfig) -> Iterator[tuple[KeyPath, str]]:
             parse_label(text, tree)
         except FreeholdError as error:
             yield path, f"{text!r} cannot be read: {error.values.get('reason', error.message)}"
+
+
+def _rules(loaded: LoadedConfig, environment: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
+    try:
+        rulebook_of(compile_config(loaded, environment=environment))
+    except SecretUnreadable:
+        return  # told above; the rules are looked at once it is there
+    except PolicyError as error:
+        for line in error.mistakes if isinstance(error, RulesInvalid) else (error.message,):
+            yield ("policy", "rules"), line

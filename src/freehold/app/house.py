@@ -26,6 +26,7 @@ from freehold.app.memory import remembering
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
 from freehold.app.releases import Released
+from freehold.app.rules import rulebook_of
 from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
 from freehold.audit.records import policy_change_record
@@ -221,6 +222,7 @@ class House:
         Raises:
             FreeholdError: The new one does not work; the old one stays in force.
         """
+        await asyncio.to_thread(rulebook_of, compiled)  # before anything is built: what does not hold changes nothing
         tenants = tenants_of(compiled)
         plans = {plan.deployment.name: plan for plan in compiled.deployments}
         if plans == self._plans and compiled.digest == self._runtime.config_digest:

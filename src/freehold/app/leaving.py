@@ -11,8 +11,8 @@ from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.labels import Label
 from freehold.domain.ports import UpstreamCall
 from freehold.domain.request import InferenceRequest
-from freehold.domain.zones import ZoneTree
 from freehold.policy.decide import decide
+from freehold.policy.rulebook import Rulebook
 from freehold.policy.text import format_label
 
 _NOBODY = "-"
@@ -27,13 +27,13 @@ class Leaving:
         stores: Audit log and clock.
         deployment: Where texts go.
         label: Of every text.
-        tree: The site's zones.
+        policy: The rules in force.
     """
 
     stores: Stores
     deployment: Deployment
     label: Label
-    tree: ZoneTree
+    policy: Rulebook
 
     def rules(self, origin: str) -> tuple[str, ...]:
         """The rules that allow it.
@@ -42,7 +42,7 @@ class Leaving:
             EgressDenied: The policy says no.
         """
         now = self.stores.clock.unix_ms()
-        decision = decide(self.label, self.deployment, tree=self.tree, unix_ms=now, audit_ready=True)
+        decision = decide(self.label, self.deployment, policy=self.policy, tenant="", unix_ms=now, audit_ready=True)
         if not decision.allowed:
             raise EgressDenied(origin=origin, reason=f"{self.deployment.name} {'; '.join(decision.reasons)}")
         return decision.rules

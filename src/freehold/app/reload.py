@@ -1,4 +1,4 @@
-"""Reloading: on SIGHUP, or when the file changed. A new configuration that is bad leaves the old one in force."""
+"""Reloading: on SIGHUP, or when the file or that of its rules changed. A new configuration that is bad leaves the old one in force."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from freehold.app.waiting import set_within
 from freehold.config.compile import Compiled
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.config import ConfigInvalid
+from freehold.domain.errors.policy import RulesInvalid
 
 log = logging.getLogger("freehold.app")
 
 _LOOK_EVERY_S = 2.0
 
+_State = tuple[int, int, int]
+
 
 class Reloader:
-    """Watches one file and puts its configurations in force.
+    """Watches a configuration's files and puts what they say in force.
 
     Args:
         path: The file; ``None`` for a gateway that was started without one.
+        rules: Path of the file of rules that it names; empty for none.
         read: Reads and compiles it.
         replace: Puts a compiled configuration in force.
     """
@@ -33,10 +37,12 @@ class Reloader:
         self,
         path: Path | None,
         *,
+        rules: str = "",
         read: Callable[[], Compiled],
         replace: Callable[[Compiled], Coroutine[Any, Any, None]],
     ) -> None:
         self._path = path
+        self._rules = rules
         self._read = read
         self._replace = replace
         self._seen = self._state()
@@ -74,20 +80,28 @@ class Reloader:
     async def reload(self) -> bool:
         """Put the file's configuration in force; False where it is bad and the old one stays."""
         try:
-            await self._replace(await asyncio.to_thread(self._read))
+            compiled = await asyncio.to_thread(self._read)
+            if compiled.rules_path != self._rules:
+                self._rules = compiled.rules_path
+                self._seen = self._state()
+            await self._replace(compiled)
         except FreeholdError as error:
-            told = error.mistakes if isinstance(error, ConfigInvalid) else (error.message,)
+            told = error.mistakes if isinstance(error, ConfigInvalid | RulesInvalid) else (error.message,)
             for line in told:
                 log.error("%s: %s", error.code, line)  # noqa: TRY400 - the message is all there is to say
             log.error("the configuration was not changed; the one before stays in force")  # noqa: TRY400
             return False
         return True
 
-    def _state(self) -> tuple[int, int, int] | None:
-        if self._path is None:
-            return None
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+    def _state(self) -> tuple[_State | None, ...]:
+        return tuple(_state_of(each) for each in (self._path, Path(self._rules) if self._rules else None))
+
+
+def _state_of(path: Path | None) -> _State | None:
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -24,6 +24,7 @@ from freehold.app.house import House
 from freehold.app.known import known_from
 from freehold.app.listener import LAST_WORDS_S, Listener
 from freehold.app.reload import Reloader
+from freehold.app.rules import rulebook_of
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores, prepare
 from freehold.app.witnesses import witnessing
@@ -93,6 +94,7 @@ def serve(
     server = loaded.config.server
     check_bind(server, insecure_bind=insecure_bind)
     compiled = compile_config(loaded, environment=os.environ)
+    rulebook_of(compiled)  # before anything is opened: without rules that hold nothing is decided
     workers = server.workers or min(probe().cores, WORKERS_MAX)
     logs = Logs.start(stream=sys.stderr, log_format=LogFormat(server.log_format), level=server.log_level.upper())
     try:
@@ -155,7 +157,7 @@ def _run(
 
     @contextlib.asynccontextmanager
     async def life() -> AsyncGenerator[None]:
-        reloader = Reloader(loaded.path, read=lambda: _reread(loaded), replace=house.replace)
+        reloader = Reloader(loaded.path, rules=compiled.rules_path, read=lambda: _reread(loaded), replace=house.replace)
         async with house.run(), reloader.watching(), witnessing(loaded, stores):
             calm_collector()
             yield

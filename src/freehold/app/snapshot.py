@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from freehold.app.known import Known
+from freehold.app.rules import rulebook_of
 from freehold.app.tenants import tenants_of
 from freehold.app.worth import PriceOf, Worth
 from freehold.config.compile import Compiled, DeploymentPlan
@@ -44,6 +45,7 @@ def snapshot(
 
     Raises:
         LabelUnreadable: A route's label cannot be read.
+        PolicyError: The site's own rules do not hold.
     """
     hardware = owned_hardware(compiled.ledger)
     worth = Worth(tables=known.outcomes, calibrations=known.calibrations, hardware=hardware, price_of=price_of)
@@ -64,6 +66,7 @@ def snapshot(
         certificates=known.certificates,
         places={plan.deployment.name: _place(plan) for plan in compiled.deployments},
         flow=flow_rules(compiled),
+        policy=rulebook_of(compiled),
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from freehold.app.fellows import LIMITS_FILE, SLOTS_FILE, WORKERS_FOLDER, BellPipes
 from freehold.app.listener import LAST_WORDS_S
 from freehold.app.reload import Reloader
+from freehold.app.rules import rulebook_of
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.handover import hand_over
 from freehold.config.load import LoadedConfig
@@ -144,7 +145,9 @@ class Workers:
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, self._told_to_stop)
         posts = [asyncio.ensure_future(self._keep(worker, (table, limits), bells)) for worker in range(self._workers)]
-        reloader = Reloader(self._loaded.path, read=self._compiled, replace=self._replace)
+        reloader = Reloader(
+            self._loaded.path, rules=self._loaded.config.policy.rules, read=self._compiled, replace=self._replace
+        )
         try:
             async with reloader.watching():
                 done, _ = await asyncio.wait(posts, return_when=asyncio.FIRST_EXCEPTION)
@@ -214,7 +217,9 @@ class Workers:
 
     def _compiled(self) -> Compiled:
         self._read = self._reread()
-        return compile_config(self._read, environment=os.environ)
+        compiled = compile_config(self._read, environment=os.environ)
+        rulebook_of(compiled)  # what does not hold is handed to nobody
+        return compiled
 
     async def _replace(self, compiled: Compiled) -> None:
         """Hand a configuration that works to all; those that start later get it too."""

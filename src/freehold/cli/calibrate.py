@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from freehold.app.engines import build_engine
 from freehold.app.known import CALIBRATIONS_FOLDER, CERTIFICATES_FOLDER, OUTCOMES_FOLDER
 from freehold.app.leaving import Leaving
+from freehold.app.rules import rulebook_of
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores
 from freehold.cli import output
@@ -28,7 +29,6 @@ from freehold.domain.deployment import EngineKind, ModelCard
 from freehold.domain.errors.evals import CalibrationImpossible, QuestionsUnreadable
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.labels import Label
-from freehold.domain.zones import ZoneTree
 from freehold.evals.calibrate import Graded, Progress, ask_all, beginnings, fit_graded, known_fingerprint
 from freehold.evals.pairing import Answered, forecast, pair
 from freehold.evals.proof import prove
@@ -37,6 +37,7 @@ from freehold.evals.questions import parse_questions, shipped_questions
 from freehold.evals.report import Report, as_text, least_text, report
 from freehold.hostinfo.arrays import find_numpy
 from freehold.hostinfo.probe import probe
+from freehold.policy.rulebook import Rulebook
 from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, to_json
 from freehold.routing.certificate import Aim
@@ -112,7 +113,10 @@ def calibrate(
             name = plan.deployment.name
             made[name] = asyncio.run(
                 _calibrate(
-                    plan, stores, profile, _Task(asked, target, workload, aim, goal.prefix, labelled, compiled.tree)
+                    plan,
+                    stores,
+                    profile,
+                    _Task(asked, target, workload, aim, goal.prefix, labelled, rulebook_of(compiled)),
                 )
             )
             for each in () if as_json else made[name]:
@@ -140,7 +144,7 @@ class _Task:
     aim: Aim
     prefix: int
     label: Label
-    tree: ZoneTree
+    policy: Rulebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,7 @@ async def _calibrate(plan: DeploymentPlan, stores: Stores, profile: HardwareProf
     """Ask, say what cannot be spared, then fit, certify and write for whole answers and, if wanted, for prefixes."""
     engine = build_engine(plan, stores, profile)
     name = plan.deployment.name
-    leave = Leaving(stores=stores, deployment=engine.deployment, label=task.label, tree=task.tree)
+    leave = Leaving(stores=stores, deployment=engine.deployment, label=task.label, policy=task.policy)
     if not plan.deployment.is_on_device:
         leave.rules(plan.settings.base_url)  # asked again for every question; here so that nothing is started in vain
     output.note(f"{name}: starting {plan.deployment.model.name}")

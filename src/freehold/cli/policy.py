@@ -1,19 +1,29 @@
-"""``freehold policy``: a dry run of the rules."""
+"""``freehold policy``: the rules checked, tested, explained and tried on what was asked. Nothing is sent or changed."""
 
 from __future__ import annotations
 
+from cyclopts import App
+
+from freehold.app.rules import rulebook_of
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
 from freehold.cli.options import ConfigFile, Json
-from freehold.config.compile import Compiled
-from freehold.domain.deployment import Deployment
-from freehold.domain.labels import LabelSource
+from freehold.cli.policy_cases import test
+from freehold.cli.policy_replay import replay
+from freehold.cli.policy_site import site_of
+from freehold.domain.errors.policy import PolicyError, RulesInvalid
 from freehold.hostinfo.clock import SystemClock
-from freehold.policy.explain import explain
-from freehold.policy.text import parse_label
+from freehold.policy.explain import explain as explained_by
+from freehold.policy.site import UnknownNameError
+
+app = App(
+    name="policy", help="Where a text with a label may go, and the rules that say so: check, test, explain, replay."
+)
 
 
-def policy(
+@app.default
+@app.command
+def explain(
     label: str = "",
     /,
     *,
@@ -29,19 +39,19 @@ def policy(
         route: Only this route's deployments, with what the route itself demands.
         tenant: Whose text; the first tenant's of the configuration if not given.
     """
-    compiled = compiled_or_default(config)
-    tree = compiled.tree
-    sources = [
-        LabelSource(origin=origin, rule=f"{origin}:{name}", label=parse_label(text, tree))
-        for origin, name, text in _demands(compiled, label=label, route=route, tenant=tenant)
-    ]
-    explained = explain(
-        sources,
-        _deployments(compiled, route),
-        tree=tree,
-        unix_ms=SystemClock().unix_ms(),
-        audit_ready=True,
-    )
+    site = site_of(compiled_or_default(config))
+    try:
+        whose = site.tenant(tenant)
+        explained = explained_by(
+            site.sources(label=label, route=route, tenant=whose),
+            site.ways(route=route),
+            policy=site.policy,
+            tenant=whose,
+            unix_ms=SystemClock().unix_ms(),
+            audit_ready=True,
+        )
+    except UnknownNameError as error:
+        raise output.UsageError(f"{str(error).capitalize()}.") from error
     if as_json:
         output.print_json(explained.to_json())
     else:
@@ -49,23 +59,44 @@ def policy(
     return output.OK
 
 
-def _demands(compiled: Compiled, *, label: str, route: str, tenant: str) -> list[tuple[str, str, str]]:
-    """Who demands which label text."""
-    whose = tenant or next(iter(compiled.tenants))
-    if whose not in compiled.tenants:
-        raise output.UsageError(f"There is no tenant {whose!r}; there are: {', '.join(compiled.tenants)}.")
-    found = [("tenant", whose, compiled.tenants[whose])]
-    if route in compiled.route_labels:
-        found.append(("route", route, compiled.route_labels[route]))
-    if label:
-        found.append(("client", "freehold-label", label))
-    return found
+@app.command
+def check(*, config: ConfigFile = "", as_json: Json = False) -> int:
+    """Check the rules: that they hold by the schema, and that no stricter label opens a way. Ends with 1 where not.
+
+    Every state that the rules can tell apart is looked at: levels, kinds, zones, readers, flags, tenants, deployments.
+    """
+    compiled = compiled_or_default(config)
+    try:
+        policy = rulebook_of(compiled)
+    except PolicyError as error:
+        mistakes = error.mistakes if isinstance(error, RulesInvalid) else (error.message,)
+        if as_json:
+            output.print_json({"valid": False, "code": error.code, "mistakes": list(mistakes)})
+        else:
+            output.say("\n".join(mistakes))
+            output.note(f"{error.code}: {len(mistakes)} mistake{'' if len(mistakes) == 1 else 's'}.")
+        return output.FAILED
+    own = [rule.id for rule in policy.rules if rule.is_own]
+    if as_json:
+        document = {
+            "valid": True,
+            "path": compiled.rules_path or None,
+            "digest": policy.digest,
+            "rules": [
+                {"id": rule.id, "permits": rule.permits, "own": rule.is_own, "line": rule.line} for rule in policy.rules
+            ],
+            "states": policy.checked.states,
+            "mistakes": [],
+        }
+        output.print_json(document)
+    else:
+        where = f"{len(own)} of {compiled.rules_path}" if compiled.rules_path else "none of this site's own"
+        output.say(
+            f"The rules hold: {len(policy.rules) - len(own)} shipped, {where}, {policy.digest[:19]}.\n"
+            f"{policy.checked.states:,} states were looked at; no stricter label opens a way."
+        )
+    return output.OK
 
 
-def _deployments(compiled: Compiled, route: str) -> list[Deployment]:
-    known = {plan.deployment.name: plan.deployment for plan in compiled.deployments}
-    if not route:
-        return list(known.values())
-    if route not in compiled.routes:
-        raise output.UsageError(f"There is no route {route!r}; there are: {', '.join(compiled.routes) or 'none'}.")
-    return [known[name] for name in compiled.routes[route].deployments]
+app.command(test)
+app.command(replay)

@@ -35,7 +35,9 @@ COMMANDS = (
     Command("batches", "freehold.cli.batches:app", "List, show and cancel batches of requests."),
     Command("queue", "freehold.cli.queue:queue", "What runs and waits at each deployment, and whose turn is next."),
     Command("scan", "freehold.cli.scan:scan", "Look for personal data and secrets in files, for pipelines too."),
-    Command("policy", "freehold.cli.policy:policy", "Where a text with a label may go, and what forbids the rest."),
+    Command(
+        "policy", "freehold.cli.policy:app", "Where a text may go and why: check, test, explain and replay the rules."
+    ),
     Command("release", "freehold.cli.release:app", "Let one exact text go where its label forbids it, on record."),
     Command("doctor", "freehold.cli.doctor:doctor", "Check this installation, one line a check."),
     Command("config", "freehold.cli.config:app", "Check and explain the configuration."),

@@ -83,6 +83,8 @@ class Compiled:
         total_s: A request in all.
         queue_s: Waiting for a slot.
         digest: Of the configuration.
+        rules: Text of the site's own rules; reading them is policy's business too.
+        rules_path: Of their file, absolute; empty for none.
     """
 
     tree: ZoneTree
@@ -104,6 +106,8 @@ class Compiled:
     total_s: float
     queue_s: float
     digest: str
+    rules: str = ""
+    rules_path: str = ""
 
 
 def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> Compiled:
@@ -140,6 +144,8 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         total_s=float(config.deadlines.total_s),
         queue_s=float(config.deadlines.queue_s),
         digest=loaded.digest,
+        rules=loaded.rules,
+        rules_path=config.policy.rules,
     )
 
 

@@ -19,6 +19,7 @@ def hand_over(loaded: LoadedConfig) -> dict[str, Any]:
         "provenance": dict(loaded.provenance),
         "digest": loaded.digest,
         "flags": dict(loaded.flags),
+        "rules": loaded.rules,
     }
 
 
@@ -31,4 +32,5 @@ def take_over(document: dict[str, Any]) -> LoadedConfig:
         provenance=MappingProxyType(document["provenance"]),
         digest=document["digest"],
         flags=MappingProxyType(document["flags"]),
+        rules=document["rules"],
     )

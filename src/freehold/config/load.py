@@ -21,8 +21,10 @@ from freehold.config.layers import Tree, overlay_environment, overlay_flags
 from freehold.config.lines import dotted, line_index
 from freehold.config.mistakes import Mistake, Places, from_pydantic, in_order
 from freehold.config.paths import with_absolute_paths
+from freehold.config.rules import read_rules
 from freehold.config.salvage import salvage
 from freehold.config.schema import Config
+from freehold.config.shipped import rules_text, schema_text
 from freehold.domain.errors.config import ConfigInvalid, ConfigMissing, ConfigUnreadable
 
 FILE_NAME = "freehold.toml"
@@ -39,6 +41,7 @@ class LoadedConfig:
         provenance: Dotted path → ``FILE:LINE``, ``environment NAME`` or ``flag``; what is not in it is a default.
         digest: ``sha256:…`` of the effective values; secrets are in it as references only.
         flags: The flags it was loaded with, so that a reload keeps them.
+        rules: Text of the site's own rules, as it was then; empty for none.
     """
 
     config: Config
@@ -46,6 +49,7 @@ class LoadedConfig:
     provenance: Mapping[str, str]
     digest: str
     flags: Mapping[str, object]
+    rules: str = ""
 
 
 def data_folder(environment: Mapping[str, str] | None = None) -> Path:
@@ -106,24 +110,43 @@ def load(
     sources = overlay_environment(tree, os.environ if environment is None else environment)
     sources |= overlay_flags(tree, flags or {})
     config, mistakes = _validate(tree, check_label)
+    folder, rules = Path.cwd() if path is None else path.absolute().parent, ""
+    if config is not None:
+        try:
+            rules = read_rules(config, folder)
+        except OSError as error:
+            mistakes.append(
+                Mistake(
+                    path=("policy", "rules"), text=f"{config.policy.rules} cannot be read: {error.strerror or error}"
+                )
+            )
+        except UnicodeDecodeError:
+            mistakes.append(Mistake(path=("policy", "rules"), text=f"{config.policy.rules} is not text in UTF-8"))
     if mistakes or config is None:
         places = Places(lines, sources)
         raise _invalid(shown, in_order(places.put(each) for each in mistakes))
     return LoadedConfig(
-        config=with_absolute_paths(config, Path.cwd() if path is None else path.absolute().parent),
+        config=with_absolute_paths(config, folder),
         path=path,
         provenance=MappingProxyType(
             {dotted(key): f"{shown}:{line}" for key, line in lines.items()}
             | {dotted(key): source for key, source in sources.items()}
         ),
-        digest=config_digest(config),
+        digest=config_digest(config, rules),
         flags=MappingProxyType(dict(flags or {})),
+        rules=rules,
     )
 
 
-def config_digest(config: Config) -> str:
-    """``sha256:…`` of the values as written, whatever order or layer they came in."""
-    canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+def config_digest(config: Config, rules: str = "") -> str:
+    """``sha256:…`` of all that decides: the values as written, whatever order or layer they came in, and every rule.
+
+    Args:
+        config: The values; the facts that rules look at are among them.
+        rules: Text of the site's own rules. The shipped ones and their schema are in the digest too.
+    """
+    values = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    canonical = "\0".join((values, rules_text(), schema_text(), rules))
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 

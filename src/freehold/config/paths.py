@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from freehold.config.schema import Calibration, Config, DeploymentSection, Server, Telemetry
+from freehold.config.schema import Calibration, Config, DeploymentSection, Policy, Server, Telemetry
 
 _FILE_PREFIX = "file:"
 _MODEL_FILE = ".gguf"
@@ -39,6 +39,7 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
                 server,
                 update={"tls_certificate": absolute(server.tls_certificate), "tls_key": absolute(server.tls_key)},
             ),
+            "policy": Policy.model_copy(config.policy, update={"rules": absolute(config.policy.rules)}),
             "calibration": Calibration.model_copy(own, update={"folder": absolute(own.folder)}),
             "deployments": {name: deployment(section) for name, section in config.deployments.items()},
             "telemetry": telemetry(config.telemetry),

@@ -316,6 +316,16 @@ class TenantSection(Section):
     )
 
 
+class Policy(Section):
+    """Rules of this site's own, beside the shipped ones."""
+
+    rules: str = Field(
+        default="",
+        description="Path of a file of rules in Cedar, which may forbid more than the shipped rules, and say by permits what"
+        " a tenant may use. It can allow nothing that those forbid.",
+    )
+
+
 class Learning(Section):
     """What is learnt from judged answers: their outcomes, shadows, and how long certificates hold."""
 
@@ -481,6 +491,7 @@ class Config(Section):
     sources: dict[Name, SourceSection] = Field(
         default={}, description="Where texts come from, and what they are labelled for that; default is for all others."
     )
+    policy: Policy = Field(default=Policy(), description="Rules of this site's own, beside the shipped ones.")
     learning: Learning = Field(default=Learning(), description="What is learnt from judged answers.")
     ledger: Ledger = Field(default=Ledger(), description="What this machine costs.")
     deadlines: DeadlineSection = Field(default=DeadlineSection(), description="How long things may take.")

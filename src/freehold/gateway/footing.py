@@ -216,7 +216,14 @@ class Footings:
             engines=tuple(runtime.engines[each.name] for each in deployments),
             context_tokens_min=min((each.model.context_tokens for each in deployments), default=0),
             decisions=tuple(
-                decide(label, each, tree=runtime.tree, unix_ms=asking.unix_ms, audit_ready=asking.audit_ready)
+                decide(
+                    label,
+                    each,
+                    policy=runtime.policy,
+                    tenant=asking.principal.tenant.name,
+                    unix_ms=asking.unix_ms,
+                    audit_ready=asking.audit_ready,
+                )
                 for each in deployments
             ),
             until_unix_ms=min((expiry for expiry in expiries if expiry > asking.unix_ms), default=_FOR_EVER),

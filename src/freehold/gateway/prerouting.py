@@ -136,7 +136,12 @@ class Prerouting:
             return None
         draft = climb.draft
         allowed = decide(
-            draft.label, deployment, tree=climb.runtime.tree, unix_ms=draft.created_unix_ms, audit_ready=False
+            draft.label,
+            deployment,
+            policy=climb.runtime.policy,
+            tenant=draft.principal.tenant.name,
+            unix_ms=draft.created_unix_ms,
+            audit_ready=False,
         ).allowed
         return engine if allowed else None
 

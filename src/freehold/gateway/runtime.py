@@ -33,6 +33,7 @@ from freehold.gateway.load import DeviceLoad
 from freehold.hostinfo.clock import any_share
 from freehold.ledger.pricing import OwnedHardware
 from freehold.policy.flow import FlowRules
+from freehold.policy.rulebook import Rulebook
 from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
 
@@ -63,6 +64,7 @@ class Runtime:
         certificates: Of files: whatever they were made for, and whenever.
         places: Digest of what each deployment is: another one by the same name has another.
         flow: What a request's text adds to its label; ``None`` for what holds where nobody said anything.
+        policy: The rules in force.
     """
 
     tree: ZoneTree
@@ -75,6 +77,7 @@ class Runtime:
     compare_with: str
     deadlines: Deadlines
     config_digest: str
+    policy: Rulebook
     certificates: tuple[Certificate, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     flow: FlowRules | None = None

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from freehold.domain.decisions import PolicyDecision
 from freehold.domain.deployment import Deployment
 from freehold.domain.labels import Label, LabelSource
-from freehold.domain.zones import ZoneTree
 from freehold.policy.decide import decide
 from freehold.policy.labelling import join_sources
 from freehold.policy.lattice import bottom
+from freehold.policy.rulebook import Rulebook
 from freehold.policy.text import format_label
 
 
@@ -83,18 +83,19 @@ def explain(
     sources: Sequence[LabelSource],
     deployments: Sequence[Deployment],
     *,
-    tree: ZoneTree,
+    policy: Rulebook,
+    tenant: str,
     unix_ms: int,
     audit_ready: bool,
 ) -> Explanation:
     """Decide for every deployment, and trace each denial to the sources of the label that cause it."""
 
     def decided(label: Label, deployment: Deployment) -> PolicyDecision:
-        return decide(label, deployment, tree=tree, unix_ms=unix_ms, audit_ready=audit_ready)
+        return decide(label, deployment, policy=policy, tenant=tenant, unix_ms=unix_ms, audit_ready=audit_ready)
 
     def way(deployment: Deployment) -> WayExplained:
         whole = decided(label, deployment)
-        anyway = _forbidding(decided(bottom(tree), deployment))
+        anyway = _forbidding(decided(bottom(policy.tree), deployment))
         alone = {source.rule: _forbidding(decided(source.label, deployment)) - anyway for source in sources}
         return WayExplained(
             deployment=deployment,
@@ -107,7 +108,7 @@ def explain(
             ),
         )
 
-    label = join_sources(sources, tree=tree)
+    label = join_sources(sources, tree=policy.tree)
     return Explanation(label=label, sources=tuple(sources), ways=tuple(map(way, deployments)))
 
 

@@ -102,7 +102,7 @@ class _Parser:
         word, *members = (part.strip() for part in self._text.split(";"))
         level = _LEVELS.get(word.lower())
         if level is None:
-            self._refuse(f"{word!r} is not a level{_nearest(word.lower(), _LEVELS)}" if word else "it has no level")
+            self._refuse(f"{word!r} is not a level{nearest(word.lower(), _LEVELS)}" if word else "it has no level")
         values = self._members(members)
         return Label(
             level=level,
@@ -118,7 +118,7 @@ class _Parser:
             name, equals, value = member.partition("=")
             name = name.strip()
             if name not in _MEMBERS:
-                self._refuse(f"{name!r} is not one of {', '.join(_MEMBERS)}{_nearest(name, _MEMBERS)}")
+                self._refuse(f"{name!r} is not one of {', '.join(_MEMBERS)}{nearest(name, _MEMBERS)}")
             if name in found:
                 self._refuse(f"{name!r} is given twice")
             items = [item.strip() for item in value.split(",")]
@@ -130,7 +130,7 @@ class _Parser:
     def _zones(self, names: list[str] | None, level: Level) -> frozenset[Zone]:
         for name in names or ():
             if not self._tree.is_known(Zone(name)):
-                self._refuse(f"{name!r} is not one of this site's zones{_nearest(name, self._tree.zones)}")
+                self._refuse(f"{name!r} is not one of this site's zones{nearest(name, self._tree.zones)}")
         zones = self._tree.closure(DEFAULT_ZONES[level] if names is None else map(Zone, names))
         if DEVICE not in zones:
             self._refuse(
@@ -145,7 +145,7 @@ class _Parser:
             if not _KIND.fullmatch(kind):
                 self._refuse(f"the kind {kind!r} is not lower-case letters, digits and hyphens, at most 32")
             # A misspelt kind would silently miss the rules that were written for the right one.
-            if near := _nearest(kind, WELL_KNOWN_KINDS, ratio=_MISSPELT_RATIO):
+            if near := nearest(kind, WELL_KNOWN_KINDS, ratio=_MISSPELT_RATIO):
                 self._refuse(f"the kind {kind!r} looks misspelt{near}")
         return kinds
 
@@ -170,6 +170,7 @@ class _Parser:
         raise LabelUnreadable(param=self._param, value=self._text, reason=reason)
 
 
-def _nearest(word: str, known: Iterable[str], *, ratio: float = _SIMILAR_RATIO) -> str:
+def nearest(word: str, known: Iterable[str], *, ratio: float = _SIMILAR_RATIO) -> str:
+    """``; did you mean 'x'?`` for the known word that is most like one; empty where none is."""
     near = get_close_matches(word[:_READER_CHARACTERS_MAX], sorted(known), n=1, cutoff=ratio)
     return f"; did you mean {near[0]!r}?" if near else ""

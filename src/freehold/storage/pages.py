@@ -275,6 +275,11 @@ def documents(form: str, content: Any, *, tenant: str, wanted: Collection[str]) 
     return {receipt.id: receipt_document(receipt) for receipt in receipts if receipt.tenant == tenant}
 
 
+def receipts_of(form: str, content: Any) -> Iterator[Receipt]:
+    """All receipts of a page, of every tenant."""
+    return (decode_receipt(_encoder.encode(parts)) for parts in decode_page(form, content).receipts)
+
+
 def _wanted(form: str, content: bytes, wanted: Collection[str]) -> Iterator[bytes]:
     if form == PARTS:
         return (_encoder.encode(parts) for parts in decode_page(form, content).receipts if parts.id in wanted)

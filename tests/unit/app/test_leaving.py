@@ -14,13 +14,16 @@ from freehold.domain.ports import UpstreamCall
 from freehold.domain.zones import LAN, ZoneTree
 from freehold.policy.text import parse_label
 from tests.support.routing import chat, deployment
+from tests.support.rules import rulebook
 
 TREE = ZoneTree(site_region="eu", regions=frozenset({"eu"}))
 CALL = UpstreamCall(origin="http://10.0.0.2:8000", path="/v1/chat/completions", body=b"{}", headers=(), request=chat())
 
 
 def leaving(stores, label):
-    return Leaving(stores=stores, deployment=deployment("vllm", LAN), label=parse_label(label, TREE), tree=TREE)
+    place = deployment("vllm", LAN)
+    policy = rulebook(place, tree=TREE)
+    return Leaving(stores=stores, deployment=place, label=parse_label(label, TREE), policy=policy)
 
 
 @pytest.fixture

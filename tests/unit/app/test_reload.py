@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from freehold.app.reload import Reloader
-from freehold.app.server import _reread
+from freehold.app.rules import rulebook_of
+from freehold.app.server import _reread, serve
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import load
 from freehold.domain.errors.config import ConfigInvalid
 from freehold.domain.errors.model import ModelNotInstalled
+from freehold.domain.errors.policy import RulesInvalid
 
 GOOD = "[deployments.small]\nengine = 'embedded'\nmodel = 'm'\n\n[routes.{name}]\ndeployments = ['small']\n"
 BAD = "[server]\nprot = 1\nport = 70000\n"
@@ -101,6 +103,93 @@ def test_it_looks_again_when_told_and_when_the_file_changed(force: Force, monkey
     asyncio.run(watch())
     assert force.routes[0] == ("auto",)
     assert force.routes[-1] == ("other-name", "auto")
+
+
+FORBID = '@id("{name}") forbid (principal, action, resource) when {{ context.label.level > 1 }};\n'
+
+
+def with_rules(force: Force) -> Path:
+    rules = force.path.with_name("own.cedar")
+    rules.write_text(FORBID.format(name="one"), encoding="utf-8")
+    force.path.write_text(GOOD.format(name="auto") + "\n[policy]\nrules = 'own.cedar'\n", encoding="utf-8")
+    return rules
+
+
+def test_it_looks_at_the_rules_too_also_where_they_were_named_later(
+    force: Force, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freehold.app.reload._LOOK_EVERY_S", 0.01)
+    seen: list[str] = []
+
+    async def replace(compiled: Compiled) -> None:
+        seen.append(compiled.rules)
+        force.changed.set()
+
+    async def until(text: str) -> None:
+        while not seen or seen[-1] != text:
+            force.changed.clear()
+            await asyncio.wait_for(force.changed.wait(), WAIT_S)
+
+    async def watch() -> None:
+        async with Reloader(force.path, read=force.read, replace=replace).watching():
+            rules = with_rules(force)
+            await until(rules.read_text("utf-8"))
+            rules.write_text(FORBID.format(name="another"), encoding="utf-8")
+            await until(FORBID.format(name="another"))
+
+    asyncio.run(watch())
+
+
+def test_another_text_of_the_rules_is_another_configuration(force: Force) -> None:
+    plain = force.read()
+    rules = with_rules(force)
+    first = force.read()
+    rules.write_text(FORBID.format(name="another"), encoding="utf-8")
+    assert len({plain.digest, first.digest, force.read().digest}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "told"),
+    [
+        ("@id(\n", "FH-POLICY-004", "own.cedar:1: this is not Cedar"),
+        (
+            '@id("x") forbid (principal, action, resource) unless { context.label.level > 0 };',
+            "FH-POLICY-005",
+            "and the same text made internal may",
+        ),
+    ],
+)
+def test_bad_rules_leave_those_before_in_force_and_say_so(
+    force: Force, caplog: pytest.LogCaptureFixture, text: str, code: str, told: str
+) -> None:
+    rules = with_rules(force)
+
+    async def replace(compiled: Compiled) -> None:
+        rulebook_of(compiled)
+        force.routes.append(tuple(compiled.routes))
+
+    watched = Reloader(force.path, read=force.read, replace=replace)
+    assert asyncio.run(watched.reload())
+    rules.write_text(text, encoding="utf-8")
+    assert not asyncio.run(watched.reload())
+    assert len(force.routes) == 1
+    assert code in caplog.messages[0]
+    assert told in caplog.messages[0]
+    assert caplog.messages[-1].endswith("the one before stays in force")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_does_not_start_with_bad_rules(force: Force, workers: int) -> None:
+    rules = with_rules(force)
+    rules.write_text("@id(\n", encoding="utf-8")
+    remote = "[deployments.far]\nengine = 'openai'\nmodel = 'm'\nzone = 'lan'\nbase_url = 'http://10.0.0.1/v1'\n"
+    text = f"[server]\nworkers = {workers}\n{remote}[policy]\nrules = 'own.cedar'\n"
+    force.path.write_text(text, encoding="utf-8")
+    data = force.path.with_name("data")
+    with pytest.raises(RulesInvalid) as refused:
+        serve(load(force.path, environment={}), data_folder=data)
+    assert "own.cedar:1: this is not Cedar" in refused.value.message
+    assert not data.exists()
 
 
 def test_flags_outlive_a_reload_and_labels_are_checked_with_their_line(force: Force) -> None:

@@ -1,26 +1,35 @@
-"""Each rule forbids what it is for, and taking any one of them away is noticed."""
+"""Each rule forbids what it is for, taking any one of them away is noticed, and whatever fails is a denial."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+import cedarpy
 import pytest
 
+from freehold.config.shipped import rules_text, schema_text
 from freehold.domain.decisions import PolicyDecision
 from freehold.domain.deployment import Deployment, Terms
 from freehold.domain.labels import Label, Level
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
-from freehold.policy import decide as decide_module
-from freehold.policy.decide import RULE_ERROR, decide
-from freehold.policy.rules import RULES, Facts, Rule
+from freehold.policy.cedar import Answer, Entities, PolicySet, Question, Schema, parse
+from freehold.policy.decide import decide
+from freehold.policy.rulebook import Rulebook
+from freehold.policy.rules import RULE_ERROR, statements
+from freehold.policy.sayings import PERMIT, SAYINGS
 from tests.support.labels import CLOUD, EU, ON_DEVICE, TREE, US, cloud, label
+from tests.support.rules import rulebook
 
 NOW = 1_000_000
 ATLANTIS = Zone("atlantis")
 
 
-def ask(given: Label, deployment: Deployment, *, audit_ready: bool = True) -> PolicyDecision:
-    return decide(given, deployment, tree=TREE, unix_ms=NOW, audit_ready=audit_ready)
+def ask(
+    given: Label, deployment: Deployment, *, audit_ready: bool = True, policy: Rulebook | None = None, tenant: str = ""
+) -> PolicyDecision:
+    rules = policy or rulebook(deployment)
+    return decide(given, deployment, policy=rules, tenant=tenant, unix_ms=NOW, audit_ready=audit_ready)
 
 
 FORBIDDEN: dict[str, tuple[Label, Deployment, bool]] = {
@@ -53,9 +62,18 @@ ALLOWED = [
 ]
 
 
-def test_every_rule_has_a_case() -> None:
-    assert list(FORBIDDEN) == [rule.id for rule in RULES]
-    assert len({rule.id for rule in RULES} | {RULE_ERROR}) == len(RULES) + 1
+def shipped_without(rule: str) -> str:
+    """The shipped rules but for one."""
+    kept = [text for _, text in statements(rules_text()) if f'@id("{rule}")' not in text]
+    assert len(kept) == len(SAYINGS)
+    return "\n".join(kept)
+
+
+def test_every_rule_has_a_case_and_a_saying() -> None:
+    ids = [rule.id for rule in rulebook(CLOUD).rules]
+    assert ids == [PERMIT, *FORBIDDEN]
+    assert list(SAYINGS) == list(FORBIDDEN)
+    assert RULE_ERROR not in ids
 
 
 @pytest.mark.parametrize("rule", FORBIDDEN)
@@ -67,11 +85,11 @@ def test_the_rule_alone_forbids(rule: str) -> None:
 
 
 @pytest.mark.parametrize("rule", FORBIDDEN)
-def test_without_the_rule_the_text_would_go(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What makes the test above worth something: nothing else forbids its case."""
-    monkeypatch.setattr(decide_module, "RULES", tuple(each for each in RULES if each.id != rule))
+def test_without_the_rule_the_text_would_go(rule: str) -> None:
+    """What makes the test above worth something: nothing else forbids its case, so that losing a rule is noticed."""
     given, deployment, audit_ready = FORBIDDEN[rule]
-    assert ask(given, deployment, audit_ready=audit_ready).allowed
+    fewer = rulebook(deployment, shipped=shipped_without(rule))
+    assert ask(given, deployment, audit_ready=audit_ready, policy=fewer).allowed
 
 
 @pytest.mark.parametrize(("rule", "given", "deployment"), ALLOWED)
@@ -110,22 +128,118 @@ def test_all_reasons_are_given_at_once() -> None:
     assert decision.reasons[1] == "is cleared up to public, the text is restricted"
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), RecursionError("x"), ZeroDivisionError("x")])
-def test_a_rule_that_fails_is_a_denial(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: Facts) -> bool:
+def test_a_decision_is_made_anew_once_evidence_expires() -> None:
+    place = cloud(expires_unix_ms=NOW + 1)
+    policy = rulebook(place)
+    given = label(Level.INTERNAL)
+
+    def at(unix_ms: int) -> bool:
+        return decide(given, place, policy=policy, tenant="", unix_ms=unix_ms, audit_ready=True).allowed
+
+    assert [at(NOW), at(NOW + 1), at(NOW)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), TypeError("x"), RecursionError("x"), ZeroDivisionError("x"), ValueError("x")]
+)
+def test_an_engine_that_fails_is_a_denial(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Answer:
         raise error
 
-    broken = Rule(id="broken", forbids=fail, denied=lambda _: "", allowed="")
-    monkeypatch.setattr(decide_module, "RULES", (*RULES, broken))
-    decision = ask(label(), CLOUD)
+    policy = Rulebook.compile(deployments=(CLOUD,), tree=TREE)
+    monkeypatch.setattr(policy, "ask", fail)
+    decision = ask(label(), CLOUD, policy=policy)
     assert (decision.allowed, decision.rules) == (False, (RULE_ERROR,))
     assert type(error).__name__ in decision.reasons[0]
+    monkeypatch.undo()
+    assert ask(label(), CLOUD, policy=policy).allowed, "a failure is not remembered"
+
+
+OVERFLOWS = '@id("adds") forbid (principal, action, resource) when { context.label.level + 9223372036854775806 < 0 };'
+
+
+def test_a_rule_that_fails_is_a_denial_though_cedar_says_allow() -> None:
+    """Cedar leaves out a rule that fails. Two and the largest number but one have no sum; there the answer is no."""
+    policy = rulebook(CLOUD, own=OVERFLOWS)
+    assert ask(label(Level.INTERNAL), CLOUD, policy=policy).allowed
+    decision = ask(label(Level.CONFIDENTIAL), CLOUD, policy=policy)
+    assert (decision.allowed, decision.rules) == (False, (RULE_ERROR,))
+    assert "overflow" in decision.reasons[0]
 
 
 def test_a_label_that_is_none_is_a_denial() -> None:
     assert ask(replace(label(), kinds=None), CLOUD).rules == (RULE_ERROR,)  # pyright: ignore[reportArgumentType]
+    assert ask(replace(label(), level="public"), CLOUD).rules == (RULE_ERROR,)  # pyright: ignore[reportArgumentType]
 
 
-def test_a_table_without_rules_allows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide_module, "RULES", ())
-    assert ask(label(), ON_DEVICE).rules == (RULE_ERROR,)
+def test_a_deployment_that_the_configuration_does_not_have_is_a_denial() -> None:
+    decision = ask(label(), CLOUD, policy=rulebook(ON_DEVICE))
+    assert (decision.allowed, decision.rules) == (False, (RULE_ERROR,))
+
+
+def test_rules_without_a_permit_allow_nothing() -> None:
+    policy = rulebook(ON_DEVICE, shipped=shipped_without(PERMIT))
+    decision = ask(label(), ON_DEVICE, policy=policy)
+    assert (decision.allowed, decision.rules) == (False, (PERMIT,))
+
+
+@pytest.mark.parametrize("decision", ["NoDecision", "Allow", "Deny"])
+@pytest.mark.parametrize("errors", [[], ["a rule failed"]])
+@pytest.mark.parametrize("reasons", [[], ["a"], ["unheard-of"]])
+def test_only_an_allowance_without_errors_by_a_known_rule_allows(
+    decision: str, errors: list[str], reasons: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = Schema(schema_text())
+    rules = PolicySet({"a": parse("permit (principal, action, resource);")}, schema=schema)
+    result = cedarpy.AuthzResult({"decision": decision, "diagnostics": {"reason": reasons, "errors": errors}})
+    monkeypatch.setattr(cedarpy, "is_authorized_batch", lambda *_: [result])
+    question = Question(
+        tenant="", deployment="cloud", label=label(), evidence_valid=True, audit_ready=True, own_permits=False
+    )
+    (answer,) = rules.ask([question], Entities([CLOUD], tree=TREE, schema=schema))
+    assert answer.allowed == ((decision, errors, reasons) == ("Allow", [], ["a"]))
+
+
+def test_an_answer_too_few_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    rulebook(CLOUD)
+    monkeypatch.setattr(cedarpy, "is_authorized_batch", lambda *_: [])
+    assert ask(label(Level.RESTRICTED, kinds=frozenset({"fresh-one"})), CLOUD).rules == (RULE_ERROR,)
+
+
+def test_an_entity_that_there_is_not_is_a_denial() -> None:
+    """A missing fact is an error of the rule that asks for it, which Cedar would leave out."""
+    schema = Schema(schema_text())
+    text = '@id("all") permit (principal, action, resource); @id("level") forbid (principal, action, resource) when { context.label.level > resource.clearance };'
+    trees = {parse(each)["annotations"]["id"]: parse(each) for _, each in statements(text)}
+    entities = Entities([CLOUD], tree=TREE, schema=schema)
+    asked = [
+        Question(tenant="", deployment=name, label=label(), evidence_valid=True, audit_ready=True, own_permits=False)
+        for name in ("cloud", "unheard-of")
+    ]
+    known, unknown = PolicySet(trees, schema=schema).ask(asked, entities)
+    assert known.allowed
+    assert not unknown.allowed
+    assert unknown.failed
+
+
+def test_the_schema_is_asked_for_every_question() -> None:
+    """Without one, a label without a level would be allowed: the rule about it fails, and is left out."""
+    schema = Schema(schema_text())
+    rules = PolicySet({"a": parse("permit (principal, action, resource);")}, schema=schema)
+    question = Question(
+        tenant="", deployment="cloud", label=label(), evidence_valid=True, audit_ready=True, own_permits=False
+    )
+    request = question.to_request()
+    del request["context"]["label"]["level"]
+    entities = Entities([CLOUD], tree=TREE, schema=schema)
+    (found,) = cedarpy.is_authorized_batch([request], rules._handle, entities.handle, schema.handle)
+    assert found.decision is cedarpy.Decision.NoDecision
+    (bare,) = cedarpy.is_authorized_batch([request], rules._handle, entities.handle, None)
+    assert bare.decision is cedarpy.Decision.Allow, "the trap that the schema closes is there no more"
+
+
+def test_the_shipped_rules_hold_by_the_schema() -> None:
+    schema = Schema(schema_text())
+    for _, text in statements(rules_text()):
+        assert schema.mistakes(text) == []
+    assert json.dumps(cedarpy.policies_to_json_str(rules_text())).count("annotations") == len(SAYINGS) + 1

@@ -7,7 +7,8 @@ import json
 from freehold.domain.labels import LabelSource, Level
 from freehold.domain.zones import DEVICE, LAN
 from freehold.policy.explain import Explanation, explain
-from tests.support.labels import EU, ON_DEVICE, TREE, cloud, label
+from tests.support.labels import EU, ON_DEVICE, cloud, label
+from tests.support.rules import rulebook
 
 SOURCES = (
     LabelSource(origin="tenant", rule="tenant:acme", label=label(Level.INTERNAL, EU)),
@@ -17,7 +18,14 @@ SOURCES = (
 
 def explained(*, audit_ready: bool = True) -> Explanation:
     place = cloud(EU, clearance=Level.INTERNAL)
-    return explain(SOURCES, (ON_DEVICE, place), tree=TREE, unix_ms=0, audit_ready=audit_ready)
+    return explain(
+        SOURCES,
+        (ON_DEVICE, place),
+        policy=rulebook(ON_DEVICE, place),
+        tenant="acme",
+        unix_ms=0,
+        audit_ready=audit_ready,
+    )
 
 
 def test_lines_name_the_rule_and_the_source_that_set_it() -> None:
@@ -46,7 +54,7 @@ def test_sources_that_only_together_forbid_are_not_blamed_alone() -> None:
         LabelSource(origin="tenant", rule="tenant:a", label=label(readers=frozenset({"ann"}))),
         LabelSource(origin="key", rule="key:b", label=label(readers=frozenset({"bob"}))),
     )
-    way = explain(sources, (ON_DEVICE,), tree=TREE, unix_ms=0, audit_ready=True).ways[0]
+    way = explain(sources, (ON_DEVICE,), policy=rulebook(ON_DEVICE), tenant="acme", unix_ms=0, audit_ready=True).ways[0]
     assert [(saying.rule, saying.because_of) for saying in way.rules] == [("readers", ())]
 
 
@@ -66,6 +74,8 @@ def test_json_says_the_same() -> None:
 
 
 def test_without_sources_the_text_stays_here() -> None:
-    explanation = explain((), (ON_DEVICE, cloud(LAN)), tree=TREE, unix_ms=0, audit_ready=True)
+    explanation = explain(
+        (), (ON_DEVICE, cloud(LAN)), policy=rulebook(ON_DEVICE, cloud(LAN)), tenant="", unix_ms=0, audit_ready=True
+    )
     assert explanation.label == label(Level.CONFIDENTIAL, DEVICE)
     assert [way.allowed for way in explanation.ways] == [True, False]

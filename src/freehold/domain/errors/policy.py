@@ -40,3 +40,56 @@ class EgressDenied(PolicyError):
     """
 
     code = "FH-POLICY-003"
+
+
+class RulesInvalid(PolicyError):
+    """The rules in {path!s} do not hold ({count!s}): {mistakes!s}. The rules before stay in force; a server without any does not start.
+
+    All mistakes are reported at once, each with the line at which its rule begins. "freehold policy check" shows them
+    one a line. What rules may look at is in docs/how-to/policy.md.
+    """
+
+    code = "FH-POLICY-004"
+    status = 400
+    type = "config_error"
+
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """One line a mistake; given as ``all_mistakes``, joined by newlines."""
+        return tuple(str(self.values.get("all_mistakes", "")).splitlines())
+
+
+class RulesOpenAWay(PolicyError):
+    """The rules in {path!s} cannot be used: {example!s}. Change the rule so that whatever it allows, it allows for every less strict label too.
+
+    A label may only ever close ways. Where calling a text more sensitive opened one, whoever wants the text out would
+    do just that. Every state that the rules can tell apart was looked at; this is the first one found.
+    """
+
+    code = "FH-POLICY-005"
+    status = 400
+    type = "config_error"
+
+
+class RulesUnbounded(PolicyError):
+    """The rules in {path!s} cannot be checked: {reason!s}.
+
+    Rules are used only once all cases have been looked at. What has no end cannot be looked at, so that a rule about it
+    is refused rather than believed.
+    """
+
+    code = "FH-POLICY-006"
+    status = 400
+    type = "config_error"
+
+
+class CasesUnreadable(PolicyError):
+    """The policy cases in {path!s} cannot be used: {reason!s}. docs/how-to/policy.md has an example.
+
+    A file of cases that cannot be read whole is not run in parts: a case that was passed over would look like one that
+    holds.
+    """
+
+    code = "FH-POLICY-007"
+    status = 400
+    type = "config_error"

@@ -27,3 +27,11 @@ SELECT id, page FROM receipts WHERE tenant = :tenant AND id < :before ORDER BY i
 
 -- name: page
 SELECT form, content FROM receipt_pages WHERE number = ?
+
+-- name: pages_between
+SELECT form, content FROM receipt_pages
+WHERE
+    number IN (
+        SELECT page FROM ledger_requests WHERE last_unix_ms >= :from_unix_ms AND first_unix_ms < :to_unix_ms
+    )
+ORDER BY number

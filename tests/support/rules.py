@@ -1,0 +1,63 @@
+"""Rulebooks for tests, and the shipped rules once more, in Python: what the rules in Cedar are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from freehold.domain.deployment import Deployment
+from freehold.domain.labels import Label, Level
+from freehold.domain.zones import DEVICE, LAN, ZoneTree
+from freehold.policy.rulebook import Rulebook
+from tests.support.labels import TREE
+
+
+@lru_cache(maxsize=256)
+def rulebook(
+    *deployments: Deployment,
+    tree: ZoneTree = TREE,
+    own: str = "",
+    tenants: tuple[str, ...] = ("default", "acme"),
+    shipped: str | None = None,
+) -> Rulebook:
+    """The shipped rules, and those of ``own``, over some deployments. Of those with one name the first one counts."""
+    named = {each.name: each for each in reversed(deployments)}
+    return Rulebook.compile(
+        deployments=tuple(named.values()), tree=tree, own=own, path="own.cedar", tenants=tenants, shipped=shipped
+    )
+
+
+def _expired(deployment: Deployment, unix_ms: int) -> bool:
+    expires = deployment.terms.expires_unix_ms
+    return expires is not None and unix_ms >= expires
+
+
+Forbids = Callable[[Label, Deployment, ZoneTree, int, bool], bool]
+
+ANYWHERE: Mapping[str, Forbids] = {
+    "zone": lambda x, d, _t, _n, _a: d.zone not in x.zones,
+    "zone-known": lambda _x, d, t, _n, _a: not t.is_known(d.zone),
+    "level": lambda x, d, _t, _n, _a: x.level > d.terms.clearance,
+    "kinds": lambda x, d, _t, _n, _a: d.terms.kinds is not None and bool(x.kinds - d.terms.kinds),
+    "readers": lambda x, _d, _t, _n, _a: x.readers is not None and not x.readers,
+}
+"""What each rule forbids."""
+
+BEYOND_DEVICE: Mapping[str, Forbids] = {
+    "secrets": lambda x, _d, _t, _n, _a: "secret" in x.kinds,
+    "training": lambda x, d, _t, _n, _a: d.terms.trains and x.level > Level.PUBLIC,
+    "evidence": lambda x, d, _t, n, _a: _expired(d, n) and (x.level > Level.PUBLIC or bool(x.kinds)),
+    "phi-contract": lambda x, d, _t, _n, _a: "phi" in x.kinds and d.zone != LAN and "baa" not in d.terms.contracts,
+    "pii-retention": lambda x, d, _t, _n, _a: "pii" in x.kinds and d.terms.retention_days > 30,
+    "audit": lambda _x, _d, _t, _n, a: not a,
+}
+"""The same, of rules that have nothing to say of this machine."""
+
+
+def expected(
+    label: Label, deployment: Deployment, tree: ZoneTree, *, unix_ms: int, audit_ready: bool
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether it is allowed, and the rules to be named: those that forbid it, else all that were asked."""
+    asked = {**ANYWHERE, **({} if deployment.zone == DEVICE else BEYOND_DEVICE)}
+    against = tuple(rule for rule, forbids in asked.items() if forbids(label, deployment, tree, unix_ms, audit_ready))
+    return not against, against or tuple(asked)
