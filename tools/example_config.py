@@ -43,7 +43,7 @@ OPTIONS = """\
 # --- every option --------------------------------------------------------------------------------
 """
 
-NAMES = {"deployments": "cloud", "routes": "private", "tenants": "finance"}
+NAMES = {"deployments": "cloud", "routes": "private", "tenants": "finance", "tools": "look_up"}
 """Names of the examples that stand for the user's own."""
 
 EXAMPLES = {
@@ -77,6 +77,7 @@ EXAMPLES = {
     "routes.NAME.ask_beyond_device": "true",
     "routes.NAME.label": '"restricted"',
     "tenants.NAME.label": '"confidential"',
+    "tools.NAME.effect": '"read"',
     "tenants.NAME.spend_per_month": "50.00",
     "telemetry.otlp_endpoint": '"http://127.0.0.1:4318"',
     "telemetry.otlp_authorization": '"env:OTLP_AUTHORIZATION"',

@@ -58,6 +58,7 @@ def snapshot(
         deadlines=Deadlines(total_s=compiled.total_s, queue_s=compiled.queue_s),
         config_digest=compiled.digest,
         certificates=known.certificates,
+        trust=compiled.trust,
     )
 
 

@@ -25,6 +25,7 @@ from freehold.domain.deployment import (
 )
 from freehold.domain.labels import Level
 from freehold.domain.money import Money
+from freehold.domain.trust import Effect, Sanitise, ToolRule, TrustRules
 from freehold.domain.zones import DEVICE, LAN, Zone, ZoneTree
 
 DEFAULT_TENANT = "default"
@@ -80,6 +81,7 @@ class Compiled:
         total_s: A request in all.
         queue_s: Waiting for a slot.
         digest: Of the configuration.
+        trust: What tools do, and where answers may link.
     """
 
     tree: ZoneTree
@@ -99,6 +101,7 @@ class Compiled:
     total_s: float
     queue_s: float
     digest: str
+    trust: TrustRules
 
 
 def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> Compiled:
@@ -133,6 +136,12 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         total_s=float(config.deadlines.total_s),
         queue_s=float(config.deadlines.queue_s),
         digest=loaded.digest,
+        trust=TrustRules(
+            tools={
+                name: ToolRule(effect=Effect(each.effect), trusted=each.trusted) for name, each in config.tools.items()
+            },
+            link_hosts=tuple(config.output.link_hosts),
+        ),
     )
 
 
@@ -244,5 +253,6 @@ def _route(name: str, section: RouteSection, currency: str) -> Route:
         prerouter=Prerouter(section.prerouter),
         embedder=section.embedder,
         workloads=tuple(section.workloads),
+        sanitise=Sanitise(section.sanitise),
         worth_micros=None if section.worth is None else Money.of(section.worth, currency).micros,
     )

@@ -6,7 +6,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from freehold.config.schema_untrusted import Output, SanitiseWord, ToolName, ToolSection
+from freehold.config.section import Section
 
 
 def _exact(value: object) -> object:
@@ -26,12 +29,6 @@ SecretReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|fi
 Price = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 LogName = Annotated[str, Field(pattern=r"^[^\s+]{1,128}$")]
-
-
-class Section(BaseModel):
-    """A table of the file. Types are strict: a number in quotes is a mistake, since it is one more often than not."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Server(Section):
@@ -287,6 +284,11 @@ class RouteSection(Section):
         description="Kinds of task, besides workload, that prerouter may take a question for, which chooses the"
         " calibration.",
     )
+    sanitise: SanitiseWord = Field(
+        default="untrusted",
+        description="When answers are cleaned of remote content, links and hidden text: where the context is untrusted and"
+        " the label at least internal, always, or never (off).",
+    )
     label: str = Field(
         default="", description="Label that this route adds to everything sent through it, for example confidential."
     )
@@ -483,6 +485,8 @@ class Config(Section):
     )
     learning: Learning = Field(default=Learning(), description="What is learnt from judged answers.")
     ledger: Ledger = Field(default=Ledger(), description="What this machine costs.")
+    tools: dict[ToolName, ToolSection] = Field(default={}, description="What tools do, by name; '*' for all others.")
+    output: Output = Field(default=Output(), description="What answers in an untrusted context may hold.")
     deadlines: DeadlineSection = Field(default=DeadlineSection(), description="How long things may take.")
     audit: Audit = Field(default=Audit(), description="The audit log.")
     files: Files = Field(default=Files(), description="Files that clients send, and results of batches.")

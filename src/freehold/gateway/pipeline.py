@@ -22,11 +22,13 @@ from freehold.domain.request import InferenceRequest, Task
 from freehold.gateway.answer import Sink
 from freehold.gateway.bounds import bound_of
 from freehold.gateway.footing import Asking, Footing, Footings
+from freehold.gateway.guard import GuardedSink, guarded
 from freehold.gateway.ladder import Climb
 from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.recorder import Recorder
 from freehold.gateway.runtime import Runtime, Services
+from freehold.policy.trust import distrusted_source, distrusts
 
 
 class Pipeline:
@@ -81,13 +83,15 @@ class Pipeline:
                 if climb.footing.route.prerouter is not Prerouter.OFF and self._prerouting is not None:
                     await self._prerouting.look(climb)
                 held = await climb.run()
+                if isinstance(climb.sink, GuardedSink):
+                    await climb.sink.settle(held.run.collected)
             except BaseException as error:
                 self._ended_by(error, draft, climb)
                 raise
             receipt = await self._recorder.record(draft, Outcome.COMPLETE)
         finally:
             self._active[runtime.config_digest] -= 1
-        sink.finished(receipt, end=held.send(sink))
+        climb.sink.finished(receipt, end=held.send(climb.sink))
         learn = self._services.learn
         if request.task is Task.CHAT and learn.wants(principal) and (answers := climb.answers):
             judged = Judged(
@@ -108,8 +112,14 @@ class Pipeline:
         footings = self._footings
         if footings.runtime is not runtime:
             footings = self._footings = Footings(runtime)
+        untrusted = distrusts(request, runtime.trust)
         asking = Asking(
-            draft.principal, request.model, request.label_header, draft.created_unix_ms, self._services.audit.healthy
+            draft.principal,
+            request.model,
+            request.label_header,
+            draft.created_unix_ms,
+            self._services.audit.healthy,
+            untrusted,
         )
         footing = footings.find(asking)
         if footing is None:
@@ -121,6 +131,8 @@ class Pipeline:
             draft.route = footing.route.name
             draft.steps.append("label")
         draft.label, draft.label_text, draft.label_sources = footing.label, footing.label_text, footing.sources
+        if untrusted:
+            draft.label_sources = (*footing.sources, distrusted_source(untrusted, runtime.tree))
         draft.steps.append("decide")
         draft.decisions = footing.decisions
         draft.steps.append("plan")
@@ -131,7 +143,7 @@ class Pipeline:
             services=self._services,
             runtime=runtime,
             draft=draft,
-            sink=sink,
+            sink=guarded(sink, draft, footing, runtime, self._services.approvals),
             footing=footing,
             steps=deque(plan.steps),
         )

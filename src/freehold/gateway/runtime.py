@@ -26,6 +26,7 @@ from freehold.domain.ports import (
     Reservation,
 )
 from freehold.domain.receipt import Receipt
+from freehold.domain.trust import NOTHING_SAID, Approvals, NothingApproved, TrustRules
 from freehold.domain.zones import ZoneTree
 from freehold.gateway.load import DeviceLoad
 from freehold.hostinfo.clock import any_share
@@ -58,6 +59,7 @@ class Runtime:
         deadlines: Time limits.
         config_digest: Digest of the configuration.
         certificates: Of files: whatever they were made for, and whenever.
+        trust: What tools do, and where answers may link.
     """
 
     tree: ZoneTree
@@ -71,6 +73,7 @@ class Runtime:
     deadlines: Deadlines
     config_digest: str
     certificates: tuple[Certificate, ...] = ()
+    trust: TrustRules = NOTHING_SAID
 
     def route_for(self, model: str) -> Route:
         """The route that a client means by ``model``: a route, a deployment on its own, or an alias of either.
@@ -127,3 +130,4 @@ class Services:
     standings: Standings = field(default_factory=NothingCertified)
     audit_log: str = ""
     learn: Learner = field(default_factory=NothingLearnt)
+    approvals: Approvals = field(default_factory=NothingApproved)

@@ -55,7 +55,8 @@ class KeyEvent:
 
     Attributes:
         unix_ms: When.
-        event: ``key.made``, ``key.rotated``, ``key.revoked``, ``limit.set`` or ``limit.removed``.
+        event: ``key.made``, ``key.rotated``, ``key.revoked``, ``limit.set``, ``limit.removed`` or
+            ``approval.asked``, ``.allowed``, ``.denied`` and ``.used``.
         key_id: To which key; empty for a limit of a whole tenant.
         tenant: Whose it is.
         by: Who did it: the id of a key, or a word for a program on this machine.

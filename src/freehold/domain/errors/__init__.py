@@ -4,6 +4,7 @@ FreeholdError
 ├── RequestError    FH-REQUEST-*   what the client sent
 ├── AuthError       FH-AUTH-*      who the client is
 ├── PolicyError     FH-POLICY-*    where the text may go
+├── ApprovalError   FH-UNTRUSTED-* somebody else's words, and calls of tools that wait for a human
 ├── AdmissionError  FH-ADMIT-*     whether there is room
 ├── LimitError      FH-LIMIT-*     whether a caller may use more
 ├── EngineError     FH-ENGINE-*    a local engine of ours
