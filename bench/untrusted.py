@@ -91,7 +91,7 @@ class Bench:
         self._gateway = gateway
         self._key, _ = gateway.key("ours", "infer")
         self._case: Case | None = None
-        server.obey = self._obey
+        self._server = server
 
     def _obey(self, body: dict) -> Deed:
         assert self._case is not None
@@ -104,7 +104,7 @@ class Bench:
 
     def ask(self, case: Case, path: str, *, stream: bool, secret: str) -> Read:
         """One conversation through one surface."""
-        self._case = case
+        self._case, self._server.obey = case, self._obey
         body = {"model": "plain", "stream": stream, **conversation(path, case, secret)}
         return read_answer(path, self._gateway.ask("POST", path, key=self._key, body=body))
 
