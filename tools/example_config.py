@@ -49,6 +49,7 @@ NAMES = {
     "tenants": "finance",
     "audit": "abroad",
     "sources": "legal",
+    "tools": "look_up",
 }
 """Names of the examples that stand for the user's own."""
 
@@ -86,6 +87,7 @@ EXAMPLES = {
     "sources.NAME.match": '"file:/legal/**"',
     "sources.NAME.label": '"confidential;zones=lan"',
     "tenants.NAME.label": '"confidential"',
+    "tools.NAME.effect": '"read"',
     "tenants.NAME.spend_per_month": "50.00",
     "audit.witnesses.NAME.url": '"https://witness.example"',
     "audit.witnesses.NAME.vkey": '"witness.example/w1+8d66cf3f+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"',

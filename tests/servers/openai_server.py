@@ -22,6 +22,7 @@
 ``tools``             calls the tool ``weather`` with its arguments in pieces
 ``two-tools``         calls it twice at once
 ``say:…``             says what follows the colon
+``call:…``            calls the tool that follows the colon
 ``unknown``           pieces with members that nobody knows
 ``reasoning``         thinks before it answers
 ====================  ==============================================================
@@ -51,6 +52,8 @@ COUNTING = {"/tokenize": "count", "/v1/chat/completions/input_tokens": "input_to
 
 CITIES = {"tools": ("Paris",), "two-tools": ("Paris", "Oslo")}
 """Whose weather is asked for by the modes that call a tool."""
+
+CALL = "call:"
 
 REFUSALS = {
     "429": (429, {"message": "slow down", "type": "rate_limit", "code": "rate_limit_exceeded"}),
@@ -254,7 +257,7 @@ def payloads(body: dict, mode: str) -> list[dict]:
         head["x_top"] = {"kept": True}
         for choice in choices:
             choice["x_choice"] = 1
-    finish = "tool_calls" if mode in CITIES else "stop"
+    finish = "tool_calls" if mode in CITIES or mode.startswith(CALL) else "stop"
     end = _choice({}, chat=chat) | {"finish_reason": finish}
     events = [{**head, "choices": [choice]} for choice in [*choices, end]]
     if body.get("stream_options", {}).get("include_usage"):
@@ -265,10 +268,16 @@ def payloads(body: dict, mode: str) -> list[dict]:
 def pieces(mode: str) -> list[dict]:
     if mode in CITIES:
         return [piece for index, city in enumerate(CITIES[mode]) for piece in _call(index, city)]
+    if mode.startswith(CALL):
+        return [{"role": "assistant", "content": None, "tool_calls": [{"index": 0, **_named(mode)}]}]
     text = mode.removeprefix("say:") if mode.startswith("say:") else TEXT
     words = [word if place == 0 else f" {word}" for place, word in enumerate(text.split(" "))]
     thoughts = [{"reasoning_content": "Let me "}, {"reasoning_content": "think."}] if mode == "reasoning" else []
     return [{"role": "assistant", "content": ""}, *thoughts, *({"content": word} for word in words)]
+
+
+def _named(mode: str) -> dict:
+    return {"id": "call_1", "type": "function", "function": {"name": mode.removeprefix(CALL), "arguments": "{}"}}
 
 
 def _call(index: int, city: str) -> list[dict]:
@@ -306,6 +315,8 @@ def whole(body: dict, mode: str = "") -> dict:
                 for index, arguments in enumerate(json.dumps({"city": city}) for city in CITIES[mode])
             ]
             message |= {"content": None, "tool_calls": calls}
+        elif mode.startswith(CALL):
+            message |= {"content": None, "tool_calls": [_named(mode)]}
         choice["message"] = message
     else:
         choice["text"] = "".join(each["text"] for each in choices)

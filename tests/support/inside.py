@@ -214,14 +214,14 @@ def _parsed(raw: bytes) -> Answer:
 
 
 @contextmanager
-def inside(folder: Path, *, config: str = CONFIG) -> Generator[Inside]:
-    """Run one in a folder of the test's."""
+def inside(folder: Path, *, config: str = CONFIG, upstream: OpenAIServer | None = None) -> Generator[Inside]:
+    """Run one in a folder of the test's, before ``upstream`` or a scripted server."""
     loop = asyncio.new_event_loop()
     with ExitStack() as things:
         things.callback(loop.close)
-        upstream = things.enter_context(in_thread(OpenAIServer()))
+        before = things.enter_context(in_thread(upstream or OpenAIServer()))
         path = folder / "freehold.toml"
-        path.write_text(config.format(small=upstream.base_url), encoding="utf-8")
+        path.write_text(config.format(small=before.base_url), encoding="utf-8")
         loaded = load(path, environment={})
         compiled = compile_config(loaded, environment=os.environ)
         stores = things.enter_context(
@@ -242,7 +242,7 @@ def inside(folder: Path, *, config: str = CONFIG) -> Generator[Inside]:
             date_header=False,
         )
         served.load()
-        found = Inside(loop, stores, house, api, upstream, served)
+        found = Inside(loop, stores, house, api, before, served)
         life = house.run()
         found.run(life.__aenter__())
         things.callback(lambda: found.run(life.__aexit__(None, None, None)))

@@ -84,6 +84,20 @@ def _release(gateway: Inside, key: str, mark: str) -> str:
     return answer.json()["id"]
 
 
+def _approval(gateway: Inside, key: str, mark: str) -> str:
+    mark = f"{mark}-{next(_number)}"
+    call = {"id": "c", "type": "function", "function": {"name": mark, "arguments": "{}"}}
+    messages = [
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "found"},
+        {"role": "user", "content": f"call:{mark}"},
+    ]
+    body = {"model": "plain", "messages": messages, "tools": [{"type": "function", "function": {"name": mark}}]}
+    answer = gateway.ask("POST", "/v1/chat/completions", key=key, body=body)
+    assert answer.status == 200, answer.body
+    return answer.json()["freehold"]["held"][0]["id"]
+
+
 _number = itertools.count(100_000)
 
 
@@ -107,6 +121,7 @@ OBJECTS: dict[str, Kind] = {
     "/v1/classifiers/{name": Kind(_classifier, missing="made-000000"),
     "release_id": Kind(_release),
     "file_id": Kind(_file, missing=f"file-{_HEX}"),
+    "approval_id": Kind(_approval),
     "batch_id": Kind(_batch, missing=f"batch_{_HEX}"),
     "/v1/messages/batches/{batch_id": Kind(_message_batch, missing=f"msgbatch_{_HEX}"),
 }

@@ -226,14 +226,15 @@ class Inference:
         if surface.field:
             request = surface.with_field(request, said(surface.field))
         trace, name, urgency = said(b"traceparent"), said(b"x-request-id"), said(b"freehold-priority")
-        tier = request.fields.get("service_tier")
-        if trace is None and name is None and urgency is None and tier is None:
+        tier, external = request.fields.get("service_tier"), said(b"freehold-untrusted")
+        if trace is None and name is None and urgency is None and tier is None and external is None:
             return request
         return replace(
             request,
             traceparent=traceparent(trace),
             client_request_id=client_request_id(name),
             priority=priority_of(urgency, tier),
+            is_external=external not in (None, "false"),
         )
 
 

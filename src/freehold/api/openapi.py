@@ -43,6 +43,10 @@ _ASKED: Mapping[str, tuple[str, JsonObject]] = {
         "``batch`` and ``low`` are refused before others when there is little room.",
         {"type": "string", "enum": ["batch", "low", "normal"]},
     ),
+    "freehold-untrusted": (
+        "``true``: there are words in the request that nobody vouches for; tools need a human then.",
+        {"type": "string"},
+    ),
     "freehold-include-receipt": ("``true``: a stream ends with the whole receipt.", {"type": "string"}),
     "x-request-id": ("Your own name of the request.", {"type": "string"}),
 }

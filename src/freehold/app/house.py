@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any
 
+from freehold.api.approval_views import ApprovalViews
 from freehold.api.key_views import KeyViews
 from freehold.api.limit_views import LimitViews
 from freehold.api.openapi import DocumentViews
@@ -42,6 +43,7 @@ from freehold.gateway.pricing import list_price
 from freehold.gateway.runtime import Runtime, Services
 from freehold.hostinfo.heap import keep_heap_small
 from freehold.hostinfo.memory import MemoryMeter
+from freehold.identity.approval_book import ApprovalBook
 from freehold.identity.limit_book import LimitBook
 from freehold.identity.limit_table import LimitTable
 from freehold.identity.quotas import Quotas
@@ -169,6 +171,7 @@ class House:
             "house": house,
             "keys": KeyViews(keys=stores.keys, audit=stores.audit, clock=stores.clock),
             "limits": limits,
+            "approvals": ApprovalViews(ApprovalBook(stores.approvals, clock=stores.clock)),
             "queue": QueueViews(runtime=self._current, seen=self._admission.waiting),
             "learning": self._learnt.views(),
             "classify": classify_views(stores, self._pipeline, self._current, self.door),
@@ -278,6 +281,7 @@ class House:
             files=self._stores.files,
             standings=self._learnt.standings,
             releases=self._released.live,
+            approvals=self._stores.approvals,
         )
 
     def _current(self) -> Runtime:

@@ -67,6 +67,7 @@ def snapshot(
         places={plan.deployment.name: _place(plan) for plan in compiled.deployments},
         flow=flow_rules(compiled),
         policy=rulebook_of(compiled),
+        trust=compiled.trust,
     )
 
 

@@ -26,6 +26,7 @@ from freehold.net.broker import Broker
 from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from freehold.serving.registry import ModelRegistry
+from freehold.storage.approvals import SqliteApprovals
 from freehold.storage.batches import SqliteBatches
 from freehold.storage.classifiers import SqliteClassifiers
 from freehold.storage.database import Database
@@ -74,6 +75,7 @@ class Stores:
     batches: SqliteBatches
     batches_folder: Path
     classifiers: SqliteClassifiers
+    approvals: SqliteApprovals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +188,7 @@ def open_stores(
             batches=SqliteBatches(database, files),
             batches_folder=folder / BATCHES_FOLDER,
             classifiers=SqliteClassifiers(database),
+            approvals=SqliteApprovals(database, new_id=ids.new_id),
         )
 
 

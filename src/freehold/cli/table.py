@@ -42,6 +42,7 @@ COMMANDS = (
     Command("doctor", "freehold.cli.doctor:doctor", "Check this installation, one line a check."),
     Command("config", "freehold.cli.config:app", "Check and explain the configuration."),
     Command("keys", "freehold.cli.keys:app", "Make, list, rotate and revoke API keys."),
+    Command("approvals", "freehold.cli.approvals:app", "Calls of tools that are held back until a human decides."),
     Command("limits", "freehold.cli.limits:app", "What tenants and keys may use: requests, tokens, money."),
     Command("tenants", "freehold.cli.tenants:app", "Tenants with their keys, limits and this month's use."),
     Command("usage", "freehold.cli.usage:usage", "What each key, tenant, deployment or day used; as CSV too."),

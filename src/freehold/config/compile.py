@@ -26,6 +26,7 @@ from freehold.domain.deployment import (
 )
 from freehold.domain.labels import Level
 from freehold.domain.money import Money
+from freehold.domain.trust import Effect, Sanitise, ToolRule, TrustRules
 from freehold.domain.zones import DEVICE, LAN, Zone, ZoneTree
 
 DEFAULT_TENANT = "default"
@@ -85,6 +86,7 @@ class Compiled:
         digest: Of the configuration.
         rules: Text of the site's own rules; reading them is policy's business too.
         rules_path: Of their file, absolute; empty for none.
+        trust: What tools do, and where answers may link.
     """
 
     tree: ZoneTree
@@ -106,6 +108,7 @@ class Compiled:
     total_s: float
     queue_s: float
     digest: str
+    trust: TrustRules
     rules: str = ""
     rules_path: str = ""
 
@@ -146,6 +149,12 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         digest=loaded.digest,
         rules=loaded.rules,
         rules_path=config.policy.rules,
+        trust=TrustRules(
+            tools={
+                name: ToolRule(effect=Effect(each.effect), trusted=each.trusted) for name, each in config.tools.items()
+            },
+            link_hosts=tuple(config.output.link_hosts),
+        ),
     )
 
 
@@ -257,5 +266,6 @@ def _route(name: str, section: RouteSection, currency: str) -> Route:
         prerouter=Prerouter(section.prerouter),
         embedder=section.embedder,
         workloads=tuple(section.workloads),
+        sanitise=Sanitise(section.sanitise),
         worth_micros=None if section.worth is None else Money.of(section.worth, currency).micros,
     )

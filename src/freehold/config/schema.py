@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from freehold.config.label_sections import Labels, SourceSection
 from freehold.config.schema_audit import AUDIT_DAYS_LEAST, Audit
+from freehold.config.schema_untrusted import Output, SanitiseWord, ToolName, ToolSection
 from freehold.config.section import Name, Section
 
 
@@ -283,6 +284,11 @@ class RouteSection(Section):
         description="Kinds of task, besides workload, that prerouter may take a question for, which chooses the"
         " calibration.",
     )
+    sanitise: SanitiseWord = Field(
+        default="untrusted",
+        description="When answers are cleaned of remote content, links and hidden text: where the context is untrusted and"
+        " the label at least internal, always, or never (off).",
+    )
     label: str = Field(
         default="", description="Label that this route adds to everything sent through it, for example confidential."
     )
@@ -494,6 +500,8 @@ class Config(Section):
     policy: Policy = Field(default=Policy(), description="Rules of this site's own, beside the shipped ones.")
     learning: Learning = Field(default=Learning(), description="What is learnt from judged answers.")
     ledger: Ledger = Field(default=Ledger(), description="What this machine costs.")
+    tools: dict[ToolName, ToolSection] = Field(default={}, description="What tools do, by name; '*' for all others.")
+    output: Output = Field(default=Output(), description="What answers in an untrusted context may hold.")
     deadlines: DeadlineSection = Field(default=DeadlineSection(), description="How long things may take.")
     audit: Audit = Field(default=Audit(), description="The audit log.")
     files: Files = Field(default=Files(), description="Files that clients send, and results of batches.")

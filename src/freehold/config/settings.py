@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from freehold.config import schema, section
 from freehold.config.lines import KeyPath
 from freehold.config.schema import Config
+from freehold.config.schema_untrusted import HostName
 from freehold.config.section import Section
 
 ANY_NAME = "NAME"
@@ -33,6 +34,7 @@ _NAMED = {
     schema.Currency: "three capital letters",
     section.LogName: "text without blanks or +",
     schema.Price: "amount",
+    HostName: "host, or *. and a host",
 }
 _PLAIN = {
     bool: "true or false",
@@ -179,7 +181,9 @@ def _words(hint: Any) -> str:
         return " or ".join(f'"{value}"' for value in get_args(hint))
     if get_origin(hint) is list:
         item = get_args(hint)[0]
-        return f"list of {_words(item)}" if get_origin(item) is Literal else f"list of {_words(item)}s"
+        return (
+            f"list of {_words(item)}" if item is HostName or get_origin(item) is Literal else f"list of {_words(item)}s"
+        )
     return _PLAIN[hint]
 
 

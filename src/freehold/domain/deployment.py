@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from freehold.domain.labels import Level
+from freehold.domain.trust import Sanitise
 from freehold.domain.zones import DEVICE, Zone
 
 
@@ -259,6 +260,7 @@ class Route:
         as_written: The deployments in the order of whoever wrote the route, weakest first, where what an answer is worth has
             put them into another; empty where it has not.
         worth_micros: What a right answer is worth, in micro-units of the ledger's currency; ``None`` where nobody said.
+        sanitise: When its answers are cleaned of what could fetch, lead away or hide.
         gains: By deployment, how much more often right it must be to be asked next: its cost, as a share of that worth.
     """
 
@@ -282,3 +284,4 @@ class Route:
     as_written: tuple[str, ...] = ()
     worth_micros: int | None = None
     gains: tuple[tuple[str, float], ...] = ()
+    sanitise: Sanitise = Sanitise.UNTRUSTED

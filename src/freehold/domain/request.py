@@ -248,6 +248,7 @@ class InferenceRequest:
         answer_paths: The only members of the answer that the client wants, ``a/b`` for ``b`` in ``a``; empty for all.
         purpose: What it is asked for.
         for_request: Id of the request for whose sake it is asked; empty for its own.
+        is_external: The client says that there are words in it of somebody who is not trusted.
     """
 
     id: str
@@ -278,6 +279,7 @@ class InferenceRequest:
     answer_paths: tuple[str, ...] = ()
     purpose: Purpose = Purpose.ANSWER
     for_request: str = ""
+    is_external: bool = False
 
     @property
     def is_generated(self) -> bool:

@@ -22,7 +22,9 @@ from freehold.gateway.runtime import Runtime
 from freehold.policy.decide import decide
 from freehold.policy.flow import FlowRules
 from freehold.policy.labelling import join_sources, label_request
+from freehold.policy.lattice import join
 from freehold.policy.text import format_label
+from freehold.policy.trust import distrusted_source
 from freehold.routing.candidates import surely_fits, unable_reason
 from freehold.routing.ladder import verdict
 from freehold.routing.plan import make_plan
@@ -45,6 +47,7 @@ class Asking(NamedTuple):
         label_header: What the client says of its text's label.
         unix_ms: When.
         audit_ready: Whether what leaves could be recorded.
+        untrusted: Which part of the text makes its context untrusted; empty for none.
     """
 
     principal: Principal
@@ -52,6 +55,7 @@ class Asking(NamedTuple):
     label_header: str | None
     unix_ms: int
     audit_ready: bool
+    untrusted: str = ""
 
     @property
     def key(self) -> Hashable:
@@ -60,7 +64,7 @@ class Asking(NamedTuple):
         The principal by identity: hashing one with its labels costs more than all else here. Whoever keeps something
         by this key keeps the principal too.
         """
-        return id(self.principal), self.model, self.label_header, self.audit_ready
+        return id(self.principal), self.model, self.label_header, self.audit_ready, self.untrusted != ""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -72,7 +76,7 @@ class Footing:
         route: The route taken.
         label: The request's label.
         label_text: The same as one line.
-        sources: Why it is so.
+        sources: Why it is so, but for what the request's own text says.
         deployments: The route's, and those that are asked for further signals, as they are now.
         engines: Theirs, in the same order.
         context_tokens_min: The shortest context among them.
@@ -204,6 +208,8 @@ class Footings:
         runtime = self.runtime
         label = join_sources(sources, tree=runtime.tree)
         asked = tuple(name for name in route.doubt.names if name not in route.deployments)
+        if asking.untrusted:
+            label = join(label, distrusted_source(asking.untrusted, runtime.tree).label)
         deployments = runtime.deployments_of(route) + tuple(runtime.engines[name].deployment for name in asked)
         expiries = [each.terms.expires_unix_ms for each in deployments if each.terms.expires_unix_ms is not None]
         return Footing(

@@ -24,12 +24,14 @@ from freehold.gateway.answer import Sink
 from freehold.gateway.bounds import bound_of
 from freehold.gateway.flow import Flow
 from freehold.gateway.footing import Asking, Footing, Footings
+from freehold.gateway.guard import GuardedSink, guarded
 from freehold.gateway.ladder import Climb
 from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.recorder import Recorder
 from freehold.gateway.releasing import with_releases
 from freehold.gateway.runtime import Runtime, Services
+from freehold.policy.trust import distrusted_source, distrusts
 
 
 class Pipeline:
@@ -85,13 +87,15 @@ class Pipeline:
                 if climb.footing.route.prerouter is not Prerouter.OFF and self._prerouting is not None:
                     await self._prerouting.look(climb)
                 held = await climb.run()
+                if isinstance(climb.sink, GuardedSink):
+                    await climb.sink.settle(held.run.collected)
             except BaseException as error:
                 self._ended_by(error, draft, climb)
                 raise
             receipt = await self._recorder.record(draft, Outcome.COMPLETE)
         finally:
             self._active[runtime.config_digest] -= 1
-        sink.finished(receipt, end=held.send(sink))
+        climb.sink.finished(receipt, end=held.send(climb.sink))
         memory = self._services.memory
         if memory.wants(principal, draft.label):
             memory.told(request, principal, receipt, climb.answers)
@@ -115,8 +119,14 @@ class Pipeline:
         footings = self._footings
         if footings.runtime is not runtime:
             footings = self._footings = Footings(runtime)
+        untrusted = distrusts(request, runtime.trust)
         asking = Asking(
-            draft.principal, request.model, request.label_header, draft.created_unix_ms, self._services.audit.healthy
+            draft.principal,
+            request.model,
+            request.label_header,
+            draft.created_unix_ms,
+            self._services.audit.healthy,
+            untrusted,
         )
         footing = footings.find(asking)
         if footing is None:
@@ -135,6 +145,8 @@ class Pipeline:
         if raising:
             footing = footings.raised(asking, footing, raising)
             draft.label, draft.label_text, draft.label_sources = footing.label, footing.label_text, footing.sources
+        if untrusted:
+            draft.label_sources = (*footing.sources, distrusted_source(untrusted, runtime.tree))
         return footing
 
     def _plan(self, draft: ReceiptDraft, runtime: Runtime, footing: Footing, sink: Sink) -> Climb:
@@ -142,7 +154,7 @@ class Pipeline:
         draft.steps.append("decide")
         releases = self._services.releases
         if releases.live:
-            footing = with_releases(footing, request, releases, runtime=runtime, unix_ms=draft.created_unix_ms)
+            footing = with_releases(footing, draft.request, releases, runtime=runtime, unix_ms=draft.created_unix_ms)
         draft.decisions = footing.decisions
         draft.steps.append("plan")
         plan = footing.plan(draft.request)
@@ -152,7 +164,7 @@ class Pipeline:
             services=self._services,
             runtime=runtime,
             draft=draft,
-            sink=sink,
+            sink=guarded(sink, draft, footing, runtime, self._services.approvals),
             footing=footing,
             steps=deque(plan.steps),
         )

@@ -28,6 +28,7 @@ from freehold.domain.ports import (
 )
 from freehold.domain.receipt import Receipt
 from freehold.domain.releases import NoReleases, Releases
+from freehold.domain.trust import NOTHING_SAID, Approvals, NothingApproved, TrustRules
 from freehold.domain.zones import ZoneTree
 from freehold.gateway.load import DeviceLoad
 from freehold.hostinfo.clock import any_share
@@ -65,6 +66,7 @@ class Runtime:
         places: Digest of what each deployment is: another one by the same name has another.
         flow: What a request's text adds to its label; ``None`` for what holds where nobody said anything.
         policy: The rules in force.
+        trust: What tools do, and where answers may link.
     """
 
     tree: ZoneTree
@@ -81,6 +83,7 @@ class Runtime:
     certificates: tuple[Certificate, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     flow: FlowRules | None = None
+    trust: TrustRules = NOTHING_SAID
 
     def route_for(self, model: str) -> Route:
         """The route that a client means by ``model``: a route, a deployment on its own, or an alias of either.
@@ -140,3 +143,4 @@ class Services:
     releases: Releases = field(default_factory=NoReleases)
     memory: Memory = field(default_factory=NothingRemembered)
     files: FileLabels = field(default_factory=NoFiles)
+    approvals: Approvals = field(default_factory=NothingApproved)

@@ -56,7 +56,7 @@ class KeyEvent:
     Attributes:
         unix_ms: When.
         event: ``key.made``, ``key.rotated``, ``key.revoked``, ``limit.set``, ``limit.removed``, ``erase``, ``body.open``,
-            ``release.approve``, ``publish``…
+            ``release.approve``, ``publish``, ``approval.asked``, ``.allowed``, ``.denied``, ``.used``…
         key_id: To which key; empty where it is no key's.
         tenant: Whose it is.
         by: Who did it: the id of a key, or a word for a program on this machine.

@@ -58,6 +58,7 @@ def test_golden_help_of_each_command(cli: Cli, command: str) -> None:
             "models": [(), ("remove",)],
             "limits": [("list",), ("set",), ("remove",)],
             "tenants": [("list",), ("show",)],
+            "approvals": [("list",), ("show",), ("allow",), ("deny",)],
             "gold": [("add",), ("list",), ("remove",), ("run",)],
             "release": [("request",), ("approve",), ("list",), ("publish",)],
             "outcomes": [("list",), ("export",), ("erase",)],

@@ -6,6 +6,7 @@ FreeholdError
 ├── PolicyError     FH-POLICY-*    where the text may go
 ├── DetectError     FH-DETECT-*    looking for personal data
 ├── ReleaseError    FH-RELEASE-*   ways down that somebody approves
+├── ApprovalError   FH-UNTRUSTED-* somebody else's words, and calls of tools that wait for a human
 ├── AdmissionError  FH-ADMIT-*     whether there is room
 ├── LimitError      FH-LIMIT-*     whether a caller may use more
 ├── EngineError     FH-ENGINE-*    a local engine of ours

