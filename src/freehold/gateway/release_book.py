@@ -102,7 +102,14 @@ class ReleaseBook:
         if engine is None:
             raise ReleaseRequestInvalid(what="the deployment", value=wanted.deployment, reason="there is none")
         label = parse_label(body.label, runtime.tree)
-        decision = decide(label, engine.deployment, tree=runtime.tree, unix_ms=now_ms, audit_ready=True)
+        decision = decide(
+            label,
+            engine.deployment,
+            policy=runtime.policy,
+            tenant=body.tenant,
+            unix_ms=now_ms,
+            audit_ready=True,
+        )
         reason = ""
         if engine.deployment.is_on_device:
             reason = "it is on this device, which is no place to release a text to"
