@@ -121,7 +121,7 @@ PROVIDERS = (
         needs=("AGE-SECRET-KEY-1",),
         pattern=re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
     ),
-    _prefixed("FREEHOLD_KEY", "fh_ fhk_", r"[\w-]{32,128}"),
+    _prefixed("FREEHOLD_KEY", "fh-", r"[\w-]{43}"),
 )
 """Tokens with a prefix or a place of their own."""
 

@@ -42,6 +42,7 @@ PREFIXED = [
     ("glsa_", 40, string.ascii_letters + string.digits),
     ("dckr_pat_", 27, string.ascii_letters + string.digits),
     ("tskey-", 30, string.ascii_letters + string.digits),
+    ("fh-", 43, string.ascii_letters + string.digits + "_"),
     ("AGE-SECRET-KEY-1", 58, string.ascii_uppercase + string.digits),
 ]
 
