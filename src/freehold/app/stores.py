@@ -153,13 +153,10 @@ def open_stores(
         open_things.callback(receipts.close, within_s=_LAST_RECEIPTS_S)
         main_log = folder / AUDIT_FOLDER
         subjects = SubjectKeys(folder / SUBJECTS_FOLDER, clock)
-        audit = TransparencyLog.open(
-            shard_folder(main_log, seat.worker),
-            origin=shard_name(origin, seat.worker),
-            clock=clock,
-            subjects=subjects,
-        )
+        own_log, name = shard_folder(main_log, seat.worker), shard_name(origin, seat.worker)
+        audit = TransparencyLog.open(own_log, origin=name, clock=clock, subjects=subjects)
         open_things.callback(audit.close)
+        bodies = SealedBodies(folder / BODIES_FOLDER, subjects) if seal_bodies else None
         keys = _key_ring(database, tree, tenants, clock)
         files = SqliteFiles(database, folder / FILES_FOLDER)
         yield Stores(
@@ -174,13 +171,7 @@ def open_stores(
             audit=audit,
             proofs=Shards(audit, origin=origin, main=main_log),
             subjects=subjects,
-            journal=Journal(
-                audit,
-                clock,
-                ids,
-                permit_key,
-                bodies=SealedBodies(folder / BODIES_FOLDER, subjects) if seal_bodies else None,
-            ),
+            journal=Journal(audit, clock, ids, permit_key, bodies=bodies),
             broker=Broker(clock=clock, permit_key=permit_key),
             prices=GenaiPriceBook(),
             models=ModelRegistry(folder / MODELS_FOLDER),

@@ -16,11 +16,10 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import msgspec
 
-from freehold.audit.subjects import SubjectKeys, encoded
+from freehold.audit.subjects import SubjectKeys, decoded, encoded
 from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
 from freehold.storage import disk
 
@@ -122,7 +121,7 @@ class SealedBodies:
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        tenant, subject, period = unquote(path.parent.parent.name), unquote(path.parent.name), path.stem
+        tenant, subject, period = decoded(path.parent.parent.name), decoded(path.parent.name), path.stem
         key = self._keys.find(tenant, subject, period)
         try:
             bound = _bound_to(tenant, subject, period, line.record, line.commit)

@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
 from freehold.domain.ports import Clock
@@ -33,6 +32,7 @@ SUFFIX = ".key"
 
 _KEY_BYTES = 32
 _UUID_CHARACTERS = 36
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _MOMENT_MAX = 253_402_300_800_000
 """The year 10000."""
 _NONCE_BYTES = 12
@@ -162,7 +162,13 @@ def _moment_of(record: str) -> int | None:
 
 def encoded(name: str) -> str:
     """A name as one of a folder, which no name can lead out of."""
-    return quote(name, safe="").replace(".", "%2E") or "%"
+    return "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name.encode()) or "%"
+
+
+def decoded(folder: str) -> str:
+    """The name that ``encoded`` made a folder's of."""
+    first, *rest = folder.removesuffix("%").split("%")
+    return b"".join((first.encode(), *(bytes.fromhex(each[:2]) + each[2:].encode() for each in rest))).decode()
 
 
 def destroy(folder: Path, *, tenant: str, subject: str | None = None, before: str = "") -> int:
@@ -211,7 +217,7 @@ def shred(path: Path) -> None:
 
 def subjects_of(folder: Path, tenant: str) -> list[str]:
     """The subjects of a tenant that have keys."""
-    return sorted({unquote(path.parent.name) for path in _data_keys(folder / encoded(tenant))})
+    return sorted({decoded(path.parent.name) for path in _data_keys(folder / encoded(tenant))})
 
 
 def _data_keys(place: Path) -> Iterator[Path]:
