@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
@@ -124,7 +123,7 @@ def publish_file(
     if not _FILE_ID.fullmatch(file_id):
         raise output.UsageError(f"{file_id!r} is no id of a file.")
     body = json.dumps({"label": label, "reason": reason}).encode()
-    done = post(find_server(url=url, key_file=key_file), f"/v1/admin/files/{quote(file_id)}/publish", body)
+    done = post(find_server(url=url, key_file=key_file), f"/v1/admin/files/{file_id}/publish", body)
     if as_json:
         output.print_json(done)
     elif done["state"] == "published":

@@ -93,8 +93,6 @@ class Surroundings:
             return self._for_good
         if self._open:
             return _NAMES[type(self._open[0])]
-        if self._last == "<":
-            return Surrounding.MARKUP
         return Surrounding.ADDRESS if self._is_address else None
 
     def feed(self, text: str) -> None:

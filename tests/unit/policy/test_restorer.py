@@ -79,6 +79,7 @@ def test_plain_words_are_restored(text: str) -> None:
         "[click]( /x § )",
         "[click](</x §>)",
         "[click](<a)§>)",
+        "[click](<)§>)",
         "[click](/a\\)§)",
         "[click](/a(b)§)",
         '[click](/a "title) §")',
@@ -143,6 +144,16 @@ def test_a_value_may_be_an_address_and_what_follows_it_is_a_part_of_it() -> None
     assert restored(f"see {T}, {T}{T}", address) == (
         f"see https://intranet.example/ann, https://intranet.example/ann{T}"
     )
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"), [('"argum', 'ents": '), ("see https:/", "/evil.example/"), ("[a](", "/x"), ("<scr", "ipt>")]
+)
+def test_what_was_sent_long_ago_is_remembered(begin: str, end: str) -> None:
+    """More than is kept before it is looked at: what begins in one look ends in the next."""
+    one = restorer()
+    one.feed("x" * (1 << 16) + " " + begin)
+    assert one.feed(f"{end}{T}") == f"{end}{T}"
 
 
 def test_a_tangle_of_links_is_one_to_its_end() -> None:
