@@ -165,7 +165,7 @@ def test_programs_run(page: Path, gateway: Gateway, tmp_path: Path) -> None:
 def test_configurations_hold(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "freehold.toml"
     file.write_text(block.text, encoding="utf-8")
-    for name in re.findall(r'"file:([^"]+)"', block.text):
+    for name in re.findall(r'"file:([^"*]+)"', block.text):
         secret = tmp_path / name
         secret.write_text("secret", encoding="ascii")
         secret.chmod(0o600)
