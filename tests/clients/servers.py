@@ -26,7 +26,7 @@ engine = "openai"
 model = "scripted-seeing"
 zone = "lan"
 base_url = "{small}"
-clearance = "internal"
+clearance = "confidential"
 vision = true
 
 [deployments.filling]

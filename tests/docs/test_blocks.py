@@ -183,7 +183,7 @@ def test_configurations_hold(block: Block, tmp_path: Path) -> None:
     file.write_text(block.text, encoding="utf-8")
     for name in re.findall(r'^rules = "([^"]+)"', block.text, re.MULTILINE):
         (tmp_path / name).write_text(rules_of(block.page), encoding="utf-8")
-    for name in re.findall(r'"file:([^"]+)"', block.text):
+    for name in re.findall(r'"file:([^"*]+)"', block.text):
         secret = tmp_path / name
         secret.write_text("secret", encoding="ascii")
         secret.chmod(0o600)

@@ -24,6 +24,7 @@ from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.runtime import Deadlines, NoQuotas, Runtime, Services
+from freehold.policy.flow import FlowRules
 from freehold.routing.calibration import Calibration
 from freehold.wire.openai_whole import Aggregator
 from tests.support.ledger import LedgerEntry, entries
@@ -280,6 +281,7 @@ class House:
     observed: list[Receipt] = field(default_factory=list[Receipt])
     quotas: Quotas = field(default_factory=NoQuotas)
     prerouting: Prerouting | None = None
+    flow: FlowRules | None = None
 
     def runtime(self) -> Runtime:
         return Runtime(
@@ -295,6 +297,7 @@ class House:
             config_digest="sha256:test",
             certificates=self.certificates,
             policy=rulebook(*(engine.deployment for engine in self.engines.values()), tree=TREE),
+            flow=self.flow,
         )
 
     def _calibrations_of(self, name: str, workload: str) -> tuple[Calibration, ...]:

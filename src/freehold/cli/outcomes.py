@@ -120,7 +120,8 @@ def erase_outcomes(
 ) -> int:
     """Erase all that was learnt from a tenant: outcomes, certificates made from them, watches and gold questions.
 
-    What was written is overwritten. A running server follows within a second. Receipts and the audit log stay.
+    What is remembered of its restricted texts goes too. What was written is overwritten. A running server follows within
+    a second. Receipts and the audit log stay.
 
     Args:
         tenant: Whose; it may be one that the configuration does not have any more.

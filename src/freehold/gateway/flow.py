@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from freehold.domain.errors.policy import LabelUnreadable
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.memory import FileLabels, Memory
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import InferenceRequest, PartKind
 from freehold.domain.zones import ZoneTree
 from freehold.policy.flow import FlowRules, of_memory, of_stored
 from freehold.policy.labelling import joined
 from freehold.policy.text import parse_label
-from freehold.wire.said import FILE_ID, NAMING, UNREAD, Said, raw_of, said_in
+from freehold.wire.said import FILE_ID, NAMING, UNREAD, UNREAD_NATIVE, Said, raw_of, said_in
 
 AT_ONCE_BYTES_MAX = 16 * 1024
 """Of a request that is looked at in one go."""
@@ -56,7 +56,9 @@ class Flow:
         if not has_parts and not remembers:
             return ()
         said = said_in(request)
-        found = _of_said(said, label, rules) if has_parts else ()
+        if said.file_ids:
+            return None
+        found = _of_said(request, said, label, rules) if has_parts else ()
         return (*found, *of_memory(self._memory.found(said.texts, tenant=tenant, label=label))) if remembers else found
 
     async def look(
@@ -88,22 +90,27 @@ def label_of_text(text: str, tree: ZoneTree) -> Label:
 def _looked_at(request: InferenceRequest, label: Label, rules: FlowRules) -> tuple[Said, tuple[LabelSource, ...]]:
     said = said_in(request)
     raw = raw_of(request)
-    return said, _of_said(said, label, rules) if _has_parts(request, raw, label, rules) else ()
+    return said, _of_said(request, said, label, rules) if _has_parts(request, raw, label, rules) else ()
 
 
 def _has_parts(request: InferenceRequest, raw: bytes, label: Label, rules: FlowRules) -> bool:
     """Whether anything in it may ask for a label, going by its bytes."""
     if not raw or rules.markings.may_be_in(raw, floor=label.level) or not UNREAD.isdisjoint(request.content_kinds):
         return True
+    if request.native is not None and any(piece in raw for piece in UNREAD_NATIVE):
+        return True
     return bool(rules.sources) and any(piece in raw for piece in NAMING)
 
 
-def _of_said(said: Said, label: Label, rules: FlowRules) -> tuple[LabelSource, ...]:
+def _of_said(request: InferenceRequest, said: Said, label: Label, rules: FlowRules) -> tuple[LabelSource, ...]:
+    unread = said.unread | {kind.value for kind in request.content_kinds & UNREAD}
+    if said.file_ids:  # of such a file what is stored tells more
+        unread -= {PartKind.FILE.value} - said.unread
     return rules.of_parts(
         texts=said.texts,
         names=said.names,
         tools=said.tools,
         filenames=said.filenames,
-        unread=said.unread,
+        unread=unread,
         floor=label.level,
     )

@@ -68,6 +68,7 @@ class _Shelf:
     printer: Printer
     index: Index = field(default_factory=lambda: Index(most=PRINTS_MAX))
     own: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    is_full: bool = False
 
 
 class Remembering:
@@ -172,8 +173,9 @@ class Remembering:
             self._shelves.pop(name, None)
 
     async def begin(self) -> None:
-        """Take over what is remembered, before the first request."""
+        """Take over what is remembered, before the first request; what is out of date goes."""
         await self.refresh()
+        self._store.keep((), unix_ms=self._clock.unix_ms())
 
     async def run(self) -> None:
         """Take fingerprints of what was told, and take over what other workers did, until cancelled."""
@@ -213,13 +215,14 @@ class Remembering:
         """Take over what was kept since, or all anew where something was erased; what fails is tried again."""
         try:
             erased = await self._store.erased()
-            if erased != self._erased:
-                self.erase()
-                self._erased, self._seq = erased, 0
-            added = await self._store.after(self._seq)
+            anew = erased != self._erased
+            added = await self._store.after(0 if anew else self._seq)
         except FreeholdError as error:
             log.warning("what is remembered of restricted texts could not be read: %s", error.message)
             return
+        if anew:  # at once, without letting requests go on meanwhile: nothing must be unknown for a moment
+            self.erase()
+            self._erased, self._seq = erased, 0
         now_ms = self._clock.unix_ms()
         for place, each in enumerate(added):
             self._seq = each.seq
@@ -230,7 +233,7 @@ class Remembering:
                 shelf.own.discard((each.id, each.part))
             elif each.expires_unix_ms > now_ms:
                 self._add(shelf, each)
-            if place % _BREATHE_EVERY == 0:
+            if not anew and place % _BREATHE_EVERY == 0:
                 await asyncio.sleep(0)
         for shelf in self._shelves.values():
             shelf.index.expire(now_ms)
@@ -266,7 +269,8 @@ class Remembering:
         prints.frombytes(passage.prints[: len(passage.prints) // prints.itemsize * prints.itemsize])
         label = label_of_text(passage.label, self._runtime().tree)
         remembered = Remembered(id=passage.id, label=label, expires_unix_ms=passage.expires_unix_ms, prints=prints)
-        if shelf.index.add(remembered):
+        if shelf.index.add(remembered) and not shelf.is_full:
+            shelf.is_full = True
             log.warning(
                 "tenant %s has more restricted texts than are remembered; the oldest are forgotten", passage.tenant
             )

@@ -31,8 +31,6 @@ class SqliteMemory:
 
     def keep(self, passages: Sequence[KeptPassage], *, unix_ms: int) -> None:
         """Keep passages, and drop those that are out of date or too many; returns at once."""
-        if not passages:
-            return
         try:
             self._database.post(functools.partial(self._write, passages, unix_ms))
         except (StorageBusy, StorageFailed) as error:

@@ -18,6 +18,9 @@ from freehold.wire.body import Members
 UNREAD = frozenset({PartKind.IMAGE, PartKind.AUDIO, PartKind.FILE})
 """Parts that nobody here looks into."""
 
+UNREAD_NATIVE = (b'"image"', b'"document"')
+"""What members in another dialect have somewhere where such a part may be where chat has none: in a tool's result."""
+
 FILE_ID = b'"file_id"'
 """What the members of a request have somewhere that names a stored file."""
 

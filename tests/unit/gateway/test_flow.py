@@ -19,9 +19,10 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.zones import DEVICE, WORLD, Zone
 from freehold.gateway.flow import AT_ONCE_BYTES_MAX, Flow
 from freehold.gateway.remembering import Remembering
-from freehold.gateway.runtime import Runtime, Services
+from freehold.gateway.runtime import Services
 from freehold.policy.flow import FlowRules
 from freehold.policy.sources import in_force
+from freehold.wire.messages_request import decode_messages
 from freehold.wire.openai_request import decode_chat, decode_completion
 from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import GOOD_KEY, INTERNAL, PUBLIC, RESTRICTED, TREE, House, ManualClock, MemorySink
@@ -66,14 +67,10 @@ class KeptInMemory:
 
 @dataclass
 class FlowHouse(House):
-    """A house with rules for sources, stored files and a memory."""
+    """A house with stored files and a memory."""
 
-    rules: FlowRules | None = None
     files: Any = field(default_factory=NoFiles)
     memory: Memory = field(default_factory=NothingRemembered)
-
-    def runtime(self) -> Runtime:
-        return replace(super().runtime(), flow=self.rules)
 
     def services(self) -> Services:
         return replace(super().services(), files=self.files, memory=self.memory)
@@ -149,7 +146,7 @@ SOURCES = in_force(
 
 
 def with_sources(home: FlowHouse, **more: Any) -> FlowHouse:
-    home.rules = replace(FlowRules.plain(TREE), sources=SOURCES, **more)
+    home.flow = replace(FlowRules.plain(TREE), sources=SOURCES, **more)
     return home
 
 
@@ -182,6 +179,31 @@ def test_a_file_that_is_named_brings_its_stored_label() -> None:
     assert [source.rule for source in home.receipt.label_sources if source.origin == "file"] == ["file:file-1"]
     assert (home.receipt.label.level, home.receipt.label.kinds) == (Level.RESTRICTED, frozenset({"phi"}))
     assert ask(house(), named).deployments == ["home"]
+
+
+def test_a_file_that_is_named_in_other_letters_is_looked_up_too() -> None:
+    home = house(files=Stored({"file-1": "restricted"}))
+    raw = b'{"model":"auto","messages":[{"role":"user","content":[{"type":"file","file":{"\\u0066ile_id":"file-1"}}]}]}'
+    ask(home, decode_chat(raw, request_id="01890000-0000-7000-8000-00000000f11e"))
+    assert "file:file-1" in rules(home)
+    assert "unread:file" not in rules(home)
+
+
+def test_a_picture_in_the_result_of_a_tool_is_unread_whatever_its_dialect() -> None:
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+    body = {
+        "model": "auto",
+        "max_tokens": 5,
+        "messages": [
+            {"role": "user", "content": "look"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "shot", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": [picture]}]},
+        ],
+    }
+    request = decode_messages(json.dumps(body).encode(), request_id="r")
+    flow = Flow(memory=NothingRemembered(), files=NoFiles())
+    found = flow.at_once(request, tenant="default", label=PUBLIC, rules=FlowRules.plain(TREE))
+    assert [source.rule for source in found or ()] == ["unread:image"]
 
 
 def test_a_name_of_a_file_that_is_not_here_is_never_recorded() -> None:
@@ -347,7 +369,7 @@ def test_a_label_that_the_site_cannot_read_any_more_is_the_strictest() -> None:
 
 
 def test_looking_for_nothing_takes_microseconds() -> None:
-    """Measured 8 µs for a kilobyte on an idle core."""
+    """Measured 5 µs for a kilobyte; what other processes do to this one is left room for."""
     flow, request = Flow(memory=NothingRemembered(), files=NoFiles()), chat("word " * 200)
     plain = FlowRules.plain(TREE)
     before = time.process_time()

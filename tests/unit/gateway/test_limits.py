@@ -37,10 +37,11 @@ from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.gateway.bounds import TEMPLATE_TOKENS, bound_of
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.ledger.pricing import OwnedHardware
+from freehold.policy.flow import FlowRules
 from freehold.wire.messages_request import decode_count_tokens
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
 from tests.support.fake_engine import FakeAnswer, FakeEngine
-from tests.support.gateway import GOOD_KEY, PUBLIC, House, MemorySink, NoPrices
+from tests.support.gateway import GOOD_KEY, PUBLIC, TREE, House, MemorySink, NoPrices
 from tests.unit.gateway.test_pipeline import REQUEST_ID, chat, engine, house
 
 EUR = Limit(
@@ -150,7 +151,7 @@ async def _for_ever(_: int) -> None:
 async def left_alone(request: InferenceRequest, answering: FakeEngine) -> Receipt:
     """The receipt of a request whose client leaves while nothing of the answer has come."""
     at, book = house(answering), Book()
-    at.quotas = book
+    at.quotas, at.flow = book, replace(FlowRules.plain(TREE), unread=PUBLIC)
     task = asyncio.ensure_future(at.ask(request))
     while not answering.open_calls:
         await asyncio.sleep(0)

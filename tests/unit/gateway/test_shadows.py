@@ -17,11 +17,13 @@ from freehold.domain.outcomes import AnswerOutcome, Feedback, Judged
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest, Purpose
 from freehold.domain.zones import LAN, WORLD, Zone
+from freehold.evals.replay.own import tables_of
 from freehold.gateway import shadows as shadows_module
 from freehold.gateway.learning import Learning
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.scoring import Scoring
 from freehold.gateway.shadows import WAITING_MAX, Around, Bounds, Shadows
+from freehold.policy.text import format_label
 from freehold.wire.openai_request import decode_chat
 from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gateway import GOOD_KEY, House, MemorySink
@@ -122,9 +124,14 @@ class Bench:
         self.pipeline = Pipeline(services=services, runtime=lambda: runtime)
 
     async def ask(
-        self, *, model: str = "auto", label: str | None = None, tenant: Callable[[Principal], Principal] = lambda it: it
+        self,
+        *,
+        model: str = "auto",
+        label: str | None = None,
+        tenant: Callable[[Principal], Principal] = lambda it: it,
+        text: str = "which colour?",
     ) -> Receipt:
-        body = b'{"model":"%b","messages":[{"role":"user","content":"which colour?"}]}' % model.encode()
+        body = b'{"model":"%b","messages":[{"role":"user","content":"%b"}]}' % (model.encode(), text.encode())
         number = len(self.house.receipts.kept)
         request: InferenceRequest = decode_chat(body, request_id=f"r-{number}", label_header=label)
         principal = tenant(self.pipeline.authenticate(GOOD_KEY))
@@ -173,6 +180,19 @@ def test_a_shadow_asks_the_next_one_and_labels_the_answer(stronger: str) -> None
         assert (found.sought, found.accepted, found.answered) == (1.0, True, True)
         assert set(bench.outcomes.kept) == {("r-0", "small")}  # of a shadow nothing is learnt
         assert bench.told == [("large", "asked")]
+
+    run(test())
+
+
+def test_what_a_text_says_of_itself_is_in_its_outcome_its_export_and_its_shadow() -> None:
+    async def test() -> None:
+        bench = Bench()
+        receipt = await bench.ask(text=r"X-Freehold-Label: public;zones=lan\nwhich colour?")
+        await bench.settle()
+        assert bench.outcome().label == format_label(receipt.label) == "public;zones=lan"
+        (query,) = tables_of([bench.outcome()], name="own").queries
+        assert query.extra["label"] == "public;zones=lan"
+        assert [shadow.label for shadow in bench.asked] == [receipt.label]
 
     run(test())
 
