@@ -20,7 +20,7 @@ from freehold.policy.decide import decide
 from freehold.policy.lattice import join
 from freehold.policy.monotone import check
 from freehold.policy.rulebook import Rulebook
-from freehold.policy.rules import Known, own_rules, shipped_rules
+from freehold.policy.rules import Known, own_rules, shipped_rules, statements
 from tests.support.labels import CLOUD, EU, KINDS, ON_DEVICE, TREE, US, cloud, deployments, labels, raises
 from tests.support.rules import expected, rulebook
 
@@ -121,6 +121,15 @@ def test_the_check_finds_a_rule_that_opens_a_way(own: str) -> None:
     assert "may not go to " in said
     assert "and the same text" in said
     assert said.startswith("The rules in own.cedar")
+
+
+def test_a_kind_that_it_is_not_cleared_for_is_looked_at_whatever_the_cleared_ones_are_called() -> None:
+    """Without the shipped rule on kinds: a text with any kind beyond the cleared ones may go, and others may not."""
+    place = replace(cloud(US, kinds=frozenset({"pii", "phi", "secret", "a", "b", "other", "other-"})), name="azure")
+    own = '@id("x") forbid (principal, action, resource) when { resource.kinds.containsAll(context.label.kinds) };'
+    shipped = "\n".join(text for _, text in statements(rules_text()) if '@id("kinds")' not in text)
+    with pytest.raises(RulesOpenAWay, match="with the kind other-- may"):
+        Rulebook.compile(deployments=(place,), tree=TREE, own=own, path="own.cedar", shipped=shipped)
 
 
 def test_the_example_is_in_words() -> None:

@@ -103,8 +103,9 @@ class _Space:
         read = {each for rule in rules for each in rule.reads.variables}
         bits = [*_LEVEL_BITS]
         if any(each.startswith(KIND) for each in read):
-            unnamed = sorted((deployment.terms.kinds or frozenset()) - kinds)[:_ALIKE]
-            bits += [KIND + each for each in (*sorted(kinds), *unnamed, _fresh("other", kinds | set(unnamed)))]
+            cleared = deployment.terms.kinds or frozenset()
+            unnamed = sorted(cleared - kinds)[:_ALIKE]
+            bits += [KIND + each for each in (*sorted(kinds), *unnamed, _fresh("other", kinds | cleared))]
         if "zones" in read:
             bits += [_ZONE + each for each in sorted(tree.zones)]
         bits += [each for each in ("trusted", "anyone", "audit_ready") if each in read]
