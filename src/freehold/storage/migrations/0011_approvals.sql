@@ -16,3 +16,4 @@ CREATE TABLE approvals (
 ) WITHOUT ROWID;
 
 CREATE INDEX approvals_by_call ON approvals (tenant, key_id, digest);
+CREATE INDEX approvals_by_state ON approvals (tenant, state, asked_unix_ms);
