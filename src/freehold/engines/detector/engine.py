@@ -122,14 +122,15 @@ class DetectorEngine:
         life.begin_wait()
         try:
             looked = await life.child.ask({"piece": piece, "names": names})
-            progress = True
-            return looked
         except UpstreamBroken as error:
             # Once its death is known, whoever comes next waits for another one.
             with contextlib.suppress(TimeoutError):
                 death = await life.death(within_s=_DEATH_NOTICED_S)
                 raise DetectorFailed(reason=f"its process ended {death.how}") from error
             raise
+        else:
+            progress = True
+            return looked
         finally:
             life.end_wait(progress=progress)
 
