@@ -57,7 +57,7 @@ ADDRESSES = (
         score=0.75,
         pattern=compiled(
             rf"(?<![\w.,/-])\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?,?[ ](?:(?:[NSEW]\.?|North|South|East|West)[ ])?"
-            rf"(?:{_CAP}[ ]){{1,4}}?{_EN_STREET}s?(?![^\W_])\.?"
+            rf"(?:{_CAP}[ ]){{1,4}}{_EN_STREET}s?(?![^\W_])\.?"
             rf"(?:{_TO_NEXT}(?i:{_UNIT})\.?[ ]?\#?[\w-]{{1,8}})?"
             rf"(?:{_TO_NEXT}{_TOWN}(?:{_US_END}|{_CODE_END})|{_TO_NEXT}{_EIRCODE}(?:[ ]{_TOWN})?)?"
         ),
@@ -66,7 +66,7 @@ ADDRESSES = (
         type="ADDRESS",
         score=0.8,
         pattern=compiled(
-            rf"(?<![\w-])(?:{_CAP}[- ]){{0,4}}?(?:[A-ZÄÖÜ][\wäöüß.'-]{{1,30}})?(?i:(?<=[^\W_]|-|[ ]){_DE_STREET})"
+            rf"(?<![\w-])(?:(?:{_CAP}[- ]){{1,4}}(?:[A-ZÄÖÜ][\w.'-]{{1,30}})?|[A-ZÄÖÜ][\w.'-]{{1,30}})(?i:{_DE_STREET})"
             rf"[ ]\d{{1,3}}[ ]?[a-z]?(?:[-/]\d{{1,4}}){{0,3}}(?!\w)"
             rf"(?:{_TO_NEXT}(?i:{_UNIT})\.?[ ]?[\w-]{{1,8}})?(?:{_TO_NEXT}(?:[DA]-)?\d{{4,5}}[ ]{_TOWN})?"
         ),

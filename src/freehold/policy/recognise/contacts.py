@@ -34,7 +34,7 @@ _OTHER_NUMBER = directly_after(
 )
 _PLACE_BEHIND = r"(?=[ ]?[-(/][ ]?(?:Office|Fax|Mobile|Home|Cell|Work|Phone|Tel)(?![^\W_]))"
 _ADDRESSED = re.compile(
-    r"(?<![^\W_])(?:ping|asks?|dm|message|msg|contact|cc|handle|user\s?name|user|account|slack|telegram|insta(?:gram)?|twitter"
+    r"(?<!\w)(?:ping|asks?|dm|message|msg|contact|cc|handle|user\s?name|user|account|slack|telegram|insta(?:gram)?|twitter"
     r"|discord|signal|follow|mention|tag|reach|assign(?:ed\sto)?|reviewer|thanks|von|frage?|schreib|kontakt|pregunta|escribe"
     r"|avisa|demande|écris|contacte|talk|tell|write\sto)(?![^\W_])[^\n]{0,16}\Z",
     re.IGNORECASE,
@@ -63,11 +63,11 @@ def _is_handle(value: str) -> bool:
 CONTACTS = (
     Rule(
         type="EMAIL",
-        needs="@",
+        needs="@%",
         score=1.0,
         unless=_IN_URL,
         pattern=compiled(
-            rf"(?<![\w.+%-])\w(?:[\w.+%!\#$&'*/=?^`{{|}}~’-]{{0,62}}[\w+%-])?(?:@|%40){_DOMAIN}(?![\w-]|:[\w.~-]{{1,64}}/)"
+            rf"(?<![\w.+%-])\w(?:[\w.+%'’~!\#-]{{0,62}}[\w+%-])?(?:@|%40){_DOMAIN}(?![\w-]|:[\w.~-]{{1,64}}/)"
         ),
     ),
     Rule(
@@ -84,7 +84,7 @@ CONTACTS = (
         needs="+",
         score=0.9,
         check=_is_long_enough,
-        pattern=compiled(rf"(?<![\w+])\+[ ]?\(?\d(?:[ .\-/()\u00a0]{{0,3}}\d){{6,14}}{_EXTENSION}(?!\d)"),
+        pattern=compiled(rf"(?<![\w+])\+\(?\d(?:[ .\-/()\u00a0]{{0,3}}\d){{6,14}}{_EXTENSION}(?!\d)"),
     ),
     Rule(
         type="PHONE",

@@ -26,21 +26,19 @@ def private_keys(text: str, *, detector: str) -> Iterator[Finding]:
     """
     if "PRIVATE KEY" not in text and "PuTTY-User" not in text:
         return
-    behind = 0
-    while (begin := _BEGIN.search(text, behind)) or behind < len(text):
-        limit = begin.start() if begin else len(text)
-        yield from _cut_off(text, behind, limit, detector)
-        if begin is None:
-            return
-        ending = _END.search(text, begin.end(), min(len(text), begin.end() + _BODY_CHARACTERS_MAX))
-        until = ending.start() if ending else len(text)
-        body = _BODY.match(text, begin.end(), min(until, begin.end() + _BODY_CHARACTERS_MAX))
-        stop = until if ending else (body.end() if body else begin.end())
-        if ending and _BEGIN.search(text, begin.end(), until):
-            stop, ending = (body.end() if body else begin.end()), None
-        behind = ending.end() if ending else max(stop, begin.end())
+    begin = _BEGIN.search(text)
+    yield from _cut_off(text, 0, begin.start() if begin else len(text), detector)
+    while begin is not None:
+        following = _BEGIN.search(text, begin.end())
+        limit = following.start() if following else len(text)
+        until = min(limit, begin.end() + _BODY_CHARACTERS_MAX)
+        ending, body = _END.search(text, begin.end(), until), _BODY.match(text, begin.end(), until)
+        stop = ending.start() if ending else body.end() if body else begin.end()
+        behind = ending.end() if ending else stop
         if _key_characters(text, begin.end(), stop) >= _KEY_CHARACTERS_MIN:
             yield Finding(start=begin.start(), end=behind, kind="secret", type="PRIVATE_KEY", detector=detector)
+        yield from _cut_off(text, behind, limit, detector)
+        begin = following
 
 
 def _key_characters(text: str, start: int, end: int) -> int:

@@ -9,7 +9,7 @@ from freehold.policy.recognise.checksums import base58check, bech32
 from freehold.policy.recognise.rules import Rule, compiled, near, triggers
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_COLONS_MIN = 2
+_COLONS_MIN, _GROUPS_MIN, _HEX_DIGITS_MIN = 2, 2, 5
 _VERSION = re.compile(
     r"(?:[<>~=!^]=|versi[oó]n|release|ver\.|(?<![^\W_])v|oid|identifier\(|python|kernel)[\s:\"'(=]{0,3}\Z",
     re.IGNORECASE,
@@ -32,7 +32,9 @@ def _is_v4(value: str) -> bool:
 def _is_v6(value: str) -> bool:
     bare = value.partition("%")[0]
     named = [group for group in bare.split(":") if group]
-    return bare.count(":") >= _COLONS_MIN and len(named) > 1 and any(map(str.isdigit, bare)) and _is_someones(bare)
+    if bare.count(":") < _COLONS_MIN or len(named) < _GROUPS_MIN or len("".join(named)) < _HEX_DIGITS_MIN:
+        return False  # slices and qualified names of code
+    return any(map(str.isdigit, bare)) and _is_someones(bare)
 
 
 def _is_mac(value: str) -> bool:
@@ -66,7 +68,8 @@ NETWORKS = (
         score=0.95,
         check=_is_v6,
         pattern=compiled(
-            rf"(?<![\w:.])(?=[0-9A-Fa-f]{{0,4}}:)[0-9A-Fa-f:]{{3,39}}(?:(?<=:){_OCTET}(?:\.{_OCTET}){{3}})?(?![\w:])"
+            rf"(?<![\w:.])(?=[0-9A-Fa-f]{{0,4}}:)(?:[0-9A-Fa-f:]{{1,30}}:{_OCTET}(?:\.{_OCTET}){{3}}|[0-9A-Fa-f:]{{3,39}})"
+            r"(?![\w:]|\.\w)"
         ),
     ),
     Rule(

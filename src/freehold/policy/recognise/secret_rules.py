@@ -121,7 +121,7 @@ PROVIDERS = (
         needs=("AGE-SECRET-KEY-1",),
         pattern=re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
     ),
-    _prefixed("FREEHOLD_KEY", "fh_ fhk_", r"[\w-]{32,128}"),
+    _prefixed("FREEHOLD_KEY", "fh-", r"[\w-]{43}"),
 )
 """Tokens with a prefix or a place of their own."""
 
@@ -129,7 +129,9 @@ FORMATS = (
     SecretRule(
         id="JWT",
         needs=("eyJ",),
-        pattern=re.compile(r"(?<![\w-])eyJ[\w-]{8,4096}(?:\.[\w-]{0,8192}){2,4}(?![\w-])"),
+        pattern=re.compile(
+            r"(?<![\w-])eyJ[\w-]{8,4096}\.[\w-]{0,8192}\.[\w-]{4,8192}(?:\.[\w-]{4,8192}){0,2}(?![\w-])"
+        ),
         entropy=3.5,
         check=lambda value: len(value) > 60,
     ),

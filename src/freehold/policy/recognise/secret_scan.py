@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from freehold.domain.findings import Finding
 from freehold.policy.recognise.assignments import Assignment, Promise, assignments
+from freehold.policy.recognise.folding import folded, unfolded
 from freehold.policy.recognise.keys import private_keys
 from freehold.policy.recognise.secret_rules import FORMATS, PROVIDERS, SecretRule
 from freehold.policy.recognise.secret_values import (
@@ -46,6 +47,7 @@ def secrets(text: str) -> tuple[Finding, ...]:
 
     Placeholders, names of variables, calls and references to an environment are none. ``type`` is the rule's name.
     """
+    text, places = folded(text)
     found = [*private_keys(text, detector=_DETECTOR), *_jwk(text)]
     found.extend(
         _finding(each.start, each.start + len(each.value), each.promise.name, 0.8)
@@ -54,7 +56,7 @@ def secrets(text: str) -> tuple[Finding, ...]:
     )
     for rule in (*PROVIDERS, *FORMATS):
         found.extend(_shaped(rule, text))
-    return outermost(found)
+    return unfolded(outermost(found), places)
 
 
 def _finding(start: int, end: int, name: str, score: float) -> Finding:

@@ -9,17 +9,17 @@ from collections import Counter
 from freehold.policy.recognise.rules import triggers
 
 _PLACEHOLDERS = triggers(
-    "changeme change_me changeit change-me example sample dummy placeholder redacted hidden masked secret secrets"
-    " mysecret my_secret my-secret password passwd pass mypassword my_password my-password passw0rd p@ssw0rd pwd token"
+    "example sample dummy placeholder redacted hidden masked secret secrets"
+    " mysecret my_secret my-secret password passwd pass mypassword my_password my-password p@ssw0rd pwd token"
     " mytoken my_token my-token apikey api_key api-key myapikey key mykey my_key my-key user username admin root test"
     " testing tests tester foo bar baz foobar qux quux string text value none null nil true false undefined default"
     " empty optional required invalid valid wrong incorrect correct unknown missing fake mock stub demo temp tmp todo abc"
-    " abcd abcdef qwerty letmein welcome hunter2 123 1234 12345 123456 1234567 12345678 123456789 1234567890 hello world"
+    " abcd abcdef qwerty welcome 123 1234 12345 123456 1234567 12345678 123456789 1234567890 hello world"
     " insert replace your yours basic bearer digest negotiate auto manual env file prompt stdin plain sha256 sha512 md5"
     " bcrypt hmac rsa ecdsa ed25519 public private read write object number boolean int str bool bytes"
 )
 _PLACEHOLDER_PART = re.compile(
-    r"x{4,}|(?:^|[-_ .])x{3}(?:$|[-_ .])|\*{3,}|\.{3,}|…|•{2,}|-{4,}|_{4,}|y{4,}|z{4,}|0{8,}"
+    r"^change[-_ ]?(?:me|it|this)[!.]?$|x{4,}|(?:^|[-_ .])x{3}(?:$|[-_ .])|\*{3,}|\.{3,}|…|•{2,}|-{4,}|_{4,}|y{4,}|z{4,}|0{8,}"
     r"|(?:^|[-_ .<{])(?:your|my|the|some|any|insert|replace|enter|change|dummy|fake|example|sample|placeholder|redacted|todo"
     r"|test|testing|invalid|wrong|mock|foo|bar)\d{0,4}(?:$|[-_ .>}])|[-_ ]here$|(?:key|token|secret|password|value)here$"
     r"|^<.*>$|^\[.*\]$|^%.*%$|^__.*__$",

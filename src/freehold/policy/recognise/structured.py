@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from freehold.domain.findings import Finding
 from freehold.policy.recognise.addresses import ADDRESSES
 from freehold.policy.recognise.contacts import CONTACTS
+from freehold.policy.recognise.folding import folded, unfolded
 from freehold.policy.recognise.keys import private_keys
 from freehold.policy.recognise.languages import languages_of
 from freehold.policy.recognise.lives import LIVES
@@ -29,7 +30,7 @@ def recognise(text: str, *, languages: Iterable[str] | None = None) -> tuple[Fin
     """Personal data with a shape, and private keys, in a text.
 
     The time taken grows with the length of the text and no faster. A value that was found once, by the words around
-    it, is found everywhere in the text.
+    it, is found everywhere in the text. Characters that do not show hide nothing.
 
     Args:
         text: Any text.
@@ -39,11 +40,12 @@ def recognise(text: str, *, languages: Iterable[str] | None = None) -> tuple[Fin
     Returns:
         By place, none within another of its kind. Kinds are ``pii``, ``phi``, ``pci`` and ``secret``.
     """
+    text, places = folded(text)
     words = words_of(text)
     known = languages_of(words) if languages is None else frozenset(languages)
     given = Given(text=text, words=words, languages=known)
     found = [*everything(_RULES, given), *ibans(given), *private_keys(text, detector="structured")]
-    return outermost([*found, *_again(text, found)]) if found else ()
+    return unfolded(outermost([*found, *_again(text, found)]), places) if found else ()
 
 
 def outermost(found: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -1,0 +1,42 @@
+"""Texts without what hides a value from a pattern: characters of no width, wide digits and letters, odd spaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from freehold.domain.findings import Finding
+
+_INVISIBLE = (
+    "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2061\u2062\u2063\u2064\ufeff"
+)
+_SPACES = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_HYPHENS = "\u2010\u2011\u2012\u2212\ufe63"
+_WIDE = {place: place - 0xFEE0 for place in range(0xFF01, 0xFF5F)}
+_PLAIN = {**_WIDE, **dict.fromkeys(map(ord, _SPACES), " "), **dict.fromkeys(map(ord, _HYPHENS), "-")}
+_ODD = re.compile(f"[{_INVISIBLE}{_SPACES}{_HYPHENS}\uff01-\uff5e]")
+_HIDDEN = re.compile(f"[{_INVISIBLE}]")
+
+
+def folded(text: str) -> tuple[str, list[int] | None]:
+    """A text in which patterns find what a reader sees, and where each of its characters stood.
+
+    Returns:
+        The text itself and ``None`` where nothing had to be changed or every character kept its place; else the
+        shorter text, and of each of its characters the place in the text that was given.
+    """
+    if text.isascii() or _ODD.search(text) is None:
+        return text, None
+    plain = text.translate(_PLAIN)
+    if _HIDDEN.search(plain) is None:
+        return plain, None
+    places = [place for place, each in enumerate(plain) if each not in _INVISIBLE]
+    return "".join([plain[place] for place in places]), places
+
+
+def unfolded(found: Iterable[Finding], places: list[int] | None) -> tuple[Finding, ...]:
+    """Findings in a folded text, at their places in the text that was given."""
+    if places is None:
+        return tuple(found)
+    return tuple(replace(each, start=places[each.start], end=places[each.end - 1] + 1) for each in found)
