@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from freehold.hostinfo.clock import any_share
 from freehold.net.deadlines import Expiry
 
 _DEATH_NOTICED_S = 0.5
+_HALF = re.compile("[\ud800-\udfff]")
 _RETRY_S = 30.0
 """A child that could not be started is not tried again by every text."""
 
@@ -98,6 +100,7 @@ class DetectorEngine:
             DetectorFailed: The child does not start, ended, or did not answer in time.
         """
         wanted = names and self._has_model
+        piece = _HALF.sub("\ufffd", piece)  # half a character cannot be said to the child; places stay what they are
         try:
             with Expiry(asyncio.get_running_loop(), deadline_s):
                 looked = await self._ask(piece, names=wanted, deadline_s=deadline_s)
@@ -122,14 +125,15 @@ class DetectorEngine:
         life.begin_wait()
         try:
             looked = await life.child.ask({"piece": piece, "names": names})
-            progress = True
-            return looked
         except UpstreamBroken as error:
             # Once its death is known, whoever comes next waits for another one.
             with contextlib.suppress(TimeoutError):
                 death = await life.death(within_s=_DEATH_NOTICED_S)
                 raise DetectorFailed(reason=f"its process ended {death.how}") from error
             raise
+        else:
+            progress = True
+            return looked
         finally:
             life.end_wait(progress=progress)
 

@@ -149,6 +149,14 @@ def test_a_piece_that_takes_too_long_fails_when_its_time_is_over() -> None:
     run(scenario)
 
 
+def test_half_a_character_can_be_said_to_the_child() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.look("a\ud800b\U0001f600")
+        assert bench.children[0].asked == [("a\ufffdb\U0001f600", True)]
+
+    run(scenario)
+
+
 def test_a_finding_that_is_nowhere_fails_the_piece() -> None:
     async def scenario(bench: Bench) -> None:
         with pytest.raises(DetectorFailed, match="nowhere"):
