@@ -39,12 +39,17 @@ from freehold.routing.prefix import measure_prefix, scope_of
 from freehold.routing.signals import measure
 from freehold.wire.openai_request import decode_chat
 
-TABLE = Path(__file__).parent / "data" / "ladder.jsonl.gz"
+TABLE = Path(__file__).parent / "data" / "ladder"
+"""A file a model, so that each can be kept in the repository."""
+
 SHIPPED = Path(__file__).parents[2] / "src" / "freehold" / "evals"
 WORKLOAD = "general"
 RISKS = (0.05, 0.10, 0.20)
 PREFIXES = (16, 32)
 """Of so many first tokens the signals are recorded too, where an answer has more."""
+
+PREFIX_AUROC_MIN = 0.6
+"""A stream is held rather than judged by first tokens that say nothing of the rest."""
 
 _DIGITS = 4
 """Of a signal: what is fitted on is what is written down."""
@@ -114,63 +119,70 @@ class Table:
         ]
 
 
-def read_table(path: Path = TABLE) -> Table:
+def read_table(folder: Path = TABLE) -> Table:
     """The recorded outcomes.
 
     Raises:
         ValueError: They are of other questions than the shipped ones.
     """
-    head, *lines = (json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines())
-    questions = {question.id: question for question in shipped_questions()}
-    if head["questions"] != digest(questions.values()):
-        raise ValueError(f"{path.name} is of other questions than the shipped ones; make it again (see the module)")
-    names = head["signals"]
-    outcomes: dict[str, list[Outcome]] = {model: [] for model in head["models"]}
-    for line in lines:
-        for model, columns in outcomes.items():
-            right, said, input_tokens, output_tokens, busy_ms, signals, *first = line[model]
-            columns.append(
-                Outcome(
-                    right=bool(right),
-                    said=said,
-                    input_tokens=input_tokens,
-                    output_tokens=output_tokens,
-                    busy_ms=busy_ms,
-                    signals=_named(names, signals),
-                    first={tokens: _named(names, each) for tokens, each in zip(PREFIXES, first, strict=False)},
-                )
-            )
+    shipped = shipped_questions()
+    wanted = digest(shipped)
+    origins: dict[str, Origin] = {}
+    outcomes: dict[str, dict[str, Outcome]] = {}
+    for rung in RUNGS:
+        path = folder / f"{rung.name}.jsonl.gz"
+        head, *lines = (json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines())
+        if head["questions"] != wanted:
+            raise ValueError(f"{path.name} is of other questions than the shipped ones; make it again (see the module)")
+        origins[rung.name] = Origin(**head["origin"])
+        outcomes[rung.name] = {line[0]: _read(head["signals"], line[1:]) for line in lines}
+    questions = tuple(each for each in shipped if all(each.id in found for found in outcomes.values()))
     return Table(
-        origins={model: Origin(**origin) for model, origin in head["models"].items()},
-        questions=tuple(questions[line["id"]] for line in lines),
-        outcomes=outcomes,
+        origins=origins,
+        questions=questions,
+        outcomes={name: [found[each.id] for each in questions] for name, found in outcomes.items()},
     )
 
 
-def write_table(table: Table, path: Path = TABLE) -> None:
+def _read(names: Sequence[str], fields: Sequence[Any]) -> Outcome:
+    right, said, input_tokens, output_tokens, busy_ms, signals, *first = fields
+    return Outcome(
+        right=bool(right),
+        said=said,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        busy_ms=busy_ms,
+        signals=_named(names, signals),
+        first={tokens: _named(names, each) for tokens, each in zip(PREFIXES, first, strict=False)},
+    )
+
+
+def write_table(table: Table, folder: Path = TABLE) -> None:
     """Write it, the same bytes for the same outcomes."""
-    everything = [outcome for columns in table.outcomes.values() for outcome in columns]
-    measured = [signals for each in everything for signals in (each.signals, *each.first.values())]
-    names = sorted({name for signals in measured for name in signals})
-    head = {
-        "questions": digest(shipped_questions()),
-        "models": {model: _members(origin) for model, origin in table.origins.items()},
-        "signals": names,
-    }
-    lines = [json.dumps(head)]
-    for place, question in enumerate(table.questions):
-        line: dict[str, Any] = {"id": question.id}
-        for model, columns in table.outcomes.items():
-            each = columns[place]
-            found = [int(each.right), each.said, each.input_tokens, each.output_tokens, round(each.busy_ms)]
-            line[model] = [*found, *(_listed(names, signals) for signals in (each.signals, *each.first.values()))]
-        lines.append(json.dumps(line, separators=(",", ":")))
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(gzip.compress("\n".join(lines).encode(), 9, mtime=0))
+    folder.mkdir(parents=True, exist_ok=True)
+    for model, outcomes in table.outcomes.items():
+        measured = [signals for each in outcomes for signals in (each.signals, *each.first.values())]
+        names = sorted({name for signals in measured for name in signals})
+        head = {"questions": digest(shipped_questions()), "origin": _members(table.origins[model]), "signals": names}
+        lines = [json.dumps(head)]
+        for question, each in zip(table.questions, outcomes, strict=True):
+            found = [
+                question.id,
+                int(each.right),
+                each.said,
+                each.input_tokens,
+                each.output_tokens,
+                round(each.busy_ms),
+            ]
+            found += [_listed(names, signals) for signals in (each.signals, *each.first.values())]
+            lines.append(json.dumps(found, separators=(",", ":")))
+        (folder / f"{model}.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode(), 9, mtime=0))
 
 
 def table_of(folder: Path) -> Table:
     """The outcomes from what ``freehold calibrate --out FOLDER`` left there: answers and calibrations.
+
+    Answers to further questions may lie there too.
 
     Raises:
         ValueError: A question was not answered by every model.
@@ -192,7 +204,9 @@ def table_of(folder: Path) -> Table:
 
 def _answers(folder: Path, name: str, questions: Sequence[Question]) -> tuple[Origin, list[Answer]]:
     found = from_json((folder / f"{name}-{WORKLOAD}.json").read_text("utf-8"))
-    origin = Origin(**{each: getattr(found, each) for each in Origin.__slots__})
+    origin = Origin(
+        **{each: getattr(found, each) for each in Origin.__slots__} | {"question_digest": digest(questions)}
+    )
     kept = AnswerFile(folder / f"{name}-answers.jsonl")
     known = (origin.model_digest, origin.engine, origin.engine_version, origin.template_digest)
     answers = [kept.get(AnswerFile.key(*known, question_body(question, name).decode())) for question in questions]
@@ -285,6 +299,9 @@ def write_shipped(table: Table, folder: Path = SHIPPED) -> list[str]:
             except CalibrationImpossible as error:
                 told.append(f"{file}: {error}")
                 continue
+            if prefix and (calibration.held_out is None or calibration.held_out.auroc < PREFIX_AUROC_MIN):
+                told.append(f"{file}: tells right from wrong no better than chance, and is not shipped")
+                continue
             (folder / "calibrations" / f"{file}.json").write_text(to_json(calibration), "utf-8")
             for upper in RUNGS[RUNGS.index(rung) + 1 :] if not prefix else ():
                 foreseen = forecast_of(table, rung.name, upper.name, calibration)
@@ -322,7 +339,7 @@ def main(arguments: Sequence[str]) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.folder is not None:
         write_table(table_of(chosen.folder))
-        print(f"{TABLE}: {TABLE.stat().st_size:,} bytes")
+        print(*(f"{each.name}: {each.stat().st_size:,} bytes" for each in sorted(TABLE.iterdir())), sep="\n")
         return
     print(*write_shipped(read_table()), sep="\n")
 

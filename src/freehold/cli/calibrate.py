@@ -85,7 +85,7 @@ def calibrate(
 ) -> int:
     """Ask local models questions with known answers, fit how far their confidence can be trusted, and certify it.
 
-    Takes minutes to an hour; interrupted, it goes on where it stopped. The server must be stopped meanwhile, since
+    Takes minutes to hours; interrupted, it goes on where it stopped. The server must be stopped meanwhile, since
     both would use the data folder. It takes the result over at its next start.
 
     Args:

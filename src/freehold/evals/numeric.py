@@ -17,7 +17,7 @@ _UNITS = (
     ("metres", "centimetres", 100), ("minutes", "seconds", 60), ("litres", "millilitres", 1000), ("weeks", "days", 7),
     ("days", "hours", 24), ("dozens", "pieces", 12), ("tonnes", "kilograms", 1000), ("years", "months", 12),
 )  # fmt: skip
-_COUNT = 16
+_COUNT = 36
 """Questions of each kind."""
 
 
