@@ -7,7 +7,7 @@ from collections.abc import Callable
 from freehold.api.asgi import JSON, FileBody, Headers, Scope, header
 from freehold.api.batch_item import ENDPOINTS
 from freehold.api.files import LabelOf, keep_s_of, new_id, paging_of
-from freehold.config.schema import Batches as BatchesSection
+from freehold.config.schema_files import Batches as BatchesSection
 from freehold.domain.batch import CANCELLABLE, OPENAI_PREFIX, Batch, BatchState, cancelled
 from freehold.domain.errors.batch import BatchInputMissing, BatchNotCancellable
 from freehold.domain.errors.request import NotFound

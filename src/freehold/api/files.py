@@ -14,7 +14,7 @@ from starlette.datastructures import QueryParams
 
 from freehold.api.asgi import JSON, FileBody, Headers, Scope, header
 from freehold.api.upload import Form, declared_bytes, read_form
-from freehold.config.schema import Files as FilesSection
+from freehold.config.schema_files import Files as FilesSection
 from freehold.domain.errors.file import FileFormInvalid, FileQuotaReached, FileTooLarge
 from freehold.domain.errors.request import FieldInvalid, NotFound
 from freehold.domain.errors.server import StorageFailed

@@ -10,8 +10,8 @@ from starlette.datastructures import QueryParams
 
 from freehold.api.asgi import JSON, FileBody, Headers, Scope, header
 from freehold.api.files import LabelOf, expiry_of, new_id
-from freehold.config.schema import Batches as BatchesSection
-from freehold.config.schema import Files as FilesSection
+from freehold.config.schema_files import Batches as BatchesSection
+from freehold.config.schema_files import Files as FilesSection
 from freehold.domain.batch import BETA_HEADER, CANCELLABLE, MESSAGES_PREFIX, Batch, BatchState, cancelled
 from freehold.domain.errors.batch import BatchNotCancellable
 from freehold.domain.errors.request import FieldInvalid, NotFound

@@ -16,7 +16,7 @@ from freehold.app.batch_input import InputCheck, Stopped
 from freehold.app.batch_output import OutputWriter, result_lines
 from freehold.app.batch_work import BatchWork, Tried, drop_stale
 from freehold.app.waiting import set_within
-from freehold.config.schema import Batches as BatchesSection
+from freehold.config.schema_files import Batches as BatchesSection
 from freehold.domain.batch import (
     MESSAGES_PREFIX,
     Batch,

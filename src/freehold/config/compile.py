@@ -9,7 +9,8 @@ from datetime import UTC, datetime, time
 from freehold.config.checks import AUTO, zone_tree
 from freehold.config.label_sections import Labels
 from freehold.config.load import LoadedConfig
-from freehold.config.schema import Batches, Config, DeploymentSection, Files, Learning, Ledger, RouteSection
+from freehold.config.schema import Config, DeploymentSection, Learning, Ledger, RouteSection
+from freehold.config.schema_files import Batches, Files
 from freehold.config.secrets import read_secret
 from freehold.domain.deployment import (
     Deployment,

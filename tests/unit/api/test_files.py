@@ -10,7 +10,7 @@ import pytest
 
 from freehold.api.exchange import ClientLeft
 from freehold.api.files import Files
-from freehold.config.schema import Files as FilesSection
+from freehold.config.schema_files import Files as FilesSection
 from freehold.domain.errors.file import FileQuotaReached
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.storage.database import Database

@@ -17,7 +17,7 @@ from freehold.api.batch_item import ItemAnswer
 from freehold.app import batch_runner, batch_work
 from freehold.app.batch_output import OutputWriter
 from freehold.app.batch_runner import BatchRunner
-from freehold.config.schema import Batches
+from freehold.config.schema_files import Batches
 from freehold.domain.batch import Batch, BatchState, cancelled, finalizing, validated
 from freehold.domain.errors.admission import QueueFull
 from freehold.domain.errors.base import FreeholdError
