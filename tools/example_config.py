@@ -53,6 +53,9 @@ NAMES = {
 }
 """Names of the examples that stand for the user's own."""
 
+LEAVES = {"labels.mip.NAME": "2096f6a2-d2f7-48be-b329-b73aaa526e5d"}
+"""The same, of settings that have no fixed name."""
+
 EXAMPLES = {
     "learning.shadow_money_per_month": "5.00",
     "deployments.NAME.engine": '"openai"',
@@ -130,7 +133,7 @@ def _option(setting: Setting) -> Iterator[str]:
     yield ""
     yield from _prose(setting.description)
     note = _note(setting, value)
-    yield f"#{setting.path[-1]} = {value}{f'  # {note}' if note else ''}"
+    yield f"#{LEAVES.get(key, setting.path[-1])} = {value}{f'  # {note}' if note else ''}"
 
 
 def _note(setting: Setting, value: str) -> str:

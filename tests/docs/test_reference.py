@@ -36,7 +36,9 @@ def test_the_example_works_with_every_option_set(tmp_path: Path) -> None:
     loaded = load(file, environment={}, check_label=parse_label)
     written = {
         re.sub(
-            r"^(deployments|routes|tenants|tools|aliases|audit\.witnesses)\.(\"[^\"]*\"|[^.]+)", rf"\1.{ANY_NAME}", key
+            r"^(deployments|routes|tenants|tools|sources|aliases|audit\.witnesses|labels\.mip)\.(\"[^\"]*\"|[^.]+)",
+            rf"\1.{ANY_NAME}",
+            key,
         )
         for key in loaded.provenance
     }

@@ -153,7 +153,8 @@ def with_sources(home: FlowHouse, **more: Any) -> FlowHouse:
 def test_results_of_tools_and_parts_from_sources_carry_their_labels() -> None:
     home = with_sources(house())
     ask(home, chat("hi", {"role": "assistant", "content": None, "tool_calls": [CALL]}, RESULT))
-    assert (rules(home), home.receipts.kept[-1].label) == (["tenant:default", "source:hr"], RESTRICTED)
+    assert rules(home) == ["tenant:default", "source:hr", "messages[2]:tool"]
+    assert home.receipts.kept[-1].label == replace(RESTRICTED, trusted=False)
     part = {"type": "text", "text": "hi", "source": "connector:mail/in/7"}
     ask(home, chat({"role": "user", "content": [part]}))
     assert rules(home) == ["tenant:default", "source:mail"]
