@@ -13,6 +13,7 @@ from freehold.domain.errors import (
     batch,
     classify,
     config,
+    detect,
     engine,
     evals,
     feedback,
@@ -20,9 +21,11 @@ from freehold.domain.errors import (
     limits,
     model,
     policy,
+    release,
     replay,
     request,
     server,
+    untrusted,
     upstream,
 )
 from freehold.domain.errors.base import FreeholdError, catalogue, message_shape, page
@@ -34,6 +37,7 @@ FAMILIES = (
     batch,
     classify,
     config,
+    detect,
     engine,
     evals,
     feedback,
@@ -41,9 +45,11 @@ FAMILIES = (
     limits,
     model,
     policy,
+    release,
     replay,
     request,
     server,
+    untrusted,
     upstream,
 )
 """Imported so that the catalogue is whole."""

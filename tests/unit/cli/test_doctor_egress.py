@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from freehold.domain.zones import LAN
 from freehold.engines.process.jail import MEASURES
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.ways_out import Doors, Tried, try_ways_out
+from freehold.storage.folder import LOCK_NAME
 from tests.unit.cli.conftest import Cli
 
 CONTROL = Probed(name="this command", measures=(), tried=(Tried(name="TCP", refused=False, answer="connected"),))
@@ -91,6 +94,8 @@ def test_only_the_last_run_is_counted(home: Path) -> None:
     home.mkdir(mode=0o700)
     _send(home, "http://10.0.0.1:80")
     TransparencyLog.open(home / "audit", origin="here/audit", clock=SystemClock()).close()
+    after_ns = time.time_ns() + 1_000_000_000  # times of files are coarser than the log's own
+    os.utime(home / "audit" / LOCK_NAME, ns=(after_ns, after_ns))
     since, sent = egress_probe.sent_of_last_run(home / "audit")
     assert since
     assert sent == [], "the end that the start gave the cut off one belongs to the run before"
