@@ -28,6 +28,7 @@ from freehold.app.listener import Listener
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores
 from freehold.audit.journal import Journal
+from freehold.audit.subjects import SubjectKeys
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import LoadedConfig, load
 from freehold.domain.hardware import HardwareProfile
@@ -40,6 +41,7 @@ from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, Feature
 from freehold.routing.prefix import scope_of
+from freehold.storage.approvals import SqliteApprovals
 from tests.simulation.loop import SimLoop
 from tests.simulation.pipe import SOCKET_MODULE, Pipe, arrivals
 from tests.simulation.stores import (
@@ -72,6 +74,8 @@ drain_s = {drain_s}
 [deadlines]
 total_s = {total_s}
 queue_s = 20
+[labels]
+memory_days = 0
 {tenants}
 [deployments.home]
 engine = "openai"
@@ -226,10 +230,13 @@ class SimHouse:
 
     def _stores(self, permit_key: bytes) -> Stores:
         """The stores; those that no request touches are not there."""
+        database = cast("Any", MemoryDatabase())
         given: dict[str, Any] = {
             "clock": self.clock,
             "ids": self.ids,
-            "database": MemoryDatabase(),
+            "database": database,
+            "approvals": SqliteApprovals(database, new_id=self.ids.new_id),
+            "subjects": SubjectKeys(Path("/dev/null/keys"), self.clock),
             "receipts": self.receipts,
             "keys": self.keys,
             "limits": NoLimits(),

@@ -9,6 +9,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from freehold.domain.batch import Batch
@@ -220,6 +221,8 @@ class MemoryDatabase:
 
     failure = ""
     waiting = 0
+    path = Path("/dev/null/simulated.db")
+    """Nothing can lie beside it: what needs a folder is off in the simulated house."""
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -231,6 +234,9 @@ class MemoryDatabase:
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         done.set_result(work(self._connection))
         return done
+
+    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return work(self._connection)
 
     def post(self, work: Callable[[sqlite3.Connection], object]) -> None:
         work(self._connection)

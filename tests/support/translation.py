@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from freehold.api.exchange import Headers
@@ -22,8 +22,11 @@ from freehold.domain.zones import LAN
 from freehold.engines.anthropic import AnthropicEngine
 from freehold.engines.openai_compatible import OpenAICompatibleEngine
 from freehold.identity.access import INFER
+from freehold.policy.flow import FlowRules
+from freehold.policy.lattice import bottom
 from freehold.wire.sse import SseParser
 from tests.support.gateway import GOOD_KEY, House, ManualClock
+from tests.support.labels import TREE
 from tests.support.routing import calibration
 
 PATHS = {"openai": b"/v1/chat/completions", "anthropic": b"/v1/messages"}
@@ -209,6 +212,8 @@ def send(
     route = Route(name=ROUTE, deployments=("up",))
     calibrations = {("up", route.workload): calibration()} if is_judged else {}
     house = House(engines={"up": engine}, routes={ROUTE: route}, clock=clock, calibrations=calibrations)
+    # What an image raises is no matter of dialects.
+    house.flow = replace(FlowRules.plain(TREE), unread=bottom(TREE))
     inference = Inference(
         pipeline=house.pipeline(),
         ids=OneId(),
