@@ -47,6 +47,7 @@ _WEATHER = {
 ASKS = (
     Ask(kind="fact", text="What is the capital of France? One word.", expected="paris"),
     Ask(kind="fact", text="What is the capital of Australia? One word.", expected="canberra"),
+    Ask(kind="fact", text="What is the capital of Austria?", expected="vienna"),
     Ask(kind="arithmetic", text="What is 17 + 26? Number only.", expected="43"),
     Ask(kind="percentage", text="What is 15% of 200? Number only.", expected="30"),
     Ask(
