@@ -21,6 +21,7 @@ from freehold.audit.destinations import destinations
 from freehold.audit.journal import Journal
 from freehold.audit.verify import verify_folder
 from freehold.audit.wal import Segment
+from freehold.domain.decisions import PolicyDecision
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.egress import EgressIntent
 from freehold.domain.errors.audit import AuditUnwritable
@@ -28,14 +29,17 @@ from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.labels import Label, Level
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.net.limits import HttpLimits
-from freehold.policy import decide as deciding
-from freehold.policy.decide import RULE_ERROR, decide
+from freehold.policy.decide import decide
 from freehold.policy.labelling import UNLABELLED, join_sources, joined
+from freehold.policy.rulebook import Rulebook
+from freehold.policy.rules import RULE_ERROR
+from freehold.policy.sayings import PERMIT
 from tests.servers.http import Exchange
 from tests.servers.openai_server import TEXT, OpenAIServer
 from tests.support.audit import CountingIds, open_log
 from tests.support.egress import PERMIT_KEY, RealClock, broker, names, permit_for, soon
 from tests.support.gateway import TREE
+from tests.support.rules import rulebook, shipped_without
 from tests.support.scripted import Peer, Server, run, serve
 from tests.support.server import eventually, refused_start, running
 from tests.support.site import Site, closed_port, site
@@ -87,7 +91,7 @@ def test_no_label_stays_on_this_device() -> None:
     best = Terms(clearance=Level.RESTRICTED, kinds=None, trains=False, contracts=frozenset({"dpa", "baa", "zdr"}))
     for zone in (LAN, Zone("eu"), WORLD):
         where = Deployment(name="x", engine=EngineKind.OPENAI, model=ModelCard(name="m"), zone=zone, terms=best)
-        assert decide(label, where, tree=TREE, unix_ms=0, audit_ready=True).rules == ("zone",)
+        assert _decided(label, where, rulebook(where)).rules == ("zone",)
 
 
 def test_a_source_that_nobody_knows_sends_nothing(tmp_path: Path) -> None:
@@ -117,20 +121,33 @@ def _office() -> Deployment:
     return Deployment(name="x", engine=EngineKind.OPENAI, model=ModelCard(name="m"), zone=LAN, terms=terms)
 
 
-def test_a_policy_that_is_missing_denies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deciding, "RULES", ())
-    made = decide(Label(level=Level.PUBLIC, zones=TREE.zones), _office(), tree=TREE, unix_ms=0, audit_ready=True)
+_OPEN = Label(level=Level.PUBLIC, zones=TREE.zones)
+
+
+def _decided(label: Label, where: Deployment, policy: Rulebook) -> PolicyDecision:
+    return decide(label, where, policy=policy, tenant="default", unix_ms=0, audit_ready=True)
+
+
+def test_a_policy_that_is_missing_denies() -> None:
+    """Without the rule that permits, nothing is permitted, although nothing forbids it."""
+    assert _decided(_OPEN, _office(), rulebook(_office())).allowed
+    made = _decided(_OPEN, _office(), rulebook(_office(), shipped=shipped_without(PERMIT)))
+    assert not made.allowed
+
+
+def test_a_deployment_that_the_policy_does_not_know_gets_nothing() -> None:
+    made = _decided(_OPEN, _office(), rulebook(replace(_office(), name="another")))
     assert (made.allowed, made.rules) == (False, (RULE_ERROR,))
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), RecursionError(), ZeroDivisionError(), ValueError()])
-def test_a_rule_that_fails_denies(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(_: object) -> bool:
+def test_rules_that_fail_deny(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> object:
         raise error
 
-    rules = tuple(replace(rule, forbids=fails) if rule.id == "level" else rule for rule in deciding.RULES)
-    monkeypatch.setattr(deciding, "RULES", rules)
-    made = decide(Label(level=Level.PUBLIC, zones=TREE.zones), _office(), tree=TREE, unix_ms=0, audit_ready=True)
+    policy = Rulebook.compile(deployments=(_office(),), tree=TREE)
+    monkeypatch.setattr(policy, "ask", fails)
+    made = _decided(_OPEN, _office(), policy)
     assert (made.allowed, made.rules) == (False, (RULE_ERROR,))
 
 

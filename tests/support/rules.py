@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+from freehold.config.shipped import rules_text
 from freehold.domain.deployment import Deployment
 from freehold.domain.labels import Label, Level
 from freehold.domain.zones import DEVICE, LAN, ZoneTree
 from freehold.policy.rulebook import Rulebook
+from freehold.policy.rules import statements
+from freehold.policy.sayings import SAYINGS
 from tests.support.labels import TREE
 
 
@@ -25,6 +28,13 @@ def rulebook(
     return Rulebook.compile(
         deployments=tuple(named.values()), tree=tree, own=own, path="own.cedar", tenants=tenants, shipped=shipped
     )
+
+
+def shipped_without(rule: str) -> str:
+    """The shipped rules but for one."""
+    kept = [text for _, text in statements(rules_text()) if f'@id("{rule}")' not in text]
+    assert len(kept) == len(SAYINGS)
+    return "\n".join(kept)
 
 
 def _expired(deployment: Deployment, unix_ms: int) -> bool:

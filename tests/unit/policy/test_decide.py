@@ -19,7 +19,7 @@ from freehold.policy.rulebook import Rulebook
 from freehold.policy.rules import RULE_ERROR, statements
 from freehold.policy.sayings import PERMIT, SAYINGS
 from tests.support.labels import CLOUD, EU, ON_DEVICE, TREE, US, cloud, label
-from tests.support.rules import rulebook
+from tests.support.rules import rulebook, shipped_without
 
 NOW = 1_000_000
 ATLANTIS = Zone("atlantis")
@@ -60,13 +60,6 @@ ALLOWED = [
     ("phi-contract", label(kinds=frozenset({"phi"})), cloud(LAN, contracts=frozenset())),
     ("pii-retention", label(kinds=frozenset({"pii"})), cloud(retention_days=30)),
 ]
-
-
-def shipped_without(rule: str) -> str:
-    """The shipped rules but for one."""
-    kept = [text for _, text in statements(rules_text()) if f'@id("{rule}")' not in text]
-    assert len(kept) == len(SAYINGS)
-    return "\n".join(kept)
 
 
 def test_every_rule_has_a_case_and_a_saying() -> None:
