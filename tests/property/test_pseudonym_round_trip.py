@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehold.audit.declassify_records import declassify_record, reidentify_record
 from freehold.domain.declassified import Act
 from freehold.domain.findings import Finding, Scan
 from freehold.domain.labels import Label, Level
@@ -87,17 +86,13 @@ def test_nothing_of_a_value_goes_out() -> None:
     assert set(TOKEN.findall(body)) == set(done.map.values)
 
 
-def test_the_label_is_lowered_and_the_record_says_how_much_and_never_what() -> None:
+def test_the_label_is_lowered_and_it_is_said_how_much() -> None:
     done, _ = sent_out()
     again = scan(done.texts)
     result = lowered(ORIGINAL, act=Act.PSEUDONYMISE, kinds=done.kinds, counts=done.counts, again=again)
     assert result.label.level is Level.INTERNAL
     assert result.label.zones == ORIGINAL.zones
-    record = declassify_record(result, unix_ms=1, tenant="acme", request_id="r")
-    assert record.event == "declassify"
-    assert record.detail["counts"] == {"CARD": 1, "EMAIL": 1, "IBAN": 1, "PERSON": 3, "PHONE": 1}
-    told = json.dumps(record.detail, ensure_ascii=False)
-    assert not [value for value in (*PLANTED, *done.map.values) if value in told]
+    assert result.counts == {"CARD": 1, "EMAIL": 1, "IBAN": 1, "PERSON": 3, "PHONE": 1}
 
 
 def test_every_cut_in_two_and_every_character_by_itself() -> None:
@@ -114,11 +109,7 @@ def test_every_cut_in_two_and_every_character_by_itself() -> None:
         sent += one.feed(character)
         assert wanted.startswith(sent)
     assert sent + one.finish() == wanted
-    record = reidentify_record(
-        unix_ms=2, tenant="acme", request_id="r", restored=one.restored, kept=one.kept, unknown=one.unknown
-    )
-    assert record.event == "reidentify"
-    assert record.detail == {"kept": {}, "restored": 10, "unknown": 1}
+    assert (one.restored, one.unknown, dict(one.kept)) == (10, 1, {})
 
 
 @settings(max_examples=60, deadline=None)

@@ -45,7 +45,7 @@ def secrets_in(value: Any, path: str = "") -> list[tuple[str, str]]:
         return [found for name, each in value.items() for found in secrets_in(each, f"{path}.{name}")]
     return (
         [(path, value)]
-        if isinstance(value, str) and re.search(r"key|secret|token|password", path.rpartition(".")[2])
+        if isinstance(value, str) and re.search(r"(?<!^v)key|secret|token|password", path.rpartition(".")[2])
         else []
     )
 

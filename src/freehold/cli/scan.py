@@ -68,7 +68,7 @@ def scan(
     if unknown := sorted(wanted - WELL_KNOWN_KINDS):
         raise output.UsageError(f"There is no kind {unknown[0]!r}; there are: {', '.join(sorted(WELL_KNOWN_KINDS))}.")
     texts, unread = _texts(files)
-    scanned = asyncio.run(_scanned(list(texts.values()), names=names, within_s=within))
+    scanned = asyncio.run(look_through(list(texts.values()), names=names, within_s=within))
     found = dict(zip(texts, scanned.findings, strict=True))
     read = [
         _Read(
@@ -104,7 +104,8 @@ def _texts(files: Sequence[str]) -> tuple[dict[str, str], dict[str, ScanUnreadab
     return texts, unread
 
 
-async def _scanned(texts: Sequence[str], *, names: bool, within_s: float) -> Scan:
+async def look_through(texts: Sequence[str], *, names: bool, within_s: float) -> Scan:
+    """Look through texts with a detector of our own, and end it."""
     clock = SystemClock()
     detector = detection(registry_of(data_folder()), clock=clock, names=names)
     try:

@@ -36,6 +36,10 @@ COMMANDS = (
     Command("queue", "freehold.cli.queue:queue", "What runs and waits at each deployment, and whose turn is next."),
     Command("scan", "freehold.cli.scan:scan", "Look for personal data and secrets in files, for pipelines too."),
     Command(
+        "redact", "freehold.cli.redact:redact", "Take personal data and secrets out of a text, for good or for now."
+    ),
+    Command("restore", "freehold.cli.redact:restore", "Put back into an answer what redact took out of the question."),
+    Command(
         "policy", "freehold.cli.policy:app", "Where a text may go and why: check, test, explain and replay the rules."
     ),
     Command("release", "freehold.cli.release:app", "Let one exact text go where its label forbids it, on record."),

@@ -32,3 +32,16 @@ class ScanUnreadable(DetectError):
     status = 400
     type = "invalid_request_error"
     retryable = False
+
+
+class MapUnusable(DetectError):
+    """The map {path} cannot be used: {reason!s}. Nothing was printed.
+
+    "freehold redact --map" writes a map beside the text that it prints; only with it can "freehold restore" turn the
+    tokens of an answer back. It holds what was taken out: keep it where the text may be.
+    """
+
+    code = "FH-DETECT-003"
+    status = 400
+    type = "invalid_request_error"
+    retryable = False
