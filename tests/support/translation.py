@@ -21,6 +21,7 @@ from freehold.domain.receipt import Receipt
 from freehold.domain.zones import LAN
 from freehold.engines.anthropic import AnthropicEngine
 from freehold.engines.openai_compatible import OpenAICompatibleEngine
+from freehold.gateway.runtime import Services
 from freehold.identity.access import INFER
 from freehold.policy.flow import FlowRules
 from freehold.policy.lattice import bottom
@@ -38,6 +39,20 @@ _ENGINES = {
     "openai": (OpenAICompatibleEngine, EngineKind.OPENAI),
     "anthropic": (AnthropicEngine, EngineKind.ANTHROPIC),
 }
+
+
+class _PublicFiles:
+    """Every file is there, and public: labels are no matter of dialects."""
+
+    async def label_of(self, file_id: str, *, tenant: str) -> str | None:
+        return "public"
+
+
+class _House(House):
+    """With files."""
+
+    def services(self) -> Services:
+        return replace(super().services(), files=_PublicFiles())
 
 
 @dataclass
@@ -211,7 +226,7 @@ def send(
     engine = make(deployment=deployment, upstream=address, broker=canned, clock=clock)
     route = Route(name=ROUTE, deployments=("up",))
     calibrations = {("up", route.workload): calibration()} if is_judged else {}
-    house = House(engines={"up": engine}, routes={ROUTE: route}, clock=clock, calibrations=calibrations)
+    house = _House(engines={"up": engine}, routes={ROUTE: route}, clock=clock, calibrations=calibrations)
     # What an image raises is no matter of dialects.
     house.flow = replace(FlowRules.plain(TREE), unread=bottom(TREE))
     inference = Inference(
