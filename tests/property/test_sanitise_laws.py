@@ -60,3 +60,19 @@ def test_words_pass_as_they_came(text: str) -> None:
     cleaned = sanitise(text, Hosts())
     assert cleaned.text == without_hidden(text)
     assert cleaned.removed == ()
+
+
+FOUND = (
+    "<pre>x</pre>\n```\n\nwww.evil.test/{S}\n",
+    "- \n\n    codewww.evil.test/{S}\n",
+    "```python\nx = 1\n``` x\n\na@evil.testwww.evil.test/{S}\n",
+    "a@evil.test![r]www.evil.test/{S}",
+)
+"""What once came through: addresses without a scheme, in code and at the end of a word."""
+
+
+def test_what_once_came_through_does_not_any_more() -> None:
+    for text in (each.replace("{S}", QUOTED) for each in FOUND):
+        cleaned = sanitise(text, HOSTS).text
+        assert bytes_reached(cleaned, [], SECRET, allowed=["corp.test"]) == 0, cleaned
+        assert not [each for each in addresses(cleaned) if host(each) not in ("corp.test", "")], cleaned

@@ -28,7 +28,10 @@ _CLICKABLE = re.compile(
     r"https?):",
     re.IGNORECASE,
 )
-_IN_CODE = re.compile(r"://|(?:javascript|vbscript|mailto):", re.IGNORECASE)
+_IN_CODE = re.compile(r"://|(?:javascript|vbscript|mailto):|www\.", re.IGNORECASE)
+_WWW = re.compile(r"www\.[^/?#:]+[/?#:].", re.IGNORECASE)
+"""With room for something behind the host; programs make links of it wherever it stands in a word."""
+
 _HOST = re.compile(r"(?:[^\W_](?:[\w\-]*[^\W_])?\.)+(?:[^\W\d_]{2,63}|xn--[a-z0-9\-]{1,59})", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
 _NESTED_SCHEME = re.compile(r"(?:https?|javascript|data|vbscript|file|ftp|blob|mailto):", re.IGNORECASE)
@@ -178,7 +181,7 @@ def spots(text: str, hosts: Hosts) -> tuple[Spot, ...]:
 
 def spots_in_code(text: str, hosts: Hosts) -> tuple[Spot, ...]:
     """The same of code that nobody draws or runs: whole addresses only, since names and paths are what code is made of."""
-    if ":" not in text:
+    if _IN_CODE.search(text) is None:
         return ()
     return tuple(each for each in spots(text, hosts) if not each.bare and _IN_CODE.search(text, each.start, each.end))
 
@@ -200,6 +203,8 @@ def _spot(word: str, place: int, hosts: Hosts) -> Spot | None:
     if "://" in plain or (clickable is not None and clickable.end() < len(plain)):
         start = clickable.start() if clickable is not None else 0
         return Spot(start=place, end=place + len(word), host=host_of(plain[start:].rstrip(_OUTER)), bare=False)
+    if (led := _WWW.search(plain)) is not None and not hosts.allows(f"https://{plain[led.start() :].rstrip(_OUTER)}"):
+        return Spot(start=place, end=place + len(word), host=host_of(f"//{plain[led.start() :]}"), bare=False)
     for named in (*_HOST.finditer(plain), *_ADDRESS.finditer(plain)):
         found = _named(plain, named, hosts)
         if found is not None:
