@@ -16,7 +16,7 @@ from cyclopts import Parameter
 
 from freehold.cli import output
 from freehold.cli.options import Json
-from freehold.cli.scan import NOT_COMPLETE, look_through
+from freehold.cli.scan import NOT_COMPLETE, STANDARD_INPUT, look_through, read_text
 from freehold.domain.errors.detect import MapUnusable, ScanUnreadable
 from freehold.domain.findings import Scan
 from freehold.domain.labels import Label, Level
@@ -26,7 +26,6 @@ from freehold.policy.pseudonyms import PseudonymMap, pseudonymise
 from freehold.policy.redact import redact as redacted
 from freehold.policy.restorer import Restorer
 
-_STANDARD_INPUT = "-"
 _KEY_BYTES = 32
 _PIECE_CHARACTERS = 65_536
 _OWN = Label(level=Level.RESTRICTED, zones=frozenset({DEVICE}))
@@ -53,7 +52,7 @@ def redact(
         names: Look for names and addresses too, which takes most of the time and needs the model rampart.
         within: Give up after so many seconds.
     """
-    text = _read(file)
+    text = read_text(file)
     body = _body(file, text) if chat else None
     texts, unread = ([text], 0) if body is None else _of_messages(body)
     found = _looked_through(texts, names=names, within_s=within)
@@ -103,28 +102,17 @@ def restore(
         raise MapUnusable(path=str(path), reason="there is no such file")
     restorer = Restorer(_map(path)[1], original=_OWN, cleared_for=_OWN)
     if as_json:
-        text = restorer.feed(_read(file)) + restorer.finish()
+        text = restorer.feed(read_text(file)) + restorer.finish()
         output.print_json({"text": text, "restored": restorer.restored, "unknown": restorer.unknown})
         return output.OK
-    if file != _STANDARD_INPUT:
-        sys.stdout.write(restorer.feed(_read(file)) + restorer.finish())
+    if file != STANDARD_INPUT:
+        sys.stdout.write(restorer.feed(read_text(file)) + restorer.finish())
         return output.OK
     while piece := sys.stdin.readline(_PIECE_CHARACTERS):
         sys.stdout.write(restorer.feed(piece))
         sys.stdout.flush()
     sys.stdout.write(restorer.finish())
     return output.OK
-
-
-def _read(file: str) -> str:
-    try:
-        data = sys.stdin.buffer.read() if file == _STANDARD_INPUT else Path(file).expanduser().read_bytes()
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise ScanUnreadable(path=file, reason=error.strerror or str(error)) from error
-    except UnicodeDecodeError as error:
-        reason = f"byte {error.start} is not UTF-8, so it is no text"
-        raise ScanUnreadable(path=file, reason=reason) from error
 
 
 def _body(file: str, text: str) -> dict[str, object]:

@@ -23,7 +23,7 @@ from freehold.hostinfo.clock import SystemClock
 from freehold.policy.text import WELL_KNOWN_KINDS
 
 NONE_FOUND, FOUND, NOT_COMPLETE = 0, 1, 2
-_STANDARD_INPUT = "-"
+STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def scan(
     """
     if not files:
         raise output.UsageError('Say which file; "-" reads standard input.')
-    if options := [each for each in files if each.startswith("-") and each != _STANDARD_INPUT]:
+    if options := [each for each in files if each.startswith("-") and each != STANDARD_INPUT]:
         raise output.UsageError(f"Unknown option: {options[0]}. A file of that name is ./{options[0]}.")
     wanted = frozenset(kinds.replace(" ", "").split(",")) if kinds else WELL_KNOWN_KINDS
     if unknown := sorted(wanted - WELL_KNOWN_KINDS):
@@ -89,18 +89,31 @@ def scan(
     return FOUND if any(each.findings for each in read) else NONE_FOUND
 
 
+def read_text(path: str) -> str:
+    """The text of a file, of standard input for "-".
+
+    Raises:
+        ScanUnreadable: It cannot be read, or is no text.
+    """
+    try:
+        data = sys.stdin.buffer.read() if path == STANDARD_INPUT else Path(path).expanduser().read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise ScanUnreadable(path=path, reason=error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        reason = f"byte {error.start} is not UTF-8, so it is no text"
+        raise ScanUnreadable(path=path, reason=reason) from error
+
+
 def _texts(files: Sequence[str]) -> tuple[dict[str, str], dict[str, ScanUnreadable]]:
     """The text of each file, or why it has none."""
     texts: dict[str, str] = {}
     unread: dict[str, ScanUnreadable] = {}
     for path in files:
         try:
-            data = sys.stdin.buffer.read() if path == _STANDARD_INPUT else Path(path).expanduser().read_bytes()
-            texts[path] = data.decode("utf-8-sig")
-        except OSError as error:
-            unread[path] = ScanUnreadable(path=path, reason=error.strerror or str(error))
-        except UnicodeDecodeError as error:
-            unread[path] = ScanUnreadable(path=path, reason=f"byte {error.start} is not UTF-8, so it is no text")
+            texts[path] = read_text(path)
+        except ScanUnreadable as error:
+            unread[path] = error
     return texts, unread
 
 
