@@ -23,11 +23,12 @@ from freehold.app.fellows import Fellows
 from freehold.app.key_events import record_key_events
 from freehold.app.known import Known
 from freehold.app.learning import Learnt
-from freehold.app.memory import remembering
+from freehold.app.memory import pseudonym_keys, remembering
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
 from freehold.app.releases import Released
 from freehold.app.rules import rulebook_of
+from freehold.app.scanning import detection
 from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
 from freehold.audit.records import policy_change_record
@@ -97,7 +98,9 @@ class House:
         self._known = known
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
-        self._runtime = snapshot(compiled, self._engines, known, self._price)
+        self._detection = detection(stores.models, clock=stores.clock, names=compiled.detect.names != "off")
+        detect = self._detection.rules(compiled.detect)
+        self._runtime = snapshot(compiled, self._engines, known, self._price, detect)
         self._fellows = fellows
         pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
@@ -185,6 +188,7 @@ class House:
         """The life of the gateway: engines start in the background, everything is closed in the end."""
         for name, engine in self._engines.items():
             self._spawn(self._start(name, engine))
+        self._spawn(self._start_detector())
         self._spawn(self._keep_checkpoints())
         self._spawn(self._keep_keys())
         self._spawn(self._keep_limits())
@@ -211,7 +215,7 @@ class House:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._learnt.close()
             self._memory.close()
-            await asyncio.gather(*(engine.close() for engine in self._engines.values()))
+            await asyncio.gather(*(each.close() for each in (*self._engines.values(), self._detection.engine)))
             await self._observation.close()
             await self._stores.broker.close()
             with contextlib.suppress(FreeholdError):
@@ -237,7 +241,8 @@ class House:
             if name not in kept
         }
         engines = {name: kept.get(name) or built[name] for name in plans}
-        runtime = snapshot(compiled, engines, self._known, self._price)
+        detect = self._detection.rules(compiled.detect)
+        runtime = snapshot(compiled, engines, self._known, self._price, detect)
         retired = [engine for name, engine in self._engines.items() if engines.get(name) is not engine]
         before = self._runtime.config_digest
         self._stores.audit.append(
@@ -282,6 +287,8 @@ class House:
             standings=self._learnt.standings,
             releases=self._released.live,
             approvals=self._stores.approvals,
+            detector=self._detection.scanner,
+            pseudonym_key=pseudonym_keys(self._stores),
         )
 
     def _current(self) -> Runtime:
@@ -297,6 +304,16 @@ class House:
             log.error("%s: %s", error.code, error.message)  # noqa: TRY400 - the message is all there is to say
         else:
             log.info("%s is ready: %s", name, engine.state().detail)
+
+    async def _start_detector(self) -> None:
+        """Have it ready before the first text needs it, where any may leave."""
+        detect = self._runtime.detect
+        if detect is None or all(each.deployment.zone in detect.inside for each in self._engines.values()):
+            return
+        try:
+            await self._detection.engine.start()
+        except FreeholdError as error:
+            log.error("no text can be looked through, so that none leaves: %s", error.message)  # noqa: TRY400 - see above
 
     async def _retire(self, engines: list[Engine], config_digest: str) -> None:
         """Close engines of an old configuration once the requests that began under it have ended."""

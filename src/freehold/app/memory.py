@@ -1,8 +1,9 @@
-"""Wires the memory of restricted texts, and keeps the keys of its fingerprints."""
+"""Wires the memory of restricted texts, and keeps the keys of its fingerprints and of pseudonyms."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import secrets
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from freehold.storage.disk import make_folders
 from freehold.storage.memory import SqliteMemory
 
 KEYS_FOLDER = "memory-keys"
+PSEUDONYM_KEYS_FOLDER = "pseudonym-keys"
 
 _KEY_BYTES = 32
 _PRINT_BYTES = 8
@@ -36,8 +38,14 @@ def remembering(stores: Stores, compiled: Compiled, runtime: Callable[[], Runtim
     )
 
 
+def pseudonym_keys(stores: Stores) -> Callable[[str], bytes]:
+    """The key of each tenant's pseudonyms: all workers, and all starts, give one value of a conversation one token."""
+    folder = stores.database.path.parent / PSEUDONYM_KEYS_FOLDER
+    return functools.cache(functools.partial(key_of, folder))
+
+
 def key_of(folder: Path, tenant: str) -> bytes:
-    """The key of a tenant's fingerprints, in a file that only its owner may read; made where there is none.
+    """A key of a tenant, in a file that only its owner may read; made where there is none.
 
     Raises:
         FreeholdError: It cannot be read or written, or others can read it.

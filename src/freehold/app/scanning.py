@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from freehold.config.schema_detect import Detect
 from freehold.domain.errors.model import ModelError
+from freehold.domain.findings import DetectRules
 from freehold.domain.ports import Clock
+from freehold.domain.zones import DEVICE, LAN
 from freehold.engines.detector.child import NameModel
 from freehold.engines.detector.engine import DetectorEngine
 from freehold.engines.onnx.packages import INSTALL, missing_packages
@@ -25,10 +28,23 @@ class Detection:
     Attributes:
         scanner: Looks through texts.
         engine: Started by the first text, or by ``engine.start``; whoever made this closes it.
+        has_names: Whether the model that marks names is there.
     """
 
     scanner: Scanner
     engine: DetectorEngine
+    has_names: bool
+
+    def rules(self, section: Detect) -> DetectRules | None:
+        """When texts are looked through, as settings have it; ``None`` for never."""
+        if section.beyond == "nowhere":
+            return None
+        return DetectRules(
+            inside=frozenset({DEVICE, LAN} if section.beyond == "lan" else {DEVICE}),
+            names=section.names == "required" or (section.names == "auto" and self.has_names),
+            within_s=section.within_ms / 1000,
+            ignore=tuple(each.lower() for each in section.ignore),
+        )
 
 
 def detection(registry: ModelRegistry, *, clock: Clock, names: bool = True) -> Detection:
@@ -44,7 +60,7 @@ def detection(registry: ModelRegistry, *, clock: Clock, names: bool = True) -> D
     """
     model, why = name_model(registry) if names else (None, "")
     engine = DetectorEngine(module=_WORKER, model=model, no_model=why, clock=clock)
-    return Detection(scanner=Scanner(reader=engine, clock=clock), engine=engine)
+    return Detection(scanner=Scanner(reader=engine, clock=clock), engine=engine, has_names=model is not None)
 
 
 def name_model(registry: ModelRegistry) -> tuple[NameModel | None, str]:

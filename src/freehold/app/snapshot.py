@@ -13,6 +13,7 @@ from freehold.app.worth import PriceOf, Worth
 from freehold.config.compile import Compiled, DeploymentPlan
 from freehold.config.schema import Ledger
 from freehold.domain.deployment import EngineFingerprint
+from freehold.domain.findings import DetectRules
 from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.money import Money
 from freehold.domain.ports import Engine
@@ -34,6 +35,7 @@ def snapshot(
     engines: Mapping[str, Engine],
     known: Known,
     price_of: PriceOf,
+    detect: DetectRules | None = None,
 ) -> Runtime:
     """What requests see until the next reload.
 
@@ -42,6 +44,7 @@ def snapshot(
         engines: By deployment.
         known: What judging knows from files.
         price_of: A deployment's list price.
+        detect: When texts are looked through; ``None`` for never.
 
     Raises:
         LabelUnreadable: A route's label cannot be read.
@@ -68,6 +71,7 @@ def snapshot(
         flow=flow_rules(compiled),
         policy=rulebook_of(compiled),
         trust=compiled.trust,
+        detect=detect,
     )
 
 

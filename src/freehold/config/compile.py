@@ -10,9 +10,11 @@ from freehold.config.checks import AUTO, zone_tree
 from freehold.config.label_sections import Labels
 from freehold.config.load import LoadedConfig
 from freehold.config.schema import Config, DeploymentSection, Learning, Ledger, RouteSection
+from freehold.config.schema_detect import Detect
 from freehold.config.schema_files import Batches, Files
 from freehold.config.secrets import read_secret
 from freehold.domain.deployment import (
+    Declassify,
     Deployment,
     Doubt,
     EngineKind,
@@ -88,6 +90,7 @@ class Compiled:
         rules: Text of the site's own rules; reading them is policy's business too.
         rules_path: Of their file, absolute; empty for none.
         trust: What tools do, and where answers may link.
+        detect: When texts are looked through.
     """
 
     tree: ZoneTree
@@ -110,6 +113,7 @@ class Compiled:
     queue_s: float
     digest: str
     trust: TrustRules
+    detect: Detect
     rules: str = ""
     rules_path: str = ""
 
@@ -156,6 +160,7 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
             },
             link_hosts=tuple(config.output.link_hosts),
         ),
+        detect=config.detect,
     )
 
 
@@ -268,5 +273,6 @@ def _route(name: str, section: RouteSection, currency: str) -> Route:
         embedder=section.embedder,
         workloads=tuple(section.workloads),
         sanitise=Sanitise(section.sanitise),
+        declassify=Declassify(section.declassify),
         worth_micros=None if section.worth is None else Money.of(section.worth, currency).micros,
     )

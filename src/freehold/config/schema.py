@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from freehold.config.label_sections import Labels, SourceSection
 from freehold.config.schema_audit import AUDIT_DAYS_LEAST, Audit
+from freehold.config.schema_detect import DeclassifyWord, Detect
 from freehold.config.schema_files import Batches, Files
 from freehold.config.schema_untrusted import Output, SanitiseWord, ToolName, ToolSection
 from freehold.config.section import Name, Section
@@ -290,6 +291,12 @@ class RouteSection(Section):
         description="When answers are cleaned of remote content, links and hidden text: where the context is untrusted and"
         " the label at least internal, always, or never (off).",
     )
+    declassify: DeclassifyWord = Field(
+        default="off",
+        description="What is done with a text that may not go further as it is for what was found in it: redact takes that"
+        " out for good, pseudonymise puts tokens in its place and puts it back in the answer. What is left goes only where"
+        " its own label lets it.",
+    )
     label: str = Field(
         default="", description="Label that this route adds to everything sent through it, for example confidential."
     )
@@ -453,6 +460,9 @@ class Config(Section):
     )
     sources: dict[Name, SourceSection] = Field(
         default={}, description="Where texts come from, and what they are labelled for that; default is for all others."
+    )
+    detect: Detect = Field(
+        default=Detect(), description="Looking through texts for personal data and credentials before they leave."
     )
     policy: Policy = Field(default=Policy(), description="Rules of this site's own, beside the shipped ones.")
     learning: Learning = Field(default=Learning(), description="What is learnt from judged answers.")

@@ -13,6 +13,9 @@ from freehold.domain.values import value
 RELEASED_BY = "release:"
 """Begin of the id of a rule that is one release."""
 
+DECLASSIFIED_BY = "declassify:"
+"""Begin of the id of a rule by which only what something was taken out of may go."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyDecision:
@@ -35,6 +38,11 @@ class PolicyDecision:
         """Id of the release by which alone it is allowed; empty for none."""
         rule = self.rules[0] if self.allowed and self.rules else ""
         return rule.removeprefix(RELEASED_BY) if rule.startswith(RELEASED_BY) else ""
+
+    @property
+    def is_declassified(self) -> bool:
+        """Whether it is allowed only for what something was taken out of."""
+        return self.allowed and bool(self.rules) and self.rules[0].startswith(DECLASSIFIED_BY)
 
 
 @value

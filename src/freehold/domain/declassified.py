@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from freehold.domain.labels import Label
+from freehold.domain.values import value
 
 
 class Act(StrEnum):
@@ -40,3 +41,21 @@ class Declassified:
     def lowered(self) -> bool:
         """Whether the label is another one."""
         return self.label != self.before
+
+
+@value
+class LeftOut:
+    """What one attempt was not told.
+
+    Attributes:
+        act: How it was taken out.
+        label: The label of what was left, under which that went, as one line.
+        counts: What was taken out, by its word, sorted.
+        answered: What became of it in the answer: ``restored``, ``unknown`` for what nobody gave out, ``kept, …`` for
+            what stands where nothing may be put back.
+    """
+
+    act: Act
+    label: str
+    counts: tuple[tuple[str, int], ...]
+    answered: tuple[tuple[str, int], ...] = ()

@@ -188,6 +188,20 @@ class Instead(StrEnum):
     OVERFLOW_FARTHER = "overflow-farther"
 
 
+class Declassify(StrEnum):
+    """What a route does with a text that may not go further as it is.
+
+    Attributes:
+        OFF: Nothing: it stays.
+        REDACT: What was found is taken out for good.
+        PSEUDONYMISE: It is replaced, and put back in the answer.
+    """
+
+    OFF = "off"
+    REDACT = "redact"
+    PSEUDONYMISE = "pseudonymise"
+
+
 class Prerouter(StrEnum):
     """Whether a route looks at the question before the first attempt.
 
@@ -261,6 +275,7 @@ class Route:
             put them into another; empty where it has not.
         worth_micros: What a right answer is worth, in micro-units of the ledger's currency; ``None`` where nobody said.
         sanitise: When its answers are cleaned of what could fetch, lead away or hide.
+        declassify: What is done with a text that may not go further as it is.
         gains: By deployment, how much more often right it must be to be asked next: its cost, as a share of that worth.
     """
 
@@ -285,3 +300,9 @@ class Route:
     worth_micros: int | None = None
     gains: tuple[tuple[str, float], ...] = ()
     sanitise: Sanitise = Sanitise.UNTRUSTED
+    declassify: Declassify = Declassify.OFF
+
+    @property
+    def detours(self) -> bool:
+        """Whether a request may go elsewhere where a deployment is busy or down."""
+        return self.when_busy != (Instead.QUEUE,) or self.when_down != (Instead.QUEUE,)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Protocol
+
+from freehold.domain.zones import DEVICE, Zone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +57,55 @@ class Scan:
         return frozenset(each.kind for found in self.findings for each in found)
 
 
+class Look(IntEnum):
+    """How far a text is looked through before it goes somewhere.
+
+    Attributes:
+        NONE: Not at all: nothing that could be found would forbid the way.
+        SHAPES: For what has a shape of its own: numbers, addresses of e-mail, credentials.
+        NAMES: For names too, which takes about twenty times as long.
+    """
+
+    NONE = 0
+    SHAPES = 1
+    NAMES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectRules:
+    """When texts are looked through.
+
+    Attributes:
+        inside: Zones in which a text may be looked through by nobody.
+        names: Whether names are ever looked for.
+        within_s: How long a request waits for it.
+        ignore: What is nobody's data though it looks like some: patterns, in small letters, ``*`` for anything.
+    """
+
+    inside: frozenset[Zone] = frozenset({DEVICE})
+    names: bool = True
+    within_s: float = 5.0
+    ignore: tuple[str, ...] = ()
+
+
 class Detector(Protocol):
     """Looks for what raises a label. Never raises an error: what fails is a scan that is not complete."""
 
-    async def scan(self, texts: Sequence[str], *, deadline_s: float) -> Scan:
-        """Look through texts until ``deadline_s`` on the clock; what is not seen by then makes it incomplete."""
+    async def scan(self, texts: Sequence[str], *, deadline_s: float, tenant: str = "", names: bool = True) -> Scan:
+        """Look through texts until ``deadline_s`` on the clock; what is not seen by then makes it incomplete.
+
+        Args:
+            texts: Any texts.
+            deadline_s: When to give up, on the clock.
+            tenant: Whose they are: what is known of one tenant's texts never answers for another's.
+            names: Whether names are looked for too.
+        """
         ...
+
+
+class NothingSeen:
+    """Stands where there is no detector: of no text it says that it saw it."""
+
+    async def scan(self, texts: Sequence[str], *, deadline_s: float, tenant: str = "", names: bool = True) -> Scan:  # noqa: ARG002 - a port's
+        """Nothing, and not complete."""
+        return Scan(findings=tuple(() for _ in texts), complete=False, why="there is no detector")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from freehold.domain.decisions import Confidence, Outcome, PolicyDecision, Verdict
+from freehold.domain.declassified import LeftOut
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.money import Money
 from freehold.domain.response import EngineTimings, FinishReason, Usage
@@ -59,6 +60,7 @@ class Attempt:
     ``bytes_left`` counts body bytes sent beyond this device: 0 for an on-device attempt.
     ``prefix`` is how sure we were of a stream's first tokens, where these decided. Of one that they did not let pass,
     ``outcome`` is cancelled, and ``confidence`` the same.
+    ``left_out`` is what it was not told, where something was taken out of the request before.
     """
 
     deployment: str
@@ -82,6 +84,7 @@ class Attempt:
     error_message: str = ""
     role: Role = Role.ANSWER
     prefix: Confidence | None = None
+    left_out: LeftOut | None = None
 
 
 @value
@@ -116,6 +119,7 @@ class Receipt:
         traceparent: The client's trace context, of which this request's spans are a part; empty where it gave none.
         purpose: What it was asked for: ``answer``, or ``shadow``, ``gold`` or ``labels`` for what is asked on our account.
         for_request: Id of the request for whose sake it was asked; empty for its own.
+        detectors: Name and version of each detector that looked through it; none where nobody had to.
     """
 
     id: str
@@ -145,6 +149,7 @@ class Receipt:
     audit_log: str = ""
     purpose: str = "answer"
     for_request: str = ""
+    detectors: tuple[str, ...] = ()
 
     @property
     def counts(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from freehold.domain.certificates import WHOLE, LabelKind
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Outcome, PolicyDecision, Verdict
+from freehold.domain.declassified import Act, LeftOut
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.money import Money
 from freehold.domain.receipt import Attempt, Cost, Receipt, Role
@@ -73,6 +74,7 @@ def receipt_document(receipt: Receipt) -> dict[str, object]:
         ],
         "steps": list(receipt.steps),
         "detours": list(receipt.detours),
+        "detectors": list(receipt.detectors),
         "attempts": [_attempt(attempt) for attempt in receipt.attempts],
         "audit_index": receipt.audit_index,
         "audit_log": receipt.audit_log,
@@ -153,6 +155,7 @@ def receipt_from_document(document: _Json) -> Receipt:
         audit_log=_newer_text(document, "audit_log"),
         purpose=_newer_text(document, "purpose") or "answer",
         for_request=_newer_text(document, "for_request"),
+        detectors=_texts(document, "detectors") if "detectors" in document else (),
     )
 
 
@@ -201,6 +204,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "first_token_ms": attempt.first_token_ms,
         "ended_ms": attempt.ended_ms,
         "bytes_left": attempt.bytes_left,
+        "left_out": _left_out(attempt.left_out),
         "egress_index": attempt.egress_index,
         "cost": _cost(attempt.cost),
     }
@@ -230,6 +234,29 @@ def _attempt_of(document: _Json) -> Attempt:
         error_message=_text(document, "error_message"),
         role=Role(_newer_text(document, "role") or Role.ANSWER),
         prefix=_confidence_of(_optional(_object, document, "prefix")) if "prefix" in document else None,
+        left_out=_left_out_of(_optional(_object, document, "left_out")) if "left_out" in document else None,
+    )
+
+
+def _left_out(left_out: LeftOut | None) -> dict[str, object] | None:
+    if left_out is None:
+        return None
+    return {
+        "act": left_out.act.value,
+        "label": left_out.label,
+        "counts": dict(left_out.counts),
+        "answered": dict(left_out.answered),
+    }
+
+
+def _left_out_of(document: _Json | None) -> LeftOut | None:
+    if document is None:
+        return None
+    return LeftOut(
+        act=Act(_text(document, "act")),
+        label=_text(document, "label"),
+        counts=_counts(document, "counts"),
+        answered=_counts(document, "answered"),
     )
 
 
@@ -394,6 +421,11 @@ def _objects(document: _Json, name: str) -> list[_Json]:
 def _texts(document: _Json, name: str) -> tuple[str, ...]:
     found: list[Any] = _member(document, name, list)
     return tuple(_text({name: value}, name) for value in found)
+
+
+def _counts(document: _Json, name: str) -> tuple[tuple[str, int], ...]:
+    found = _object(document, name)
+    return tuple((each, _integer(found, each)) for each in sorted(found))
 
 
 def _optional(read: Callable[[_Json, str], T], document: _Json, name: str) -> T | None:

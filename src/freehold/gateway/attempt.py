@@ -7,18 +7,26 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from freehold.domain.decisions import Confidence, Outcome, Verdict
+from freehold.domain.declassified import LeftOut
 from freehold.domain.deployment import Deployment
 from freehold.domain.egress import EgressIntent, EgressPermit
+from freehold.domain.errors.audit import AuditError
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.policy import EgressDenied
+from freehold.domain.findings import Look
 from freehold.domain.ports import Engine, Relay, UpstreamCall, WholeReply
-from freehold.domain.receipt import Attempt, Cost, Role
+from freehold.domain.receipt import Attempt, AuditRecord, Cost, Role
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
+from freehold.gateway.declassifying import Less
 from freehold.gateway.footing import Footing
 from freehold.gateway.receipt import ReceiptDraft
+from freehold.gateway.restoring import Restoring
 from freehold.gateway.runtime import Services
+from freehold.policy.text import format_label
 from freehold.wire.openai_whole import Aggregator
+
+REIDENTIFY = "reidentify"
 
 _BYTES_PER_TOKEN = 4
 
@@ -49,6 +57,8 @@ class AttemptRun:
         deployment: Where it runs, as that was when it began.
         prefix: How sure we were of its first tokens, where these were judged.
         told_usage: Of vectors and counts, which are no answer to look into.
+        less: What goes in the place of the request; ``footing`` is what holds for that then.
+        restoring: Puts back into the answer what was taken out of the request.
     """
 
     services: Services
@@ -70,6 +80,8 @@ class AttemptRun:
     permit: EgressPermit | None = None
     body_bytes: int = 0
     told_usage: Usage | None = None
+    less: Less | None = None
+    restoring: Restoring | None = None
 
     def __post_init__(self) -> None:
         self.started_ms = self.draft.elapsed_ms()
@@ -78,6 +90,8 @@ class AttemptRun:
     @property
     def request(self) -> InferenceRequest:
         """What is asked."""
+        if self.less is not None:
+            return self.less.request
         return self.asks or self.draft.request
 
     async def chunks(self, deadline_s: float) -> AsyncGenerator[ResponseChunk]:
@@ -91,8 +105,13 @@ class AttemptRun:
             async for chunk in stream:
                 if self.first_token_ms is None and (chunk.text or chunk.tool_call):
                     self.first_token_ms = self.draft.elapsed_ms()
-                answer.add(chunk)
-                yield chunk
+                for each in (chunk,) if self.restoring is None else self.restoring.chunk(chunk):
+                    answer.add(each)
+                    yield each
+        if self.restoring is not None:
+            for each in self.restoring.rest():
+                answer.add(each)
+                yield each
 
     async def relay(self, deadline_s: float) -> Relay:
         """Run the call of a stream that passes through; who has the relay reads it, and notes its first token."""
@@ -153,6 +172,10 @@ class AttemptRun:
         request, principal = self.draft.request, self.draft.principal
         tenant, subject = principal.tenant.name, principal.key_id
         decision = self.footing.decision(self.deployment)
+        if self.footing.look(self.deployment) is not Look.NONE:
+            raise EgressDenied(origin=call.origin, reason="its text was not looked through")
+        if decision.is_declassified:
+            raise EgressDenied(origin=call.origin, reason="only what data were taken out of may go there")
         if decision.release:
             if self.role is not Role.ANSWER or self.asks is not None:
                 raise EgressDenied(origin=call.origin, reason="a release is for the body that was asked, and no other")
@@ -163,7 +186,7 @@ class AttemptRun:
             deployment=self.deployment.name,
             origin=call.origin,
             zone=self.deployment.zone,
-            label=self.draft.label_text,
+            label=self.footing.label_text,
             rules=decision.rules,
             body_bytes=len(call.body),
             body_commitment=self.services.audit.commit(call.body, tenant=tenant, subject=subject, record=request.id),
@@ -227,6 +250,8 @@ class AttemptRun:
                 outcome=outcome.value,
                 bytes_sent=self.body_bytes,
             )
+        if self.restoring is not None:
+            self._note_restored(self.restoring)
         deployment, noted = self.deployment, self.noted
         return Attempt(
             deployment=deployment.name,
@@ -250,6 +275,37 @@ class AttemptRun:
             error_message="" if error is None else error.recorded,
             role=self.role,
             prefix=self.prefix,
+            left_out=self._left_out(),
+        )
+
+    def _note_restored(self, restoring: Restoring) -> None:
+        """Put into the audit log that an answer says again what was taken out. The client has it by now."""
+        if not (counts := restoring.counts):
+            return
+        draft = self.draft
+        detail: dict[str, object] = {
+            "counts": [f"{what}:{count}" for what, count in sorted(counts.items())],
+            "deployment": self.deployment.name,
+        }
+        record = AuditRecord(
+            event=REIDENTIFY,
+            unix_ms=self.services.clock.unix_ms(),
+            tenant=draft.principal.tenant.name,
+            request_id=draft.request.id,
+            detail=detail,
+        )
+        with contextlib.suppress(AuditError):  # what cannot be recorded is seen in health; nothing leaves from then on
+            self.services.audit.append(record)
+
+    def _left_out(self) -> LeftOut | None:
+        if self.less is None:
+            return None
+        done, restoring = self.less.declassified, self.restoring
+        return LeftOut(
+            act=done.act,
+            label=format_label(done.label),
+            counts=tuple(sorted(done.counts.items())),
+            answered=() if restoring is None else tuple(sorted(restoring.counts.items())),
         )
 
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from freehold.domain.decisions import Outcome
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.base import FreeholdError
+from freehold.domain.findings import Look
 from freehold.domain.receipt import Role
 from freehold.domain.request import InferenceRequest
 from freehold.domain.turn import Turn
 from freehold.gateway.attempt import AttemptRun
 from freehold.gateway.footing import Footing
+from freehold.gateway.judging import Judgement, Judging
 from freehold.gateway.opened import Opened
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
@@ -42,6 +44,17 @@ class Doubting:
     opened: Opened
     turn: Turn
     deadline_s: float
+
+    async def settle(self, run: AttemptRun, found: Judgement, judging: Judging) -> Judgement:
+        """Buy one signal after the other until the verdict is clear, or nothing is left to buy."""
+        signals = dict(found.confidence.signals)
+        async with contextlib.aclosing(self.signals(run)) as bought:
+            async for name, value in bought:
+                signals[name] = value
+                found = judging.whole(run, signals)
+                if not judging.is_in_doubt(found, run.deployment.name):
+                    break
+        return found
 
     async def signals(self, run: AttemptRun) -> AsyncGenerator[tuple[str, float]]:
         """One signal after the other, in the order of what they usually tell for their price; who is sure stops."""
@@ -89,7 +102,10 @@ class Doubting:
     def _may_ask(self, name: str, request: InferenceRequest) -> Deployment | None:
         """The deployment of that name, if policy permits it for this label, the route that far out, and it is able."""
         deployment = self.runtime.engines[name].deployment
-        if not self.footing.decision(deployment).allowed or unable_reason(request, deployment):
+        decision = self.footing.decision(deployment)
+        if not decision.allowed or decision.is_declassified or unable_reason(request, deployment):
+            return None
+        if self.footing.look(deployment) is not Look.NONE:
             return None
         if not deployment.is_on_device and not self.footing.route.doubt.beyond_device:
             return None

@@ -7,11 +7,21 @@ values; nothing is kept beyond the moment at which they could say something else
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from freehold.domain.decisions import Candidate, Confidence, ConfidenceStatus, PolicyDecision, RoutePlan, Verdict
-from freehold.domain.deployment import Deployment, Route
+from freehold.domain.decisions import (
+    DECLASSIFIED_BY,
+    Candidate,
+    Confidence,
+    ConfidenceStatus,
+    PolicyDecision,
+    RoutePlan,
+    Verdict,
+)
+from freehold.domain.deployment import Declassify, Deployment, Route
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.findings import Look
 from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.ports import Engine
@@ -20,14 +30,16 @@ from freehold.domain.response import FinishReason
 from freehold.domain.turn import Turn
 from freehold.gateway.runtime import Runtime
 from freehold.policy.decide import decide
+from freehold.policy.detected import look_needed
 from freehold.policy.flow import FlowRules
 from freehold.policy.labelling import join_sources, label_request
 from freehold.policy.lattice import join
+from freehold.policy.redact import lowest
 from freehold.policy.text import format_label
 from freehold.policy.trust import distrusted_source
 from freehold.routing.candidates import surely_fits, unable_reason
 from freehold.routing.ladder import verdict
-from freehold.routing.plan import make_plan
+from freehold.routing.plan import make_plan, nothing_left
 
 _KEPT_MAX = 4096
 _PLANS_MAX = 64
@@ -81,6 +93,8 @@ class Footing:
         engines: Theirs, in the same order.
         context_tokens_min: The shortest context among them.
         decisions: Policy for each of them, in the same order.
+        looks: How far a text must be looked through before it goes to each of them, in the same order.
+        looked: How far it was, for this label.
         until_unix_ms: From this moment on it must be decided anew: some terms' evidence expires.
         turn: What the queues know of a request of normal urgency.
         raised_by: The same for requests whose text asks for more, by what it asks for.
@@ -95,9 +109,11 @@ class Footing:
     engines: tuple[Engine, ...]
     context_tokens_min: int
     decisions: tuple[PolicyDecision, ...]
+    looks: tuple[Look, ...]
+    looked: Look = Look.NONE
     until_unix_ms: int
     turn: Turn
-    raised_by: dict[tuple[LabelSource, ...], Footing] = field(default_factory=dict[tuple[LabelSource, ...], "Footing"])
+    raised_by: dict[Hashable, Footing] = field(default_factory=dict[Hashable, "Footing"])
     _plans: dict[Hashable, RoutePlan] = field(default_factory=dict[Hashable, RoutePlan])
     _verdicts: dict[Hashable, Verdict] = field(default_factory=dict[Hashable, Verdict])
 
@@ -106,6 +122,14 @@ class Footing:
         for each in self.decisions:
             if each.deployment == deployment.name:
                 return each
+        raise LookupError(f"no decision on {deployment.name}")
+
+    def look(self, deployment: Deployment) -> Look:
+        """How far a text must still be looked through before it goes to one of them."""
+        for place, each in enumerate(self.decisions):
+            if each.deployment == deployment.name:
+                needed = self.looks[place]
+                return needed if needed > self.looked else Look.NONE
         raise LookupError(f"no decision on {deployment.name}")
 
     def plan(self, request: InferenceRequest) -> RoutePlan:
@@ -125,6 +149,12 @@ class Footing:
                 self._plans.clear()
             self._plans[key] = plan
         return plan
+
+    def closed(self, request: InferenceRequest) -> FreeholdError:
+        """What to say where every deployment that is left is forbidden."""
+        candidates = self._candidates(request, (True,) * len(self.engines))
+        rejected = [each for each in candidates if not each.decision.allowed]
+        return nothing_left(request, self.route, rejected, self.label_text)
 
     def verdict(self, finish_reason: FinishReason | None, *, more_permitted: bool) -> Verdict:
         """What becomes of an answer that nobody looked into."""
@@ -188,30 +218,70 @@ class Footings:
         self._kept[asking.key] = footing
         return footing
 
-    def raised(self, asking: Asking, footing: Footing, sources: tuple[LabelSource, ...]) -> Footing:
+    def raised(
+        self,
+        asking: Asking,
+        footing: Footing,
+        sources: tuple[LabelSource, ...],
+        *,
+        looked: Look = Look.NONE,
+        complete: bool = True,
+    ) -> Footing:
         """The footing of a request of the same caller whose text asks for more.
 
         Args:
             asking: Who asks, what for.
             footing: That of all such requests.
             sources: What the text of this one asks for.
+            looked: How far it was looked through.
+            complete: Whether all was seen that was to be looked through.
         """
-        known = footing.raised_by.get(sources)
-        if known is None:
+        key = (sources, looked, complete)
+        known = footing.raised_by.get(key)
+        if known is None or asking.unix_ms >= known.until_unix_ms:
             if len(footing.raised_by) >= _RAISED_MAX:
                 footing.raised_by.clear()
-            known = self._made(asking, footing.route, (*footing.sources, *sources))
-            footing.raised_by[sources] = known
+            told = (*footing.sources, *sources)
+            known = self._made(asking, footing.route, told, looked=looked, complete=complete)
+            footing.raised_by[key] = known
         return known
 
-    def _made(self, asking: Asking, route: Route, sources: tuple[LabelSource, ...]) -> Footing:
+    def lowered(self, asking: Asking, footing: Footing, label: Label) -> Footing:
+        """The footing of a text that something was taken out of and that was looked through again.
+
+        Args:
+            asking: Who asks, what for.
+            footing: That of the whole text.
+            label: What a declassifier says of the text that is left.
+        """
+        key = label
+        known = footing.raised_by.get(key)
+        if known is None or asking.unix_ms >= known.until_unix_ms:
+            if len(footing.raised_by) >= _RAISED_MAX:
+                footing.raised_by.clear()
+            known = self._made(asking, footing.route, footing.sources, label=label, looked=Look.NAMES)
+            footing.raised_by[key] = known
+        return known
+
+    def _made(
+        self,
+        asking: Asking,
+        route: Route,
+        sources: tuple[LabelSource, ...],
+        *,
+        label: Label | None = None,
+        looked: Look = Look.NONE,
+        complete: bool = True,
+    ) -> Footing:
         runtime = self.runtime
-        label = join_sources(sources, tree=runtime.tree)
+        if label is None:
+            label = join_sources(sources, tree=runtime.tree)
         asked = tuple(name for name in route.doubt.names if name not in route.deployments)
         if asking.untrusted:
             label = join(label, distrusted_source(asking.untrusted, runtime.tree).label)
         deployments = runtime.deployments_of(route) + tuple(runtime.engines[name].deployment for name in asked)
         expiries = [each.terms.expires_unix_ms for each in deployments if each.terms.expires_unix_ms is not None]
+        seen = [self._seen(asking, route, label, each, looked=looked, complete=complete) for each in deployments]
         return Footing(
             principal=asking.principal,
             route=route,
@@ -221,20 +291,50 @@ class Footings:
             deployments=deployments,
             engines=tuple(runtime.engines[each.name] for each in deployments),
             context_tokens_min=min((each.model.context_tokens for each in deployments), default=0),
-            decisions=tuple(
-                decide(
-                    label,
-                    each,
-                    policy=runtime.policy,
-                    tenant=asking.principal.tenant.name,
-                    unix_ms=asking.unix_ms,
-                    audit_ready=asking.audit_ready,
-                )
-                for each in deployments
-            ),
+            decisions=tuple(decision for decision, _ in seen),
+            looks=tuple(look for _, look in seen),
+            looked=looked,
             until_unix_ms=min((expiry for expiry in expiries if expiry > asking.unix_ms), default=_FOR_EVER),
             turn=Turn(tenant=asking.principal.tenant.name, weight=asking.principal.tenant.weight),
         )
+
+    def _seen(
+        self, asking: Asking, route: Route, label: Label, deployment: Deployment, *, looked: Look, complete: bool
+    ) -> tuple[PolicyDecision, Look]:
+        """Policy for one deployment, and how far a text must be looked through before it goes there.
+
+        A text that was not looked through yet is not denied what it may have once something was taken out of it.
+        """
+        runtime, detect = self.runtime, self.runtime.detect
+
+        def decided(asked: Label) -> PolicyDecision:
+            return decide(
+                asked,
+                deployment,
+                policy=runtime.policy,
+                tenant=asking.principal.tenant.name,
+                unix_ms=asking.unix_ms,
+                audit_ready=asking.audit_ready,
+                scan_complete=complete,
+            )
+
+        decision = decided(label)
+        if detect is None or deployment.zone in detect.inside or looked is Look.NAMES:
+            return decision, Look.NONE
+        if decision.allowed:
+            return decision, look_needed(
+                label, allows=lambda asked: decided(asked).allowed, tree=runtime.tree, names=detect.names
+            )
+        if looked is Look.NONE and route.declassify is not Declassify.OFF and decided(lowest(label)).allowed:
+            return taken_out_of(decision, route.declassify), Look.NAMES if detect.names else Look.SHAPES
+        return decision, Look.NONE
+
+
+def taken_out_of(decision: PolicyDecision, act: Declassify, *, told: str = "") -> PolicyDecision:
+    """The decision on a text that a denial is about, once something is taken out of it."""
+    against = "; ".join(decision.reasons)
+    reason = told or f"may have what is left once data are taken out, although it {against}"
+    return replace(decision, allowed=True, rules=(f"{DECLASSIFIED_BY}{act.value}",), reasons=(reason,))
 
 
 def _shape(request: InferenceRequest) -> Hashable:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from freehold.domain.decisions import Action, Outcome, Verdict
 from freehold.domain.deployment import Deployment, Instead, StreamMode
-from freehold.domain.errors.admission import AdmissionError, NoRoom, Preempted
+from freehold.domain.errors.admission import AdmissionError, Preempted
 from freehold.domain.errors.audit import AuditError
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.engine import EngineError
@@ -20,21 +20,20 @@ from freehold.domain.errors.request import ContextTooLong
 from freehold.domain.errors.upstream import UpstreamError
 from freehold.domain.priority import Priority
 from freehold.domain.request import Task
-from freehold.domain.response import FinishReason, ResponseChunk, Usage
+from freehold.domain.response import FinishReason, ResponseChunk
 from freehold.domain.turn import Turn
-from freehold.domain.zones import DEVICE, LAN
 from freehold.gateway.answer import Sink
 from freehold.gateway.attempt import AttemptRun, tokens_about
+from freehold.gateway.crossing import Crossing
+from freehold.gateway.detours import detour_of
 from freehold.gateway.doubting import Doubting
 from freehold.gateway.footing import NOT_LOOKED_AT, Footing
 from freehold.gateway.held import Held, best_held
 from freehold.gateway.judging import Judgement, Judging
 from freehold.gateway.opened import Opened
-from freehold.gateway.pricing import list_price
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
-from freehold.gateway.yielding import Yielding
-from freehold.routing.degrade import Course, detour
+from freehold.gateway.yielding import Yielding, costs_nothing
 from freehold.routing.doubt import may_be_doubted
 from freehold.routing.ladder import gate
 from freehold.routing.prefix import is_judged_by_prefix
@@ -50,9 +49,6 @@ _NOT_JUDGED = Verdict(action=Action.ACCEPT, reason="unmeasured")
 well a text is continued."""
 
 _NORMAL, _BATCH = Priority.NORMAL, Priority.BATCH
-
-_OWN_ZONES = frozenset({DEVICE, LAN})
-_NONE = Usage()
 
 _NO_ROOM = (AdmissionError,)
 """Busy is not failed: a request moves only where its route says so; a held answer is given instead of an error."""
@@ -80,6 +76,7 @@ class Climb:
     _tried: int = 0
     _retries: int = 0
     _yielding: Yielding | None = None
+    crossing: Crossing | None = None
 
     def __post_init__(self) -> None:
         self._answers = []
@@ -112,6 +109,10 @@ class Climb:
         """Try the plan's deployments in order; sends what may be sent at once, and returns the rest."""
         while True:
             deployment = self.steps.popleft()
+            if not await self._crosses(deployment):
+                if self.steps or self._falls_back():
+                    continue
+                return self._stays()
             self._tried += 1
             try:
                 if not self._admit_at_once(deployment):
@@ -136,6 +137,27 @@ class Climb:
                 is_kept = action is Action.ACCEPT and not self._may_be_unlikelier()
                 return self._given(self._answers[-1] if is_kept else best_held(self._answers))
 
+    async def _crosses(self, deployment: Deployment) -> bool:
+        """Whether it may go there, once its text was looked through where that is needed; steps that it closes go."""
+        if self.crossing is None or deployment.is_on_device:
+            return True
+        footing = await self.crossing.settled(self.footing, deployment)
+        if footing is not self.footing:
+            self.footing = footing
+            self.steps = deque(each for each in self.steps if footing.decision(each).allowed)
+            self.spare = [each for each in self.spare if footing.decision(each).allowed]
+        return footing.decision(deployment).allowed
+
+    def _stays(self) -> Held:
+        """Nothing further may have it: what is here is given.
+
+        Raises:
+            NoPermittedDeployment: Nothing is here.
+        """
+        if self._answers:
+            return self._given(best_held(self._answers))
+        raise self.footing.closed(self.draft.request)
+
     def _may_be_unlikelier(self) -> bool:
         """Whether an accepted answer may be less likely than one before it: where each has a threshold of its own.
 
@@ -145,6 +167,8 @@ class Climb:
         return bool(self.footing.route.gains) and decided is not None and not decided.certificate
 
     def _given(self, held: Held) -> Held:
+        if self.crossing is not None:
+            self.crossing.close()
         self.draft.answered_index = held.index
         return held
 
@@ -165,7 +189,24 @@ class Climb:
         queue_until_s = self.services.clock.monotonic_s() + self.runtime.deadlines.queue_s
         until_s = min(self._deadline_s, queue_until_s)
         turn = self._turn()
-        deployment = self._detour(deployment, turn, until_s)
+        if self.footing.route.detours:
+            for each in (*self.steps,):  # it may lead to any of them
+                await self._crosses(each)
+        others = tuple(self.steps)
+        way = detour_of(
+            deployment,
+            others,
+            turn,
+            route=self.footing.route,
+            runtime=self.runtime,
+            admission=admission,
+            until_s=until_s,
+        )
+        if way is not None:
+            self.steps.remove(way.deployment)
+            self.steps.append(deployment)  # no attempt was made: it may still be needed
+            self.draft.detours.append(way.told)
+            deployment = way.deployment
         self.opened.slot = slot = await admission.admit(deployment, turn, deadline_s=until_s, told=self.sink.waits)
         self.sink.waited(slot.queue_ms)
         return deployment
@@ -175,32 +216,6 @@ class Climb:
         request, tenant = self.draft.request, self.draft.principal.tenant
         return Turn(tenant=tenant.name, weight=tenant.weight, priority=request.priority, tokens=tokens_about(request))
 
-    def _detour(self, deployment: Deployment, turn: Turn, until_s: float) -> Deployment:
-        """Where to go from a deployment that is busy or down, as the route says.
-
-        Raises:
-            NoRoom: Nowhere.
-        """
-        admission, engines, route = self.services.admission, self.runtime.engines, self.footing.route
-        found = detour(
-            route,
-            deployment,
-            remaining=tuple(self.steps),
-            room=lambda each: admission.room(each, turn, ready=engines[each.name].state().ready, deadline_s=until_s),
-            tree=self.runtime.tree,
-        )
-        if found.course is Course.REFUSE:
-            retry_s = admission.retry_s(deployment, turn)
-            raise NoRoom(
-                deployment=deployment.name, state=found.why, route=route.name, retry_s=retry_s, retry_after_s=retry_s
-            )
-        if found.deployment is None:
-            return deployment
-        self.steps.remove(found.deployment)
-        self.steps.append(deployment)  # no attempt was made: it may still be needed
-        self.draft.detours.append(f"{deployment.name} is {found.why}: {found.word} to {found.deployment.name}")
-        return found.deployment
-
     async def _attempt_until_asked(self, deployment: Deployment) -> None:
         """Run a batch request, which gives its slot up to a more urgent one while nothing of its answer was sent.
 
@@ -209,18 +224,11 @@ class Climb:
         """
         slot, self._yielding = self.opened.slot, Yielding()
         yielding = self._yielding
-        if slot is not None and self._costs_nothing(deployment):
+        if slot is not None and costs_nothing(deployment, self.services.prices, unix_ms=self.draft.created_unix_ms):
             slot.yields(yielding.ask)
         if await yielding.let(self._attempt(deployment)):
             retry_s = self.services.admission.retry_s(deployment, self._turn())
             raise Preempted(deployment=deployment.name, retry_s=retry_s, retry_after_s=retry_s)
-
-    def _costs_nothing(self, deployment: Deployment) -> bool:
-        """Whether what was generated may be given up: at home, and nobody sends a bill for it."""
-        if deployment.zone not in _OWN_ZONES:
-            return False
-        draft = self.draft
-        return list_price(self.services.prices, deployment, usage=_NONE, unix_ms=draft.created_unix_ms) is None
 
     async def _attempt(self, deployment: Deployment) -> None:
         """Run one deployment. A stream passes through at once when nothing further could be chosen."""
@@ -231,14 +239,18 @@ class Climb:
         is_last = not more_permitted and not (self._answers and self._could_choose(deployment))
         commits = request.stream and (route.stream is StreamMode.COMMIT or is_last)
         is_measured = self._is_measured(deployment, more_permitted=more_permitted)
+        way = None if self.crossing is None else self.crossing.way(deployment)
         run = AttemptRun(
             services=self.services,
             engine=engine,
             draft=draft,
-            footing=self.footing,
+            footing=self.footing if way is None else way.footing,
+            less=None if way is None else way.less,
+            restoring=None if way is None else way.restoring(self.footing.label, draft.request, self.runtime.trust),
             want_logprobs=LOGPROBS_PER_TOKEN if is_measured else 0,
             as_it_comes=(
-                engine.relays is self.sink.dialect is not None
+                way is None
+                and engine.relays is self.sink.dialect is not None
                 and request.is_generated
                 and not is_measured
                 and (commits or not more_permitted)
@@ -414,7 +426,7 @@ class Climb:
 
     def _would_ask(self, run: AttemptRun, found: Judgement) -> bool:
         """Whether further signals are to be bought."""
-        if self.footing.route.doubt.is_none or not may_be_doubted(run.request):
+        if self.footing.route.doubt.is_none or run.less is not None or not may_be_doubted(run.request):
             return False
         return self._judging.is_in_doubt(found, run.deployment.name)
 
@@ -422,6 +434,8 @@ class Climb:
         """Buy one signal after the other until the verdict is clear, or nothing is left to buy."""
         self._doubted = None
         run, draft, judging = held.run, self.draft, self._judging
+        for name in self.footing.route.doubt.names if self.footing.route.doubt.beyond_device else ():
+            await self._crosses(self.runtime.engines[name].deployment)
         doubting = Doubting(
             services=self.services,
             runtime=self.runtime,
@@ -431,13 +445,7 @@ class Climb:
             turn=self._turn(),
             deadline_s=self._deadline_s,
         )
-        signals = dict(found.confidence.signals)
-        async with contextlib.aclosing(doubting.signals(run)) as bought:
-            async for name, value in bought:
-                signals[name] = value
-                found = judging.whole(run, signals)
-                if not judging.is_in_doubt(found, run.deployment.name):
-                    break
+        found = await doubting.settle(run, found, judging)
         draft.steps += ("judge", "verdict")
         decided = judging.decide(found, more_permitted=self._more_permitted, finish_reason=run.collected.finish_reason)
         held.judged = found.confidence
@@ -485,4 +493,6 @@ class Climb:
 
     def abandon(self, outcome: Outcome) -> None:
         """The request is over: book what an attempt that still runs has used until now, and leave nothing taken."""
+        if self.crossing is not None:
+            self.crossing.close()
         self.opened.abandon(outcome)

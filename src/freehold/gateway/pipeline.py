@@ -22,6 +22,7 @@ from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest, Task
 from freehold.gateway.answer import Sink
 from freehold.gateway.bounds import bound_of
+from freehold.gateway.crossing import Crossing
 from freehold.gateway.flow import Flow
 from freehold.gateway.footing import Asking, Footing, Footings
 from freehold.gateway.guard import GuardedSink, guarded
@@ -83,7 +84,7 @@ class Pipeline:
         self._active[runtime.config_digest] += 1
         try:
             try:
-                climb = self._plan(draft, runtime, await self._label(draft, runtime), sink)
+                climb = self._plan(draft, runtime, *await self._label(draft, runtime), sink)
                 if climb.footing.route.prerouter is not Prerouter.OFF and self._prerouting is not None:
                     await self._prerouting.look(climb)
                 held = await climb.run()
@@ -113,7 +114,7 @@ class Pipeline:
             learn.told(judged)
         return receipt
 
-    async def _label(self, draft: ReceiptDraft, runtime: Runtime) -> Footing:
+    async def _label(self, draft: ReceiptDraft, runtime: Runtime) -> tuple[Footing, Asking]:
         """How sensitive is this text? What holds for all of its caller's, joined with what it says itself."""
         request = draft.request
         footings = self._footings
@@ -147,11 +148,12 @@ class Pipeline:
             draft.label, draft.label_text, draft.label_sources = footing.label, footing.label_text, footing.sources
         if untrusted:
             draft.label_sources = (*footing.sources, distrusted_source(untrusted, runtime.tree))
-        return footing
+        return footing, asking
 
-    def _plan(self, draft: ReceiptDraft, runtime: Runtime, footing: Footing, sink: Sink) -> Climb:
+    def _plan(self, draft: ReceiptDraft, runtime: Runtime, footing: Footing, asking: Asking, sink: Sink) -> Climb:
         """Where may it run, in which order do we try?"""
         draft.steps.append("decide")
+        whole = footing
         releases = self._services.releases
         if releases.live:
             footing = with_releases(footing, draft.request, releases, runtime=runtime, unix_ms=draft.created_unix_ms)
@@ -167,7 +169,25 @@ class Pipeline:
             sink=guarded(sink, draft, footing, runtime, self._services.approvals),
             footing=footing,
             steps=deque(plan.steps),
+            crossing=self._crossing(draft, runtime, whole, footing, asking),
         )
+
+    def _crossing(
+        self, draft: ReceiptDraft, runtime: Runtime, whole: Footing, footing: Footing, asking: Asking
+    ) -> Crossing | None:
+        """What is in it? Looked for beside the first attempt where another one may lead further out; ``None`` for never."""
+        if runtime.detect is None or not (any(whole.looks) or footing is not whole):
+            return None
+        crossing = Crossing(
+            services=self._services,
+            runtime=runtime,
+            draft=draft,
+            footings=self._footings,
+            asking=asking,
+            whole=whole,
+        )
+        crossing.begin()
+        return crossing
 
     def _reserve(
         self, draft: ReceiptDraft, runtime: Runtime, footing: Footing, steps: Sequence[Deployment], sink: Sink

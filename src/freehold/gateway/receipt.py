@@ -33,6 +33,7 @@ class ReceiptDraft:
     decisions: tuple[PolicyDecision, ...] = ()
     steps: list[str] = field(init=False)
     detours: list[str] = field(init=False)
+    detectors: tuple[tuple[str, str], ...] = ()
     question: tuple[float, ...] = ()
     question_model: str = ""
     attempts: list[Attempt] = field(init=False)
@@ -80,6 +81,7 @@ class ReceiptDraft:
             decisions=self.decisions,
             steps=tuple(self.steps),
             detours=tuple(self.detours),
+            detectors=tuple(f"{name} {version}" for name, version in self.detectors),
             attempts=tuple(self.attempts),
             outcome=outcome,
             answered_index=self.answered_index,

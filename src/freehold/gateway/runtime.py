@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from freehold.domain.certificates import Certificate
 from freehold.domain.deployment import Deployment, Route, StreamMode
 from freehold.domain.errors.request import UnknownModel
+from freehold.domain.findings import Detector, DetectRules, NothingSeen
 from freehold.domain.identity import Principal
 from freehold.domain.judging_ports import Learner, NothingCertified, NothingLearnt, Standings
 from freehold.domain.labels import Label
@@ -37,6 +40,8 @@ from freehold.policy.flow import FlowRules
 from freehold.policy.rulebook import Rulebook
 from freehold.routing.calibration import Calibration
 from freehold.routing.retries import RetryBudgets
+
+_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,7 @@ class Runtime:
         flow: What a request's text adds to its label; ``None`` for what holds where nobody said anything.
         policy: The rules in force.
         trust: What tools do, and where answers may link.
+        detect: When texts are looked through for what raises their label; ``None`` for never.
     """
 
     tree: ZoneTree
@@ -84,6 +90,7 @@ class Runtime:
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     flow: FlowRules | None = None
     trust: TrustRules = NOTHING_SAID
+    detect: DetectRules | None = None
 
     def route_for(self, model: str) -> Route:
         """The route that a client means by ``model``: a route, a deployment on its own, or an alias of either.
@@ -121,6 +128,12 @@ class NoQuotas:
         return None
 
 
+@functools.cache
+def any_key(tenant: str) -> bytes:  # noqa: ARG001 - one for each
+    """A key for a tenant's pseudonyms that lives as long as this process."""
+    return secrets.token_bytes(_KEY_BYTES)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What outlives a reload: the ports through which the pipeline acts, and the name of the log that ``audit`` is."""
@@ -144,3 +157,5 @@ class Services:
     memory: Memory = field(default_factory=NothingRemembered)
     files: FileLabels = field(default_factory=NoFiles)
     approvals: Approvals = field(default_factory=NothingApproved)
+    detector: Detector = field(default_factory=NothingSeen)
+    pseudonym_key: Callable[[str], bytes] = any_key

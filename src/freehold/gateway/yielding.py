@@ -5,6 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from freehold.domain.deployment import Deployment
+from freehold.domain.ports import PriceBook
+from freehold.domain.response import Usage
+from freehold.domain.zones import DEVICE, LAN
+from freehold.gateway.pricing import list_price
+
+_OWN_ZONES = frozenset({DEVICE, LAN})
+_NONE = Usage()
+
 
 class Yielding:
     """Made in the task that does the work, which whoever needs its place may ask to give it up."""
@@ -48,3 +57,8 @@ class Yielding:
         if self._asked:
             self._task.uncancel()
         return False
+
+
+def costs_nothing(deployment: Deployment, prices: PriceBook, *, unix_ms: int) -> bool:
+    """Whether what was generated may be given up: at home, and nobody sends a bill for it."""
+    return deployment.zone in _OWN_ZONES and list_price(prices, deployment, usage=_NONE, unix_ms=unix_ms) is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, TypeVar, cast
 
 _TEXT_MEMBERS = ("text", "refusal", "reasoning", "reasoning_content", "thinking")
 """Members of a message or of one of its parts that hold text."""
@@ -19,8 +19,36 @@ _TEXT_PARTS = frozenset(
 )
 """Types of parts whose texts are all looked at; any other part is one that was not read."""
 
+_UNREAD_PARTS = frozenset(
+    {
+        "image", "image_url", "input_image", "audio", "input_audio", "video", "video_url", "file", "input_file", "document",
+    }
+)  # fmt: skip
+"""Types of parts that are no text."""
+
+_NO_TEXTS = frozenset(
+    {
+        "model", "role", "type", "name", "id", "object", "tool_call_id", "tool_use_id", "call_id", "tool_choice", "format",
+        "encoding_format", "reasoning_effort", "effort", "service_tier", "detail", "media_type", "signature", "required",
+        "$ref", "pattern",
+    }
+)  # fmt: skip
+"""Members whose values are words of a protocol or names that something else refers to. What is in them stays, and is
+found when the request is looked through again."""
+
+_TOOL_VALUES = frozenset({"arguments", "input"})
+"""Members that hold what a tool is called with as values: its keys and numbers are looked at too."""
+
+_OWN_MEMBER = "freehold"
+
 _DEPTH_MAX = 64
 """How deep arguments may be nested; what is deeper is looked at as the text that it is."""
+
+
+T = TypeVar("T")
+
+_Walked = Callable[[Callable[[str], str]], tuple[T, int]]
+"""One walk: gets what changes each text, gives what came of it, and how much was not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +66,7 @@ class MessageTexts:
 
 def texts_of(messages: Sequence[object]) -> MessageTexts:
     """Every text of messages, decoded from JSON in the shape of OpenAI's or Anthropic's chat."""
-    found: list[str] = []
-
-    def take(text: str) -> str:
-        found.append(text)
-        return text
-
-    walk = _Walk(take)
-    walk.messages(messages)
-    return MessageTexts(texts=tuple(found), unread=walk.unread)
+    return _texts_of(lambda change: _messages(messages, change))
 
 
 def with_texts(messages: Sequence[object], texts: Sequence[str]) -> list[object]:
@@ -59,18 +79,61 @@ def with_texts(messages: Sequence[object], texts: Sequence[str]) -> list[object]
     Raises:
         ValueError: There are more or fewer.
     """
+    return _with_texts(lambda change: _messages(messages, change), texts)
+
+
+def texts_of_body(members: Mapping[str, object]) -> MessageTexts:
+    """Every text of a whole request, decoded from JSON, whatever members it has: of names and ids none is a text."""
+    return _texts_of(lambda change: _body(members, change))
+
+
+def with_body_texts(members: Mapping[str, object], texts: Sequence[str]) -> dict[str, object]:
+    """The same request with other texts; the given one is not changed.
+
+    Args:
+        members: As ``texts_of_body`` got them.
+        texts: One for each that it gave, in its order.
+
+    Raises:
+        ValueError: There are more or fewer.
+    """
+    return _with_texts(lambda change: _body(members, change), texts)
+
+
+def _texts_of(walked: _Walked[Any]) -> MessageTexts:
+    found: list[str] = []
+
+    def take(text: str) -> str:
+        found.append(text)
+        return text
+
+    _, unread = walked(take)
+    return MessageTexts(texts=tuple(found), unread=unread)
+
+
+def _with_texts(walked: _Walked[T], texts: Sequence[str]) -> T:
     left = iter(texts)
 
     def give(_: str) -> str:
         try:
             return next(left)
         except StopIteration:
-            raise ValueError("there are fewer texts than the messages have") from None
+            raise ValueError("there are fewer texts than were found") from None
 
-    changed = _Walk(give).messages(messages)
+    changed, _ = walked(give)
     if next(left, None) is not None:
-        raise ValueError("there are more texts than the messages have")
+        raise ValueError("there are more texts than were found")
     return changed
+
+
+def _messages(messages: Sequence[object], change: Callable[[str], str]) -> tuple[list[object], int]:
+    walk = _Walk(change)
+    return walk.messages(messages), walk.unread
+
+
+def _body(members: Mapping[str, object], change: Callable[[str], str]) -> tuple[dict[str, object], int]:
+    walk = _BodyWalk(change)
+    return walk.body(members), walk.unread
 
 
 class _RepeatedError(Exception):
@@ -183,6 +246,31 @@ class _Walk:
         text = str(value)
         changed = self._change(text)
         return value if changed == text else changed
+
+
+class _BodyWalk(_Walk):
+    """A walk over a whole request. What has no place in it that is known here is a text all the same."""
+
+    def body(self, members: Mapping[str, object]) -> dict[str, object]:
+        return {name: value if name == _OWN_MEMBER else self._any(name, value) for name, value in members.items()}
+
+    def _any(self, name: str, value: object) -> object:
+        if isinstance(value, str):
+            if name in _NO_TEXTS:
+                return value
+            return self._arguments(value) if name == "arguments" else self._change(value)
+        if isinstance(value, list):
+            entries = cast("list[object]", value)
+            return entries if name in _NO_TEXTS else [self._any(name, each) for each in entries]
+        if not isinstance(value, Mapping):
+            return value
+        inner = cast("Mapping[str, object]", value)
+        if inner.get("type") in _UNREAD_PARTS:
+            self.unread += 1
+            return inner
+        if name in _TOOL_VALUES:
+            return self._value(inner)
+        return {each: self._any(each, below) for each, below in inner.items()}
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -15,7 +15,7 @@ from freehold.domain.declassified import Act, Declassified
 from freehold.domain.findings import Finding, Scan
 from freehold.domain.labels import Label, Level
 from freehold.policy.spans import spans_of
-from freehold.policy.text import DEVICE_ONLY_KIND
+from freehold.policy.text import DEVICE_ONLY_KIND, WELL_KNOWN_KINDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,15 @@ def redact(texts: Sequence[str], findings: Sequence[Sequence[Finding]]) -> Redac
             place = span.end
         replaced.append("".join((*pieces, text[place:])))
     return Redacted(texts=tuple(replaced), counts=dict(counts), kinds=frozenset(kinds))
+
+
+def lowest(label: Label) -> Label:
+    """The lowest that a text with this label may ever be lowered to: where even that may not go nothing need be tried."""
+    if label.level is Level.RESTRICTED or DEVICE_ONLY_KIND in label.kinds:
+        return label
+    left = label.kinds - WELL_KNOWN_KINDS
+    level = Level.INTERNAL if label.level is Level.CONFIDENTIAL and not left else label.level
+    return replace(label, level=level, kinds=left)
 
 
 def lowered(

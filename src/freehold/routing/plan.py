@@ -52,7 +52,7 @@ def make_plan(
     )
     rejected = tuple(candidate for candidate in judged if candidate not in usable)
     if not steps:
-        raise _nothing_left(request, route, rejected, label)
+        raise nothing_left(request, route, rejected, label)
     return RoutePlan(route=route.name, steps=steps, rejected=rejected)
 
 
@@ -71,7 +71,15 @@ def _is_permitted(candidate: Candidate) -> bool:
     return candidate.decision.allowed and candidate.decision.deployment == candidate.deployment.name
 
 
-def _nothing_left(request: InferenceRequest, route: Route, rejected: Sequence[Candidate], label: str) -> FreeholdError:
+def nothing_left(request: InferenceRequest, route: Route, rejected: Sequence[Candidate], label: str) -> FreeholdError:
+    """Why a request can go nowhere.
+
+    Args:
+        request: It.
+        route: The one that it takes.
+        rejected: Why not, for each deployment.
+        label: The request's, as users read it.
+    """
     able = [candidate for candidate in rejected if not candidate.unable]
     if able or not rejected:
         return NoPermittedDeployment(

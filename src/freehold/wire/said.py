@@ -47,6 +47,7 @@ class Said:
         unread: Kinds of parts in it that nobody looks into, but for stored files.
         filenames: Names of files whose content is in it.
         calls: Names of the tools that are called in it, by the call's id.
+        encoded: Long words that look like data in a text's clothes: images, but also credentials.
     """
 
     texts: list[str] = field(default_factory=list[str])
@@ -56,6 +57,7 @@ class Said:
     unread: set[str] = field(default_factory=set[str])
     filenames: list[str] = field(default_factory=list[str])
     calls: dict[str, str] = field(default_factory=dict[str, str])
+    encoded: list[str] = field(default_factory=list[str])
 
 
 def raw_of(request: InferenceRequest) -> bytes:
@@ -114,6 +116,7 @@ def _walk(value: Any, said: Said) -> None:
 
 def _text(text: str, said: Said) -> None:
     if len(text) >= _DATA_CHARACTERS_MIN and text.isascii() and len(text.split(None, 1)) < 2:
+        said.encoded.append(text)
         return
     if text:
         said.texts.append(text)

@@ -1,0 +1,173 @@
+"""Before a text leaves where nobody need look at it: what is in it, which label that asks for, what can be taken out.
+
+Detectors begin beside the first attempt at home and are waited for only where the next one is further out. A text that
+could not be looked through to the end, or not in time, stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from freehold.domain.deployment import Declassify, Deployment
+from freehold.domain.findings import DetectRules, Look, Scan
+from freehold.domain.request import InferenceRequest
+from freehold.gateway.declassifying import Declassifier, Way
+from freehold.gateway.footing import Asking, Footing, Footings, taken_out_of
+from freehold.gateway.receipt import ReceiptDraft
+from freehold.gateway.releasing import with_releases
+from freehold.gateway.runtime import Runtime, Services
+from freehold.policy.detected import UNREAD_FILE, heeded, sources_of
+from freehold.wire.said import said_in
+
+ENCODED_CHARACTERS_MAX = 16 * 1024
+"""Of one long word that is looked at as a text: no credential is longer."""
+
+_AT_ONCE_BYTES_MAX = 16 * 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class Crossing:
+    """One request's way out.
+
+    Attributes:
+        footings: Where further footings are made.
+        asking: Who asks.
+        whole: The request's footing, without what detectors find.
+        ways: What goes in the place of the request, by deployment.
+    """
+
+    services: Services
+    runtime: Runtime
+    draft: ReceiptDraft
+    footings: Footings
+    asking: Asking
+    whole: Footing
+    ways: dict[str, Way] = field(default_factory=dict[str, Way])
+    _scan: asyncio.Task[Scan] | None = None
+    _is_settled: bool = False
+
+    @property
+    def rules(self) -> DetectRules:
+        """When texts are looked through."""
+        rules = self.runtime.detect
+        if rules is None:
+            raise RuntimeError("nothing is looked through here")
+        return rules
+
+    def way(self, deployment: Deployment) -> Way | None:
+        """What goes to a deployment in the place of the request; ``None`` for the request itself."""
+        return self.ways.get(deployment.name)
+
+    def begin(self) -> None:
+        """Start looking, beside whatever else is done for this request."""
+        if self._scan is None:
+            self._scan = asyncio.get_running_loop().create_task(self._look())
+
+    def close(self) -> None:
+        """The request is over: nobody waits for what is found."""
+        if self._scan is not None and not self._scan.done():
+            self._scan.cancel()
+
+    async def settled(self, footing: Footing, deployment: Deployment) -> Footing:
+        """The footing as it is before the request goes to a deployment: the same one where nothing need be looked at.
+
+        Args:
+            footing: The one in force; its route holds.
+            deployment: Where the request would go.
+        """
+        if self._is_settled or not self._is_needed(footing, deployment):
+            return footing
+        self.begin()
+        scan = await self._awaited()
+        self._is_settled = True
+        draft, runtime = self.draft, self.runtime
+        sources = sources_of(scan.kinds, runtime.tree)
+        raised = self.footings.raised(self.asking, self.whole, sources, looked=Look.NAMES, complete=scan.complete)
+        releases = self.services.releases
+        if releases.live:
+            raised = with_releases(raised, draft.request, releases, runtime=runtime, unix_ms=draft.created_unix_ms)
+        if not scan.complete:
+            draft.detours.append(f"it was not looked through to the end: {scan.why}")
+        draft.detectors = scan.versions
+        if footing.route is not raised.route:
+            raised = replace(raised, route=footing.route, _verdicts={})
+        draft.label, draft.label_text = raised.label, raised.label_text
+        draft.label_sources = (*draft.label_sources, *sources)
+        if scan.complete:
+            raised = await self._declassified(raised)
+        draft.decisions = raised.decisions
+        return raised
+
+    def _is_needed(self, footing: Footing, deployment: Deployment) -> bool:
+        if footing.look(deployment) is not Look.NONE:
+            return True
+        # Who released a text has not seen what detectors see in it.
+        return bool(footing.decision(deployment).release) and deployment.zone not in self.rules.inside
+
+    async def _awaited(self) -> Scan:
+        """What was found. A detector that fails without a word has seen nothing."""
+        scan = self._scan
+        if scan is None:
+            raise RuntimeError("nothing is looked at")
+        return await scan
+
+    async def _look(self) -> Scan:
+        draft, rules = self.draft, self.rules
+        request = draft.request
+        until_s = self.services.clock.monotonic_s() + rules.within_s
+        texts, unseen = await texts_of(request)
+        scan = await self.services.detector.scan(
+            texts,
+            deadline_s=until_s,
+            tenant=draft.principal.tenant.name,
+            # What fills a gap in a program is code; its names are those of variables.
+            names=rules.names and request.suffix is None,
+        )
+        if unseen or any(source.rule == UNREAD_FILE for source in self.whole.sources):
+            why = unseen or "a file in it was not read"
+            scan = replace(scan, complete=False, why=scan.why or why)
+        return heeded(texts, scan, rules.ignore)
+
+    async def _declassified(self, footing: Footing) -> Footing:
+        """The footing in which deployments may have what is left of the request that may not have all of it."""
+        act = footing.route.declassify
+        closed = [
+            (place, each)
+            for place, each in enumerate(footing.deployments)
+            if not footing.decisions[place].allowed and each.zone not in self.rules.inside
+        ]
+        if act is Declassify.OFF or not closed:
+            return footing
+        declassifier = Declassifier(services=self.services, draft=self.draft, rules=self.rules, act=act)
+        found = await declassifier.less(footing.label)
+        if found is None:
+            return footing
+        left = self.footings.lowered(self.asking, self.whole, found.declassified.label)
+        decisions = list(footing.decisions)
+        for place, deployment in closed:
+            decision = left.decision(deployment)
+            if decision.allowed and deployment.name in footing.route.deployments:
+                self.ways[deployment.name] = Way(less=found, footing=left)
+                told = f"may have what is left: {found.declassified.reason}"
+                decisions[place] = taken_out_of(decision, act, told=told)
+        if self.ways:
+            found.record(self.services, self.draft)
+        return replace(footing, decisions=tuple(decisions), _plans={}, _verdicts={})
+
+
+async def texts_of(request: InferenceRequest) -> tuple[list[str], str]:
+    """Every text of a request, and what of it is no text that anybody could look at; empty for nothing."""
+    if request.body_bytes > _AT_ONCE_BYTES_MAX:
+        return await asyncio.to_thread(_texts_of, request)
+    return _texts_of(request)
+
+
+def _texts_of(request: InferenceRequest) -> tuple[list[str], str]:
+    said = said_in(request)
+    texts = [*said.texts, *(each for each in said.encoded if len(each) <= ENCODED_CHARACTERS_MAX)]
+    too_long = max((len(each) for each in said.encoded), default=0) > ENCODED_CHARACTERS_MAX
+    if "file" in said.unread:
+        return texts, "a file in it was not read"
+    # An image or a sound has a label of its own; anything else so long is hidden.
+    return texts, "" if not too_long or said.unread else "it holds data that nobody can read"
