@@ -29,13 +29,13 @@ ANY = rulebook(replace(CLOUD, name="there"))
 """Rules that know a deployment of the name that the strategy gives to all of its own."""
 
 
-def decision(label: Label, place: Deployment, *, audit_ready: bool = True) -> PolicyDecision:
+def decision(label: Label, place: Deployment, **flags: bool) -> PolicyDecision:
     there = replace(place, name="there")
-    return decide(label, there, policy=ANY, tenant="default", unix_ms=NOW, audit_ready=audit_ready)
+    return decide(label, there, policy=ANY, tenant="default", unix_ms=NOW, **{"audit_ready": True, **flags})
 
 
-def allows(label: Label, place: Deployment, *, audit_ready: bool = True) -> bool:
-    return decision(label, place, audit_ready=audit_ready).allowed
+def allows(label: Label, place: Deployment, **flags: bool) -> bool:
+    return decision(label, place, **flags).allowed
 
 
 PLACES = [
@@ -75,12 +75,15 @@ def test_the_rules_in_cedar_are_the_rules_in_python(place: Deployment) -> None:
         assert (found.allowed, found.rules) == expected(label, place, TREE, unix_ms=NOW, audit_ready=True)
 
 
-@given(labels(TREE), deployments, st.sampled_from([999, 1_000, 1_999, 2_000]), st.booleans())
+FLAGS = st.fixed_dictionaries({"audit_ready": st.booleans(), "scan_complete": st.booleans()})
+
+
+@given(labels(TREE), deployments, st.sampled_from([999, 1_000, 1_999, 2_000]), FLAGS)
 def test_the_rules_in_cedar_are_the_rules_in_python_for_any_terms(
-    label: Label, place: Deployment, unix_ms: int, audit_ready: bool
+    label: Label, place: Deployment, unix_ms: int, flags: dict[str, bool]
 ) -> None:
-    found = decide(label, place, policy=ANY, tenant="default", unix_ms=unix_ms, audit_ready=audit_ready)
-    assert (found.allowed, found.rules) == expected(label, place, TREE, unix_ms=unix_ms, audit_ready=audit_ready)
+    found = decide(label, place, policy=ANY, tenant="default", unix_ms=unix_ms, **flags)
+    assert (found.allowed, found.rules) == expected(label, place, TREE, unix_ms=unix_ms, **flags)
 
 
 def test_no_single_raise_of_any_label_opens_a_way() -> None:
@@ -97,6 +100,7 @@ OPENING = [
     '@id("x") forbid (principal, action, resource) when { context.label.readers.contains("ann") };',
     '@id("x") forbid (principal, action, resource) when { context.label.level == 1 };',
     '@id("x") forbid (principal, action, resource) when { context.audit_ready };',
+    '@id("x") forbid (principal, action, resource) when { context.scan_complete };',
     '@id("x") forbid (principal, action, resource) when { context.label.kinds.isEmpty() };',
     '@id("x") forbid (principal, action, resource) when { context.label.kinds == ["pii"] };',
     '@id("x") forbid (principal, action, resource) unless { context.label.kinds.containsAll(resource.kinds) };',
@@ -132,6 +136,27 @@ def test_a_kind_that_it_is_not_cleared_for_is_looked_at_whatever_the_cleared_one
         Rulebook.compile(deployments=(place,), tree=TREE, own=own, path="own.cedar", shipped=shipped)
 
 
+def test_the_example_says_that_a_text_could_not_be_looked_through() -> None:
+    """One raise is that the scan does not end; another one happens while it has not."""
+    place = replace(cloud(US, kinds=frozenset({"pii"})), name="azure")
+    shipped = "\n".join(text for _, text in statements(rules_text()) if '@id("scan")' not in text)
+
+    def said(condition: str) -> str:
+        own = f'@id("x") forbid (principal, action, resource) when {{ {condition} }};'
+        with pytest.raises(RulesOpenAWay) as refused:
+            Rulebook.compile(deployments=(place,), tree=TREE, own=own, path="own.cedar", shipped=shipped)
+        return str(refused.value.values["example"])
+
+    assert said("context.scan_complete") == (
+        "a text labelled public;zones=world may not go to azure (x), and the same text once the text could not be looked"
+        " through may, by the rule permit"
+    )
+    assert said("!context.scan_complete && context.label.level == 0") == (
+        "a text labelled public;zones=world may not go to azure while the text could not be looked through (x), and the"
+        " same text made internal may, by the rule permit"
+    )
+
+
 def test_the_example_is_in_words() -> None:
     azure = replace(cloud(US, clearance=Level.INTERNAL), name="azure")
     own = (
@@ -165,6 +190,7 @@ ATOMS = [
     "context.label.readers.isEmpty()",
     "context.evidence_valid",
     "context.audit_ready",
+    "context.scan_complete",
     'context.label.zones.contains("us")',
     "context.label.level + 9223372036854775806 > 0",
     'principal == Freehold::Tenant::"acme"',
@@ -220,7 +246,7 @@ def _has_hole_the_long_way(rules, schema) -> bool:
     kinds = ["pii", "a", "b", "other"] if any(each.startswith("kind") for each in read) else []
     zones = ["us"] if "zones" in read else []
     readers = ["ann", "somebody"] if any(each.startswith("reader") for each in read) else []
-    flags = [each for each in ("trusted", "anyone", "evidence_valid", "audit_ready") if each in read]
+    flags = [each for each in ("trusted", "anyone", "evidence_valid", "audit_ready", "scan_complete") if each in read]
     names = [f"kind {each}" for each in kinds] + [f"zone {each}" for each in zones]
     names += [f"reader {each}" for each in readers] + flags
     for tenant in ("acme", "another") if "tenant" in read else ("another",):
@@ -243,6 +269,7 @@ def _has_hole_the_long_way(rules, schema) -> bool:
                 ),
                 evidence_valid="evidence_valid" not in on,
                 audit_ready="audit_ready" not in on,
+                scan_complete="scan_complete" not in on,
                 own_permits=narrowed and tenant == "acme",
             )
             for level, on in states
@@ -260,9 +287,9 @@ def _has_hole_the_long_way(rules, schema) -> bool:
 
 
 @settings(max_examples=40, deadline=None)
-@given(policies, labels(TREE), deployments, st.booleans())
+@given(policies, labels(TREE), deployments, FLAGS)
 def test_a_sites_own_rules_allow_nothing_that_the_shipped_ones_forbid(
-    own: str, label: Label, place: Deployment, audit_ready: bool
+    own: str, label: Label, place: Deployment, flags: dict[str, bool]
 ) -> None:
     try:
         policy = Rulebook.compile(
@@ -271,34 +298,39 @@ def test_a_sites_own_rules_allow_nothing_that_the_shipped_ones_forbid(
     except (RulesOpenAWay, ValueError):
         return
     for tenant in ("acme", "default"):
-        found = decide(label, place, policy=policy, tenant=tenant, unix_ms=NOW, audit_ready=audit_ready)
+        found = decide(label, place, policy=policy, tenant=tenant, unix_ms=NOW, **flags)
         if found.allowed:
-            assert expected(label, place, TREE, unix_ms=NOW, audit_ready=audit_ready)[0]
+            assert expected(label, place, TREE, unix_ms=NOW, **flags)[0]
 
 
-@given(labels(TREE), labels(TREE), deployments, st.booleans())
-def test_a_join_goes_only_where_both_may_go(a: Label, b: Label, place: Deployment, audit_ready: bool) -> None:
-    if allows(join(a, b), place, audit_ready=audit_ready):
-        assert allows(a, place, audit_ready=audit_ready)
-        assert allows(b, place, audit_ready=audit_ready)
+@given(labels(TREE), labels(TREE), deployments, FLAGS)
+def test_a_join_goes_only_where_both_may_go(a: Label, b: Label, place: Deployment, flags: dict[str, bool]) -> None:
+    if allows(join(a, b), place, **flags):
+        assert allows(a, place, **flags)
+        assert allows(b, place, **flags)
 
 
-@given(labels(TREE), deployments)
-def test_each_rule_alone_is_monotone(label: Label, place: Deployment) -> None:
-    def forbidden(given: Label) -> set[str]:
-        found = decision(given, place)
+@given(labels(TREE), deployments, FLAGS)
+def test_each_rule_alone_is_monotone(label: Label, place: Deployment, flags: dict[str, bool]) -> None:
+    def forbidden(given: Label, **given_flags: bool) -> set[str]:
+        found = decision(given, place, **given_flags)
         return set() if found.allowed else set(found.rules)
 
     for higher in raises(label):
-        assert forbidden(label) <= forbidden(higher)
+        assert forbidden(label, **flags) <= forbidden(higher, **flags)
+    for flag in flags:
+        assert forbidden(label, **flags) <= forbidden(label, **{**flags, flag: False})
 
 
+@pytest.mark.parametrize("flag", ["audit_ready", "scan_complete"])
 @given(labels(TREE), deployments)
-def test_without_a_record_nothing_goes_beyond_the_device(label: Label, place: Deployment) -> None:
+def test_unrecorded_or_not_looked_through_nothing_goes_beyond_the_device(
+    flag: str, label: Label, place: Deployment
+) -> None:
     if place.zone != DEVICE:
-        assert not allows(label, place, audit_ready=False)
+        assert not allows(label, place, **{flag: False})
     else:
-        assert allows(label, place, audit_ready=False) == allows(label, place)
+        assert allows(label, place, **{flag: False}) == allows(label, place)
 
 
 @given(labels(TREE), deployments)

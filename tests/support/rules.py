@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 from freehold.config.shipped import rules_text
@@ -37,37 +38,55 @@ def shipped_without(rule: str) -> str:
     return "\n".join(kept)
 
 
-def _expired(deployment: Deployment, unix_ms: int) -> bool:
-    expires = deployment.terms.expires_unix_ms
-    return expires is not None and unix_ms >= expires
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What rules look at besides the label and the deployment."""
+
+    tree: ZoneTree
+    unix_ms: int
+    audit_ready: bool = True
+    scan_complete: bool = True
+
+    def expired(self, deployment: Deployment) -> bool:
+        """Whether the evidence for a deployment's terms has."""
+        expires = deployment.terms.expires_unix_ms
+        return expires is not None and self.unix_ms >= expires
 
 
-Forbids = Callable[[Label, Deployment, ZoneTree, int, bool], bool]
+Forbids = Callable[[Label, Deployment, Circumstances], bool]
 
 ANYWHERE: Mapping[str, Forbids] = {
-    "zone": lambda x, d, _t, _n, _a: d.zone not in x.zones,
-    "zone-known": lambda _x, d, t, _n, _a: not t.is_known(d.zone),
-    "level": lambda x, d, _t, _n, _a: x.level > d.terms.clearance,
-    "kinds": lambda x, d, _t, _n, _a: d.terms.kinds is not None and bool(x.kinds - d.terms.kinds),
-    "readers": lambda x, _d, _t, _n, _a: x.readers is not None and not x.readers,
+    "zone": lambda x, d, _: d.zone not in x.zones,
+    "zone-known": lambda _, d, c: not c.tree.is_known(d.zone),
+    "level": lambda x, d, _: x.level > d.terms.clearance,
+    "kinds": lambda x, d, _: d.terms.kinds is not None and bool(x.kinds - d.terms.kinds),
+    "readers": lambda x, _d, _c: x.readers is not None and not x.readers,
 }
 """What each rule forbids."""
 
 BEYOND_DEVICE: Mapping[str, Forbids] = {
-    "secrets": lambda x, _d, _t, _n, _a: "secret" in x.kinds,
-    "training": lambda x, d, _t, _n, _a: d.terms.trains and x.level > Level.PUBLIC,
-    "evidence": lambda x, d, _t, n, _a: _expired(d, n) and (x.level > Level.PUBLIC or bool(x.kinds)),
-    "phi-contract": lambda x, d, _t, _n, _a: "phi" in x.kinds and d.zone != LAN and "baa" not in d.terms.contracts,
-    "pii-retention": lambda x, d, _t, _n, _a: "pii" in x.kinds and d.terms.retention_days > 30,
-    "audit": lambda _x, _d, _t, _n, a: not a,
+    "secrets": lambda x, _d, _c: "secret" in x.kinds,
+    "training": lambda x, d, _: d.terms.trains and x.level > Level.PUBLIC,
+    "evidence": lambda x, d, c: c.expired(d) and (x.level > Level.PUBLIC or bool(x.kinds)),
+    "phi-contract": lambda x, d, _: "phi" in x.kinds and d.zone != LAN and "baa" not in d.terms.contracts,
+    "pii-retention": lambda x, d, _: "pii" in x.kinds and d.terms.retention_days > 30,
+    "audit": lambda _x, _d, c: not c.audit_ready,
+    "scan": lambda _x, _d, c: not c.scan_complete,
 }
 """The same, of rules that have nothing to say of this machine."""
 
 
 def expected(
-    label: Label, deployment: Deployment, tree: ZoneTree, *, unix_ms: int, audit_ready: bool
+    label: Label,
+    deployment: Deployment,
+    tree: ZoneTree,
+    *,
+    unix_ms: int,
+    audit_ready: bool,
+    scan_complete: bool = True,
 ) -> tuple[bool, tuple[str, ...]]:
     """Whether it is allowed, and the rules to be named: those that forbid it, else all that were asked."""
     asked = {**ANYWHERE, **({} if deployment.zone == DEVICE else BEYOND_DEVICE)}
-    against = tuple(rule for rule, forbids in asked.items() if forbids(label, deployment, tree, unix_ms, audit_ready))
+    circumstances = Circumstances(tree=tree, unix_ms=unix_ms, audit_ready=audit_ready, scan_complete=scan_complete)
+    against = tuple(rule for rule, forbids in asked.items() if forbids(label, deployment, circumstances))
     return not against, against or tuple(asked)

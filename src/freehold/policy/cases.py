@@ -15,7 +15,8 @@ from freehold.policy.text import format_label
 
 CASES_MAX = 10_000
 _TEXTS = ("name", "label", "deployment", "route", "tenant", "expect", "rule")
-_MEMBERS = (*_TEXTS, "audit_ready", "on")
+_FLAGS = ("audit_ready", "scan_complete")
+_MEMBERS = (*_TEXTS, *_FLAGS, "on")
 _ALLOW, _DENY = "allow", "deny"
 
 
@@ -32,6 +33,7 @@ class Case:
         allow: Whether it is expected to be allowed.
         rule: Id of a rule that must be among those that forbid it; for an allowance, that were asked. Empty for any.
         audit_ready: Whether what leaves could be recorded.
+        scan_complete: Whether detectors saw everything that could forbid the way.
         on: Day on which it is asked, by UTC, against which evidence expires; ``None`` for today.
     """
 
@@ -43,6 +45,7 @@ class Case:
     allow: bool
     rule: str = ""
     audit_ready: bool = True
+    scan_complete: bool = True
     on: dt.date | None = None
 
 
@@ -108,7 +111,15 @@ def run_case(case: Case, site: Site, *, unix_ms: int) -> Result:
     if case.on is not None:
         unix_ms = int(dt.datetime.combine(case.on, dt.time(), dt.UTC).timestamp() * 1000)
     found = [
-        decide(label, each, policy=site.policy, tenant=tenant, unix_ms=unix_ms, audit_ready=case.audit_ready)
+        decide(
+            label,
+            each,
+            policy=site.policy,
+            tenant=tenant,
+            unix_ms=unix_ms,
+            audit_ready=case.audit_ready,
+            scan_complete=case.scan_complete,
+        )
         for each in ways
     ]
     asked = format_label(label)
@@ -142,8 +153,9 @@ def _wrong(row: Any) -> Iterator[str]:
         yield f"'expect' is {_ALLOW!r} or {_DENY!r}"
     if bool(table.get("deployment")) == bool(table.get("route")):
         yield "it names a deployment or a route, and not both"
-    if not isinstance(table.get("audit_ready", True), bool):
-        yield "'audit_ready' is true or false"
+    for name in _FLAGS:
+        if not isinstance(table.get(name, True), bool):
+            yield f"{name!r} is true or false"
     if "on" in table and type(table["on"]) is not dt.date:
         yield "'on' is a day, for example 2027-01-31"
 

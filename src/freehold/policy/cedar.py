@@ -55,6 +55,7 @@ class Question:
         label: The text's label.
         evidence_valid: Whether the evidence for the terms holds.
         audit_ready: Whether what leaves can be recorded.
+        scan_complete: Whether detectors saw everything that could forbid the way.
         own_permits: Whether the tenant has permits of its own.
     """
 
@@ -63,6 +64,7 @@ class Question:
     label: Label
     evidence_valid: bool
     audit_ready: bool
+    scan_complete: bool
     own_permits: bool
 
     def to_request(self) -> dict[str, Any]:
@@ -79,6 +81,7 @@ class Question:
             },
             "evidence_valid": self.evidence_valid,
             "audit_ready": self.audit_ready,
+            "scan_complete": self.scan_complete,
             "own_permits": self.own_permits,
         }
         return {

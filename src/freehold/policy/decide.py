@@ -14,7 +14,14 @@ _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, Runti
 
 
 def decide(
-    label: Label, deployment: Deployment, *, policy: Rulebook, tenant: str, unix_ms: int, audit_ready: bool
+    label: Label,
+    deployment: Deployment,
+    *,
+    policy: Rulebook,
+    tenant: str,
+    unix_ms: int,
+    audit_ready: bool,
+    scan_complete: bool = True,
 ) -> PolicyDecision:
     """Whether a tenant's text with this label may go to this deployment.
 
@@ -25,6 +32,8 @@ def decide(
         tenant: Whose text; empty for what the operator asks of the machine itself.
         unix_ms: Now, against which the evidence of terms expires.
         audit_ready: Whether an egress record could be written; without it nothing leaves this machine.
+        scan_complete: Whether detectors saw everything that could forbid the way, or nobody asked for any. False once
+            one crashed, ran out of time or left something unread; the text then stays on this machine.
 
     Returns:
         For a denial the rules that forbid it, for an allowance all rules that were asked; a sentence for each. A rule
@@ -33,7 +42,7 @@ def decide(
     expires = deployment.terms.expires_unix_ms
     evidence_valid = expires is None or unix_ms < expires
     try:
-        key = (label, deployment, tenant, evidence_valid, audit_ready)
+        key = (label, deployment, tenant, evidence_valid, audit_ready, scan_complete)
         known = policy.kept(key)
         if known is None:
             question = Question(
@@ -42,6 +51,7 @@ def decide(
                 label=label,
                 evidence_valid=evidence_valid,
                 audit_ready=audit_ready,
+                scan_complete=scan_complete,
                 own_permits=tenant in policy.narrowed,
             )
             known = _decided(policy, question, deployment)

@@ -87,11 +87,20 @@ def explain(
     tenant: str,
     unix_ms: int,
     audit_ready: bool,
+    scan_complete: bool = True,
 ) -> Explanation:
     """Decide for every deployment, and trace each denial to the sources of the label that cause it."""
 
     def decided(label: Label, deployment: Deployment) -> PolicyDecision:
-        return decide(label, deployment, policy=policy, tenant=tenant, unix_ms=unix_ms, audit_ready=audit_ready)
+        return decide(
+            label,
+            deployment,
+            policy=policy,
+            tenant=tenant,
+            unix_ms=unix_ms,
+            audit_ready=audit_ready,
+            scan_complete=scan_complete,
+        )
 
     def way(deployment: Deployment) -> WayExplained:
         whole = decided(label, deployment)

@@ -22,7 +22,7 @@ from freehold.policy.reads import ALL, KIND, READER, CannotEnumerateError
 from freehold.policy.rules import Rule
 from freehold.policy.text import format_label
 
-BITS_MAX = 22
+BITS_MAX = 23
 """Most that the rules may look at together, as the power of two of states of one deployment and tenant."""
 
 ASKED_BITS_MAX = 14
@@ -108,7 +108,7 @@ class _Space:
             bits += [KIND + each for each in (*sorted(kinds), *unnamed, _fresh("other", kinds | cleared))]
         if "zones" in read:
             bits += [_ZONE + each for each in sorted(tree.zones)]
-        bits += [each for each in ("trusted", "anyone", "audit_ready") if each in read]
+        bits += [each for each in ("trusted", "anyone", "audit_ready", "scan_complete") if each in read]
         if any(each.startswith(READER) for each in read):
             bits += [READER + each for each in (*sorted(readers), _fresh("somebody", readers))]
         if "evidence_valid" in read and deployment.terms.expires_unix_ms is not None:
@@ -150,6 +150,7 @@ class _Space:
             label=label,
             evidence_valid="evidence_valid" not in on,
             audit_ready="audit_ready" not in on,
+            scan_complete="scan_complete" not in on,
             own_permits=own_permits,
         )
 
@@ -265,7 +266,7 @@ class _Checker:
         why = ", ".join(sorted(denied.forbids)) or ("a rule fails" if denied.failed else "no rule permits it")
         by = ", ".join(sorted(allowed.permits))
         whose = f" of tenant {tenant}" if len(self.tenants) > 1 and tenant != self.tenants[-1] else ""
-        flags = [_FLAGS[each] for each in ("audit_ready", "evidence_valid") if each in low]
+        flags = [text for each, text in _FLAGS.items() if each in low]
         when = f" while {' and '.join(flags)}" if flags else ""
         return Hole(
             rule=min(allowed.permits),
@@ -279,6 +280,7 @@ class _Checker:
 _FLAGS = {
     "audit_ready": "the audit log cannot be written",
     "evidence_valid": "the evidence for its terms has expired",
+    "scan_complete": "the text could not be looked through",
 }
 
 

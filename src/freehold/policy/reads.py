@@ -23,6 +23,7 @@ _PLAIN: dict[tuple[str, ...], str] = {
     ("label", "zones"): "zones",
     ("evidence_valid",): "evidence_valid",
     ("audit_ready",): "audit_ready",
+    ("scan_complete",): "scan_complete",
     ("own_permits",): "tenant",
 }
 _OPEN: dict[tuple[str, ...], str] = {("label", "kinds"): KIND, ("label", "readers"): READER}
@@ -38,8 +39,8 @@ class Reads:
     """What a rule looks at.
 
     Attributes:
-        variables: ``level``, ``trusted``, ``anyone``, ``zones``, ``evidence_valid``, ``audit_ready``, ``tenant``,
-            ``kind:NAME``, ``kind:*``, ``reader:NAME``, ``reader:*``.
+        variables: ``level``, ``trusted``, ``anyone``, ``zones``, ``evidence_valid``, ``audit_ready``,
+            ``scan_complete``, ``tenant``, ``kind:NAME``, ``kind:*``, ``reader:NAME``, ``reader:*``.
         names: Entities that it names, by their type.
         kinds: Kinds that it names.
         readers: Readers that it names.

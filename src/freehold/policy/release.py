@@ -12,7 +12,7 @@ from freehold.domain.zones import ZoneTree
 from freehold.policy.lattice import leq
 from freehold.policy.text import parse_label
 
-LIFTED = frozenset({"zone", "level", "kinds", "training", "evidence", "phi-contract", "pii-retention"})
+LIFTED = frozenset({"zone", "level", "kinds", "training", "evidence", "phi-contract", "pii-retention", "scan"})
 """Rules that a person may lift for one body. Any other rule, and any new one until it is named here, stays."""
 
 

@@ -13,7 +13,7 @@ from freehold.policy.decide import decide
 from freehold.policy.rulebook import Rulebook
 from freehold.policy.text import format_label
 
-_AUDIT = "audit"
+_AUDIT, _SCAN = "audit", "scan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,8 @@ class Replay:
         """Count one receipt."""
         self.requests += 1
         answered = receipt.answered_by
+        # One fact of the whole text, which a decision on this machine does not tell, since that rule says nothing there.
+        scan_complete = not any(_SCAN in each.rules for each in receipt.decisions if not each.allowed)
         for decision in receipt.decisions:
             self.decisions += 1
             deployment = self.deployments.get(decision.deployment)
@@ -85,6 +87,7 @@ class Replay:
                     tenant=receipt.tenant,
                     unix_ms=receipt.created_unix_ms,
                     audit_ready=audit_ready,
+                    scan_complete=scan_complete,
                 )
                 for rules in (self.now, self.new)
             )

@@ -102,6 +102,10 @@ SAYINGS: Mapping[str, Saying] = MappingProxyType(
             denied=lambda _: "is beyond this machine, and the audit log cannot be written",
             allowed="can be recorded before anything is sent",
         ),
+        "scan": Saying(
+            denied=lambda _: "is beyond this machine, and the text could not be looked through to the end",
+            allowed="gets nothing that was yet to be looked through",
+        ),
     }
 )
 """Of every shipped rule that forbids, in the order in which reasons are given."""

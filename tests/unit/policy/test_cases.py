@@ -44,6 +44,8 @@ def test_cases_that_hold() -> None:
     assert failure(route="auto", tenant="clinic") == ""
     assert failure(route="far", tenant="clinic", allow=False, rule="zone") == ""
     assert failure(deployment="cloud", audit_ready=False, allow=False, rule="audit") == ""
+    assert failure(deployment="cloud", scan_complete=False, allow=False, rule="scan") == ""
+    assert failure(route="auto", scan_complete=False) == ""
     assert failure(deployment="cloud", on=EXPIRES - dt.timedelta(days=1)) == ""
     assert failure(deployment="cloud", on=EXPIRES, allow=False, rule="evidence") == ""
 
@@ -63,14 +65,22 @@ def test_cases_that_do_not_hold_say_what_is_otherwise() -> None:
     assert "cannot be read" in failure(deployment="cloud", label="secretish")
 
 
-GOOD = '[[case]]\nname = "a"\nlabel = "public"\ndeployment = "cloud"\nexpect = "allow"\non = 2027-01-31\naudit_ready = false\n'
+GOOD = '[[case]]\nname = "a"\nlabel = "public"\ndeployment = "cloud"\nexpect = "allow"\non = 2027-01-31\naudit_ready = false\nscan_complete = false\n'
 
 
 def test_a_file_is_read_whole() -> None:
     (case,) = read_cases(tomllib.loads(GOOD), path="cases.toml")
     assert case == Case(
-        name="a", label="public", deployment="cloud", allow=True, audit_ready=False, on=dt.date(2027, 1, 31)
+        name="a",
+        label="public",
+        deployment="cloud",
+        allow=True,
+        audit_ready=False,
+        scan_complete=False,
+        on=dt.date(2027, 1, 31),
     )
+    (plain,) = read_cases(tomllib.loads(GOOD.replace("false", "true")), path="cases.toml")
+    assert (plain.audit_ready, plain.scan_complete) == (True, True)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +98,8 @@ def test_a_file_is_read_whole() -> None:
         (GOOD.replace('deployment = "cloud"', ""), "a deployment or a route, and not both"),
         (GOOD + 'lable = "x"', "'lable' is none of"),
         (GOOD.replace("2027-01-31", "2027-01-31T00:00:00Z"), "'on' is a day"),
-        (GOOD.replace("= false", "= 0"), "'audit_ready' is true or false"),
+        (GOOD.replace("audit_ready = false", "audit_ready = 0"), "'audit_ready' is true or false"),
+        (GOOD.replace("scan_complete = false", "scan_complete = 0"), "'scan_complete' is true or false"),
         (GOOD + GOOD, "two cases are called 'a'"),
     ],
 )

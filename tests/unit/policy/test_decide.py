@@ -26,24 +26,25 @@ ATLANTIS = Zone("atlantis")
 
 
 def ask(
-    given: Label, deployment: Deployment, *, audit_ready: bool = True, policy: Rulebook | None = None, tenant: str = ""
+    given: Label, deployment: Deployment, *, policy: Rulebook | None = None, tenant: str = "", **flags: bool
 ) -> PolicyDecision:
     rules = policy or rulebook(deployment)
-    return decide(given, deployment, policy=rules, tenant=tenant, unix_ms=NOW, audit_ready=audit_ready)
+    return decide(given, deployment, policy=rules, tenant=tenant, unix_ms=NOW, **{"audit_ready": True, **flags})
 
 
-FORBIDDEN: dict[str, tuple[Label, Deployment, bool]] = {
-    "zone": (label(Level.INTERNAL, EU), cloud(US), True),
-    "zone-known": (replace(label(), zones=TREE.zones | {ATLANTIS}), cloud(ATLANTIS), True),
-    "level": (label(Level.CONFIDENTIAL), cloud(clearance=Level.INTERNAL), True),
-    "kinds": (label(kinds=frozenset({"pci"})), cloud(kinds=frozenset({"pii"})), True),
-    "readers": (label(readers=frozenset()), ON_DEVICE, True),
-    "secrets": (label(kinds=frozenset({"secret"})), cloud(LAN), True),
-    "training": (label(Level.INTERNAL), cloud(trains=True), True),
-    "evidence": (label(Level.INTERNAL), cloud(expires_unix_ms=NOW), True),
-    "phi-contract": (label(kinds=frozenset({"phi"})), cloud(contracts=frozenset({"dpa"})), True),
-    "pii-retention": (label(kinds=frozenset({"pii"})), cloud(retention_days=31), True),
-    "audit": (label(), CLOUD, False),
+FORBIDDEN: dict[str, tuple[Label, Deployment, dict[str, bool]]] = {
+    "zone": (label(Level.INTERNAL, EU), cloud(US), {}),
+    "zone-known": (replace(label(), zones=TREE.zones | {ATLANTIS}), cloud(ATLANTIS), {}),
+    "level": (label(Level.CONFIDENTIAL), cloud(clearance=Level.INTERNAL), {}),
+    "kinds": (label(kinds=frozenset({"pci"})), cloud(kinds=frozenset({"pii"})), {}),
+    "readers": (label(readers=frozenset()), ON_DEVICE, {}),
+    "secrets": (label(kinds=frozenset({"secret"})), cloud(LAN), {}),
+    "training": (label(Level.INTERNAL), cloud(trains=True), {}),
+    "evidence": (label(Level.INTERNAL), cloud(expires_unix_ms=NOW), {}),
+    "phi-contract": (label(kinds=frozenset({"phi"})), cloud(contracts=frozenset({"dpa"})), {}),
+    "pii-retention": (label(kinds=frozenset({"pii"})), cloud(retention_days=31), {}),
+    "audit": (label(), CLOUD, {"audit_ready": False}),
+    "scan": (label(), CLOUD, {"scan_complete": False}),
 }
 """For each rule a case that it alone forbids."""
 
@@ -71,8 +72,8 @@ def test_every_rule_has_a_case_and_a_saying() -> None:
 
 @pytest.mark.parametrize("rule", FORBIDDEN)
 def test_the_rule_alone_forbids(rule: str) -> None:
-    given, deployment, audit_ready = FORBIDDEN[rule]
-    decision = ask(given, deployment, audit_ready=audit_ready)
+    given, deployment, flags = FORBIDDEN[rule]
+    decision = ask(given, deployment, **flags)
     assert (decision.allowed, decision.rules) == (False, (rule,))
     assert len(decision.reasons) == 1
 
@@ -80,9 +81,9 @@ def test_the_rule_alone_forbids(rule: str) -> None:
 @pytest.mark.parametrize("rule", FORBIDDEN)
 def test_without_the_rule_the_text_would_go(rule: str) -> None:
     """What makes the test above worth something: nothing else forbids its case, so that losing a rule is noticed."""
-    given, deployment, audit_ready = FORBIDDEN[rule]
+    given, deployment, flags = FORBIDDEN[rule]
     fewer = rulebook(deployment, shipped=shipped_without(rule))
-    assert ask(given, deployment, audit_ready=audit_ready, policy=fewer).allowed
+    assert ask(given, deployment, policy=fewer, **flags).allowed
 
 
 @pytest.mark.parametrize(("rule", "given", "deployment"), ALLOWED)
@@ -92,9 +93,31 @@ def test_the_rule_does_not_forbid_beyond_its_purpose(rule: str, given: Label, de
     assert len(decision.rules) == len(decision.reasons) > 0
 
 
-def test_own_hardware_may_have_everything_even_when_nothing_can_be_recorded() -> None:
+def test_own_hardware_may_have_everything_even_when_nothing_can_be_recorded_or_looked_through() -> None:
     everything = label(Level.RESTRICTED, DEVICE, kinds=frozenset({"secret", "phi", "own"}), readers=frozenset({"ann"}))
-    assert ask(everything, ON_DEVICE, audit_ready=False).allowed
+    assert ask(everything, ON_DEVICE, audit_ready=False, scan_complete=False).allowed
+
+
+@pytest.mark.parametrize("zone", [LAN, EU, US, WORLD])
+def test_what_could_not_be_looked_through_stays_on_this_device(zone: Zone) -> None:
+    """Not even public text for the house's own network: nobody knows whether it is public."""
+    place = cloud(zone)
+    decision = ask(label(), place, scan_complete=False)
+    assert (decision.allowed, decision.rules) == (False, ("scan",))
+    assert decision.reasons == ("is beyond this machine, and the text could not be looked through to the end",)
+    looked = ask(label(), place)
+    assert looked.allowed
+    assert (
+        dict(zip(looked.rules, looked.reasons, strict=True))["scan"] == "gets nothing that was yet to be looked through"
+    )
+    assert "scan" not in ask(label(), ON_DEVICE).rules
+
+
+def test_a_decision_is_made_anew_once_the_scan_ends() -> None:
+    """What is remembered of a text that was not looked through yet holds for no other."""
+    policy = Rulebook.compile(deployments=(CLOUD,), tree=TREE)
+    found = [ask(label(), CLOUD, policy=policy, scan_complete=each).allowed for each in (False, True, False)]
+    assert found == [False, True, False]
 
 
 def test_a_label_without_zones_goes_nowhere() -> None:
@@ -116,8 +139,8 @@ def test_an_unknown_zone_is_denied_whatever_the_label_says() -> None:
 
 def test_all_reasons_are_given_at_once() -> None:
     given = label(Level.RESTRICTED, DEVICE, kinds=frozenset({"secret"}))
-    decision = ask(given, replace(CLOUD, terms=Terms()), audit_ready=False)
-    assert decision.rules == ("zone", "level", "kinds", "secrets", "training", "audit")
+    decision = ask(given, replace(CLOUD, terms=Terms()), audit_ready=False, scan_complete=False)
+    assert decision.rules == ("zone", "level", "kinds", "secrets", "training", "audit", "scan")
     assert decision.reasons[1] == "is cleared up to public, the text is restricted"
 
 
@@ -176,6 +199,18 @@ def test_rules_without_a_permit_allow_nothing() -> None:
     assert (decision.allowed, decision.rules) == (False, (PERMIT,))
 
 
+def asked_of(name: str) -> Question:
+    return Question(
+        tenant="",
+        deployment=name,
+        label=label(),
+        evidence_valid=True,
+        audit_ready=True,
+        scan_complete=True,
+        own_permits=False,
+    )
+
+
 @pytest.mark.parametrize("decision", ["NoDecision", "Allow", "Deny"])
 @pytest.mark.parametrize("errors", [[], ["a rule failed"]])
 @pytest.mark.parametrize("reasons", [[], ["a"], ["unheard-of"]])
@@ -186,9 +221,7 @@ def test_only_an_allowance_without_errors_by_a_known_rule_allows(
     rules = PolicySet({"a": parse("permit (principal, action, resource);")}, schema=schema)
     result = cedarpy.AuthzResult({"decision": decision, "diagnostics": {"reason": reasons, "errors": errors}})
     monkeypatch.setattr(cedarpy, "is_authorized_batch", lambda *_: [result])
-    question = Question(
-        tenant="", deployment="cloud", label=label(), evidence_valid=True, audit_ready=True, own_permits=False
-    )
+    question = asked_of("cloud")
     (answer,) = rules.ask([question], Entities([CLOUD], tree=TREE, schema=schema))
     assert answer.allowed == ((decision, errors, reasons) == ("Allow", [], ["a"]))
 
@@ -205,10 +238,7 @@ def test_an_entity_that_there_is_not_is_a_denial() -> None:
     text = '@id("all") permit (principal, action, resource); @id("level") forbid (principal, action, resource) when { context.label.level > resource.clearance };'
     trees = {parse(each)["annotations"]["id"]: parse(each) for _, each in statements(text)}
     entities = Entities([CLOUD], tree=TREE, schema=schema)
-    asked = [
-        Question(tenant="", deployment=name, label=label(), evidence_valid=True, audit_ready=True, own_permits=False)
-        for name in ("cloud", "unheard-of")
-    ]
+    asked = [asked_of(name) for name in ("cloud", "unheard-of")]
     known, unknown = PolicySet(trees, schema=schema).ask(asked, entities)
     assert known.allowed
     assert not unknown.allowed
@@ -219,9 +249,7 @@ def test_the_schema_is_asked_for_every_question() -> None:
     """Without one, a label without a level would be allowed: the rule about it fails, and is left out."""
     schema = Schema(schema_text())
     rules = PolicySet({"a": parse("permit (principal, action, resource);")}, schema=schema)
-    question = Question(
-        tenant="", deployment="cloud", label=label(), evidence_valid=True, audit_ready=True, own_permits=False
-    )
+    question = asked_of("cloud")
     request = question.to_request()
     del request["context"]["label"]["level"]
     entities = Entities([CLOUD], tree=TREE, schema=schema)

@@ -16,7 +16,7 @@ SOURCES = (
 )
 
 
-def explained(*, audit_ready: bool = True) -> Explanation:
+def explained(*, audit_ready: bool = True, scan_complete: bool = True) -> Explanation:
     place = cloud(EU, clearance=Level.INTERNAL)
     return explain(
         SOURCES,
@@ -25,6 +25,7 @@ def explained(*, audit_ready: bool = True) -> Explanation:
         tenant="acme",
         unix_ms=0,
         audit_ready=audit_ready,
+        scan_complete=scan_complete,
     )
 
 
@@ -41,11 +42,12 @@ def test_lines_name_the_rule_and_the_source_that_set_it() -> None:
 
 
 def test_what_holds_for_any_text_is_nobodys_doing() -> None:
-    way = explained(audit_ready=False).ways[1]
+    way = explained(audit_ready=False, scan_complete=False).ways[1]
     assert {saying.rule: saying.because_of for saying in way.rules} == {
         "zone": ("key:finance",),
         "level": ("key:finance",),
         "audit": (),
+        "scan": (),
     }
 
 

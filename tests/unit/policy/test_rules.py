@@ -8,14 +8,15 @@ import pytest
 
 from freehold.domain.errors.policy import RulesInvalid, RulesUnbounded
 from freehold.domain.labels import Level
-from freehold.domain.zones import LAN
+from freehold.domain.zones import LAN, Zone, ZoneTree
 from freehold.policy.cedar import parse
 from freehold.policy.decide import decide
+from freehold.policy.monotone import BITS_MAX
 from freehold.policy.reads import reads_of
 from freehold.policy.rulebook import Rulebook
 from freehold.policy.rules import RULES_CHARACTERS_MAX, RULES_MAX, statements
 from freehold.policy.sayings import PERMIT
-from tests.support.labels import CLOUD, ON_DEVICE, TREE, cloud, label
+from tests.support.labels import CLOUD, ON_DEVICE, TREE, US, cloud, label
 from tests.support.rules import rulebook
 
 FORBID = "forbid (principal, action, resource)"
@@ -104,6 +105,19 @@ def test_too_much_to_look_at_is_refused_with_the_reason() -> None:
         rulebook(CLOUD, own=f'@id("a") {FORBID} when {{ {heavy} && context.label.zones.contains("us") }};')
 
 
+def test_a_site_of_seven_regions_can_be_checked() -> None:
+    """The shipped rules tell every zone apart: that many still fit, and no more."""
+    place = cloud(US, kinds=frozenset({"a", "b"}), expires_unix_ms=1)
+
+    def tree(regions: int) -> ZoneTree:
+        return ZoneTree(site_region=US, regions=frozenset({US, *(Zone(f"region-{n}") for n in range(1, regions))}))
+
+    policy = Rulebook.compile(deployments=(place,), tree=tree(7))
+    assert policy.checked.states == 1 << BITS_MAX
+    with pytest.raises(RulesUnbounded):
+        Rulebook.compile(deployments=(place,), tree=tree(8))
+
+
 def test_what_a_rule_looks_at() -> None:
     def read(condition: str, scope: str = "principal, action, resource") -> set[str]:
         return reads_of(parse(f"forbid ({scope}) when {{ {condition} }};")).variables
@@ -119,6 +133,7 @@ def test_what_a_rule_looks_at() -> None:
     assert read('principal == Freehold::Tenant::"acme"') == {"tenant"}
     assert read("resource.trains", 'principal == Freehold::Tenant::"acme", action, resource') == {"tenant"}
     assert read("context has label && context.label has level") == set()
+    assert read("!context.scan_complete") == {"scan_complete"}
     assert read("if context.audit_ready then context.evidence_valid else context.own_permits") == {
         "audit_ready",
         "evidence_valid",
