@@ -25,19 +25,25 @@ from freehold.app import server as app_server
 from freehold.app.house import House
 from freehold.app.known import Known
 from freehold.app.listener import Listener
+from freehold.app.scanning import Detection
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores
 from freehold.audit.journal import Journal
 from freehold.audit.subjects import SubjectKeys
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import LoadedConfig, load
+from freehold.domain.detect_ports import Looked
+from freehold.domain.errors.detect import DetectorFailed
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.request import InferenceRequest
 from freehold.engines.openai_compatible import _fingerprint
+from freehold.gateway.scan_cache import ScanCache
+from freehold.gateway.scanner import Scanner
 from freehold.identity.keys import KeyRing
 from freehold.net import connection, dial
 from freehold.net.broker import Broker
 from freehold.policy.lattice import bottom
+from freehold.policy.look import look
 from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, Feature
 from freehold.routing.prefix import scope_of
@@ -130,6 +136,9 @@ _OPINION = """
 second_opinion = "big"
 ask_beyond_device = true
 """
+_PAUSES, _PAUSE_S, _FAILS_EACH = 7, 0.003, 13
+_KNOWN_BYTES = 8 * 1024
+
 ROUTES = ("plain", "away", "ladder", "commit", "spill", "near")
 DOUBTING = ("prefix", "doubt")
 """Routes whose answers at home are calibrated."""
@@ -328,13 +337,42 @@ class Memory:
         pass
 
 
+class Slow:
+    """Looks through pieces after a pause, and at times not at all; both go by a piece's length alone (``PieceReader``)."""
+
+    async def look(self, piece: str, *, names: bool, deadline_s: float) -> Looked:
+        del names, deadline_s
+        await asyncio.sleep(len(piece) % _PAUSES * _PAUSE_S)
+        if len(piece) % _FAILS_EACH == 0:
+            raise DetectorFailed(reason="its process ended")
+        return look(piece)
+
+
+class NoChild:
+    """Stands for the process in which texts are looked through."""
+
+    async def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+def detection_here(_: object, *, clock: SimClock, names: bool) -> Detection:
+    """What ``app.scanning.detection`` makes, without a process."""
+    del names
+    scanner = Scanner(reader=Slow(), clock=clock, cache=ScanCache(bytes_max=_KNOWN_BYTES))
+    return Detection(scanner=scanner, engine=cast("Any", NoChild()), has_names=False)
+
+
 @contextlib.contextmanager
 def no_machine() -> Generator[None]:
-    """Inside, dialling goes through ``SimSocket``, and the memory is ``Memory``."""
+    """Inside, dialling goes through ``SimSocket``, the memory is ``Memory``, and texts are looked through in this process."""
     Memory.taken = 0.1
     with (
         mock.patch.object(dial, "socket", SOCKET_MODULE),
         mock.patch.object(connection, "arrivals", arrivals),
         mock.patch.object(app_house, "MemoryMeter", Memory),
+        mock.patch.object(app_house, "detection", detection_here),
     ):
         yield

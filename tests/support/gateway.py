@@ -11,6 +11,7 @@ from freehold.domain.deployment import Deployment, Route
 from freehold.domain.egress import EgressIntent, EgressPermit
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.auth import KeyUnknown
+from freehold.domain.findings import Detector, DetectRules, NothingSeen
 from freehold.domain.identity import Principal, Tenant
 from freehold.domain.judging_ports import NothingCertified, Standings
 from freehold.domain.labels import Label, Level
@@ -282,6 +283,8 @@ class House:
     quotas: Quotas = field(default_factory=NoQuotas)
     prerouting: Prerouting | None = None
     flow: FlowRules | None = None
+    detect: DetectRules | None = None
+    detector: Detector = field(default_factory=NothingSeen)
 
     def runtime(self) -> Runtime:
         return Runtime(
@@ -298,6 +301,7 @@ class House:
             certificates=self.certificates,
             policy=rulebook(*(engine.deployment for engine in self.engines.values()), tree=TREE),
             flow=self.flow,
+            detect=self.detect,
         )
 
     def _calibrations_of(self, name: str, workload: str) -> tuple[Calibration, ...]:
@@ -316,6 +320,7 @@ class House:
             observe=self.observed.append,
             quotas=self.quotas,
             standings=self.standings,
+            detector=self.detector,
         )
 
     def pipeline(self) -> Pipeline:

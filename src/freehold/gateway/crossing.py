@@ -25,6 +25,15 @@ ENCODED_CHARACTERS_MAX = 16 * 1024
 
 _AT_ONCE_BYTES_MAX = 16 * 1024
 
+_WORDS = frozenset(
+    {
+        "system", "developer", "user", "assistant", "tool", "function", "text", "auto", "none", "required", "type",
+        "object", "array", "string", "number", "integer", "boolean", "null", "json_object", "json_schema", "image_url",
+        "tool_result", "tool_use", "ephemeral",
+    }
+)  # fmt: skip
+"""Words of the protocol, which nearly every request has and which say nothing of anybody."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Crossing:
@@ -121,13 +130,18 @@ class Crossing:
             texts,
             deadline_s=until_s,
             tenant=draft.principal.tenant.name,
-            # What fills a gap in a program is code; its names are those of variables.
-            names=rules.names and request.suffix is None,
+            names=rules.names and self._wants_names,
         )
         if unseen or any(source.rule == UNREAD_FILE for source in self.whole.sources):
             why = unseen or "a file in it was not read"
             scan = replace(scan, complete=False, why=scan.why or why)
         return heeded(texts, scan, rules.ignore)
+
+    @property
+    def _wants_names(self) -> bool:
+        """What fills a gap in a program is code; its names are those of variables."""
+        has_released = any(each.release for each in self.draft.decisions)
+        return self.draft.request.suffix is None and (has_released or max(self.whole.looks) is Look.NAMES)
 
     async def _declassified(self, footing: Footing) -> Footing:
         """The footing in which deployments may have what is left of the request that may not have all of it."""
@@ -165,7 +179,8 @@ async def texts_of(request: InferenceRequest) -> tuple[list[str], str]:
 
 def _texts_of(request: InferenceRequest) -> tuple[list[str], str]:
     said = said_in(request)
-    texts = [*said.texts, *(each for each in said.encoded if len(each) <= ENCODED_CHARACTERS_MAX)]
+    found = (*said.texts, *(each for each in said.encoded if len(each) <= ENCODED_CHARACTERS_MAX))
+    texts = [each for each in dict.fromkeys(found) if each not in _WORDS and each != request.model]
     too_long = max((len(each) for each in said.encoded), default=0) > ENCODED_CHARACTERS_MAX
     if "file" in said.unread:
         return texts, "a file in it was not read"

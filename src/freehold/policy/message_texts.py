@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 _TEXT_MEMBERS = ("text", "refusal", "reasoning", "reasoning_content", "thinking")
 """Members of a message or of one of its parts that hold text."""
@@ -100,7 +100,7 @@ def with_body_texts(members: Mapping[str, object], texts: Sequence[str]) -> dict
     return _with_texts(lambda change: _body(members, change), texts)
 
 
-def _texts_of(walked: _Walked[Any]) -> MessageTexts:
+def _texts_of(walked: _Walked[object]) -> MessageTexts:
     found: list[str] = []
 
     def take(text: str) -> str:
@@ -145,7 +145,7 @@ class _Walk:
 
     def __init__(self, change: Callable[[str], str]) -> None:
         self._change = change
-        self.unread = 0
+        self.unread: int = 0
 
     def messages(self, messages: Sequence[object]) -> list[object]:
         return [self._message(each) for each in messages]

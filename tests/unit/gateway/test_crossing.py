@@ -1,0 +1,343 @@
+"""Texts on their way out: looked through where that may close the way, and only then; less of them where that opens it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from freehold.domain.decisions import Outcome
+from freehold.domain.declassified import Act
+from freehold.domain.deployment import (
+    Declassify,
+    Deployment,
+    Doubt,
+    EngineKind,
+    ModelCard,
+    Route,
+    StreamMode,
+    Terms,
+    Uncalibrated,
+)
+from freehold.domain.errors.policy import NoPermittedDeployment
+from freehold.domain.errors.upstream import UpstreamUnreachable
+from freehold.domain.findings import DetectRules
+from freehold.domain.labels import Label, Level
+from freehold.domain.request import InferenceRequest
+from freehold.domain.zones import DEVICE, LAN, WORLD
+from freehold.gateway.scanner import Scanner
+from freehold.wire.openai_request import decode_chat, decode_completion
+from tests.support.detection import HereReader
+from tests.support.fake_engine import FakeAnswer, FakeEngine
+from tests.support.gateway import INTERNAL, TREE, House, ManualClock, MemorySink, OneKey
+from tests.unit.gateway.test_pipeline import REQUEST_ID, chat, engine
+
+MAIL = "jane.roe@corp.example"
+SECRET = "AKIA" + "Q3EGRZ7KMNPLXW5T"
+RULES = DetectRules()
+
+
+def cloud(name: str = "cloud", *, kinds: frozenset[str] | None = frozenset(), answer: str = "from afar") -> FakeEngine:
+    terms = Terms(clearance=Level.INTERNAL, kinds=kinds, trains=False, retention_days=0)
+    deployment = Deployment(
+        name=name, engine=EngineKind.OPENAI, model=ModelCard(name=f"{name}-model"), zone=WORLD, terms=terms
+    )
+    return FakeEngine(deployment=deployment, default=FakeAnswer(text=answer))
+
+
+def house(*engines: FakeEngine, reader: HereReader | None = None, rules: DetectRules = RULES, **route: object) -> House:
+    names = tuple(each.deployment.name for each in engines)
+    auto = Route(name="auto", deployments=names, uncalibrated=Uncalibrated.ESCALATE, attempts_max=3)
+    clock = ManualClock()
+    return House(
+        engines={each.deployment.name: each for each in engines},
+        routes={"auto": replace(auto, **route)},  # pyright: ignore[reportArgumentType] - tests name fields of Route
+        keys=OneKey(tenant_label=INTERNAL),
+        clock=clock,
+        detect=rules,
+        detector=Scanner(reader=reader or HereReader(), clock=clock),
+    )
+
+
+def ask(at: House, request: InferenceRequest) -> MemorySink:
+    return asyncio.run(at.ask(request))
+
+
+def test_personal_data_stay_where_the_next_deployment_is_not_cleared_for_them() -> None:
+    far = cloud()
+    at = house(engine("home"), far)
+    assert ask(at, chat(f"write to {MAIL}")).text == "answer of home"
+    assert not far.calls
+    receipt = at.receipt
+    assert receipt.outcome is Outcome.COMPLETE
+    assert receipt.label.kinds == {"pii"}
+    assert "detector:pii" in [source.rule for source in receipt.label_sources]
+    denied = next(each for each in receipt.decisions if each.deployment == "cloud")
+    assert not denied.allowed and denied.rules == ("kinds",)
+    assert any(each.startswith("structured ") for each in receipt.detectors)
+
+
+def test_a_text_in_which_nothing_is_found_goes_on() -> None:
+    far = cloud()
+    at = house(engine("home"), far)
+    assert ask(at, chat("write to nobody")).text == "from afar"
+    assert at.receipt.label == INTERNAL and len(far.calls) == 1
+
+
+def test_a_route_that_begins_far_away_pays_up_front_and_sends_nothing() -> None:
+    far, reader = cloud(), HereReader()
+    at = house(far, reader=reader)
+    with pytest.raises(NoPermittedDeployment, match="no deployment of auto may have it") as refused:
+        ask(at, chat(f"write to {MAIL}"))
+    assert not far.calls and reader.asked
+    assert "kinds=pii" in refused.value.message
+    assert at.receipt.outcome is Outcome.REFUSED and at.receipt.label.kinds == {"pii"}
+
+
+def test_a_credential_never_leaves_whatever_a_deployment_is_cleared_for() -> None:
+    far = cloud(kinds=None)
+    at = house(far)
+    with pytest.raises(NoPermittedDeployment):
+        ask(at, chat(f"key {SECRET} does not work"))
+    assert not far.calls
+    assert next(iter(at.receipt.decisions)).rules == ("secrets",)
+
+
+def test_at_home_nobody_looks() -> None:
+    reader = HereReader()
+    at = house(engine("home"), reader=reader)
+    ask(at, chat(f"write to {MAIL}"))
+    assert not reader.asked and at.receipt.label == INTERNAL and not at.receipt.detectors
+
+
+def test_what_could_only_be_cleared_for_is_not_looked_for() -> None:
+    reader = HereReader(people=("Jane Roe",))
+    at = house(cloud(kinds=frozenset({"pii"})), reader=reader)
+    ask(at, chat("tell Jane Roe"))
+    assert reader.asked and not any(names for _, names in reader.asked)
+
+
+def test_names_are_looked_for_where_they_would_close_the_way() -> None:
+    far = cloud()
+    at = house(far, reader=HereReader(people=("Jane Roe",)))
+    with pytest.raises(NoPermittedDeployment):
+        ask(at, chat("tell Jane Roe"))
+    assert not far.calls
+
+
+def test_code_that_is_filled_in_is_looked_through_for_shapes_only() -> None:
+    reader = HereReader(people=("Jane Roe",))
+    far = replace(cloud().deployment, model=ModelCard(name="coder", infill=True))
+    at = house(FakeEngine(deployment=far, default=FakeAnswer(text="x")), reader=reader)
+    body = b'{"model":"auto","prompt":"def jane_roe(","suffix":")"}'
+    ask(at, decode_completion(body, request_id=REQUEST_ID))
+    assert reader.asked and not any(names for _, names in reader.asked)
+
+
+def test_inside_the_house_nobody_looks_where_its_owner_says_so() -> None:
+    near, reader = engine("near", zone=LAN), HereReader()
+    at = house(near, reader=reader, rules=replace(RULES, inside=frozenset({DEVICE, LAN})))
+    ask(at, chat(f"key {SECRET}"))
+    assert not reader.asked and len(near.calls) == 1
+
+
+@pytest.mark.parametrize("fails", ["its process ended", "the time was over"])
+def test_a_detector_that_fails_keeps_the_text_on_this_device(fails: str) -> None:
+    far = cloud(kinds=None)
+    at = house(engine("home"), far, reader=HereReader(fails=fails))
+    assert ask(at, chat("hello")).text == "answer of home"
+    assert not far.calls
+    assert any(fails in each for each in at.receipt.detours)
+    denied = next(each for each in at.receipt.decisions if each.deployment == "cloud")
+    assert denied.rules == ("scan",)
+
+
+def test_a_file_that_nobody_read_keeps_the_text_on_this_device() -> None:
+    seeing = replace(cloud(kinds=None).deployment, model=ModelCard(name="eyes", vision=True))
+    far = FakeEngine(deployment=seeing, default=FakeAnswer(text="x"))
+    at = house(far)
+    body = (
+        b'{"model":"auto","messages":[{"role":"user","content":[{"type":"text","text":"sum up"},'
+        b'{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBERi0="}}]}]}'
+    )
+    with pytest.raises(NoPermittedDeployment):
+        ask(at, decode_chat(body, request_id=REQUEST_ID, label_header="internal;zones=world"))
+    assert not far.calls
+
+
+def test_what_a_long_word_hides_is_seen() -> None:
+    far = cloud(kinds=None)
+    at = house(far)
+    hidden = "https://example.org/?" + "a" * 300 + "&key=" + SECRET
+    with pytest.raises(NoPermittedDeployment):
+        ask(at, chat(hidden))
+    assert not far.calls
+
+
+def test_data_that_nobody_can_read_stay() -> None:
+    far = cloud(kinds=None)
+    with pytest.raises(NoPermittedDeployment):
+        ask(house(far), chat("A" * 20_000))
+    assert not far.calls
+
+
+def test_looking_begins_beside_the_attempt_at_home() -> None:
+    order: list[str] = []
+
+    async def told(_: str) -> None:
+        order.append("looked")
+
+    async def piece(place: int) -> None:
+        order.append(f"piece {place}")
+        await asyncio.sleep(0)
+
+    home = engine("home", default=FakeAnswer(text="a b c", before_piece=piece))
+    at = house(home, cloud(), reader=HereReader(before=told))
+    ask(at, chat("hello"))
+    assert "looked" in order and order.index("looked") < order.index("piece 2")
+
+
+def test_nobody_waits_for_it_where_the_answer_at_home_is_good() -> None:
+    async def never(_: str) -> None:
+        await asyncio.Event().wait()
+
+    at = house(engine("home"), cloud(), reader=HereReader(before=never), uncalibrated=Uncalibrated.ACCEPT)
+    assert ask(at, chat("hello")).text == "answer of home"
+
+
+def test_a_client_that_leaves_meanwhile_leaves_nothing_behind() -> None:
+    reached = asyncio.Event()
+
+    async def never(_: str) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    at = house(cloud(), reader=HereReader(before=never))
+
+    async def leave() -> None:
+        asking = asyncio.create_task(at.ask(chat("hello")))
+        await reached.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(leave())
+    assert at.receipt.outcome is Outcome.CANCELLED
+
+
+def test_an_answer_at_home_stands_where_it_failed_and_nothing_further_may_have_the_text() -> None:
+    home = engine("home", default=FakeAnswer(error=UpstreamUnreachable(deployment="home", reason="gone")))
+    far = cloud()
+    with pytest.raises(NoPermittedDeployment, match="kinds=pii"):
+        ask(house(home, far), chat(f"write to {MAIL}"))
+    assert not far.calls
+
+
+def test_further_signals_are_not_bought_where_the_text_may_not_go() -> None:
+    far = cloud()
+    doubt = Doubt(second_opinion="cloud", grey_zone=0.5, beyond_device=True)
+    at = house(engine("home"), far, doubt=doubt, deployments=("home",))
+    ask(at, chat(f"write to {MAIL}"))
+    assert not far.calls
+
+
+def test_what_is_nobodys_data_is_not_counted() -> None:
+    far = cloud()
+    at = house(far, rules=replace(RULES, ignore=("*@corp.example",)))
+    assert ask(at, chat(f"write to {MAIL}")).text == "from afar"
+
+
+def test_pseudonyms_go_and_come_back() -> None:
+    far = cloud()
+    far.answers = _Echoing()
+    at = house(far, declassify=Declassify.PSEUDONYMISE)
+    sink = ask(at, chat(f"write to {MAIL} please"))
+    sent = far.calls[0].body.decode()
+    assert MAIL not in sent and "⟦EMAIL_" in sent
+    assert sink.text == f"you said: write to {MAIL} please"
+    attempt = at.receipt.attempts[0]
+    assert attempt.left_out is not None
+    assert attempt.left_out.act is Act.PSEUDONYMISE
+    assert attempt.left_out.counts == (("EMAIL", 1),) and attempt.left_out.answered == (("restored", 1),)
+    assert attempt.left_out.label == "internal;zones=world"
+    assert at.receipt.label.kinds == {"pii"}
+    assert at.audit.events()[:2] == ["declassify", "egress.intent"]
+    assert "reidentify" in at.audit.events()
+    assert MAIL not in str(at.audit.records)
+    allowed = next(iter(at.receipt.decisions))
+    assert allowed.allowed and allowed.rules == ("declassify:pseudonymise",)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_redacted_data_are_gone_for_good(stream: bool) -> None:
+    far = cloud()
+    far.answers = _Echoing()
+    at = house(far, declassify=Declassify.REDACT, stream=StreamMode.COMMIT)
+    sink = ask(at, chat(f"write to {MAIL}", stream=stream))
+    assert sink.text == "you said: write to [EMAIL]"
+    assert "reidentify" not in at.audit.events()
+
+
+def test_a_label_that_its_tenant_gave_is_lowered_only_by_what_was_taken_out() -> None:
+    far = cloud()
+    far.answers = _Echoing()
+    at = house(far, declassify=Declassify.PSEUDONYMISE)
+    at.keys = OneKey(tenant_label=Label(level=Level.INTERNAL, kinds=frozenset({"pii"}), zones=TREE.zones))
+    assert ask(at, chat(f"write to {MAIL}")).text == f"you said: write to {MAIL}"
+    other = house(far, declassify=Declassify.PSEUDONYMISE)
+    other.keys = at.keys
+    with pytest.raises(NoPermittedDeployment):
+        ask(other, chat("nothing in here"))
+    assert len(far.calls) == 1
+
+
+def test_what_cannot_be_taken_out_keeps_the_text() -> None:
+    far = cloud()
+    at = house(far, declassify=Declassify.PSEUDONYMISE)
+    body = b'{"model":"auto","messages":[{"role":"user","name":"%s","content":"hi"}]}' % MAIL.encode()
+    with pytest.raises(NoPermittedDeployment):
+        ask(at, decode_chat(body, request_id=REQUEST_ID))
+    assert not far.calls
+    assert any("found 1 more" in each for each in at.receipt.detours)
+
+
+def test_a_credential_is_not_taken_out() -> None:
+    far = cloud()
+    with pytest.raises(NoPermittedDeployment):
+        ask(house(far, declassify=Declassify.PSEUDONYMISE), chat(f"{MAIL} lost {SECRET}"))
+    assert not far.calls
+
+
+def test_a_name_that_is_seen_only_in_the_second_look_is_taken_out_too() -> None:
+    class Late(HereReader):
+        async def look(self, piece: str, *, names: bool, deadline_s: float):
+            self.people = ("Jane Roe",) if "⟦" in piece else ()
+            return await super().look(piece, names=names, deadline_s=deadline_s)
+
+    far = cloud()
+    far.answers = _Echoing()
+    at = house(far, reader=Late(), declassify=Declassify.PSEUDONYMISE)
+    sink = ask(at, chat(f"Jane Roe has {MAIL}"))
+    assert "Jane Roe" not in far.calls[0].body.decode()
+    assert sink.text == f"you said: Jane Roe has {MAIL}"
+
+
+class _Echoing(dict[str, FakeAnswer]):
+    """Says what it was told."""
+
+    def get(self, key: str, default: FakeAnswer | None = None) -> FakeAnswer:  # type: ignore[override]
+        del default
+        return FakeAnswer(text=f"you said: {key}")
+
+
+def test_zones_are_not_a_detectors_to_give() -> None:
+    far = cloud()
+    at = house(far, declassify=Declassify.PSEUDONYMISE)
+    at.keys = OneKey(
+        tenant_label=Label(level=Level.CONFIDENTIAL, kinds=frozenset({"pii"}), zones=frozenset({DEVICE, LAN}))
+    )
+    with pytest.raises(NoPermittedDeployment):
+        ask(at, chat(f"write to {MAIL}"))
+    assert not far.calls
