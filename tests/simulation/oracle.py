@@ -105,6 +105,8 @@ class Oracle:
         allowed = faults.REFUSALS.get(ask.kind, _ANSWER_STATUS - {200, 400})
         if ask.route == "away" and (ask.restricted or "disk_full" in self._world.disturbed):
             allowed = allowed | {403}
+        if self._was_not_seen(ask):
+            allowed = allowed | {403}
         if "memory" in self._world.disturbed:
             allowed = allowed | {503}
         if "revoke" in self._world.disturbed:
@@ -119,10 +121,15 @@ class Oracle:
     def _must_succeed(self, ask: Ask) -> bool:
         """Whether nothing went wrong that could excuse a failure."""
         calls = self._world.calls_of(ask.tag)
-        if ask.batch and self._gave_way(ask):
+        if (ask.batch and self._gave_way(ask)) or self._was_not_seen(ask):
             return False
         went_well = bool(calls) and all(call.whole for call in calls) and not self._world.disturbed
         return went_well and not self._is_out_of_time(ask) and ask.unread_s < STALL_S
+
+    def _was_not_seen(self, ask: Ask) -> bool:
+        """Whether detectors could not look through its text."""
+        receipt = self._by_id.get(self._id_of.get(ask.tag, ""))
+        return receipt is not None and any("not looked through" in each for each in receipt.detours)
 
     def _gave_way(self, ask: Ask) -> bool:
         """Whether a more urgent request needed its slot."""

@@ -48,7 +48,7 @@ def _findings(ask: Ask, *calls: Call, answered: str) -> list[str]:
     world = World(0, lambda: 0.0)
     for call in calls:
         world.add_call(call)
-    receipt = SimpleNamespace(id="one", answered_by=SimpleNamespace(deployment=answered))
+    receipt = SimpleNamespace(id="one", detours=(), answered_by=SimpleNamespace(deployment=answered))
     request = SimpleNamespace(id="one", messages=[SimpleNamespace(text=TAG)])
     house: Any = SimpleNamespace(
         receipts=SimpleNamespace(offered=[receipt]), requests=[request], total_s=TOTAL_S, loop=None

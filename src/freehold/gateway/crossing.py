@@ -102,7 +102,10 @@ class Crossing:
         if footing.route is not raised.route:
             raised = replace(raised, route=footing.route, _verdicts={})
         draft.label, draft.label_text = raised.label, raised.label_text
-        draft.label_sources = (*draft.label_sources, *sources)
+        if sources:
+            # The same tuple for all such requests, where it can be: records know it again.
+            is_plain = draft.label_sources is self.whole.sources
+            draft.label_sources = raised.sources if is_plain else (*draft.label_sources, *sources)
         if scan.complete:
             raised = await self._declassified(raised)
         draft.decisions = raised.decisions

@@ -36,7 +36,7 @@ _ARRAY_MARK = 0xDD
 _COMMON_FIELDS = (
     "tenant", "outcome", "answered_index", "attempts", "policy", "key_id", "task", "model_asked", "route", "stream",
     "steps", "detours", "error_code", "counterfactual_model", "audit_log", "config_digest",
-    "purpose",
+    "purpose", "detectors",
 )  # fmt: skip
 _POLICY_FIELDS = ("label", "label_sources", "decisions")
 _OWN_FIELDS = ("attempts", "total_ms", "audit_index", "client_request_id", "traceparent", "for_request")
@@ -47,6 +47,7 @@ _ATTEMPT_COMMON_FIELDS = (
 )  # fmt: skip
 _ATTEMPT_OWN_FIELDS = (
     "confidence", "timings", "queue_ms", "started_ms", "first_token_ms", "ended_ms", "egress_index", "prefix",
+    "left_out",
 )  # fmt: skip
 _ATTEMPT_SUMMED_FIELDS = ("bytes_left", "cost")
 _USAGE_FIELDS = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "measured")

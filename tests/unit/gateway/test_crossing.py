@@ -88,7 +88,7 @@ def test_a_text_in_which_nothing_is_found_goes_on() -> None:
 def test_a_route_that_begins_far_away_pays_up_front_and_sends_nothing() -> None:
     far, reader = cloud(), HereReader()
     at = house(far, reader=reader)
-    with pytest.raises(NoPermittedDeployment, match="no deployment of auto may have it") as refused:
+    with pytest.raises(NoPermittedDeployment, match="may have it") as refused:
         ask(at, chat(f"write to {MAIL}"))
     assert not far.calls and reader.asked
     assert "kinds=pii" in refused.value.message
