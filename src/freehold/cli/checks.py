@@ -178,6 +178,24 @@ def check_packages(compiled: Compiled, *, missing: Callable[[], tuple[str, ...]]
     return [good("packages", f"engine onnx has {', '.join(PACKAGES)}")]
 
 
+def check_names(folder: Path, compiled: Compiled) -> list[Check]:
+    """Whether names are looked for in what may leave; nothing where nothing may, or nobody looks."""
+    inside = {"device": {DEVICE}, "lan": {DEVICE, LAN}}.get(compiled.detect.beyond)
+    if inside is None or all(plan.deployment.zone in inside for plan in compiled.deployments):
+        return []
+    from freehold.app.scanning import name_model  # lazy: it reads the model's digest
+
+    wanted = compiled.detect.names
+    if wanted == "off":
+        return [note("names", "not looked for in texts that leave (detect.names)")]
+    model, why = name_model(ModelRegistry(folder / "models"))
+    if model is not None:
+        return [good("names", f"looked for in texts that leave, with {model.version}")]
+    if wanted == "required":
+        return [bad("names", f"every text stays on this device: {why}")]
+    return [note("names", f"not looked for in texts that leave: {why}")]
+
+
 _OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.ONNX})
 
 

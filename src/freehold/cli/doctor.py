@@ -96,6 +96,7 @@ def _configured(loaded: LoadedConfig, compiled: Compiled, *, engine: bool) -> It
     yield from guarded("bind address", lambda: checks.check_bind_address(loaded))
     yield from guarded("database", lambda: checks.check_database(folder, compiled))
     yield from guarded("packages", lambda: checks.check_packages(compiled))
+    yield from guarded("names", lambda: checks.check_names(folder, compiled))
     yield from guarded("model", lambda: list(checks.check_models(folder, compiled)))
     if engine:
         from freehold.cli.engine_check import check_engine  # lazy: loads the engine's modules

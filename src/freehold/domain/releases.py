@@ -82,6 +82,7 @@ class RefusedBody:
         unix_ms: When.
         commitment: Keyed commitment of its body, hex.
         label: Its label, as text.
+        scan_complete: Whether detectors looked through all of it that was to be looked through.
     """
 
     receipt: str
@@ -89,6 +90,7 @@ class RefusedBody:
     unix_ms: int
     commitment: str
     label: str
+    scan_complete: bool = True
 
 
 def released_bytes(request: InferenceRequest) -> bytes:
@@ -131,7 +133,7 @@ class Releases(Protocol):
         """Keyed commitment of a request's body, hex."""
         ...
 
-    def refused(self, request: InferenceRequest, principal: Principal, label: str) -> None:
+    def refused(self, request: InferenceRequest, principal: Principal, label: str, *, scan_complete: bool) -> None:
         """Policy left a request nowhere to go. Never fails, and waits for nothing."""
         ...
 
@@ -155,7 +157,7 @@ class NoReleases:
         """Nothing has it."""
         return ""
 
-    def refused(self, request: InferenceRequest, principal: Principal, label: str) -> None:
+    def refused(self, request: InferenceRequest, principal: Principal, label: str, *, scan_complete: bool) -> None:
         """Forget it."""
 
     async def use(self, release_id: str, *, request_id: str, tenant: str) -> None:  # noqa: ARG002 - a port's

@@ -32,6 +32,7 @@ from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.recorder import Recorder
 from freehold.gateway.releasing import with_releases
 from freehold.gateway.runtime import Runtime, Services
+from freehold.policy.detected import SCAN
 from freehold.policy.trust import distrusted_source, distrusts
 
 
@@ -215,7 +216,10 @@ class Pipeline:
         """It was refused, failed or left: nothing stays open, and it is recorded."""
         outcome, error_code = Outcome.FAILED, Internal.code
         if isinstance(error, NoPermittedDeployment):
-            self._services.releases.refused(draft.request, draft.principal, draft.label_text)
+            scan_complete = not any(SCAN in each.rules for each in draft.decisions if not each.allowed)
+            self._services.releases.refused(
+                draft.request, draft.principal, draft.label_text, scan_complete=scan_complete
+            )
         if isinstance(error, FreeholdError):
             outcome, error_code = draft.outcome_of(error), error.code
         elif isinstance(error, asyncio.CancelledError):

@@ -142,6 +142,7 @@ class Prerouting:
             tenant=draft.principal.tenant.name,
             unix_ms=draft.created_unix_ms,
             audit_ready=False,
+            scan_complete=False,  # it is on this device, where neither matters
         ).allowed
         return engine if allowed else None
 

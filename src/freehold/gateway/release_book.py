@@ -109,6 +109,7 @@ class ReleaseBook:
             tenant=body.tenant,
             unix_ms=now_ms,
             audit_ready=True,
+            scan_complete=body.scan_complete,
         )
         reason = ""
         if engine.deployment.is_on_device:
@@ -192,6 +193,7 @@ class ReleaseBook:
                 unix_ms=found.unix_ms,
                 commitment=found.commitment,
                 label=format_label(join_all(labels, tree=tree)),
+                scan_complete=found.scan_complete,
             )
         labels = [principal.tenant.label, principal.label, *more]
         return RefusedBody(

@@ -80,7 +80,7 @@ class LiveReleases:
         """Keyed commitment of what somebody wrote, hex: it can be shown later that it was this."""
         return hmac.digest(self._key, b"text\0" + text.encode(), "sha256").hex()
 
-    def refused(self, request: InferenceRequest, principal: Principal, label: str) -> None:
+    def refused(self, request: InferenceRequest, principal: Principal, label: str, *, scan_complete: bool) -> None:
         """Keep what is needed to ask for a release by this request's receipt; where that fails a file is needed."""
         if request.purpose is not Purpose.ANSWER or not self._may_note():
             return
@@ -90,6 +90,7 @@ class LiveReleases:
             unix_ms=self._clock.unix_ms(),
             commitment=self.commit(request),
             label=label,
+            scan_complete=scan_complete,
         )
         with contextlib.suppress(FreeholdError):
             self._store.note_refused(body)

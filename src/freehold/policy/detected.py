@@ -15,6 +15,9 @@ from freehold.policy.text import WELL_KNOWN_KINDS
 NAMED_KINDS = frozenset({"pii"})
 """The kinds of what is found only where names are looked for."""
 
+SCAN = "scan"
+"""The rule by which what could not be looked through stays."""
+
 UNREAD_FILE = "unread:file"
 """The rule of a file that nobody looked into. Of images and sound a label can be said beforehand; a file may be anything."""
 

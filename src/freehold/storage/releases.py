@@ -179,7 +179,7 @@ class SqliteReleases:
         rows = await self._database.submit(lambda connection: _rows(connection, sql, values))
         if not rows or (row := rows[0])["unix_ms"] < unix_ms - REFUSED_KEPT_MS:
             return None
-        return RefusedBody(**dict(row))
+        return RefusedBody(**{**dict(row), "scan_complete": bool(row["scan_complete"])})
 
     async def publish(self, publication: Publication, *, alone: bool, event: KeyEvent, asked: KeyEvent) -> bool | None:
         """Give a file another label, or note that one person wants it to have it.

@@ -42,7 +42,8 @@ class MemoryReleases:
         self.commits += 1
         return released_bytes(request).hex()
 
-    def refused(self, request: InferenceRequest, principal: Principal, label: str) -> None:
+    def refused(self, request: InferenceRequest, principal: Principal, label: str, *, scan_complete: bool) -> None:
+        del scan_complete
         self.refusals.append((request.id, label))
 
     async def use(self, release_id: str, *, request_id: str, tenant: str) -> None:

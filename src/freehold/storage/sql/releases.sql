@@ -43,8 +43,8 @@ UPDATE releases SET is_over = 1 WHERE id = :id
 DELETE FROM releases WHERE is_over = 1 AND expires_unix_ms < :before
 
 -- name: put_refused
-INSERT OR IGNORE INTO refused_bodies (receipt, tenant, unix_ms, commitment, label)
-VALUES (:receipt, :tenant, :unix_ms, :commitment, :label)
+INSERT OR IGNORE INTO refused_bodies (receipt, tenant, unix_ms, commitment, label, scan_complete)
+VALUES (:receipt, :tenant, :unix_ms, :commitment, :label, :scan_complete)
 
 -- name: get_refused
 SELECT * FROM refused_bodies WHERE receipt = :receipt AND (:tenant IS NULL OR tenant = :tenant)
