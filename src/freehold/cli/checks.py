@@ -21,7 +21,7 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.errors.server import BindRefused, DataFolderLocked
 from freehold.domain.hardware import HardwareProfile
-from freehold.domain.zones import WORLD
+from freehold.domain.zones import DEVICE, LAN, WORLD
 from freehold.engines.onnx.packages import INSTALL, PACKAGES, missing_packages
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.broker import Broker
@@ -187,13 +187,13 @@ def check_names(folder: Path, compiled: Compiled) -> list[Check]:
 
     wanted = compiled.detect.names
     if wanted == "off":
-        return [note("names", "not looked for in texts that leave (detect.names)")]
-    model, why = name_model(ModelRegistry(folder / "models"))
+        return [remark("names", "not looked for in texts that leave (detect.names)")]
+    model, why = name_model(registry_of(folder))
     if model is not None:
         return [good("names", f"looked for in texts that leave, with {model.version}")]
     if wanted == "required":
         return [bad("names", f"every text stays on this device: {why}")]
-    return [note("names", f"not looked for in texts that leave: {why}")]
+    return [remark("names", f"not looked for in texts that leave: {why}")]
 
 
 _OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.ONNX})

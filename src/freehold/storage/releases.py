@@ -179,7 +179,9 @@ class SqliteReleases:
         rows = await self._database.submit(lambda connection: _rows(connection, sql, values))
         if not rows or (row := rows[0])["unix_ms"] < unix_ms - REFUSED_KEPT_MS:
             return None
-        return RefusedBody(**{**dict(row), "scan_complete": bool(row["scan_complete"])})
+        found: dict[str, Any] = dict(row)
+        found["scan_complete"] = bool(found["scan_complete"])
+        return RefusedBody(**found)
 
     async def publish(self, publication: Publication, *, alone: bool, event: KeyEvent, asked: KeyEvent) -> bool | None:
         """Give a file another label, or note that one person wants it to have it.

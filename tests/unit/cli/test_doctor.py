@@ -183,3 +183,35 @@ def test_packages_are_looked_for_only_where_an_engine_needs_them(tmp_path: Path)
         checks.check_packages(configured, missing=nothing_there), State.FAILED
     )
     assert _only(checks.check_packages(configured, missing=tuple), State.OK)
+
+
+FAR = """
+[deployments.far]
+engine = "openai"
+model = "m"
+zone = "{zone}"
+base_url = "https://far.example/v1"
+[detect]
+beyond = "{beyond}"
+names = "{names}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("zone", "beyond", "names", "state", "says"),
+    [
+        ("world", "device", "off", State.NOTE, "not looked for in texts that leave (detect.names)"),
+        ("world", "device", "auto", State.NOTE, "not looked for in texts that leave: "),
+        ("world", "device", "required", State.FAILED, "every text stays on this device: "),
+        ("world", "nowhere", "required", None, ""),
+        ("lan", "lan", "required", None, ""),
+    ],
+)
+def test_it_says_whether_names_are_looked_for(
+    tmp_path: Path, zone: str, beyond: str, names: str, state: State | None, says: str
+) -> None:
+    (tmp_path / "freehold.toml").write_text(FAR.format(zone=zone, beyond=beyond, names=names))
+    compiled = compile_config(load(tmp_path / "freehold.toml"), environment={})
+    found = checks.check_names(tmp_path, compiled)
+    assert [each.state for each in found] == ([] if state is None else [state])
+    assert all(each.detail.startswith(says) for each in found)
