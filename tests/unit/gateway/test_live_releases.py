@@ -100,12 +100,12 @@ def test_refused_requests_are_noted_but_not_without_end(database: Database) -> N
             return await store.refused(receipt, tenant="default", unix_ms=clock.unix_ms()) is not None
 
         for number in range(REFUSED_EACH_S + 1):
-            one.refused(replace(chat(), id=f"q-{number}"), caller, "confidential")
+            one.refused(replace(chat(), id=f"q-{number}"), caller, "confidential", scan_complete=True)
         assert await is_known(f"q-{REFUSED_EACH_S - 1}")
         assert not await is_known(f"q-{REFUSED_EACH_S}")
         clock.now_s += 1
-        one.refused(replace(chat(), id="q-later"), caller, "confidential")
-        one.refused(replace(chat(), id="q-shadow", purpose=Purpose.SHADOW), caller, "confidential")
+        one.refused(replace(chat(), id="q-later"), caller, "confidential", scan_complete=True)
+        one.refused(replace(chat(), id="q-shadow", purpose=Purpose.SHADOW), caller, "confidential", scan_complete=True)
         assert await is_known("q-later")
         assert not await is_known("q-shadow")
 
@@ -122,4 +122,4 @@ def test_commitments_are_keyed_and_texts_are_no_bodies(database: Database) -> No
 def test_a_database_that_is_gone_fails_no_refusal(database: Database) -> None:
     one = live(database, MemoryAudit())
     database.close()
-    one.refused(chat(), OneKey().authenticate(GOOD_KEY), "confidential")
+    one.refused(chat(), OneKey().authenticate(GOOD_KEY), "confidential", scan_complete=True)

@@ -134,7 +134,9 @@ def test_a_tenant_has_only_so_many_open(database: Database, store: SqliteRelease
 
 
 def test_refused_bodies_are_known_for_a_while(store: SqliteReleases) -> None:
-    body = RefusedBody(receipt="q-1", tenant="acme", unix_ms=NOW_MS, commitment="c", label="confidential")
+    body = RefusedBody(
+        receipt="q-1", tenant="acme", unix_ms=NOW_MS, commitment="c", label="confidential", scan_complete=False
+    )
 
     async def run() -> None:
         store.note_refused(body)

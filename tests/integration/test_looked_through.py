@@ -1,0 +1,107 @@
+"""What could not be looked through stays on this device: rows of the table in docs/decisions/0034, with real gateways."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from tests.servers.openai_server import TEXT, OpenAIServer
+from tests.support.server import eventually
+from tests.support.site import Site, site
+from tests.support.upstream import in_thread
+
+LOOKED_AT = """
+[deployments.far]
+engine = "openai"
+model = "scripted-far"
+zone = "lan"
+base_url = "{trap}"
+clearance = "confidential"
+kinds = ["pii", "phi", "pci"]
+vision = true
+context_tokens = 1_000_000
+[deployments.home]
+engine = "openai"
+model = "scripted-home"
+zone = "device"
+base_url = "{small}"
+context_tokens = 1_000_000
+[routes.out]
+deployments = ["home", "far"]
+uncalibrated = "escalate"
+[detect]
+{detect}
+"""
+_SLOW = "there is nothing in here that anybody would look for. " * 8_000
+_PDF = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0="}}
+
+
+@pytest.fixture
+def trap() -> Generator[OpenAIServer]:
+    """A server that nothing may reach."""
+    with in_thread(OpenAIServer()) as server:
+        yield server
+    assert server.exchanges == []
+    assert server.connections == 0
+
+
+def _refusal(house: Site, content: Any, **more: Any) -> dict[str, Any]:
+    with pytest.raises(openai.APIStatusError) as refused:
+        house.ask(content, **more)
+    return {**refused.value.body, "receipt": refused.value.response.headers.get("freehold-receipt")}
+
+
+@pytest.mark.parametrize(
+    ("detect", "content", "why"),
+    [
+        ("within_ms = 10", _SLOW, "the time was over"),
+        ("within_ms = 60000", [{"type": "text", "text": "sum up"}, _PDF], "a file in it was not read"),
+        ("within_ms = 60000", "A" * 20_000, "it holds data that nobody can read"),
+    ],
+    ids=["time-out", "unread attachment", "hidden data"],
+)
+def test_what_could_not_be_looked_through_stays_on_this_device(
+    tmp_path: Path, trap: OpenAIServer, detect: str, content: Any, why: str
+) -> None:
+    more = LOOKED_AT.format(trap=trap.base_url, detect=detect, small="{small}")
+    with site(tmp_path, more=more) as house:
+        told = _refusal(house, content, model="far")
+        assert told["freehold_code"] == "FH-POLICY-001"
+        receipt = house.gateway.receipt(told["receipt"])
+        assert [each["rules"] for each in receipt["decisions"]] == [["scan"]]
+        assert any(why in each for each in receipt["detours"])
+        if isinstance(content, str):
+            assert house.ask(content, model="out").headers["freehold-deployment"] == "home"
+
+
+def test_a_detector_that_hangs_lets_nothing_out_and_one_that_is_killed_comes_back(tmp_path: Path) -> None:
+    more = LOOKED_AT.format(trap="{small}", detect="within_ms = 2000", small="{small}")
+    with site(tmp_path, more=more) as house:
+        eventually(lambda: TEXT in house.ask("hello", model="far").text, what="a detector that looks")
+        asked = len(house.small.exchanges)
+        child = _detector_of(house.gateway.pid)
+        os.kill(child, signal.SIGSTOP)
+        assert _refusal(house, "something new", model="far")["freehold_code"] == "FH-POLICY-001"
+        assert len(house.small.exchanges) == asked
+        os.kill(child, signal.SIGKILL)
+        eventually(lambda: _passes(house), what="another detector")
+        assert _detector_of(house.gateway.pid) != child
+
+
+def _passes(house: Site) -> bool:
+    try:
+        return TEXT in house.ask("something else", model="far").text
+    except openai.PermissionDeniedError:
+        return False
+
+
+def _detector_of(gateway: int) -> int:
+    pids = Path(f"/proc/{gateway}/task/{gateway}/children").read_text().split()
+    (found,) = [pid for pid in pids if b"scan_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return int(found)
