@@ -268,5 +268,6 @@ def _route(name: str, section: RouteSection, currency: str) -> Route:
         embedder=section.embedder,
         workloads=tuple(section.workloads),
         sanitise=Sanitise(section.sanitise),
+        redact_answers=section.redact_answers,
         worth_micros=None if section.worth is None else Money.of(section.worth, currency).micros,
     )

@@ -290,6 +290,11 @@ class RouteSection(Section):
         description="When answers are cleaned of remote content, links and hidden text: where the context is untrusted and"
         " the label at least internal, always, or never (off).",
     )
+    redact_answers: bool = Field(
+        default=False,
+        description="Whether personal data with a shape and secrets are taken out of its answers while they stream, but for"
+        " what the request itself says. Names are left in.",
+    )
     label: str = Field(
         default="", description="Label that this route adds to everything sent through it, for example confidential."
     )

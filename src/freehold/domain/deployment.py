@@ -261,6 +261,7 @@ class Route:
             put them into another; empty where it has not.
         worth_micros: What a right answer is worth, in micro-units of the ledger's currency; ``None`` where nobody said.
         sanitise: When its answers are cleaned of what could fetch, lead away or hide.
+        redact_answers: Whether values that its client did not send are taken out of its answers.
         gains: By deployment, how much more often right it must be to be asked next: its cost, as a share of that worth.
     """
 
@@ -285,3 +286,4 @@ class Route:
     worth_micros: int | None = None
     gains: tuple[tuple[str, float], ...] = ()
     sanitise: Sanitise = Sanitise.UNTRUSTED
+    redact_answers: bool = False
