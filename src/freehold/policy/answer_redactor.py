@@ -41,6 +41,7 @@ WORD_CHARACTERS_MAX = 4_096
 CONTEXT_CHARACTERS = 240
 """Of what was given before, looked at again for the words that say what a number is."""
 
+_APART_CHARACTERS = 8
 _KEY_CHARACTERS_MAX = 20_000
 _KEY = word_of("PRIVATE_KEY")
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----|Private-MAC: ?[0-9a-f]{0,64}")
@@ -232,7 +233,8 @@ class AnswerRedactor:
         lead = self._before
         if len(lead) == CONTEXT_CHARACTERS and (broken := _BREAK.search(lead)) is not None:
             lead = lead[broken.end() :]
-        if has_short_numbers_only(window) and not names_numbers(lead + window):
+        is_apart = not any(map(str.isdigit, lead[-_APART_CHARACTERS:]))
+        if is_apart and has_short_numbers_only(window) and not names_numbers(lead + window):
             return ()  # most numbers in most answers
         return values_in(window, self._keeps, lead=lead)
 
