@@ -131,11 +131,7 @@ def test_the_rest_of_a_key_that_never_ends_is_left_out() -> None:
 def test_a_signed_token_of_any_length_is_left_out_to_its_end(size: int) -> None:
     text = (
         "a token "
-         "eyJhbGciOiJIUzI1NiJ9."
-        + "eyJzdWIiOiIxMjM0NTY3ODkwIn0" * 40
-        + ".dBjft"
-        + "eZ4CVP-mB92K27" * 400
-        + " of mine"
+        "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkwIn0" * 40 + ".dBjft" + "eZ4CVP-mB92K27" * 400 + " of mine"
     )
     redactor = AnswerRedactor()
     clean = "".join(redactor.feed(text[place : place + size]) for place in range(0, len(text), size)) + redactor.close()
