@@ -95,6 +95,10 @@ bench-audit *args:
 bench-classify *args:
     {{python}} -m bench.classify {{args}}
 
+# pii-leak-benchmark against a real gateway; --install fetches it into the cache folder, --thorough cuts values in three
+bench-leak *args:
+    {{python}} -m bench.leak {{args}}
+
 # judging: routers, certificates and alarms on recorded outcomes, and the embedded ladder: --quick, --only A,B, --write
 bench-routing *args:
     {{python}} -m bench.routing {{args}}

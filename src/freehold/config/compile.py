@@ -274,5 +274,6 @@ def _route(name: str, section: RouteSection, currency: str) -> Route:
         workloads=tuple(section.workloads),
         sanitise=Sanitise(section.sanitise),
         declassify=Declassify(section.declassify),
+        redact_answers=section.redact_answers,
         worth_micros=None if section.worth is None else Money.of(section.worth, currency).micros,
     )

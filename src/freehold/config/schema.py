@@ -297,6 +297,11 @@ class RouteSection(Section):
         " out for good, pseudonymise puts tokens in its place and puts it back in the answer. What is left goes only where"
         " its own label lets it.",
     )
+    redact_answers: bool = Field(
+        default=False,
+        description="Whether personal data with a shape and secrets are taken out of its answers while they stream, but for"
+        " what the request itself says. Names are left in.",
+    )
     label: str = Field(
         default="", description="Label that this route adds to everything sent through it, for example confidential."
     )

@@ -276,6 +276,7 @@ class Route:
         worth_micros: What a right answer is worth, in micro-units of the ledger's currency; ``None`` where nobody said.
         sanitise: When its answers are cleaned of what could fetch, lead away or hide.
         declassify: What is done with a text that may not go further as it is.
+        redact_answers: Whether values that its client did not send are taken out of its answers.
         gains: By deployment, how much more often right it must be to be asked next: its cost, as a share of that worth.
     """
 
@@ -301,6 +302,7 @@ class Route:
     gains: tuple[tuple[str, float], ...] = ()
     sanitise: Sanitise = Sanitise.UNTRUSTED
     declassify: Declassify = Declassify.OFF
+    redact_answers: bool = False
 
     @property
     def detours(self) -> bool:

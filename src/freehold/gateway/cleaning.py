@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from freehold.domain.response import Usage
+from freehold.policy.answer_json import redact_json, redact_text
+from freehold.policy.answer_redactor import AnswerRedactor
 from freehold.policy.links import Hosts
 from freehold.policy.sanitise import Sanitiser, sanitise_json
+from freehold.wire.openai_usage import render_usage
 
 _THOUGHTS = ("reasoning_content", "reasoning")
 _SAID = ("content", "text", "refusal")
+_ROLE = "assistant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +24,14 @@ class Cleaning:
     """How texts are cleaned.
 
     Attributes:
-        hosts: Where links may lead.
+        hosts: Where links may lead; ``None`` where texts stay as they are written.
         is_json: What is said is JSON for a program.
+        keeps: Which values stay, of all that are found; ``None`` where none is looked for.
     """
 
-    hosts: Hosts
+    hosts: Hosts | None
     is_json: bool
+    keeps: Callable[[str], bool] | None = None
 
 
 class _Cleaner(Protocol):
@@ -49,13 +56,35 @@ class _AsItIs:
         return ""
 
 
+class _InTurn:
+    """One after the other."""
+
+    __slots__ = ("_first", "_then")
+
+    def __init__(self, first: _Cleaner, then: _Cleaner) -> None:
+        self._first = first
+        self._then = then
+
+    @property
+    def removed(self) -> Counter[str]:
+        return self._first.removed + self._then.removed
+
+    def feed(self, piece: str) -> str:
+        clean = self._first.feed(piece)
+        return self._then.feed(clean) if clean else ""
+
+    def close(self) -> str:
+        clean = self._first.close()
+        return (self._then.feed(clean) if clean else "") + self._then.close()
+
+
 class _Json:
     """Waits for the whole of a JSON value, since only then it can be read."""
 
-    __slots__ = ("_hosts", "_pieces", "removed")
+    __slots__ = ("_cleaning", "_pieces", "removed")
 
-    def __init__(self, hosts: Hosts) -> None:
-        self._hosts = hosts
+    def __init__(self, cleaning: Cleaning) -> None:
+        self._cleaning = cleaning
         self._pieces: list[str] = []
         self.removed: Counter[str] = Counter()
 
@@ -64,9 +93,14 @@ class _Json:
         return ""
 
     def close(self) -> str:
-        found = sanitise_json("".join(self._pieces), self._hosts)
-        self.removed.update(dict(found.removed))
-        return found.text
+        cleaning, text = self._cleaning, "".join(self._pieces)
+        if cleaning.keeps is not None:
+            text = redact_json(text, cleaning.keeps, self.removed)
+        if cleaning.hosts is not None:
+            found = sanitise_json(text, cleaning.hosts)
+            self.removed.update(dict(found.removed))
+            text = found.text
+        return text
 
 
 class Channels:
@@ -79,18 +113,21 @@ class Channels:
         has_text: Something was said.
     """
 
-    __slots__ = ("_cleaning", "_open", "_over", "has_text")
+    __slots__ = ("_beside", "_clean_texts", "_cleaning", "_open", "_over", "_texts", "has_text")
 
     def __init__(self, cleaning: Cleaning | None) -> None:
         self._cleaning = cleaning
         self._open: dict[str, _Cleaner] = {}
         self._over: list[_Cleaner] = []
+        self._beside: Counter[str] = Counter()
+        self._texts: dict[str, str] = {}
+        self._clean_texts: dict[str, str] = {}
         self.has_text = False
 
     @property
     def removed(self) -> Counter[str]:
         """What was taken out so far, by kind."""
-        total: Counter[str] = Counter()
+        total = Counter(self._beside)
         for each in (*self._over, *self._open.values()):
             total += each.removed
         return total
@@ -101,8 +138,8 @@ class Channels:
         Thoughts end where something is said. What would come later of them is left out: it would be joined to what was
         judged without it.
         """
-        if isinstance(role := said.get("role"), str):
-            yield {"role": role, "content": ""} if "content" in said else {"role": role}
+        if isinstance(said.get("role"), str):
+            yield {"role": _ROLE, "content": ""} if "content" in said else {"role": _ROLE}
         for name in (*_THOUGHTS, *_SAID):
             piece = said.get(name)
             if not isinstance(piece, str) or not piece:
@@ -125,6 +162,31 @@ class Channels:
             if clean := cleaner.close():
                 yield self._told(name, clean)
 
+    def arguments(self, text: str) -> str:
+        """The arguments of a call, whole, without values that are looked for. They stay JSON."""
+        keeps = None if self._cleaning is None else self._cleaning.keeps
+        return text if keeps is None else redact_json(text, keeps, self._beside)
+
+    def words(self, text: str) -> str:
+        """A short text beside what is said, a name or an id, without values that are looked for."""
+        keeps = None if self._cleaning is None else self._cleaning.keeps
+        return text if keeps is None else redact_text(text, keeps, self._beside)
+
+    def head(self, given: Mapping[str, object], usage: Usage | None) -> dict[str, Any]:
+        """What an event says of the whole answer. Its texts seldom change, and are looked at when they do.
+
+        Args:
+            given: Its members.
+            usage: The tokens that it counts; how it writes them is not passed on where values are looked for.
+        """
+        if self._cleaning is None or self._cleaning.keeps is None:
+            return dict(given)
+        if (texts := {name: each for name, each in given.items() if isinstance(each, str)}) != self._texts:
+            self._texts = texts
+            self._clean_texts = {name: self.words(each) for name, each in texts.items()}
+        numbers = {name: each for name, each in given.items() if isinstance(each, int)}
+        return {**numbers, **self._clean_texts, **({} if usage is None else {"usage": render_usage(usage)})}
+
     def _end_thoughts(self) -> Iterator[dict[str, Any]]:
         for name in _THOUGHTS:
             cleaner = self._open.pop(name, None)
@@ -142,5 +204,14 @@ class Channels:
         if cleaning is None:
             return _AsItIs()
         if cleaning.is_json and name in ("content", "text"):
-            return _Json(cleaning.hosts)
-        return Sanitiser(cleaning.hosts)
+            return _Json(cleaning)
+        stages: list[_Cleaner] = []
+        if cleaning.keeps is not None:
+            stages.append(AnswerRedactor(cleaning.keeps))
+        if cleaning.hosts is not None:
+            stages.append(Sanitiser(cleaning.hosts))
+        return _in_turn(stages)
+
+
+def _in_turn(stages: Sequence[_Cleaner]) -> _Cleaner:
+    return _InTurn(*stages) if len(stages) == 2 else stages[0] if stages else _AsItIs()

@@ -1,4 +1,4 @@
-"""An answer in an untrusted context on its way to the client: its text cleaned, its calls held until a human decides.
+"""An answer on its way to the client: its text cleaned, and in an untrusted context its calls held until a human decides.
 
 Stands between the ladder and the surface's sink where policy says so, and nowhere else: all other answers never meet it.
 What it passes on is made from a list of members that are known; a member that nobody here knows may carry anything.
@@ -24,6 +24,8 @@ from freehold.gateway.cleaning import Channels, Cleaning
 from freehold.gateway.footing import Footing
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime
+from freehold.policy.already_said import AlreadySaid
+from freehold.policy.links import Hosts
 from freehold.policy.trust import (
     UNTRUSTED_TOOL,
     call_of,
@@ -34,6 +36,7 @@ from freehold.policy.trust import (
     trusted_hosts,
 )
 from freehold.wire.openai_whole import Aggregator
+from freehold.wire.said import said_in
 
 JsonObject = dict[str, Any]
 
@@ -50,19 +53,23 @@ def guarded(sink: Sink, draft: ReceiptDraft, footing: Footing, runtime: Runtime,
     request, label = draft.request, draft.label
     if not request.is_generated or request.purpose is not Purpose.ANSWER:
         return sink  # what is asked on our own account is shown to nobody
-    holds = is_guarded(label)
+    holds, redacts = is_guarded(label), footing.route.redact_answers
     cleans = is_sanitised(label, footing.route.sanitise) and request.suffix is None  # an editor takes a fill-in as code
-    if not holds and not cleans:
+    if not holds and not cleans and not redacts:
         return sink
     because = next((each.rule for each in draft.label_sources if not each.label.trusted), "")
     if holds and (tool := server_tool(request)) is not None:
         raise ServerToolRefused(param=tool.field, because=because, field=tool.field)
-    hosts = trusted_hosts(request, draft.label_sources, runtime.trust)
-    cleaning = Cleaning(hosts=hosts, is_json=request.response_schema_json is not None) if cleans else None
+    hosts = trusted_hosts(request, draft.label_sources, runtime.trust) if holds or cleans else Hosts()
+    cleaning = Cleaning(
+        hosts=hosts if cleans else None,
+        is_json=request.response_schema_json is not None,
+        keeps=AlreadySaid(lambda: said_in(request).texts) if redacts else None,
+    )
     return GuardedSink(
         sink,
         draft,
-        channels=Channels(cleaning),
+        channels=Channels(cleaning if cleans or redacts else None),
         approvals=approvals if holds else None,
         needs_human=partial(held_because, request=request, rules=runtime.trust, hosts=hosts),
         because=because,
@@ -146,10 +153,11 @@ class GuardedSink:
         waiting: list[tuple[JsonObject, str]] = []
         for each in answer.tool_calls:
             function = cast("JsonObject", each.get("function") or {})
-            name, arguments = str(function.get("name") or ""), str(function.get("arguments") or "")
+            name = self._channels.words(str(function.get("name") or ""))
+            arguments = self._channels.arguments(str(function.get("arguments") or ""))
             reason = self._needs_human(call_of(name, arguments)) if self._approvals is not None else ""
             told: JsonObject = {
-                "id": str(each.get("id") or f"call_{draft.request.id}_{len(self._calls)}"),
+                "id": self._channels.words(str(each.get("id") or "")) or f"call_{draft.request.id}_{len(self._calls)}",
                 "type": "function",
                 "function": {"name": name, "arguments": arguments},
             }
@@ -243,7 +251,8 @@ class GuardedSink:
         payload = chunk.payload
         if payload is None:
             return
-        self._head = {name: value for name, value in payload.items() if name in _KNOWN} or self._head
+        if head := {name: value for name, value in payload.items() if name in _KNOWN}:
+            self._head = self._channels.head(head, chunk.usage)
         choices = cast("list[JsonObject]", payload.get("choices") or [])
         if not choices:
             yield ResponseChunk(payload={**self._head, "choices": []}, usage=chunk.usage, timings=chunk.timings)

@@ -15,12 +15,13 @@ from freehold.policy.recognise.lives import LIVES
 from freehold.policy.recognise.money import MONEY, ibans
 from freehold.policy.recognise.national import NATIONAL
 from freehold.policy.recognise.networks import NETWORKS
-from freehold.policy.recognise.rules import Given, everything, words_of
+from freehold.policy.recognise.rules import Given, everything, found_by, words_of
 
 RECOGNISERS_VERSION = "1"
 """Of this set of recognisers; records name it. Raised whenever a finding may come out differently."""
 
 _RULES = (*CONTACTS, *NETWORKS, *MONEY, *NATIONAL, *LIVES, *ADDRESSES)
+_NAMING = frozenset[str]().union(*(rule.words for rule in (*MONEY, *NATIONAL, *LIVES, *ADDRESSES)))
 _TOKEN = re.compile(r"[^\W_]+")
 _REPEATED_CHARACTERS_MIN = 6
 _NOT_REPEATED = frozenset({"DATE_OF_BIRTH", "CARD_CODE", "POSTCODE", "PRIVATE_KEY", "URL_USER"})
@@ -46,6 +47,18 @@ def recognise(text: str, *, languages: Iterable[str] | None = None) -> tuple[Fin
     given = Given(text=text, words=words, languages=known)
     found = [*everything(_RULES, given), *ibans(given), *private_keys(text, detector="structured")]
     return unfolded(outermost([*found, *_again(text, found)]), places) if found else ()
+
+
+def names_numbers(text: str) -> bool:
+    """Whether a text has a word that may make somebody's of a short number, as ``cvv`` and ``born`` do, or a street.
+
+    Without one, no number of up to four digits is found that has a word of letters behind it.
+    """
+    plain, _ = folded(text)
+    given = Given(text=plain, words=words_of(plain), languages=frozenset())
+    if not _NAMING.isdisjoint(given.words):
+        return True
+    return any(next(found_by(rule, given), None) is not None for rule in ADDRESSES)
 
 
 def outermost(found: Iterable[Finding]) -> tuple[Finding, ...]:
