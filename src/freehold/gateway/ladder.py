@@ -257,7 +257,7 @@ class Climb:
                 # An answer that follows another one says whether that was right.
                 and not (self._answers and self.services.learn.wants(draft.principal))
                 # What is to be known again has to be read.
-                and not self.services.memory.wants(draft.principal, draft.label)
+                and not self.services.memory.wants(draft.principal, draft.label_said or draft.label)
             ),
             queue_ms=self.opened.queue_ms,
         )

@@ -99,7 +99,7 @@ class Pipeline:
             self._active[runtime.config_digest] -= 1
         climb.sink.finished(receipt, end=held.send(climb.sink))
         memory = self._services.memory
-        if memory.wants(principal, draft.label):
+        if memory.wants(principal, draft.label_said or draft.label):
             memory.told(request, principal, receipt, climb.answers)
         learn = self._services.learn
         if request.task is Task.CHAT and learn.wants(principal) and (answers := climb.answers):
@@ -147,6 +147,7 @@ class Pipeline:
         if raising:
             footing = footings.raised(asking, footing, raising)
             draft.label, draft.label_text, draft.label_sources = footing.label, footing.label_text, footing.sources
+        draft.label_said = footing.label
         if untrusted:
             draft.label_sources = (*footing.sources, distrusted_source(untrusted, runtime.tree))
         return footing, asking

@@ -19,13 +19,17 @@ REFUSED_BELOW_STATUS = 500
 
 @dataclass(slots=True, kw_only=True)
 class ReceiptDraft:
-    """A receipt in the making: the one mutable thing that follows a request through the pipeline."""
+    """A receipt in the making: the one mutable thing that follows a request through the pipeline.
+
+    ``label_said`` is the label without what detectors find, which they would find again.
+    """
 
     request: InferenceRequest
     principal: Principal
     clock: Clock
     config_digest: str
     label: Label
+    label_said: Label | None = None
     label_text: str = ""
     compare_with: str = ""
     route: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -23,9 +23,12 @@ from freehold.domain.deployment import (
 from freehold.domain.errors.policy import NoPermittedDeployment
 from freehold.domain.errors.upstream import UpstreamUnreachable
 from freehold.domain.findings import DetectRules
+from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, Level
+from freehold.domain.memory import NothingRemembered
 from freehold.domain.request import InferenceRequest
 from freehold.domain.zones import DEVICE, LAN, WORLD
+from freehold.gateway.runtime import Services
 from freehold.gateway.scanner import Scanner
 from freehold.wire.openai_request import decode_chat, decode_completion
 from tests.support.detection import HereReader
@@ -341,3 +344,31 @@ def test_zones_are_not_a_detectors_to_give() -> None:
     with pytest.raises(NoPermittedDeployment):
         ask(at, chat(f"write to {MAIL}"))
     assert not far.calls
+
+
+class _Wanting(NothingRemembered):
+    """Asked what it wants to remember."""
+
+    def __init__(self) -> None:
+        self.asked: list[Label] = []
+
+    def wants(self, principal: Principal, label: Label) -> bool:
+        del principal
+        self.asked.append(label)
+        return False
+
+
+def test_what_detectors_find_again_need_not_be_remembered() -> None:
+    """Else every address of e-mail would push a restricted text out of the memory, which holds so many."""
+    memory = _Wanting()
+
+    class Remembering(House):
+        def services(self) -> Services:
+            return replace(super().services(), memory=memory)
+
+    far = cloud(kinds=frozenset({"pii"}))
+    plain = house(far)
+    at = Remembering(**{each.name: getattr(plain, each.name) for each in fields(plain)})
+    ask(at, chat(f"write to {MAIL}"))
+    assert at.receipt.label.kinds == {"pii"} and len(far.calls) == 1
+    assert memory.asked and all(label == INTERNAL for label in memory.asked)
