@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 
 from freehold.domain.errors.policy import LabelUnreadable
-from freehold.domain.labels import Label, LabelSource
+from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.memory import FileLabels, Memory
 from freehold.domain.request import InferenceRequest, PartKind
 from freehold.domain.zones import ZoneTree
 from freehold.policy.flow import FlowRules, of_memory, of_stored
 from freehold.policy.labelling import joined
+from freehold.policy.markings import pieces_above
 from freehold.policy.pieces import any_of
 from freehold.policy.text import parse_label
 from freehold.wire.said import FILE_ID, NAMING, UNREAD, UNREAD_NATIVE, Said, raw_of, said_in
@@ -118,15 +119,15 @@ async def _may_have_parts_somewhere(request: InferenceRequest, label: Label, rul
 
 
 def _may_have_parts(request: InferenceRequest, raw: bytes, label: Label, rules: FlowRules) -> bool:
-    """Whether a look is worth its time: no to what ``_has_parts`` says no to, and to what names no stored file."""
-    pieces = rules.markings.pieces(floor=label.level), request.native is not None, bool(rules.sources)
-    return not raw or not UNREAD.isdisjoint(request.content_kinds) or _finder(*pieces)(raw)
+    """Whether a look is worth its time: no only to what ``_has_parts`` says no to, and to what names no stored file."""
+    finder = _finder(label.level >= Level.INTERNAL, request.native is not None, bool(rules.sources))
+    return finder(raw) or not raw or not UNREAD.isdisjoint(request.content_kinds)
 
 
-@lru_cache(16)
-def _finder(marking: tuple[bytes, ...], is_native: bool, has_sources: bool) -> Callable[[bytes], bool]:  # noqa: FBT001 - keys
+@cache
+def _finder(is_internal: bool, is_native: bool, has_sources: bool) -> Callable[[bytes], bool]:  # noqa: FBT001 - keys
     native, naming = UNREAD_NATIVE if is_native else (), NAMING if has_sources else ()
-    return any_of((*marking, FILE_ID, *native, *naming))
+    return any_of((*pieces_above(Level.INTERNAL if is_internal else Level.PUBLIC), FILE_ID, *native, *naming))
 
 
 def _has_parts(request: InferenceRequest, raw: bytes, label: Label, rules: FlowRules) -> bool:

@@ -150,14 +150,6 @@ class Markings:
         self._levels = {level: parse_label(level.word, tree) for level in Level}
         self._unknown_mip = unknown_mip or self._levels[_CONFIDENTIAL]
 
-    def pieces(self, *, floor: Level = Level.PUBLIC) -> tuple[bytes, ...]:
-        """Of which one is in every text with a marking above ``floor``, in lower case.
-
-        Args:
-            floor: What the text is at least, whatever it says.
-        """
-        return _LOOKED_FOR if floor >= _INTERNAL else _ALL_LOOKED_FOR
-
     def may_be_in(self, raw: bytes, *, floor: Level = Level.PUBLIC) -> bool:
         """Whether any marking above ``floor`` may be in ``raw``, texts as JSON or as they are; takes a microsecond.
 
@@ -165,7 +157,7 @@ class Markings:
             raw: Encoded as UTF-8 or as JSON.
             floor: What the text is at least, whatever it says.
         """
-        return any_of(self.pieces(floor=floor))(raw)
+        return any_of(pieces_above(floor))(raw)
 
     def of(self, texts: Iterable[str], *, floor: Level = Level.PUBLIC) -> tuple[LabelSource, ...]:
         """What the markings in ``texts`` ask for: one source for each kind of marking, in the order of their rules.
@@ -220,6 +212,11 @@ class Markings:
     def _note(self, found: dict[str, Label], rule: str, label: Label) -> None:
         # Two texts may say two things by the same rule: a header of pasted mail may be any label.
         found[rule] = label if rule not in found else join(found[rule], label)
+
+
+def pieces_above(floor: Level) -> tuple[bytes, ...]:
+    """Of which one is in every text with a marking above ``floor``, encoded as UTF-8 or as JSON; for ``any_of``."""
+    return _LOOKED_FOR if floor >= _INTERNAL else _ALL_LOOKED_FOR
 
 
 def _present(lowered: str, pieces: tuple[str, ...]) -> tuple[str, ...]:
