@@ -20,7 +20,7 @@ from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.zones import ZoneTree
 from freehold.policy.labelling import UNLABELLED
 from freehold.policy.lattice import join
-from freehold.policy.pieces import CAPITAL_DOTTED_I, any_of
+from freehold.policy.pieces import any_of
 from freehold.policy.text import parse_label
 
 ORIGIN = "marking"
@@ -95,8 +95,8 @@ _ALL_NECESSARY = (*_NECESSARY, *_NECESSARY_INTERNAL)
 _PIECES = tuple(piece.decode() for piece in _ALL_NECESSARY)
 _HEADER = "freehold-label"
 
-_WRITTEN_OTHERWISE = (*(b"\\u00%d" % row for row in range(2, 8)), b"\\u0130", CAPITAL_DOTTED_I)
-"""How JSON may write any plain letter; and the one letter beyond ASCII that is taken for a plain one."""
+_WRITTEN_OTHERWISE = (*(b"\\u00%d" % row for row in range(2, 8)), b"\\u0130")
+"""How JSON may write any plain letter, and the capital beyond ASCII that is taken for one."""
 
 _LOOKED_FOR, _ALL_LOOKED_FOR = (*_NECESSARY, *_WRITTEN_OTHERWISE), (*_ALL_NECESSARY, *_WRITTEN_OTHERWISE)
 
