@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.memory import NoFiles, NothingRemembered
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import ContentPart, InferenceRequest, Message, PartKind, Task
 from freehold.gateway.flow import AT_ONCE_BYTES_MAX, PIECE_BYTES, Flow
 from freehold.policy import markings
 from freehold.policy.flow import FlowRules
@@ -22,7 +22,7 @@ from freehold.policy.pieces import any_of
 from freehold.policy.sources import in_force
 from freehold.wire.messages_request import decode_messages
 from freehold.wire.openai_request import decode_chat
-from freehold.wire.said import FILE_ID, NAMING, UNREAD_NATIVE, raw_of, said_in
+from freehold.wire.said import NAMING, UNREAD_NATIVE, raw_of, said_in
 from tests.support.labels import TREE, label
 
 MARKINGS = Markings(TREE)
@@ -108,12 +108,14 @@ PARTS = [
     {"type": "file", "file": {"file_id": "file-1"}},
     {"type": "image_url", "image_url": {"url": "https://example.com/x.png"}},
     {"type": "file", "file": {"filename": "/legal/a.txt", "file_data": "data:text/plain;base64,AAAA"}},
+    {"type": "text", "text": "hello", "file_id": "file-1"},
 ]
 BLOCKS = [
     {"type": "document", "title": "/legal/a.txt", "source": {"type": "text", "media_type": "text/plain", "data": "x"}},
     {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
     {"type": "tool_result", "tool_use_id": "t1", "content": "x"},
     {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "image", "source": {"type": "url", "url": "x"}}]},
+    {"type": "text", "text": "hello", "citations": [{"type": "x", "file_id": "file-1"}]},
 ]
 
 
@@ -148,8 +150,8 @@ async def looked(request: InferenceRequest, lowest: Label, rules: FlowRules) -> 
 
 @pytest.mark.parametrize("is_native", [False, True], ids=["chat", "messages"])
 @given(
-    texts=st.lists(written(), min_size=1, max_size=3),
-    part=st.sampled_from([None, *range(4)]),
+    texts=st.lists(st.just("plain") | written(), min_size=1, max_size=3),
+    part=st.sampled_from([None, *range(len(PARTS))]),
     length=st.sampled_from([0, AT_ONCE_BYTES_MAX, 64 * 1024, PIECE_BYTES - 400, 2 * PIECE_BYTES]),
     has_sources=st.booleans(),
     level=st.sampled_from([Level.PUBLIC, Level.INTERNAL]),
@@ -179,5 +181,37 @@ def test_a_request_gets_the_label_of_the_full_look_however_long_it_is(
     got = asyncio.run(looked(request, lowest, rules))
     assert [each.rule for each in got] == [each if isinstance(each, str) else each.rule for each in expected]
     assert got[: len(found)] == found
-    if FILE_ID in raw and part == 1 and not is_native:
-        assert file_ids
+    assert bool(file_ids) == (part == len(PARTS) - 1 or (part == 1 and not is_native))
+
+
+@pytest.mark.parametrize("piece", ["confidential", "TLP:RED", "X-Freehold-Label: restricted"])
+def test_what_lies_across_two_pieces_of_a_long_request_is_found(piece: str) -> None:
+    start = len('{"model":"auto","messages":[{"role":"user","content":"')
+    for before in range(len(piece) + 1):
+        text = "x" * (PIECE_BYTES - start - before - 2) + "\n" + piece
+        raw = f'{{"model":"auto","messages":[{{"role":"user","content":{json.dumps(text)}}}]}}'.encode()
+        assert raw[PIECE_BYTES - before :].startswith(piece.encode())
+        request = decode_chat(raw, request_id="r")
+        assert [each.origin for each in asyncio.run(looked(request, label(Level.PUBLIC), RULES[False]))] == ["marking"]
+
+
+def test_a_piece_across_two_blocks_of_a_text_is_there() -> None:
+    for piece in PIECES:
+        for before in range(len(piece) + 1):
+            text = " " * (1024 - before) + piece + " " * 3_000
+            assert markings._present(text, PIECES) == tuple(each for each in PIECES if each in piece)
+
+
+@pytest.mark.parametrize("text", ["TLP:RED", "SECRET", "vertraulich", "INTERN", "VS-NfD", "mip:"])
+def test_any_letter_may_be_written_as_a_number(text: str) -> None:
+    for place, each in enumerate(text):
+        for number in (f"\\u{ord(each):04x}", f"\\u{ord(each):04X}"):
+            assert MARKINGS.may_be_in(f'"{text[:place]}{number}{text[place + 1 :]}"'.encode())
+
+
+def test_a_long_look_at_a_request_that_was_made_here_reads_it() -> None:
+    message = Message(role="user", parts=(ContentPart(kind=PartKind.TEXT, text="TLP:RED"),))
+    request = InferenceRequest(id="r", task=Task.CHAT, model="auto", messages=(message,))
+    flow = Flow(memory=NothingRemembered(), files=NoFiles())
+    look = flow.look(request, tenant="default", label=label(Level.PUBLIC), rules=RULES[False], tree=TREE)
+    assert [each.rule for each in asyncio.run(look)] == ["marking:tlp-red"]
