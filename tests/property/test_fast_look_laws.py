@@ -108,6 +108,7 @@ PARTS = [
     {"type": "file", "file": {"file_id": "file-1"}},
     {"type": "image_url", "image_url": {"url": "https://example.com/x.png"}},
     {"type": "file", "file": {"filename": "/legal/a.txt", "file_data": "data:text/plain;base64,AAAA"}},
+    {"type": "text", "text": "hello", "extra": {"type": "image", "source": {"type": "url", "url": "x"}}},
     {"type": "text", "text": "hello", "file_id": "file-1"},
 ]
 BLOCKS = [
@@ -115,6 +116,7 @@ BLOCKS = [
     {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
     {"type": "tool_result", "tool_use_id": "t1", "content": "x"},
     {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "image", "source": {"type": "url", "url": "x"}}]},
+    {"type": "text", "text": "hello", "extra": {"type": "image", "source": {"type": "url", "url": "x"}}},
     {"type": "text", "text": "hello", "citations": [{"type": "x", "file_id": "file-1"}]},
 ]
 
