@@ -12,7 +12,7 @@ MIP is Microsoft Purview Information Protection: a label is a GUID, in file and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from freehold.domain.errors.policy import LabelUnreadable
@@ -20,6 +20,7 @@ from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.zones import ZoneTree
 from freehold.policy.labelling import UNLABELLED
 from freehold.policy.lattice import join
+from freehold.policy.pieces import any_of
 from freehold.policy.text import parse_label
 
 ORIGIN = "marking"
@@ -94,9 +95,13 @@ _ALL_NECESSARY = (*_NECESSARY, *_NECESSARY_INTERNAL)
 _PIECES = tuple(piece.decode() for piece in _ALL_NECESSARY)
 _HEADER = "freehold-label"
 
-_ESCAPE = b"\\u00"
-_ESCAPED = re.compile(rb"\\u00[2-7]")
-"""How JSON may write any plain letter."""
+_WRITTEN_OTHERWISE = (*(b"\\u00%d" % row for row in range(2, 8)), b"\\u0130")
+"""How JSON may write any plain letter, and the capital beyond ASCII that is taken for one."""
+
+_LOOKED_FOR, _ALL_LOOKED_FOR = (*_NECESSARY, *_WRITTEN_OTHERWISE), (*_ALL_NECESSARY, *_WRITTEN_OTHERWISE)
+
+_BLOCK_BYTES = 1024
+_LONGEST_BYTES = max(map(len, _ALL_NECESSARY))
 
 _INTERN = "intern"
 _INTERN_WORD = re.compile(r"(?<!\w)intern(?:al|en|e|o)?(?!\w)")
@@ -152,11 +157,7 @@ class Markings:
             raw: Encoded as UTF-8 or as JSON.
             floor: What the text is at least, whatever it says.
         """
-        lowered = raw.lower()
-        for piece in _NECESSARY if floor >= _INTERNAL else _ALL_NECESSARY:
-            if piece in lowered:
-                return True
-        return _ESCAPE in lowered and _ESCAPED.search(lowered) is not None
+        return any_of(pieces_above(floor))(raw)
 
     def of(self, texts: Iterable[str], *, floor: Level = Level.PUBLIC) -> tuple[LabelSource, ...]:
         """What the markings in ``texts`` ask for: one source for each kind of marking, in the order of their rules.
@@ -171,11 +172,11 @@ class Markings:
             self._look(text, pieces, found)
         return tuple(LabelSource(origin=ORIGIN, rule=rule, label=label) for rule, label in sorted(found.items()))
 
-    def _look(self, text: str, pieces: Sequence[str], found: dict[str, Label]) -> None:
+    def _look(self, text: str, pieces: tuple[str, ...], found: dict[str, Label]) -> None:
         text = text.replace("\u0130", "I")  # the one letter whose lower case is two: places would not fit
         lowered = text.lower()
         seen: set[int] = set()
-        for piece in pieces:
+        for piece in _present(lowered, pieces):
             place = _next(lowered, piece, 0)
             while place >= 0:
                 start = max(text.rfind("\n", 0, place) + 1, place - _BEFORE)
@@ -213,12 +214,34 @@ class Markings:
         found[rule] = label if rule not in found else join(found[rule], label)
 
 
+def pieces_above(floor: Level) -> tuple[bytes, ...]:
+    """Of which one is in every text with a marking above ``floor``, encoded as UTF-8 or as JSON; for ``any_of``."""
+    return _LOOKED_FOR if floor >= _INTERNAL else _ALL_LOOKED_FOR
+
+
+def _present(lowered: str, pieces: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of ``pieces`` that are in a text, in their order.
+
+    A long text is looked at in blocks for all of them at once, and for one after the other only where one is.
+    """
+    if len(lowered) <= _BLOCK_BYTES:
+        return tuple(piece for piece in pieces if piece in lowered)
+    wanted = tuple(piece.encode() for piece in pieces)
+    raw, is_any = lowered.encode(errors="replace"), any_of(wanted)
+    found: set[bytes] = set()
+    for start in range(0, len(raw), _BLOCK_BYTES) if is_any(raw) else ():
+        block = raw[start : start + _BLOCK_BYTES + _LONGEST_BYTES]
+        if is_any(block):
+            found.update(piece for piece in wanted if piece not in found and piece in block)
+    return tuple(piece.decode() for piece in wanted if piece in found)
+
+
 def _next(lowered: str, piece: str, start: int) -> int:
     """Where a piece is next; -1 for nowhere."""
-    if piece != _INTERN or lowered.find(piece, start) < 0:
-        return lowered.find(piece, start)
-    match = _INTERN_WORD.search(lowered, start)
-    return -1 if match is None else match.start()
+    place = lowered.find(piece, start)
+    while place >= 0 and piece == _INTERN and _INTERN_WORD.match(lowered, place) is None:
+        place = lowered.find(piece, place + 1)
+    return place
 
 
 def _plain(word: str) -> str:
