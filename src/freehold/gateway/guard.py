@@ -7,12 +7,14 @@ What it passes on is made from a list of members that are known; a member that n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 from freehold.domain.decisions import PolicyDecision
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.untrusted import ServerToolRefused
+from freehold.domain.labels import Level
 from freehold.domain.place import Place
 from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
@@ -44,8 +46,18 @@ _KNOWN = frozenset({"id", "object", "created", "model", "usage", "system_fingerp
 _NAMED_MAX = 64
 
 
-def guarded(sink: Sink, draft: ReceiptDraft, footing: Footing, runtime: Runtime, approvals: Approvals) -> Sink:
+def guarded(
+    sink: Sink, draft: ReceiptDraft, footing: Footing, runtime: Runtime, approvals: Approvals, *, may_rise: bool = False
+) -> Sink:
     """The sink itself, or one that guards it where the context and the route ask for that.
+
+    Args:
+        sink: Where the answer goes.
+        draft: The request's receipt in the making.
+        footing: What holds for it.
+        runtime: What is in force.
+        approvals: Where calls are held.
+        may_rise: What detectors find may still raise the label to internal.
 
     Raises:
         ServerToolRefused: The context is untrusted, and the provider would run a tool of its own.
@@ -53,6 +65,8 @@ def guarded(sink: Sink, draft: ReceiptDraft, footing: Footing, runtime: Runtime,
     request, label = draft.request, draft.label
     if not request.is_generated or request.purpose is not Purpose.ANSWER:
         return sink  # what is asked on our own account is shown to nobody
+    if may_rise and label.level < Level.INTERNAL:
+        label = replace(label, level=Level.INTERNAL)
     holds, redacts = is_guarded(label), footing.route.redact_answers
     cleans = is_sanitised(label, footing.route.sanitise) and request.suffix is None  # an editor takes a fill-in as code
     if not holds and not cleans and not redacts:

@@ -164,14 +164,16 @@ class Pipeline:
         plan = footing.plan(draft.request)
         if self._services.quotas.limited:
             self._reserve(draft, runtime, footing, plan.steps, sink)
+        crossing = self._crossing(draft, runtime, whole, footing, asking)
+        may_rise = crossing is not None
         return Climb(
             services=self._services,
             runtime=runtime,
             draft=draft,
-            sink=guarded(sink, draft, footing, runtime, self._services.approvals),
+            sink=guarded(sink, draft, footing, runtime, self._services.approvals, may_rise=may_rise),
             footing=footing,
             steps=deque(plan.steps),
-            crossing=self._crossing(draft, runtime, whole, footing, asking),
+            crossing=crossing,
         )
 
     def _crossing(

@@ -372,3 +372,12 @@ def test_what_detectors_find_again_need_not_be_remembered() -> None:
     ask(at, chat(f"write to {MAIL}"))
     assert at.receipt.label.kinds == {"pii"} and len(far.calls) == 1
     assert memory.asked and all(label == INTERNAL for label in memory.asked)
+
+
+def test_an_untrusted_public_text_is_guarded_where_its_label_may_still_rise() -> None:
+    far = cloud(kinds=frozenset({"pii"}), answer="![x](https://evil.example/x) done")
+    at = house(far)
+    at.keys = OneKey()
+    sink = ask(at, replace(chat(f"write to {MAIL}"), is_external=True))
+    assert at.receipt.label.level is Level.INTERNAL and not at.receipt.label.trusted
+    assert "evil.example" not in sink.text or "](https://evil" not in sink.text
