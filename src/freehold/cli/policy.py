@@ -29,6 +29,7 @@ def explain(
     *,
     route: str = "",
     tenant: str = "",
+    file: str = "",
     config: ConfigFile = "",
     as_json: Json = False,
 ) -> int:
@@ -38,17 +39,25 @@ def explain(
         label: What a client would send as freehold-label, for example "confidential;zones=lan".
         route: Only this route's deployments, with what the route itself demands.
         tenant: Whose text; the first tenant's of the configuration if not given.
+        file: The text itself, to be looked through for markings, personal data and credentials; "-" reads standard input.
     """
-    site = site_of(compiled_or_default(config))
+    compiled = compiled_or_default(config)
+    site = site_of(compiled)
+    sources, complete, why = (), True, ""
+    if file:
+        from freehold.cli.policy_text import said_by  # lazy: loads the detectors
+
+        sources, complete, why = said_by(file, compiled)
     try:
         whose = site.tenant(tenant)
         explained = explained_by(
-            site.sources(label=label, route=route, tenant=whose),
+            (*site.sources(label=label, route=route, tenant=whose), *sources),
             site.ways(route=route),
             policy=site.policy,
             tenant=whose,
             unix_ms=SystemClock().unix_ms(),
             audit_ready=True,
+            scan_complete=complete,
         )
     except UnknownNameError as error:
         raise output.UsageError(f"{str(error).capitalize()}.") from error
@@ -56,6 +65,8 @@ def explain(
         output.print_json(explained.to_json())
     else:
         output.say("\n".join(explained.lines()))
+        if why:
+            output.note(f"It was not looked through to the end: {why}.")
     return output.OK
 
 

@@ -104,6 +104,20 @@ def test_a_denial_names_the_sites_rule(cli: Cli, configured: Path) -> None:
         assert "no-drafts: gets no drafts (set by client:freehold-label)" in shown.out
 
 
+def test_a_text_is_looked_through_as_a_request_would_be(cli: Cli, configured: Path) -> None:
+    text = configured / "letter.txt"
+    text.write_text("STRENG VERTRAULICH\nwrite to jane.roe@corp.example, IBAN DE89 3704 0044 0532 0130 00\n")
+    found = json.loads(cli("policy", "explain", "--file", str(text), "--json").out)
+    rules = {each["rule"] for each in found["sources"]}
+    assert {"detector:pii", "detector:pci"} & rules and any(rule.startswith("marking:") for rule in rules)
+    text.write_text("nothing in here\n")
+    assert [
+        each["rule"] for each in json.loads(cli("policy", "explain", "--file", str(text), "--json").out)["sources"]
+    ] == ["tenant:legal"]
+    gone = cli("policy", "explain", "--file", "gone.txt")
+    assert gone.code == 1 and "FH-DETECT-002" in gone.err
+
+
 def test_cases_hold_or_fail_and_pipelines_can_read_it(cli: Cli, configured: Path, tmp_path: Path) -> None:
     cases, report = configured / "cases.toml", tmp_path / "report.xml"
     shown = cli("policy", "test", str(cases), "--junit", str(report))
