@@ -73,6 +73,7 @@ def receipt_document(receipt: Receipt) -> dict[str, object]:
         ],
         "steps": list(receipt.steps),
         "detours": list(receipt.detours),
+        "removed": dict(receipt.removed),
         "attempts": [_attempt(attempt) for attempt in receipt.attempts],
         "audit_index": receipt.audit_index,
         "audit_log": receipt.audit_log,
@@ -153,6 +154,7 @@ def receipt_from_document(document: _Json) -> Receipt:
         audit_log=_newer_text(document, "audit_log"),
         purpose=_newer_text(document, "purpose") or "answer",
         for_request=_newer_text(document, "for_request"),
+        removed=_counts_of(_object(document, "removed")) if "removed" in document else (),
     )
 
 
@@ -342,6 +344,10 @@ def _label_of(document: _Json) -> Label:
         readers=None if readers is None else frozenset(readers),
         trusted=_flag(document, "trusted"),
     )
+
+
+def _counts_of(document: _Json) -> tuple[tuple[str, int], ...]:
+    return tuple((name, _integer(document, name)) for name in sorted(document))
 
 
 def _iso(unix_ms: int) -> str:

@@ -21,10 +21,12 @@ class Cleaning:
     Attributes:
         hosts: Where links may lead.
         is_json: What is said is JSON for a program.
+        calls: No program may find a call of a tool in what is said.
     """
 
     hosts: Hosts
     is_json: bool
+    calls: bool = False
 
 
 class _Cleaner(Protocol):
@@ -52,10 +54,11 @@ class _AsItIs:
 class _Json:
     """Waits for the whole of a JSON value, since only then it can be read."""
 
-    __slots__ = ("_hosts", "_pieces", "removed")
+    __slots__ = ("_calls", "_hosts", "_pieces", "removed")
 
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: Hosts, *, calls: bool) -> None:
         self._hosts = hosts
+        self._calls = calls
         self._pieces: list[str] = []
         self.removed: Counter[str] = Counter()
 
@@ -64,7 +67,7 @@ class _Json:
         return ""
 
     def close(self) -> str:
-        found = sanitise_json("".join(self._pieces), self._hosts)
+        found = sanitise_json("".join(self._pieces), self._hosts, calls=self._calls)
         self.removed.update(dict(found.removed))
         return found.text
 
@@ -142,5 +145,5 @@ class Channels:
         if cleaning is None:
             return _AsItIs()
         if cleaning.is_json and name in ("content", "text"):
-            return _Json(cleaning.hosts)
-        return Sanitiser(cleaning.hosts)
+            return _Json(cleaning.hosts, calls=cleaning.calls)
+        return Sanitiser(cleaning.hosts, calls=cleaning.calls)
