@@ -238,12 +238,15 @@ def test_what_nobody_guards_passes_byte_for_byte(tmp_path: Path) -> None:
         shared_data("privacy", "exfil_vectors.json")
         for case in measured.vectors():
             assert world.bench.run([case], everywhere=False).reached > 0 or case.id == "reid-token-in-url", case.id
+        for case in measured.spoken():
+            assert world.bench.run([case], everywhere=False).read > 0, case.id
 
 
 def test_of_the_labelled_attacks_nothing_reaches_anybody(world: World) -> None:
     found = measured.records()
     results = {
         "vectors": world.bench.run(measured.vectors(), everywhere=True),
+        "spoken": world.bench.run(measured.spoken(), everywhere=False),
         "theft": world.bench.run(measured.attacks(found, "exfil")[::16], everywhere=False),
         "harm": world.bench.run(measured.attacks(found, "harm")[::16], everywhere=False),
         "benign": world.bench.run(measured.benign(found)[::16], everywhere=False),
