@@ -164,7 +164,7 @@ def test_the_jail_is_asked_of_a_real_child() -> None:
 
 
 def test_a_child_that_dies_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jail_probe.sys, "executable", "/bin/false")
+    monkeypatch.setattr("sys.executable", "/bin/false")
     assert "failed" in _only(jail_probe.check_jail(), State.FAILED)
 
 
