@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+from freehold.app.fellows import WORKERS_FOLDER
+from freehold.app.known import CALIBRATIONS_FOLDER, CERTIFICATES_FOLDER, OUTCOMES_FOLDER
+from freehold.app.memory import KEYS_FOLDER
+from freehold.app.stores import (
+    AUDIT_FOLDER,
+    BATCHES_FOLDER,
+    DATABASE_FILE,
+    FILES_FOLDER,
+    FIRST_KEY_FILE,
+    MODELS_FOLDER,
+    RECEIPTS_FOLDER,
+)
+from freehold.audit.bodies import BODIES_FOLDER
+from freehold.audit.subjects import SUBJECTS_FOLDER
 from freehold.domain.deployment import StreamMode
 from freehold.domain.labels import Level
 from freehold.domain.priority import Priority
@@ -20,7 +35,9 @@ from freehold.policy.text import DEFAULT_ZONES
 from freehold.routing.ladder import DELTA_MAX, verdict
 from freehold.routing.signal_costs import BOUGHT, SignalCost
 from freehold.serving.order import PASSED_MAX
+from freehold.storage.folder import LOCK_NAME
 from tests.support.documents import ROOT, Block, blocks, rows
+from tests.support.inside import inside
 
 HOW_TO = ROOT / "docs" / "how-to"
 LABELS = HOW_TO / "labels-and-zones.md"
@@ -28,6 +45,7 @@ CALIBRATE = HOW_TO / "calibrate.md"
 REPLAY = HOW_TO / "replay.md"
 FAIR = HOW_TO / "fair-turns.md"
 ESCALATE = HOW_TO / "escalate.md"
+DATA = HOW_TO / "data.md"
 
 
 def test_zones_of_labels_that_name_none() -> None:
@@ -39,6 +57,19 @@ def test_every_rule_is_explained() -> None:
     table = {rule.strip("`"): text for rule, text in rows(LABELS, below="## The rules")}
     assert list(table) == list(SAYINGS)
     assert f"{PII_RETENTION_DAYS_MAX} days" in table["pii-retention"]
+
+
+def test_everything_in_the_data_folder_is_explained(tmp_path: Path) -> None:
+    table = {
+        name for row in rows(DATA, below="# Where everything is kept") for name in re.findall(r"`([^`]+)`", row[0])
+    }
+    named = {DATABASE_FILE, FIRST_KEY_FILE, LOCK_NAME, AUDIT_FOLDER, SUBJECTS_FOLDER, BODIES_FOLDER, RECEIPTS_FOLDER}
+    named |= {FILES_FOLDER, BATCHES_FOLDER, MODELS_FOLDER, CALIBRATIONS_FOLDER, CERTIFICATES_FOLDER, OUTCOMES_FOLDER}
+    named |= {KEYS_FOLDER, WORKERS_FOLDER}
+    assert named | {"freehold.toml", "receipts-N"} == table
+    with inside(tmp_path):
+        found = {each.name for each in (tmp_path / "data").iterdir()}
+    assert {re.sub(r"-(?:wal|shm)$", "", name) for name in found} <= table
 
 
 def test_every_grading_is_explained() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from freehold.app.key_events import record_key_events
 from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.receipt import AuditRecord
 from freehold.identity.keys import KeyRing
@@ -26,24 +25,10 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Generator[Inside]:
 
 
 @pytest.fixture
-def recorded(gateway: Inside, monkeypatch: pytest.MonkeyPatch) -> list[AuditRecord]:
+def recorded(gateway: Inside) -> Generator[list[AuditRecord]]:
     """What goes into the audit log."""
-    found: list[AuditRecord] = []
-    append = gateway.stores.audit.append
-
-    def noted(*records: AuditRecord) -> int:
-        index = append(*records)
-        found.extend(records)
-        return index
-
-    sweep(gateway)
-    monkeypatch.setattr(gateway.stores.audit, "append", noted)
-    return found
-
-
-def sweep(gateway: Inside) -> None:
-    """What the house does every two seconds."""
-    gateway.run(record_key_events(gateway.stores.keys, gateway.stores.audit))
+    with gateway.noting() as found:
+        yield found
 
 
 def told(records: list[AuditRecord]) -> list[tuple[str, str, Any, Any]]:
@@ -66,7 +51,7 @@ def refused(answer: Answer) -> tuple[int, str]:
 
 def test_a_key_is_made_shown_once_rotated_and_revoked(gateway: Inside, recorded: list[AuditRecord]) -> None:
     manager, manager_id = gateway.key("ours", "infer", "manage")
-    sweep(gateway)
+    gateway.sweep()
     recorded.clear()
     answer = gateway.ask("POST", KEYS, key=manager, body={"name": "app", "label": "confidential", "expires_s": 3600})
     made = answer.json()
@@ -89,7 +74,7 @@ def test_a_key_is_made_shown_once_rotated_and_revoked(gateway: Inside, recorded:
     assert (ended.status, ended.json()["state"]) == (200, "revoked")
     assert not works(gateway, later["key"])
     assert gateway.ask("DELETE", f"{KEYS}/{later['id']}", key=manager).body == ended.body
-    sweep(gateway)
+    gateway.sweep()
     assert told(recorded) == [
         ("key.made", "ours", made["id"], manager_id),
         ("key.rotated", "ours", later["id"], manager_id),
@@ -124,7 +109,7 @@ def test_a_manager_gives_nothing_that_it_does_not_have(
     gateway: Inside, recorded: list[AuditRecord], has: tuple[str, ...], asks: dict[str, object]
 ) -> None:
     manager, manager_id = gateway.key("ours", *has)
-    sweep(gateway)
+    gateway.sweep()
     recorded.clear()
     before = gateway.stores.keys.list()
     assert refused(gateway.ask("POST", KEYS, key=manager, body={"name": "x", **asks})) == (403, "FH-AUTH-005")
@@ -157,7 +142,7 @@ def test_a_managers_own_label_is_the_least_that_it_gives(gateway: Inside) -> Non
 def test_a_manager_does_not_get_at_an_admin_key_of_its_tenant(gateway: Inside, recorded: list[AuditRecord]) -> None:
     manager, _ = gateway.key("ours", "infer", "manage")
     admin, admin_id = gateway.key("ours", "admin")
-    sweep(gateway)
+    gateway.sweep()
     recorded.clear()
     assert gateway.ask("GET", f"{KEYS}/{admin_id}", key=manager).status == 200
     assert refused(gateway.ask("POST", f"{KEYS}/{admin_id}/rotate", key=manager)) == (403, "FH-AUTH-005")
@@ -246,7 +231,7 @@ def test_what_cannot_be_recorded_now_is_recorded_later(
     gateway: Inside, recorded: list[AuditRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager, _ = gateway.key("ours", "infer", "manage")
-    sweep(gateway)
+    gateway.sweep()
     with monkeypatch.context() as patch:
 
         def fails(*_records: AuditRecord) -> int:
@@ -257,14 +242,14 @@ def test_what_cannot_be_recorded_now_is_recorded_later(
         gateway.ask("DELETE", f"{KEYS}/{made['id']}", key=manager)
         assert not works(gateway, made["key"])
         with pytest.raises(AuditUnwritable):
-            sweep(gateway)
+            gateway.sweep()
     recorded.clear()
-    sweep(gateway)
+    gateway.sweep()
     assert [(record.event, record.detail["key"]) for record in recorded] == [
         ("key.made", made["id"]),
         ("key.revoked", made["id"]),
     ]
-    sweep(gateway)
+    gateway.sweep()
     assert len(recorded) == 2
 
 
@@ -277,7 +262,7 @@ def test_a_key_that_never_was(gateway: Inside) -> None:
 def test_limits_that_change_are_told_too(gateway: Inside, recorded: list[AuditRecord]) -> None:
     manager, manager_id = gateway.key("ours", "infer", "manage")
     admin, admin_id = gateway.key("ours", "admin")
-    sweep(gateway)
+    gateway.sweep()
     recorded.clear()
     limits, tokens = "/v1/admin/limits", {"what": "tokens", "window": "day"}
     for key, subject, amount in (
@@ -290,7 +275,7 @@ def test_limits_that_change_are_told_too(gateway: Inside, recorded: list[AuditRe
     for _ in range(2):
         gateway.ask("DELETE", f"{limits}?subject=tenant:theirs&what=tokens&window=day", key=admin)
     gateway.ask("DELETE", f"{limits}?subject=key:{manager_id}&what=tokens&window=day", key=manager)
-    sweep(gateway)
+    gateway.sweep()
     assert told(recorded) == [
         ("limit.set", "ours", manager_id, manager_id),
         ("limit.set", "ours", manager_id, manager_id),

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from freehold.app.key_events import record_key_events
 from freehold.domain.receipt import AuditRecord
 from tests.support.inside import Answer, Inside, inside
 from tests.support.objects import NEVER
@@ -25,24 +24,10 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Generator[Inside]:
 
 
 @pytest.fixture
-def recorded(gateway: Inside, monkeypatch: pytest.MonkeyPatch) -> list[AuditRecord]:
+def recorded(gateway: Inside) -> Generator[list[AuditRecord]]:
     """What goes into the audit log."""
-    found: list[AuditRecord] = []
-    append = gateway.stores.audit.append
-
-    def noted(*records: AuditRecord) -> int:
-        index = append(*records)
-        found.extend(records)
-        return index
-
-    sweep(gateway)
-    monkeypatch.setattr(gateway.stores.audit, "append", noted)
-    return found
-
-
-def sweep(gateway: Inside) -> None:
-    """What the house does every two seconds."""
-    gateway.run(record_key_events(gateway.stores.keys, gateway.stores.audit))
+    with gateway.noting() as found:
+        yield found
 
 
 def ask(gateway: Inside, key: str, **changes: object) -> Answer:
@@ -107,7 +92,7 @@ def test_one_body_goes_to_one_deployment_once_and_the_record_says_so(
     again = ask(gateway, user, seed=1)
     assert (again.status, again.code) == (403, "FH-POLICY-001"), "it was used"
 
-    sweep(gateway)
+    gateway.sweep()
     events = [each for each in recorded if each.detail.get("release") == made["id"]]
     assert [each.event for each in events] == ["release.use", "release.request", "release.approve"]
     used = events[0]
@@ -256,7 +241,7 @@ def test_an_owner_publishes_a_file(gateway: Inside, recorded: list[AuditRecord])
     answer = publish(gateway, owner, file_id, "public")
     assert (answer.status, answer.json()["state"]) == (200, "published")
     assert label_of(gateway, user, file_id) == "public;zones=world"
-    sweep(gateway)
+    gateway.sweep()
     (event,) = [each for each in recorded if each.event == "publish" and each.detail["file"] == file_id]
     assert (event.detail["label_in"], event.detail["label_out"]) == ("confidential;zones=lan", "public;zones=world")
     assert "announced" not in json.dumps(event.detail)
@@ -272,7 +257,7 @@ def test_a_restricted_file_takes_two_owners(gateway: Inside, recorded: list[Audi
     assert label_of(gateway, user, file_id) == "restricted;zones=device"
     assert publish(gateway, first, file_id, "public").json()["state"] == "published"
     assert label_of(gateway, user, file_id) == "public;zones=world"
-    sweep(gateway)
+    gateway.sweep()
     events = [each for each in recorded if each.detail.get("file") == file_id]
     assert [each.event for each in events] == ["publish.request", "publish.request", "publish"]
     assert events[-1].detail["first"] == gateway.stores.keys.line_of(events[1].detail["by"])

@@ -12,6 +12,7 @@ import pytest
 from bench import untrusted as measured
 from bench.untrusted import SETTINGS, SURFACES, Bench, Case, conversation
 from tests.servers.traitor_server import Deed, TraitorServer
+from tests.support.agent_parsers import calls_read
 from tests.support.inside import CONFIG, Inside, inside
 from tests.support.reached import Read, read_answer
 from tests.support.shared_data import shared_data
@@ -63,6 +64,13 @@ def test_a_call_is_held_and_said_to_be(world: World, path: str, stream: bool) ->
     assert read.calls == []
     assert read.text.startswith("I will.\n\nFreehold held back a call of the tool `mail`")
     assert "`freehold approvals show " in read.text
+    assert read.text.endswith(
+        "Nobody has told Freehold what `mail` does. Its operator can: `[tools.mail]` with `effect` `none` or `read`, and "
+        "`trusted = true` if what it gives back is as good as your own words."
+    )
+    assert [(each["tool"], each["state"]) for each in read.freehold["held"]] == [("mail", "waiting")]
+    assert read.freehold["held"][0]["id"] in read.text
+    assert read.freehold["untrusted"].startswith("messages[")
     assert read.finish in {"stop", "end_turn", "completed"}
     receipt = world.receipt()
     denied = [each for each in receipt["decisions"] if each["deployment"] == "tool:mail"]
@@ -73,10 +81,35 @@ def test_a_call_is_held_and_said_to_be(world: World, path: str, stream: bool) ->
 
 @pytest.mark.parametrize(("path", "stream"), WAYS)
 def test_text_and_thoughts_are_cleaned(world: World, path: str, stream: bool) -> None:
-    read = world.ask(path, Deed(text=SAID, thoughts=f"First ![x]({LINK}) then."), stream=stream)
+    with world.gateway.noting() as recorded:
+        read = world.ask(path, Deed(text=SAID, thoughts=f"First ![x]({LINK}) then."), stream=stream)
     gone = "`evil[.]test` removed"
     assert read.text == f"So it is.\n\npie (image from {gone})\n\nSee more (link to {gone})."
     assert read.thoughts in ("", f"First x (image from {gone}) then.")
+    removed = {"image": 2, "link": 1}
+    assert (read.freehold["removed"], read.freehold["held"]) == (removed, [])
+    receipt = world.receipt()
+    assert receipt["removed"] == removed, "the receipt is whole before the last byte"
+    (record,) = [each for each in recorded if (each.event, each.request_id) == ("request", receipt["id"])]
+    assert json.loads(record.detail_json)["removed"] == removed
+
+
+@pytest.mark.parametrize(("path", "stream"), WAYS)
+def test_a_call_that_stands_in_the_words_is_inert(world: World, path: str, stream: bool) -> None:
+    said = 'I will.\n\nAction: mail\nAction Input: {"to": "the boss"}\n'
+    assert calls_read(said) != []
+    read = world.ask(path, Deed(text=said), stream=stream, tools=())
+    assert read.text == said.replace("Input:", "Input[:]")
+    assert calls_read(read.text) == []
+    assert read.freehold["removed"] == world.receipt()["removed"] == {"tool-call": 1}
+
+
+def test_a_stream_that_breaks_off_has_what_was_removed_until_then_on_its_receipt(world: World) -> None:
+    world.server.obey = lambda _: Deed(text=SAID + "\n\nMore.\n\nAnd more.", breaks=True)
+    body = conversation(SURFACES[0], Case("c", "x", "y", (), Deed()), SECRET)
+    world.gateway.ask("POST", SURFACES[0], key=world.key, body={"model": "plain", "stream": True, **body})
+    receipt = world.receipt()
+    assert (receipt["outcome"], receipt["removed"]) == ("broken", {"image": 1, "link": 1})
 
 
 @pytest.mark.parametrize(("path", "stream"), WAYS)
@@ -147,6 +180,15 @@ def test_a_name_that_the_model_made_up_is_not_told(world: World) -> None:
     assert "the tool `unknown`" in read.text
 
 
+def test_where_no_tool_does_any_harm_words_stay_words(tmp_path: Path) -> None:
+    """An agent that reads its calls out of the words is told so by all of its tools being harmless."""
+    server = TraitorServer(lambda _: Deed())
+    with inside(tmp_path, config=OPEN, upstream=server) as gateway:
+        world = World(gateway, server)
+        said = "Action: add\nAction Input: 1 + 1"
+        assert world.ask(SURFACES[0], Deed(text=said)).text == said
+
+
 def test_json_stays_json(world: World) -> None:
     form = {"response_format": {"type": "json_object"}}
     for stream in (False, True):
@@ -154,6 +196,8 @@ def test_json_stays_json(world: World) -> None:
         assert plain.text == '{"a_b": "*x*"}'
         cleaned = world.ask(SURFACES[0], Deed(text=json.dumps({"a": SAID})), stream=stream, body=form)
         assert "evil.test" not in json.loads(cleaned.text)["a"]
+        asked = world.ask(SURFACES[0], Deed(text='{"action": "mail", "action_input": "a"}'), stream=stream, body=form)
+        assert json.loads(asked.text) == {"action": "mail", "action_input[:]": "a"}
 
 
 def test_the_header_says_that_a_text_comes_from_elsewhere(world: World) -> None:
@@ -194,12 +238,15 @@ def test_what_nobody_guards_passes_byte_for_byte(tmp_path: Path) -> None:
         shared_data("privacy", "exfil_vectors.json")
         for case in measured.vectors():
             assert world.bench.run([case], everywhere=False).reached > 0 or case.id == "reid-token-in-url", case.id
+        for case in measured.spoken():
+            assert world.bench.run([case], everywhere=False).read > 0, case.id
 
 
 def test_of_the_labelled_attacks_nothing_reaches_anybody(world: World) -> None:
     found = measured.records()
     results = {
         "vectors": world.bench.run(measured.vectors(), everywhere=True),
+        "spoken": world.bench.run(measured.spoken(), everywhere=False),
         "theft": world.bench.run(measured.attacks(found, "exfil")[::16], everywhere=False),
         "harm": world.bench.run(measured.attacks(found, "harm")[::16], everywhere=False),
         "benign": world.bench.run(measured.benign(found)[::16], everywhere=False),

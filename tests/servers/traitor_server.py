@@ -19,11 +19,12 @@ MARK = "The vault word is "
 
 @dataclass
 class Deed:
-    """What the model answers: text, thoughts, and calls as name and arguments."""
+    """What the model answers: text, thoughts, and calls as name and arguments; it may be cut off before its end."""
 
     text: str = ""
     calls: list[tuple[str, dict]] = field(default_factory=list)
     thoughts: str = ""
+    breaks: bool = False
 
 
 def secret_in(body: dict) -> str:
@@ -82,6 +83,9 @@ class TraitorServer(OpenAIServer):
             ]
         for delta in deltas:
             await exchange.send(event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}))
+        if deed.breaks:
+            exchange.reset()
+            return
         await exchange.send(event({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}))
         if body.get("stream_options", {}).get("include_usage"):
             await exchange.send(event({**head, "choices": [], "usage": USAGE}))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -22,11 +23,13 @@ from freehold.api.http1 import FreeholdProtocol, protocol
 from freehold.api.http1_limits import ServerLimits
 from freehold.api.server import Api
 from freehold.app.house import House
+from freehold.app.key_events import record_key_events
 from freehold.app.known import Known
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores
 from freehold.config.compile import compile_config
 from freehold.config.load import load
+from freehold.domain.receipt import AuditRecord
 from freehold.hostinfo.probe import probe
 from tests.servers.openai_server import OpenAIServer
 from tests.support.http1 import Wire
@@ -152,6 +155,26 @@ class Inside:
             fields |= {"Content-Length": str(len(raw)), "Content-Type": "application/json"} | fields
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
         return self.send("\r\n".join(lines).encode("latin-1") + raw, is_head=method == "HEAD")
+
+    def sweep(self) -> None:
+        """What the house does every two seconds: events of keys, releases and the like go into the audit log."""
+        self.run(record_key_events(self.stores.keys, self.stores.audit))
+
+    @contextmanager
+    def noting(self) -> Generator[list[AuditRecord]]:
+        """What goes into the audit log from here on."""
+        found: list[AuditRecord] = []
+        append = self.stores.audit.append
+
+        def noted(*records: AuditRecord) -> int:
+            index = append(*records)
+            found.extend(records)
+            return index
+
+        self.sweep()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.stores.audit, "append", noted)
+            yield found
 
     def send(self, request: bytes, *, is_head: bool = False) -> Answer:
         """Bytes as they are, on a connection of their own; then the client leaves."""

@@ -194,6 +194,7 @@ def _items(read: Read, items: list[dict]) -> None:
 def _lines(lines: list[dict]) -> Read:
     read = Read()
     for line in lines:
+        read.freehold = line.get("freehold") or read.freehold
         message = line.get("message", {})
         read.text += message.get("content", "")
         read.thoughts += message.get("thinking", "")
@@ -232,6 +233,7 @@ def _messages(events: list[dict]) -> Read:
             if "partial_json" in delta:
                 names[each["index"]][1] += delta["partial_json"]
         elif each["type"] == "message_delta":
+            read.freehold = each.get("freehold") or {}
             read.finish = each["delta"]["stop_reason"]
     read.calls = [(name, arguments) for name, arguments in names.values()]
     return read
@@ -241,7 +243,7 @@ def _responses(events: list[dict]) -> Read:
     read = Read()
     last = events[-1]["response"]
     _items(read, last["output"])
-    read.finish = last["status"]
+    read.finish, read.freehold = last["status"], last.get("freehold") or {}
     deltas = "".join(each["delta"] for each in events if each["type"] == "response.output_text.delta")
     assert deltas == read.text
     return read

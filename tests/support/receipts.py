@@ -109,6 +109,7 @@ _labels = st.builds(
 )
 _signals = st.dictionaries(_names, st.floats(allow_nan=False, allow_infinity=False), max_size=3)
 _texts = st.lists(_names, max_size=3).map(tuple)
+_removed = st.dictionaries(_names, _counts, max_size=3).map(lambda counts: tuple(sorted(counts.items())))
 _confidences = st.builds(
     Confidence,
     probability=st.none() | st.floats(0, 1),
@@ -203,4 +204,5 @@ def receipts(draw: st.DrawFn) -> Receipt:
         config_digest=draw(_names),
         client_request_id=draw(_names),
         traceparent=draw(_names),
+        removed=draw(_removed),
     )

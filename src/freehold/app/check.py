@@ -7,14 +7,20 @@ from pathlib import Path
 
 from freehold.app.rules import rulebook_of
 from freehold.config.checks import zone_tree
-from freehold.config.compile import compile_config
+from freehold.config.compile import Compiled, compile_config
 from freehold.config.lines import KeyPath, dotted
 from freehold.config.load import LoadedConfig
 from freehold.config.secrets import read_secret
+from freehold.domain.deployment import EngineKind
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.config import SecretUnreadable
 from freehold.domain.errors.policy import PolicyError, RulesInvalid
 from freehold.policy.text import parse_label
+
+UNDECLARED_TOOLS = (
+    "none is declared, so from the second turn of an agent on every call waits for a human; say what each does:"
+    ' [tools.NAME] effect = "none" or "read", and trusted = true'
+)
 
 
 def problems(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> list[str]:
@@ -30,6 +36,14 @@ def problems(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> list[st
     """
     found = [*_secrets(loaded, environment), *_files(loaded), *_labels(loaded), *_rules(loaded, environment)]
     return [f"{loaded.provenance.get(dotted(path), 'default')}: {dotted(path)}: {text}" for path, text in found]
+
+
+def remark_on_tools(compiled: Compiled) -> str:
+    """What operators of agents should know of a configuration that says nothing of tools; empty where it does, or none runs."""
+    if compiled.trust.tools:
+        return ""
+    models = [each.deployment.model for each in compiled.deployments if each.deployment.engine is not EngineKind.ONNX]
+    return UNDECLARED_TOOLS if any(model.tools and not model.embeds and not model.reranks for model in models) else ""
 
 
 def _secrets(loaded: LoadedConfig, environment: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:

@@ -24,7 +24,7 @@ from freehold.gateway.scoring import Scoring
 from freehold.gateway.shadows import Around, Bounds, Shadows
 from freehold.gateway.spending import thresholds
 from freehold.gateway.standings import LiveStandings
-from freehold.gateway.watching import Care, Watching
+from freehold.gateway.watch_rounds import Care, Watching
 from freehold.hostinfo.clock import any_share
 from freehold.serving.overload import Door, Level
 from freehold.storage.certificates import Place, SqliteCertificates

@@ -20,7 +20,7 @@ REQUEST = "request"
 # Keys in order and no white space, as entry.py has it: what a sorted encoder makes of the same values, byte for byte.
 _REQUEST = (
     b'{"attempts":%b,"bytes_left":%d,"config":%b,"cost_micros":%b,"currency":%b,"decisions":%b,"error":%b,"key":%b,'
-    b'"label":%b,"label_rules":%b,"outcome":"%b","route":%b,"stream":%b,"task":%b,"total_ms":%d}'
+    b'"label":%b,"label_rules":%b,"outcome":"%b"%b,"route":%b,"stream":%b,"task":%b,"total_ms":%d}'
 )
 _ATTEMPT = (
     b'{"bytes_left":%d,"deployment":%b,"digest":%b,"egress":%b,"error":%b,"input_tokens":%d,"measured":%b,"model":%b,'
@@ -33,7 +33,7 @@ _truth = (b"false", b"true")
 
 
 def request_record(receipt: Receipt) -> AuditRecord:
-    """One request: who, how sensitive and why, what policy said, where it ran, how it ended."""
+    """One request: who, how sensitive and why, what policy said, where it ran, what was taken out, how it ended."""
     cost = receipt.cost
     detail = _REQUEST % (
         b"[%b]" % b",".join(map(_attempt, receipt.attempts)),
@@ -47,6 +47,7 @@ def request_record(receipt: Receipt) -> AuditRecord:
         _label(receipt.label),
         _label_rules(receipt.label_sources),
         receipt.outcome.encode(),
+        _removed(receipt.removed) if receipt.removed else b"",
         _text(receipt.route),
         _truth[receipt.stream],
         _text(receipt.task),
@@ -92,6 +93,11 @@ def _attempt(attempt: Attempt) -> bytes:
         b"null" if verdict is None else b'"%b"' % verdict.action.encode(),
         _text(attempt.zone),
     )
+
+
+def _removed(counts: tuple[tuple[str, int], ...]) -> bytes:
+    """What was taken out of the answer; where nothing was, as nearly always, the record says nothing of it."""
+    return b',"removed":%b' % _encoder.encode(dict(counts))
 
 
 def _encode_label(label: Label) -> bytes:

@@ -203,6 +203,15 @@ def _has_own_file(plan: DeploymentPlan) -> bool:
     return plan.deployment.engine in _OURS and not plan.settings.base_url
 
 
+def check_tools(compiled: Compiled) -> list[Check]:
+    """Whether anybody has said what the tools do that agents bring along."""
+    from freehold.app.check import remark_on_tools  # lazy: loads the rules' engine
+
+    if said := remark_on_tools(compiled):
+        return [remark("tools", said)]
+    return [good("tools", f"{count} declared")] if (count := len(compiled.trust.tools)) else []
+
+
 def check_clock(folder: Path, *, unix_s: float) -> list[Check]:
     """Whether the time can be right: not before this program was written, and not before what was recorded."""
     if unix_s < _EARLIEST_UNIX_S:

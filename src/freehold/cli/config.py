@@ -9,10 +9,11 @@ from typing import cast
 
 from cyclopts import App
 
-from freehold.app.check import problems
+from freehold.app.check import problems, remark_on_tools
 from freehold.cli import output
 from freehold.cli.configured import loaded_or_default
 from freehold.cli.options import ConfigFile, Json
+from freehold.config.compile import compile_config
 from freehold.config.lines import KeyPath, dotted, split_dotted
 from freehold.config.load import LoadedConfig, find_file, load
 from freehold.config.settings import ANY_NAME, Setting, setting_at, settings_by_path, toml_value
@@ -34,12 +35,17 @@ def check(*, config: ConfigFile = "", as_json: Json = False) -> int:
         return _wrong(str(path), [f"{path}: {mistake}" for mistake in error.mistakes], as_json=as_json)
     if found := problems(loaded, environment=os.environ):
         return _wrong(str(path), found, as_json=as_json)
+    remark = remark_on_tools(compile_config(loaded, environment=os.environ))
     if as_json:
-        output.print_json({"valid": True, "path": str(path), "digest": loaded.digest, "mistakes": []})
+        remarks = [f"tools: {remark}"] if remark else []
+        document = {"valid": True, "path": str(path), "digest": loaded.digest, "mistakes": [], "remarks": remarks}
+        output.print_json(document)
     else:
         values = loaded.config
         counts = f"deployments: {len(values.deployments)}, routes: {len(values.routes)}, aliases: {len(values.aliases)}"
         output.say(f"{path} is right. {counts}, {loaded.digest[:19]}.")
+        if remark:
+            output.say(f"Tools: {remark}.")
     return output.OK
 
 

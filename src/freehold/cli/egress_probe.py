@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.cli import checks
 from freehold.cli.checks import Check, bad, good, remark
+from freehold.cli.jailed_child import asked_in_jail
 from freehold.net.ways_out import Doors, Tried
 
 if TYPE_CHECKING:
@@ -74,27 +74,18 @@ def probe_processes() -> list[Probed]:
 
 
 def _probe(name: str, doors: Doors, *, executes: bool) -> Probed:
-    with tempfile.TemporaryDirectory(prefix="freehold-") as folder:
-        readable = [sys.prefix, sys.base_prefix]
-        order = {"folder": folder, "readable": readable, "executes": executes, "port": doors.port, "path": doors.path}
-        try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-s", "-m", "freehold.engines.process.probe"],
-                input=json.dumps(order).encode() + b"\n",
-                capture_output=True,
-                timeout=_TIMEOUT_S,
-                check=False,
-                cwd=folder,
-                env={"PYTHONPATH": os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)},
-            )
-            measures, tried = (json.loads(line) for line in done.stdout.splitlines()[:2])
-            return Probed(
-                name=name,
-                measures=tuple((each["name"], each["holds"], each["detail"]) for each in measures),
-                tried=tuple(Tried(**each) for each in tried),
-            )
-        except (subprocess.SubprocessError, ValueError, TypeError, KeyError) as error:
-            raise OSError(f"the process that was to try it failed: {error}") from error
+    readable = [sys.prefix, sys.base_prefix]
+    order = {"readable": readable, "executes": executes, "port": doors.port, "path": doors.path}
+    try:
+        lines = asked_in_jail("freehold.engines.process.probe", timeout_s=_TIMEOUT_S, **order)
+        measures, tried = (json.loads(line) for line in lines[:2])
+        return Probed(
+            name=name,
+            measures=tuple((each["name"], each["holds"], each["detail"]) for each in measures),
+            tried=tuple(Tried(**each) for each in tried),
+        )
+    except (subprocess.SubprocessError, ValueError, TypeError, KeyError) as error:
+        raise OSError(f"the process that was to try it failed: {error}") from error
 
 
 def findings(probed: list[Probed]) -> Iterator[Check]:

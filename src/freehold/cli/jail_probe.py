@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any, cast
 
 from freehold.cli.checks import Check, bad, good, remark
+from freehold.cli.jailed_child import asked_in_jail
 
 _TIMEOUT_S = 30.0
 
@@ -21,21 +18,11 @@ def check_jail() -> list[Check]:
     nothing = shutil.which("true")
     if nothing is None:
         return [remark("engine jail", "not asked: this system has no program that does nothing")]
-    with tempfile.TemporaryDirectory(prefix="freehold-") as folder:
-        order = {"folder": folder, "readable": [], "command": [nothing]}
-        try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-s", "-m", "freehold.engines.llama.worker"],
-                input=json.dumps(order).encode() + b"\n",
-                capture_output=True,
-                timeout=_TIMEOUT_S,
-                check=False,
-                cwd=folder,
-                env={"PYTHONPATH": os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)},
-            )
-            report = cast("list[dict[str, Any]]", json.loads(done.stdout.splitlines()[0]))
-        except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-            return [bad("engine jail", f"the child that was to enter it failed: {error}")]
+    try:
+        lines = asked_in_jail("freehold.engines.llama.worker", timeout_s=_TIMEOUT_S, readable=[], command=[nothing])
+        report = cast("list[dict[str, Any]]", json.loads(lines[0]))
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        return [bad("engine jail", f"the child that was to enter it failed: {error}")]
     missing = [f"{each['name']} ({each['detail']})" for each in report if not each["holds"]]
     held = [str(each["name"]) for each in report if each["holds"]]
     found = [good("engine jail", ", ".join(held))] if held else []

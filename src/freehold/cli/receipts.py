@@ -82,6 +82,8 @@ def receipt_text(receipt: Mapping[str, Any]) -> str:
         lines.append(
             ": ".join(filter(None, (f"policy    {decision['deployment']}", said, ", ".join(decision["reasons"]))))
         )
+    if removed := receipt.get("removed"):
+        lines.append("removed   " + ", ".join(f"{kind} {count}" for kind, count in removed.items()))
     lines += [f"attempt   {_attempt(attempt)}" for attempt in receipt["attempts"]]
     lines.append(f"audit     {_audit(receipt)}")
     lines.append(f"summary   {receipt_line(receipt)}")

@@ -18,7 +18,6 @@ from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, EngineTimings, FinishReason, RerankResult, ResponseChunk, Usage
 from freehold.domain.turn import Turn
 from freehold.domain.values import value
-from freehold.domain.zones import Zone
 
 
 class Clock(Protocol):
@@ -482,12 +481,4 @@ class Admission(Protocol):
         Raises:
             AdmissionError: The queue is full, or the deadline cannot be met.
         """
-        ...
-
-
-class AddressCheck(Protocol):
-    """Whether an address belongs to a zone; used by the egress broker when it pins a host."""
-
-    def __call__(self, address: str, zone: Zone, /) -> bool:
-        """True if ``address`` may be dialled for a deployment in ``zone``."""
         ...

@@ -113,6 +113,7 @@ class Receipt:
         counterfactual_model: That model; empty where none is configured.
         total_ms: From arrival to the last byte.
         audit_index: Place of this request's record in the audit log, as of its attempts' egresses in the same one.
+        removed: What was taken out of the answer before the client got it: kind and how often, in order of the kinds.
         audit_log: Name of that log; empty for the main one, in receipts from before there were several.
         config_digest: Digest of the configuration that decided.
         client_request_id: The client's own name of the request; empty where it gave none.
@@ -150,6 +151,7 @@ class Receipt:
     purpose: str = "answer"
     for_request: str = ""
     detectors: tuple[str, ...] = ()
+    removed: tuple[tuple[str, int], ...] = ()
 
     @property
     def counts(self) -> bool:

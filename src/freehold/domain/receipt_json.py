@@ -75,6 +75,7 @@ def receipt_document(receipt: Receipt) -> dict[str, object]:
         "steps": list(receipt.steps),
         "detours": list(receipt.detours),
         "detectors": list(receipt.detectors),
+        "removed": dict(receipt.removed),
         "attempts": [_attempt(attempt) for attempt in receipt.attempts],
         "audit_index": receipt.audit_index,
         "audit_log": receipt.audit_log,
@@ -156,6 +157,7 @@ def receipt_from_document(document: _Json) -> Receipt:
         purpose=_newer_text(document, "purpose") or "answer",
         for_request=_newer_text(document, "for_request"),
         detectors=_texts(document, "detectors") if "detectors" in document else (),
+        removed=_counts_of(_object(document, "removed")) if "removed" in document else (),
     )
 
 
@@ -255,8 +257,8 @@ def _left_out_of(document: _Json | None) -> LeftOut | None:
     return LeftOut(
         act=Act(_text(document, "act")),
         label=_text(document, "label"),
-        counts=_counts(document, "counts"),
-        answered=_counts(document, "answered"),
+        counts=_counts_of(_object(document, "counts")),
+        answered=_counts_of(_object(document, "answered")),
     )
 
 
@@ -371,6 +373,10 @@ def _label_of(document: _Json) -> Label:
     )
 
 
+def _counts_of(document: _Json) -> tuple[tuple[str, int], ...]:
+    return tuple((name, _integer(document, name)) for name in sorted(document))
+
+
 def _iso(unix_ms: int) -> str:
     return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -421,11 +427,6 @@ def _objects(document: _Json, name: str) -> list[_Json]:
 def _texts(document: _Json, name: str) -> tuple[str, ...]:
     found: list[Any] = _member(document, name, list)
     return tuple(_text({name: value}, name) for value in found)
-
-
-def _counts(document: _Json, name: str) -> tuple[tuple[str, int], ...]:
-    found = _object(document, name)
-    return tuple((each, _integer(found, each)) for each in sorted(found))
 
 
 def _optional(read: Callable[[_Json, str], T], document: _Json, name: str) -> T | None:

@@ -69,6 +69,15 @@ class TrustRules:
         """What holds for a tool. Of one that nobody named the worst is assumed."""
         return self.tools.get(tool) or self.tools.get(ANY_TOOL) or _UNKNOWN
 
+    def names(self, tool: str) -> bool:
+        """Whether anybody has said anything of a tool."""
+        return tool in self.tools or ANY_TOOL in self.tools
+
+    @property
+    def is_all_harmless(self) -> bool:
+        """Whether no tool at all has an effect outside the program that calls it."""
+        return ANY_TOOL in self.tools and all(rule.effect is Effect.NONE for rule in self.tools.values())
+
 
 _UNKNOWN = ToolRule()
 

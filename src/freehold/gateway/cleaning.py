@@ -27,11 +27,13 @@ class Cleaning:
         hosts: Where links may lead; ``None`` where texts stay as they are written.
         is_json: What is said is JSON for a program.
         keeps: Which values stay, of all that are found; ``None`` where none is looked for.
+        calls: No program may find a call of a tool in what is said.
     """
 
     hosts: Hosts | None
     is_json: bool
     keeps: Callable[[str], bool] | None = None
+    calls: bool = False
 
 
 class _Cleaner(Protocol):
@@ -97,7 +99,7 @@ class _Json:
         if cleaning.keeps is not None:
             text = redact_json(text, cleaning.keeps, self.removed)
         if cleaning.hosts is not None:
-            found = sanitise_json(text, cleaning.hosts)
+            found = sanitise_json(text, cleaning.hosts, calls=cleaning.calls)
             self.removed.update(dict(found.removed))
             text = found.text
         return text
@@ -209,7 +211,7 @@ class Channels:
         if cleaning.keeps is not None:
             stages.append(AnswerRedactor(cleaning.keeps))
         if cleaning.hosts is not None:
-            stages.append(Sanitiser(cleaning.hosts))
+            stages.append(Sanitiser(cleaning.hosts, calls=cleaning.calls))
         return _in_turn(stages)
 
 

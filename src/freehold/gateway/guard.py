@@ -24,11 +24,13 @@ from freehold.domain.trust import Approvals, Asker, HeldCall, HeldState, ToolCal
 from freehold.gateway.answer import Sink
 from freehold.gateway.cleaning import Channels, Cleaning
 from freehold.gateway.footing import Footing
+from freehold.gateway.held import Held
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime
 from freehold.policy.already_said import AlreadySaid
 from freehold.policy.links import Hosts
 from freehold.policy.trust import (
+    UNDECLARED,
     UNTRUSTED_TOOL,
     call_of,
     held_because,
@@ -44,6 +46,7 @@ JsonObject = dict[str, Any]
 
 _KNOWN = frozenset({"id", "object", "created", "model", "usage", "system_fingerprint", "service_tier"})
 _NAMED_MAX = 64
+_NO_END = ResponseChunk(payload=None)
 
 
 def guarded(
@@ -79,11 +82,13 @@ def guarded(
         hosts=hosts if cleans else None,
         is_json=request.response_schema_json is not None,
         keeps=AlreadySaid(lambda: said_in(request).texts) if redacts else None,
+        calls=holds and not runtime.trust.is_all_harmless,
     )
+    draft.cleaned = Channels(cleaning if cleans or redacts else None)
     return GuardedSink(
         sink,
         draft,
-        channels=Channels(cleaning if cleans or redacts else None),
+        channels=draft.cleaned,
         approvals=approvals if holds else None,
         needs_human=partial(held_because, request=request, rules=runtime.trust, hosts=hosts),
         because=because,
@@ -103,7 +108,8 @@ class GuardedSink:
     """
 
     __slots__ = (
-        "_approvals", "_because", "_calls", "_channels", "_draft", "_head", "_held", "_is_over", "_needs_human", "_sink",
+        "_approvals", "_because", "_calls", "_channels", "_draft", "_head", "_held", "_is_over", "_left", "_needs_human",
+        "_settled", "_sink", "_undeclared",
     )  # fmt: skip
 
     def __init__(
@@ -124,8 +130,11 @@ class GuardedSink:
         self._because = because
         self._calls: list[JsonObject] = []
         self._held: list[tuple[HeldCall, str]] = []
+        self._undeclared: list[str] = []
         self._head: JsonObject = {}
         self._is_over = False
+        self._left: list[ResponseChunk] = []
+        self._settled: Aggregator | None = None
 
     @property
     def dialect(self) -> Dialect | None:
@@ -157,12 +166,23 @@ class GuardedSink:
         """Told on."""
         self._sink.started(deployment)
 
-    async def settle(self, answer: Aggregator) -> None:
-        """Decide on every call of a whole answer, before its receipt is kept: what is held is on it.
+    async def settle(self, held: Held) -> None:
+        """Decide on every call of an answer, and clean what is left to send of it, before its receipt is kept.
+
+        What was held and what was removed is on the receipt then. What comes after this is what was settled here.
 
         Raises:
             StorageFailed: What a human has decided cannot be told; then no call is made.
         """
+        answer = held.run.collected
+        await self._decide(answer)
+        if self._draft.request.stream:
+            self._left = [*(each for chunk in held.chunks for each in self._pieces(chunk)), *self._ended(_NO_END)]
+            self._settled = answer
+        else:
+            self._settled = self._as_one(answer)
+
+    async def _decide(self, answer: Aggregator) -> None:
         draft = self._draft
         waiting: list[tuple[JsonObject, str]] = []
         for each in answer.tool_calls:
@@ -209,11 +229,14 @@ class GuardedSink:
                 self._calls.append(told)
             else:
                 self._held.append((found, name))
+                if reason == UNDECLARED and name not in self._undeclared:
+                    self._undeclared.append(name)
 
     def chunk(self, chunk: ResponseChunk) -> None:
-        """One event of a stream."""
-        for each in self._pieces(chunk):
-            self._sink.chunk(each)
+        """One event of a stream; of those that come after ``settle``, what is clean is there already."""
+        if self._settled is None:
+            for each in self._pieces(chunk):
+                self._sink.chunk(each)
 
     @property
     def events(self) -> Callable[[bytes], bool]:
@@ -225,7 +248,11 @@ class GuardedSink:
         raise RuntimeError(f"an answer of {len(body)} bytes that is guarded came as it was")
 
     def collected(self, answer: Aggregator) -> None:
-        """A whole answer, as one event."""
+        """A whole answer, as it was settled."""
+        self._sink.collected(self._settled or self._as_one(answer))
+
+    def _as_one(self, answer: Aggregator) -> Aggregator:
+        """A whole answer, cleaned as one event."""
         request = self._draft.request
         payload = answer.whole(request, model=request.model)
         choice = cast("JsonObject", payload["choices"][0])
@@ -235,11 +262,9 @@ class GuardedSink:
         event = ResponseChunk(
             payload=payload, finish_reason=answer.finish_reason, usage=answer.usage, timings=answer.timings
         )
-        for each in self._pieces(event):
+        for each in (*self._pieces(event), *self._ended(_NO_END)):
             told.add(each)
-        for each in self._rest():
-            told.add(each)
-        self._sink.collected(told)
+        return told
 
     def vectors(self, result: EmbeddingResult) -> None:
         """Told on."""
@@ -254,10 +279,9 @@ class GuardedSink:
         self._sink.counted(count)
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
-        """The end; an answer that never said that it ended is ended here."""
-        if self._draft.request.stream:
-            for each in self._rest():
-                self._sink.chunk(each)
+        """The end."""
+        for each in self._left:
+            self._sink.chunk(each)
         self._sink.finished(receipt, end=end)
 
     def _pieces(self, chunk: ResponseChunk) -> Iterator[ResponseChunk]:
@@ -278,6 +302,9 @@ class GuardedSink:
             yield from self._ended(chunk)
 
     def _ended(self, chunk: ResponseChunk) -> Iterator[ResponseChunk]:
+        """The end of an answer, once: ``chunk``, or ``_NO_END`` for one that never said that it ended."""
+        if self._is_over:
+            return
         yield from self._rest()
         reason = chunk.finish_reason or FinishReason.STOP
         if self._calls:
@@ -288,8 +315,6 @@ class GuardedSink:
 
     def _rest(self) -> Iterator[ResponseChunk]:
         """What is left at the end: text, calls that may be made, and a word on those that may not."""
-        if self._is_over:
-            return
         self._is_over = True
         for told in self._channels.close():
             yield self._event(told)
@@ -341,6 +366,7 @@ class GuardedSink:
             f"so a human must allow it. {_how(each)}"
             for each, name in self._held
         ]
+        lines += [_how_to_declare(name) for name in self._undeclared]
         return before + "\n\n".join(lines)
 
     def _shown(self, name: str) -> str:
@@ -356,3 +382,12 @@ def _how(held: HeldCall) -> str:
     if held.state is HeldState.DENIED:
         return "It was denied."
     return f"`freehold approvals show {held.id}`" if held.id else "Nobody here can."
+
+
+def _how_to_declare(tool: str) -> str:
+    """What whoever runs the gateway can do about calls of a tool that nobody has said anything of."""
+    key = f'"{tool}"' if "." in tool else tool
+    return (
+        f"Nobody has told Freehold what `{tool}` does. Its operator can: `[tools.{key}]` with `effect` `none` or `read`, and"
+        " `trusted = true` if what it gives back is as good as your own words."
+    )

@@ -90,7 +90,7 @@ class Pipeline:
                     await self._prerouting.look(climb)
                 held = await climb.run()
                 if isinstance(climb.sink, GuardedSink):
-                    await climb.sink.settle(held.run.collected)
+                    await climb.sink.settle(held)
             except BaseException as error:
                 self._ended_by(error, draft, climb)
                 raise

@@ -13,6 +13,7 @@ from freehold.domain.money import Money
 from freehold.domain.ports import Clock, Reservation
 from freehold.domain.receipt import Attempt, Receipt
 from freehold.domain.request import InferenceRequest
+from freehold.gateway.cleaning import Channels
 
 REFUSED_BELOW_STATUS = 500
 
@@ -47,6 +48,7 @@ class ReceiptDraft:
     audit_index: int | None = None
     audit_log: str = ""
     reserved: Reservation | None = None
+    cleaned: Channels | None = None
     created_unix_ms: int = field(init=False)
     arrived_s: float = field(init=False)
 
@@ -100,4 +102,5 @@ class ReceiptDraft:
             traceparent=self.request.traceparent,
             purpose=self.request.purpose,
             for_request=self.request.for_request,
+            removed=() if self.cleaned is None else tuple(sorted(self.cleaned.removed.items())),
         )

@@ -101,11 +101,6 @@ def kinds_of_zone(zone: Zone) -> frozenset[AddressKind]:
     return _LAN_KINDS if zone == LAN else _FAR_KINDS
 
 
-def address_in_zone(address: str, zone: Zone) -> bool:
-    """Whether ``address`` may be dialled for a deployment in ``zone`` (``domain.ports.AddressCheck``)."""
-    return address_kind(address) in kinds_of_zone(zone)
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One number to dial.

@@ -21,6 +21,7 @@ from markdown_it.tree import SyntaxTreeNode
 from freehold.policy.hidden import HiddenFilter, without_hidden
 from freehold.policy.links import Hosts, spots, spots_in_code
 from freehold.policy.markdown import LANGUAGES, Rewriter, is_small_image, made_inert
+from freehold.policy.text_calls import TextCalls, is_argument, is_call
 
 BLOCK_CHARACTERS_MAX = 32 * 1024
 """Longest block that is waited for; what is longer is cut here and closed."""
@@ -39,6 +40,9 @@ _NEVER = frozenset({"html_block", "html_inline", "code_block"})
 """What never passes as it came. Of indented code it depends on what stands before it whether it is any."""
 
 _APART = "\n\n"
+
+TOOL_CALL = "tool-call"
+"""What is counted where a program would have found the call of a tool."""
 
 
 def _reader() -> MarkdownIt:
@@ -72,15 +76,17 @@ class Sanitiser:
 
     Args:
         hosts: Where links may lead.
+        calls: Calls of tools that stand in the words are made inert too.
 
     Attributes:
         removed: What was taken out so far, by kind.
     """
 
-    __slots__ = ("_before", "_filter", "_hosts", "_look_at", "_pending", "removed")
+    __slots__ = ("_before", "_calls", "_filter", "_hosts", "_look_at", "_pending", "removed")
 
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: Hosts, *, calls: bool = False) -> None:
         self._hosts = hosts
+        self._calls = TextCalls() if calls else None
         self._filter = HiddenFilter()
         self._pending = ""
         self._look_at = _FIRST_LOOK
@@ -141,6 +147,10 @@ class Sanitiser:
         return self._said(lead + text + ("" if is_last else _APART))
 
     def _said(self, text: str) -> str:
+        if self._calls is not None:
+            text, found = self._calls.inert(text)
+            if found:
+                self.removed[TOOL_CALL] += found
         self._before = (self._before + text)[-2:]
         return text
 
@@ -167,49 +177,56 @@ class Sanitiser:
         return f"{fence}\n{body}\n{fence}"
 
 
-def sanitise(text: str, hosts: Hosts) -> Cleaned:
+def sanitise(text: str, hosts: Hosts, *, calls: bool = False) -> Cleaned:
     """Clean a whole text.
 
     Args:
         text: What a model wrote.
         hosts: Where links may lead.
+        calls: As for ``Sanitiser``.
     """
-    sanitiser = Sanitiser(hosts)
+    sanitiser = Sanitiser(hosts, calls=calls)
     cleaned = sanitiser.feed(text) + sanitiser.close()
     return Cleaned(text=cleaned, removed=tuple(sorted(sanitiser.removed.items())))
 
 
-def sanitise_json(text: str, hosts: Hosts) -> Cleaned:
+def sanitise_json(text: str, hosts: Hosts, *, calls: bool = False) -> Cleaned:
     """Clean every text in an answer that is JSON; one that is not is cleaned as Markdown.
 
     Args:
         text: What a model wrote, whole.
         hosts: Where links may lead.
+        calls: As for ``Sanitiser``: of an object that is a call, what holds the arguments is named otherwise.
     """
     try:
         value: object = json.loads(text)
     except (ValueError, RecursionError):
-        return sanitise(text, hosts)
+        return sanitise(text, hosts, calls=calls)
     removed: Counter[str] = Counter()
-    cleaned = _json_cleaned(value, hosts, removed)
+    cleaned = _json_cleaned(value, hosts, removed, calls=calls)
     if not removed and cleaned == value and text == without_hidden(text):
         return Cleaned(text=text)
     return Cleaned(text=json.dumps(cleaned, ensure_ascii=False), removed=tuple(sorted(removed.items())))
 
 
-def _json_cleaned(value: object, hosts: Hosts, removed: Counter[str]) -> object:
+def _json_cleaned(value: object, hosts: Hosts, removed: Counter[str], *, calls: bool) -> object:
     if isinstance(value, str):
-        found = sanitise(value, hosts)
+        found = sanitise(value, hosts, calls=calls)
         removed.update(dict(found.removed))
         return found.text
     if isinstance(value, list):
-        return [_json_cleaned(each, hosts, removed) for each in cast("list[object]", value)]
+        return [_json_cleaned(each, hosts, removed, calls=calls) for each in cast("list[object]", value)]
     if isinstance(value, dict):
         members = cast("dict[str, object]", value)
-        return {
-            str(_json_cleaned(name, hosts, removed)): _json_cleaned(each, hosts, removed)
-            for name, each in members.items()
-        }
+        is_inert = calls and is_call(members)
+        cleaned: dict[str, object] = {}
+        for name, each in members.items():
+            told = str(_json_cleaned(name, hosts, removed, calls=False))
+            if is_inert and is_argument(name):
+                removed[TOOL_CALL] += 1
+                told += "[:]"
+            cleaned[told] = _json_cleaned(each, hosts, removed, calls=calls)
+        return cleaned
     return value
 
 

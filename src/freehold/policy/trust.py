@@ -26,6 +26,9 @@ UNTRUSTED_HEADER = "freehold-untrusted"
 UNTRUSTED_TOOL = "untrusted-tool"
 """Id of the rule by which a call is held."""
 
+UNDECLARED = "nobody has said that it has no effect outside"
+"""Why a call is held of a tool that the configuration does not name: what most agents meet first."""
+
 _RESULT_ROLES = frozenset({"tool", "function"})
 _TRUSTED_ROLES = frozenset({"system", "developer", "user"})
 _FOREIGN_MARKS = (b'_tool_result"', b'"search_result"')
@@ -99,11 +102,13 @@ def held_because(call: ToolCall, request: InferenceRequest, rules: TrustRules, h
     """
     if all(tool.name != call.name for tool in request.tools):
         return "the request offers no such tool"
+    if not rules.names(call.name):
+        return UNDECLARED
     effect = rules.of(call.name).effect
     if effect is Effect.NONE:
         return ""
     if effect is Effect.WRITE:
-        return "it has an effect outside, or nobody has said that it has none"
+        return "it has an effect outside"
     if any(spots(text, hosts) for text in _texts(call.arguments)):
         return "its arguments hold an address that no trusted person named"
     return ""

@@ -126,14 +126,6 @@ def alarm(state: Wealth, bets: Bets) -> str:
     )
 
 
-def anytime_p_value(state: Wealth) -> float:
-    """An anytime-valid p-value for "the risk was at most ε all the time": small is evidence against, whenever looked at.
-
-    From the wealth that never restarts; slow after long good times, but a proof.
-    """
-    return math.exp(-state.log_whole_most)
-
-
 def expected_labels(bets: Bets, risk: float) -> float:
     """Labels until the alarm, in the mean, when ``risk`` (0 to 1) of shadowed accepted answers are wrong.
 

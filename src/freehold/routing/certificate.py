@@ -182,7 +182,7 @@ def certify(
     Args:
         scores: Probabilities of labelled answers, drawn as answers will come, none of which the calibration was fitted
             on, nor any other of these arguments chosen by.
-        wrong: Whether each was wrong, in the same order; for ``Fault.REGRET`` see ``regretted``.
+        wrong: Whether each was wrong, in the same order; for ``Fault.REGRET``, wrong where the stronger model's was right.
         traffic: Probabilities of earlier answers whose labels are not used: that they have none is best.
         aim: What is to be certified.
         about: What it holds for. With agreement as labels the certificate is on disagreement.
@@ -232,11 +232,6 @@ def least_escalated(errors: int, n: int, risk_max: float) -> Interval:
     return Interval(value=value, low=low, high=high)
 
 
-def regretted(wrong: Sequence[bool], strong_wrong: Sequence[bool]) -> list[bool]:
-    """Errors in the sense of ``Fault.REGRET``: local answers that were wrong where the strong model's were right."""
-    return [mine and not theirs for mine, theirs in zip(wrong, strong_wrong, strict=True)]
-
-
 def void(certificate: Certificate, scored_on: ScoredOn, unix_ms: int) -> str:
     """Why ``certificate`` does not hold for what is ``scored_on`` now, in words; empty where it holds.
 
@@ -257,19 +252,6 @@ def void(certificate: Certificate, scored_on: ScoredOn, unix_ms: int) -> str:
 def applies(certificate: Certificate, scored_on: ScoredOn, unix_ms: int) -> bool:
     """Whether ``certificate`` holds at this moment for what is ``scored_on``; ``void`` says why not."""
     return certificate.scored_on == scored_on and not void(certificate, scored_on, unix_ms)
-
-
-def with_audit(certificate: Certificate, *, audited: int, wrong: int) -> Certificate:
-    """The certificate with a gold audit: of answers accepted *and* agreed with, drawn at random, how many were wrong.
-
-    Raises:
-        ValueError: It is no certificate on agreement, or there are more wrong answers than audited ones.
-    """
-    if certificate.label_kind is not LabelKind.AGREEMENT:
-        raise ValueError(f"an audit adds to agreement; the labels of {certificate.id} are {certificate.label_kind}")
-    if not 0 <= wrong <= audited:
-        raise ValueError(f"{wrong} wrong of {audited} audited answers cannot be")
-    return _with_id(replace(certificate, audited=audited, audited_wrong=wrong))
 
 
 def wrong_at_most(certificate: Certificate) -> float | None:

@@ -13,7 +13,10 @@ NAME = "openai"
 """The member that holds them: top-level ones as they are, those of usage, the choice and the turn in
 ``usage``, ``choice`` and ``message``."""
 
-_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation"})
+OWN = "freehold"
+"""The member in which we say what became of an answer; every dialect has it beside its own members."""
+
+_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation", OWN})
 _CHOICE = frozenset({"index", "delta", "message", "finish_reason", "stop_reason", "matched_stop"})
 _USAGE = frozenset(
     {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
@@ -48,6 +51,11 @@ class Leftovers:
     def member(self) -> JsonObject:
         """The member, if there is anything to keep."""
         return {NAME: texts_joined(self._found)} if self._found else {}
+
+
+def own_of(payload: Mapping[str, object]) -> JsonObject:
+    """Our own member of an event or of a whole answer, if it has one."""
+    return {OWN: payload[OWN]} if OWN in payload else {}
 
 
 def leftovers_of(whole: JsonObject) -> Leftovers:

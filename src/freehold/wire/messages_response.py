@@ -9,7 +9,7 @@ from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, TokenCount, Usage
 from freehold.wire.anthropic_whole import message_of_events
-from freehold.wire.leftovers import Leftovers, leftovers_of
+from freehold.wire.leftovers import Leftovers, leftovers_of, own_of
 from freehold.wire.openai_whole import Aggregator, arguments_of, thoughts_of
 from freehold.wire.sse import SseParser, encode_event
 
@@ -70,6 +70,7 @@ def message_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) 
         "stop_sequence": sequence,
         "usage": render_usage(receipt.answer_usage),
         **leftovers_of(whole).member(),
+        **own_of(whole),
     }
 
 
@@ -80,7 +81,9 @@ class MessageEvents:
         request: What the client asked for.
     """
 
-    __slots__ = ("_block", "_call", "_finish", "_index", "_is_open", "_left", "_native_end", "_request", "_sequence")
+    __slots__ = (
+        "_block", "_call", "_finish", "_index", "_is_open", "_left", "_native_end", "_own", "_request", "_sequence",
+    )  # fmt: skip
 
     def __init__(self, request: InferenceRequest) -> None:
         self._request = request
@@ -92,6 +95,7 @@ class MessageEvents:
         self._sequence: str | None = None
         self._native_end = b""
         self._left = Leftovers()
+        self._own: JsonObject = {}
 
     def add(self, chunk: ResponseChunk) -> bytes:
         """The events that one of chat comes to; empty for none. One that came in this dialect is its own.
@@ -108,6 +112,7 @@ class MessageEvents:
         self._finish = chunk.finish_reason or self._finish
         payload = chunk.payload or {}
         self._left.add(payload)
+        self._own = own_of(payload) or self._own
         choices = cast("list[JsonObject]", payload.get("choices") or [])
         if not choices:
             return events
@@ -129,7 +134,7 @@ class MessageEvents:
             return self._native_end
         delta = {"stop_reason": _stop_reason(self._finish, self._sequence), "stop_sequence": self._sequence}
         last: JsonObject = {"type": "message_delta", "delta": delta, "usage": render_usage(receipt.answer_usage)}
-        last |= self._left.member()
+        last |= self._left.member() | self._own
         stop = {"type": "message_stop"}
         return self._begin() + self._close() + encode_event("message_delta", last) + encode_event("message_stop", stop)
 

@@ -10,6 +10,7 @@ from freehold.domain.ids import uuid7_unix_ms
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, FinishReason, ResponseChunk
+from freehold.wire.leftovers import own_of
 from freehold.wire.openai_response import encode_json
 from freehold.wire.openai_whole import Aggregator, arguments_of, thoughts_of
 
@@ -27,17 +28,20 @@ class ChatLines:
         request: What the client asked for.
     """
 
-    __slots__ = ("_calls", "_request")
+    __slots__ = ("_calls", "_own", "_request")
 
     def __init__(self, request: InferenceRequest) -> None:
         self._request = request
         self._calls = Aggregator()
+        self._own: JsonObject = {}
 
     def add(self, chunk: ResponseChunk) -> bytes:
         """The line that an event of chat comes to; empty for none."""
         if chunk.tool_call:
             self._calls.add(chunk)
-        choices = cast("list[JsonObject]", (chunk.payload or {}).get("choices") or [{}])
+        payload = chunk.payload or {}
+        self._own = own_of(payload) or self._own
+        choices = cast("list[JsonObject]", payload.get("choices") or [{}])
         delta = cast("JsonObject", choices[0].get("delta") or {})
         text, thoughts = chunk.text or str(delta.get("refusal") or ""), thoughts_of(delta)
         return self._line(self._said(text, thoughts)) if text or thoughts else b""
@@ -46,7 +50,7 @@ class ChatLines:
         """The lines with which a whole answer ends."""
         calls = _calls(self._calls.tool_calls)
         called = self._line(self._said("", calls=calls)) if calls else b""
-        return called + encode_json(_ended(self._request, self._said(""), receipt)) + b"\n"
+        return called + encode_json(_ended(self._request, self._said(""), receipt) | self._own) + b"\n"
 
     def error(self, error: FreeholdError) -> bytes:
         """The error as a line; one with ``"done": true`` never follows it."""
@@ -70,13 +74,14 @@ class GenerateLines(ChatLines):
 
 def chat_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) -> JsonObject:
     """The object of a whole answer of ``/api/chat``."""
-    text, thoughts = _whole(answer, request)
-    return _ended(request, _message(text, thoughts, _calls(answer.tool_calls)), receipt)
+    text, thoughts, own = _whole(answer, request)
+    return _ended(request, _message(text, thoughts, _calls(answer.tool_calls)), receipt) | own
 
 
 def generated_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) -> JsonObject:
     """The object of a whole answer of ``/api/generate``."""
-    return _ended(request, _response(*_whole(answer, request)), receipt)
+    text, thoughts, own = _whole(answer, request)
+    return _ended(request, _response(text, thoughts), receipt) | own
 
 
 def embeddings_of(result: EmbeddingResult, request: InferenceRequest, receipt: Receipt) -> JsonObject:
@@ -127,11 +132,11 @@ def _ended(request: InferenceRequest, said: JsonObject, receipt: Receipt) -> Jso
     }
 
 
-def _whole(answer: Aggregator, request: InferenceRequest) -> tuple[str, str]:
-    """Text and thoughts of a whole answer."""
-    choice = cast("JsonObject", answer.whole(request, model=request.model)["choices"][0])
-    message = cast("JsonObject", choice.get("message") or {})
-    return answer.text or str(message.get("refusal") or ""), thoughts_of(message)
+def _whole(answer: Aggregator, request: InferenceRequest) -> tuple[str, str, JsonObject]:
+    """Text and thoughts of a whole answer, and our own member of it."""
+    whole = answer.whole(request, model=request.model)
+    message = cast("JsonObject", whole["choices"][0].get("message") or {})
+    return answer.text or str(message.get("refusal") or ""), thoughts_of(message), own_of(whole)
 
 
 def _message(text: str, thoughts: str, calls: list[JsonObject] | None) -> JsonObject:

@@ -11,6 +11,7 @@ from freehold.domain.ids import uuid7_unix_ms
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
+from freehold.wire.leftovers import own_of
 from freehold.wire.openai_response import error_envelope
 from freehold.wire.openai_whole import Aggregator, thoughts_of
 from freehold.wire.sse import encode_event
@@ -34,10 +35,11 @@ _CALL = "function_call"
 def response_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) -> JsonObject:
     """The ``response`` object of a whole answer: the one with which its stream would have ended."""
     events = ResponseEvents(request)
-    choice = cast("JsonObject", answer.whole(request, model=request.model)["choices"][0])
-    said = cast("JsonObject", choice["message"])
+    whole = answer.whole(request, model=request.model)
+    said = cast("JsonObject", whole["choices"][0]["message"])
     delta = {**said, "tool_calls": [{**call, "index": i} for i, call in enumerate(said.get("tool_calls") or [])]}
-    events.add(ResponseChunk(payload={"choices": [{"delta": delta}]}, finish_reason=answer.finish_reason))
+    payload = {"choices": [{"delta": delta}], **own_of(whole)}
+    events.add(ResponseChunk(payload=payload, finish_reason=answer.finish_reason))
     return events.response(receipt)
 
 
@@ -48,7 +50,9 @@ class ResponseEvents:
         request: What the client asked for.
     """
 
-    __slots__ = ("_begun", "_blocks", "_call", "_finish", "_item", "_kind", "_number", "_output", "_pieces", "_request")
+    __slots__ = (
+        "_begun", "_blocks", "_call", "_finish", "_item", "_kind", "_number", "_output", "_own", "_pieces", "_request",
+    )  # fmt: skip
 
     def __init__(self, request: InferenceRequest) -> None:
         self._request = request
@@ -61,6 +65,7 @@ class ResponseEvents:
         self._blocks: list[JsonObject] = []
         self._call = -1
         self._finish: FinishReason | None = None
+        self._own: JsonObject = {}
 
     def add(self, chunk: ResponseChunk) -> bytes:
         """The events that one of chat comes to; empty for none.
@@ -70,7 +75,9 @@ class ResponseEvents:
         """
         events = self._begin()
         self._finish = chunk.finish_reason or self._finish
-        choices = cast("list[JsonObject]", (chunk.payload or {}).get("choices") or [{}])
+        payload = chunk.payload or {}
+        self._own = own_of(payload) or self._own
+        choices = cast("list[JsonObject]", payload.get("choices") or [{}])
         delta = cast("JsonObject", choices[0].get("delta") or {})
         if thoughts := thoughts_of(delta):
             events += self._piece(_REASONING, thoughts)
@@ -100,6 +107,7 @@ class ResponseEvents:
             "incomplete_details": None if reason is None else {"reason": reason},
             "output": self._output,
             "usage": render_usage(receipt.answer_usage),
+            **self._own,
         }
 
     def error(self, error: FreeholdError) -> bytes:

@@ -109,6 +109,24 @@ def results_of_tools() -> None:
 
 
 @case
+def a_call_of_a_tool_that_nobody_declared() -> None:
+    """What tools gave back is in the context: the call is held, and the answer says so to people and programs."""
+    asked = ask("tools", tools=[WEATHER])
+    call = next(block for block in asked.content if block.type == "tool_use")
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "21 C"}
+    said = [result, {"type": "text", "text": "tools"}]
+    turns = [*user("tools"), {"role": "assistant", "content": asked.content}, {"role": "user", "content": said}]
+    answer = client().messages.create(model=MODEL, messages=turns, tools=[WEATHER], **LIMIT)
+    assert [block.type for block in answer.content] == ["text"]
+    assert "`[tools.weather]`" in answer.content[0].text
+    assert [each["tool"] for each in answer.freehold["held"]] == ["weather"]
+    with client().messages.stream(model=MODEL, messages=turns, tools=[WEATHER], **LIMIT) as stream:
+        told = [event.freehold for event in stream if event.type == "message_delta"]
+        assert "`[tools.weather]`" in stream.get_final_message().content[0].text
+    assert [each["tool"] for each in told[0]["held"]] == ["weather"]
+
+
+@case
 def structured() -> None:
     answer = client().messages.parse(model=MODEL, messages=user("structured"), output_format=Report, **LIMIT)
     assert answer.parsed_output == Report(city="Paris", degrees=21)

@@ -82,6 +82,23 @@ def results_of_tools() -> None:
 
 
 @case
+def a_call_of_a_tool_that_nobody_declared() -> None:
+    """What tools gave back is in the context: the call is held, and the answer says how to declare the tool."""
+    model = chat().bind_tools([weather])
+    asked = model.invoke("tools")
+    turns = [
+        HumanMessage("tools"),
+        asked,
+        ToolMessage("21 C", tool_call_id=asked.tool_calls[0]["id"]),
+        HumanMessage("tools"),
+    ]
+    answer = model.invoke(turns)
+    assert answer.tool_calls == []
+    assert "`[tools.weather]`" in answer.content
+    assert "`[tools.weather]`" in "".join(chunk.content for chunk in model.stream(turns))
+
+
+@case
 def structured() -> None:
     for method in ("json_schema", "json_mode"):
         model = chat().with_structured_output(Report, method=method)

@@ -112,6 +112,19 @@ def results_of_tools() -> None:
 
 
 @case
+def a_call_of_a_tool_that_nobody_declared() -> None:
+    """What tools gave back is in the context: the call is held, and the answer says so. Its library drops our member."""
+    asked = client().chat(MODEL, messages=user("tools"), tools=[WEATHER]).message
+    turns = [*user("tools"), asked, {"role": "tool", "tool_name": "weather", "content": "21 C"}, *user("tools")]
+    answer = client().chat(MODEL, messages=turns, tools=[WEATHER])
+    assert not answer.message.tool_calls
+    assert "`[tools.weather]`" in answer.message.content
+    parts = list(client().chat(MODEL, messages=turns, tools=[WEATHER], stream=True))
+    assert "`[tools.weather]`" in "".join(part.message.content for part in parts)
+    assert parts[-1].done_reason == "stop"
+
+
+@case
 def structured() -> None:
     answer = client().chat(MODEL, messages=user("structured"), format=Report.model_json_schema())
     assert Report.model_validate_json(answer.message.content) == Report(city="Paris", degrees=21)

@@ -114,6 +114,22 @@ def results_of_tools() -> None:
 
 
 @case
+def a_call_of_a_tool_that_nobody_declared() -> None:
+    """What tools gave back is in the context: the call is held, and the answer says so to people and programs."""
+    create = client().chat.completions.create
+    asked = create(model=MODEL, messages=user("tools"), tools=[WEATHER]).choices[0].message
+    result = {"role": "tool", "tool_call_id": asked.tool_calls[0].id, "content": "21 C"}
+    turns = [*user("tools"), asked, result, *user("tools")]
+    answer = create(model=MODEL, messages=turns, tools=[WEATHER])
+    assert not answer.choices[0].message.tool_calls
+    assert "`[tools.weather]`" in answer.choices[0].message.content
+    assert [each["tool"] for each in answer.freehold["held"]] == ["weather"]
+    chunks = list(create(model=MODEL, messages=turns, tools=[WEATHER], stream=True))
+    told = [chunk.freehold for chunk in chunks if "freehold" in (chunk.model_extra or {})]
+    assert [each["tool"] for each in told[0]["held"]] == ["weather"]
+
+
+@case
 def structured() -> None:
     answer = client().chat.completions.parse(model=MODEL, messages=user("structured"), response_format=Report)
     assert answer.choices[0].message.parsed == Report(city="Paris", degrees=21)

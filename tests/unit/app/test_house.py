@@ -12,7 +12,7 @@ from freehold.app import learning
 from freehold.app.batch_runner import BatchRunner
 from freehold.gateway.learning import Learning
 from freehold.gateway.prerouting import Prerouting
-from freehold.gateway.watching import Watching
+from freehold.gateway.watch_rounds import Watching
 from freehold.identity.quotas import Quotas
 from freehold.storage.outcomes import SqliteOutcomes
 from tests.support.inside import inside

@@ -75,6 +75,12 @@ def test_nothing_that_somebody_wrote_is_recorded() -> None:
     assert attempt["error"] == "FH-UPSTREAM-005"
 
 
+def test_what_was_taken_out_of_an_answer_is_recorded_by_kind() -> None:
+    detail = detail_of(request_record(make_receipt(removed=(("image", 2), ("link", 1)))))
+    assert detail["removed"] == {"image": 2, "link": 1}
+    assert "removed" not in detail_of(request_record(make_receipt()))
+
+
 def test_an_unknown_cost_is_none_and_not_zero() -> None:
     unpriced = make_attempt(cost=Cost(amount=None, source="none"))
     detail = detail_of(request_record(make_receipt(attempts=(unpriced,))))

@@ -33,6 +33,8 @@ def test_what_the_first_start_writes_is_right(cli: Cli, home: Path) -> None:
     shown = cli("config", "check")
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith(f"{file} is right. deployments: 1, routes: 1, aliases: 2")
+    assert "Tools: none is declared, so" in shown.out
+    assert '[tools.NAME] effect = "none"' in json.loads(cli("config", "check", "--json").out)["remarks"][0]
     assert cli("config", "explain", "deployments.small.model").out.startswith('deployments.small.model = "a\\"b\\\\c"')
 
 

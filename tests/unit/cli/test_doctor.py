@@ -164,8 +164,24 @@ def test_the_jail_is_asked_of_a_real_child() -> None:
 
 
 def test_a_child_that_dies_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jail_probe.sys, "executable", "/bin/false")
+    monkeypatch.setattr("sys.executable", "/bin/false")
     assert "failed" in _only(jail_probe.check_jail(), State.FAILED)
+
+
+def test_tools_that_nobody_declared_are_told_where_something_chats(tmp_path: Path) -> None:
+    def compiled(text: str) -> Compiled:
+        file = tmp_path / "freehold.toml"
+        file.write_text(text, encoding="utf-8")
+        return compile_config(load(file, environment={}), environment={})
+
+    chats = '[deployments.x]\nengine = "embedded"\nmodel = "smollm2-135m"\n'
+    said = _only(checks.check_tools(compiled(chats)), State.NOTE)
+    assert '[tools.NAME] effect = "none" or "read", and trusted = true' in said
+    declared = compiled(f'{chats}\n[tools.clock]\neffect = "none"\n')
+    assert _only(checks.check_tools(declared), State.OK) == "1 declared"
+    for none in ("tools = false", "embeds = true"):
+        assert checks.check_tools(compiled(f"{chats}{none}\n")) == []
+    assert checks.check_tools(compiled('[deployments.x]\nengine = "onnx"\nmodel = "bge-small-en"\n')) == []
 
 
 def test_packages_are_looked_for_only_where_an_engine_needs_them(tmp_path: Path) -> None:

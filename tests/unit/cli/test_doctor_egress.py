@@ -129,7 +129,7 @@ def test_a_refusal_proves_nothing_where_the_target_is_not_there() -> None:
 
 
 def test_a_process_that_dies_is_a_failure(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(egress_probe.sys, "executable", "/bin/false")
+    monkeypatch.setattr("sys.executable", "/bin/false")
     shown = cli("doctor", "--egress")
     assert shown.code == 1
     assert "✗ FAILED  egress: the process that was to try it failed" in shown.out

@@ -209,6 +209,14 @@ def test_the_line_counts_answers_not_what_was_asked_about_them() -> None:
     assert "small · attempt 1 ·" in receipt_line(_receipt(attempts=[one, opinion, two], answered_index=0))
 
 
+def test_a_receipt_shows_what_was_taken_out_of_the_answer(cli: Cli, server: FakeServer) -> None:
+    cleaned = {**RECEIPT, "removed": {"image": 2, "tool-call": 1}}
+    for told, expected in ((cleaned, ["removed   image 2, tool-call 1"]), (RECEIPT, [])):
+        server.answers[f"/v1/receipts/{RECEIPT['id']}"] = Answer(json.dumps(told).encode())
+        shown = cli("receipts", RECEIPT["id"], "--url", server.url).out
+        assert [line for line in shown.splitlines() if line.startswith("removed")] == expected
+
+
 def test_a_receipt_shows_what_each_attempt_was_for(cli: Cli, server: FakeServer) -> None:
     (attempt,) = RECEIPT["attempts"]
     verdict = {**attempt["verdict"], "certificate": "cert-1"}

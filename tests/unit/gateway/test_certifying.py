@@ -18,7 +18,7 @@ from freehold.domain.outcomes import AnswerOutcome
 from freehold.gateway.certifier import Certifier, Wish
 from freehold.gateway.standings import LiveStandings
 from freehold.gateway.watch import read_watches
-from freehold.gateway.watching import Care, Watching
+from freehold.gateway.watch_rounds import Care, Watching
 from freehold.routing.certificate import Aim, NotCertifiable
 from freehold.routing.sampling import FRESH_LABELS, Sample, certify_sample, newest_scoring, next_try, sample_of
 from freehold.storage.certificates import SqliteCertificates

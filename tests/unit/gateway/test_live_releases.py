@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from freehold.domain.decisions import Outcome
 from freehold.domain.errors.audit import AuditUnwritable
+from freehold.domain.errors.policy import NoPermittedDeployment
 from freehold.domain.errors.release import ReleaseSpent
 from freehold.domain.request import Purpose
 from freehold.gateway.releasing import REFUSED_EACH_S, LiveReleases
@@ -17,8 +19,8 @@ from freehold.storage.database import Database
 from freehold.storage.keys import KeyEvent
 from freehold.storage.releases import SqliteReleases
 from tests.support.gateway import GOOD_KEY, ManualClock, MemoryAudit, OneKey
-from tests.unit.gateway.test_pipeline import chat
-from tests.unit.gateway.test_releasing import release, releasing
+from tests.unit.gateway.test_pipeline import chat, engine
+from tests.unit.gateway.test_releasing import EU, refused, release, releasing
 
 EVENT = KeyEvent(unix_ms=0, event="x", key_id="", tenant="default", by="key-1")
 
@@ -119,7 +121,19 @@ def test_commitments_are_keyed_and_texts_are_no_bodies(database: Database) -> No
     assert one.commit_text("a") != other.commit_text("a")
 
 
-def test_a_database_that_is_gone_fails_no_refusal(database: Database) -> None:
-    one = live(database, MemoryAudit())
+def test_a_database_that_is_gone_fails_no_refusal(database: Database, tmp_path: Path) -> None:
+    """The client hears why its text may not leave, as ever; who asks for a release then brings the body along."""
+    house, request = releasing(engine("cloud", zone=EU)), chat(label="confidential")
+    one = live(database, MemoryAudit(), house.clock)
+    house.releases = one  # type: ignore[assignment] - the real ones
+    committed = one.commit(request)
     database.close()
-    one.refused(chat(), OneKey().authenticate(GOOD_KEY), "confidential", scan_complete=True)
+    refused(house, request)
+    assert (house.receipt.outcome, house.receipt.error_code) == (Outcome.REFUSED, NoPermittedDeployment.code)
+    assert one.commit(request) == committed, "of a body that is brought along"
+    again = Database.open(tmp_path / "freehold.db")
+    try:
+        kept = asyncio.run(SqliteReleases(again).refused(request.id, tenant="default", unix_ms=house.clock.unix_ms()))
+    finally:
+        again.close()
+    assert kept is None, "nothing was kept of it"

@@ -50,6 +50,11 @@ def test_what_is_no_receipt_is_refused(payload: bytes) -> None:
         decode_receipt(payload)
 
 
+def test_a_receipt_from_before_removals_were_told_has_none() -> None:
+    form, common, own, *summed = msgspec.msgpack.decode(encode_receipt(make_receipt(removed=(("image", 1),))))
+    assert decode_receipt(msgspec.msgpack.encode([form, common, own[:-1], *summed])) == make_receipt()
+
+
 @given(some=st.lists(receipts(), min_size=1, max_size=5, unique_by=lambda receipt: receipt.id))
 def test_a_page_holds_its_receipts_whole(some: list[Receipt]) -> None:
     payloads = [encode_receipt(receipt) for receipt in some]

@@ -166,3 +166,17 @@ def test_errors(error: Any, kind: str) -> None:
     told = messages_error(error, error_id="e1")
     assert (told["type"], told["error"]["type"], told["request_id"]) == ("error", kind, "e1")
     assert (told["error"]["message"], told["error"]["freehold_code"]) == (error.message, error.code)
+
+
+def test_what_became_of_the_answer_is_a_member_of_ours_on_the_last_event() -> None:
+    told = {"untrusted": "messages[3]:tool", "removed": {"image": 1}, "held": []}
+    last = ResponseChunk(payload={"choices": [{"delta": {}}], "freehold": told}, finish_reason=FinishReason.STOP)
+    streamed = events_of([piece(content="So."), last])[-2]
+    assert (streamed["type"], streamed["freehold"]) == ("message_delta", told)
+    assert "openai" not in streamed
+    answer = Aggregator()
+    for each in (piece(content="So."), last):
+        answer.add(each)
+    whole = message_of(answer, REQUEST, answered())
+    assert whole["freehold"] == told
+    assert "openai" not in whole

@@ -7,6 +7,7 @@ figures holds somebody's number.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from freehold.policy.recognise.checksums import (
     compact,
@@ -40,6 +41,11 @@ def _has_digits(value: str) -> bool:
 def after(words: str, value: str) -> re.Pattern[str]:
     """A value directly behind a word, with nothing but filling words between them."""
     return compiled(rf"(?<![^\W_])(?:{words}){_GAP}{_IS}{_GAP}(?P<v>{value})(?!\w)", re.IGNORECASE)
+
+
+def _called(kind: str, seen: str, words: str, value: str, *, check: Callable[[str], bool] | None = None) -> Rule:
+    """A number directly behind what it is called. Without one of the words ``seen`` in the text it is not looked for."""
+    return Rule(type=kind, words=triggers(seen), pattern=after(words, value), check=check)
 
 
 UNITED_STATES = (
@@ -107,23 +113,24 @@ GERMANY = (
         context=near(r"kvnr|krankenversich|versicherten|krankenkasse|gesundheitskarte"),
         pattern=compiled(r"(?<![\w.-])[A-Z][ ]?\d{9}(?![\w-])"),
     ),
-    Rule(
-        type="NATIONAL_ID",
-        words=triggers("personalausweis personalausweisnummer ausweis ausweisnummer perso aufenthaltstitel"),
-        pattern=after(
-            r"Personalausweis(?:nummer|-?Nr\.?)?|Ausweis(?:nummer|-?Nr\.?)|Aufenthaltstitel", r"[A-Z0-9]{9,10}"
-        ),
+    _called(
+        "NATIONAL_ID",
+        "personalausweis personalausweisnummer ausweis ausweisnummer perso aufenthaltstitel",
+        r"Personalausweis(?:nummer|-?Nr\.?)?|Ausweis(?:nummer|-?Nr\.?)|Aufenthaltstitel",
+        r"[A-Z0-9]{9,10}",
         check=_has_digits,
     ),
-    Rule(
-        type="NATIONAL_ID",
-        words=triggers("steuernummer finanzamt"),
-        pattern=after(r"Steuernummer|St\.?-?Nr\.?", r"\d{2,3}[/ ]\d{3}[/ ]\d{4,5}"),
+    _called(
+        "NATIONAL_ID",
+        "steuernummer finanzamt",
+        r"Steuernummer|St\.?-?Nr\.?",
+        r"\d{2,3}[/ ]\d{3}[/ ]\d{4,5}",
     ),
-    Rule(
-        type="NATIONAL_ID",
-        words=triggers("svnr sozialversicherungsnummer versicherungsnummer"),
-        pattern=after(r"SVNR|SV-?Nr\.?|(?:Sozial)?versicherungsnummer", r"\d{4}[ ]?\d{6}"),
+    _called(
+        "NATIONAL_ID",
+        "svnr sozialversicherungsnummer versicherungsnummer",
+        r"SVNR|SV-?Nr\.?|(?:Sozial)?versicherungsnummer",
+        r"\d{4}[ ]?\d{6}",
     ),
     Rule(
         type="NATIONAL_ID",
@@ -165,21 +172,14 @@ FRANCE = (
             r"(?:[ .\u00a0/-]{0,3}\d{2})(?![\w-])"
         ),
     ),
-    Rule(
-        type="NATIONAL_ID",
-        words=triggers("spi fiscal cni identité"),
-        pattern=after(
-            r"num[ée]ro\s(?:fiscal|SPI)|SPI|CNI|carte\s(?:nationale\s)?d['’]identit[ée]",
-            r"[0-9A-Z](?:[ ]?[0-9A-Z]){8,12}",
-        ),
+    _called(
+        "NATIONAL_ID",
+        "spi fiscal cni identité",
+        r"num[ée]ro\s(?:fiscal|SPI)|SPI|CNI|carte\s(?:nationale\s)?d['’]identit[ée]",
+        r"[0-9A-Z](?:[ ]?[0-9A-Z]){8,12}",
         check=_has_digits,
     ),
-    Rule(
-        type="TAX_ID",
-        words=triggers("siren siret"),
-        check=luhn,
-        pattern=after(r"SIREN|SIRET", r"\d{3}[ ]?\d{3}[ ]?\d{3}(?:[ ]?\d{5})?"),
-    ),
+    _called("TAX_ID", "siren siret", r"SIREN|SIRET", r"\d{3}[ ]?\d{3}[ ]?\d{3}(?:[ ]?\d{5})?", check=luhn),
 )
 
 INDIA = (
@@ -199,35 +199,28 @@ INDIA = (
     ),
 )
 
-_DOCUMENT_VALUE = r"[A-Z0-9](?:[ -]?[A-Z0-9]){4,19}"
 DOCUMENTS = (
-    Rule(
-        type="PASSPORT",
-        words=triggers("passport passports reisepass reisepassnummer pass passnummer pasaporte passeport"),
-        pattern=after(
-            r"passports?|Reisepass(?:nummer|-?Nr\.?)?|Pass(?:nummer|-?Nr\.?)|pasaportes?|passeports?",
-            r"[A-Z0-9]{5,12}",
-        ),
+    _called(
+        "PASSPORT",
+        "passport passports reisepass reisepassnummer pass passnummer pasaporte passeport",
+        r"passports?|Reisepass(?:nummer|-?Nr\.?)?|Pass(?:nummer|-?Nr\.?)|pasaportes?|passeports?",
+        r"[A-Z0-9]{5,12}",
         check=_has_digits,
     ),
-    Rule(
-        type="DRIVER_LICENSE",
-        words=triggers("license licence licences führerschein führerscheinnummer conducir carnet carné permis dl"),
-        pattern=after(
-            r"(?:driv(?:ing|ers?|er['’]s)\s?(?:licen[cs]e|permit)s?|DL|Führerschein(?:nummer|-?Nr\.?)?"
-            r"|(?:permiso|carn[eé]t?)\sde\sconducir|permis\sde\sconduire)",
-            r"[A-Z0-9][A-Z0-9-]{5,19}",
-        ),
+    _called(
+        "DRIVER_LICENSE",
+        "license licence licences führerschein führerscheinnummer conducir carnet carné permis dl",
+        r"(?:driv(?:ing|ers?|er['’]s)\s?(?:licen[cs]e|permit)s?|DL|Führerschein(?:nummer|-?Nr\.?)?"
+        r"|(?:permiso|carn[eé]t?)\sde\sconducir|permis\sde\sconduire)",
+        r"[A-Z0-9][A-Z0-9-]{5,19}",
         check=_has_digits,
     ),
-    Rule(
-        type="NATIONAL_ID",
-        words=triggers("id identity identification taxpayer identidad identité identifikationsnummer nationalid"),
-        pattern=after(
-            r"(?:national|identity|citizen|tax(?:payer)?|government)[\s_-]?(?:card|id(?:entification)?)"
-            r"|documento\sde\sidentidad|pièce\sd['’]identité",
-            r"[A-Z0-9][A-Z0-9 .-]{5,18}[A-Z0-9]",
-        ),
+    _called(
+        "NATIONAL_ID",
+        "id identity identification taxpayer identidad identité identifikationsnummer nationalid",
+        r"(?:national|identity|citizen|tax(?:payer)?|government)[\s_-]?(?:card|id(?:entification)?)"
+        r"|documento\sde\sidentidad|pièce\sd['’]identité",
+        r"[A-Z0-9][A-Z0-9 .-]{5,18}[A-Z0-9]",
         check=_has_digits,
     ),
 )
