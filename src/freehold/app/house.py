@@ -97,7 +97,7 @@ class House:
         self._known = known
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
-        self._runtime = snapshot(compiled, self._engines, known, self._price)
+        self._runtime = snapshot(compiled, self._engines, known, self._price, cache_key=stores.cache_key)
         self._fellows = fellows
         pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
@@ -237,7 +237,7 @@ class House:
             if name not in kept
         }
         engines = {name: kept.get(name) or built[name] for name in plans}
-        runtime = snapshot(compiled, engines, self._known, self._price)
+        runtime = snapshot(compiled, engines, self._known, self._price, cache_key=self._stores.cache_key)
         retired = [engine for name, engine in self._engines.items() if engines.get(name) is not engine]
         before = self._runtime.config_digest
         self._stores.audit.append(

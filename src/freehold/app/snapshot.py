@@ -34,6 +34,8 @@ def snapshot(
     engines: Mapping[str, Engine],
     known: Known,
     price_of: PriceOf,
+    *,
+    cache_key: bytes,
 ) -> Runtime:
     """What requests see until the next reload.
 
@@ -42,6 +44,7 @@ def snapshot(
         engines: By deployment.
         known: What judging knows from files.
         price_of: A deployment's list price.
+        cache_key: By which scopes of caches are made.
 
     Raises:
         LabelUnreadable: A route's label cannot be read.
@@ -68,6 +71,7 @@ def snapshot(
         flow=flow_rules(compiled),
         policy=rulebook_of(compiled),
         trust=compiled.trust,
+        cache_key=cache_key,
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from freehold.domain.certificates import Certificate
 from freehold.domain.deployment import Deployment, Route, StreamMode
@@ -67,6 +69,7 @@ class Runtime:
         flow: What a request's text adds to its label; ``None`` for what holds where nobody said anything.
         policy: The rules in force.
         trust: What tools do, and where answers may link.
+        cache_key: By which scopes of caches are made; a fresh one keeps them apart as well, but nobody else knows them.
     """
 
     tree: ZoneTree
@@ -84,6 +87,7 @@ class Runtime:
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     flow: FlowRules | None = None
     trust: TrustRules = NOTHING_SAID
+    cache_key: bytes = field(default_factory=partial(os.urandom, 32), repr=False)
 
     def route_for(self, model: str) -> Route:
         """The route that a client means by ``model``: a route, a deployment on its own, or an alias of either.
