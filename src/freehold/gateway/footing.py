@@ -19,6 +19,7 @@ from freehold.domain.request import InferenceRequest, Task, ToolChoice
 from freehold.domain.response import FinishReason
 from freehold.domain.turn import Turn
 from freehold.gateway.runtime import Runtime
+from freehold.policy.cache_scope import cache_scope
 from freehold.policy.decide import decide
 from freehold.policy.flow import FlowRules
 from freehold.policy.labelling import join_sources, label_request
@@ -83,6 +84,7 @@ class Footing:
         decisions: Policy for each of them, in the same order.
         until_unix_ms: From this moment on it must be decided anew: some terms' evidence expires.
         turn: What the queues know of a request of normal urgency.
+        cache_scope: Whose and under which label what is kept of a request may be used again.
         raised_by: The same for requests whose text asks for more, by what it asks for.
     """
 
@@ -97,6 +99,7 @@ class Footing:
     decisions: tuple[PolicyDecision, ...]
     until_unix_ms: int
     turn: Turn
+    cache_scope: str
     raised_by: dict[tuple[LabelSource, ...], Footing] = field(default_factory=dict[tuple[LabelSource, ...], "Footing"])
     _plans: dict[Hashable, RoutePlan] = field(default_factory=dict[Hashable, RoutePlan])
     _verdicts: dict[Hashable, Verdict] = field(default_factory=dict[Hashable, Verdict])
@@ -233,6 +236,7 @@ class Footings:
                 for each in deployments
             ),
             until_unix_ms=min((expiry for expiry in expiries if expiry > asking.unix_ms), default=_FOR_EVER),
+            cache_scope=cache_scope(label, tenant=asking.principal.tenant.name, key=runtime.cache_key),
             turn=Turn(tenant=asking.principal.tenant.name, weight=asking.principal.tenant.weight),
         )
 
