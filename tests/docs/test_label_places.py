@@ -32,7 +32,7 @@ TESTS = {
         "unit/gateway/test_cache_scope.py::test_all_calls_of_a_request_have_one_scope_and_another_tenant_or_label_has_another",
     ),
 }
-"""Tests by row. What lies in the memory of an engine has no label: the page says what that shows."""
+"""Tests by row."""
 
 
 def test_every_place_is_listed_and_has_its_test() -> None:
