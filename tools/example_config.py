@@ -71,6 +71,7 @@ EXAMPLES = {
     "deployments.NAME.tools": "true",
     "deployments.NAME.embeds": "false",
     "deployments.NAME.infill": "false",
+    "deployments.NAME.prompt_cache": '"salted"',
     "deployments.NAME.price_model": '"openai/gpt-4o-mini"',
     "deployments.NAME.evidence.url": '"https://example.com/terms"',
     "deployments.NAME.evidence.checked": "2026-11-01",

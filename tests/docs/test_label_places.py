@@ -27,9 +27,12 @@ TESTS = {
         f"{FLOW}::test_another_tenant_is_told_nothing_of_it",
     ),
     "question vectors": ("unit/gateway/test_prerouting.py::test_questions_do_not_leave_the_device_to_be_looked_at",),
-    "an engine's cache of prompts": (),
+    "an engine's cache of prompts": (
+        "integration/test_prompt_caches.py::test_another_scope_finds_nothing_of_a_prompt_and_its_own_finds_it",
+        "unit/gateway/test_cache_scope.py::test_all_calls_of_a_request_have_one_scope_and_another_tenant_or_label_has_another",
+    ),
 }
-"""Tests by row. What lies in the memory of an engine has no label: the page says what that shows."""
+"""Tests by row."""
 
 
 def test_every_place_is_listed_and_has_its_test() -> None:

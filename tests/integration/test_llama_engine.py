@@ -56,9 +56,9 @@ class Bench:
     engine: LlamaEngine
     clock: SystemClock
 
-    async def answer(self, request: InferenceRequest, *, want_logprobs: int = 0) -> Aggregator:
+    async def answer(self, request: InferenceRequest, *, want_logprobs: int = 0, cache_scope: str = "") -> Aggregator:
         found = Aggregator()
-        call = self.engine.prepare(request, want_logprobs=want_logprobs)
+        call = self.engine.prepare(request, want_logprobs=want_logprobs, cache_scope=cache_scope)
         stream = self.engine.stream(call, permit=None, deadline_s=self.clock.monotonic_s() + 120)
         async with contextlib.aclosing(stream):
             async for chunk in stream:

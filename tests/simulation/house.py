@@ -257,6 +257,7 @@ class SimHouse:
             "files": NoBatches(),
             "batches": NoBatches(),
             "batches_folder": Path("/nowhere"),
+            "cache_key": b"a key that no scope is told by",
         }
         return Stores(**dict.fromkeys((each.name for each in fields(Stores)), None) | given)
 

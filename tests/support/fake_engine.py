@@ -109,7 +109,9 @@ class FakeEngine:
         """Never called."""
         raise NotImplementedError
 
-    def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
+    def prepare(
+        self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False, cache_scope: str = ""
+    ) -> UpstreamCall:
         """Build the call as an OpenAI-compatible engine would."""
         refuse_unable(request, self.deployment)
         body = encode_body(
@@ -119,7 +121,13 @@ class FakeEngine:
             rebuild=not self.deployment.is_on_device,
         )
         return UpstreamCall(
-            origin=self.origin, path="/", body=body, headers=(), request=request, want_logprobs=want_logprobs
+            origin=self.origin,
+            path="/",
+            body=body,
+            headers=(),
+            request=request,
+            want_logprobs=want_logprobs,
+            cache_scope=cache_scope,
         )
 
     async def stream(

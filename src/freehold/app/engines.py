@@ -29,7 +29,12 @@ def build_engine(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile)
     if deployment.engine in {EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER}:
         return _llama(plan, stores, machine)
     remote = AnthropicEngine if deployment.engine is EngineKind.ANTHROPIC else OpenAICompatibleEngine
-    upstream = Upstream(base_url=settings.base_url, credential=settings.credential, ca_file=settings.ca_file)
+    upstream = Upstream(
+        base_url=settings.base_url,
+        credential=settings.credential,
+        ca_file=settings.ca_file,
+        prompt_cache=settings.prompt_cache,
+    )
     return remote(deployment=deployment, upstream=upstream, broker=stores.broker, clock=stores.clock)
 
 
@@ -49,6 +54,7 @@ def _llama(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> Ll
             threads=settings.threads,
             batch_tokens=settings.batch_tokens,
             gpu_layers=settings.gpu_layers,
+            prompt_cache=settings.prompt_cache,
         ),
         broker=stores.broker,
         clock=stores.clock,

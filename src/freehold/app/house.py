@@ -100,7 +100,8 @@ class House:
         self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
         self._detection = detection(stores.models, clock=stores.clock, names=compiled.detect.names != "off")
         detect = self._detection.rules(compiled.detect)
-        self._runtime = snapshot(compiled, self._engines, known, self._price, detect)
+        cache_key = stores.cache_key
+        self._runtime = snapshot(compiled, self._engines, known, self._price, detect=detect, cache_key=cache_key)
         self._fellows = fellows
         pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
@@ -242,7 +243,8 @@ class House:
         }
         engines = {name: kept.get(name) or built[name] for name in plans}
         detect = self._detection.rules(compiled.detect)
-        runtime = snapshot(compiled, engines, self._known, self._price, detect)
+        cache_key = self._stores.cache_key
+        runtime = snapshot(compiled, engines, self._known, self._price, detect=detect, cache_key=cache_key)
         retired = [engine for name, engine in self._engines.items() if engines.get(name) is not engine]
         before = self._runtime.config_digest
         self._stores.audit.append(

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from freehold.app.kept_key import kept_key
 from freehold.app.stores import Stores
 from freehold.config.compile import Compiled
-from freehold.domain.errors.server import DataFolderUnusable
 from freehold.gateway.remembering import PRINTS_MAX, Remembering
 from freehold.gateway.runtime import Runtime
-from freehold.identity.first_key import read_secret, write_secret
-from freehold.storage.disk import make_folders
 from freehold.storage.memory import SqliteMemory
 
 KEYS_FOLDER = "memory-keys"
 PSEUDONYM_KEYS_FOLDER = "pseudonym-keys"
 
-_KEY_BYTES = 32
 _PRINT_BYTES = 8
 _NAME_DIGITS = 32
 
@@ -50,16 +45,4 @@ def key_of(folder: Path, tenant: str) -> bytes:
     Raises:
         FreeholdError: It cannot be read or written, or others can read it.
     """
-    path = folder / hashlib.sha256(tenant.encode()).hexdigest()[:_NAME_DIGITS]
-    found = read_secret(path)
-    if found is None:
-        try:
-            make_folders(folder)
-        except OSError as error:
-            raise DataFolderUnusable(path=folder, reason=error.strerror or error) from error
-        with contextlib.suppress(DataFolderUnusable):  # another worker was first: then it can be read
-            write_secret(path, secrets.token_hex(_KEY_BYTES))
-        found = read_secret(path)
-    if found is None:
-        raise DataFolderUnusable(path=path, reason="the key cannot be written")
-    return hashlib.sha256(found.encode()).digest()
+    return kept_key(folder / hashlib.sha256(tenant.encode()).hexdigest()[:_NAME_DIGITS])

@@ -35,6 +35,8 @@ def snapshot(
     engines: Mapping[str, Engine],
     known: Known,
     price_of: PriceOf,
+    *,
+    cache_key: bytes,
     detect: DetectRules | None = None,
 ) -> Runtime:
     """What requests see until the next reload.
@@ -45,6 +47,7 @@ def snapshot(
         known: What judging knows from files.
         price_of: A deployment's list price.
         detect: When texts are looked through; ``None`` for never.
+        cache_key: By which scopes of caches are made.
 
     Raises:
         LabelUnreadable: A route's label cannot be read.
@@ -72,6 +75,7 @@ def snapshot(
         policy=rulebook_of(compiled),
         trust=compiled.trust,
         detect=detect,
+        cache_key=cache_key,
     )
 
 

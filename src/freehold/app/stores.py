@@ -6,10 +6,11 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from freehold.app.fellows import ALONE, Seat
+from freehold.app.kept_key import kept_key
 from freehold.audit.bodies import BODIES_FOLDER, SealedBodies
 from freehold.audit.journal import Journal
 from freehold.audit.log import TransparencyLog
@@ -47,6 +48,7 @@ AUDIT_FOLDER = "audit"
 RECEIPTS_FOLDER = "receipts"
 FILES_FOLDER = "files"
 BATCHES_FOLDER = "batches"
+CACHE_KEY_FILE = "cache-key"
 
 _LAST_RECEIPTS_S = 5.0
 """At a stop, for bringing receipts into the database. After an outage of it there may be more than that takes."""
@@ -76,6 +78,7 @@ class Stores:
     batches_folder: Path
     classifiers: SqliteClassifiers
     approvals: SqliteApprovals
+    cache_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +183,7 @@ def open_stores(
             batches_folder=folder / BATCHES_FOLDER,
             classifiers=SqliteClassifiers(database),
             approvals=SqliteApprovals(database, new_id=ids.new_id),
+            cache_key=kept_key(folder / CACHE_KEY_FILE),
         )
 
 

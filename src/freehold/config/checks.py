@@ -141,8 +141,19 @@ def _engine(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
     if is_child and bool(section.program) == bool(section.base_url):
         text = "set either program (a llama-server that Freehold runs) or base_url (one that runs already)"
         yield Mistake(path=path, text=text)
+    if section.prompt_cache is not None:
+        yield from _prompt_cache((*path, "prompt_cache"), section)
     if section.api_key is not None and not section.base_url:
         yield Mistake(path=(*path, "api_key"), text="there is no base_url that it could be sent to")
+
+
+def _prompt_cache(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
+    if section.engine in _OWN_ENGINES and not section.base_url:
+        yield Mistake(path=path, text="an engine of ours keeps its cache apart by tenant and label; leave it out")
+    elif section.engine == "anthropic":
+        yield Mistake(path=path, text="Anthropic's cache is one for each account; leave it out")
+    elif section.engine == "llama-server" and section.prompt_cache == "salted":
+        yield Mistake(path=path, text="llama.cpp takes no salt; set 'unused' or 'shared'")
 
 
 def _onnx(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:

@@ -21,6 +21,7 @@ from freehold.domain.deployment import (
     Instead,
     ModelCard,
     Prerouter,
+    PromptCache,
     Route,
     StreamMode,
     Terms,
@@ -48,6 +49,7 @@ class EngineSettings:
     threads: int
     batch_tokens: int
     gpu_layers: int
+    prompt_cache: PromptCache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,9 +213,17 @@ def _deployment(
             threads=section.threads,
             batch_tokens=section.batch_tokens,
             gpu_layers=section.gpu_layers,
+            prompt_cache=_prompt_cache(section),
         ),
         said=said,
     )
+
+
+def _prompt_cache(section: DeploymentSection) -> PromptCache:
+    """What is not said is what is safe, of a server that is known to understand it."""
+    if section.prompt_cache is not None:
+        return PromptCache(section.prompt_cache)
+    return PromptCache.SHARED if section.engine in {"openai", "anthropic"} else PromptCache.UNUSED
 
 
 def _terms(section: DeploymentSection, zone: Zone) -> Terms:

@@ -86,6 +86,20 @@ class TokenPrice:
     effective: str = ""
 
 
+class PromptCache(StrEnum):
+    """What is done about a server's cache of prompts, which its answers show: by a count, and by how soon they come.
+
+    Attributes:
+        SHARED: Nothing: whoever asks the server may use again what was read for somebody else.
+        SALTED: A salt is sent, by which vLLM and SGLang keep it apart.
+        UNUSED: llama.cpp is told to read each prompt anew.
+    """
+
+    SHARED = "shared"
+    SALTED = "salted"
+    UNUSED = "unused"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
     """An address that a deployment is called at.
@@ -94,11 +108,13 @@ class Upstream:
         base_url: ``https://host/v1``, ``http://…`` or ``unix:///path``; fixed by configuration, never by a request.
         credential: Secret already resolved, sent as the upstream wants it; empty for none.
         ca_file: PEM file of the authority to trust instead of the system's; empty for the system's.
+        prompt_cache: What is done about its cache of prompts.
     """
 
     base_url: str
     credential: str = ""
     ca_file: str = ""
+    prompt_cache: PromptCache = PromptCache.SHARED
 
     def __repr__(self) -> str:
         return f"Upstream(base_url={self.base_url!r})"

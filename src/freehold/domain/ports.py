@@ -54,6 +54,7 @@ class UpstreamCall:
         headers: Without host, length and credential, which the connection adds.
         request: What it was built from.
         want_logprobs: Alternatives a token that Freehold asked for, 0 for none.
+        cache_scope: Only calls of the same one may use again what was read for this one.
     """
 
     origin: str
@@ -62,6 +63,7 @@ class UpstreamCall:
     headers: tuple[tuple[str, str], ...]
     request: InferenceRequest
     want_logprobs: int = 0
+    cache_scope: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,13 +178,17 @@ class Engine(Protocol):
         """In which dialect its answers may pass through as they came; ``None`` where they never do."""
         ...
 
-    def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
+    def prepare(
+        self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False, cache_scope: str = ""
+    ) -> UpstreamCall:
         """Build the exact call. Pure.
 
         Args:
             request: What is asked.
             want_logprobs: Alternatives a token to ask for, 0 for none.
             as_it_comes: The call is for ``relay`` or ``relay_whole``: what the client asked for, and as it asked.
+            cache_scope: For whom and under which label (``policy.cache_scope``): what an engine keeps of a prompt is used
+                again within it only. Empty is a scope too: that of the house's own calls.
 
         Raises:
             RequestError: The deployment cannot serve this request.

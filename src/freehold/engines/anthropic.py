@@ -64,6 +64,7 @@ class AnthropicEngine(RemoteEngine):
         *,
         want_logprobs: int,  # noqa: ARG002 - it has none
         as_it_comes: bool = False,
+        cache_scope: str = "",  # noqa: ARG002 - its cache is one for each account; see decision 37
     ) -> UpstreamCall:
         """Build the exact call; see ``domain.ports.Engine``. A request in its own dialect is sent as it came."""
         refuse_unable(request, self._deployment)

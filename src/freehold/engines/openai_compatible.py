@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,11 +20,11 @@ from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply
 from freehold.engines.counting import encode_count
 from freehold.engines.openai_events import chunks, embedding, ranking
+from freehold.engines.prompt_cache import cache_members
 from freehold.engines.remote import RemoteEngine
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import encode_body
 
-_NO_MEMBERS: Mapping[str, object] = MappingProxyType({})
 _PATHS = {
     Task.CHAT: "/chat/completions",
     Task.COMPLETION: "/completions",
@@ -55,6 +54,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         self._only_streams_notice = False
         self._leaves = not deployment.is_on_device
         self._address = upstream.base_url
+        self._prompt_cache = upstream.prompt_cache
         self._fingerprint = EngineFingerprint(engine="")
         self._said: tuple[str, str] = ("", "")
 
@@ -63,7 +63,9 @@ class OpenAICompatibleEngine(RemoteEngine):
         """Its own."""
         return Dialect.OPENAI
 
-    def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
+    def prepare(
+        self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False, cache_scope: str = ""
+    ) -> UpstreamCall:
         """Build the exact call; see ``domain.ports.Engine``.
 
         A stream that ends with its usage; with ``as_it_comes`` only where the client streams, or where a whole answer
@@ -75,12 +77,15 @@ class OpenAICompatibleEngine(RemoteEngine):
             # vLLM and SGLang tell; their route is beside /v1, not below it.
             call = self._call("", encode_count(request, model=model), request)
             return replace(call, path=f"{self._base_path.removesuffix('/v1')}/tokenize")
+        members = cache_members(request, self._prompt_cache, scope=cache_scope)
+        wanted = 0
         if as_it_comes and (request.stream or not self._only_streams_notice):
-            overrides = _with_usage(request) if request.stream and not request.include_usage else _NO_MEMBERS
-            body = encode_body(request, model=model, overrides=overrides, rebuild=self._leaves)
-            return self._call(_PATHS[request.task], body, request)
-        wanted = want_logprobs if self._has_logprobs and request.is_generated else 0
-        body = _encode(request, model=model, want_logprobs=wanted, rebuild=self._leaves)
+            if request.stream and not request.include_usage:
+                members |= _with_usage(request)
+        else:
+            wanted = want_logprobs if self._has_logprobs and request.is_generated else 0
+            members |= _looked_into(request, want_logprobs=wanted)
+        body = encode_body(request, model=model, overrides=members, rebuild=self._leaves)
         return self._call(_PATHS[request.task], body, request, want_logprobs=wanted)
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
@@ -151,8 +156,8 @@ def _with_usage(request: InferenceRequest) -> dict[str, object]:
     return {"stream_options": {**options, "include_usage": True}}
 
 
-def _encode(request: InferenceRequest, *, model: str, want_logprobs: int, rebuild: bool) -> bytes:
-    """The body of a call; the client may want more alternatives a token than Freehold's ``want_logprobs``."""
+def _looked_into(request: InferenceRequest, *, want_logprobs: int) -> dict[str, object]:
+    """Members of a call whose answer is looked into; the client may want more alternatives a token than Freehold."""
     members: dict[str, object] = {}
     if request.task is Task.EMBEDDING:
         # As numbers, whatever the client wants: not every server knows base64. The answer is rendered by us.
@@ -167,4 +172,4 @@ def _encode(request: InferenceRequest, *, model: str, want_logprobs: int, rebuil
             members |= {"logprobs": True, "top_logprobs": top}
         elif want_logprobs:
             members["logprobs"] = top
-    return encode_body(request, model=model, overrides=members, rebuild=rebuild)
+    return members

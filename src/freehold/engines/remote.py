@@ -95,7 +95,9 @@ class RemoteEngine(ABC):
         return None
 
     @abstractmethod
-    def prepare(self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False) -> UpstreamCall:
+    def prepare(
+        self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False, cache_scope: str = ""
+    ) -> UpstreamCall:
         """Build the exact call; see ``domain.ports.Engine``."""
 
     async def stream(

@@ -165,7 +165,12 @@ class AttemptRun:
         return TokenCount(tokens=tokens)
 
     def _prepared(self) -> UpstreamCall:
-        return self.engine.prepare(self.request, want_logprobs=self.want_logprobs, as_it_comes=self.as_it_comes)
+        return self.engine.prepare(
+            self.request,
+            want_logprobs=self.want_logprobs,
+            as_it_comes=self.as_it_comes,
+            cache_scope=self.footing.cache_scope,
+        )
 
     async def _leave(self, call: UpstreamCall) -> None:
         """Beyond this device: have the intent on disk before anything is sent."""

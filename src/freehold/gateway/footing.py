@@ -29,6 +29,7 @@ from freehold.domain.request import InferenceRequest, Task, ToolChoice
 from freehold.domain.response import FinishReason
 from freehold.domain.turn import Turn
 from freehold.gateway.runtime import Runtime
+from freehold.policy.cache_scope import cache_scope
 from freehold.policy.decide import decide
 from freehold.policy.detected import look_needed
 from freehold.policy.flow import FlowRules
@@ -97,6 +98,7 @@ class Footing:
         looked: How far it was, for this label.
         until_unix_ms: From this moment on it must be decided anew: some terms' evidence expires.
         turn: What the queues know of a request of normal urgency.
+        cache_scope: Whose and under which label what is kept of a request may be used again.
         raised_by: The same for requests whose text asks for more, by what it asks for.
     """
 
@@ -113,6 +115,7 @@ class Footing:
     looked: Look = Look.NONE
     until_unix_ms: int
     turn: Turn
+    cache_scope: str
     raised_by: dict[Hashable, Footing] = field(default_factory=dict[Hashable, "Footing"])
     _plans: dict[Hashable, RoutePlan] = field(default_factory=dict[Hashable, RoutePlan])
     _verdicts: dict[Hashable, Verdict] = field(default_factory=dict[Hashable, Verdict])
@@ -295,6 +298,7 @@ class Footings:
             looks=tuple(look for _, look in seen),
             looked=looked,
             until_unix_ms=min((expiry for expiry in expiries if expiry > asking.unix_ms), default=_FOR_EVER),
+            cache_scope=cache_scope(label, tenant=asking.principal.tenant.name, key=runtime.cache_key),
             turn=Turn(tenant=asking.principal.tenant.name, weight=asking.principal.tenant.weight),
         )
 

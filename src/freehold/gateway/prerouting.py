@@ -96,7 +96,9 @@ class Prerouting:
         model = f"{engine.deployment.model.digest}@{QUESTION_TOKENS}"
         known = self._known(climb, model)
         is_busy = bool(self._embedding)
-        task = asyncio.get_running_loop().create_task(self._embed(engine, text, draft, model))
+        task = asyncio.get_running_loop().create_task(
+            self._embed(engine, text, draft, model, climb.footing.cache_scope)
+        )
         self._embedding.add(task)
         task.add_done_callback(self._embedding.discard)
         if known is None or is_busy or route.prerouter is not Prerouter.ON:
@@ -177,13 +179,13 @@ class Prerouting:
             memory.known = None
         memory.loaded_s, memory.is_due = self._clock.monotonic_s(), False
 
-    async def _embed(self, engine: Engine, text: str, draft: ReceiptDraft, model: str) -> None:
+    async def _embed(self, engine: Engine, text: str, draft: ReceiptDraft, model: str, cache_scope: str) -> None:
         """Make a vector; the outcome will need it, whether it came in time for a decision or not."""
         request = InferenceRequest(
             id=draft.request.id, task=Task.EMBEDDING, model=engine.deployment.name, inputs=(text,), cuts=True
         )
         try:
-            call = engine.prepare(request, want_logprobs=0)
+            call = engine.prepare(request, want_logprobs=0, cache_scope=cache_scope)
             found = await engine.embed(call, permit=None, deadline_s=self._clock.monotonic_s() + 1.0)
         except FreeholdError as error:
             log.debug("no vector of a question: %s", error.recorded)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import functools
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from freehold.domain.certificates import Certificate
 from freehold.domain.deployment import Deployment, Route, StreamMode
@@ -73,6 +75,7 @@ class Runtime:
         policy: The rules in force.
         trust: What tools do, and where answers may link.
         detect: When texts are looked through for what raises their label; ``None`` for never.
+        cache_key: By which scopes of caches are made; a fresh one keeps them apart as well, but nobody else knows them.
     """
 
     tree: ZoneTree
@@ -91,6 +94,7 @@ class Runtime:
     flow: FlowRules | None = None
     trust: TrustRules = NOTHING_SAID
     detect: DetectRules | None = None
+    cache_key: bytes = field(default_factory=partial(os.urandom, 32), repr=False)
 
     def route_for(self, model: str) -> Route:
         """The route that a client means by ``model``: a route, a deployment on its own, or an alias of either.

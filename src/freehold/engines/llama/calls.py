@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from freehold.domain.deployment import Deployment
+from freehold.domain.deployment import Deployment, PromptCache
 from freehold.domain.ports import UpstreamCall
 from freehold.domain.request import InferenceRequest, Task, ToolChoice
 from freehold.engines.ability import refuse_unable
@@ -19,6 +19,9 @@ _WRITTEN = (*_LOGPROB_MEMBERS, "suffix", "input_extra")
 
 _TOOL_MEMBERS = ("tools", "tool_choice", "parallel_tool_calls")
 
+_SLOT_MEMBERS = ("id_slot", "cache_prompt")
+"""By which a client would choose what is used again. Where llama.cpp is ours ``seats`` chooses when the call is sent."""
+
 
 def build_call(
     request: InferenceRequest,
@@ -27,6 +30,8 @@ def build_call(
     origin: str,
     want_logprobs: int,
     infill_form: InfillForm | None = None,
+    prompt_cache: PromptCache = PromptCache.UNUSED,
+    cache_scope: str = "",
 ) -> UpstreamCall:
     """The call that serves ``request``.
 
@@ -38,6 +43,8 @@ def build_call(
         origin: Where that is.
         want_logprobs: Alternatives a token that Freehold wants, 0 for none.
         infill_form: How the model's prompts for fill-in-the-middle are written; ``None`` leaves it to ``/infill``.
+        prompt_cache: Whether the body leaves it to the server what it uses again.
+        cache_scope: Within which that may be.
 
     Raises:
         ContentUnsupported: The deployment's model cannot take what is asked.
@@ -47,6 +54,8 @@ def build_call(
         path, overrides, dropped = _infill(request, want_logprobs, infill_form, deployment.model.context_tokens)
     else:
         path, overrides, dropped = _ROUTES[request.task](request, want_logprobs)
+    if request.is_generated and prompt_cache is not PromptCache.SHARED:
+        overrides, dropped = {**overrides, "cache_prompt": False}, (*dropped, *_SLOT_MEMBERS)
     return UpstreamCall(
         origin=origin,
         path=path,
@@ -56,6 +65,7 @@ def build_call(
         headers=_HEADERS,
         request=request,
         want_logprobs=want_logprobs,
+        cache_scope=cache_scope,
     )
 
 

@@ -16,6 +16,7 @@ from freehold.domain.errors.upstream import UpstreamError, UpstreamUnreachable
 from freehold.domain.ports import Clock
 from freehold.engines.llama.calls import INFILL_PATH
 from freehold.engines.llama.infill import FORM_REQUEST, InfillForm, read_form
+from freehold.engines.llama.seats import Seats
 from freehold.engines.llama.sending import send
 from freehold.engines.llama.settings import LlamaSettings, batch_for
 from freehold.engines.process.child import ChildProcess
@@ -62,6 +63,11 @@ class ChildSpec:
         """Where a ``llama-server`` finds its key: other users can read arguments."""
         return f"{self.folder}/key"
 
+    @property
+    def memory_mib(self) -> int:
+        """For prompts that had to make way. Only of the embedded llama.cpp it is known when it keeps and fetches them."""
+        return 0 if self.settings.program or self.embeds else self.settings.memory_mib
+
     def order(self, plan: Plan, *, key: str) -> dict[str, object]:
         """The worker's order; it goes over standard input, so that nothing of it shows in a process list."""
         settings = self.settings
@@ -86,7 +92,7 @@ class ChildSpec:
             "threads": self.threads,
             "connections": self.connections,
             "batch_tokens": batch,
-            "cache_ram_mib": settings.cache_ram_mib,
+            "memory_mib": self.memory_mib,
             "gpu_layers": settings.gpu_layers,
             "embeds": self.embeds,
             "pooling": settings.pooling,
@@ -107,7 +113,7 @@ def _command(program: str, order: Mapping[str, Any]) -> list[str]:
         "--api-key-file", order["key_file"], "-np", str(order["slots"]),
         "-c", str(order["slots"] * order["context_tokens"]), "-b", str(order["batch_tokens"]),
         "-ub", str(order["batch_tokens"]), "-t", str(order["threads"]), "-tb", str(order["threads"]),
-        "--cache-ram", str(order["cache_ram_mib"]), "--fit", "off", "--offline", "--no-webui",
+        "--cache-ram", "0", "--slot-prompt-similarity", "0", "--fit", "off", "--offline", "--no-webui",
         "--slots", "--metrics", "--jinja", "--threads-http", str(order["connections"]), "-ngl", str(order["gpu_layers"] if order["gpu_layers"] >= 0 else 999),
     ]  # fmt: skip
     if order["embeds"]:
@@ -124,10 +130,18 @@ class LlamaChild(ChildProcess):
         headers: What every request to it carries.
         properties: What llama.cpp says of the model (``/props``), known once it is ready.
         infill_form: How its prompts for fill-in-the-middle are written; ``None`` where it has none.
+        seats: Which of its slots holds whose prompt; ``None`` for one that embeds.
     """
 
     def __init__(
-        self, *, spec: ChildSpec, process: asyncio.subprocess.Process, client: HttpClient, key: str, clock: Clock
+        self,
+        *,
+        spec: ChildSpec,
+        process: asyncio.subprocess.Process,
+        client: HttpClient,
+        key: str,
+        clock: Clock,
+        slots: int,
     ) -> None:
         super().__init__(process, folder=spec.folder)
         self._spec = spec
@@ -136,6 +150,8 @@ class LlamaChild(ChildProcess):
         self.headers = (("authorization", f"Bearer {key}"),)
         self.properties: Mapping[str, object] = {}
         self.infill_form: InfillForm | None = None
+        remembers = spec.memory_mib > 0
+        self.seats = None if spec.embeds else Seats(slots, clock=clock, name=spec.name, remembers=remembers)
 
     @classmethod
     async def launch(cls, spec: ChildSpec, plan: Plan, *, client: HttpClient, clock: Clock) -> LlamaChild:
@@ -149,7 +165,8 @@ class LlamaChild(ChildProcess):
         process = await cls.spawn("freehold.engines.llama.worker", folder=spec.folder)
         if spec.settings.program:
             _write_key(spec, key)
-        return cls(spec=spec, process=process, client=client, key=key, clock=clock).begin(order)
+        child = cls(spec=spec, process=process, client=client, key=key, clock=clock, slots=plan.slots)
+        return child.begin(order)
 
     async def prove_ready(self) -> None:
         """Return once it has generated a token (or, if it embeds, a vector).

@@ -9,7 +9,7 @@ import platform
 import secrets
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
 
 from freehold.domain.deployment import Deployment, EngineFingerprint
@@ -29,6 +29,7 @@ from freehold.engines.llama.calls import INFILL_PATH, build_call
 from freehold.engines.llama.child import ChildSpec, LlamaChild
 from freehold.engines.llama.host import ChildHost, Host, Lease, RemoteHost, WatchedReply
 from freehold.engines.llama.infill import InfillReply
+from freehold.engines.llama.seats import Seat
 from freehold.engines.llama.sending import send
 from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.llama.tools import as_tool_calls, is_forced
@@ -216,8 +217,9 @@ class LlamaEngine:
         *,
         want_logprobs: int,
         as_it_comes: bool = False,  # noqa: ARG002 - never
+        cache_scope: str = "",
     ) -> UpstreamCall:
-        """Build the exact call.
+        """Build the exact call. A child of ours is told besides, when it is sent, which slot reads it.
 
         Raises:
             ContentUnsupported: The model cannot take what is asked.
@@ -228,6 +230,8 @@ class LlamaEngine:
             origin=self._host.origin,
             want_logprobs=want_logprobs,
             infill_form=self._host.infill_form(),
+            prompt_cache=self._settings.prompt_cache,
+            cache_scope=cache_scope,
         )
         return replace(call, path=self._base_path + call.path) if self._base_path else call
 
@@ -246,25 +250,26 @@ class LlamaEngine:
         """
         lease = await self._lease(deadline_s)
         try:
-            reply = await self._request(lease, call, permit, deadline_s)
-            try:
-                source: Reply = WatchedReply(reply, lease)
-                if call.path.endswith(INFILL_PATH):
-                    created_unix_s = self._clock.unix_ms() // 1000
-                    source = InfillReply(source, request_id=call.request.id, created_unix_s=created_unix_s)
-                chunks = openai_events.chunks(source, call, deployment=self._deployment)
-                if is_forced(call.request):
-                    chunks = as_tool_calls(chunks, new_id=self._ids.new_id)
-                async with aclosing(chunks):
-                    async for chunk in chunks:
-                        yield chunk
-            finally:
-                reply.abort()
+            async with _seat(lease, call, deadline_s) as seat:
+                reply = await self._request(lease, call, permit, deadline_s, seat=seat)
+                try:
+                    async with aclosing(self._chunks(WatchedReply(reply, lease), call)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+                finally:
+                    reply.abort()
             lease.over(answered=True)
         except UpstreamError as error:
             raise await self._explain(lease, error) from error
         finally:
             lease.over(answered=False)
+
+    def _chunks(self, source: Reply, call: UpstreamCall) -> AsyncGenerator[ResponseChunk]:
+        if call.path.endswith(INFILL_PATH):
+            created_unix_s = self._clock.unix_ms() // 1000
+            source = InfillReply(source, request_id=call.request.id, created_unix_s=created_unix_s)
+        chunks = openai_events.chunks(source, call, deployment=self._deployment)
+        return as_tool_calls(chunks, new_id=self._ids.new_id) if is_forced(call.request) else chunks
 
     async def embed(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> EmbeddingResult:
         """Run an embedding call. Raises as ``stream``."""
@@ -312,7 +317,15 @@ class LlamaEngine:
         left_s = deadline_s - self._clock.monotonic_s()
         return await self._host.lease(wait_s=min(self._settings.supervision.ready_wait_s, left_s))
 
-    async def _request(self, lease: Lease, call: UpstreamCall, permit: EgressPermit | None, deadline_s: float) -> Reply:
+    async def _request(
+        self,
+        lease: Lease,
+        call: UpstreamCall,
+        permit: EgressPermit | None,
+        deadline_s: float,
+        *,
+        seat: Seat | None = None,
+    ) -> Reply:
         progress = False
         lease.begin_wait()
         try:
@@ -321,11 +334,13 @@ class LlamaEngine:
                 method="POST",
                 path=call.path,
                 headers=(*call.headers, *lease.headers),
-                body=call.body,
+                body=call.body if seat is None else seat.body(call.body),
                 permit=permit,
                 deadline_s=deadline_s,
             )
             progress = True
+            if seat is not None and lease.seats is not None:
+                lease.seats.heard(seat, reply.status)
             return reply
         finally:
             lease.end_wait(progress=progress)
@@ -346,3 +361,10 @@ class LlamaEngine:
             return error  # its own fault or ours, not the client's
         reason = str(error.values["reason"]).removeprefix(_PARSER_WORDS)
         return EngineRefused(source=name, deployment=name, reason=reason)
+
+
+def _seat(lease: Lease, call: UpstreamCall, deadline_s: float) -> AbstractAsyncContextManager[Seat | None]:
+    """The slot of a call that generates, where the slots are ours to give; ``None`` elsewhere."""
+    if lease.seats is None:
+        return nullcontext()
+    return lease.seats.seat(call.request, scope=call.cache_scope, deadline_s=deadline_s)

@@ -13,6 +13,7 @@ from freehold.engines.base import Reply
 from freehold.engines.health import CallHealth, Health
 from freehold.engines.llama.child import LlamaChild
 from freehold.engines.llama.infill import InfillForm
+from freehold.engines.llama.seats import Seats
 from freehold.engines.process.jail import Measure
 from freehold.engines.process.life import Life
 from freehold.engines.process.plan import Plan
@@ -33,6 +34,11 @@ class Lease(Protocol):
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         """What every request to it carries."""
+        ...
+
+    @property
+    def seats(self) -> Seats | None:
+        """Which of its slots holds whose prompt; ``None`` where that is not ours to say."""
         ...
 
     def begin_wait(self) -> None:
@@ -106,6 +112,7 @@ class ChildLease:
         self._name = name
         self.client = life.child.client
         self.headers = life.child.headers
+        self.seats = life.child.seats
         self.begin_wait = life.begin_wait
         self.end_wait = life.end_wait
 
@@ -218,6 +225,7 @@ class RemoteLease:
         self._is_over = False
         self.client = client
         self.headers: tuple[tuple[str, str], ...] = ()
+        self.seats = None
 
     def begin_wait(self) -> None:
         """Nobody watches somebody else's process."""

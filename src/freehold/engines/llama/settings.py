@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from freehold.domain.deployment import PromptCache
 from freehold.engines.process.plan import Supervision
 
 _BATCH_S = 0.35
@@ -42,9 +43,10 @@ class LlamaSettings:
         threads: Computing threads; 0 leaves one core to the gateway and takes the others. A thread too many costs
             more than it brings: all spin while one of them waits for its core.
         batch_tokens: Prompt tokens read in one go; 0 chooses by ``batch_for``.
-        cache_ram_mib: Bound of the prompt cache, in MiB.
+        memory_mib: Bound of what the embedded llama.cpp keeps of prompts that had to make way, in MiB.
         gpu_layers: Layers on an accelerator; 0 is none, -1 all.
         pooling: How an embedding model pools: ``mean``, ``cls``, ``last``; empty for what the model file says.
+        prompt_cache: What is done about the cache of prompts at ``base_url``; that of a child of ours is always kept apart.
         supervision: Restart and watchdog times.
     """
 
@@ -55,9 +57,10 @@ class LlamaSettings:
     ca_file: str = ""
     threads: int = 0
     batch_tokens: int = 0
-    cache_ram_mib: int = 256
+    memory_mib: int = 256
     gpu_layers: int = 0
     pooling: str = ""
+    prompt_cache: PromptCache = PromptCache.UNUSED
     supervision: Supervision = field(default_factory=Supervision)
 
     def __post_init__(self) -> None:
@@ -65,5 +68,11 @@ class LlamaSettings:
             raise ValueError("give either model_path or base_url")
         if self.program and not self.model_path:
             raise ValueError("program needs a model_path")
+        if self.prompt_cache is not PromptCache.UNUSED and not (
+            self.base_url and self.prompt_cache is PromptCache.SHARED
+        ):
+            raise ValueError(
+                f"prompt_cache {self.prompt_cache.value!r} is not for a llama.cpp that is ours, or takes no salt"
+            )
         if self.pooling not in ("", "mean", "cls", "last"):
             raise ValueError(f"pooling {self.pooling!r} is none of mean, cls, last")

@@ -38,7 +38,10 @@ def _serve(order: dict[str, Any]) -> object:
     params.n_batch, params.n_ubatch = order["batch_tokens"], order["batch_tokens"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = order["threads"]
     params.n_gpu_layers = order["gpu_layers"]
-    params.cache_ram_mib = order["cache_ram_mib"]
+    # What was read for one request is used again only where the gateway says so: see ``seats``. With a similarity of 0 no
+    # prompt is put into memory, or fetched from there, for a request that names its slot.
+    params.cache_ram_mib, params.cache_idle_slots = order["memory_mib"], False
+    params.slot_prompt_similarity, params.n_cache_reuse = 0.0, 0
     params.embedding = order["embeds"]
     if order["pooling"]:
         params.pooling_type = getattr(xllamacpp.llama_pooling_type, "LLAMA_POOLING_TYPE_" + order["pooling"].upper())

@@ -141,6 +141,7 @@ class OnnxEngine:
         *,
         want_logprobs: int,  # noqa: ARG002 - it has no tokens to give any
         as_it_comes: bool = False,  # noqa: ARG002 - never
+        cache_scope: str = "",  # noqa: ARG002 - it keeps nothing of a text
     ) -> UpstreamCall:
         """The call; its texts are in the request.
 

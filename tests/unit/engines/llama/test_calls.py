@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
+from freehold.domain.deployment import Deployment, EngineKind, ModelCard, PromptCache, Terms
 from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.ports import UpstreamCall
 from freehold.domain.request import Task
@@ -17,7 +17,9 @@ from freehold.wire.messages_request import decode_count_tokens
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding
 
 TOOLS = [{"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}]
-STREAMED = {"stream": True, "stream_options": {"include_usage": True}, "return_progress": True}
+STREAMED = {
+    "stream": True, "stream_options": {"include_usage": True}, "return_progress": True, "cache_prompt": False,
+}  # fmt: skip
 
 
 def deployment(*, zone: Zone = DEVICE, **abilities: bool) -> Deployment:
@@ -43,8 +45,25 @@ def test_a_chat_is_always_a_stream_that_shows_progress_and_usage() -> None:
     )  # fmt: skip
     assert json.loads(call.body) == {
         "model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "seed": 7, "x_unknown": [1.0],
-        "cache_prompt": False, "grammar": 'root ::= "a"', **STREAMED,
+        "grammar": 'root ::= "a"', **STREAMED,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("members", [{}, {"cache_prompt": True, "id_slot": 1}])
+def test_a_body_uses_nothing_again_unless_the_server_is_everybodys(members: dict[str, Any]) -> None:
+    for call in (chat(**members), completion(**members), completion(suffix="b", **members)):
+        body = json.loads(call.body)
+        assert body["cache_prompt"] is False
+        assert "id_slot" not in body
+    request = decode_chat(
+        json.dumps({"model": "auto", "messages": [{"role": "user", "content": "Hi"}], **members}).encode(),
+        request_id="r1",
+    )
+    call = build_call(
+        request, deployment(), origin="unix:///s", want_logprobs=0, prompt_cache=PromptCache.SHARED, cache_scope="s"
+    )
+    assert {name: value for name, value in json.loads(call.body).items() if name in members} == members
+    assert ("cache_prompt" in json.loads(call.body), call.cache_scope) == (bool(members), "s")
 
 
 @pytest.mark.parametrize(
@@ -86,9 +105,8 @@ def test_a_suffix_goes_to_infill() -> None:
     call = completion(prompt="def f(", suffix="): pass", max_tokens=9, temperature=0, stop=["\n"], want_logprobs=2)
     assert call.path == "/infill"
     assert json.loads(call.body) == {
-        "model": "tiny", "temperature": 0, "stop": ["\n"], "stream": True, "return_progress": True,
-        "stream_options": {"include_usage": True}, "n_probs": 2, "input_prefix": "def f(", "input_suffix": "): pass",
-        "n_predict": 9,
+        "model": "tiny", "temperature": 0, "stop": ["\n"], "n_probs": 2, "input_prefix": "def f(", "input_suffix": "): pass",
+        "n_predict": 9, **STREAMED,
     }  # fmt: skip
     assert completion(suffix="").path == "/infill"
 

@@ -104,3 +104,21 @@ def test_nothing_secret_is_in_the_command_line_of_a_program(tmp_path: Path) -> N
     assert command[command.index("-c") + 1] == "8192"
     assert command[command.index("-ub") + 1] == "2048"
     assert command[command.index("--pooling") + 1] == "mean"
+
+
+def test_a_program_is_started_without_a_memory_of_its_own(tmp_path: Path) -> None:
+    model = tmp_path / "m.gguf"
+    model.write_bytes(b"GGUF")
+    plan = Plan(slots=2, context_tokens=4096)
+    for program, memory_mib in (("/opt/llama/bin/llama-server", 0), ("", 256)):
+        settings = LlamaSettings(model_path=str(model), program=program)
+        spec = ChildSpec(
+            name="tiny", settings=settings, embeds=False, infill=False, threads=3, connections=9, folder="/tmp/f"
+        )
+        order = spec.order(plan, key="hush")
+        assert order["memory_mib"] == memory_mib
+        command = order["command"]
+        assert isinstance(command, list)
+        if program:
+            assert command[command.index("--cache-ram") + 1] == "0"
+            assert command[command.index("--slot-prompt-similarity") + 1] == "0"
