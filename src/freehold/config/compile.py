@@ -213,17 +213,18 @@ def _deployment(
             threads=section.threads,
             batch_tokens=section.batch_tokens,
             gpu_layers=section.gpu_layers,
-            prompt_cache=_prompt_cache(section),
+            prompt_cache=_prompt_cache(section, config),
         ),
         said=said,
     )
 
 
-def _prompt_cache(section: DeploymentSection) -> PromptCache:
-    """What is not said is what is safe, of a server that is known to understand it."""
+def _prompt_cache(section: DeploymentSection, config: Config) -> PromptCache:
+    """What is not said is what is safe, of a server that is known to understand it; one tenant has nothing of its own to hide."""
     if section.prompt_cache is not None:
         return PromptCache(section.prompt_cache)
-    return PromptCache.SHARED if section.engine in {"openai", "anthropic"} else PromptCache.UNUSED
+    is_shared = section.engine in {"openai", "anthropic"} or len(config.tenants) <= 1
+    return PromptCache.SHARED if is_shared else PromptCache.UNUSED
 
 
 def _terms(section: DeploymentSection, zone: Zone) -> Terms:

@@ -183,8 +183,8 @@ class DeploymentSection(Section):
         default=None,
         description="What is done about a server's cache of prompts, by which one tenant could learn what another sent:"
         " salted sends a cache_salt for each tenant and label (vLLM from 0.9, SGLang), unused tells llama.cpp to read each"
-        " prompt anew, shared does nothing. If not said: unused for a llama-server at base_url, shared for openai. Engines"
-        " of ours keep theirs apart.",
+        " prompt anew, shared does nothing. If not said: unused for a llama-server at base_url where there are several"
+        " tenants, else shared. Engines of ours keep theirs apart.",
     )
     price: TypedPrice | None = Field(
         default=None, description="List price, where the one that price_model finds is not yours."
