@@ -168,3 +168,18 @@ def test_there_is_always_a_tenant(tmp_path: Path) -> None:
 def test_deployments_keep_the_order_of_the_file(tmp_path: Path) -> None:
     names = [plan.deployment.name for plan in compiled(tmp_path).deployments]
     assert names == ["small", "office", "cloud", "bound"]
+
+
+@pytest.mark.parametrize(
+    ("tenants", "said", "cache"),
+    [((), "", "shared"), (("a",), "", "shared"), (("a", "b"), "", "unused"), (("a", "b"), "shared", "shared")],
+)
+def test_what_a_llama_server_keeps_is_used_again_where_nobody_could_learn_from_it(
+    tmp_path: Path, tenants: tuple[str, ...], said: str, cache: str
+) -> None:
+    text = '[deployments.box]\nengine = "llama-server"\nmodel = "m"\nbase_url = "http://10.0.0.21:8080"\nzone = "lan"\n'
+    text += f'prompt_cache = "{said}"\n' if said else ""
+    text += "".join(f"[tenants.{name}]\n" for name in tenants)
+    (tmp_path / "freehold.toml").write_text(text)
+    (plan,) = compile_config(load(tmp_path / "freehold.toml"), environment={}).deployments
+    assert plan.settings.prompt_cache.value == cache
