@@ -62,6 +62,25 @@ def test_names_in_four_languages_from_a_jailed_child() -> None:
 
 
 @pytest.mark.models
+def test_another_language_is_told_in_the_jail_and_only_where_names_are_asked_for() -> None:
+    tagger_model()
+    polish = (
+        "Pacjentka Anna Kowalska została przyjęta do szpitala wczoraj wieczorem z silnym bólem brzucha i gorączką."
+        " Lekarz zalecił natychmiastowe badania oraz kontakt z rodziną."
+    )
+
+    async def scenario(found: Detection) -> None:
+        told = await scan(found, polish)
+        assert (told.complete, told.why[-4:]) == (False, "(pl)")
+        assert (await scan(found, polish, names=False)).complete
+        short = await scan(found, "Kunde: Иван Петров, Berlin")
+        assert short.complete, short.why
+        assert short.kinds == {"pii"}
+
+    run(ModelRegistry(DEMO_FOLDER / "models"), scenario)
+
+
+@pytest.mark.models
 def test_a_child_killed_within_a_text_makes_the_scan_incomplete_and_comes_back() -> None:
     tagger_model()
     text = " ".join(f"{each[0]} ({number})" for number in range(60) for each in LETTERS.values())
