@@ -18,9 +18,10 @@ from bench.bars import Bar, bar_table, markdown, summary
 from bench.detect.score import PiiScore, Record, score_pii
 from bench.detect.structured import cost_ms, is_first_half, pieces, pii_table, records, types_table
 from freehold.app.scanning import name_model
-from freehold.domain.detect_ports import Marker
+from freehold.domain.detect_ports import Marker, Teller
 from freehold.domain.findings import Finding
 from freehold.engines.onnx.tagger import Tagger
+from freehold.engines.onnx.teller import LanguageTeller
 from freehold.policy.look import look
 from freehold.serving.registry import ModelRegistry
 
@@ -45,13 +46,13 @@ def marker(folder: Path) -> Marker:
     return Tagger(model=model.model_path, tokenizer=model.tokenizer_path, labels=model.labels)
 
 
-def predicting(mark: Marker) -> Callable[[Record], tuple[Finding, ...]]:
+def predicting(mark: Marker, tell: Teller) -> Callable[[Record], tuple[Finding, ...]]:
     """What the detector says of a record, each asked once."""
     known: dict[str, tuple[Finding, ...]] = {}
 
     def predict(record: Record) -> tuple[Finding, ...]:
         if record["id"] not in known:
-            known[record["id"]] = look(record["text"], marker=mark).findings
+            known[record["id"]] = look(record["text"], marker=mark, teller=tell).findings
         return known[record["id"]]
 
     return predict
@@ -94,9 +95,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--halves", action="store_true")
     options = parser.parse_args(arguments)
     mark = marker(options.models)
-    texts, predict = records("pii.jsonl"), predicting(mark)
+    tell = LanguageTeller()
+    texts, predict = records("pii.jsonl"), predicting(mark, tell)
     cut = pieces(texts)
-    whole_ms = cost_ms(lambda text: look(text, marker=mark), cut)
+    whole_ms = cost_ms(lambda text: look(text, marker=mark, teller=tell), cut)
     shapes_ms = cost_ms(look, cut)
     score = score_pii(texts, predict)
     print(peers_table(score, whole_ms), "\n")

@@ -62,6 +62,25 @@ def test_names_in_four_languages_from_a_jailed_child() -> None:
 
 
 @pytest.mark.models
+def test_another_language_is_told_in_the_jail_and_only_where_names_are_asked_for() -> None:
+    tagger_model()
+    polish = (
+        "Pacjentka Anna Kowalska została przyjęta do szpitala wczoraj wieczorem z silnym bólem brzucha i gorączką."
+        " Lekarz zalecił natychmiastowe badania oraz kontakt z rodziną."
+    )
+
+    async def scenario(found: Detection) -> None:
+        told = await scan(found, polish)
+        assert (told.complete, told.why[-4:]) == (False, "(pl)")
+        assert (await scan(found, polish, names=False)).complete
+        short = await scan(found, "Kunde: Иван Петров, Berlin")
+        assert short.complete, short.why
+        assert short.kinds == {"pii"}
+
+    run(ModelRegistry(DEMO_FOLDER / "models"), scenario)
+
+
+@pytest.mark.models
 def test_a_child_killed_within_a_text_makes_the_scan_incomplete_and_comes_back() -> None:
     tagger_model()
     text = " ".join(f"{each[0]} ({number})" for number in range(60) for each in LETTERS.values())
@@ -90,7 +109,9 @@ def test_scripts_that_make_many_tokens_and_a_deadline() -> None:
     async def scenario(found: Detection) -> None:
         korean = "김민수 씨의 전화번호는 010-1234-5678 입니다. " * 40
         scanned = await scan(found, korean, "李小龙的电子邮箱是 li@example.org", "x" * 20_000)
-        assert scanned.complete, scanned.why
+        assert scanned.why.endswith("en, de, es, fr (Hangul script)")
+        assert len(scanned.findings) == 3
+        assert scanned.findings[0]
         assert "EMAIL" in {each.type for each in scanned.findings[1]}
         late = await scan(found, "word " * 100_000, left_s=0.5)
         assert not late.complete

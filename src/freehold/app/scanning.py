@@ -11,7 +11,7 @@ from freehold.domain.ports import Clock
 from freehold.domain.zones import DEVICE, LAN
 from freehold.engines.detector.child import NameModel
 from freehold.engines.detector.engine import DetectorEngine
-from freehold.engines.onnx.packages import INSTALL, missing_packages
+from freehold.engines.onnx.packages import INSTALL, NAMES_PACKAGES, missing_packages
 from freehold.gateway.scanner import Scanner
 from freehold.serving.registry import ModelRegistry
 
@@ -65,7 +65,7 @@ def detection(registry: ModelRegistry, *, clock: Clock, names: bool = True) -> D
 
 def name_model(registry: ModelRegistry) -> tuple[NameModel | None, str]:
     """The model that marks names, or why there is none."""
-    if missing := missing_packages():
+    if missing := missing_packages(NAMES_PACKAGES):
         return None, f"{', '.join(missing)} are not installed; install them with: {INSTALL}"
     try:
         found = registry.load_tagger(MODEL)

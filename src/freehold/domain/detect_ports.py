@@ -1,4 +1,4 @@
-"""Ports of looking for personal data: what marks names in a text, and the worker that looks through a piece of one."""
+"""Ports of looking for personal data: what marks names and tells languages, and the worker that looks through a piece."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ class Marker(Protocol):
 
     def __call__(self, text: str, /) -> Sequence[Mention]:
         """What it marks, by place, whole words only, none of one type overlapping another of it."""
+        ...
+
+
+class Teller(Protocol):
+    """Tells languages apart. Computes in the caller's thread."""
+
+    def __call__(self, words: str, /) -> Sequence[tuple[str, float]]:
+        """The languages that words in small letters may be in, as ISO 639 says, with their probabilities."""
         ...
 
 

@@ -47,20 +47,22 @@ class Scanner:
             names: Whether names are looked for too. Without, a text takes about a twentieth of the time.
         """
         found: list[tuple[Finding, ...]] = []
-        why, versions = "", dict[str, str]()
+        failed, missed, versions = "", "", dict[str, str]()
         if sum(map(len, texts)) > CHARACTERS_MAX:
-            why = f"there are more than {CHARACTERS_MAX} characters"
+            failed = f"there are more than {CHARACTERS_MAX} characters"
         for text in texts:
-            if why or not text.strip():
+            if failed or not text.strip():
                 found.append(())
                 continue
-            looked, why = await self._looked(text, deadline_s=deadline_s, tenant=tenant, names=names)
+            looked, failed = await self._looked(text, deadline_s=deadline_s, tenant=tenant, names=names)
+            missed = missed or looked.missed  # the other texts are looked through all the same
             versions |= dict(looked.versions)
             found.append(looked.findings)
+        why = failed or missed
         return Scan(findings=tuple(found), complete=not why, why=why, versions=tuple(sorted(versions.items())))
 
     async def _looked(self, text: str, *, deadline_s: float, tenant: str, names: bool) -> tuple[Looked, str]:
-        """What one text holds, and why that is not all; a text that was seen before is known."""
+        """What one text holds, and why it could not be looked through; a text that was seen before is known."""
         key = self._cache.key(text, tenant=tenant, names=names)
         if (known := self._cache.get(key)) is not None:
             return known, ""
@@ -83,10 +85,10 @@ class Scanner:
             for start, piece in pieces(text):
                 await asyncio.sleep(0)  # others have their turn: a long text takes long
                 found += (_moved(each, start) for each in repeated(piece, known))
-        whole = Looked(findings=_whole(found), versions=versions)
+        whole = Looked(findings=_whole(found), missed=missed, versions=versions)
         if not missed:
             self._cache.put(key, whole)
-        return whole, missed
+        return whole, ""
 
 
 def pieces(text: str) -> Iterator[tuple[int, str]]:

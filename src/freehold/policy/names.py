@@ -15,8 +15,9 @@ from freehold.domain.findings import Finding
 from freehold.policy.recognise.languages import languages_of
 from freehold.policy.recognise.rules import triggers, words_of
 from freehold.policy.recognise.structured import outermost
+from freehold.policy.scripts import names_in_other_scripts, other_script
 
-NAMES_VERSION = "1"
+NAMES_VERSION = "2"
 """Of these rules; records name it beside the model's. Raised whenever a finding may come out differently."""
 DETECTOR = "names"
 
@@ -100,6 +101,7 @@ _NO_NUMBER = re.compile(
 _NUMBER_DIGITS_MIN, _PHONE_DIGITS_MIN = 5, 7
 _TOKEN = re.compile(r"[^\W_]+")
 _REPEATED_MIN = 4
+_OTHER_SCRIPT_SCORE = 0.5
 
 
 def named(text: str, mentions: Sequence[Mention], *, addresses: Iterable[tuple[int, int]] = ()) -> tuple[Finding, ...]:
@@ -132,6 +134,13 @@ def named(text: str, mentions: Sequence[Mention], *, addresses: Iterable[tuple[i
     found = [*_people(text, found, cased=cased), *_addresses(text, parts, addresses)]
     found += repeated(text, names_in(text, found))
     return outermost(found)
+
+
+def of_other_scripts(text: str) -> list[Finding]:
+    """What may be a name in letters that the model was never measured on; nothing where a longer part is in them."""
+    if other_script(text):
+        return []
+    return [_finding(start, end, PERSON, _OTHER_SCRIPT_SCORE) for start, end in names_in_other_scripts(text)]
 
 
 def _enough(text: str, mention: Mention, kind: str, *, cased: bool, nouns: bool) -> float:

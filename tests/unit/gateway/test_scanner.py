@@ -103,6 +103,14 @@ def test_what_was_missed_makes_it_incomplete_and_is_not_remembered() -> None:
     assert len(reader.asked) == 2
 
 
+def test_what_one_text_misses_leaves_no_other_unread() -> None:
+    reader = Reader()
+    reader.missed = "names were not looked for in a language that is not one of en, de, es, fr (pl)"
+    (scan,) = scanned(reader, ["a text", "a secret"])
+    assert (scan.complete, scan.why) == (False, reader.missed)
+    assert [len(found) for found in scan.findings] == [0, 1]
+
+
 def test_a_known_text_is_not_read_again_by_the_same_tenant_and_in_the_same_way() -> None:
     reader, cache = Reader(), ScanCache()
     first, again = scanned(reader, ["Jane"], ["Jane"], cache=cache, tenant="a")

@@ -32,7 +32,7 @@ def test_each_detector_adds_to_one_list_by_place() -> None:
         ("198.51.100.7", "structured"),
     ]
     assert not looked.missed
-    assert dict(looked.versions).keys() == {"structured", "secrets", "views", "names"}
+    assert dict(looked.versions).keys() == {"structured", "secrets", "views", "names", "languages"}
     assert dict(looked.versions)["names"].startswith("m/")
 
 
@@ -66,3 +66,24 @@ def test_what_is_not_decoded_is_said() -> None:
     for _ in range(5):
         packed = base64.b64encode(packed.encode()).decode()
     assert look(packed).missed
+
+
+def test_a_part_in_another_language_is_missed_where_names_are_asked_for() -> None:
+    text = "Добрый день, меня зовут Иван Петров и я живу в Казани, jane@example.org"
+    looked = look(text, marker=Marks("Jane"), model="m")
+    assert (
+        looked.missed == "names were not looked for in a language that is not one of en, de, es, fr (Cyrillic script)"
+    )
+    assert [each.type for each in looked.findings] == ["EMAIL"]
+    assert not look(text).missed
+
+
+def test_a_part_in_another_language_is_missed_where_it_is_hidden() -> None:
+    hidden = base64.b64encode("Добрый день, меня зовут Иван Петров и я живу в Казани".encode()).decode()
+    assert "Cyrillic" in look(f"See {hidden}.", marker=Marks("Jane")).missed
+
+
+def test_a_name_in_another_script_is_one() -> None:
+    text = "Kunde: Иван Петров, Berlin"
+    (found,) = look(text, marker=Marks("Jane")).findings
+    assert (text[found.start : found.end], found.type, found.kind) == ("Иван Петров", "PERSON", "pii")

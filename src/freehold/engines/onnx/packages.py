@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 
 PACKAGES = ("numpy", "onnxruntime", "tokenizers")
 """What the worker imports."""
 
+NAMES_PACKAGES = (*PACKAGES, "py3langid")
+"""What the detector's worker imports to look for names."""
+
 INSTALL = 'pip install "freehold[embed]"'
 
 
-def missing_packages() -> tuple[str, ...]:
-    """Those of ``PACKAGES`` that are not installed."""
-    return tuple(name for name in PACKAGES if importlib.util.find_spec(name) is None)
+def missing_packages(packages: Sequence[str] = PACKAGES) -> tuple[str, ...]:
+    """Those of ``packages`` that are not installed."""
+    return tuple(name for name in packages if importlib.util.find_spec(name) is None)

@@ -9,6 +9,7 @@ The file is a protobuf (onnx/onnx.proto3). Only what is changed is read: everyth
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,8 @@ _WEIGHT_MOST = 63
 _NIBBLE_MIDDLE = 8
 
 _MODEL_GRAPH = 7
-_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT = 1, 5, 12
+_VALUE_NAME = 1
 _NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 3, 4, 5, 7
 _ATTRIBUTE_NAME, _ATTRIBUTE_INT = 1, 3
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
@@ -54,14 +56,16 @@ def requantised(model: bytes) -> bytes:
 def _graph(graph: memoryview) -> bytes:
     nodes = [_node(body) for number, _, body, _ in _fields(graph) if number == _GRAPH_NODE and body is not None]
     packed = {name: node for node in nodes if node.op == "MatMulNBits" for name in node.inputs[1:]}
+    sums = _sums(nodes, graph)
+    summed = frozenset(node.outputs[0] for node in sums.values())
     tensors: dict[str, Any] = {}
     kept: list[bytes] = []
     for number, raw, body, _ in _fields(graph):
         if number == _GRAPH_INITIALIZER and body is not None and (name := _tensor_name(body)) in packed:
             tensors[name] = _tensor(body)
         elif number == _GRAPH_NODE and body is not None and (node := _node(body)).op == "MatMulNBits":
-            kept.append(_field(_GRAPH_NODE, _product(node)))
-        else:
+            kept.append(_field(_GRAPH_NODE, _product(node, sums.get(node.outputs[0]))))
+        elif number != _GRAPH_NODE or body is None or summed.isdisjoint(_node(body).outputs):
             kept.append(bytes(raw))
     for node in nodes:
         if node.op == "MatMulNBits":
@@ -69,12 +73,37 @@ def _graph(graph: memoryview) -> bytes:
     return b"".join(kept)
 
 
-def _product(node: _Node) -> bytes:
-    """The product that takes the place of ``node``."""
+def _sums(nodes: Sequence[_Node], graph: memoryview) -> dict[str, _Node]:
+    """By the output of a product the sum of it and a bias, where nothing else reads that output.
+
+    ``DynamicQuantizeMatMul`` adds a bias on its way, and what follows a sum no more (GELU) is computed faster alone.
+    """
+    columns = {node.outputs[0]: node.numbers.get("N", 0) for node in nodes if node.op == "MatMulNBits"}
+    read = Counter(name for node in nodes for name in node.inputs)
+    biases: dict[str, tuple[int, ...]] = {}
+    for number, _, body, _ in _fields(graph):
+        if number == _GRAPH_INITIALIZER and body is not None:
+            biases[_tensor_name(body)] = _dims(body)
+        elif number == _GRAPH_OUTPUT and body is not None:
+            read[_value_name(body)] += 1
+    found: dict[str, _Node] = {}
+    for node in nodes:
+        if node.op != "Add" or len(node.inputs) != 2:
+            continue
+        for name, other in (node.inputs, reversed(node.inputs)):
+            if name in columns and read[name] == 1 and biases.get(other) == (columns[name],):
+                found[name] = node
+    return found
+
+
+def _product(node: _Node, total: _Node | None) -> bytes:
+    """The product that takes the place of ``node``, and of the sum with its bias where there is one."""
     given, weights = node.inputs[0], node.inputs[1]
-    inputs = (given, f"{weights}_8", f"{weights}_scale", f"{weights}_zero")
+    inputs = [given, f"{weights}_8", f"{weights}_scale", f"{weights}_zero"]
+    if total is not None:
+        inputs += [name for name in total.inputs if name != node.outputs[0]]
     parts = [_field(_NODE_INPUT, each.encode()) for each in inputs]
-    parts += [_field(_NODE_OUTPUT, each.encode()) for each in node.outputs]
+    parts += [_field(_NODE_OUTPUT, each.encode()) for each in (node if total is None else total).outputs]
     parts += [_field(_NODE_NAME, node.name.encode()), _field(_NODE_OP, b"DynamicQuantizeMatMul")]
     return b"".join([*parts, _field(_NODE_DOMAIN, b"com.microsoft")])
 
@@ -133,6 +162,25 @@ def _attribute(body: memoryview) -> dict[str, int]:
         elif number == _ATTRIBUTE_INT:
             value = read
     return {} if value is None else {name: value}
+
+
+def _value_name(body: memoryview) -> str:
+    names = [inner for number, _, inner, _ in _fields(body) if number == _VALUE_NAME and inner is not None]
+    return str(names[0], "utf-8") if names else ""
+
+
+def _dims(body: memoryview) -> tuple[int, ...]:
+    """The shape of a tensor, written one number a field or all in one."""
+    found: list[int] = []
+    for number, _, inner, value in _fields(body):
+        if number == _TENSOR_DIMS and inner is None:
+            found.append(value)
+        elif number == _TENSOR_DIMS and inner is not None:
+            place = 0
+            while place < len(inner):
+                size, place = _varint(inner, place)
+                found.append(size)
+    return tuple(found)
 
 
 def _tensor_name(body: memoryview) -> str:

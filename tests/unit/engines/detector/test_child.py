@@ -60,9 +60,9 @@ def test_the_worker_answers_a_piece_and_a_heartbeat() -> None:
         return [Mention(start=4, end=8, type="GIVEN_NAME", score=0.9)]
 
     asked = {"id": 3, "piece": "Ask Jane at jane@example.org.", "names": True}
-    number, looked = heard(answer(asked, marker=marks, version="m-1"))
+    number, looked = heard(answer(asked, marker=marks, teller=None, version="m-1"))
     assert (number, [each.type for each in looked.findings]) == (3, ["PERSON", "EMAIL"])
     assert "m-1" in dict(looked.versions)["names"]
-    _, shapes = heard(answer({**asked, "names": False}, marker=marks, version="m-1"))
+    _, shapes = heard(answer({**asked, "names": False}, marker=marks, teller=None, version="m-1"))
     assert [each.type for each in shapes.findings] == ["EMAIL"]
-    assert heard(answer({"id": 4}, marker=None, version="")) == (4, Looked(findings=()))
+    assert heard(answer({"id": 4}, marker=None, teller=None, version="")) == (4, Looked(findings=()))

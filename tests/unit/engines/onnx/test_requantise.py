@@ -103,6 +103,46 @@ def test_products_are_replaced_and_weights_keep_their_values() -> None:
     assert numpy.abs(numpy.frombuffer(tensors[b"w_8"], numpy.int8)).max() <= 63
 
 
+def rewritten(
+    *nodes: bytes, bias: tuple[int, ...] = (COLUMNS,), output: str = "z", is_packed: bool = False
+) -> list[Any]:
+    """Operator, inputs and outputs of each node, once a model of a product and further nodes was rewritten."""
+    weights = tensor("w", 2, (COLUMNS, ROWS // BLOCK, BLOCK // 2), bytes(COLUMNS * ROWS // 2))
+    scales = tensor("s", 1, (COLUMNS, ROWS // BLOCK), bytes(4 * COLUMNS * ROWS // BLOCK))
+    values = b"".join(b"\0\0\x80?" for _ in range(numpy.prod(bias)))
+    added = tensor("b", 1, bias, values)
+    if is_packed:
+        added = piece(1, b"".join(map(number, bias))) + added[len(bias) * 2 :]
+    graph = b"".join(piece(1, node) for node in (product(), *nodes))
+    graph += b"".join(piece(5, each) for each in (weights, scales, added)) + piece(12, piece(1, output))
+    (made,) = [body for field, body in fields(requantised(piece(7, graph))) if field == 7]
+    found = [fields(body) for field, body in fields(made) if field == 1]
+    return [(dict(each)[4], [b for f, b in each if f == 1], [b for f, b in each if f == 2]) for each in found]
+
+
+def add(first: str, second: str) -> bytes:
+    return piece(1, first) + piece(1, second) + piece(2, "z") + piece(4, "Add")
+
+
+PRODUCT = [b"x", b"w_8", b"w_scale", b"w_zero"]
+
+
+@pytest.mark.parametrize("inputs", [("y", "b"), ("b", "y")])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_bias_is_added_by_the_product_itself(inputs: tuple[str, str], is_packed: bool) -> None:
+    assert rewritten(add(*inputs), is_packed=is_packed) == [(b"DynamicQuantizeMatMul", [*PRODUCT, b"b"], [b"z"])]
+
+
+def test_a_sum_stays_where_its_other_part_is_no_bias_or_the_product_is_read_elsewhere() -> None:
+    alone = (b"DynamicQuantizeMatMul", PRODUCT, [b"y"])
+    relu = piece(1, "y") + piece(2, "v") + piece(4, "Relu")
+    assert rewritten(add("y", "x"))[0] == alone
+    assert rewritten(add("y", "y"))[0] == alone
+    assert rewritten(add("y", "b"), bias=(1, COLUMNS))[0] == alone
+    assert rewritten(add("y", "b"), output="y")[0] == alone
+    assert [each[0] for each in rewritten(add("y", "b"), relu)] == [b"DynamicQuantizeMatMul", b"Add", b"Relu"]
+
+
 def test_a_model_without_such_products_stays_as_it_is() -> None:
     plain = model(piece(1, "x") + piece(2, "y") + piece(4, "MatMul"), tensor("w", 1, (1,), b"\0\0\0\0"))
     assert requantised(plain) == plain
