@@ -97,6 +97,11 @@ class Gateway:
         self.clients.append(client)
         return client
 
+    def close_clients(self) -> None:
+        """End the connections of the clients that it gave."""
+        while self.clients:
+            self.clients.pop().close()
+
     def async_openai(self) -> AsyncOpenAI:
         """The official asynchronous client, for ``async with``."""
         return AsyncOpenAI(
@@ -217,8 +222,7 @@ def running(config: str, folder: Path, *, prefix: Sequence[str] = (), wait_ready
         if wait_ready:
             eventually(gateway.ready, within_s=READY_S, what=f"readiness; log: {gateway.log}")
         yield gateway
-        for client in gateway.clients:
-            client.close()
+        gateway.close_clients()
         gateway.stop()
     finally:
         if process.poll() is None:
