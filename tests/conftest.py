@@ -14,6 +14,8 @@ from pytest_socket import socket_allow_hosts
 # compile the whole program anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# numpy's threads wait for each other by spinning: on cores that are shared the same fit takes nine times the CPU.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
