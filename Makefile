@@ -10,7 +10,7 @@ demo: $(VENV)/.demo
 	$(VENV)/bin/python -m demo
 
 test: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto
 
 $(VENV)/.%: pyproject.toml constraints.txt tools/setup.sh
 	PYTHON=$(PYTHON) sh tools/setup.sh $(VENV) $*

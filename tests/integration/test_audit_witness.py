@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +28,7 @@ from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
 from tests.servers.witness import Seen, WitnessServer
 from tests.support.audit import record
+from tests.support.ports import free_port
 
 KEY = b"k" * 32
 FOREIGN = os.environ.get("FREEHOLD_WITNESS") or shutil.which("aics-witness")
@@ -183,9 +183,7 @@ def test_a_witness_that_has_seen_more_is_told_loudly(stores, caplog: pytest.LogC
 
 @pytest.mark.skipif(FOREIGN is None, reason="aics-witness is not installed (pipx install aics-witness, Python 3.12)")
 def test_a_foreign_witness_cosigns_our_checkpoints(stores, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = tmp_path / "witness.json"
 
     def command(name: str, *arguments: str) -> str:

@@ -21,8 +21,9 @@ from openai import APIStatusError
 from tests.integration.test_workers import workers_of
 from tests.servers.http import Exchange
 from tests.servers.openai_server import TEXT, OpenAIServer
+from tests.support.ports import closed_port
 from tests.support.server import Gateway, eventually, running
-from tests.support.site import CONFIG, Site, closed_port, site
+from tests.support.site import CONFIG, Site, site
 from tests.support.upstream import in_thread
 
 CHAT = "/v1/chat/completions"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -24,6 +23,7 @@ from freehold.telemetry.export import Delivery, SpanExporter
 from freehold.telemetry.metrics import Metrics
 from tests.servers.http import ScriptedServer
 from tests.servers.openai_server import OpenAIServer
+from tests.support.ports import closed_port
 from tests.support.receipts import make_receipt
 from tests.support.server import running
 from tests.support.upstream import in_thread
@@ -148,12 +148,8 @@ def test_61_a_collector_that_hangs_costs_a_bounded_time(stores, monkeypatch):
 
 
 def test_61_a_collector_that_is_not_there(stores):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-
     async def scene():
-        section = Telemetry(otlp_endpoint=f"http://127.0.0.1:{port}")
+        section = Telemetry(otlp_endpoint=f"http://127.0.0.1:{closed_port()}")
         collector = Collector(section, stores, tenant="acme", environment={})
         assert await collector.send(b"spans") is Delivery.AWAY
         await stores.broker.close()

@@ -40,10 +40,11 @@ from tests.servers.openai_server import TEXT, OpenAIServer
 from tests.support.audit import CountingIds, open_log
 from tests.support.egress import PERMIT_KEY, RealClock, broker, names, permit_for, soon
 from tests.support.gateway import TREE
+from tests.support.ports import closed_port
 from tests.support.rules import rulebook, shipped_without
 from tests.support.scripted import Peer, Server, run, serve
 from tests.support.server import eventually, refused_start, running
-from tests.support.site import Site, closed_port, site
+from tests.support.site import Site, site
 from tests.support.upstream import in_thread
 
 LADDER = """

@@ -209,7 +209,7 @@ def test_workers_know_what_each_other_answered(tmp_path: Path) -> None:
         def all_know() -> bool:
             nonlocal row
             row = row + 1 if is_refused(found, text) else 0
-            found.gateway.clients.clear()  # a new connection may come to the other worker
+            found.gateway.close_clients()  # a new connection may come to the other worker
             return row >= 12
 
         eventually(all_know, within_s=20, what="the memory in both workers")

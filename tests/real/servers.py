@@ -16,8 +16,8 @@ from typing import Any
 import httpx2
 from openai import OpenAI
 
+from tests.support.ports import free_port
 from tests.support.server import eventually
-from tests.support.site import closed_port
 from tools.real_servers import MODEL, RealServers
 
 CONTEXT_TOKENS = 2048
@@ -37,7 +37,7 @@ class RealServer(ABC):
     setup: RealServers
     folder: Path
     key: str = field(default_factory=lambda: secrets.token_hex(16))
-    port: int = field(default_factory=closed_port)
+    port: int = field(default_factory=free_port)
     ready_after_s: float = 0.0
     clients: list[OpenAI] = field(default_factory=list[OpenAI])
     _process: subprocess.Popen[bytes] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from tests.servers.anthropic_server import AnthropicServer
 from tests.servers.http import Exchange
 from tests.servers.openai_server import OpenAIServer
+from tests.support.ports import closed_port
 from tests.support.server import Gateway, running
 from tests.support.upstream import in_thread
 
@@ -122,10 +122,3 @@ def site(folder: Path, *, server: str = "", more: str = "", small: OpenAIServer 
         )
         gateway = servers.enter_context(running(config + more.replace("{small}", first.base_url), folder))
         yield Site(gateway, first, second, claude)
-
-
-def closed_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
