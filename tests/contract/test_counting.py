@@ -6,7 +6,7 @@ import pytest
 
 from freehold.domain.errors.upstream import UpstreamProtocol
 from freehold.domain.request import InferenceRequest
-from freehold.engines.anthropic import VERSION
+from freehold.engines.outward import ANTHROPIC_VERSION as VERSION
 from freehold.wire.messages_request import with_betas
 from tests.contract.harnesses import (
     SECRET,

@@ -16,9 +16,9 @@ from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EngineTimings, FinishReason, ResponseChunk, Usage
 from freehold.domain.zones import Zone
-from freehold.engines.anthropic import VERSION
 from freehold.engines.detect import DetectedServer, detect
 from freehold.engines.ejection import BUSY_MAX_S, FAILURES_MAX, REST_MAX_S, REST_S
+from freehold.engines.outward import ANTHROPIC_VERSION as VERSION
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.broker import Broker
 from freehold.wire.openai_response import Aggregator

@@ -199,7 +199,9 @@ class Gateway:
 
 
 @contextmanager
-def running(config: str, folder: Path, *, prefix: Sequence[str] = (), wait_ready: bool = True) -> Generator[Gateway]:
+def running(
+    config: str, folder: Path, *, prefix: Sequence[str] = (), wait_ready: bool = True, pass_fds: Sequence[int] = ()
+) -> Generator[Gateway]:
     """Run the gateway with the text of a freehold.toml; it must end with exit code 0 on SIGTERM.
 
     Args:
@@ -207,13 +209,20 @@ def running(config: str, folder: Path, *, prefix: Sequence[str] = (), wait_ready
         folder: A folder of the test's; one that a gateway ran in before has its data.
         prefix: A command to run the gateway under, for example ``unshare``.
         wait_ready: Whether to wait until ``/readyz`` says yes.
+        pass_fds: Descriptors that it inherits.
     """
     config_path, data, log_path = folder / "freehold.toml", folder / "data", folder / "log"
     config_path.write_text(config, encoding="utf-8")
     command = [*prefix, sys.executable, "-m", "tests.support.gateway_process", str(config_path), str(data)]
     with log_path.open("ab") as log:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=tuple(pass_fds),
         )
     try:
         told = _first_line(process, log_path)
@@ -237,12 +246,13 @@ def refused_start(config: str, folder: Path) -> dict[str, str]:
     config_path, data = folder / "freehold.toml", folder / "data"
     config_path.write_text(config, encoding="utf-8")
     command = [sys.executable, "-m", "tests.support.gateway_process", str(config_path), str(data)]
-    done = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, timeout=START_S, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, timeout=START_S, check=False)
     assert done.returncode == 2, done.stderr.decode()
     return json.loads(done.stdout)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Ours without any setting of Freehold's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FREEHOLD_")}
     return kept | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONWARNINGS": "error::ResourceWarning"}
 

@@ -42,6 +42,7 @@ class Views:
         metrics_text: Callable[[], str],
         started_unix_s: int,
         door: Door,
+        away: Callable[[], str] | None = None,
     ) -> None:
         self._runtime = runtime
         self._receipts = receipts
@@ -50,6 +51,7 @@ class Views:
         self._metrics_text = metrics_text
         self._started_unix_s = started_unix_s
         self._door = door
+        self._away = away
 
     async def models(self, _scope: Scope, _principal: Principal) -> View:
         """Every name a client may send, in OpenAI's list shape."""
@@ -125,18 +127,21 @@ class Views:
         return _json({"status": "ok"})
 
     async def readyz(self, _scope: Scope, _principal: None) -> View:
-        """Some deployment is ready, the audit log can be written, and new requests are taken."""
+        """Some deployment is ready, what leaves can be recorded, and new requests are taken."""
         engines = self._runtime().engines.values()
         ready = sum(1 for engine in engines if engine.state().ready)
         taking = self._door.level < Level.HEALTH_ONLY
-        good = ready > 0 and self._audit.healthy and taking
-        state = {
+        away = "" if self._away is None else self._away()
+        good = ready > 0 and self._audit.healthy and taking and not away
+        state: dict[str, object] = {
             "ready": good,
             "deployments_ready": ready,
             "deployments": len(engines),
             "audit": self._audit.healthy,
             "taking_requests": taking,
         }
+        if self._away is not None:
+            state["egress_broker"] = away or "ok"
         return _json(state, status=200 if good else 503)
 
     async def metrics(self, _scope: Scope, _principal: Principal) -> View:

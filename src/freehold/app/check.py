@@ -15,6 +15,7 @@ from freehold.domain.deployment import EngineKind
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.config import SecretUnreadable
 from freehold.domain.errors.policy import PolicyError, RulesInvalid
+from freehold.domain.zones import DEVICE
 from freehold.policy.text import parse_label
 
 UNDECLARED_TOOLS = (
@@ -48,8 +49,8 @@ def remark_on_tools(compiled: Compiled) -> str:
 
 def _secrets(loaded: LoadedConfig, environment: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
     for name, section in loaded.config.deployments.items():
-        if section.api_key is None:
-            continue
+        if section.api_key is None or (loaded.config.egress.broker and section.zone not in {None, DEVICE}):
+            continue  # a credential that only the broker's process reads is told of when that starts
         path = ("deployments", name, "api_key")
         try:
             read_secret(section.api_key, key=dotted(path), environment=environment)

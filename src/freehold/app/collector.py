@@ -15,7 +15,12 @@ from freehold.domain.zones import DEVICE, Zone
 from freehold.net.origin import Origin
 from freehold.telemetry.export import Delivery
 
-_NAME = "telemetry"
+TELEMETRY = "telemetry"
+"""What records call it."""
+
+TELEMETRY_LABEL = "internal"
+"""Of every batch: spans hold names, numbers and no texts."""
+
 _TRACES_PATH = "/v1/traces"
 _PROTOBUF = ("content-type", "application/x-protobuf")
 _TIMEOUT_S = 10.0
@@ -42,23 +47,32 @@ class Collector:
         stores: The broker, and the journal that a batch needs to leave this device.
         tenant: Whose log entries the records of batches are.
         environment: Where its credential may be.
+        is_brokered: Whether a broker's process sends what leaves this device; it alone reads the credential then.
 
     Raises:
         SecretUnreadable: Its credential is not there.
         FreeholdError: Its address cannot be read.
     """
 
-    def __init__(self, section: Telemetry, stores: Stores, *, tenant: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        section: Telemetry,
+        stores: Stores,
+        *,
+        tenant: str,
+        environment: Mapping[str, str],
+        is_brokered: bool = False,
+    ) -> None:
         headers: tuple[tuple[str, str], ...] = ()
-        if section.otlp_authorization is not None:
+        if section.otlp_authorization is not None and not (is_brokered and section.otlp_zone != DEVICE):
             key = "telemetry.otlp_authorization"
             headers = (("authorization", read_secret(section.otlp_authorization, key=key, environment=environment)),)
         self.section = section
         self._stores = stores
         self._tenant = tenant
-        self._path = Origin.parse(section.otlp_endpoint).base_path.removesuffix(_TRACES_PATH) + _TRACES_PATH
+        self._path = traces_path(section.otlp_endpoint)
         self._client = stores.broker.client(
-            name=_NAME,
+            name=TELEMETRY,
             base_url=section.otlp_endpoint,
             zone=Zone(section.otlp_zone),
             connections_max=1,
@@ -100,14 +114,23 @@ class Collector:
         return EgressIntent(
             request_id=batch_id,
             tenant=self._tenant,
-            deployment=_NAME,
+            deployment=TELEMETRY,
             origin=self._client.origin,
             zone=self._client.zone,
-            label="internal",
+            label=TELEMETRY_LABEL,
             rules=("telemetry",),
             body_bytes=len(body),
             body_commitment=self._stores.audit.commit(body),
         )
+
+
+def traces_path(endpoint: str) -> str:
+    """Where a collector takes batches of spans.
+
+    Raises:
+        BaseUrlInvalid: Its address cannot be read.
+    """
+    return Origin.parse(endpoint).base_path.removesuffix(_TRACES_PATH) + _TRACES_PATH
 
 
 def providers_of(engines: Mapping[str, Engine]) -> dict[str, str]:

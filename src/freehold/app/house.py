@@ -16,6 +16,7 @@ from freehold.api.queue_views import QueueViews
 from freehold.api.server import Api, Lifespan
 from freehold.api.views import Views
 from freehold.app.batches import batch_runner, batch_views
+from freehold.app.brokered import GuardedAudit
 from freehold.app.classifiers import classify_views
 from freehold.app.collector import Collector
 from freehold.app.engines import build_engine
@@ -163,6 +164,7 @@ class House:
             metrics_text=self._metrics_text,
             started_unix_s=stores.clock.unix_ms() // 1000,
             door=self.door,
+            away=None if stores.way is None else stores.way.told,
         )
         limits = LimitViews(
             book=self._limit_book,
@@ -191,6 +193,8 @@ class House:
             self._spawn(self._start(name, engine))
         self._spawn(self._start_detector())
         self._spawn(self._keep_checkpoints())
+        if self._stores.way is not None:
+            self._spawn(self._stores.way.keep_looking())
         self._spawn(self._keep_keys())
         self._spawn(self._keep_limits())
         self._spawn(self._released.keep())
@@ -271,11 +275,12 @@ class House:
         log.info("configuration %s is in force", compiled.digest[:19])
 
     def _services(self) -> Services:
+        own, way = self._stores.audit, self._stores.way
         return Services(
             clock=self._stores.clock,
             authenticator=self._stores.keys,
             admission=self._admission,
-            audit=self._stores.audit,
+            audit=own if way is None else GuardedAudit(own, way),
             journal=self._stores.journal,
             receipts=self._stores.receipts,
             prices=self._stores.prices,

@@ -9,7 +9,7 @@ import ipaddress
 import logging
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from freehold.domain.errors.server import BindRefused, PortInUse
 from freehold.hostinfo.heap import share_one_heap
 from freehold.hostinfo.probe import probe
 from freehold.identity.first_key import FirstKey
-from freehold.net.listen import Reservation
+from freehold.net.listen import Reservation, handed_sockets
 from freehold.policy.text import parse_label
 from freehold.telemetry.logs import LogFormat, Logs
 
@@ -47,7 +47,7 @@ _COLLECT_AFTER_OBJECTS = 50_000
 _BACKLOG = 4096
 _CONNECTIONS_MAX = 10_000
 _OWN_DESCRIPTORS = 512
-_READ_AT_START = ("server", "audit", "calibration", "telemetry", "files", "batches", "learning")
+_READ_AT_START = ("server", "audit", "egress", "calibration", "telemetry", "files", "batches", "learning")
 
 log = logging.getLogger("freehold.app")
 
@@ -95,17 +95,21 @@ def serve(
     check_bind(server, insecure_bind=insecure_bind)
     compiled = compile_config(loaded, environment=os.environ)
     rulebook_of(compiled)  # before anything is opened: without rules that hold nothing is decided
+    handed = handed_sockets(os.environ, pid=os.getpid())
+    for each in handed:
+        check_bind(server.model_copy(update={"host": each.getsockname()[0]}), insecure_bind=insecure_bind)
     workers = server.workers or min(probe().cores, WORKERS_MAX)
     logs = Logs.start(stream=sys.stderr, log_format=LogFormat(server.log_format), level=server.log_level.upper())
     try:
         if workers > 1:
-            return _run_workers(loaded, compiled, data_folder, workers, announce)
+            return _run_workers(loaded, compiled, data_folder, workers, announce, handed)
         with open_stores(
             data_folder,
             origin=loaded.config.audit.origin,
             tree=compiled.tree,
             tenants=tenants_of(compiled),
             seal_bodies=loaded.config.audit.bodies == "sealed",
+            broker=compiled.broker,
         ) as stores:
             house = House(
                 stores=stores,
@@ -115,7 +119,7 @@ def serve(
                 logs=logs,
                 collector=collector_of(loaded, compiled, stores),
             )
-            return _run(house, loaded, compiled, stores, announce)
+            return _run(house, loaded, compiled, stores, announce, handed)
     finally:
         logs.close()
 
@@ -143,7 +147,13 @@ def collector_of(loaded: LoadedConfig, compiled: Compiled, stores: Stores) -> Co
     section = loaded.config.telemetry
     if not section.otlp_endpoint:
         return None
-    return Collector(section, stores, tenant=next(iter(tenants_of(compiled))), environment=os.environ)
+    return Collector(
+        section,
+        stores,
+        tenant=next(iter(tenants_of(compiled))),
+        environment=os.environ,
+        is_brokered=bool(compiled.broker),
+    )
 
 
 def _run(
@@ -152,6 +162,7 @@ def _run(
     compiled: Compiled,
     stores: Stores,
     announce: Callable[[Announcement], None] | None,
+    handed: Sequence[Any],
 ) -> int:
     server = loaded.config.server
 
@@ -167,7 +178,7 @@ def _run(
             announce(_announcement(server, port, stores.first_key, compiled))
 
     running = listener_of(house, server, stores, life=life, listening=listening)
-    return run_listener(running, server)
+    return run_listener(running, server, list(handed) or None)
 
 
 def _run_workers(
@@ -176,6 +187,7 @@ def _run_workers(
     data_folder: Path,
     workers: int,
     announce: Callable[[Announcement], None] | None,
+    handed: Sequence[Any],
 ) -> int:
     server, folder = loaded.config.server, data_folder.expanduser().absolute()
     with (
@@ -186,7 +198,9 @@ def _run_workers(
             tenants=tenants_of(compiled),
             workers=workers,
         ) as prepared,
-        contextlib.closing(Reservation.make(server.host, server.port)) as reservation,
+        contextlib.closing(
+            Reservation.of(handed) if handed else Reservation.make(server.host, server.port)
+        ) as reservation,
     ):
 
         def listening() -> None:
@@ -200,6 +214,7 @@ def _run_workers(
                 lock=prepared.lock,
                 workers=workers,
                 port=reservation.port,
+                handed=[each.fileno() for each in handed],
                 reread=lambda: _loaded_again(loaded),
                 listening=listening,
             ).run()

@@ -18,12 +18,16 @@ from freehold.audit.shards import Shards, further_shards, shard_folder, shard_na
 from freehold.audit.subjects import SUBJECTS_FOLDER, SubjectKeys
 from freehold.domain.identity import Tenant
 from freehold.domain.labels import Label
+from freehold.domain.ports import EgressJournal
 from freehold.domain.zones import ZoneTree
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.identity.first_key import FirstKey, ensure_first_key
 from freehold.identity.keys import KeyRing
 from freehold.ledger.book import GenaiPriceBook
 from freehold.net.broker import Broker
+from freehold.net.brokered.journal import BrokeredJournal
+from freehold.net.brokered.way import Way
+from freehold.net.limits import HttpLimits
 from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from freehold.serving.registry import ModelRegistry
@@ -69,8 +73,9 @@ class Stores:
     audit: TransparencyLog
     proofs: Shards
     subjects: SubjectKeys
-    journal: Journal
+    journal: EgressJournal
     broker: Broker
+    way: Way | None
     prices: GenaiPriceBook
     models: ModelRegistry
     files: SqliteFiles
@@ -125,6 +130,7 @@ def open_stores(
     tenants: Mapping[str, Tenant],
     seat: Seat = ALONE,
     seal_bodies: bool = False,
+    broker: str = "",
 ) -> Generator[Stores]:
     """Open everything, and close it again in the opposite order.
 
@@ -135,14 +141,14 @@ def open_stores(
         tenants: By name.
         seat: Which of the workers this process is; all but one on its own work in a folder that ``prepare`` has locked.
         seal_bodies: Whether what leaves this device is kept, sealed.
+        broker: Socket of the process through which everything leaves; empty to connect from this one.
 
     Raises:
         DataFolderLocked: Another gateway uses the folder.
         FreeholdError: A store cannot be opened; what was opened is closed.
     """
-    clock = SystemClock()
+    clock, permit_key = SystemClock(), secrets.token_bytes(32)
     ids = SystemIds(clock)
-    permit_key = secrets.token_bytes(32)
     with contextlib.ExitStack() as open_things:
         if seat == ALONE:
             open_things.enter_context(DataFolder.open(folder))
@@ -160,6 +166,7 @@ def open_stores(
         audit = TransparencyLog.open(own_log, origin=name, clock=clock, subjects=subjects)
         open_things.callback(audit.close)
         bodies = SealedBodies(folder / BODIES_FOLDER, subjects) if seal_bodies else None
+        way = Way(broker, clock=clock, limits=HttpLimits()) if broker else None
         keys = _key_ring(database, tree, tenants, clock)
         files = SqliteFiles(database, folder / FILES_FOLDER)
         yield Stores(
@@ -174,8 +181,9 @@ def open_stores(
             audit=audit,
             proofs=Shards(audit, origin=origin, main=main_log),
             subjects=subjects,
-            journal=Journal(audit, clock, ids, permit_key, bodies=bodies),
-            broker=Broker(clock=clock, permit_key=permit_key),
+            journal=_through(way, Journal(audit, clock, ids, permit_key, bodies=bodies)),
+            broker=Broker(clock=clock, permit_key=permit_key, way=way),
+            way=way,
             prices=GenaiPriceBook(),
             models=ModelRegistry(folder / MODELS_FOLDER),
             files=files,
@@ -185,6 +193,11 @@ def open_stores(
             approvals=SqliteApprovals(database, new_id=ids.new_id),
             cache_key=kept_key(folder / CACHE_KEY_FILE),
         )
+
+
+def _through(way: Way | None, journal: EgressJournal) -> EgressJournal:
+    """A journal whose permits are good at the broker too, where there is one."""
+    return journal if way is None else BrokeredJournal(journal, way)
 
 
 def _key_ring(database: Database, tree: ZoneTree, tenants: Mapping[str, Tenant], clock: SystemClock) -> KeyRing:

@@ -29,8 +29,25 @@ _TIMEOUT_S = 10.0
 _REPLY_LIMIT_BYTES = 64 * 1024
 _TEXT = ("content-type", "text/plain; charset=utf-8")
 _TENANT = "freehold"
+WITNESS_LABEL = "public"
+"""Of what witnesses are sent: names, sizes and hashes."""
+
 _GOOD, _CONFLICT = 200, 409
 _TRIES = 2
+
+
+def witness_name(name: str) -> str:
+    """What records call a witness; no deployment can have such a name."""
+    return f"witness {name}"
+
+
+def add_checkpoint_path(url: str) -> str:
+    """Where a witness takes checkpoints.
+
+    Raises:
+        BaseUrlInvalid: Its address cannot be read.
+    """
+    return Origin.parse(url).base_path.rstrip("/") + ADD_CHECKPOINT_PATH
 
 
 class Witness:
@@ -50,9 +67,9 @@ class Witness:
         self.name = name
         self.key = VerifierKey.parse(section.vkey, kind=WITNESS)
         self._stores = stores
-        self._path = Origin.parse(section.url).base_path.rstrip("/") + ADD_CHECKPOINT_PATH
+        self._path = add_checkpoint_path(section.url)
         self._client = stores.broker.client(
-            name=f"witness {name}",
+            name=witness_name(name),
             base_url=section.url,
             zone=Zone(section.zone),
             connections_max=1,
@@ -116,10 +133,10 @@ class Witness:
         return EgressIntent(
             request_id=request_id,
             tenant=_TENANT,
-            deployment=f"witness {self.name}",
+            deployment=witness_name(self.name),
             origin=self._client.origin,
             zone=self._client.zone,
-            label="public",
+            label=WITNESS_LABEL,
             rules=("witness",),
             body_bytes=len(body),
             body_commitment=self._stores.audit.commit(body),

@@ -29,7 +29,7 @@ from freehold.config.handover import take_over
 from freehold.domain.errors.base import FreeholdError
 from freehold.hostinfo.heap import share_one_heap
 from freehold.hostinfo.probe import probe
-from freehold.net.listen import shared_sockets
+from freehold.net.listen import shared_sockets, sockets_of
 from freehold.telemetry.logs import LogFormat, Logs
 
 log = logging.getLogger("freehold.app")
@@ -121,6 +121,7 @@ def _work(order: dict[str, Any], orders: Orders, *, listening: Callable[[], None
             tenants=tenants_of(compiled),
             seat=seat,
             seal_bodies=loaded.config.audit.bodies == "sealed",
+            broker=compiled.broker,
         ) as stores:
             house = House(
                 stores=stores,
@@ -148,7 +149,8 @@ def _work(order: dict[str, Any], orders: Orders, *, listening: Callable[[], None
                 else:
                     running.stop(at_once=each["do"] == "end")
 
-            return run_listener(running, server, shared_sockets(server.host, order["port"]))
+            handed = sockets_of(order["handed"])
+            return run_listener(running, server, handed or shared_sockets(server.host, order["port"]))
     finally:
         logs.close()
 

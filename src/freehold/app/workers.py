@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,7 @@ class Workers:
         lock: Descriptor of its lock, which the workers inherit.
         workers: How many.
         port: Where they listen.
+        handed: Descriptors of sockets that they are to listen on instead, where the service manager made them.
         reread: Reads the configuration again.
         listening: Called once all of them listen.
     """
@@ -115,6 +116,7 @@ class Workers:
         lock: int,
         workers: int,
         port: int,
+        handed: Sequence[int] = (),
         reread: Callable[[], LoadedConfig],
         listening: Callable[[], None],
     ) -> None:
@@ -123,6 +125,7 @@ class Workers:
         self._lock = lock
         self._workers = workers
         self._port = port
+        self._handed = tuple(handed)
         self._reread = reread
         self._listening = listening
         self._read = loaded
@@ -170,7 +173,7 @@ class Workers:
         while not self._stopping.is_set():
             started_s, handed = loop.time(), self._loaded
             child = await Child.start(
-                self._order(worker, bells), inherits=(self._lock, bells.read[worker], *bells.write)
+                self._order(worker, bells), inherits=(self._lock, *self._handed, bells.read[worker], *bells.write)
             )
             self._children[worker] = child
             if self._loaded is not handed:  # it changed while the process was made
@@ -204,6 +207,7 @@ class Workers:
             "workers": self._workers,
             "folder": str(self._folder),
             "port": self._port,
+            "handed": self._handed,
             "mine": bells.read[worker],
             "bells": bells.write,
             "loaded": hand_over(self._loaded),

@@ -70,7 +70,7 @@ def destinations(main: Path, *, since_unix_ms: int = 0) -> list[Destination]:
     outcomes: dict[tuple[str, str], Counter[str]] = {}
     for folder in (main, *further_shards(main).values()):
         begun: dict[int, tuple[str, str]] = {}
-        for index, record in _egresses(folder):
+        for index, record in egress_records(folder):
             if record.event == INTENT and record.unix_ms >= since_unix_ms:
                 place = (str(record.detail.get("origin")), str(record.detail.get("zone")))
                 size = record.detail.get("body_bytes")
@@ -94,8 +94,12 @@ def _intent(record: AuditRecord) -> int:
     return intent if isinstance(intent, int) else -1
 
 
-def _egresses(folder: Path) -> Iterator[tuple[int, AuditRecord]]:
-    """Entries about egress, in order, those that no checkpoint covers yet among them."""
+def egress_records(folder: Path) -> Iterator[tuple[int, AuditRecord]]:
+    """Entries about egress in one log, in order, those that no checkpoint covers yet among them.
+
+    Raises:
+        AuditBroken: A file or an entry cannot be read.
+    """
     store = TileStore(folder)
     try:
         note = store.checkpoint()

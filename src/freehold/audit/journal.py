@@ -65,6 +65,17 @@ class Journal:
             raise EgressDenied(origin=intent.origin, reason="the body was changed after its intent was made")
         if self._bodies is not None and intent.subject:
             await self._seal(self._bodies, intent, body)
+        return await self.permit_as_stated(intent, body=body)
+
+    async def permit_as_stated(self, intent: EgressIntent, *, body: bytes) -> EgressPermit:
+        """As ``permit``, for an intent whose commitment was made with a key that is another log's.
+
+        It is kept as it is stated, so that both logs say the same of one body; whether it is this body's is for whoever
+        has that key. The permit is for exactly this body all the same.
+
+        Raises:
+            AuditUnwritable: The intent could not be made durable; nothing may leave.
+        """
         index = self._log.append(self._record(INTENT, intent.tenant, intent.request_id, _detail(intent)))
         self._open.add(index)
         try:

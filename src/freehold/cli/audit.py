@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from freehold.cli import output
+from freehold.cli.audit_compare import compare
 from freehold.cli.audit_keeping import erase, open_bodies, prune, rotate
 from freehold.cli.audit_proofs import check, export, prove
 from freehold.cli.audit_report import report
@@ -27,6 +28,7 @@ app = App(name="audit", help="Verify, prove, export and keep the audit log.")
 app.command(prove)
 app.command(check)
 app.command(export)
+app.command(compare)
 app.command(report)
 app.command(rotate)
 app.command(prune)

@@ -107,7 +107,8 @@ def calibrate(
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     made: dict[str, list[_Made]] = {}
     tenants = tenants_of(compiled)
-    with open_stores(folder, origin=loaded.config.audit.origin, tree=compiled.tree, tenants=tenants) as stores:
+    origin, broker = loaded.config.audit.origin, compiled.broker
+    with open_stores(folder, origin=origin, tree=compiled.tree, tenants=tenants, broker=broker) as stores:
         profile = probe()
         for plan in plans:
             name = plan.deployment.name

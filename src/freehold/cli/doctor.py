@@ -80,7 +80,12 @@ def _egress_checks(config: str, more: dict[str, object]) -> Iterator[Check]:
     audit = data_folder() / "audit"
     try:
         compiled = compile_config(loaded_or_default(config), environment=os.environ)
-        yield from egress_probe.check_server(compiled)
+        if compiled.broker:
+            from freehold.cli.egress_broker import check_brokered  # lazy: as for the jail
+
+            yield from check_brokered(compiled, data_folder(), more)
+        else:
+            yield from egress_probe.check_server(compiled)
         since, sent = egress_probe.sent_of_last_run(audit)
     except FreeholdError as error:
         yield checks.bad("egress", f"{error.code}: {error.message}")

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from freehold.cli import output
 from freehold.config.load import data_folder, find_file, load
+from freehold.config.schema import Config
 from freehold.domain.errors.config import ConfigMissing
+from freehold.domain.errors.policy import EgressNotBrokered
 from freehold.domain.model_ports import ProgressSink, PullProgress
 from freehold.hostinfo.clock import SystemClock
 from freehold.planner.wording import size
@@ -32,6 +34,7 @@ def hub_endpoint(config: str) -> str:
     Raises:
         ConfigInvalid: There is one, and it holds mistakes.
         ConfigMissing: The one that was asked for is not there.
+        EgressNotBrokered: It says that only a broker's process connects.
     """
     try:
         path = find_file(config or None)
@@ -39,7 +42,18 @@ def hub_endpoint(config: str) -> str:
         if config:
             raise
         path = None
-    return load(path).config.hub.endpoint
+    return endpoint_of(load(path).config)
+
+
+def endpoint_of(config: Config) -> str:
+    """The hub that a configuration names, where this process may ask it.
+
+    Raises:
+        EgressNotBrokered: Only a broker's process connects.
+    """
+    if config.egress.broker:
+        raise EgressNotBrokered(what="Fetching a model")
+    return config.hub.endpoint
 
 
 def pull_model(

@@ -44,6 +44,7 @@ COMMANDS = (
     ),
     Command("release", "freehold.cli.release:app", "Let one exact text go where its label forbids it, on record."),
     Command("doctor", "freehold.cli.doctor:doctor", "Check this installation, one line a check."),
+    Command("broker", "freehold.cli.broker:broker", "Run the one process that connects beyond this device."),
     Command("config", "freehold.cli.config:app", "Check and explain the configuration."),
     Command("keys", "freehold.cli.keys:app", "Make, list, rotate and revoke API keys."),
     Command("approvals", "freehold.cli.approvals:app", "Calls of tools that are held back until a human decides."),

@@ -30,6 +30,8 @@ _SOURCE = re.compile(r"(?!file:[^/*])[a-z][a-z0-9-]{1,31}:\S.*")
 DEFAULT_SOURCE = "default"
 """The rule for sources that no other one knows."""
 
+_SOCKET = re.compile(r"unix:///[^\s?#]{1,99}")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?|[0-9]{1,10}")
 _PRICE_MODEL = re.compile(r"[a-z0-9_-]+/\S+")
 
 
@@ -71,6 +73,7 @@ def cross_check(config: Config, names: Names, check_label: LabelCheck | None = N
         *_sources(config),
         *_telemetry(config),
         *_witnesses(config),
+        *_egress(config),
     ]
 
 
@@ -404,3 +407,14 @@ def _witnesses(config: Config) -> Iterator[Mistake]:
             suggestion = near(witness.zone, zones.zones) or "; name it in [site] regions"
             text = f"{witness.zone!r} is none of this site's zones{suggestion}"
             yield Mistake(path=("audit", "witnesses", name, "zone"), text=text)
+
+
+def _egress(config: Config) -> Iterator[Mistake]:
+    place = config.egress.broker
+    if place and not _SOCKET.fullmatch(place):
+        yield Mistake(path=("egress", "broker"), text=f"{place!r}: write unix:// and the absolute path of a socket")
+    if config.egress.users and not place:
+        yield Mistake(path=("egress", "users"), text="there is no broker that they could use; set broker")
+    for number, user in enumerate(config.egress.users):
+        if not _USER.fullmatch(user):
+            yield Mistake(path=("egress", "users", number), text=f"{user!r} is no name or number of a user")

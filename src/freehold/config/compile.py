@@ -93,6 +93,7 @@ class Compiled:
         rules_path: Of their file, absolute; empty for none.
         trust: What tools do, and where answers may link.
         detect: When texts are looked through.
+        broker: Unix socket of the process through which everything leaves; empty to connect from here.
     """
 
     tree: ZoneTree
@@ -118,20 +119,29 @@ class Compiled:
     detect: Detect
     rules: str = ""
     rules_path: str = ""
+    broker: str = ""
 
 
-def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> Compiled:
+def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_broker: bool = False) -> Compiled:
     """Compile a configuration that holds.
+
+    Args:
+        loaded: It.
+        environment: Where secrets may be.
+        as_broker: Whether this is the broker's process. Where there is one, it alone reads the credentials of what is
+            beyond this device.
 
     Raises:
         SecretUnreadable: A secret is not there.
     """
     config = loaded.config
+    reads_far = as_broker or not config.egress.broker
     tenants = {name: each.label for name, each in config.tenants.items()}
     return Compiled(
         tree=zone_tree(config),
         deployments=tuple(
-            _deployment(name, section, config, environment) for name, section in config.deployments.items()
+            _deployment(name, section, config, environment if reads_far or _is_near(section) else None)
+            for name, section in config.deployments.items()
         ),
         routes=_routes(config),
         route_labels={name: section.label for name, section in config.routes.items() if section.label},
@@ -156,6 +166,7 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> C
         digest=loaded.digest,
         rules=loaded.rules,
         rules_path=config.policy.rules,
+        broker="" if as_broker else config.egress.broker,
         trust=TrustRules(
             tools={
                 name: ToolRule(effect=Effect(each.effect), trusted=each.trusted) for name, each in config.tools.items()
@@ -175,14 +186,19 @@ def _routes(config: Config) -> dict[str, Route]:
     return routes
 
 
+def _is_near(section: DeploymentSection) -> bool:
+    return (section.zone or DEVICE) == DEVICE
+
+
 def _deployment(
-    name: str, section: DeploymentSection, config: Config, environment: Mapping[str, str]
+    name: str, section: DeploymentSection, config: Config, environment: Mapping[str, str] | None
 ) -> DeploymentPlan:
+    """The plan of one deployment; without an environment its credential is somebody else's to read."""
     zone = Zone(section.zone or DEVICE)
     capabilities = {"tools": section.tools, "embeds": section.embeds, "infill": section.infill}
     said = frozenset(key for key, value in capabilities.items() if value is not None)
     credential = ""
-    if section.api_key is not None:
+    if section.api_key is not None and environment is not None:
         key = f"deployments.{name}.api_key"
         credential = read_secret(section.api_key, key=key, environment=environment)
     return DeploymentPlan(

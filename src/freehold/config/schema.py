@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from freehold.config.label_sections import Labels, SourceSection
 from freehold.config.schema_audit import AUDIT_DAYS_LEAST, Audit
 from freehold.config.schema_detect import DeclassifyWord, Detect
+from freehold.config.schema_egress import Egress
 from freehold.config.schema_files import Batches, Files
 from freehold.config.schema_untrusted import Output, SanitiseWord, ToolName, ToolSection
 from freehold.config.section import Name, Section
@@ -483,6 +484,7 @@ class Config(Section):
     output: Output = Field(default=Output(), description="What answers in an untrusted context may hold.")
     deadlines: DeadlineSection = Field(default=DeadlineSection(), description="How long things may take.")
     audit: Audit = Field(default=Audit(), description="The audit log.")
+    egress: Egress = Field(default=Egress(), description="Who connects beyond this device.")
     files: Files = Field(default=Files(), description="Files that clients send, and results of batches.")
     batches: Batches = Field(default=Batches(), description="Requests in a file, answered at the lowest priority.")
     calibration: Calibration = Field(default=Calibration(), description="Calibrations of one's own.")

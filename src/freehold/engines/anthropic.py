@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from freehold.domain.deployment import Deployment, Upstream
+from freehold.domain.deployment import Deployment, EngineKind, Upstream
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
@@ -17,6 +17,7 @@ from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply, StepReply
 from freehold.engines.event_relay import EventRelay
 from freehold.engines.openai_events import WHOLE_BYTES_MAX, run_out
+from freehold.engines.outward import base_path_of, fixed_headers
 from freehold.engines.remote import RemoteEngine
 from freehold.engines.reply_faults import broken, fault_of_event, protocol, refusal
 from freehold.net.broker import Broker
@@ -25,9 +26,6 @@ from freehold.wire.anthropic_relay import MessageRelay, WholeMessage
 from freehold.wire.anthropic_upstream import encode_count, encode_messages, encode_native
 from freehold.wire.chunk_faults import ErrorEventError, InvalidChunkError
 from freehold.wire.sse import EventTooLongError, SseEvent, SseParser
-
-VERSION = "2023-06-01"
-"""Value of the ``anthropic-version`` header."""
 
 _OK = 200
 _JSON = "application/json"
@@ -45,11 +43,9 @@ class AnthropicEngine(RemoteEngine):
     """
 
     def __init__(self, *, deployment: Deployment, upstream: Upstream, broker: Broker, clock: Clock) -> None:
-        key = (("x-api-key", upstream.credential),) if upstream.credential else ()
-        headers = (("anthropic-version", VERSION), *key)
+        headers = fixed_headers(EngineKind.ANTHROPIC, upstream.credential)
         super().__init__(deployment=deployment, upstream=upstream, broker=broker, clock=clock, headers=headers)
-        # Anthropic's own clients are given the address without its version, OpenAI's with it: both are taken.
-        self._base_path = self._base_path.removesuffix("/v1") + "/v1"
+        self._base_path = base_path_of(EngineKind.ANTHROPIC, upstream.base_url)
         self._clock = clock
         self._leaves = not deployment.is_on_device
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.domain.deployment import Deployment, EngineFingerprint, Upstream
+from freehold.domain.deployment import Deployment, EngineFingerprint, EngineKind, Upstream
 from freehold.domain.egress import EgressPermit
 from freehold.domain.ports import Clock, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import Dialect, InferenceRequest, Task
@@ -20,17 +20,11 @@ from freehold.engines.ability import refuse_unable
 from freehold.engines.base import Reply
 from freehold.engines.counting import encode_count
 from freehold.engines.openai_events import chunks, embedding, ranking
+from freehold.engines.outward import OPENAI_PATHS, TOKENIZE_PATH, base_path_of, fixed_headers
 from freehold.engines.prompt_cache import cache_members
 from freehold.engines.remote import RemoteEngine
 from freehold.net.broker import Broker
 from freehold.wire.openai_request import encode_body
-
-_PATHS = {
-    Task.CHAT: "/chat/completions",
-    Task.COMPLETION: "/completions",
-    Task.EMBEDDING: "/embeddings",
-    Task.RERANK: "/rerank",
-}
 
 _NOTICES_WHERE_IT_WRITES = "llama.cpp"
 """What the server calls itself that learns that a client left only where it writes to it: ggml-org/llama.cpp#24496."""
@@ -47,10 +41,9 @@ class OpenAICompatibleEngine(RemoteEngine):
     """
 
     def __init__(self, *, deployment: Deployment, upstream: Upstream, broker: Broker, clock: Clock) -> None:
-        credential = (("authorization", f"Bearer {upstream.credential}"),) if upstream.credential else ()
-        super().__init__(deployment=deployment, upstream=upstream, broker=broker, clock=clock, headers=credential)
-        # A Unix socket's address has no room for a path.
-        self._base_path = "/v1" if upstream.base_url.startswith("unix:") else self._base_path
+        headers = fixed_headers(EngineKind.OPENAI, upstream.credential)
+        super().__init__(deployment=deployment, upstream=upstream, broker=broker, clock=clock, headers=headers)
+        self._base_path = base_path_of(EngineKind.OPENAI, upstream.base_url)
         self._only_streams_notice = False
         self._leaves = not deployment.is_on_device
         self._address = upstream.base_url
@@ -74,9 +67,8 @@ class OpenAICompatibleEngine(RemoteEngine):
         refuse_unable(request, self._deployment)
         model = self._deployment.model.name
         if request.task is Task.COUNT:
-            # vLLM and SGLang tell; their route is beside /v1, not below it.
             call = self._call("", encode_count(request, model=model), request)
-            return replace(call, path=f"{self._base_path.removesuffix('/v1')}/tokenize")
+            return replace(call, path=f"{self._base_path.removesuffix('/v1')}{TOKENIZE_PATH}")
         members = cache_members(request, self._prompt_cache, scope=cache_scope)
         wanted = 0
         if as_it_comes and (request.stream or not self._only_streams_notice):
@@ -86,7 +78,7 @@ class OpenAICompatibleEngine(RemoteEngine):
             wanted = want_logprobs if self._has_logprobs and request.is_generated else 0
             members |= _looked_into(request, want_logprobs=wanted)
         body = encode_body(request, model=model, overrides=members, rebuild=self._leaves)
-        return self._call(_PATHS[request.task], body, request, want_logprobs=wanted)
+        return self._call(OPENAI_PATHS[request.task], body, request, want_logprobs=wanted)
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
         """Run the call of a stream; see ``domain.ports.Engine``."""

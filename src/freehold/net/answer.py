@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httptools
 
-from freehold.domain.errors.upstream import UpstreamError
+from freehold.domain.errors.base import FreeholdError
 from freehold.net.limits import HttpLimits
 
 _INTERIM_MAX = 8
@@ -19,6 +19,18 @@ out in the meantime meets the end, and so does its repetition over the next conn
 
 class ViolationError(Exception):
     """The answer breaks a rule; the text says which, for ``UpstreamProtocol``."""
+
+
+class ToldError(Exception):
+    """Whoever answers says itself why there will be no whole answer.
+
+    Args:
+        error: In our own words.
+    """
+
+    def __init__(self, error: FreeholdError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class Answer:
@@ -93,7 +105,7 @@ class Answer:
         self.whole = False
         self.by_close = False
         self.keep_alive = False
-        self.error: UpstreamError | None = None
+        self.error: FreeholdError | None = None
         self.fault = ""
         self.reused = reused
         self.paused = False
@@ -107,6 +119,7 @@ class Answer:
         """Take bytes from the connection.
 
         Raises:
+            ToldError: Whoever answers says that it will not become whole.
             ViolationError: What was promised is not kept; the answer is no HTTP, too big a head, a second message…
             httptools.HttpParserError: The framing inside the body is malformed.
         """

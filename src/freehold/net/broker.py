@@ -8,6 +8,7 @@ from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.ports import Clock
 from freehold.domain.zones import DEVICE, Zone
 from freehold.net.addresses import Resolver, kinds_of_zone, system_resolver
+from freehold.net.brokered.way import Way
 from freehold.net.client import HttpClient
 from freehold.net.factory import ClientFactory
 from freehold.net.limits import HttpLimits
@@ -25,6 +26,7 @@ class Broker:
         permit_key: Seals permits; the egress journal has the same one.
         limits: Bounds and deadlines of every connection.
         resolver: Turns host names into addresses, in a thread.
+        way: The way to another process that connects beyond this device in our place; ``None`` to connect from here.
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class Broker:
         permit_key: bytes,
         limits: HttpLimits = _DEFAULT_LIMITS,
         resolver: Resolver = system_resolver,
+        way: Way | None = None,
     ) -> None:
-        gate = PermitGate(clock=clock, key=permit_key, spent_max=limits.spent_permits)
+        gate = self._gate = PermitGate(clock=clock, key=permit_key, spent_max=limits.spent_permits)
+        self._way = way
         self._factory = ClientFactory(clock=clock, gate=gate, limits=limits, resolver=resolver)
         self._clients: list[HttpClient] = []
 
@@ -69,15 +73,20 @@ class Broker:
         origin = Origin.parse(base_url)
         if origin.scheme == "unix" and zone != DEVICE:
             raise EgressDenied(origin=origin.text, reason=f"a Unix socket is on this device, not in zone {zone!r}")
-        client = self._factory.client(
-            name=name,
-            origin=origin,
-            zone=zone,
-            kinds=kinds_of_zone(zone),
-            connections_max=connections_max,
-            headers=headers,
-            ca_file=ca_file,
-        )
+        if self._way is not None and zone != DEVICE:
+            client: HttpClient = self._way.client(
+                name=name, origin=origin, zone=zone, connections_max=connections_max, headers=headers, gate=self._gate
+            )
+        else:
+            client = self._factory.client(
+                name=name,
+                origin=origin,
+                zone=zone,
+                kinds=kinds_of_zone(zone),
+                connections_max=connections_max,
+                headers=headers,
+                ca_file=ca_file,
+            )
         # Clients that were closed one by one, by a reload for example, are not kept.
         self._clients = [known for known in self._clients if not known.is_closed]
         self._clients.append(client)
@@ -96,5 +105,7 @@ class Broker:
         clients, self._clients = self._clients, []
         try:
             await asyncio.gather(*(client.close(drain_s=drain_s) for client in clients))
+            if self._way is not None:
+                await self._way.close()
         finally:
             self._factory.close()

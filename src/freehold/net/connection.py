@@ -11,8 +11,9 @@ from typing import Protocol, cast
 
 import httptools
 
+from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamError
-from freehold.net.answer import Answer, ViolationError
+from freehold.net.answer import Answer, ToldError, ViolationError
 from freehold.net.arrivals import arrivals
 from freehold.net.deadlines import TIMER_SLACK_S, Watchdog
 from freehold.net.faults import Faults, Reached, transport_reason
@@ -45,11 +46,19 @@ class Owner(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What all connections of one client have in common."""
+    """What all connections of one client have in common.
+
+    Attributes:
+        limits: Bounds and deadlines.
+        first_byte_s: From sending a request to its answer's head.
+        faults: Makes the errors.
+        answer: How answers are read.
+    """
 
     limits: HttpLimits
     first_byte_s: float
     faults: Faults
+    answer: type[Answer] = Answer
 
 
 class Connection(asyncio.Protocol):
@@ -131,7 +140,8 @@ class Connection(asyncio.Protocol):
             reused: Whether the connection has served before.
         """
         now = self._loop.time()
-        answer = Answer(loop=self._loop, limits=self._setting.limits, head_only=head_only, reused=reused)
+        setting = self._setting
+        answer = setting.answer(loop=self._loop, limits=setting.limits, head_only=head_only, reused=reused)
         self._answer = answer
         self._sent_s = self._last_read_s = now
         self._until_s = until_s
@@ -221,6 +231,9 @@ class Connection(asyncio.Protocol):
         self._last_read_s = self._loop.time()
         try:
             answer.feed(data)
+        except ToldError as told:
+            self._fail(answer, told.error)
+            return
         except ViolationError as violation:
             self._fail(answer, self._setting.faults.protocol(str(violation), reused=answer.reused))
             return
@@ -313,7 +326,7 @@ class Connection(asyncio.Protocol):
             keep_s = min(float(found[1]) - 1.0, limits.idle_max_s)
         return min(keep_s, self._born_s + limits.connection_age_s - self._loop.time())
 
-    def _fail(self, answer: Answer, error: UpstreamError) -> None:
+    def _fail(self, answer: Answer, error: FreeholdError) -> None:
         """The answer will not become whole."""
         self._answer = None
         answer.error = error

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Self
 
-from freehold.domain.errors.server import PortInUse
+from freehold.domain.errors.server import PortInUse, SocketUnusable
 
+_FIRST_HANDED = 3
+_TCP_FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
 _V6ONLY_FAMILIES = frozenset({socket.AF_INET6})
 
 
@@ -33,6 +36,11 @@ class Reservation:
         sockets = _bind(host, port, is_shared=True)
         return cls(sockets, sockets[0].getsockname()[1])
 
+    @classmethod
+    def of(cls, handed: Sequence[socket.socket]) -> Self:
+        """What the service manager listens on already."""
+        return cls(list(handed), handed[0].getsockname()[1])
+
     def close(self) -> None:
         """Let go of it. Idempotent."""
         _close(self._sockets)
@@ -45,6 +53,48 @@ def shared_sockets(host: str, port: int) -> list[socket.socket]:
         PortInUse: Another program, or another user's, has the port.
     """
     return _bind(host, port, is_shared=True)
+
+
+def handed_sockets(environment: MutableMapping[str, str], *, pid: int) -> list[socket.socket]:
+    """Sockets on which the service manager listens for this process: none, unless it said so (``sd_listen_fds(3)``).
+
+    They may belong to another network namespace than this process, which so is reached without having a network.
+
+    Args:
+        environment: Where it is said; taken out, so that no child believes that it is meant.
+        pid: Of this process.
+
+    Raises:
+        SocketUnusable: One of them is not of TCP.
+    """
+    meant, count = environment.get("LISTEN_PID"), environment.get("LISTEN_FDS", "")
+    if meant != str(pid) or not count.isdecimal():
+        return []
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        environment.pop(name, None)
+    return sockets_of(range(_FIRST_HANDED, _FIRST_HANDED + int(count)))
+
+
+def sockets_of(descriptors: Iterable[int]) -> list[socket.socket]:
+    """Sockets that another process made.
+
+    Raises:
+        SocketUnusable: One of them is not of TCP.
+    """
+    sockets: list[socket.socket] = []
+    for descriptor in descriptors:
+        try:
+            handed = socket.socket(fileno=descriptor)
+        except OSError as error:
+            _close(sockets)
+            raise SocketUnusable(path=f"descriptor {descriptor}", reason=error.strerror or error) from error
+        sockets.append(handed)
+        handed.set_inheritable(False)
+        handed.setblocking(False)
+        if handed.family not in _TCP_FAMILIES or handed.type != socket.SOCK_STREAM:
+            _close(sockets)
+            raise SocketUnusable(path=f"descriptor {descriptor}", reason="it is not of TCP (ListenStream=HOST:PORT)")
+    return sockets
 
 
 def _bind(host: str, port: int, *, is_shared: bool) -> list[socket.socket]:

@@ -93,6 +93,11 @@ class Doors:
 
 def try_ways_out(doors: Doors) -> tuple[Tried, ...]:
     """Try them all. Blocks for a few seconds where they are open and nobody answers."""
+    return (*try_far_ways(), *doors.tried())
+
+
+def try_far_ways() -> tuple[Tried, ...]:
+    """Try those that lead beyond this machine."""
     # The resolver's own patience is half a minute; read when the process first looks a name up.
     os.environ["RES_OPTIONS"] = "timeout:1 attempts:1"
     packet = getattr(socket, "AF_PACKET", socket.AF_INET)
@@ -103,7 +108,6 @@ def try_ways_out(doors: Doors) -> tuple[Tried, ...]:
         _tried("a name looked up", _look_up),
         _tried("a raw socket", lambda: _make(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)),
         _tried("a packet socket", lambda: _make(packet, socket.SOCK_RAW, 0)),
-        *doors.tried(),
     )
 
 

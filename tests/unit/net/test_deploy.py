@@ -15,13 +15,14 @@ from tests.support.documents import ROOT
 
 UNITS = ROOT / "deploy" / "systemd"
 SERVICES = sorted(UNITS.glob("*.service"))
+SOCKETS = sorted(UNITS.glob("*.socket"))
 DROP_INS = sorted(UNITS.glob("*/*.conf"))
 HARDENED = {
     "NoNewPrivileges": "yes", "CapabilityBoundingSet": "", "AmbientCapabilities": "", "ProtectSystem": "strict",
     "ProtectHome": "yes", "PrivateTmp": "yes", "PrivateDevices": "yes", "ProtectKernelTunables": "yes",
     "ProtectProc": "invisible", "RestrictSUIDSGID": "yes", "SystemCallArchitectures": "native", "LimitCORE": "0",
 }  # fmt: skip
-KNOWN = re.compile(r"\[(Unit|Service|Install)\]|[A-Z][A-Za-z0-9]+=.*|#.*|")
+KNOWN = re.compile(r"\[(Unit|Service|Socket|Install)\]|[A-Z][A-Za-z0-9]+=.*|#.*|")
 
 
 def settings(path: Path) -> dict[str, list[str]]:
@@ -36,8 +37,12 @@ def settings(path: Path) -> dict[str, list[str]]:
 
 
 def test_there_are_units() -> None:
-    assert [path.name for path in SERVICES] == ["freehold-engine@.service", "freehold.service"]
-    assert [path.name for path in DROP_INS] == ["at-home.conf", "gpu.conf"]
+    assert [path.name for path in SERVICES] == [
+        "freehold-broker.service",
+        "freehold-engine@.service",
+        "freehold.service",
+    ]
+    assert [path.name for path in DROP_INS] == ["at-home.conf", "brokered.conf", "gpu.conf"]
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
@@ -61,6 +66,21 @@ def test_what_stays_at_home_reaches_loopback_only() -> None:
     assert (found["IPAddressDeny"], found["IPAddressAllow"]) == (["any"], ["localhost"])
 
 
+def test_a_brokered_server_has_no_network_and_only_the_broker_has_one() -> None:
+    drop_in, server = settings(UNITS / "freehold.service.d" / "brokered.conf"), settings(UNITS / "freehold.service")
+    broker, (listens,) = settings(UNITS / "freehold-broker.service"), [settings(path) for path in SOCKETS]
+    assert drop_in["PrivateNetwork"] == ["yes"]
+    assert drop_in["Requires"] == ["freehold.socket"]
+    assert "PrivateNetwork" not in broker
+    assert {*" ".join(broker["IPAddressDeny"]).split()} == {str(address) for address in _METADATA}
+    assert drop_in["SupplementaryGroups"] == broker["Group"], "the server may reach the socket"
+    assert broker["User"] != server["User"]
+    assert broker["Environment"] != server["Environment"], "two logs, each in a folder of its own"
+    assert broker["StateDirectory"] != server["StateDirectory"]
+    assert broker["RuntimeDirectoryMode"] == ["0750"]
+    assert listens["ListenStream"] == ["127.0.0.1:8484"]
+
+
 def test_an_engine_of_others_has_no_network() -> None:
     found = settings(UNITS / "freehold-engine@.service")
     assert found["PrivateNetwork"] == ["yes"]
@@ -78,7 +98,10 @@ def test_systemd_reads_it(path: Path, tmp_path: Path) -> None:
     text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     unit = tmp_path / path.name
     unit.write_text(text, encoding="utf-8")
-    for drop_in in DROP_INS if path.name == "freehold.service" else ():
+    for drop_in in (*DROP_INS, *SOCKETS) if path.name == "freehold.service" else ():
+        if drop_in in SOCKETS:
+            shutil.copy(drop_in, tmp_path)
+            continue
         (tmp_path / "freehold.service.d").mkdir(exist_ok=True)
         shutil.copy(drop_in, tmp_path / "freehold.service.d")
     done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60)

@@ -29,3 +29,15 @@ class AuditBroken(AuditError):
 
     code = "FH-AUDIT-002"
     status = 500
+
+
+class EgressBrokerAway(AuditError):
+    """The egress broker at {place!s} does not record what is to leave: {reason!s}. Nothing leaves this machine until it does; local answers go on. Start it with "freehold broker", or see what it logs.
+
+    With [egress] broker this server has no way out of its own: another process records each egress in a log of its own,
+    decides anew, and connects. It is asked again every second, and the way opens by itself once it answers. "freehold
+    doctor --egress" says how it stands. docs/how-to/broker.md says how it is run.
+    """
+
+    code = "FH-AUDIT-003"
+    retryable = True

@@ -93,3 +93,14 @@ class CasesUnreadable(PolicyError):
     code = "FH-POLICY-007"
     status = 400
     type = "config_error"
+
+
+class EgressNotBrokered(PolicyError):
+    """{what!s} connects by itself, and [egress] broker says that only the broker's process may. Do it where that is not set, for example with --config and a file of another installation, and bring here what it fetched.
+
+    What leaves for a model, a collector or a witness goes through the broker, which knows them from its own copy of the
+    configuration. Downloads do not: where models come from, and where they redirect to, is known to nobody beforehand.
+    docs/how-to/offline.md says how models are brought to a machine without a network.
+    """
+
+    code = "FH-POLICY-008"

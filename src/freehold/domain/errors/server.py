@@ -119,3 +119,13 @@ class Stopping(ServerError):
     code = "FH-SERVER-010"
     status = 503
     retryable = True
+
+
+class SocketUnusable(ServerError):
+    """The socket {path!s} cannot be listened on: {reason!s}. Stop what is there, or name another place in [egress] broker.
+
+    The egress broker makes it with mode 0660: its folder must be there, and be the broker's own. deploy/systemd has a
+    unit that makes one under /run.
+    """
+
+    code = "FH-SERVER-012"

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
 
-from freehold.domain.deployment import Deployment, EngineFingerprint
+from freehold.domain.deployment import Deployment, EngineFingerprint, EngineKind
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.engine import EngineNotReady, EngineRefused, EngineStartFailed
@@ -33,11 +33,11 @@ from freehold.engines.llama.seats import Seat
 from freehold.engines.llama.sending import send
 from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.llama.tools import as_tool_calls, is_forced
+from freehold.engines.outward import base_path_of, fixed_headers
 from freehold.engines.process.jail import Measure
 from freehold.engines.process.plan import Plan
 from freehold.engines.process.supervisor import Supervisor
 from freehold.net.broker import Broker
-from freehold.net.origin import Origin
 
 _CONNECTIONS_BESIDE_SLOTS = 8
 _NOT_SUPPORTED = 501
@@ -92,9 +92,8 @@ class LlamaEngine:
 
     def _remote(self) -> Host:
         settings, deployment = self._settings, self._deployment
-        # /infill and /slots are beside /v1, not below it.
-        self._base_path = Origin.parse(settings.base_url).base_path.removesuffix("/v1")
-        headers = (("authorization", f"Bearer {settings.credential}"),) if settings.credential else ()
+        self._base_path = base_path_of(EngineKind.LLAMA_SERVER, settings.base_url)
+        headers = fixed_headers(EngineKind.LLAMA_SERVER, settings.credential)
         return RemoteHost(
             self._broker.client(
                 name=deployment.name,
