@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from freehold.domain.certificates import LabelKind
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Outcome, PolicyDecision, Verdict
+from freehold.domain.declassified import Act, LeftOut
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.money import Money
 from freehold.domain.receipt import Attempt, Cost, Receipt, Role
@@ -165,6 +166,7 @@ _attempts = st.builds(
     error_message=_names,
     role=st.sampled_from(Role),
     prefix=st.none() | _confidences,
+    left_out=st.none() | st.builds(LeftOut, act=st.sampled_from(Act), label=_names, counts=_removed, answered=_removed),
 )
 
 
@@ -205,4 +207,5 @@ def receipts(draw: st.DrawFn) -> Receipt:
         client_request_id=draw(_names),
         traceparent=draw(_names),
         removed=draw(_removed),
+        detectors=draw(_texts),
     )
