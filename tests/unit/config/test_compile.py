@@ -183,3 +183,7 @@ def test_what_a_llama_server_keeps_is_used_again_where_nobody_could_learn_from_i
     (tmp_path / "freehold.toml").write_text(text)
     (plan,) = compile_config(load(tmp_path / "freehold.toml"), environment={}).deployments
     assert plan.settings.prompt_cache.value == cache
+
+
+def test_an_engine_of_ours_keeps_its_prompts_apart_itself(plans: dict[str, DeploymentPlan]) -> None:
+    assert plans["small"].settings.prompt_cache.value == "unused"
