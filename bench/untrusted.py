@@ -38,7 +38,12 @@ effect = "none"
 
 [tools.look_up]
 effect = "read"
+
+[detect]
+beyond = "nowhere"
 """
+"""What is in the attacks, and so would never reach the model, is not asked here."""
+
 HARMLESS = (
     ("calculate", {"sum": "17 + 26"}),
     ("look_up", {"query": "the mail of last Monday"}),

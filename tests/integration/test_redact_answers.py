@@ -28,6 +28,7 @@ model = "scripted"
 zone = "lan"
 base_url = "{upstream}"
 clearance = "restricted"
+kinds = ["pii", "phi", "pci"]
 tools = true
 [routes.clean]
 deployments = ["small"]

