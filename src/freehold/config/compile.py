@@ -239,8 +239,9 @@ def _prompt_cache(section: DeploymentSection, config: Config) -> PromptCache:
     """What is not said is what is safe, of a server that is known to understand it; one tenant has nothing of its own to hide."""
     if section.prompt_cache is not None:
         return PromptCache(section.prompt_cache)
-    has_one_tenant = section.engine == "llama-server" and section.base_url != "" and len(config.tenants) <= 1
-    is_shared = section.engine in {"openai", "anthropic"} or has_one_tenant
+    if not section.base_url:
+        return PromptCache.UNUSED  # an engine of ours, which keeps its cache apart by itself
+    is_shared = section.engine in {"openai", "anthropic"} or len(config.tenants) <= 1
     return PromptCache.SHARED if is_shared else PromptCache.UNUSED
 
 

@@ -138,7 +138,8 @@ class Declassifier:
             taken = self._taken(body.texts, found)
             left = remade(request, with_body_texts(members, taken.texts))
             said = said_in(left)
-            looked_at = [*said.texts, *said.encoded]
+            # What the model is called is no text: it is not sent on, and many are called like people.
+            looked_at = [each for each in (*said.texts, *said.encoded) if each != request.model]
             again = await self._scanned(looked_at, until_s)
             if rounds == ROUNDS_MAX or not _also(found, body.texts, looked_at, again):
                 break

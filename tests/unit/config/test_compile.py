@@ -12,6 +12,7 @@ from freehold.domain.deployment import EngineKind, Instead, StreamMode, TokenPri
 from freehold.domain.errors.config import SecretUnreadable
 from freehold.domain.labels import Level
 from freehold.domain.zones import DEVICE
+from freehold.engines.llama.settings import LlamaSettings
 
 TEXT = """\
 [site]
@@ -185,5 +186,12 @@ def test_what_a_llama_server_keeps_is_used_again_where_nobody_could_learn_from_i
     assert plan.settings.prompt_cache.value == cache
 
 
-def test_an_engine_of_ours_keeps_its_prompts_apart_itself(plans: dict[str, DeploymentPlan]) -> None:
-    assert plans["small"].settings.prompt_cache.value == "unused"
+@pytest.mark.parametrize("tenants", ["", '[tenants.a]\nlabel = "public"\n[tenants.b]\nlabel = "public"\n'])
+@pytest.mark.parametrize("text", ['engine = "embedded"', 'engine = "llama-server"\nprogram = "/opt/llama-server"'])
+def test_an_engine_of_ours_keeps_its_own_cache_apart_however_many_tenants_there_are(
+    tmp_path: Path, text: str, tenants: str
+) -> None:
+    (tmp_path / "freehold.toml").write_text(f'[deployments.small]\nmodel = "smollm2-135m"\n{text}\n{tenants}')
+    (plan,) = compile_config(load(tmp_path / "freehold.toml"), environment={}).deployments
+    assert plan.settings.prompt_cache.value == "unused"
+    LlamaSettings(model_path="/models/m.gguf", prompt_cache=plan.settings.prompt_cache)

@@ -381,3 +381,11 @@ def test_an_untrusted_public_text_is_guarded_where_its_label_may_still_rise() ->
     sink = ask(at, replace(chat(f"write to {MAIL}"), is_external=True))
     assert at.receipt.label.level is Level.INTERNAL and not at.receipt.label.trusted
     assert "evil.example" not in sink.text or "](https://evil" not in sink.text
+
+
+@pytest.mark.parametrize("act", [Declassify.REDACT, Declassify.PSEUDONYMISE])
+def test_a_route_that_is_called_like_a_person_is_no_person(act: Declassify) -> None:
+    far = cloud()
+    at = house(far, reader=HereReader(people=("auto",)), declassify=act)
+    ask(at, chat(f"write to {MAIL}", model="auto"))
+    assert len(far.calls) == 1 and not at.receipt.detours
