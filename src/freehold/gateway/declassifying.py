@@ -20,6 +20,7 @@ from freehold.domain.receipt import AuditRecord
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.trust import TrustRules
 from freehold.gateway.footing import Footing
+from freehold.gateway.looking import texts_of
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.restoring import Restoring
 from freehold.gateway.runtime import Services
@@ -29,7 +30,6 @@ from freehold.policy.pseudonyms import OPENING, PseudonymMap, pseudonymise
 from freehold.policy.redact import lowered, redact
 from freehold.policy.text import format_label
 from freehold.wire.openai_request import decode_chat, decode_completion
-from freehold.wire.said import said_in
 
 EVENT = "declassify"
 ROUNDS_MAX = 3
@@ -137,11 +137,12 @@ class Declassifier:
             rounds += 1
             taken = self._taken(body.texts, found)
             left = remade(request, with_body_texts(members, taken.texts))
-            said = said_in(left)
-            looked_at = [*said.texts, *said.encoded]
+            looked_at, unseen = await texts_of(left)
             again = await self._scanned(looked_at, until_s)
             if rounds == ROUNDS_MAX or not _also(found, body.texts, looked_at, again):
                 break
+        if unseen:
+            again = replace(again, complete=False, why=again.why or unseen)
         act = _ACTS[self.act]
         done = lowered(label, act=act, kinds=taken.kinds, counts=taken.counts, again=again, unread=body.unread)
         if not done.lowered:

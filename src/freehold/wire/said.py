@@ -28,6 +28,7 @@ NAMING = (b'"tool_call_id"', b'"tool_use_id"', b'"function"', b'"source"', b'"fi
 """What they have somewhere where a part says what it is from; most that do have one of them for other reasons."""
 
 _DATA_CHARACTERS_MIN = 256
+_LONG_NUMBER_MIN = 1_000_000
 _UNREAD_TYPES = {
     "image": "image", "image_url": "image", "input_image": "image", "audio": "audio", "input_audio": "audio",
     "video": "video", "video_url": "video", "file": "file", "input_file": "file", "document": "file",
@@ -41,6 +42,8 @@ class Said:
 
     Attributes:
         texts: Every text of it: names of members are none, nor is what is encoded as base64.
+        members: Names of its members, at whatever depth, each once.
+        numbers: Those that are long enough to be somebody's, behind the name of their member.
         names: Names of sources that its parts say that they are from, in order.
         tools: Names of the tools whose results it holds; empty text for one whose call is not there.
         file_ids: Stored files that it names.
@@ -51,6 +54,8 @@ class Said:
     """
 
     texts: list[str] = field(default_factory=list[str])
+    members: dict[str, None] = field(default_factory=dict[str, None])
+    numbers: list[str] = field(default_factory=list[str])
     names: list[str] = field(default_factory=list[str])
     tools: list[str] = field(default_factory=list[str])
     file_ids: list[str] = field(default_factory=list[str])
@@ -108,7 +113,9 @@ def _walk(value: Any, said: Said) -> None:
                 waiting.append(iter(members.values()))
                 break
             elif isinstance(each, list):
-                waiting.append(iter(cast("list[Any]", each)))
+                entries = cast("list[Any]", each)
+                said.numbers += filter(None, map(_long_number, entries))
+                waiting.append(iter(entries))
                 break
         else:
             waiting.pop()
@@ -122,7 +129,18 @@ def _text(text: str, said: Said) -> None:
         said.texts.append(text)
 
 
+def _long_number(value: Any) -> str:
+    """A number that may be somebody's, as it is written without a point; empty for any other value."""
+    if not isinstance(value, (int, float)) or -_LONG_NUMBER_MIN < value < _LONG_NUMBER_MIN:
+        return ""
+    return str(int(value)) if value == value // 1 else str(value)
+
+
 def _object(members: Mapping[str, Any], said: Said) -> None:
+    for name, value in members.items():
+        said.members[name] = None
+        if number := _long_number(value):
+            said.numbers.append(f"{name}: {number}")
     kind = members.get("type")
     if isinstance(named := members.get("source"), str):
         said.names.append(named)

@@ -1,0 +1,85 @@
+"""What of a request is looked through: whatever of it reaches an upstream, in whichever clothes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from freehold.domain.deployment import Declassify
+from freehold.domain.errors.policy import NoPermittedDeployment
+from freehold.domain.request import InferenceRequest
+from freehold.wire.messages_request import decode_messages
+from freehold.wire.openai_request import decode_chat
+from tests.unit.gateway.test_crossing import MAIL, SECRET, ask, cloud, house
+from tests.unit.gateway.test_pipeline import REQUEST_ID
+
+CARD = 4111111111111111
+HELLO: list[dict[str, Any]] = [{"role": "user", "content": "hello"}]
+
+
+def chat_of(messages: list[dict[str, Any]] = HELLO, **members: object) -> InferenceRequest:
+    body = {"model": "auto", "messages": messages, **members}
+    return decode_chat(json.dumps(body).encode(), request_id=REQUEST_ID)
+
+
+def message_of(*called_with: dict[str, Any]) -> InferenceRequest:
+    """A request of Anthropic's, in which tools were called with some values."""
+    calls = [
+        {"type": "tool_use", "id": f"t{place}", "name": "f", "input": given} for place, given in enumerate(called_with)
+    ]
+    results = [{"type": "tool_result", "tool_use_id": each["id"], "content": "done"} for each in calls]
+    turns = [*HELLO, {"role": "assistant", "content": calls}, {"role": "user", "content": results}]
+    body = {"model": "auto", "max_tokens": 9, "messages": turns}
+    return decode_messages(json.dumps(body).encode(), request_id=REQUEST_ID)
+
+
+def tool_of(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": properties}}}
+
+
+def stays(request: InferenceRequest, **route: object) -> None:
+    far = cloud()
+    with pytest.raises(NoPermittedDeployment):
+        ask(house(far, **route), request)
+    assert not far.calls
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        chat_of(metadata={SECRET: "x"}),
+        chat_of(tools=[tool_of({MAIL: {"type": "string"}})]),
+        message_of({"rights": {MAIL: "all"}}),
+    ],
+    ids=["a member that nobody knows", "a tool's schema", "what a tool was called with"],
+)
+def test_what_stands_in_the_name_of_a_member_is_seen(request_: InferenceRequest) -> None:
+    stays(request_)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        chat_of(metadata={"card": CARD}),
+        chat_of(metadata={"cards": [1, [CARD]]}),
+        chat_of(metadata={"card": float(CARD)}),
+        message_of({"card": CARD}),
+    ],
+    ids=["a member", "a list", "with a point", "what a tool was called with"],
+)
+def test_a_number_that_is_no_text_is_seen(request_: InferenceRequest) -> None:
+    stays(request_)
+
+
+@pytest.mark.parametrize("metadata", [{MAIL: "x"}, {"card": CARD}], ids=["a name", "a number"])
+def test_what_is_left_is_looked_through_beyond_its_texts(metadata: dict[str, Any]) -> None:
+    told = chat_of([{"role": "user", "content": f"{MAIL} pays with {CARD}"}], metadata=metadata)
+    stays(told, declassify=Declassify.PSEUDONYMISE)
+
+
+def test_names_and_numbers_that_are_nobodys_let_a_request_go() -> None:
+    far = cloud()
+    ask(house(far), chat_of(tools=[tool_of({"file_path": {"type": "string"}})], metadata={"at": 1764522000}, seed=4711))
+    assert len(far.calls) == 1
