@@ -50,8 +50,8 @@ def _texts_of(request: InferenceRequest) -> tuple[list[str], str]:
     found.append("\n".join(each for each in said.members if each not in _MEMBERS))
     found.append("\n".join(said.numbers))
     texts = [each for each in dict.fromkeys(found) if each and each not in _WORDS and each != request.model]
-    too_long = max((len(each) for each in said.encoded), default=0) > ENCODED_CHARACTERS_MAX
     if "file" in said.unread:
         return texts, "a file in it was not read"
     # An image or a sound has a label of its own; anything else so long is hidden.
-    return texts, "" if not too_long or said.unread else "it holds data that nobody can read"
+    hidden = any(len(each) > ENCODED_CHARACTERS_MAX for each in said.encoded if each not in said.carried)
+    return texts, "it holds data that nobody can read" if hidden else ""

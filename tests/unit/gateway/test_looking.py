@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from freehold.domain.deployment import Declassify
+from freehold.domain.deployment import Declassify, ModelCard
 from freehold.domain.errors.policy import NoPermittedDeployment
 from freehold.domain.request import InferenceRequest
+from freehold.policy.flow import FlowRules
 from freehold.wire.messages_request import decode_messages
 from freehold.wire.openai_request import decode_chat
+from tests.support.fake_engine import FakeEngine
+from tests.support.gateway import PUBLIC, TREE
 from tests.unit.gateway.test_crossing import MAIL, SECRET, ask, cloud, house
 from tests.unit.gateway.test_pipeline import REQUEST_ID
 
@@ -83,3 +87,36 @@ def test_names_and_numbers_that_are_nobodys_let_a_request_go() -> None:
     far = cloud()
     ask(house(far), chat_of(tools=[tool_of({"file_path": {"type": "string"}})], metadata={"at": 1764522000}, seed=4711))
     assert len(far.calls) == 1
+
+
+def picture(characters: int) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBORw0KGgo" * (characters // 11)}}
+
+
+def sees(request: InferenceRequest) -> FakeEngine:
+    """A deployment that takes images, at a site that lets them go anywhere, after it was asked."""
+    far = cloud(kinds=None)
+    eyes = replace(far.deployment, model=ModelCard(name="eyes", vision=True))
+    found = FakeEngine(deployment=eyes, default=far.default)
+    at = house(found)
+    at.flow = replace(FlowRules.plain(TREE), unread=PUBLIC)
+    ask(at, request)
+    return found
+
+
+def test_a_picture_goes_however_large_it_is() -> None:
+    told = [{"role": "user", "content": [{"type": "text", "text": "what is it?"}, picture(40_000)]}]
+    assert len(sees(chat_of(told)).calls) == 1
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"type": "text", "text": "https://example.org/?" + "a" * 20_000 + "&key=" + SECRET},
+        {"type": "image_url", "image_url": {"url": "https://example.org/?" + "a" * 20_000 + "&key=" + SECRET}},
+    ],
+    ids=["a text", "an address"],
+)
+def test_a_picture_lets_nothing_else_that_is_long_go_unseen(beside: dict[str, Any]) -> None:
+    with pytest.raises(NoPermittedDeployment):
+        sees(chat_of([{"role": "user", "content": [beside, picture(100)]}]))
