@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from freehold.domain.request import InferenceRequest
-from freehold.wire.said import said_in
+from freehold.wire.said import said_by, said_in
 
 ENCODED_CHARACTERS_MAX = 16 * 1024
 """Of one long word that is looked at as a text: no credential is longer."""
 
 AT_ONCE_BYTES_MAX = 16 * 1024
 """Of a request that is read on the event loop."""
+
+_JSON_BEGINS = ("{", "[")
+_INNER_MAX = 3
+"""JSON in a text of JSON in a text: further in it is looked at as it is written."""
 
 _WORDS = frozenset(
     {
@@ -46,6 +52,9 @@ async def texts_of(request: InferenceRequest) -> tuple[list[str], str]:
 def _texts_of(request: InferenceRequest) -> tuple[list[str], str]:
     said = said_in(request)
     found = [*said.texts, *(each for each in said.encoded if len(each) <= ENCODED_CHARACTERS_MAX)]
+    found += [unescaped for each in (*found,) if (unescaped := _unescaped(each))]
+    if request.native is not None:
+        found += (value for _, value in request.native.headers)
     # Few say anything, so that all of them are one text.
     found.append("\n".join(each for each in said.members if each not in _MEMBERS))
     found.append("\n".join(said.numbers))
@@ -55,3 +64,26 @@ def _texts_of(request: InferenceRequest) -> tuple[list[str], str]:
     # An image or a sound has a label of its own; anything else so long is hidden.
     hidden = any(len(each) > ENCODED_CHARACTERS_MAX for each in said.encoded if each not in said.carried)
     return texts, "it holds data that nobody can read" if hidden else ""
+
+
+def _unescaped(text: str) -> str:
+    """What a text that is JSON says to a program that reads it; empty where that is no other than what is written.
+
+    Arguments and results of tools are such texts. Many clients escape each letter beyond ASCII, and before a line that
+    ends stands a letter n, which hides where the next word begins.
+    """
+    found: list[str] = []
+    waiting = [text]
+    for _ in range(_INNER_MAX):
+        inner: list[str] = []
+        for each in waiting:
+            if "\\" not in each or each.lstrip()[:1] not in _JSON_BEGINS:
+                continue
+            try:
+                said = said_by(msgspec.json.decode(each))
+            except (msgspec.DecodeError, RecursionError):
+                continue
+            inner += said.texts + said.encoded
+            found += *inner, *said.members
+        waiting = inner
+    return "\n".join(each for each in dict.fromkeys(found) if each not in _WORDS)

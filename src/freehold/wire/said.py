@@ -90,6 +90,13 @@ def said_in(request: InferenceRequest) -> Said:
     return said
 
 
+def said_by(value: Any) -> Said:
+    """What a value of JSON says."""
+    said = Said()
+    _walk(value, said)
+    return said
+
+
 def _decoded(request: InferenceRequest, said: Said) -> None:
     """A request that was made here, not sent."""
     for message in request.messages:

@@ -12,8 +12,9 @@ from freehold.domain.deployment import Declassify, ModelCard
 from freehold.domain.errors.policy import NoPermittedDeployment
 from freehold.domain.request import InferenceRequest
 from freehold.policy.flow import FlowRules
-from freehold.wire.messages_request import decode_messages
+from freehold.wire.messages_request import decode_messages, with_betas
 from freehold.wire.openai_request import decode_chat
+from tests.support.detection import HereReader
 from tests.support.fake_engine import FakeEngine
 from tests.support.gateway import PUBLIC, TREE
 from tests.unit.gateway.test_crossing import MAIL, SECRET, ask, cloud, house
@@ -120,3 +121,37 @@ def test_a_picture_goes_however_large_it_is() -> None:
 def test_a_picture_lets_nothing_else_that_is_long_go_unseen(beside: dict[str, Any]) -> None:
     with pytest.raises(NoPermittedDeployment):
         sees(chat_of([{"role": "user", "content": [beside, picture(100)]}]))
+
+
+def called_with(arguments: str) -> InferenceRequest:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    turns = [{"role": "assistant", "content": None, "tool_calls": [call]}]
+    return chat_of([*HELLO, *turns, {"role": "tool", "tool_call_id": "c1", "content": "done"}])
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        called_with(json.dumps({"text": f"first line\n{SECRET}"})),
+        called_with(json.dumps({"to": "Jörg Müller"})),
+        called_with(json.dumps({f"a\n{MAIL}": 1})),
+        called_with(json.dumps({"body": json.dumps({"text": f"a\t{SECRET}"})})),
+        chat_of([*HELLO, {"role": "user", "content": json.dumps([{"of": "Jörg Müller"}])}]),
+    ],
+    ids=["after a line's end", "letters beyond ASCII", "a name", "JSON in JSON", "a text"],
+)
+def test_what_json_in_a_text_says_to_a_program_is_seen(request_: InferenceRequest) -> None:
+    far = cloud()
+    with pytest.raises(NoPermittedDeployment):
+        ask(house(far, reader=HereReader(people=("Jörg Müller",))), request_)
+    assert not far.calls
+
+
+def test_what_is_no_json_and_has_escapes_is_a_text() -> None:
+    far = cloud()
+    ask(house(far), called_with("{\\nabla: [" + "[" * 2_000))
+    assert len(far.calls) == 1
+
+
+def test_a_header_that_goes_along_is_seen() -> None:
+    stays(with_betas(message_of(), SECRET))
