@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from freehold.domain.deployment import Declassify, Deployment
+from freehold.domain.errors.audit import AuditError
 from freehold.domain.findings import DetectRules, Look, Scan
 from freehold.gateway.declassifying import Declassifier, Way
 from freehold.gateway.footing import Asking, Footing, Footings, taken_out_of
@@ -153,6 +154,11 @@ class Crossing:
                 self.ways[deployment.name] = Way(less=found, footing=left)
                 told = f"may have what is left: {found.declassified.reason}"
                 decisions[place] = taken_out_of(decision, act, told=told)
-        if self.ways:
-            found.record(self.services, self.draft)
+        try:
+            if self.ways:
+                found.record(self.services, self.draft)
+        except AuditError as error:  # then it does not go, and what is here is given all the same
+            self.ways.clear()
+            self.draft.detours.append(f"what is left could not be recorded ({error.code})")
+            return footing
         return replace(footing, decisions=tuple(decisions), _plans={}, _verdicts={})

@@ -9,10 +9,13 @@ from dataclasses import dataclass, fields, replace
 import pytest
 
 from freehold.domain.deployment import Declassify
+from freehold.domain.errors.audit import AuditUnwritable
 from freehold.domain.errors.policy import NoPermittedDeployment
 from freehold.domain.errors.server import DataFolderUnusable
+from freehold.domain.receipt import AuditRecord
+from freehold.gateway.declassifying import EVENT
 from freehold.gateway.runtime import Services, any_key
-from tests.support.gateway import House
+from tests.support.gateway import House, MemoryAudit
 from tests.unit.gateway.test_crossing import MAIL, ask, cloud, house
 from tests.unit.gateway.test_pipeline import chat, engine
 
@@ -57,3 +60,20 @@ def test_a_key_that_cannot_be_read_keeps_the_text_and_loses_no_answer() -> None:
     alone = keyed(house(far, declassify=Declassify.PSEUDONYMISE), key)
     with pytest.raises(NoPermittedDeployment):
         ask(alone, chat(f"write to {MAIL}"))
+
+
+def test_what_is_left_does_not_go_where_that_cannot_be_recorded_and_no_answer_is_lost() -> None:
+    @dataclass
+    class Full(MemoryAudit):
+        def append(self, *records: AuditRecord) -> int:
+            if any(each.event == EVENT for each in records):
+                raise AuditUnwritable(reason="disk full")
+            return super().append(*records)
+
+    far = cloud()
+    at = house(engine("home"), far, declassify=Declassify.PSEUDONYMISE)
+    at.audit = Full()
+    assert ask(at, chat(f"write to {MAIL}")).text == "answer of home"
+    assert not far.calls
+    assert not next(each for each in at.receipt.decisions if each.deployment == "cloud").allowed
+    assert any("could not be recorded" in each for each in at.receipt.detours)
