@@ -179,6 +179,8 @@ class AttemptRun:
         decision = self.footing.decision(self.deployment)
         if self.footing.look(self.deployment) is not Look.NONE:
             raise EgressDenied(origin=call.origin, reason="its text was not looked through")
+        if not decision.allowed:
+            raise EgressDenied(origin=call.origin, reason="its label does not allow it any more")
         if decision.is_declassified:
             raise EgressDenied(origin=call.origin, reason="only what data were taken out of may go there")
         if decision.release:

@@ -10,29 +10,15 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from freehold.domain.deployment import Declassify, Deployment
+from freehold.domain.errors.audit import AuditError
 from freehold.domain.findings import DetectRules, Look, Scan
-from freehold.domain.request import InferenceRequest
 from freehold.gateway.declassifying import Declassifier, Way
 from freehold.gateway.footing import Asking, Footing, Footings, taken_out_of
+from freehold.gateway.looking import texts_of
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.releasing import with_releases
 from freehold.gateway.runtime import Runtime, Services
 from freehold.policy.detected import UNREAD_FILE, heeded, sources_of
-from freehold.wire.said import said_in
-
-ENCODED_CHARACTERS_MAX = 16 * 1024
-"""Of one long word that is looked at as a text: no credential is longer."""
-
-_AT_ONCE_BYTES_MAX = 16 * 1024
-
-_WORDS = frozenset(
-    {
-        "system", "developer", "user", "assistant", "tool", "function", "text", "auto", "none", "required", "type",
-        "object", "array", "string", "number", "integer", "boolean", "null", "json_object", "json_schema", "image_url",
-        "tool_result", "tool_use", "ephemeral",
-    }
-)  # fmt: skip
-"""Words of the protocol, which nearly every request has and which say nothing of anybody."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -168,24 +154,11 @@ class Crossing:
                 self.ways[deployment.name] = Way(less=found, footing=left)
                 told = f"may have what is left: {found.declassified.reason}"
                 decisions[place] = taken_out_of(decision, act, told=told)
-        if self.ways:
-            found.record(self.services, self.draft)
+        try:
+            if self.ways:
+                found.record(self.services, self.draft)
+        except AuditError as error:  # then it does not go, and what is here is given all the same
+            self.ways.clear()
+            self.draft.detours.append(f"what is left could not be recorded ({error.code})")
+            return footing
         return replace(footing, decisions=tuple(decisions), _plans={}, _verdicts={})
-
-
-async def texts_of(request: InferenceRequest) -> tuple[list[str], str]:
-    """Every text of a request, and what of it is no text that anybody could look at; empty for nothing."""
-    if request.body_bytes > _AT_ONCE_BYTES_MAX:
-        return await asyncio.to_thread(_texts_of, request)
-    return _texts_of(request)
-
-
-def _texts_of(request: InferenceRequest) -> tuple[list[str], str]:
-    said = said_in(request)
-    found = (*said.texts, *(each for each in said.encoded if len(each) <= ENCODED_CHARACTERS_MAX))
-    texts = [each for each in dict.fromkeys(found) if each not in _WORDS and each != request.model]
-    too_long = max((len(each) for each in said.encoded), default=0) > ENCODED_CHARACTERS_MAX
-    if "file" in said.unread:
-        return texts, "a file in it was not read"
-    # An image or a sound has a label of its own; anything else so long is hidden.
-    return texts, "" if not too_long or said.unread else "it holds data that nobody can read"

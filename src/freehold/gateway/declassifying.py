@@ -5,31 +5,36 @@ Pure functions take out and lower; here they get what they need, and each use is
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 
 from freehold.domain.declassified import Act, Declassified
 from freehold.domain.deployment import Declassify
+from freehold.domain.errors.base import FreeholdError
 from freehold.domain.findings import DetectRules, Finding, Scan
 from freehold.domain.labels import Label
 from freehold.domain.receipt import AuditRecord
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.trust import TrustRules
 from freehold.gateway.footing import Footing
+from freehold.gateway.looking import AT_ONCE_BYTES_MAX, texts_of
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.restoring import Restoring
 from freehold.gateway.runtime import Services
 from freehold.policy.detected import heeded
-from freehold.policy.message_texts import texts_of_body, with_body_texts
+from freehold.policy.message_texts import MessageTexts, texts_of_body, with_body_texts
 from freehold.policy.pseudonyms import OPENING, PseudonymMap, pseudonymise
 from freehold.policy.redact import lowered, redact
 from freehold.policy.text import format_label
 from freehold.wire.openai_request import decode_chat, decode_completion
-from freehold.wire.said import said_in
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 EVENT = "declassify"
 ROUNDS_MAX = 3
@@ -128,27 +133,46 @@ class Declassifier:
         request = self.draft.request
         if not request.is_generated or not request.fields or (request.native is not None and request.native.only):
             return None
-        members = {name: msgspec.json.decode(raw) for name, raw in request.fields.items()}
-        body = texts_of_body(members)
+        try:
+            found = await self._left(label)
+        except FreeholdError as error:  # its key cannot be read, or what is left is no request: then the text stays
+            self.draft.detours.append(f"{_ACTS[self.act].value}: what is left cannot be made ({error.code})")
+            return None
+        if not found.declassified.lowered:
+            self.draft.detours.append(f"{_ACTS[self.act].value}: {found.declassified.reason}")
+            return None
+        return found
+
+    async def _left(self, label: Label) -> Less:
+        """What is left, whatever its label is."""
+        request, act = self.draft.request, _ACTS[self.act]
+        members, body = await self._aside(_members_of, request)
         until_s = self.services.clock.monotonic_s() + self.rules.within_s
         found = [list(each) for each in (await self._scanned(body.texts, until_s)).findings]
         rounds = 0
         while True:
             rounds += 1
-            taken = self._taken(body.texts, found)
-            left = remade(request, with_body_texts(members, taken.texts))
-            said = said_in(left)
-            # What the model is called is no text: it is not sent on, and many are called like people.
-            looked_at = [each for each in (*said.texts, *said.encoded) if each != request.model]
+            taken, left = await self._aside(self._made, members, body, found)
+            looked_at, unseen = await texts_of(left)
             again = await self._scanned(looked_at, until_s)
-            if rounds == ROUNDS_MAX or not _also(found, body.texts, looked_at, again):
+            if rounds == ROUNDS_MAX or not await self._aside(_also, found, body.texts, looked_at, again):
                 break
-        act = _ACTS[self.act]
+        if unseen:
+            again = replace(again, complete=False, why=again.why or unseen)
         done = lowered(label, act=act, kinds=taken.kinds, counts=taken.counts, again=again, unread=body.unread)
-        if not done.lowered:
-            self.draft.detours.append(f"{act.value}: {done.reason}")
-            return None
         return Less(request=left, declassified=done, pseudonyms=taken.pseudonyms)
+
+    async def _aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Have something done that takes as long as the request is: a long one must not keep others waiting."""
+        if self.draft.request.body_bytes > AT_ONCE_BYTES_MAX:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        return work(*args, **kwargs)
+
+    def _made(
+        self, members: dict[str, object], body: MessageTexts, found: Sequence[Sequence[Finding]]
+    ) -> tuple[_Taken, InferenceRequest]:
+        taken = self._taken(body.texts, found)
+        return taken, remade(self.draft.request, with_body_texts(members, taken.texts))
 
     async def _scanned(self, texts: Sequence[str], until_s: float) -> Scan:
         scan = await self.services.detector.scan(
@@ -200,6 +224,11 @@ def remade(request: InferenceRequest, members: dict[str, object]) -> InferenceRe
         for_request=request.for_request,
         is_external=request.is_external,
     )
+
+
+def _members_of(request: InferenceRequest) -> tuple[dict[str, object], MessageTexts]:
+    members: dict[str, object] = {name: msgspec.json.decode(raw) for name, raw in request.fields.items()}
+    return members, texts_of_body(members)
 
 
 def _also(found: list[list[Finding]], texts: Sequence[str], looked_at: Sequence[str], again: Scan) -> bool:

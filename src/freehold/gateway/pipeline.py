@@ -166,7 +166,7 @@ class Pipeline:
             self._reserve(draft, runtime, footing, plan.steps, sink)
         crossing = self._crossing(draft, runtime, whole, footing, asking)
         may_rise = crossing is not None
-        return Climb(
+        climb = Climb(
             services=self._services,
             runtime=runtime,
             draft=draft,
@@ -175,6 +175,9 @@ class Pipeline:
             steps=deque(plan.steps),
             crossing=crossing,
         )
+        if crossing is not None:
+            crossing.begin()  # not before: from now on whoever abandons the climb ends it
+        return climb
 
     def _crossing(
         self, draft: ReceiptDraft, runtime: Runtime, whole: Footing, footing: Footing, asking: Asking
@@ -182,16 +185,15 @@ class Pipeline:
         """What is in it? Looked for beside the first attempt where another one may lead further out; ``None`` for never."""
         if runtime.detect is None or not (any(whole.looks) or footing is not whole):
             return None
-        crossing = Crossing(
+        footings = self._footings  # of another runtime where one was put in force while the text was labelled
+        return Crossing(
             services=self._services,
             runtime=runtime,
             draft=draft,
-            footings=self._footings,
+            footings=footings if footings.runtime is runtime else Footings(runtime),
             asking=asking,
             whole=whole,
         )
-        crossing.begin()
-        return crossing
 
     def _reserve(
         self, draft: ReceiptDraft, runtime: Runtime, footing: Footing, steps: Sequence[Deployment], sink: Sink

@@ -12,7 +12,8 @@ import unicodedata
 from collections.abc import Callable, Iterable
 
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_NOT_ALNUM = re.compile(r"[\W_]+")
+_ALNUM = re.compile(r"[^\W_]+")
+_SIGNS = bytes(each for each in range(128) if not chr(each).isalnum())
 _SEPARATORS = r"[\W_]{0,3}"
 _APART = "\n\x00\n\x00\n"
 """Wider than any separator within a value, so that none is found of two texts."""
@@ -26,29 +27,36 @@ class AlreadySaid:
         texts: Gives what was said; asked at most once.
     """
 
-    __slots__ = ("_answers", "_read", "_texts")
+    __slots__ = ("_answers", "_bare", "_read", "_texts")
 
     def __init__(self, texts: Callable[[], Iterable[str]]) -> None:
         self._texts = texts
         self._read: str | None = None
+        self._bare = ""
         self._answers: dict[str, bool] = {}
 
     def __call__(self, value: str) -> bool:
         """Whether a value stands there as a word or as words, whatever the case, the signs between them and the encoding."""
         known = self._answers.get(value)
         if known is None:
-            known = self._answers[value] = self._has(_NOT_ALNUM.sub("", _plain(value)), value)
+            known = self._answers[value] = self._has(_bare(_plain(value)), value)
         return known
 
     def _has(self, bare: str, value: str) -> bool:
         if self._read is None:
             self._read = _plain(_APART.join(self._texts()))
-        if not bare:
+            self._bare = _bare(self._read)
+        if not bare or bare not in self._bare:  # most are not there, which is seen in a thousandth of the time
             return False
         if len(bare) > _LOOKED_FOR_CHARACTERS_MAX:
             return _plain(value) in self._read
         pattern = rf"(?<![^\W_]){_SEPARATORS.join(map(re.escape, bare))}(?![^\W_])"
         return re.search(pattern, self._read) is not None
+
+
+def _bare(text: str) -> str:
+    """A text without what stands between words and within values; of one in ASCII that takes a hundredth of the time."""
+    return text.encode().translate(None, _SIGNS).decode() if text.isascii() else "".join(_ALNUM.findall(text))
 
 
 def _plain(text: str) -> str:

@@ -7,6 +7,7 @@ a string: their own texts are looked at, keys and numbers too, as a program that
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -40,6 +41,8 @@ _TOOL_VALUES = frozenset({"arguments", "input"})
 """Members that hold what a tool is called with as values: its keys and numbers are looked at too."""
 
 _OWN_MEMBER = "freehold"
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 _DEPTH_MAX = 64
 """How deep arguments may be nested; what is deeper is looked at as the text that it is."""
@@ -181,7 +184,7 @@ class _Walk:
             self.unread += 1
             return part
         changed = dict(cast("Mapping[str, object]", part))
-        if changed.get("type", "text") not in _TEXT_PARTS:
+        if not _is_of(changed.get("type", "text"), _TEXT_PARTS):
             self.unread += 1
             return changed
         for name in _TEXT_MEMBERS:
@@ -219,26 +222,21 @@ class _Walk:
         return changed
 
     def _arguments(self, arguments: str) -> str:
-        repeated = False
         try:
-            values = json.loads(arguments, object_pairs_hook=_once)
-        except _RepeatedError:
-            # Of members named twice a reader sees one, and we have looked at no other: only that one may go on.
-            repeated, values = True, json.loads(arguments)
+            values, repeated = _read(arguments)
         except (ValueError, RecursionError):
             return self._change(arguments)
         if _depth(values) > _DEPTH_MAX:
             return self._change(arguments)
         changed = self._value(values)
-        return arguments if changed == values and not repeated else json.dumps(changed, ensure_ascii=False)
+        return arguments if changed == values and not repeated else _written(changed)
 
     def _value(self, value: object) -> object:
         """A value of JSON. A number that stands for something sensitive becomes a text."""
         if isinstance(value, str):
             return self._change(value)
         if isinstance(value, Mapping):
-            items = cast("Mapping[str, object]", value).items()
-            return {self._change(name): self._value(each) for name, each in items}
+            return self._members(cast("Mapping[str, object]", value))
         if isinstance(value, list):
             return [self._value(each) for each in cast("list[object]", value)]
         if value is None or isinstance(value, bool):
@@ -246,6 +244,15 @@ class _Walk:
         text = str(value)
         changed = self._change(text)
         return value if changed == text else changed
+
+    def _members(self, members: Mapping[str, object]) -> dict[str, object]:
+        changed: dict[str, object] = {}
+        for name, value in members.items():
+            shown = self._change(name)
+            while shown in changed:  # two names that read the same now: neither member is lost
+                shown += "_"
+            changed[shown] = self._value(value)
+        return changed
 
 
 class _BodyWalk(_Walk):
@@ -265,12 +272,38 @@ class _BodyWalk(_Walk):
         if not isinstance(value, Mapping):
             return value
         inner = cast("Mapping[str, object]", value)
-        if inner.get("type") in _UNREAD_PARTS:
+        if _is_of(inner.get("type"), _UNREAD_PARTS):
             self.unread += 1
             return inner
         if name in _TOOL_VALUES:
             return self._value(inner)
         return {each: self._any(each, below) for each, below in inner.items()}
+
+
+def _is_of(kind: object, kinds: frozenset[str]) -> bool:
+    """Whether a type is one of some; in a schema it may be a list, or a member that is called so."""
+    return isinstance(kind, str) and kind in kinds
+
+
+def _read(arguments: str) -> tuple[object, bool]:
+    """The values of arguments as most readers see them, and whether some of what is written is not seen by them.
+
+    Of members named twice a reader sees one, and we have looked at no other: only that one may go on.
+
+    Raises:
+        ValueError: They are no JSON, or hold a number of thousands of digits.
+        RecursionError: They are nested too deep.
+    """
+    try:
+        return json.loads(arguments, object_pairs_hook=_once), False
+    except _RepeatedError:
+        return json.loads(arguments), True
+
+
+def _written(value: object) -> str:
+    """JSON as text; half a character, which only an escape can say, stays an escape."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if _HALF.search(text) is None else json.dumps(value)
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

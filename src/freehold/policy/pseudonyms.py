@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -100,7 +100,7 @@ def pseudonymise(
         for span in found:
             tokens.of(span.word, text[span.start : span.end])
             kinds |= span.kinds
-    everywhere = _as_words(tokens.values.values())
+    everywhere = _Known(tokens.values.values())
     replaced: list[str] = []
     for text, found in zip(texts, spans, strict=True):
         pieces: list[str] = []
@@ -153,23 +153,59 @@ class _Tokens:
         return self._tokens[value]
 
 
-def _as_words(values: Iterable[str]) -> re.Pattern[str] | None:
-    """What finds known values where no detector has; not the shortest ones, which stand in many words' places."""
-    worth = sorted({each for each in values if len(each) >= _KNOWN_CHARACTERS_MIN}, key=lambda each: (-len(each), each))
-    if not worth:
-        return None
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, worth))})(?!\w)")
+class _Known:
+    """Finds known values where no detector has, in one pass however many there are.
+
+    Args:
+        values: Them; the shortest ones are not looked for, which stand in many words' places.
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self._values = frozenset(each for each in values if len(each) >= _KNOWN_CHARACTERS_MIN)
+        lengths: dict[str, set[int]] = {}
+        for each in self._values:
+            lengths.setdefault(_first(each), set()).add(len(each))
+        self._lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
+        marks = "".join(sorted(first for first in lengths if not _is_word(first[0])))
+        self._begin = re.compile(rf"\w+|[{re.escape(marks)}]" if marks else r"\w+")
+
+    def found_in(self, text: str) -> Iterator[tuple[int, str]]:
+        """Where one stands as a word, and which; of those that begin at one place the longest."""
+        if not self._values:
+            return
+        place = 0
+        for begin in self._begin.finditer(text):
+            start = begin.start()
+            lengths = self._lengths.get(begin[0])
+            if lengths is None or start < place or (start and _is_word(text[start - 1])):
+                continue
+            for length in lengths:
+                end = start + length
+                if text[start:end] in self._values and not (end < len(text) and _is_word(text[end])):
+                    yield start, text[start:end]
+                    place = end
+                    break
 
 
-def _where_known(text: str, everywhere: re.Pattern[str] | None, tokens: _Tokens, counts: Counter[str]) -> str:
+def _first(value: str) -> str:
+    """A value's first word, or the mark that it begins with."""
+    end = 0
+    while end < len(value) and _is_word(value[end]):
+        end += 1
+    return value[: end or 1]
+
+
+def _is_word(letter: str) -> bool:
+    return letter == "_" or letter.isalnum()
+
+
+def _where_known(text: str, known: _Known, tokens: _Tokens, counts: Counter[str]) -> str:
     """A stretch without findings, with known values replaced and brackets neutralised."""
-    if everywhere is None:
-        return neutralise(text)
     pieces: list[str] = []
     place = 0
-    for match in everywhere.finditer(text):
-        token = tokens.known(match[0])
+    for start, value in known.found_in(text):
+        token = tokens.known(value)
         counts[token[1:].partition("_")[0]] += 1
-        pieces += (neutralise(text[place : match.start()]), token)
-        place = match.end()
+        pieces += (neutralise(text[place:start]), token)
+        place = start + len(value)
     return "".join((*pieces, neutralise(text[place:])))

@@ -6,6 +6,7 @@ upstream. Policy looks at it; nothing here decides.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -28,11 +29,13 @@ NAMING = (b'"tool_call_id"', b'"tool_use_id"', b'"function"', b'"source"', b'"fi
 """What they have somewhere where a part says what it is from; most that do have one of them for other reasons."""
 
 _DATA_CHARACTERS_MIN = 256
+_LONG_NUMBER_MIN = 1_000_000
 _UNREAD_TYPES = {
     "image": "image", "image_url": "image", "input_image": "image", "audio": "audio", "input_audio": "audio",
     "video": "video", "video_url": "video", "file": "file", "input_file": "file", "document": "file",
 }  # fmt: skip
-_READ_SOURCES = frozenset({"text", "content"})
+_CARRIED = ("source", "file", "image_url", "input_audio", "audio", "video_url", "file_data", "file_url", "data")
+_DATA = re.compile(r"(?:data:(?:image|audio|video)/[\w.+-]+;base64,)?[A-Za-z0-9+/_-]+={0,2}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +44,8 @@ class Said:
 
     Attributes:
         texts: Every text of it: names of members are none, nor is what is encoded as base64.
+        members: Names of its members, at whatever depth, each once.
+        numbers: Those that are long enough to be somebody's, behind the name of their member.
         names: Names of sources that its parts say that they are from, in order.
         tools: Names of the tools whose results it holds; empty text for one whose call is not there.
         file_ids: Stored files that it names.
@@ -48,9 +53,12 @@ class Said:
         filenames: Names of files whose content is in it.
         calls: Names of the tools that are called in it, by the call's id.
         encoded: Long words that look like data in a text's clothes: images, but also credentials.
+        carried: Those of them that are the data of an image, of sound or of a film: their kind is in ``unread``.
     """
 
     texts: list[str] = field(default_factory=list[str])
+    members: dict[str, None] = field(default_factory=dict[str, None])
+    numbers: list[str] = field(default_factory=list[str])
     names: list[str] = field(default_factory=list[str])
     tools: list[str] = field(default_factory=list[str])
     file_ids: list[str] = field(default_factory=list[str])
@@ -58,6 +66,7 @@ class Said:
     filenames: list[str] = field(default_factory=list[str])
     calls: dict[str, str] = field(default_factory=dict[str, str])
     encoded: list[str] = field(default_factory=list[str])
+    carried: set[str] = field(default_factory=set[str])
 
 
 def raw_of(request: InferenceRequest) -> bytes:
@@ -78,6 +87,13 @@ def said_in(request: InferenceRequest) -> Said:
         _walk(value, said)
     if not fields:
         _decoded(request, said)
+    return said
+
+
+def said_by(value: Any) -> Said:
+    """What a value of JSON says."""
+    said = Said()
+    _walk(value, said)
     return said
 
 
@@ -108,7 +124,9 @@ def _walk(value: Any, said: Said) -> None:
                 waiting.append(iter(members.values()))
                 break
             elif isinstance(each, list):
-                waiting.append(iter(cast("list[Any]", each)))
+                entries = cast("list[Any]", each)
+                said.numbers += filter(None, map(_long_number, entries))
+                waiting.append(iter(entries))
                 break
         else:
             waiting.pop()
@@ -122,7 +140,18 @@ def _text(text: str, said: Said) -> None:
         said.texts.append(text)
 
 
+def _long_number(value: Any) -> str:
+    """A number that may be somebody's, as it is written without a point; empty for any other value."""
+    if not isinstance(value, (int, float)) or -_LONG_NUMBER_MIN < value < _LONG_NUMBER_MIN:
+        return ""
+    return str(int(value)) if value == value // 1 else str(value)
+
+
 def _object(members: Mapping[str, Any], said: Said) -> None:
+    for name, value in members.items():
+        said.members[name] = None
+        if number := _long_number(value):
+            said.numbers.append(f"{name}: {number}")
     kind = members.get("type")
     if isinstance(named := members.get("source"), str):
         said.names.append(named)
@@ -131,21 +160,29 @@ def _object(members: Mapping[str, Any], said: Said) -> None:
             said.filenames.append(named)
     if isinstance(file_id := members.get("file_id"), str):
         said.file_ids.append(file_id)
-    elif isinstance(kind, str) and kind in _UNREAD_TYPES and _is_unread(members):
-        said.unread.add(_UNREAD_TYPES[kind])
+    if isinstance(kind, str) and kind in _UNREAD_TYPES:
+        held = [members[name] for name in _CARRIED if _holds_data(members.get(name))]
+        if held:
+            said.unread.add(_UNREAD_TYPES[kind])
+            said.carried.update(filter(None, map(_data_of, held)))
     _call(members, kind, said)
 
 
-def _is_unread(members: Mapping[str, Any]) -> bool:
-    """Whether a part holds, or points at, what is no text. One that names a stored file is that file."""
-    for name in ("source", "file"):
-        if not isinstance(members.get(name), dict):
-            continue
-        each = cast("dict[str, Any]", members[name])
-        if "file_id" in each or each.get("type") in _READ_SOURCES:
-            return False
-    carried = ("source", "file", "image_url", "input_audio", "audio", "video_url", "file_data", "file_url", "data")
-    return any(name in members for name in carried)
+def _holds_data(value: Any) -> bool:
+    """Whether a member of a part holds, or points at, what is no text. What names a stored file alone is that file."""
+    if not isinstance(value, dict):
+        return value is not None
+    inner = cast("dict[str, Any]", value)
+    if inner.get("type") in ("text", "content"):
+        return False
+    return "file_id" not in inner or any(inner.get(name) is not None for name in (*_CARRIED, "url"))
+
+
+def _data_of(value: Any) -> str:
+    """The data themselves, where they are here and look like nothing else."""
+    inner = cast("dict[str, Any]", value) if isinstance(value, dict) else {"data": value}
+    found = next((each for name in ("data", "url") if isinstance(each := inner.get(name), str)), "")
+    return found if _DATA.fullmatch(found) is not None else ""
 
 
 def _call(members: Mapping[str, Any], kind: Any, said: Said) -> None:

@@ -14,26 +14,30 @@ from freehold.domain.deployment import (
     Deployment,
     Doubt,
     EngineKind,
+    Instead,
     ModelCard,
     Route,
     StreamMode,
     Terms,
     Uncalibrated,
 )
-from freehold.domain.errors.policy import NoPermittedDeployment
+from freehold.domain.errors.policy import EgressDenied, NoPermittedDeployment
+from freehold.domain.errors.untrusted import ServerToolRefused
 from freehold.domain.errors.upstream import UpstreamUnreachable
 from freehold.domain.findings import DetectRules
 from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, Level
-from freehold.domain.memory import NothingRemembered
+from freehold.domain.memory import NoFiles, NothingRemembered
 from freehold.domain.request import InferenceRequest
 from freehold.domain.zones import DEVICE, LAN, WORLD
+from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.runtime import Services
 from freehold.gateway.scanner import Scanner
 from freehold.wire.openai_request import decode_chat, decode_completion
 from tests.support.detection import HereReader
 from tests.support.fake_engine import FakeAnswer, FakeEngine
-from tests.support.gateway import INTERNAL, TREE, House, ManualClock, MemorySink, OneKey
+from tests.support.gateway import GOOD_KEY, INTERNAL, TREE, House, ManualClock, MemorySink, OneKey
+from tests.unit.gateway.test_detours import BusyAdmission
 from tests.unit.gateway.test_pipeline import REQUEST_ID, chat, engine
 
 MAIL = "jane.roe@corp.example"
@@ -389,3 +393,54 @@ def test_a_route_that_is_called_like_a_person_is_no_person(act: Declassify) -> N
     at = house(far, reader=HereReader(people=("auto",)), declassify=act)
     ask(at, chat(f"write to {MAIL}", model="auto"))
     assert len(far.calls) == 1 and not at.receipt.detours
+
+
+def test_what_is_refused_before_its_first_attempt_leaves_nothing_behind() -> None:
+    async def never(_: str) -> None:
+        await asyncio.Event().wait()
+
+    at = house(cloud(kinds=None), reader=HereReader(before=never))
+    at.keys = OneKey()
+    body = b'{"model":"auto","messages":[{"role":"user","content":"hello"}],"web_search_options":{}}'
+    request = replace(decode_chat(body, request_id=REQUEST_ID), is_external=True)
+
+    async def refused() -> None:
+        with pytest.raises(ServerToolRefused):
+            await at.ask(request)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(refused())
+
+
+def test_a_configuration_that_comes_into_force_meanwhile_decides_nothing() -> None:
+    """Else a text could go to where the old one leads because of what the new one says of another place by that name."""
+    far = cloud()
+    at, later = house(far), house(cloud(kinds=frozenset({"pii"})))
+    now = [at.runtime()]
+
+    class Files(NoFiles):
+        async def label_of(self, file_id: str, *, tenant: str) -> str | None:
+            if len(now) == 1:
+                now.append(later.runtime())
+                await pipeline.answer(chat("hello"), pipeline.authenticate(GOOD_KEY), MemorySink())
+            return "internal;zones=world"
+
+    pipeline = Pipeline(services=replace(at.services(), files=Files()), runtime=lambda: now[-1])
+    body = b'{"model":"auto","messages":[{"role":"user","content":"write to %s"}],"metadata":{"file_id":"f"}}'
+    request = decode_chat(body % MAIL.encode(), request_id=REQUEST_ID)
+    with pytest.raises(NoPermittedDeployment):
+        asyncio.run(pipeline.answer(request, pipeline.authenticate(GOOD_KEY), MemorySink()))
+    assert not far.calls
+
+
+def test_who_waits_for_room_in_the_house_is_not_served_there_once_its_text_may_not_go_there() -> None:
+    """Looking, for another way, has found what no rule lets go here either."""
+    plain = cloud("near")
+    near = FakeEngine(deployment=replace(plain.deployment, zone=LAN), default=plain.default)
+    far = cloud()
+    inside = replace(RULES, inside=frozenset({DEVICE, LAN}))
+    at = house(near, far, rules=inside, when_busy=(Instead.OVERFLOW, Instead.QUEUE))
+    at.admission = BusyAdmission(busy=frozenset({"near"}))
+    with pytest.raises(EgressDenied):
+        ask(at, chat(f"write to {MAIL}"))
+    assert not near.calls and not far.calls

@@ -57,3 +57,10 @@ def test_texts_are_asked_for_once_and_only_when_needed() -> None:
     assert said("jane@example.com")
     assert not said("joe@example.com")
     assert asked == [1]
+
+
+@pytest.mark.parametrize("more", ["", " für"], ids=["ASCII", "beyond it"])
+def test_what_is_only_there_without_the_words_ends_was_not_said(more: str) -> None:
+    said = AlreadySaid(lambda: [f"call 0170-12 34567, not 90170 1234{more}"])
+    assert said("0170 1234567") and said("(0170) 12-34567")
+    assert not said("0170 1234") and not said("7012345")

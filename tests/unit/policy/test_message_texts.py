@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from freehold.policy.message_texts import texts_of, with_texts
+from freehold.policy.message_texts import texts_of, texts_of_body, with_body_texts, with_texts
 
 MESSAGES: list[object] = [
     {"role": "system", "content": "be brief"},
@@ -101,3 +101,35 @@ def test_as_many_texts_as_there_are() -> None:
         with_texts(MESSAGES, TEXTS[:-1])
     with pytest.raises(ValueError, match="more"):
         with_texts(MESSAGES, (*TEXTS, "x"))
+
+
+def calling(arguments: str) -> list[object]:
+    return [{"role": "assistant", "tool_calls": [{"function": {"arguments": arguments}}]}]
+
+
+def test_arguments_that_name_a_member_twice_and_cannot_be_read_are_a_text() -> None:
+    arguments = '{"x": {"a": 1, "a": 2}, "y": ' + "1" * 5_000 + "}"
+    assert texts_of(calling(arguments)).texts == (arguments,)
+
+
+def test_half_a_character_in_arguments_can_still_be_sent() -> None:
+    changed = with_texts(calling('{"a": "\\ud83d Ann"}'), ("a", "\ud83d [PERSON]"))
+    assert json.dumps(changed, ensure_ascii=False).encode().count(b"ud83d [PERSON]") == 1
+
+
+def test_members_that_read_the_same_once_changed_are_all_kept() -> None:
+    changed = with_texts(calling('{"Ann": "a", "Bob": "b"}'), ("[PERSON]", "a", "[PERSON]", "b"))
+    assert json.loads(changed[0]["tool_calls"][0]["function"]["arguments"]) == {"[PERSON]": "a", "[PERSON]_": "b"}  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", [["string", "null"], {"type": "string", "description": "d"}])
+def test_a_schema_whose_type_is_no_word_is_read(kind: object) -> None:
+    properties = {"type": kind, "x": {"type": kind, "description": "who"}}
+    body = {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"properties": properties}}}]}
+    found = texts_of_body(body)
+    assert "who" in found.texts and not found.unread
+    assert with_body_texts(body, found.texts) == body
+
+
+def test_a_part_whose_type_is_no_word_is_unread() -> None:
+    assert texts_of([{"role": "user", "content": [{"type": ["text"], "text": "Ann"}]}]).unread == 1

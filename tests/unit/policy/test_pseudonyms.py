@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import re
+
 import pytest
 
 from freehold.domain.findings import Finding
@@ -125,3 +128,18 @@ def test_a_lone_surrogate_has_a_token_too() -> None:
 def test_a_map_that_is_shown_shows_no_value() -> None:
     text = "Ann Lee"
     assert "Ann" not in repr(pseudonymise([text], [[found(text, text)]], KEY).map)
+
+
+def test_every_known_value_that_stands_as_a_word_is_replaced_and_no_other() -> None:
+    """As an expression of all of them would find it, the longest first; that takes as long as there are values."""
+    lot = random.Random(7)
+    letters = "ab_ +\u00e9-\u0308]^\\"
+    for _ in range(500):
+        values = {"".join(lot.choices(letters, k=lot.randint(4, 7))) for _ in range(lot.randint(1, 5))}
+        text = "".join(lot.choice([lot.choice(letters), *values]) for _ in range(12))
+        pseudonyms = PseudonymMap(values={f"\u27e6X_{place:08x}\u27e7": value for place, value in enumerate(values)})
+        tokens = {value: token for token, value in pseudonyms.values.items()}
+        any_of = "|".join(map(re.escape, sorted(values, key=len, reverse=True)))
+        wanted = re.sub(rf"(?<!\w)(?:{any_of})(?!\w)", lambda match, tokens=tokens: tokens[match[0]], text)
+        done = pseudonymise([text], [[]], KEY, pseudonyms)
+        assert done.texts == (wanted,), (values, text)

@@ -142,3 +142,24 @@ def test_deep_nesting_is_walked_in_order() -> None:
         deep = [deep, "after"]
     said = said_in(chat([{"role": "user", "content": "x"}], unknown=deep))
     assert said.texts[-51:] == ["bottom", *["after"] * 50]
+
+
+@pytest.mark.parametrize(
+    ("file", "unread"),
+    [
+        ({"file_id": "f1"}, set[str]()),
+        ({"file_id": "f1", "file_data": None}, set[str]()),
+        ({"file_id": "f1", "file_data": "data:application/pdf;base64,JVBERi0="}, {"file"}),
+    ],
+    ids=["stored", "stored, and nothing", "stored, and here"],
+)
+def test_a_file_that_is_here_is_unread_whichever_stored_one_it_names_too(
+    file: dict[str, Any], unread: set[str]
+) -> None:
+    said = said_in(chat([{"role": "user", "content": [{"type": "file", "file": file}]}]))
+    assert (said.file_ids, said.unread) == (["f1"], unread)
+
+
+def test_an_object_whose_types_are_no_words_is_one_like_any_other() -> None:
+    part = {"type": "document", "source": {"type": ["text"], "data": "x"}, "file": {"type": {}}}
+    assert said_in(chat([{"role": "user", "content": "a"}], metadata={"part": part})).unread == {"file"}

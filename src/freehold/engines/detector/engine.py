@@ -59,6 +59,7 @@ class DetectorEngine:
         spec = DetectorSpec(module=module, model=model, folder=folder)
         self._failed_s: float | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._is_closed = False
 
         async def launched(plan: Plan) -> DetectorChild:
             del plan  # one piece at a time
@@ -86,7 +87,8 @@ class DetectorEngine:
         await self._supervisor.start()
 
     async def close(self) -> None:
-        """End the child. Idempotent."""
+        """End the child, for good. Idempotent."""
+        self._is_closed = True
         starting, self._starting = self._starting, None
         if starting is not None:
             starting.cancel()
@@ -139,6 +141,8 @@ class DetectorEngine:
 
     async def _begun(self) -> None:
         """Have it started once by whoever comes first; one that is cancelled starts it for the others all the same."""
+        if self._is_closed:  # a text that is still looked through at the end must not leave a child behind
+            raise DetectorFailed(reason="it was closed")
         now_s = self._clock.monotonic_s()
         if self._starting is None or (self._failed_s is not None and now_s - self._failed_s > _RETRY_S):
             self._failed_s = None

@@ -186,3 +186,14 @@ def test_one_that_is_cancelled_while_it_starts_starts_it_for_the_others() -> Non
         assert len(bench.children) == 1
 
     run(scenario)
+
+
+def test_once_closed_it_starts_no_child_again() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.look()
+        await bench.engine.close()
+        with pytest.raises(DetectorFailed, match="it was closed"):
+            await bench.look()
+        assert len(bench.children) == 1
+
+    run(scenario)
