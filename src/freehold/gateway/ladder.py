@@ -444,6 +444,7 @@ class Climb:
             opened=self.opened,
             turn=self._turn(),
             deadline_s=self._deadline_s,
+            crossing=self.crossing,
         )
         found = await doubting.settle(run, found, judging)
         draft.steps += ("judge", "verdict")

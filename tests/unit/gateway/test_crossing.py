@@ -12,7 +12,6 @@ from freehold.domain.declassified import Act
 from freehold.domain.deployment import (
     Declassify,
     Deployment,
-    Doubt,
     EngineKind,
     Instead,
     ModelCard,
@@ -239,14 +238,6 @@ def test_an_answer_at_home_stands_where_it_failed_and_nothing_further_may_have_t
     far = cloud()
     with pytest.raises(NoPermittedDeployment, match="kinds=pii"):
         ask(house(home, far), chat(f"write to {MAIL}"))
-    assert not far.calls
-
-
-def test_further_signals_are_not_bought_where_the_text_may_not_go() -> None:
-    far = cloud()
-    doubt = Doubt(second_opinion="cloud", grey_zone=0.5, beyond_device=True)
-    at = house(engine("home"), far, doubt=doubt, deployments=("home",))
-    ask(at, chat(f"write to {MAIL}"))
     assert not far.calls
 
 
