@@ -422,8 +422,35 @@ def test_who_waits_for_room_in_the_house_is_not_served_there_once_its_text_may_n
     near = FakeEngine(deployment=replace(plain.deployment, zone=LAN), default=plain.default)
     far = cloud()
     inside = replace(RULES, inside=frozenset({DEVICE, LAN}))
-    at = house(near, far, rules=inside, when_busy=(Instead.OVERFLOW, Instead.QUEUE))
+    at = house(near, far, rules=inside, when_busy=(Instead.OVERFLOW_FARTHER, Instead.QUEUE))
     at.admission = BusyAdmission(busy=frozenset({"near"}))
     with pytest.raises(EgressDenied):
         ask(at, chat(f"write to {MAIL}"))
     assert not near.calls and not far.calls
+
+
+def test_who_waits_for_room_at_home_waits_for_no_look() -> None:
+    """Only a way out that would be taken is looked for."""
+
+    async def never(_: str) -> None:
+        await asyncio.Event().wait()
+
+    busy = {"uncalibrated": Uncalibrated.ACCEPT, "when_busy": (Instead.OVERFLOW, Instead.QUEUE)}
+    at = house(engine("home"), cloud(), reader=HereReader(before=never), **busy)
+    at.admission = BusyAdmission(busy=frozenset({"home"}))
+
+    async def asked() -> MemorySink:
+        return await asyncio.wait_for(at.ask(chat("hello")), 5)
+
+    assert asyncio.run(asked()).text == "answer of home"
+    assert at.admission.waited_for == ["home"]
+
+
+def test_a_way_out_that_is_taken_for_want_of_room_is_looked_for_first() -> None:
+    far = cloud()
+    farther = {"uncalibrated": Uncalibrated.ACCEPT, "when_busy": (Instead.OVERFLOW_FARTHER, Instead.QUEUE)}
+    for text, sent in (("hello", 1), (f"write to {MAIL}", 1)):
+        at = house(engine("home"), far, **farther)
+        at.admission = BusyAdmission(busy=frozenset({"home"}))
+        ask(at, chat(text))
+        assert len(far.calls) == sent
