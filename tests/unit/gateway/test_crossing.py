@@ -435,8 +435,9 @@ def test_who_waits_for_room_at_home_waits_for_no_look() -> None:
     async def never(_: str) -> None:
         await asyncio.Event().wait()
 
-    busy = {"uncalibrated": Uncalibrated.ACCEPT, "when_busy": (Instead.OVERFLOW, Instead.QUEUE)}
-    at = house(engine("home"), cloud(), reader=HereReader(before=never), **busy)
+    words = (Instead.OVERFLOW, Instead.QUEUE)
+    reader = HereReader(before=never)
+    at = house(engine("home"), cloud(), reader=reader, uncalibrated=Uncalibrated.ACCEPT, when_busy=words)
     at.admission = BusyAdmission(busy=frozenset({"home"}))
 
     async def asked() -> MemorySink:
@@ -448,9 +449,9 @@ def test_who_waits_for_room_at_home_waits_for_no_look() -> None:
 
 def test_a_way_out_that_is_taken_for_want_of_room_is_looked_for_first() -> None:
     far = cloud()
-    farther = {"uncalibrated": Uncalibrated.ACCEPT, "when_busy": (Instead.OVERFLOW_FARTHER, Instead.QUEUE)}
+    words = (Instead.OVERFLOW_FARTHER, Instead.QUEUE)
     for text, sent in (("hello", 1), (f"write to {MAIL}", 1)):
-        at = house(engine("home"), far, **farther)
+        at = house(engine("home"), far, uncalibrated=Uncalibrated.ACCEPT, when_busy=words)
         at.admission = BusyAdmission(busy=frozenset({"home"}))
         ask(at, chat(text))
         assert len(far.calls) == sent
