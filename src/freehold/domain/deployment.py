@@ -319,8 +319,3 @@ class Route:
     sanitise: Sanitise = Sanitise.UNTRUSTED
     declassify: Declassify = Declassify.OFF
     redact_answers: bool = False
-
-    @property
-    def detours(self) -> bool:
-        """Whether a request may go elsewhere where a deployment is busy or down."""
-        return self.when_busy != (Instead.QUEUE,) or self.when_down != (Instead.QUEUE,)

@@ -7,6 +7,7 @@ could not be looked through to the end, or not in time, stays.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from freehold.domain.deployment import Declassify, Deployment
@@ -41,6 +42,7 @@ class Crossing:
     ways: dict[str, Way] = field(default_factory=dict[str, Way])
     _scan: asyncio.Task[Scan] | None = None
     _is_settled: bool = False
+    _kinds: frozenset[str] = frozenset()
 
     @property
     def rules(self) -> DetectRules:
@@ -54,10 +56,11 @@ class Crossing:
         """What goes to a deployment in the place of the request; ``None`` for the request itself."""
         return self.ways.get(deployment.name)
 
-    def begin(self) -> None:
-        """Start looking, beside whatever else is done for this request."""
+    def begin(self) -> asyncio.Task[Scan]:
+        """Start looking, beside whatever else is done for this request; what is found."""
         if self._scan is None:
             self._scan = asyncio.get_running_loop().create_task(self._look())
+        return self._scan
 
     def close(self) -> None:
         """The request is over: nobody waits for what is found."""
@@ -73,9 +76,8 @@ class Crossing:
         """
         if self._is_settled or not self._is_needed(footing, deployment):
             return footing
-        self.begin()
-        scan = await self._awaited()
-        self._is_settled = True
+        scan = await self.begin()
+        self._is_settled, self._kinds = True, scan.kinds
         draft, runtime = self.draft, self.runtime
         sources = sources_of(scan.kinds, runtime.tree)
         raised = self.footings.raised(self.asking, self.whole, sources, looked=Look.NAMES, complete=scan.complete)
@@ -97,34 +99,42 @@ class Crossing:
         draft.decisions = raised.decisions
         return raised
 
+    async def takes_along(self, text: str, deployment: Deployment) -> bool:
+        """Whether a text that is no part of the request, as an answer that is to be judged, may go with it as it is."""
+        if deployment.zone in self.rules.inside or self.whole.look(deployment) is Look.NONE:
+            return True
+        scan = await self._scanned([text], self._until_s)
+        sources = sources_of(self._kinds | scan.kinds, self.runtime.tree)
+        raised = self.footings.raised(self.asking, self.whole, sources, looked=Look.NAMES, complete=scan.complete)
+        return raised.decision(deployment).allowed
+
     def _is_needed(self, footing: Footing, deployment: Deployment) -> bool:
         if footing.look(deployment) is not Look.NONE:
             return True
         # Who released a text has not seen what detectors see in it.
         return bool(footing.decision(deployment).release) and deployment.zone not in self.rules.inside
 
-    async def _awaited(self) -> Scan:
-        """What was found. A detector that fails without a word has seen nothing."""
-        scan = self._scan
-        if scan is None:
-            raise RuntimeError("nothing is looked at")
-        return await scan
-
     async def _look(self) -> Scan:
-        draft, rules = self.draft, self.rules
-        request = draft.request
-        until_s = self.services.clock.monotonic_s() + rules.within_s
-        texts, unseen = await texts_of(request)
-        scan = await self.services.detector.scan(
-            texts,
-            deadline_s=until_s,
-            tenant=draft.principal.tenant.name,
-            names=rules.names and self._wants_names,
-        )
+        until_s = self._until_s
+        texts, unseen = await texts_of(self.draft.request)
+        scan = await self._scanned(texts, until_s)
         if unseen or any(source.rule == UNREAD_FILE for source in self.whole.sources):
             why = unseen or "a file in it was not read"
             scan = replace(scan, complete=False, why=scan.why or why)
-        return heeded(texts, scan, rules.ignore)
+        return scan
+
+    @property
+    def _until_s(self) -> float:
+        return self.services.clock.monotonic_s() + self.rules.within_s
+
+    async def _scanned(self, texts: Sequence[str], until_s: float) -> Scan:
+        scan = await self.services.detector.scan(
+            texts,
+            deadline_s=until_s,
+            tenant=self.draft.principal.tenant.name,
+            names=self.rules.names and self._wants_names,
+        )
+        return heeded(texts, scan, self.rules.ignore)
 
     @property
     def _wants_names(self) -> bool:

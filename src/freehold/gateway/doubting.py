@@ -18,6 +18,7 @@ from freehold.domain.receipt import Role
 from freehold.domain.request import InferenceRequest
 from freehold.domain.turn import Turn
 from freehold.gateway.attempt import AttemptRun
+from freehold.gateway.crossing import Crossing
 from freehold.gateway.footing import Footing
 from freehold.gateway.judging import Judgement, Judging
 from freehold.gateway.opened import Opened
@@ -44,6 +45,7 @@ class Doubting:
     opened: Opened
     turn: Turn
     deadline_s: float
+    crossing: Crossing | None = None
 
     async def settle(self, run: AttemptRun, found: Judgement, judging: Judging) -> Judgement:
         """Buy one signal after the other until the verdict is clear, or nothing is left to buy."""
@@ -95,6 +97,9 @@ class Doubting:
         request = self_check_request(run.request, text)
         judge = self._may_ask(self.footing.route.doubt.self_check, request)
         if judge is None:
+            return None
+        if self.crossing is not None and not await self.crossing.takes_along(text, judge):
+            self.draft.detours.append(f"{judge.name} is not asked whether the answer is right: it may not have it")
             return None
         reply = await self._ask(judge, request, Role.SELF_CHECK, want_logprobs=LOGPROBS_PER_TOKEN)
         return None if reply is None else p_true(reply.collected.logprobs)

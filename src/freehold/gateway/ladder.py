@@ -25,7 +25,7 @@ from freehold.domain.turn import Turn
 from freehold.gateway.answer import Sink
 from freehold.gateway.attempt import AttemptRun, tokens_about
 from freehold.gateway.crossing import Crossing
-from freehold.gateway.detours import detour_of
+from freehold.gateway.detours import Detour, detour_of
 from freehold.gateway.doubting import Doubting
 from freehold.gateway.footing import NOT_LOOKED_AT, Footing
 from freehold.gateway.held import Held, best_held
@@ -189,19 +189,10 @@ class Climb:
         queue_until_s = self.services.clock.monotonic_s() + self.runtime.deadlines.queue_s
         until_s = min(self._deadline_s, queue_until_s)
         turn = self._turn()
-        if self.footing.route.detours:
-            for each in (*self.steps,):  # it may lead to any of them
-                await self._crosses(each)
-        others = tuple(self.steps)
-        way = detour_of(
-            deployment,
-            others,
-            turn,
-            route=self.footing.route,
-            runtime=self.runtime,
-            admission=admission,
-            until_s=until_s,
-        )
+        way = self._detour(deployment, turn, until_s)
+        if way is not None:
+            await self._crosses(way.deployment)  # only now: who waits for room at home waits for no look
+            way = self._detour(deployment, turn, until_s)
         if way is not None:
             self.steps.remove(way.deployment)
             self.steps.append(deployment)  # no attempt was made: it may still be needed
@@ -210,6 +201,11 @@ class Climb:
         self.opened.slot = slot = await admission.admit(deployment, turn, deadline_s=until_s, told=self.sink.waits)
         self.sink.waited(slot.queue_ms)
         return deployment
+
+    def _detour(self, deployment: Deployment, turn: Turn, until_s: float) -> Detour | None:
+        route, runtime, admission = self.footing.route, self.runtime, self.services.admission
+        others = tuple(self.steps)
+        return detour_of(deployment, others, turn, route=route, runtime=runtime, admission=admission, until_s=until_s)
 
     def _turn(self) -> Turn:
         """What a queue has to know of this request."""
@@ -444,6 +440,7 @@ class Climb:
             opened=self.opened,
             turn=self._turn(),
             deadline_s=self._deadline_s,
+            crossing=self.crossing,
         )
         found = await doubting.settle(run, found, judging)
         draft.steps += ("judge", "verdict")

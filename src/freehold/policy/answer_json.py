@@ -44,6 +44,13 @@ def redact_json(text: str, keeps: Callable[[str], bool], removed: Counter[str]) 
     return json.dumps(clean, ensure_ascii=False) if found or walk.hides else text
 
 
+def _digits(value: object) -> str:
+    """A whole number as it is written without a point, which programs add; empty for any other value."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
 class _Walk:
     """One walk through a value. ``hides``: two members of an object have one name, and a reader sees the last alone."""
 
@@ -64,7 +71,7 @@ class _Walk:
             return [self.cleaned(each, name) for each in cast("list[object]", value)]
         if isinstance(value, dict):
             return self._members(cast("dict[str, object]", value))
-        if isinstance(value, int) and not isinstance(value, bool) and len(written := str(value)) >= _NUMBER_DIGITS_MIN:
+        if len(written := _digits(value)) >= _NUMBER_DIGITS_MIN:
             clean = redact_text(written, self._keeps, self._removed, name=name)
             return value if clean == written else clean
         return value

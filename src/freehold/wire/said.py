@@ -30,6 +30,7 @@ NAMING = (b'"tool_call_id"', b'"tool_use_id"', b'"function"', b'"source"', b'"fi
 
 _DATA_CHARACTERS_MIN = 256
 _LONG_NUMBER_MIN = 1_000_000
+_NUMBERS: frozenset[type] = frozenset({int, float})
 _UNREAD_TYPES = {
     "image": "image", "image_url": "image", "input_image": "image", "audio": "audio", "input_audio": "audio",
     "video": "video", "video_url": "video", "file": "file", "input_file": "file", "document": "file",
@@ -44,7 +45,7 @@ class Said:
 
     Attributes:
         texts: Every text of it: names of members are none, nor is what is encoded as base64.
-        members: Names of its members, at whatever depth, each once.
+        members: Its members by name, at whatever depth; of those that have one name the last.
         numbers: Those that are long enough to be somebody's, behind the name of their member.
         names: Names of sources that its parts say that they are from, in order.
         tools: Names of the tools whose results it holds; empty text for one whose call is not there.
@@ -57,7 +58,7 @@ class Said:
     """
 
     texts: list[str] = field(default_factory=list[str])
-    members: dict[str, None] = field(default_factory=dict[str, None])
+    members: dict[str, object] = field(default_factory=dict[str, object])
     numbers: list[str] = field(default_factory=list[str])
     names: list[str] = field(default_factory=list[str])
     tools: list[str] = field(default_factory=list[str])
@@ -125,7 +126,8 @@ def _walk(value: Any, said: Said) -> None:
                 break
             elif isinstance(each, list):
                 entries = cast("list[Any]", each)
-                said.numbers += filter(None, map(_long_number, entries))
+                if not _NUMBERS.isdisjoint(map(type, entries)):
+                    said.numbers += filter(None, map(_long_number, entries))
                 waiting.append(iter(entries))
                 break
         else:
@@ -142,16 +144,15 @@ def _text(text: str, said: Said) -> None:
 
 def _long_number(value: Any) -> str:
     """A number that may be somebody's, as it is written without a point; empty for any other value."""
-    if not isinstance(value, (int, float)) or -_LONG_NUMBER_MIN < value < _LONG_NUMBER_MIN:
+    if type(value) not in _NUMBERS or -_LONG_NUMBER_MIN < value < _LONG_NUMBER_MIN:
         return ""
     return str(int(value)) if value == value // 1 else str(value)
 
 
 def _object(members: Mapping[str, Any], said: Said) -> None:
-    for name, value in members.items():
-        said.members[name] = None
-        if number := _long_number(value):
-            said.numbers.append(f"{name}: {number}")
+    said.members.update(members)
+    if not _NUMBERS.isdisjoint(map(type, members.values())):
+        said.numbers += (f"{name}: {long}" for name, value in members.items() if (long := _long_number(value)))
     kind = members.get("type")
     if isinstance(named := members.get("source"), str):
         said.names.append(named)

@@ -12,7 +12,6 @@ from freehold.domain.declassified import Act
 from freehold.domain.deployment import (
     Declassify,
     Deployment,
-    Doubt,
     EngineKind,
     Instead,
     ModelCard,
@@ -242,14 +241,6 @@ def test_an_answer_at_home_stands_where_it_failed_and_nothing_further_may_have_t
     assert not far.calls
 
 
-def test_further_signals_are_not_bought_where_the_text_may_not_go() -> None:
-    far = cloud()
-    doubt = Doubt(second_opinion="cloud", grey_zone=0.5, beyond_device=True)
-    at = house(engine("home"), far, doubt=doubt, deployments=("home",))
-    ask(at, chat(f"write to {MAIL}"))
-    assert not far.calls
-
-
 def test_what_is_nobodys_data_is_not_counted() -> None:
     far = cloud()
     at = house(far, rules=replace(RULES, ignore=("*@corp.example",)))
@@ -439,8 +430,36 @@ def test_who_waits_for_room_in_the_house_is_not_served_there_once_its_text_may_n
     near = FakeEngine(deployment=replace(plain.deployment, zone=LAN), default=plain.default)
     far = cloud()
     inside = replace(RULES, inside=frozenset({DEVICE, LAN}))
-    at = house(near, far, rules=inside, when_busy=(Instead.OVERFLOW, Instead.QUEUE))
+    at = house(near, far, rules=inside, when_busy=(Instead.OVERFLOW_FARTHER, Instead.QUEUE))
     at.admission = BusyAdmission(busy=frozenset({"near"}))
     with pytest.raises(EgressDenied):
         ask(at, chat(f"write to {MAIL}"))
     assert not near.calls and not far.calls
+
+
+def test_who_waits_for_room_at_home_waits_for_no_look() -> None:
+    """Only a way out that would be taken is looked for."""
+
+    async def never(_: str) -> None:
+        await asyncio.Event().wait()
+
+    words = (Instead.OVERFLOW, Instead.QUEUE)
+    reader = HereReader(before=never)
+    at = house(engine("home"), cloud(), reader=reader, uncalibrated=Uncalibrated.ACCEPT, when_busy=words)
+    at.admission = BusyAdmission(busy=frozenset({"home"}))
+
+    async def asked() -> MemorySink:
+        return await asyncio.wait_for(at.ask(chat("hello")), 5)
+
+    assert asyncio.run(asked()).text == "answer of home"
+    assert at.admission.waited_for == ["home"]
+
+
+def test_a_way_out_that_is_taken_for_want_of_room_is_looked_for_first() -> None:
+    far = cloud()
+    words = (Instead.OVERFLOW_FARTHER, Instead.QUEUE)
+    for text, sent in (("hello", 1), (f"write to {MAIL}", 1)):
+        at = house(engine("home"), far, uncalibrated=Uncalibrated.ACCEPT, when_busy=words)
+        at.admission = BusyAdmission(busy=frozenset({"home"}))
+        ask(at, chat(text))
+        assert len(far.calls) == sent

@@ -44,10 +44,10 @@ def tool_of(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": properties}}}
 
 
-def stays(request: InferenceRequest, **route: object) -> None:
+def stays(request: InferenceRequest, declassify: Declassify = Declassify.OFF) -> None:
     far = cloud()
     with pytest.raises(NoPermittedDeployment):
-        ask(house(far, **route), request)
+        ask(house(far, declassify=declassify), request)
     assert not far.calls
 
 
