@@ -119,3 +119,12 @@ class Stopping(ServerError):
     code = "FH-SERVER-010"
     status = 503
     retryable = True
+
+
+class KeyFileUnusable(DataFolderUnusable):
+    """The key file {path!s} cannot be used: {reason!s}. Make it readable for you alone: chmod 600.
+
+    Whoever can read a key can ask in its owner's name, so a file that others can read is refused rather than used.
+    """
+
+    code = "FH-SERVER-012"
