@@ -10,10 +10,11 @@ import pytest
 
 from freehold.app.fellows import WORKERS_FOLDER
 from freehold.app.known import CALIBRATIONS_FOLDER, CERTIFICATES_FOLDER, OUTCOMES_FOLDER
-from freehold.app.memory import KEYS_FOLDER
+from freehold.app.memory import KEYS_FOLDER, PSEUDONYM_KEYS_FOLDER
 from freehold.app.stores import (
     AUDIT_FOLDER,
     BATCHES_FOLDER,
+    CACHE_KEY_FILE,
     DATABASE_FILE,
     FILES_FOLDER,
     FIRST_KEY_FILE,
@@ -65,7 +66,7 @@ def test_everything_in_the_data_folder_is_explained(tmp_path: Path) -> None:
     }
     named = {DATABASE_FILE, FIRST_KEY_FILE, LOCK_NAME, AUDIT_FOLDER, SUBJECTS_FOLDER, BODIES_FOLDER, RECEIPTS_FOLDER}
     named |= {FILES_FOLDER, BATCHES_FOLDER, MODELS_FOLDER, CALIBRATIONS_FOLDER, CERTIFICATES_FOLDER, OUTCOMES_FOLDER}
-    named |= {KEYS_FOLDER, WORKERS_FOLDER}
+    named |= {KEYS_FOLDER, PSEUDONYM_KEYS_FOLDER, CACHE_KEY_FILE, WORKERS_FOLDER}
     assert named | {"freehold.toml", "receipts-N"} == table
     with inside(tmp_path):
         found = {each.name for each in (tmp_path / "data").iterdir()}

@@ -13,6 +13,7 @@ from freehold.cli.options import Json, KeyFile, Url
 from freehold.cli.receipt_line import receipt_line
 from freehold.cli.server_call import find_server, get
 from freehold.cli.sums import show_sums
+from freehold.domain.zones import WORLD
 
 _LIMIT_MAX = 200
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -71,10 +72,10 @@ def receipt_text(receipt: Mapping[str, Any]) -> str:
         f"time      {receipt['created']}, {receipt['total_ms']:.0f} ms in all",
         f"asked     {receipt['task']} of {receipt['model_asked']!r}, route {receipt['route'] or 'none'}",
         f"outcome   {receipt['outcome']}{_code(receipt)}",
-        f"label     {receipt['label']['level']}",
+        f"label     {_label(receipt['label'])}",
     ]
     lines += [
-        f"          from {source['origin']} ({source['rule']}): {source['label']['level']}"
+        f"          from {source['origin']} ({source['rule']}): {_label(source['label'])}"
         for source in receipt["label_sources"]
     ]
     for decision in receipt["decisions"]:
@@ -84,10 +85,37 @@ def receipt_text(receipt: Mapping[str, Any]) -> str:
         )
     if removed := receipt.get("removed"):
         lines.append("removed   " + ", ".join(f"{kind} {count}" for kind, count in removed.items()))
-    lines += [f"attempt   {_attempt(attempt)}" for attempt in receipt["attempts"]]
+    lines += [f"detour    {told}" for told in receipt.get("detours", ())]
+    for attempt in receipt["attempts"]:
+        lines.append(f"attempt   {_attempt(attempt)}")
+        if left_out := attempt.get("left_out"):
+            lines.append(f"          {_left_out(left_out)}")
+    if detectors := receipt.get("detectors"):
+        lines.append(f"looked    {', '.join(detectors)}")
     lines.append(f"audit     {_audit(receipt)}")
     lines.append(f"summary   {receipt_line(receipt)}")
     return "\n".join(lines)
+
+
+def _label(label: Mapping[str, Any]) -> str:
+    """As a label is written; a text that may be processed anywhere has no zones."""
+    members = [str(label["level"])]
+    if WORLD not in (zones := label.get("zones", (WORLD,))):
+        members.append("zones=" + ",".join(zones))
+    if kinds := label.get("kinds"):
+        members.append("kinds=" + ",".join(kinds))
+    if (readers := label.get("readers")) is not None:
+        members.append("readers=" + (",".join(readers) or "nobody"))
+    if not label.get("trusted", True):
+        members.append("trusted=no")
+    return ";".join(members)
+
+
+def _left_out(left_out: Mapping[str, Any]) -> str:
+    """What went without what: counts, since the values themselves are nowhere."""
+    counted = [f"{count} {kind}" for kind, count in left_out["counts"].items()]
+    counted += [f"{count} {done} in the answer" for done, count in left_out["answered"].items()]
+    return f"sent after {left_out['act']} as {left_out['label']}: {', '.join(counted)}"
 
 
 def _code(document: Mapping[str, Any]) -> str:

@@ -58,7 +58,9 @@ def request_release(
     else:
         output.say(f"Release {made['id']} waits for approval; it expires {_time(made['expires_unix_ms'])}.")
         output.say(f"It lets one body labelled {made['label']} go to {made['deployment']}, once.")
-        output.note(f"Somebody else approves it: freehold release approve {made['id']}")
+        output.note(
+            f"Approve it, from level confidential on with somebody else's key: freehold release approve {made['id']}"
+        )
     return output.OK
 
 

@@ -46,7 +46,7 @@ def find_server(*, url: str, key_file: str) -> RunningServer:
 
     Raises:
         ConfigInvalid: The configuration holds mistakes, and no address was given.
-        DataFolderUnusable: The key's file cannot be read, or others can read it.
+        KeyFileUnusable: The key's file cannot be read, or others can read it.
     """
     ca_file: str | None = None
     if not url:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from freehold.domain.errors.auth import KeyRequestInvalid
-from freehold.domain.errors.server import DataFolderUnusable
+from freehold.domain.errors.server import DataFolderUnusable, KeyFileUnusable
 from freehold.identity.keys import KeyRing, new_secret
 
 _PRIVATE_FILE = 0o600
@@ -63,7 +63,7 @@ def read_secret(path: Path) -> str | None:
     """The secret in a file; ``None`` where there is no such file.
 
     Raises:
-        DataFolderUnusable: It cannot be read, or others can read it.
+        KeyFileUnusable: It cannot be read, or others can read it.
         KeyRequestInvalid: It holds something else than one short line.
     """
     try:
@@ -73,9 +73,9 @@ def read_secret(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DataFolderUnusable(path=path, reason=error.strerror or error) from error
+        raise KeyFileUnusable(path=path, reason=error.strerror or error) from error
     if mode & 0o077:
-        raise DataFolderUnusable(path=path, reason=f"others can read the key in it (mode {mode:04o}; want 0600)")
+        raise KeyFileUnusable(path=path, reason=f"others can read the key in it (mode {mode:04o}; want 0600)")
     secret = raw.decode("ascii", "replace").strip()
     if not secret or len(raw) > _SECRET_BYTES_MAX or len(secret.split()) != 1:
         raise KeyRequestInvalid(what="the key file", value=str(path), reason="it does not hold one key")

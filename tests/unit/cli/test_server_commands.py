@@ -217,6 +217,44 @@ def test_a_receipt_shows_what_was_taken_out_of_the_answer(cli: Cli, server: Fake
         assert [line for line in shown.splitlines() if line.startswith("removed")] == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "label     internal"),
+        ({"kinds": ["phi", "pii"]}, "label     internal;kinds=phi,pii"),
+        ({"zones": ["device", "lan"]}, "label     internal;zones=device,lan"),
+        ({"readers": []}, "label     internal;readers=nobody"),
+        ({"readers": ["ann"], "trusted": False}, "label     internal;readers=ann;trusted=no"),
+    ],
+)
+def test_a_receipt_shows_the_whole_label_and_what_each_source_made_of_it(
+    cli: Cli, server: FakeServer, changes: dict[str, Any], line: str
+) -> None:
+    plain = {"level": "internal", "kinds": [], "zones": ["device", "lan", "world"], "readers": None, "trusted": True}
+    source = {"origin": "detector", "rule": "detector:x", "label": plain | changes}
+    told = {**RECEIPT, "label": plain | changes, "label_sources": [source]}
+    server.answers[f"/v1/receipts/{RECEIPT['id']}"] = Answer(json.dumps(told).encode())
+    shown = cli("receipts", RECEIPT["id"], "--url", server.url).out.splitlines()
+    assert line in shown
+    assert f"          from detector (detector:x): {line.removeprefix('label     ')}" in shown
+
+
+def test_a_receipt_shows_what_detectors_did(cli: Cli, server: FakeServer) -> None:
+    (attempt,) = RECEIPT["attempts"]
+    left_out = {
+        "act": "pseudonymise",
+        "label": "internal;zones=world",
+        "counts": {"EMAIL": 1, "PERSON": 3},
+        "answered": {"restored": 4},
+    }
+    why = "redact: looking through it again found 1 more"
+    told = {**RECEIPT, "attempts": [attempt | {"left_out": left_out}], "detectors": ["secrets 1"], "detours": [why]}
+    server.answers[f"/v1/receipts/{RECEIPT['id']}"] = Answer(json.dumps(told).encode())
+    shown = cli("receipts", RECEIPT["id"], "--url", server.url).out
+    sent = "sent after pseudonymise as internal;zones=world: 1 EMAIL, 3 PERSON, 4 restored in the answer"
+    assert sent in shown and f"detour    {why}" in shown and "looked    secrets 1" in shown
+
+
 def test_a_receipt_shows_what_each_attempt_was_for(cli: Cli, server: FakeServer) -> None:
     (attempt,) = RECEIPT["attempts"]
     verdict = {**attempt["verdict"], "certificate": "cert-1"}

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from freehold.domain.errors.auth import KeyRequestInvalid, KeyUnknown
-from freehold.domain.errors.server import DataFolderUnusable
+from freehold.domain.errors.server import DataFolderUnusable, KeyFileUnusable
 from freehold.identity.first_key import ensure_first_key, write_secret
 from freehold.identity.keys import KeyRing, new_secret
 from freehold.storage.keys import KeyRecord
@@ -83,8 +83,9 @@ def test_a_removed_file_is_not_made_again(ring, tmp_path):
 def test_a_file_that_others_can_read_is_refused(ring, tmp_path):
     ensure_first_key(ring, tmp_path / "key", tenant="acme")
     (tmp_path / "key").chmod(0o640)
-    with pytest.raises(DataFolderUnusable, match="0640; want 0600"):
+    with pytest.raises(KeyFileUnusable, match="0640; want 0600") as refused:
         ensure_first_key(ring, tmp_path / "key", tenant="acme")
+    assert "The key file" in refused.value.message and "chmod 600" in refused.value.message
 
 
 @pytest.mark.parametrize("content", ["", "two words", "fh-short", "a\nb", "x" * 5_000])

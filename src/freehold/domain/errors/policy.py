@@ -11,11 +11,17 @@ class PolicyError(FreeholdError):
 
 
 class NoPermittedDeployment(PolicyError):
-    """The request is labelled {label!s} and no deployment of {route} may have it: {reasons!s}. Ask for a deployment inside the label's zones, or have its owner release the text.
+    """The request is labelled {label!s} and no deployment of {route} may have it: {reasons!s}. "freehold receipts ID" says what set the label. Ask for a deployment that may have such a text, take out what must not go, or have the text released.
 
-    A label only ever rises on its way. It comes from the tenant, the key, the route and the request's own
-    "freehold-label" header. "freehold receipts ID" shows which of them set it and which rule denied which
-    deployment.
+    A label only ever rises on its way. It comes from the tenant, the key, the route, the request's own
+    "freehold-label" header, and what detectors found in the text: a name makes it pii, a password secret.
+    "freehold receipts ID" shows which of them set it and which rule denied which deployment; the id is in the header
+    "freehold-receipt". "freehold policy explain --file" says the same of a text in a file.
+
+    Where it was a detector, whoever runs the server has four ways. `declassify = "pseudonymise"` of the route lets the
+    text go without what was found. `kinds = ["pii"]` of a deployment says that it may have such data. `ignore` of
+    [detect] names what looks like somebody's data and is nobody's. "freehold release request ID" asks for this one text
+    to go once, after a human has read it. For the kind secret there is none of them: take it out of the text.
     """
 
     code = "FH-POLICY-001"

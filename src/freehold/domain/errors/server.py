@@ -129,3 +129,12 @@ class SocketUnusable(ServerError):
     """
 
     code = "FH-SERVER-012"
+
+
+class KeyFileUnusable(DataFolderUnusable):
+    """The key file {path!s} cannot be used: {reason!s}. Make it readable for you alone: chmod 600.
+
+    Whoever can read a key can ask in its owner's name, so a file that others can read is refused rather than used.
+    """
+
+    code = "FH-SERVER-013"
