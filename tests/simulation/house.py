@@ -363,7 +363,7 @@ def detection_here(_: object, *, clock: SimClock, names: bool) -> Detection:
     """What ``app.scanning.detection`` makes, without a process."""
     del names
     scanner = Scanner(reader=Slow(), clock=clock, cache=ScanCache(bytes_max=_KNOWN_BYTES))
-    return Detection(scanner=scanner, engine=cast("Any", NoChild()), has_names=False)
+    return Detection(scanner=scanner, engine=cast("Any", NoChild()), no_names="there is none here")
 
 
 @contextlib.contextmanager

@@ -317,6 +317,9 @@ class House:
         detect = self._runtime.detect
         if detect is None or all(each.deployment.zone in detect.inside for each in self._engines.values()):
             return
+        if not detect.names and self._settings.detect.names == "auto":
+            log.warning("names are not looked for in texts that leave this device: %s; freehold doctor tells more",
+                        self._detection.no_names)  # fmt: skip
         try:
             await self._detection.engine.start()
         except FreeholdError as error:

@@ -28,12 +28,12 @@ class Detection:
     Attributes:
         scanner: Looks through texts.
         engine: Started by the first text, or by ``engine.start``; whoever made this closes it.
-        has_names: Whether the model that marks names is there.
+        no_names: Why there is no model that marks names; empty where there is one.
     """
 
     scanner: Scanner
     engine: DetectorEngine
-    has_names: bool
+    no_names: str = ""
 
     def rules(self, section: Detect) -> DetectRules | None:
         """When texts are looked through, as settings have it; ``None`` for never."""
@@ -41,7 +41,7 @@ class Detection:
             return None
         return DetectRules(
             inside=frozenset({DEVICE, LAN} if section.beyond == "lan" else {DEVICE}),
-            names=section.names == "required" or (section.names == "auto" and self.has_names),
+            names=section.names == "required" or (section.names == "auto" and not self.no_names),
             within_s=section.within_ms / 1000,
             ignore=tuple(each.lower() for each in section.ignore),
         )
@@ -60,7 +60,9 @@ def detection(registry: ModelRegistry, *, clock: Clock, names: bool = True) -> D
     """
     model, why = name_model(registry) if names else (None, "")
     engine = DetectorEngine(module=_WORKER, model=model, no_model=why, clock=clock)
-    return Detection(scanner=Scanner(reader=engine, clock=clock), engine=engine, has_names=model is not None)
+    return Detection(
+        scanner=Scanner(reader=engine, clock=clock), engine=engine, no_names=why if names else "they are not asked for"
+    )
 
 
 def name_model(registry: ModelRegistry) -> tuple[NameModel | None, str]:

@@ -156,9 +156,8 @@ def open_stores(
         open_things.callback(database.close)
         if seat == ALONE:
             _take_in(folder, database, origin=origin, clock=clock, workers=1)
-        journals = [_journal_folder(folder, worker) for worker in range(seat.workers)]
-        own_journal = journals.pop(seat.worker)
-        receipts = SqliteReceipts(database, journal=own_journal, fellows=journals)
+        fellows = [_journal_folder(folder, worker) for worker in range(seat.workers)]
+        receipts = SqliteReceipts(database, journal=fellows.pop(seat.worker), fellows=fellows)
         open_things.callback(receipts.close, within_s=_LAST_RECEIPTS_S)
         main_log = folder / AUDIT_FOLDER
         subjects = SubjectKeys(folder / SUBJECTS_FOLDER, clock)
