@@ -119,7 +119,7 @@ def test_a_key_file_that_others_can_read_is_refused(cli: Cli, server: FakeServer
     (home / "first-key").chmod(0o644)
     shown = cli("receipts", "--url", server.url)
     assert shown.code == 1
-    assert "FH-SERVER-009" in shown.err
+    assert "FH-SERVER-013" in shown.err and "chmod 600" in shown.err
     assert server.asked == []
 
 
