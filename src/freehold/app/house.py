@@ -323,7 +323,7 @@ class House:
         try:
             await self._detection.engine.start()
         except FreeholdError as error:
-            log.error("no text can be looked through, so that none leaves: %s", error.message)  # noqa: TRY400 - see above
+            log.error("no text can be looked through, so that none leaves: %s", error.message)  # noqa: TRY400 - the message is all there is
 
     async def _retire(self, engines: list[Engine], config_digest: str) -> None:
         """Close engines of an old configuration once the requests that began under it have ended."""

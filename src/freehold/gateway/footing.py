@@ -6,8 +6,9 @@ values; nothing is kept beyond the moment at which they could say something else
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 from freehold.domain.decisions import (
@@ -239,15 +240,9 @@ class Footings:
             looked: How far it was looked through.
             complete: Whether all was seen that was to be looked through.
         """
-        key = (sources, looked, complete)
-        known = footing.raised_by.get(key)
-        if known is None or asking.unix_ms >= known.until_unix_ms:
-            if len(footing.raised_by) >= _RAISED_MAX:
-                footing.raised_by.clear()
-            told = (*footing.sources, *sources)
-            known = self._made(asking, footing.route, told, looked=looked, complete=complete)
-            footing.raised_by[key] = known
-        return known
+        told = (*footing.sources, *sources)
+        make = partial(self._made, asking, footing.route, told, looked=looked, complete=complete)
+        return _kept(footing.raised_by, (sources, looked, complete), asking.unix_ms, make)
 
     def lowered(self, asking: Asking, footing: Footing, label: Label) -> Footing:
         """The footing of a text that something was taken out of and that was looked through again.
@@ -257,14 +252,8 @@ class Footings:
             footing: That of the whole text.
             label: What a declassifier says of the text that is left.
         """
-        key = label
-        known = footing.raised_by.get(key)
-        if known is None or asking.unix_ms >= known.until_unix_ms:
-            if len(footing.raised_by) >= _RAISED_MAX:
-                footing.raised_by.clear()
-            known = self._made(asking, footing.route, footing.sources, label=label, looked=Look.NAMES)
-            footing.raised_by[key] = known
-        return known
+        make = partial(self._made, asking, footing.route, footing.sources, label=label, looked=Look.NAMES)
+        return _kept(footing.raised_by, label, asking.unix_ms, make)
 
     def _made(
         self,
@@ -332,6 +321,16 @@ class Footings:
         if looked is Look.NONE and route.declassify is not Declassify.OFF and decided(lowest(label)).allowed:
             return taken_out_of(decision, route.declassify), Look.NAMES if detect.names else Look.SHAPES
         return decision, Look.NONE
+
+
+def _kept(known: dict[Hashable, Footing], key: Hashable, unix_ms: int, make: Callable[[], Footing]) -> Footing:
+    """What is known by a key as long as it holds, else what is made of it now."""
+    found = known.get(key)
+    if found is None or unix_ms >= found.until_unix_ms:
+        if len(known) >= _RAISED_MAX:
+            known.clear()
+        found = known[key] = make()
+    return found
 
 
 def taken_out_of(decision: PolicyDecision, act: Declassify, *, told: str = "") -> PolicyDecision:
