@@ -10,10 +10,8 @@ import asyncio
 import hashlib
 import resource
 import threading
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import openai
 import pytest
@@ -44,7 +42,7 @@ from tests.support.ports import closed_port
 from tests.support.rules import rulebook, shipped_without
 from tests.support.scripted import Peer, Server, run, serve
 from tests.support.server import eventually, refused_start, running
-from tests.support.site import Site, site
+from tests.support.site import refusal, site
 from tests.support.upstream import in_thread
 
 LADDER = """
@@ -65,21 +63,6 @@ deployments = ["down", "lesser"]
 when_down = ["smaller", "overflow", "overflow-farther"]
 when_busy = ["smaller", "overflow", "overflow-farther"]
 """
-
-
-@pytest.fixture
-def trap() -> Generator[OpenAIServer]:
-    """A server that nothing may reach."""
-    with in_thread(OpenAIServer()) as server:
-        yield server
-    assert server.exchanges == []
-    assert server.connections == 0
-
-
-def _refusal(house: Site, text: str, **more: Any) -> dict[str, Any]:
-    with pytest.raises(openai.APIStatusError) as refused:
-        house.ask(text, **more)
-    return {**refused.value.body, "receipt": refused.value.response.headers.get("freehold-receipt")}
 
 
 # --- no label, unknown source ----------------------------------------------------------------------
@@ -110,7 +93,7 @@ def test_a_source_that_nobody_knows_sends_nothing(tmp_path: Path) -> None:
 def test_a_label_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with site(tmp_path) as house:
         for header in ("sekret", "public;zones=moon", "9", "public;zones="):
-            told = _refusal(house, "hello", extra_headers={"freehold-label": header})
+            told = refusal(house, "hello", extra_headers={"freehold-label": header})
             assert told["freehold_code"] == "FH-POLICY-002"
         assert house.small.exchanges == house.large.exchanges == []
 
@@ -164,14 +147,14 @@ def test_a_policy_that_is_invalid_does_not_come_into_force(tmp_path: Path) -> No
         house.gateway.config.write_text(widened)
         eventually(lambda: "pubic" in house.gateway.log, what="the complaint")
         strict = {"freehold-label": "confidential;zones=lan"}
-        assert _refusal(house, "secret", model="large", extra_headers=strict)["freehold_code"] == "FH-POLICY-001"
+        assert refusal(house, "secret", model="large", extra_headers=strict)["freehold_code"] == "FH-POLICY-001"
         assert house.large.exchanges == []
         assert TEXT in house.ask("hello").text
 
 
 def test_an_unknown_deployment_gets_nothing(tmp_path: Path) -> None:
     with site(tmp_path) as house:
-        assert _refusal(house, "hello", model="lrge")["freehold_code"].startswith("FH-REQUEST-")
+        assert refusal(house, "hello", model="lrge")["freehold_code"].startswith("FH-REQUEST-")
         assert house.small.exchanges == house.large.exchanges == house.claude.exchanges == []
 
 
@@ -196,7 +179,7 @@ def test_a_full_audit_store_denies_egress_lets_local_go_on_and_turns_health_red(
         asked = len(house.large.exchanges)
         resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         for _ in range(3):
-            told = _refusal(house, "secret", model="large")
+            told = refusal(house, "secret", model="large")
             assert told["freehold_code"] in {"FH-AUDIT-001", "FH-POLICY-001"}
         assert len(house.large.exchanges) == asked
         assert not gateway.ready()
@@ -245,13 +228,13 @@ def test_where_every_permitted_deployment_is_down_a_less_trusted_one_is_never_as
     more = LADDER.format(closed=closed_port(), trap=trap.base_url)
     with site(tmp_path, more=more) as house:
         for stream in (False, True):
-            told = _refusal(house, "hello", model="ladder", stream=stream)
+            told = refusal(house, "hello", model="ladder", stream=stream)
             assert told["freehold_code"] == "FH-UPSTREAM-001"
             receipt = house.gateway.receipt(told["receipt"])
             denied = {each["deployment"]: each["rules"] for each in receipt["decisions"] if not each["allowed"]}
             assert denied == {"lesser": ["level"]}
             assert {each["deployment"] for each in receipt["attempts"]} == {"down"}
-        told = _refusal(house, "hello", model="lesser")
+        told = refusal(house, "hello", model="lesser")
         assert told["freehold_code"] == "FH-POLICY-001"
         assert "is cleared up to public, the text is internal" in told["message"]
 
@@ -396,7 +379,7 @@ uncalibrated = "escalate"
     with site(tmp_path, more=more) as house:
         house.ask("hello", model="asks")
         house.ask("hello", model="fallback")
-        told = _refusal(house, "hello", model="nowhere")
+        told = refusal(house, "hello", model="nowhere")
         receipt = house.gateway.receipt(told["receipt"])
         indexes = [each["egress_index"] for each in receipt["attempts"]]
         assert len(indexes) == len(set(indexes)) == 2, "it is tried twice, each time by a permit of its own"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import pytest
 
 from tests.servers.openai_server import TEXT, OpenAIServer
 from tests.support.server import eventually
-from tests.support.site import Site, site
-from tests.support.upstream import in_thread
+from tests.support.site import Site, refusal, site
 
 LOOKED_AT = """
 [deployments.far]
@@ -42,21 +40,6 @@ _SLOW = "there is nothing in here that anybody would look for. " * 8_000
 _PDF = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0="}}
 
 
-@pytest.fixture
-def trap() -> Generator[OpenAIServer]:
-    """A server that nothing may reach."""
-    with in_thread(OpenAIServer()) as server:
-        yield server
-    assert server.exchanges == []
-    assert server.connections == 0
-
-
-def _refusal(house: Site, content: Any, **more: Any) -> dict[str, Any]:
-    with pytest.raises(openai.APIStatusError) as refused:
-        house.ask(content, **more)
-    return {**refused.value.body, "receipt": refused.value.response.headers.get("freehold-receipt")}
-
-
 @pytest.mark.parametrize(
     ("detect", "content", "why"),
     [
@@ -71,7 +54,7 @@ def test_what_could_not_be_looked_through_stays_on_this_device(
 ) -> None:
     more = LOOKED_AT.format(trap=trap.base_url, detect=detect, small="{small}")
     with site(tmp_path, more=more) as house:
-        told = _refusal(house, content, model="far")
+        told = refusal(house, content, model="far")
         assert told["freehold_code"] == "FH-POLICY-001"
         receipt = house.gateway.receipt(told["receipt"])
         assert [each["rules"] for each in receipt["decisions"]] == [["scan"]]
@@ -83,11 +66,11 @@ def test_what_could_not_be_looked_through_stays_on_this_device(
 def test_a_detector_that_hangs_lets_nothing_out_and_one_that_is_killed_comes_back(tmp_path: Path) -> None:
     more = LOOKED_AT.format(trap="{small}", detect="within_ms = 2000", small="{small}")
     with site(tmp_path, more=more) as house:
-        eventually(lambda: TEXT in house.ask("hello", model="far").text, what="a detector that looks")
+        eventually(lambda: _passes(house), what="a detector that looks")
         asked = len(house.small.exchanges)
         child = _detector_of(house.gateway.pid)
         os.kill(child, signal.SIGSTOP)
-        assert _refusal(house, "something new", model="far")["freehold_code"] == "FH-POLICY-001"
+        assert refusal(house, "something new", model="far")["freehold_code"] == "FH-POLICY-001"
         assert len(house.small.exchanges) == asked
         os.kill(child, signal.SIGKILL)
         eventually(lambda: _passes(house), what="another detector")

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import openai
+import pytest
+
 from tests.servers.anthropic_server import AnthropicServer
 from tests.servers.http import Exchange
 from tests.servers.openai_server import OpenAIServer
@@ -122,3 +125,10 @@ def site(folder: Path, *, server: str = "", more: str = "", small: OpenAIServer 
         )
         gateway = servers.enter_context(running(config + more.replace("{small}", first.base_url), folder))
         yield Site(gateway, first, second, claude)
+
+
+def refusal(house: Site, content: Any, **more: Any) -> dict[str, Any]:
+    """The error that a question gets, and its receipt."""
+    with pytest.raises(openai.APIStatusError) as refused:
+        house.ask(content, **more)
+    return {**refused.value.body, "receipt": refused.value.response.headers.get("freehold-receipt")}
