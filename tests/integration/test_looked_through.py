@@ -66,20 +66,20 @@ def test_what_could_not_be_looked_through_stays_on_this_device(
 def test_a_detector_that_hangs_lets_nothing_out_and_one_that_is_killed_comes_back(tmp_path: Path) -> None:
     more = LOOKED_AT.format(trap="{small}", detect="within_ms = 2000", small="{small}")
     with site(tmp_path, more=more) as house:
-        eventually(lambda: _passes(house), what="a detector that looks")
+        eventually(lambda: _passes(house, "hello"), what="a detector that looks")
         asked = len(house.small.exchanges)
         child = _detector_of(house.gateway.pid)
         os.kill(child, signal.SIGSTOP)
         assert refusal(house, "something new", model="far")["freehold_code"] == "FH-POLICY-001"
         assert len(house.small.exchanges) == asked
         os.kill(child, signal.SIGKILL)
-        eventually(lambda: _passes(house), what="another detector")
+        eventually(lambda: _passes(house, "something that no detector has seen"), what="another detector")
         assert _detector_of(house.gateway.pid) != child
 
 
-def _passes(house: Site) -> bool:
+def _passes(house: Site, text: str) -> bool:
     try:
-        return TEXT in house.ask("something else", model="far").text
+        return TEXT in house.ask(text, model="far").text
     except openai.PermissionDeniedError:
         return False
 
