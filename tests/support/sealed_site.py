@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -88,6 +89,24 @@ def owners(port: int) -> set[int]:
     return found
 
 
+def interpreter(prefix: tuple[str, ...], place: Path) -> str:
+    """An interpreter that the other user can start, and whose children it can: this one, or the system's of its version.
+
+    One below root's own home is none, and is not even refused: the loader goes on to the system's under the same name,
+    which then cannot start a worker.
+    """
+    again = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
+    if subprocess.run([*prefix, sys.executable, "-c", again], capture_output=True, check=False).returncode == 0:
+        return sys.executable
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    made = place / "python"
+    subprocess.run([f"/usr/bin/{version}", "-m", "venv", "--without-pip", str(made)], check=True)
+    (made / "lib" / version / "site-packages" / "ours.pth").write_text(
+        "".join(f"{each}\n" for each in sys.path if each.endswith("site-packages"))
+    )
+    return str(made / "bin" / "python")
+
+
 def _ask(gateway: Gateway, model: str, text: str, **more: object) -> str:
     body = {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 8, **more}
     headers = {"freehold-label": "restricted"} if model == "restricted" else {}
@@ -129,7 +148,7 @@ def main(folder: str, uid: str) -> None:
     with in_thread(OpenAIServer()) as server:
         closed = _closed_port()
         config = CONFIG.format(local=server.base_url, closed=closed)
-        with running(config, place, prefix=prefix) as gateway:
+        with running(config, place, prefix=prefix, python=interpreter(prefix, place)) as gateway:
             told = {
                 "local": _ask(gateway, "local", "hi"),
                 "streamed": str(httpx2.codes.OK) if _streamed(gateway) else "no stream",

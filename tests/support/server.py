@@ -200,7 +200,13 @@ class Gateway:
 
 @contextmanager
 def running(
-    config: str, folder: Path, *, prefix: Sequence[str] = (), wait_ready: bool = True, pass_fds: Sequence[int] = ()
+    config: str,
+    folder: Path,
+    *,
+    prefix: Sequence[str] = (),
+    python: str = sys.executable,
+    wait_ready: bool = True,
+    pass_fds: Sequence[int] = (),
 ) -> Generator[Gateway]:
     """Run the gateway with the text of a freehold.toml; it must end with exit code 0 on SIGTERM.
 
@@ -208,12 +214,13 @@ def running(
         config: The configuration; it should say ``port = 0``.
         folder: A folder of the test's; one that a gateway ran in before has its data.
         prefix: A command to run the gateway under, for example ``unshare``.
+        python: The interpreter that it runs on, with this one's packages.
         wait_ready: Whether to wait until ``/readyz`` says yes.
         pass_fds: Descriptors that it inherits.
     """
     config_path, data, log_path = folder / "freehold.toml", folder / "data", folder / "log"
     config_path.write_text(config, encoding="utf-8")
-    command = [*prefix, sys.executable, "-m", "tests.support.gateway_process", str(config_path), str(data)]
+    command = [*prefix, python, "-m", "tests.support.gateway_process", str(config_path), str(data)]
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             command,
