@@ -27,6 +27,7 @@ from freehold.domain.errors import (
     server,
     untrusted,
     upstream,
+    vault,
 )
 from freehold.domain.errors.base import FreeholdError, catalogue, message_shape, page
 
@@ -51,6 +52,7 @@ FAMILIES = (
     server,
     untrusted,
     upstream,
+    vault,
 )
 """Imported so that the catalogue is whole."""
 

@@ -19,5 +19,6 @@ FreeholdError
 ├── EvalsError      FH-EVALS-*     asking questions with known answers
 ├── FeedbackError   FH-FEEDBACK-*  learning from answers
 ├── ReplayError     FH-REPLAY-*    recorded outcomes
+├── VaultError      FH-VAULT-*     private documents
 └── ServerError     FH-SERVER-*    starting and running the gateway
 """

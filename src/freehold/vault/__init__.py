@@ -1,0 +1,1 @@
+"""Private documents: read, cut, found again, quoted, erased."""
