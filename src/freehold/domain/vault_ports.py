@@ -191,3 +191,55 @@ class Vault(Protocol):
     def names(self, tenant: str) -> Sequence[str]:
         """Vaults that a tenant may use."""
         ...
+
+
+class VaultDesk(Vault, Protocol):
+    """Everything that may be done to vaults: what the API, the command line and the watcher call."""
+
+    async def documents(
+        self, vault: str, *, reader: Reader, filters: Filters = ANYTHING, after: str = "", limit: int = 100
+    ) -> Sequence[Document]:
+        """See ``VaultStore.documents``."""
+        ...
+
+    async def document(self, vault: str, document_id: str, *, reader: Reader) -> Document | None:
+        """See ``VaultStore.document``."""
+        ...
+
+    async def text(self, vault: str, document_id: str, *, reader: Reader) -> str | None:
+        """See ``VaultStore.text``."""
+        ...
+
+    async def counts(self, vault: str, *, reader: Reader) -> Mapping[str, int]:
+        """See ``VaultStore.counts``."""
+        ...
+
+    async def add(
+        self, vault: str, *, path: str, source: str, name: str, tenant: str, label: str, readers: Readers, by: str
+    ) -> Sequence[Document]:
+        """Read a file and keep it; what is inside an archive or a mailbox is kept as documents of their own.
+
+        Args:
+            vault: Name of the vault.
+            path: Where the file lies; it is read once and not kept open.
+            source: Where it came from, as its document says (``Document.source``).
+            name: What its owner calls it.
+            tenant: Whose it is.
+            label: How sensitive its owner says it is, as text; markings in it, and the tenant's own label, raise that.
+            readers: Who may read it; their level is raised to the label's.
+            by: Who adds it, for the audit log.
+
+        Raises:
+            VaultError: It cannot be read or kept; the message says why.
+        """
+        ...
+
+    async def remove(self, vault: str, document_ids: Sequence[str], *, tenant: str, by: str) -> int:
+        """Erase documents with all that was made of them, and record that; how many there were."""
+        ...
+
+    async def relabel(
+        self, vault: str, document_id: str, *, tenant: str, label: str, readers: Readers, by: str
+    ) -> Document | None:
+        """Change who may read it, from the next search on, and record that. A label is never lowered by this."""
+        ...
