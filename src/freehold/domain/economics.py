@@ -1,0 +1,171 @@
+"""What owning hardware costs against paying for tokens: assumptions, each with its spread, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A number that nobody knows exactly, as a triangle.
+
+    Attributes:
+        low: Least that is thought possible.
+        mode: Most likely.
+        high: Most that is thought possible.
+    """
+
+    low: float
+    mode: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.mode <= self.high:
+            raise ValueError(f"{self.low} <= {self.mode} <= {self.high} does not hold")
+
+    @classmethod
+    def fixed(cls, value: float) -> Spread:
+        """A number that is known."""
+        return cls(low=value, mode=value, high=value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPrices:
+    """List price of a model, in a currency per million tokens.
+
+    Attributes:
+        input_per_mtok: Of input tokens.
+        output_per_mtok: Of output tokens.
+    """
+
+    input_per_mtok: float
+    output_per_mtok: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """How much is asked for: as tokens, or as what a provider's bill says, which is exact where the mix of tokens is not.
+
+    Attributes:
+        mtok_a_month: Million tokens a month; 0 where a bill is given.
+        bill_a_month: What they cost in the cloud this month; 0 where tokens are given.
+    """
+
+    mtok_a_month: float = 0.0
+    bill_a_month: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.mtok_a_month > 0) == (self.bill_a_month > 0):
+            raise ValueError("give either tokens or a bill, above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedMonth:
+    """What owned hardware costs in a month.
+
+    Attributes:
+        capital: The annuity of what it cost, less what it is still worth in the end.
+        energy: Power, idle and busy, with cooling.
+        hosting: Space, by the power that is drawn when busy.
+        support: Contracts on the hardware.
+        staff: People's time.
+        software: Licences.
+    """
+
+    capital: float
+    energy: float
+    hosting: float
+    support: float
+    staff: float
+    software: float
+
+    @property
+    def running(self) -> float:
+        """All but the capital."""
+        return self.energy + self.hosting + self.support + self.staff + self.software
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.capital + self.running
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """Money over the life of the hardware.
+
+    Attributes:
+        npv: Net present value of owning against paying for tokens.
+        payback_month: Month in which the discounted savings first cover the price; ``None`` where they never do.
+    """
+
+    npv: float
+    payback_month: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """A number's spread over the draws.
+
+    Attributes:
+        p10: One draw in ten is below.
+        p50: The middle.
+        p90: One draw in ten is above.
+    """
+
+    p10: float
+    p50: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swing:
+    """What one assumption alone does to a number, with all others at their modes.
+
+    Attributes:
+        name: The assumption.
+        at_low: The number where it is at its low end.
+        at_high: The number where it is at its high end.
+    """
+
+    name: str
+    at_low: float
+    at_high: float
+
+    @property
+    def width(self) -> float:
+        """How far apart they are."""
+        return abs(self.at_high - self.at_low)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakEven:
+    """Whether owning pays, over all draws.
+
+    Attributes:
+        draws: How many.
+        seed: Of the draws.
+        month: Cost of owning at the modes.
+        volume_mtok: Million tokens a month from which owning costs less.
+        volume_mtok_mode: The same at the modes.
+        volume_at_most: Share of draws in which the volume that is asked about suffices.
+        npv: Net present value of the volume that is asked about.
+        npv_mode: The same at the modes.
+        pays: Share of draws in which it is above 0.
+        pays_in_a_year: Share in which it is paid back within 11 months.
+        payback_months: Payback; 999 stands for never.
+        tornado: What each assumption does to the net present value, widest first.
+    """
+
+    draws: int
+    seed: int
+    month: OwnedMonth
+    volume_mtok: Quantiles
+    volume_mtok_mode: float
+    volume_at_most: float
+    npv: Quantiles
+    npv_mode: float
+    pays: float
+    pays_in_a_year: float
+    payback_months: Quantiles
+    tornado: tuple[Swing, ...]
