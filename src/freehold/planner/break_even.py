@@ -17,7 +17,7 @@ NEVER_MONTHS = 999
 _YEAR = 12
 
 
-def break_even(  # noqa: PLR0913 - the question has these parts
+def break_even(
     assumptions: Assumptions,
     price: TokenPrices,
     demand: Demand,
