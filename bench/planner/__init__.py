@@ -1,0 +1,1 @@
+"""Benchmarks of the planner: its forms against measured machines, beside what others use."""
