@@ -51,6 +51,9 @@ COMMANDS = (
     Command("limits", "freehold.cli.limits:app", "What tenants and keys may use: requests, tokens, money."),
     Command("tenants", "freehold.cli.tenants:app", "Tenants with their keys, limits and this month's use."),
     Command("usage", "freehold.cli.usage:usage", "What each key, tenant, deployment or day used; as CSV too."),
+    Command(
+        "repatriate", "freehold.cli.repatriate:repatriate", "Whether to bring a workload home, or to stay in the cloud."
+    ),
     Command("audit", "freehold.cli.audit:app", "Verify, prove, export and keep the audit log."),
     Command("explain", "freehold.cli.explain:explain", "What an error code means and what to do about it."),
     Command("version", "freehold.cli.version:version", "Show the versions of Freehold and its engine."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,21 @@ class Swing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """How often a number fell between two edges.
+
+    Attributes:
+        low: First edge.
+        high: Last edge; what lies beyond either is in the outermost bin.
+        counts: Of bins of equal width.
+    """
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakEven:
     """Whether owning pays, over all draws.
 
@@ -151,6 +167,7 @@ class BreakEven:
         volume_at_most: Share of draws in which the volume that is asked about suffices.
         npv: Net present value of the volume that is asked about.
         npv_mode: The same at the modes.
+        npv_histogram: Its spread, for a drawing.
         pays: Share of draws in which it is above 0.
         pays_in_a_year: Share in which it is paid back within 11 months.
         payback_months: Payback; 999 stands for never.
@@ -165,7 +182,42 @@ class BreakEven:
     volume_at_most: float
     npv: Quantiles
     npv_mode: float
+    npv_histogram: Histogram
     pays: float
     pays_in_a_year: float
     payback_months: Quantiles
     tornado: tuple[Swing, ...]
+
+
+class Advice(StrEnum):
+    """What to do."""
+
+    MOVE = "move"
+    STAY = "stay"
+    UNDECIDED = "undecided"
+    CHEAPER_CLOUD = "cheaper-cloud-first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repatriation:
+    """What to do about a bill, and why.
+
+    Attributes:
+        advice: What to do.
+        because: The reasons, as sentences.
+        demand: What was asked about.
+        price: Of the cloud model that owning is compared with.
+        price_source: Where that price was read, with its date.
+        bill_a_month: The cloud's bill now.
+        compared_bill_a_month: The same at ``price``, which may be a cheaper model's that is good enough.
+        result: Whether owning pays against that.
+    """
+
+    advice: Advice
+    because: tuple[str, ...]
+    demand: Demand
+    price: TokenPrices
+    price_source: str
+    bill_a_month: float
+    compared_bill_a_month: float
+    result: BreakEven

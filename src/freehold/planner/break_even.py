@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from freehold.domain.economics import BreakEven, Demand, Projection, Quantiles, Swing, TokenPrices
+from freehold.domain.economics import BreakEven, Demand, Histogram, Projection, Quantiles, Swing, TokenPrices
 from freehold.planner.assumptions import NAMES, Assumed, Assumptions, Draws
 from freehold.planner.owning import blend, own_month, project, volume_mtok
 
 NEVER_MONTHS = 999
 """Stands for a payback that does not come, so that it has a place among the others."""
 _YEAR = 12
+_BINS = 40
 
 
 def break_even(
@@ -57,6 +58,7 @@ def break_even(
         volume_at_most=suffices / count,
         npv=quantiles([each.npv for each in projections]),
         npv_mode=project(modes, bill_of(demand, modes, price)).npv,
+        npv_histogram=histogram([each.npv for each in projections]),
         pays=sum(each.npv > 0 for each in projections) / count,
         pays_in_a_year=sum(each < _YEAR for each in paybacks) / count,
         payback_months=quantiles(paybacks),
@@ -83,6 +85,18 @@ def quantiles(values: Sequence[float]) -> Quantiles:
     last = len(ranked) - 1
     p10, p50, p90 = (ranked[min(last, int(share * len(ranked)))] for share in (0.1, 0.5, 0.9))
     return Quantiles(p10=p10, p50=p50, p90=p90)
+
+
+def histogram(values: Sequence[float]) -> Histogram:
+    """Bins over all but the outermost hundredth on each side, which lies in the first and the last."""
+    ranked = sorted(values)
+    cut = len(ranked) // 100
+    low, high = ranked[cut], ranked[-1 - cut]
+    counts = [0] * _BINS
+    width = (high - low) / _BINS
+    for each in ranked:
+        counts[min(_BINS - 1, max(0, int((each - low) / width))) if width else 0] += 1
+    return Histogram(low=low, high=high, counts=tuple(counts))
 
 
 def tornado(assumptions: Assumptions, number: Callable[[Assumed], float]) -> tuple[Swing, ...]:

@@ -3,6 +3,7 @@
 FreeholdError
 ├── RequestError    FH-REQUEST-*   what the client sent
 ├── AuthError       FH-AUTH-*      who the client is
+├── PlannerError    FH-PLANNER-*   what a model needs, and what owning costs
 ├── PolicyError     FH-POLICY-*    where the text may go
 ├── DetectError     FH-DETECT-*    looking for personal data
 ├── ReleaseError    FH-RELEASE-*   ways down that somebody approves

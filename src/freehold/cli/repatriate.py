@@ -1,0 +1,205 @@
+"""``freehold repatriate``."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from freehold.cli import output
+from freehold.cli.money_facts import Facts, from_export, from_receipts
+from freehold.cli.options import Json
+from freehold.domain.economics import Demand, Repatriation, Spread, TokenPrices
+from freehold.domain.errors.planner import PriceUnknown
+from freehold.domain.response import Usage
+from freehold.hostinfo.clock import SystemClock
+from freehold.ledger.book import GenaiPriceBook
+from freehold.planner.assumptions import NAMES, Assumptions
+from freehold.planner.hardware_kinds import assumptions_of
+from freehold.planner.page import page
+from freehold.planner.repatriate import answer
+
+_MICROS = 1_000_000
+_DRAWS_MAX = 200_000
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """How much is asked for: one of these.
+
+    Attributes:
+        mtok: Million tokens a month, in and out.
+        bill: What the cloud costs a month, in dollars.
+        usage: A provider's usage, exported as CSV or JSON (OpenAI, Anthropic).
+        days: The receipts of so many last days of this house.
+    """
+
+    mtok: float = 0.0
+    bill: float = 0.0
+    usage: str = ""
+    days: int = 0
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """What it is compared with.
+
+    Attributes:
+        model: The cloud model that is paid for now, as PROVIDER/MODEL.
+        price: Its price IN/OUT in dollars per million tokens, where it is not in the price data, or yours is another.
+        cheapest: The cheapest cloud model that passes the same quality bar, as PROVIDER/MODEL.
+        cheapest_price: Its price, IN/OUT.
+    """
+
+    model: str = ""
+    price: str = ""
+    cheapest: str = ""
+    cheapest_price: str = ""
+
+
+_NO_VOLUME, _NO_CLOUD = Volume(), Cloud()
+
+
+def repatriate(
+    *,
+    volume: Volume = _NO_VOLUME,
+    cloud: Cloud = _NO_CLOUD,
+    hardware: Literal["server", "workstation", "cluster"] = "server",
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
+    draws: int = 20_000,
+    seed: int = 1,
+    html: str = "",
+    as_json: Json = False,
+) -> int:
+    """Say whether to bring a workload home, with probabilities; the answer may be to stay in the cloud.
+
+    Args:
+        hardware: What would be bought: server (one H100), workstation (one card of 96 GB), cluster (forty cards).
+        set_: Your own number for an assumption, as NAME=VALUE or NAME=LOW:LIKELY:HIGH; may be given more than once.
+        draws: How many times all assumptions are drawn.
+        seed: Of what is drawn; the same one gives the same answer.
+        html: Write the answer as a page with drawings to this file, too.
+    """
+    if not 100 <= draws <= _DRAWS_MAX:
+        raise output.UsageError(f"--draws is {draws}; 100 to {_DRAWS_MAX:,} are taken.")
+    facts = _facts(volume)
+    now, source = _price(cloud.model, cloud.price, "--model", "--price")
+    cheapest, cheapest_source = None, ""
+    if cloud.cheapest or cloud.cheapest_price:
+        cheapest, cheapest_source = _price(cloud.cheapest, cloud.cheapest_price, "--cheapest", "--cheapest-price")
+    assumptions = _changed(assumptions_of(hardware).replaced(facts.measured), set_)
+    told = answer(
+        assumptions,
+        facts.demand,
+        now=now,
+        cheapest=cheapest,
+        price_source=cheapest_source or source,
+        draws=random.Random(seed),  # noqa: S311 - a simulation that anybody can repeat
+        count=draws,
+        seed=seed,
+    )
+    if html:
+        Path(html).write_text(page(told, assumptions), encoding="utf-8")
+    if as_json:
+        spreads = {name: asdict(each) for name, each in zip(NAMES, assumptions.spreads, strict=True)}
+        output.print_json({**asdict(told), "assumptions": spreads, "from": facts.told})
+    else:
+        output.say(_text(told, facts, hardware))
+    return output.OK
+
+
+def _facts(volume: Volume) -> Facts:
+    given = [name for name in ("mtok", "bill", "usage", "days") if getattr(volume, name)]
+    if len(given) != 1:
+        raise output.UsageError("Give one of --mtok, --bill, --usage and --days: how much is asked for.")
+    if volume.mtok < 0 or volume.bill < 0 or volume.days < 0:
+        raise output.UsageError(f"--{given[0]} is below 0.")
+    if volume.usage:
+        return from_export(Path(volume.usage))
+    if volume.days:
+        return from_receipts(volume.days)
+    if volume.mtok:
+        return Facts(demand=Demand(mtok_a_month=volume.mtok), told=f"{volume.mtok:g} M tokens a month, as typed")
+    return Facts(demand=Demand(bill_a_month=volume.bill), told=f"a bill of ${volume.bill:,.0f} a month, as typed")
+
+
+def _price(model: str, typed: str, model_option: str, price_option: str) -> tuple[TokenPrices, str]:
+    if typed:
+        parts = typed.split("/")
+        try:
+            inputs, outputs = (float(each) for each in parts)
+        except ValueError:
+            raise output.UsageError(f"{price_option} is {typed!r}; it is IN/OUT, for example 2/10.") from None
+        if not (0 <= inputs < _MICROS and 0 < outputs < _MICROS):
+            raise output.UsageError(f"{price_option} is {typed!r}; prices are above 0.")
+        return TokenPrices(input_per_mtok=inputs, output_per_mtok=outputs), "as typed"
+    if not model:
+        raise output.UsageError(f"Say what is compared with: {model_option} PROVIDER/MODEL, or {price_option} IN/OUT.")
+    found = GenaiPriceBook().price(model, usage=Usage(), unix_ms=SystemClock().unix_ms())
+    if found is None:
+        raise PriceUnknown(model=repr(model))
+    since = f", valid since {found.effective}" if found.effective else ""
+    return (
+        TokenPrices(
+            input_per_mtok=found.input_micros_per_mtok / _MICROS, output_per_mtok=found.output_micros_per_mtok / _MICROS
+        ),
+        f"{model}, {found.price_version}{since}",
+    )
+
+
+def _changed(assumptions: Assumptions, typed: Sequence[str]) -> Assumptions:
+    changes: dict[str, Spread] = {}
+    for each in typed:
+        name, _, value = each.partition("=")
+        try:
+            numbers = [float(part) for part in value.split(":")]
+            low, mode, high = numbers * 3 if len(numbers) == 1 else numbers
+            changes[name] = Spread(low=low, mode=mode, high=high)
+        except ValueError:
+            raise output.UsageError(
+                f"--set {each!r}: it is NAME=VALUE or NAME=LOW:LIKELY:HIGH, in that order."
+            ) from None
+        if name not in NAMES:
+            raise output.UsageError(f"--set {each!r}: there is no assumption {name!r}. There is: {', '.join(NAMES)}.")
+    return assumptions.replaced(changes)
+
+
+def _text(told: Repatriation, facts: Facts, hardware: str) -> str:
+    result = told.result
+    rows = [
+        (name, f"{spread.p10:,.0f}", f"{spread.p50:,.0f}", f"{spread.p90:,.0f}")
+        for name, spread in (
+            ("M tokens a month to break even", result.volume_mtok),
+            ("net present value, $", result.npv),
+            ("payback, months (999: never)", result.payback_months),
+        )
+    ]
+    swings = [(each.name, f"{each.at_low:,.0f}", f"{each.at_high:,.0f}") for each in result.tornado[:5]]
+    return "\n".join(
+        [
+            told.advice.value.replace("-", " ").upper(),
+            *(f"  {each}" for each in told.because),
+            "",
+            f"from         {facts.told}",
+            f"the bill now ${told.bill_a_month:,.2f} a month"
+            + (
+                f", ${told.compared_bill_a_month:,.2f} at the cheapest"
+                if told.compared_bill_a_month != told.bill_a_month
+                else ""
+            ),
+            f"compared     {told.price.input_per_mtok:g}/{told.price.output_per_mtok:g} per M tokens ({told.price_source})",
+            f"owning       ${result.month.total:,.2f} a month at the most likely values ({hardware})",
+            "",
+            output.table(rows, head=("", "1 in 10 below", "middle", "1 in 10 above")),
+            "",
+            output.table(swings, head=("decides most", "at its low", "at its high")),
+            "",
+            f"{result.draws:,} draws, seed {result.seed}. Put your own numbers in with --set; --json shows all of them.",
+        ]
+    )

@@ -1,0 +1,163 @@
+"""What a provider says was used: exports and API answers of OpenAI and Anthropic, as CSV or JSON.
+
+Both providers count differently: OpenAI's ``input_tokens`` are all of them with the cached ones among them, Anthropic's
+``uncached`` ones and those written to and read from a cache are apart. Here input is the total and cached is part of it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+_MODEL = ("model", "model_version", "snapshot_id")
+_INPUT_TOTAL = ("input_tokens", "n_context_tokens_total")
+_INPUT_APART = (
+    "uncached_input_tokens", "usage_input_tokens_no_cache", "usage_input_tokens_cache_write_5m",
+    "usage_input_tokens_cache_write_1h", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens",
+)  # fmt: skip
+_CACHED_APART = ("cache_read_input_tokens", "usage_input_tokens_cache_read")
+_CACHED_WITHIN = ("input_cached_tokens", "n_cached_context_tokens_total")
+_OUTPUT = ("output_tokens", "usage_output_tokens", "n_generated_tokens_total")
+_REQUESTS = ("num_model_requests", "n_requests")
+_DAY = ("usage_date_utc", "start_time_iso", "date", "start_time", "starting_at")
+_BUCKET_DAYS = ("start_time_iso", "starting_at", "start_time")
+_DEPTH_MAX = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What one model was used for.
+
+    Attributes:
+        model: As the provider calls it; ``all models`` where the export does not say.
+        requests: How many; 0 where it does not say.
+        input_tokens: All input tokens, cached ones among them.
+        cached_tokens: Those of them that were cached.
+        output_tokens: Output tokens.
+    """
+
+    model: str
+    requests: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """An export.
+
+    Attributes:
+        used: By model, most tokens first.
+        days: Days on which anything was used; at least 1.
+    """
+
+    used: tuple[Used, ...]
+    days: int
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return sum(each.input_tokens + each.output_tokens for each in self.used)
+
+
+def read_export(text: str) -> Export:
+    """Read an export, whichever of the forms it has.
+
+    Raises:
+        ValueError: It has none of them, or says nothing of tokens; the message says why.
+    """
+    rows = list(_json_rows(text) if text.lstrip()[:1] in {"{", "["} else _csv_rows(text))
+    sums: dict[str, list[int]] = {}
+    days: set[str] = set()
+    for row in rows:
+        found = _used(row)
+        if found is None:
+            continue
+        own = sums.setdefault(found.model, [0, 0, 0, 0])
+        for place, number in enumerate((found.requests, found.input_tokens, found.cached_tokens, found.output_tokens)):
+            own[place] += number
+        days.add(str(next((row[name] for name in _DAY if row.get(name)), ""))[:10])
+    if not sums:
+        raise ValueError("nothing in it says how many tokens were used")
+    used = [
+        Used(model=model, requests=own[0], input_tokens=own[1], cached_tokens=own[2], output_tokens=own[3])
+        for model, own in sums.items()
+    ]
+    ordered = sorted(used, key=lambda each: (-each.input_tokens - each.output_tokens, each.model))
+    return Export(used=tuple(ordered), days=max(1, len(days)))
+
+
+def _used(row: Mapping[str, Any]) -> Used | None:
+    """One row's tokens; ``None`` where it is about something else."""
+    apart = _sum(row, _INPUT_APART)
+    read = _sum(row, _CACHED_APART)
+    total, within, output = _sum(row, _INPUT_TOTAL), _sum(row, _CACHED_WITHIN), _sum(row, _OUTPUT)
+    if apart or read:  # Anthropic's: parts of a whole
+        total, within = apart + read, read
+    if within > total:
+        raise ValueError(f"{within} of {total} input tokens are cached")
+    if not total and not output:
+        return None
+    model = next((str(row[name]) for name in _MODEL if row.get(name)), "all models")
+    return Used(
+        model=model,
+        requests=_sum(row, _REQUESTS),
+        input_tokens=total,
+        cached_tokens=within,
+        output_tokens=output,
+    )
+
+
+def _sum(row: Mapping[str, Any], names: Iterable[str]) -> int:
+    return sum(_count(name, row[name]) for name in names if row.get(name) not in {None, ""})
+
+
+def _count(name: str, value: Any) -> int:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r}, which is no number") from None
+    if not 0 <= number < 1e18 or number != int(number):
+        raise ValueError(f"{name} is {value!r}, which is no count of tokens")
+    return int(number)
+
+
+def _csv_rows(text: str) -> Iterator[Mapping[str, Any]]:
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    known = {*_INPUT_TOTAL, *_INPUT_APART, *_OUTPUT}
+    if not known & {each.strip() for each in reader.fieldnames or ()}:
+        raise ValueError("no column has tokens")
+    for row in reader:
+        yield {str(name).strip(): value for name, value in row.items() if name is not None}
+
+
+def _json_rows(text: str) -> Iterator[Mapping[str, Any]]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"it is no JSON ({error})") from None
+    yield from _rows_in(document, {}, 0)
+
+
+def _rows_in(node: Any, bucket: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
+    """Rows of pages of buckets of results; a result has its bucket's day."""
+    if depth > _DEPTH_MAX:
+        return
+    if isinstance(node, list):
+        for each in cast("list[Any]", node):
+            yield from _rows_in(each, bucket, depth + 1)
+    elif isinstance(node, dict):
+        members = cast("dict[str, Any]", node)
+        if isinstance(creation := members.get("cache_creation"), dict):
+            members = {**members, **cast("dict[str, Any]", creation)}
+        inner = [name for name in ("data", "results") if isinstance(members.get(name), list)]
+        here = {**bucket, **{name: members[name] for name in _BUCKET_DAYS if members.get(name)}}
+        for name in inner:
+            yield from _rows_in(members[name], here, depth + 1)
+        if not inner:
+            yield {**here, **members}

@@ -1,0 +1,136 @@
+"""The answer about a bill as one page of HTML that needs nothing else: drawings are SVG, no script, no other resource."""
+
+from __future__ import annotations
+
+import base64
+from hashlib import sha256
+from html import escape
+
+from freehold.domain.economics import Advice, BreakEven, Repatriation
+from freehold.planner.assumptions import NAMES, Assumptions
+
+_TITLES = {
+    Advice.MOVE: "Bring it home",
+    Advice.STAY: "Stay in the cloud",
+    Advice.UNDECIDED: "Undecided: find out more",
+    Advice.CHEAPER_CLOUD: "First move to a cheaper cloud model",
+}
+_STYLE = """
+:root{--paper:#fff;--ink:#1a2027;--soft:#56616d;--rule:#dfe4ea;--good:#2a6f4e;--bad:#a3442f}
+@media (prefers-color-scheme:dark){:root{--paper:#12161b;--ink:#e7ebef;--soft:#a3aeb9;--rule:#2c343d;--good:#6cc39b;--bad:#e58a73}}
+body{margin:2rem auto;max-width:60rem;padding:0 1rem;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
+h1{margin:0 0 .5rem;font-size:1.8rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}
+p,li,footer{color:var(--soft)}
+table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
+th,td{padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--rule);text-align:right}
+th:first-child,td:first-child{text-align:left}
+svg{width:100%;height:auto;display:block}
+svg text{fill:var(--soft);font:12px system-ui,sans-serif}
+.good{fill:var(--good)}.bad{fill:var(--bad)}.axis{stroke:var(--rule)}.zero{stroke:var(--ink)}
+"""
+_WIDTH, _HEIGHT = 800, 180
+_BAR, _LEFT = 22, 130
+_SHOWN = 8
+
+
+def page(told: Repatriation, assumptions: Assumptions) -> str:
+    """The whole page."""
+    digest = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    title = _TITLES[told.advice]
+    reasons = "".join(f"<li>{escape(each)}</li>" for each in told.because)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<h1>{escape(title)}</h1>
+<ul>{reasons}</ul>
+<h2>What it is worth over its life</h2>
+{_worth(told.result)}
+<h2>What decides it</h2>
+{_tornado(told.result)}
+<h2>A month of owning, at the most likely values</h2>
+{_month(told.result)}
+<h2>What this rests on</h2>
+<p>Compared with {told.price.input_per_mtok:g} and {told.price.output_per_mtok:g} for a million tokens in and out
+({escape(told.price_source)}). These spreads are judgement; put your own numbers in.</p>
+{_spreads(assumptions)}
+<footer><p>{told.result.draws:,} draws, seed {told.result.seed}. Made by <code>freehold repatriate</code>.</p></footer>
+</body>
+</html>
+"""
+
+
+def _worth(result: BreakEven) -> str:
+    spread = result.npv_histogram
+    highest, count = max(spread.counts), len(spread.counts)
+    step, width = _WIDTH / count, (spread.high - spread.low) / count
+    bars = "".join(
+        f'<rect class="{"good" if spread.low + (place + 0.5) * width > 0 else "bad"}" x="{place * step:.1f}"'
+        f' y="{_HEIGHT - each / highest * _HEIGHT:.1f}" width="{step - 1:.1f}" height="{each / highest * _HEIGHT:.1f}"/>'
+        for place, each in enumerate(spread.counts)
+    )
+    zero = ""
+    if spread.low < 0 < spread.high:
+        at = -spread.low / (spread.high - spread.low) * _WIDTH
+        zero = f'<line class="zero" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{_HEIGHT}"/>'
+    label = f"Owning pays in {result.pays:.1%} of the draws"
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + 24}" role="img" aria-label="{label}">{bars}{zero}'
+        f'<text x="0" y="{_HEIGHT + 18}">{spread.low:,.0f}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT + 18}" text-anchor="end">{spread.high:,.0f}</text></svg>'
+    )
+
+
+def _tornado(result: BreakEven) -> str:
+    shown = result.tornado[:_SHOWN]
+    if not shown:
+        return "<p>Nothing: every number is known.</p>"
+    ends = [end for each in shown for end in (each.at_low, each.at_high)]
+    low, high = min(*ends, result.npv_mode), max(*ends, result.npv_mode)
+    scale = (_WIDTH - _LEFT) / ((high - low) or 1)
+
+    def place(value: float) -> float:
+        return _LEFT + (value - low) * scale
+
+    rows = "".join(
+        f'<text x="0" y="{row * _BAR + 15}">{escape(each.name)}</text>'
+        f'<rect class="{"good" if each.at_high > each.at_low else "bad"}" x="{min(place(each.at_low), place(each.at_high)):.1f}"'
+        f' y="{row * _BAR + 3}" width="{abs(place(each.at_high) - place(each.at_low)):.1f}" height="{_BAR - 6}"/>'
+        for row, each in enumerate(shown)
+    )
+    at = place(result.npv_mode)
+    height = len(shown) * _BAR
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {height + 24}" role="img" aria-label="What each assumption does to the value">{rows}'
+        f'<line class="zero" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height}"/>'
+        f'<text x="{_LEFT}" y="{height + 18}">{low:,.0f}</text>'
+        f'<text x="{_WIDTH}" y="{height + 18}" text-anchor="end">{high:,.0f}</text></svg>'
+    )
+
+
+def _month(result: BreakEven) -> str:
+    month = result.month
+    parts = ("capital", "energy", "hosting", "support", "staff", "software", "total")
+    return _table((("", "a month"), *((each, f"{getattr(month, each):,.2f}") for each in parts)))
+
+
+def _spreads(assumptions: Assumptions) -> str:
+    rows = [
+        (name, f"{each.low:,g}", f"{each.mode:,g}", f"{each.high:,g}")
+        for name, each in zip(NAMES, assumptions.spreads, strict=True)
+    ]
+    return _table((("", "low", "most likely", "high"), *rows))
+
+
+def _table(rows: tuple[tuple[str, ...], ...]) -> str:
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in rows[0])
+    body = "".join(f"<tr>{''.join(f'<td>{escape(each)}</td>' for each in row)}</tr>" for row in rows[1:])
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

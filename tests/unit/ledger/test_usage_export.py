@@ -1,0 +1,95 @@
+"""Exports of providers: every form, what they count differently, and what is no export."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from freehold.ledger.usage_export import Export, Used, read_export
+
+
+def used(model: str, requests: int, input_tokens: int, cached: int, output: int) -> Used:
+    return Used(model=model, requests=requests, input_tokens=input_tokens, cached_tokens=cached, output_tokens=output)
+
+
+def test_openai_as_csv() -> None:
+    text = (
+        "start_time,start_time_iso,model,num_model_requests,input_tokens,input_cached_tokens,output_tokens\n"
+        "1767225600,2026-01-01T00:00:00+00:00,gpt-x,10,1000,400,200\n"
+        "1767312000,2026-01-02T00:00:00+00:00,gpt-x,5,500,0,100\n"
+        "1767312000,2026-01-02T00:00:00+00:00,gpt-y,1,9000,0,1\n"
+    )
+    assert read_export(text) == Export(used=(used("gpt-y", 1, 9_000, 0, 1), used("gpt-x", 15, 1_500, 400, 300)), days=2)
+
+
+def test_anthropic_as_csv_counts_the_cache_apart() -> None:
+    text = (
+        "\ufeffusage_date_utc,model_version,usage_input_tokens_no_cache,usage_input_tokens_cache_write_5m,"
+        "usage_input_tokens_cache_write_1h,usage_input_tokens_cache_read,usage_output_tokens\n"
+        "2026-01-01,claude-x,100,20,5,300,50\n"
+    )
+    assert read_export(text) == Export(used=(used("claude-x", 0, 425, 300, 50),), days=1)
+
+
+def test_openai_as_json() -> None:
+    document = {
+        "object": "page",
+        "data": [
+            {
+                "object": "bucket",
+                "start_time": 1_767_225_600,
+                "results": [
+                    {
+                        "model": "gpt-x",
+                        "input_tokens": 10,
+                        "input_cached_tokens": 4,
+                        "output_tokens": 2,
+                        "num_model_requests": 1,
+                    },
+                ],
+            },
+            {"object": "bucket", "start_time": 1_767_312_000, "results": []},
+        ],
+    }
+    assert read_export(json.dumps(document)) == Export(used=(used("gpt-x", 1, 10, 4, 2),), days=1)
+
+
+def test_anthropic_as_json() -> None:
+    result = {
+        "uncached_input_tokens": 100,
+        "cache_creation": {"ephemeral_1h_input_tokens": 5, "ephemeral_5m_input_tokens": 20},
+        "cache_read_input_tokens": 300,
+        "output_tokens": 50,
+        "model": None,
+    }
+    document = {"data": [{"starting_at": "2026-01-01T00:00:00Z", "results": [result]}], "has_more": False}
+    assert read_export(json.dumps(document)) == Export(used=(used("all models", 0, 425, 300, 50),), days=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no column"),
+        ("a,b\n1,2\n", "no column"),
+        ("{", "no JSON"),
+        ("[]", "nothing in it"),
+        ('{"data": [{"results": [{"amount": {"value": 3}}]}]}', "nothing in it"),
+        ("input_tokens,output_tokens\nmany,1\n", "no number"),
+        ("input_tokens,output_tokens\n-5,1\n", "no count"),
+        ("input_tokens,output_tokens\n1.5,1\n", "no count"),
+        ("input_tokens,output_tokens\nnan,1\n", "no count"),
+        ("input_tokens,input_cached_tokens,output_tokens\n5,6,1\n", "cached"),
+    ],
+)
+def test_what_is_no_export(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        read_export(text)
+
+
+def test_a_deep_document_ends() -> None:
+    document: object = {"input_tokens": 1, "output_tokens": 1}
+    for _ in range(100):
+        document = [document]
+    with pytest.raises(ValueError, match="nothing in it"):
+        read_export(json.dumps(document))
