@@ -26,6 +26,7 @@ class Summary:
         escalated: Those that had an answer turned down.
         bytes_left: Body bytes that left this machine.
         spent: What all priced attempts cost, by currency.
+        counterfactual: What the compared answers would have cost at the model to compare with, by currency.
         saved: Price to compare with minus cost, by currency, over requests that have both; negative where answering
             at home was dearer. Requests without a price to compare with are left out, not counted as saved.
         compared: How many requests ``saved`` is about.
@@ -41,6 +42,7 @@ class Summary:
     escalated: int
     bytes_left: int
     spent: tuple[Money, ...]
+    counterfactual: tuple[Money, ...]
     saved: tuple[Money, ...]
     compared: int
     unpriced_attempts: int
@@ -71,6 +73,7 @@ def summarise(requests: Iterable[RequestRow], spend: Iterable[SpendRow]) -> Summ
         escalated=sum(row.escalated for row in rows),
         bytes_left=sum(row.bytes_left for row in rows),
         spent=_by_currency((row.currency, row.amount_micros) for row in spent_rows),
+        counterfactual=_by_currency((row.currency, row.counterfactual_micros) for row in compared),
         saved=_by_currency((row.currency, row.counterfactual_micros - row.cost_micros) for row in compared),
         compared=sum(row.requests for row in compared),
         unpriced_attempts=sum(row.attempts for row in spent_rows if row.currency is None),

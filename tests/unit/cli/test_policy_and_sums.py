@@ -99,6 +99,7 @@ def test_sums_as_text() -> None:
         escalated=1,
         bytes_left=1234,
         spent=(Money(micros=1500), Money(micros=20_000, currency="EUR")),
+        counterfactual=(),
         saved=(),
         compared=0,
         unpriced_attempts=9,

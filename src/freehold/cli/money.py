@@ -1,0 +1,113 @@
+"""``freehold money``: local against cloud, month by month."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from freehold.cli import output
+from freehold.cli.key_ring import DATABASE_FILE
+from freehold.cli.options import Json
+from freehold.config.load import data_folder
+from freehold.domain.money import Money
+from freehold.hostinfo.clock import SystemClock
+from freehold.ledger.report import Summary, summarise
+from freehold.ledger.usage import span_of_month
+from freehold.storage.database import Database
+from freehold.storage.ledger import SqliteLedger
+
+_MONTHS_MAX = 120
+_PERMILLE_PER_PERCENT = 10
+_MWH_PER_KWH = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Month:
+    """One month.
+
+    Attributes:
+        month: YYYY-MM, in UTC.
+        summary: What was asked in it, where it ran, what it cost, what the cloud would have.
+    """
+
+    month: str
+    summary: Summary
+
+
+def money(*, months: int = 6, tenant: str = "", as_json: Json = False) -> int:
+    """Show what answers cost, what the cloud would have, what was saved, and how that changes from month to month.
+
+    Args:
+        months: How many, this one among them.
+        tenant: Only this tenant's.
+    """
+    if not 1 <= months <= _MONTHS_MAX:
+        raise output.UsageError(f"--months is {months}; 1 to {_MONTHS_MAX} are taken.")
+    names = _last(months, unix_ms=SystemClock().unix_ms())
+    path = data_folder() / DATABASE_FILE
+    found = asyncio.run(_read(path, names, tenant or None)) if path.exists() else ()
+    if as_json:
+        output.print_json({"months": [{"month": each.month, **asdict(each.summary)} for each in found]})
+    elif not any(each.summary.requests for each in found):
+        output.say(f"Nothing was asked from {names[0]} to {names[-1]}.")
+    else:
+        output.say(money_text(found))
+    return output.OK
+
+
+def money_text(months: tuple[Month, ...]) -> str:
+    """The months as a table, oldest first, and what this one came to. What is not known is said, never counted as nothing."""
+    rows = [
+        (
+            each.month,
+            f"{each.summary.requests:,}",
+            _percent(each.summary.home_share_permille),
+            _percent(each.summary.escalated_share_permille),
+            _amounts(each.summary.spent),
+            _amounts(each.summary.counterfactual),
+            _amounts(each.summary.saved),
+        )
+        for each in months
+    ]
+    head = ("month", "requests", "at home", "escalated", "spent", "in the cloud", "saved")
+    now = months[-1].summary
+    notes = [f"energy of owned hardware this month, where it is known: {now.energy_mwh / _MWH_PER_KWH:.4f} kWh"]
+    if left_out := now.answered - now.compared:
+        notes.append(
+            f"{left_out:,} answers of this month have no price to compare with, and are in no saving;"
+            " [ledger] compare_with names a cloud model"
+        )
+    if now.unpriced_attempts:
+        notes.append(f"{now.unpriced_attempts:,} attempts of this month are unpriced: what they cost is in no sum")
+    return "\n".join([output.table(rows, head=head), "", *notes])
+
+
+async def _read(path: Path, names: tuple[str, ...], tenant: str | None) -> tuple[Month, ...]:
+    database = Database.open(path)
+    try:
+        ledger, found = SqliteLedger(database), list[Month]()
+        for name in names:
+            span = span_of_month(name)
+            first, last = span.from_unix_ms, span.to_unix_ms
+            requests = await ledger.requests(from_unix_ms=first, to_unix_ms=last, tenant=tenant)
+            spend = await ledger.spend(from_unix_ms=first, to_unix_ms=last, tenant=tenant)
+            found.append(Month(month=name, summary=summarise(requests, spend)))
+        return tuple(found)
+    finally:
+        database.close()
+
+
+def _last(count: int, *, unix_ms: int) -> tuple[str, ...]:
+    now = datetime.fromtimestamp(unix_ms / 1000, UTC)
+    number = now.year * 12 + now.month - 1
+    return tuple(f"{each // 12:04}-{each % 12 + 1:02}" for each in range(number - count + 1, number + 1))
+
+
+def _percent(permille: int | None) -> str:
+    return "-" if permille is None else f"{permille / _PERMILLE_PER_PERCENT:.1f} %"
+
+
+def _amounts(amounts: tuple[Money, ...]) -> str:
+    return " + ".join(output.money(each.micros, each.currency) for each in amounts) or "-"

@@ -1,0 +1,166 @@
+"""Local against cloud by month, and whether to bring a workload home."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freehold.cli.money import _last
+from freehold.domain.decisions import Outcome
+from freehold.domain.limits import Window, span_of
+from freehold.domain.money import Money
+from freehold.domain.zones import WORLD
+from freehold.hostinfo.clock import SystemClock
+from freehold.storage.database import Database
+from freehold.storage.receipts import SqliteReceipts
+from tests.support.receipts import make_attempt, make_receipt, receipt_id
+from tests.unit.cli.conftest import Cli
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def kept(home: Path) -> int:
+    """Four answers of this month, three of them at home, one of them without a price to compare with; and one before."""
+    now_ms = SystemClock().unix_ms()
+    start = span_of(Window.MONTH, now_ms).from_unix_ms
+    dollars = Money(micros=50_000_000)
+    away = make_attempt(deployment="cloud", zone=WORLD)
+    home.mkdir(mode=0o700)
+    database = Database.open(home / "freehold.db")
+    store = SqliteReceipts(database, journal=home / "receipts")
+    store.keep(
+        make_receipt(id=receipt_id(1), created_unix_ms=start, counterfactual=dollars),
+        make_receipt(id=receipt_id(2), created_unix_ms=start, counterfactual=dollars),
+        make_receipt(id=receipt_id(3), created_unix_ms=start, counterfactual=None),
+        make_receipt(id=receipt_id(4), created_unix_ms=start, counterfactual=dollars, attempts=(away,)),
+        make_receipt(id=receipt_id(5), created_unix_ms=start - 1, tenant="other", counterfactual=dollars),
+        make_receipt(
+            id=receipt_id(6), created_unix_ms=start, outcome=Outcome.REFUSED, attempts=(), answered_index=None
+        ),
+    )
+    store.close()
+    database.close()
+    return (now_ms - start) // DAY_MS
+
+
+@pytest.mark.usefixtures("kept")
+def test_months_say_what_was_saved_and_what_is_not_known(cli: Cli) -> None:
+    shown = cli("money", "--months", "2")
+    assert shown.code == 0
+    assert "1 answers of this month have no price to compare with" in shown.out
+    before, now = json.loads(cli("money", "--months", "2", "--json").out)["months"]
+    assert before["saved"] == [{"micros": 49_999_988, "currency": "USD"}]
+    assert (now["requests"], now["answered"], now["answered_at_home"], now["compared"]) == (5, 4, 3, 3)
+    assert now["counterfactual"] == [{"micros": 150_000_000, "currency": "USD"}]
+    assert now["saved"] == [{"micros": 150_000_000 - 36, "currency": "USD"}]
+    only = json.loads(cli("money", "--months", "2", "--tenant", "other", "--json").out)["months"]
+    assert [each["requests"] for each in only] == [1, 0]
+
+
+def test_nothing_was_asked(cli: Cli) -> None:
+    assert cli("money").out.startswith("Nothing was asked from ")
+    assert cli("money", "--months", "0").code == 2
+
+
+def test_months_go_back_over_the_year() -> None:
+    january = 1_767_225_600_000  # 2026-01-01
+    assert _last(3, unix_ms=january) == ("2025-11", "2025-12", "2026-01")
+
+
+# --- repatriate ------------------------------------------------------------------------------------
+
+
+def asked(cli: Cli, *more: str) -> dict[str, Any]:
+    shown = cli("repatriate", "--draws", "500", "--json", *more)
+    assert shown.code == 0, shown.err + shown.out
+    return json.loads(shown.out)
+
+
+def test_fifty_million_tokens_stay_in_the_cloud(cli: Cli) -> None:
+    told = asked(cli, "--mtok", "50", "--price", "2/10")
+    assert (told["advice"], told["result"]["pays"]) == ("stay", 0)
+    assert told["assumptions"]["fte"] == {"low": 0.05, "mode": 0.20, "high": 0.50}
+    text = cli("repatriate", "--draws", "500", "--mtok", "50", "--price", "2/10").out
+    assert text.startswith("STAY\n")
+    assert "You have 50." in text
+
+
+def test_a_large_bill_comes_home(cli: Cli) -> None:
+    told = asked(cli, "--bill", "400000", "--price", "2/10", "--hardware", "cluster", "--set", "price_drift=0")
+    assert told["advice"] == "move"
+    assert told["assumptions"]["price_drift"] == {"low": 0, "mode": 0, "high": 0}
+
+
+def test_a_cheaper_model_is_named_first(cli: Cli) -> None:
+    told = asked(cli, "--bill", "5000", "--model", "openai/gpt-4o", "--cheapest", "openai/gpt-4o-mini")
+    assert told["advice"] == "cheaper-cloud-first"
+    assert told["compared_bill_a_month"] == pytest.approx(300)
+    assert told["price_source"].startswith("openai/gpt-4o-mini, genai-prices ")
+
+
+def test_a_providers_export(cli: Cli, tmp_path: Path) -> None:
+    lines = [f"2026-01-{day:02},gpt-x,1,800000000,200000000,200000000" for day in range(1, 31)]
+    (tmp_path / "usage.csv").write_text(
+        "date,model,n_requests,input_tokens,input_cached_tokens,output_tokens\n" + "\n".join(lines)
+    )
+    told = asked(cli, "--usage", str(tmp_path / "usage.csv"), "--price", "2/10")
+    assert told["demand"]["mtok_a_month"] == pytest.approx(30_416.67, rel=1e-6)
+    assert told["assumptions"]["in_share"]["mode"] == 0.8
+    assert told["assumptions"]["cached"]["mode"] == 0.25
+    assert "most of it gpt-x (100%)" in told["from"]
+
+
+@pytest.mark.usefixtures("kept")
+def test_own_receipts_say_how_much_is_answered_at_home(cli: Cli) -> None:
+    told = asked(cli, "--days", "31", "--price", "2/10")
+    accept = told["assumptions"]["accept"]
+    assert accept["mode"] == pytest.approx(2 / 3) or accept["mode"] == pytest.approx(3 / 4)
+    assert accept["low"] < accept["mode"] < accept["high"]
+    assert told["assumptions"]["escalate"] == {"low": 0, "mode": 0, "high": 0}
+
+
+def test_a_page_needs_nothing_else(cli: Cli, tmp_path: Path) -> None:
+    asked(cli, "--mtok", "50", "--price", "2/10", "--html", str(tmp_path / "a.html"))
+    page = (tmp_path / "a.html").read_text()
+    assert "<h1>Stay in the cloud</h1>" in page
+    assert page.count("<svg") == 2
+    assert "http" not in page.replace("http-equiv", "")
+    assert "<script" not in page
+    assert "nan" not in page.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Give one of"),
+        (("--mtok", "1", "--bill", "2"), "Give one of"),
+        (("--mtok", "-1", "--price", "1/2"), "below 0"),
+        (("--mtok", "1"), "--model PROVIDER/MODEL"),
+        (("--mtok", "1", "--price", "2"), "IN/OUT"),
+        (("--mtok", "1", "--price", "2/x"), "IN/OUT"),
+        (("--mtok", "1", "--price", "2/0"), "above 0"),
+        (("--mtok", "1", "--price", "2/10", "--set", "fte"), "NAME=VALUE"),
+        (("--mtok", "1", "--price", "2/10", "--set", "fte=3:2:1"), "in that order"),
+        (("--mtok", "1", "--price", "2/10", "--set", "people=3"), "no assumption 'people'"),
+        (("--mtok", "1", "--price", "2/10", "--draws", "5"), "100 to"),
+    ],
+)
+def test_what_cannot_be_computed(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
+    shown = cli("repatriate", *arguments)
+    assert shown.code == 2
+    assert message in shown.err
+
+
+def test_errors_say_what_to_do(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "no.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "no.bin").write_bytes(b"\xff\xfe\x00")
+    for name, why in (("no.csv", "no column has tokens"), ("no.bin", "it is no text"), ("gone", "No such file")):
+        shown = cli("repatriate", "--usage", str(tmp_path / name), "--price", "2/10")
+        assert (shown.code, shown.err.split(":")[0]) == (1, "FH-PLANNER-001")
+        assert why in shown.err
+    assert cli("repatriate", "--mtok", "1", "--model", "openai/nothing-of-the-kind").err.startswith("FH-PLANNER-002")
+    assert cli("repatriate", "--days", "7", "--price", "2/10").err.startswith("FH-PLANNER-003")

@@ -1,0 +1,77 @@
+"""The answer in words, and shares that were counted."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.domain.economics import Advice, Demand, Repatriation, Spread, TokenPrices
+from freehold.planner.assumptions import NAMES
+from freehold.planner.break_even import histogram
+from freehold.planner.hardware_kinds import KINDS, assumptions_of
+from freehold.planner.page import page
+from freehold.planner.repatriate import answer, measured_share
+
+CLOUD = TokenPrices(input_per_mtok=2, output_per_mtok=10)
+
+
+def told(kind: str, bill: float, **changes: Spread) -> Repatriation:
+    return answer(
+        assumptions_of(kind).replaced(changes),
+        Demand(bill_a_month=bill),
+        now=CLOUD,
+        price_source="typed",
+        draws=random.Random(1),
+        count=400,
+        seed=1,
+    )
+
+
+def test_between_yes_and_no_there_is_undecided() -> None:
+    advice = [told("workstation", bill).advice for bill in (1_000, 6_000, 60_000)]
+    assert advice == [Advice.STAY, Advice.UNDECIDED, Advice.MOVE]
+    assert told("workstation", 6_000).because[-1].startswith("What decides most is ")
+
+
+def test_every_kind_has_assumptions() -> None:
+    for kind in KINDS:
+        assert assumptions_of(kind).modes().capex > 0
+    with pytest.raises(KeyError):
+        assumptions_of("mainframe")
+
+
+@given(hits=st.integers(0, 400), more=st.integers(0, 400))
+def test_a_counted_share_is_in_its_interval(hits: int, more: int) -> None:
+    if not hits + more:
+        return
+    found = measured_share(hits, hits + more)
+    assert 0 <= found.low <= hits / (hits + more) == found.mode <= found.high <= 1
+
+
+def test_wilsons_interval() -> None:
+    """By the formula with z = 1.6449, computed by hand for 8 of 10: the interval is 0.541 to 0.931."""
+    found = measured_share(8, 10)
+    assert (round(found.low, 3), round(found.high, 3)) == (0.541, 0.931)
+    with pytest.raises(ValueError, match="no share"):
+        measured_share(0, 0)
+    with pytest.raises(ValueError, match="no share"):
+        measured_share(3, 2)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300))
+def test_a_histogram_counts_everything_once(values: list[float]) -> None:
+    assert sum(histogram(values).counts) == len(values)
+
+
+def test_a_page_where_nothing_is_open() -> None:
+    assumptions = assumptions_of("server")
+    known = assumptions.replaced({name: Spread.fixed(getattr(assumptions.modes(), name)) for name in NAMES})
+    result = answer(
+        known, Demand(mtok_a_month=10), now=CLOUD, price_source="<typed>", draws=random.Random(1), count=100, seed=1
+    )
+    text = page(result, known)
+    assert "Nothing: every number is known." in text
+    assert "&lt;typed&gt;" in text
