@@ -51,6 +51,9 @@ COMMANDS = (
     Command("limits", "freehold.cli.limits:app", "What tenants and keys may use: requests, tokens, money."),
     Command("tenants", "freehold.cli.tenants:app", "Tenants with their keys, limits and this month's use."),
     Command("usage", "freehold.cli.usage:usage", "What each key, tenant, deployment or day used; as CSV too."),
+    Command(
+        "fit", "freehold.cli.fit:fit_model", "What a model needs, what is free, and what to change to make it fit."
+    ),
     Command("money", "freehold.cli.money:money", "Local against cloud: spent, saved, escalated, month by month."),
     Command(
         "repatriate", "freehold.cli.repatriate:repatriate", "Whether to bring a workload home, or to stay in the cloud."
