@@ -54,6 +54,9 @@ COMMANDS = (
     Command(
         "fit", "freehold.cli.fit:fit_model", "What a model needs, what is free, and what to change to make it fit."
     ),
+    Command(
+        "plan", "freehold.cli.plan:plan_hardware", "Which model on which hardware serves a workload, and how fast."
+    ),
     Command("money", "freehold.cli.money:money", "Local against cloud: spent, saved, escalated, month by month."),
     Command(
         "repatriate", "freehold.cli.repatriate:repatriate", "Whether to bring a workload home, or to stay in the cloud."
