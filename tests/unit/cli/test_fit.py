@@ -40,7 +40,7 @@ def test_more_context_than_there_is_memory(cli: Cli) -> None:
     shown = cli("fit", "qwen3-8b", "--gpu", "8G", "--ctx", "32768", "--users", "4")
     assert shown.code == 1
     assert "It does not fit" in shown.out
-    assert "To make it fit:\n  a context of 4,096 tokens: needs 8.0 GB" in shown.out
+    assert "To make it fit:\n  a context of 4,096 tokens: needs 8.2 GB" in shown.out
     found = told(cli, "qwen3-8b", "--gpu", "8G", "--ctx", "32768", "--users", "4")
     assert found["margin_bytes"] < 0
     for each in found["changes"]:
