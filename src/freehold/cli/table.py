@@ -52,6 +52,9 @@ COMMANDS = (
     Command("tenants", "freehold.cli.tenants:app", "Tenants with their keys, limits and this month's use."),
     Command("usage", "freehold.cli.usage:usage", "What each key, tenant, deployment or day used; as CSV too."),
     Command(
+        "hardware", "freehold.cli.hardware:hardware", "What this machine has for models: memory, cards, power, heat."
+    ),
+    Command(
         "fit", "freehold.cli.fit:fit_model", "What a model needs, what is free, and what to change to make it fit."
     ),
     Command(

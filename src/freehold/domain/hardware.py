@@ -7,11 +7,38 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One accelerator."""
+    """One accelerator.
+
+    Attributes:
+        name: As its maker calls it.
+        vram_bytes: Memory that models may use.
+        free_bytes: Of it, now.
+        power_w: What it draws now; 0 where it does not say.
+        celsius: Its temperature; 0 where it does not say.
+        throttled: Whether heat slows it down now.
+    """
 
     name: str
     vram_bytes: int
     free_bytes: int
+    power_w: float = 0.0
+    celsius: float = 0.0
+    throttled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorState:
+    """How the processor is.
+
+    Attributes:
+        power_w: What it draws now, all packages together; 0 where nobody may know.
+        celsius: Its temperature; 0 where nothing says.
+        slowed_by_heat: How often it slowed down for heat since the machine was started.
+    """
+
+    power_w: float
+    celsius: float
+    slowed_by_heat: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

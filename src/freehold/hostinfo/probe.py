@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import platform
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Final
 
-from freehold.domain.hardware import Gpu, HardwareProfile
+from freehold.domain.hardware import HardwareProfile
 from freehold.hostinfo.bandwidth import measure_bandwidth
 from freehold.hostinfo.cgroups import CgroupLimits, read_limits
 from freehold.hostinfo.files import number, read_text
+from freehold.hostinfo.graphics import cards, tool
 
-_TOOL_TIMEOUT_S: Final = 3.0
-_MIB: Final = 1 << 20
 _BANDWIDTH_THREADS_MAX: Final = 8
 
 
@@ -38,7 +34,7 @@ def probe(*, measure: bool = False, root: Path = Path("/")) -> HardwareProfile:
         cpu_flags=_cpu_flags(cpu_info),
         memory_bytes=memory_bytes,
         memory_free_bytes=free_bytes,
-        gpus=_gpus(),
+        gpus=cards(root, memory_bytes=memory_bytes, free_bytes=free_bytes),
         bandwidth_bytes_per_s=measure_bandwidth(threads=min(cores, _BANDWIDTH_THREADS_MAX)) if measure else 0,
         physical_cores=min(cores, _physical_cores(cpu_info)),
     )
@@ -70,7 +66,7 @@ def _cpu_name(cpu_info: str) -> str:
         name, _, value = (part.strip() for part in line.partition(":"))
         if name in {"model name", "Hardware", "Processor"} and value:
             return value
-    return _tool("sysctl", "-n", "machdep.cpu.brand_string").strip() or platform.processor() or platform.machine()
+    return tool("sysctl", "-n", "machdep.cpu.brand_string").strip() or platform.processor() or platform.machine()
 
 
 def _cpu_flags(cpu_info: str) -> frozenset[str]:
@@ -101,8 +97,8 @@ def _memory(root: Path, limits: CgroupLimits) -> tuple[int, int]:
 
 def _memory_macos() -> tuple[int, int]:
     """Installed memory, and the pages that are free or can be dropped."""
-    total = number(_tool("sysctl", "-n", "hw.memsize")) or 0
-    return total, parse_vm_stat(_tool("vm_stat"))
+    total = number(tool("sysctl", "-n", "hw.memsize")) or 0
+    return total, parse_vm_stat(tool("vm_stat"))
 
 
 def parse_vm_stat(text: str) -> int:
@@ -116,35 +112,3 @@ def parse_vm_stat(text: str) -> int:
         if name.strip() in droppable:
             pages += number(value.strip().rstrip(".")) or 0
     return pages * page_bytes
-
-
-def _gpus() -> tuple[Gpu, ...]:
-    return parse_nvidia_smi(
-        _tool("nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits")
-    )
-
-
-def parse_nvidia_smi(text: str) -> tuple[Gpu, ...]:
-    """Cards of ``nvidia-smi``'s table with name, total and free MiB; lines that are none are passed over."""
-    cards: list[Gpu] = []
-    for row in csv.reader(text.splitlines(), skipinitialspace=True):
-        if len(row) != len(("name", "total", "free")):
-            continue
-        total_mib, free_mib = number(row[1]), number(row[2])
-        if total_mib is not None and free_mib is not None:
-            cards.append(Gpu(name=row[0], vram_bytes=total_mib * _MIB, free_bytes=free_mib * _MIB))
-    return tuple(cards)
-
-
-def _tool(name: str, *arguments: str) -> str:
-    """What a program of the system prints; nothing where it is missing, fails or hangs."""
-    path = shutil.which(name)
-    if path is None:
-        return ""
-    try:
-        done = subprocess.run(
-            [path, *arguments], capture_output=True, timeout=_TOOL_TIMEOUT_S, check=True, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.decode("utf-8", errors="replace")

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from freehold.domain.hardware import Gpu
-from freehold.hostinfo import probe as probe_module
+from freehold.hostinfo import graphics as graphics_module
 from freehold.hostinfo.bandwidth import measure_bandwidth
 from freehold.hostinfo.cgroups import CgroupLimits, read_limits
-from freehold.hostinfo.probe import parse_nvidia_smi, parse_vm_stat, probe
+from freehold.hostinfo.probe import parse_vm_stat, probe
 
 CPU_INFO = """processor\t: 0
 model name\t: Example CPU 3000
@@ -35,7 +34,7 @@ def put(root: Path, path: str, content: str) -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(probe_module.shutil, "which", lambda name: None)
+    monkeypatch.setattr(graphics_module.shutil, "which", lambda name: None)
     put(tmp_path, "proc/cpuinfo", CPU_INFO)
     put(tmp_path, "proc/meminfo", "MemTotal:       16000000 kB\nMemFree: 1 kB\nMemAvailable:   12000000 kB\n")
     return tmp_path
@@ -62,7 +61,7 @@ def test_made_up_machine(machine: Path) -> None:
 
 
 def test_nothing_there_raises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe_module.shutil, "which", lambda name: None)
+    monkeypatch.setattr(graphics_module.shutil, "which", lambda name: None)
     found = probe(root=tmp_path)
     assert found.cores >= 1
     assert (found.memory_bytes, found.memory_free_bytes) == (0, 0)
@@ -108,15 +107,6 @@ def test_a_group_path_cannot_leave_the_tree(machine: Path) -> None:
     assert read_limits(machine) == CgroupLimits()
 
 
-def test_nvidia_smi_table() -> None:
-    table = "NVIDIA H200, 143771, 143270\nCard, with comma, 1, 2\n[N/A], [N/A], [N/A]\n\nOther, 8192, 100\n"
-    assert parse_nvidia_smi(table) == (
-        Gpu(name="NVIDIA H200", vram_bytes=143_771 << 20, free_bytes=143_270 << 20),
-        Gpu(name="Other", vram_bytes=8_192 << 20, free_bytes=100 << 20),
-    )
-    assert parse_nvidia_smi("") == ()
-
-
 def test_vm_stat_table() -> None:
     text = (
         "Mach Virtual Memory Statistics: (page size of 16384 bytes)\n"
@@ -138,7 +128,7 @@ def test_a_tool_that_fails_hangs_or_babbles(tmp_path: Path, monkeypatch: pytest.
     tool.write_text(script)
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(probe_module, "_TOOL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(graphics_module, "_TOOL_TIMEOUT_S", 0.2)
     assert probe().gpus == ()
 
 
