@@ -89,7 +89,7 @@ def pointing(text: str) -> tuple[float, ...]:
     """A unit vector that texts with the same words share."""
     sums = [0.1] * DIMENSIONS
     for word in text.lower().split():
-        sums[sum(word.encode()) % DIMENSIONS] += 1.0
+        sums[sum(map(ord, word)) % DIMENSIONS] += 1.0
     length = math.sqrt(sum(value * value for value in sums))
     return tuple(value / length for value in sums)
 
