@@ -119,14 +119,22 @@ def told(path: Path) -> Generator[None]:
 
     try:
         yield
-    except apsw.NotADBError as error:
-        raise VaultKeyWrong(path=path) from error
     except (apsw.BusyError, apsw.LockedError) as error:
         raise VaultBusy(path=path, seconds=BUSY_TIMEOUT_S) from error
-    except apsw.CorruptError as error:
+    except (apsw.CorruptError, apsw.NotADBError) as error:
         raise VaultDamaged(path=path, reason=type(error).__name__) from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError, apsw.PermissionsError) as error:
         raise VaultUnwritable(path=path, reason=type(error).__name__) from error
+
+
+def _made_private(path: Path) -> None:
+    try:
+        # SQLite gives the files beside it the same rights.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise VaultUnwritable(path=path, reason=error.strerror or type(error).__name__) from error
 
 
 def unlocking(key: bytes) -> tuple[str, ...]:
@@ -149,6 +157,7 @@ def connected(path: Path, key: bytes) -> Database:
     if len(key) != KEY_BYTES:
         raise ValueError(f"a vault's key has {KEY_BYTES} bytes, not {len(key)}")
     with told(path):
+        _made_private(path)
         opened = apsw.Connection(str(path))
         connection = cast("Database", opened)
         try:
@@ -158,7 +167,10 @@ def connected(path: Path, key: bytes) -> Database:
             opened.enable_load_extension(True)
             opened.load_extension(sqlite_vec.loadable_path())
             opened.enable_load_extension(False)
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            except apsw.NotADBError as error:
+                raise VaultKeyWrong(path=path) from error
             for statement in _PRAGMAS:
                 connection.execute(f"PRAGMA {statement}").fetchall()
         except BaseException:
