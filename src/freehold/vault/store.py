@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
+from queue import LifoQueue
 from typing import TypeVar
 
 from freehold.domain.errors.vault import VaultClosed, VaultVectorsUnfit
@@ -64,7 +64,8 @@ class SqliteVault:
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="vault-writer")
         self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="vault-reader")
         self._writer: Database | None = None
-        self._idle: SimpleQueue[Database] = SimpleQueue()
+        # Last in, first out: what one search read of the file is still in memory for the next.
+        self._idle: LifoQueue[Database] = LifoQueue()
         self._closed = False
         self._pepper = b""
 
