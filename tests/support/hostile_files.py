@@ -270,7 +270,7 @@ def _padded_part(package: bytes, part: str, piece: bytes) -> bytes:
 
 ARCHIVES: tuple[Hostile, ...] = (
     _named("flat-bomb.zip", zip_bomb, LARGE),
-    _named("overlapping-bomb.zip", lambda: zip_bomb(times=1_000), LARGE),
+    _named("overlapping-bomb.zip", lambda: zip_bomb(times=1_000), LARGE, DAMAGED),
     _named("lying-bomb.zip", lambda: zip_bomb(said=10), DAMAGED, LARGE),
     _named("nested-bomb.zip", lambda: nested_zip(4, 10, b"0" * (4 * _MIB)), READ, LARGE),
     _named("deep.zip", lambda: nested_zip(60, 1, b"a text"), LARGE),
@@ -286,7 +286,7 @@ ARCHIVES: tuple[Hostile, ...] = (
             }
         ),
         READ,
-    ),  # fmt: skip
+    ),
     _named("encrypted.zip", lambda: zip_of("a.txt", b"x" * 32, 0, 20, flags=1), ENCRYPTED),
     _named("cut.zip", lambda: _half(zipped({"a.txt": random.Random(1).randbytes(9_000)})), DAMAGED),
     _named("links.tar", _tar_of_others, READ),
@@ -306,16 +306,23 @@ OFFICE: tuple[Hostile, ...] = (
     _named("encrypted.docx", lambda: _old_office("EncryptionInfo", "EncryptedPackage"), ENCRYPTED),
     _named(
         "deep-tables.docx",
-        lambda: replaced(_docx(), _WORD, part_of(_docx(), _WORD).replace(
-            b"</w:body>", b"<w:tbl><w:tr><w:tc>" * 100_000 + b"</w:body>")),
+        lambda: replaced(
+            _docx(),
+            _WORD,
+            part_of(_docx(), _WORD).replace(b"</w:body>", b"<w:tbl><w:tr><w:tc>" * 100_000 + b"</w:body>"),
+        ),
         DAMAGED,
-    ),  # fmt: skip
+    ),
     _named("outside.xlsx", lambda: with_doctype(xlsx({"A": [["x"]]}), _SHEET, _OUTSIDE, "&e;", ">A<"), READ, DAMAGED),
     _named("bomb.xlsx", lambda: _padded_part(xlsx({"A": [["x"]]}), "xl/worksheets/sheet1.xml", _ROW), LARGE),
     _named(
         "far-corner.xlsx",
         lambda: _sheet('<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'),
-        READ, DAMAGED, COSTLY, BROKE, LARGE,
+        READ,
+        DAMAGED,
+        COSTLY,
+        BROKE,
+        LARGE,
     ),
     _named("cut.xlsx", lambda: _half(xlsx({"A": [["x"]]})), DAMAGED),
     _named(
@@ -326,16 +333,28 @@ OFFICE: tuple[Hostile, ...] = (
     _named(
         "laughs.odt",
         lambda: with_doctype(odt([("p", "TEXT")]), "content.xml", _LAUGHS, "&j;", "TEXT"),
-        READ, DAMAGED, UNREAD, COSTLY, BLANK,
+        READ,
+        DAMAGED,
+        UNREAD,
+        COSTLY,
+        BLANK,
     ),
     _named(
         "outside.epub",
         lambda: with_doctype(epub({"One": "TEXT"}), "OEBPS/c1.xhtml", _OUTSIDE, "&e;", "TEXT"),
-        READ, DAMAGED,
+        READ,
+        DAMAGED,
     ),
     _named("old.doc", lambda: _old_office("WordDocument"), DAMAGED, BROKE, BLANK),
-    _named("deep.rtf", lambda: b"{\\rtf1 " + b"{" * 100_000 + b"a text" + b"}" * 100_000 + b"}", READ, DAMAGED, BROKE, BLANK),
-)  # fmt: skip
+    _named(
+        "deep.rtf",
+        lambda: b"{\\rtf1 " + b"{" * 100_000 + b"a text" + b"}" * 100_000 + b"}",
+        READ,
+        DAMAGED,
+        BROKE,
+        BLANK,
+    ),
+)
 
 PAGES: tuple[Hostile, ...] = (
     _named("million.pdf", lambda: _pages(b"3 0 R", 1_000_000), LARGE, DAMAGED),
@@ -352,8 +371,8 @@ PAGES: tuple[Hostile, ...] = (
 )
 
 TEXTS: tuple[Hostile, ...] = (
-    _named("outside.svg", lambda: f"<?xml version='1.0'?>{_OUTSIDE}<svg><text>&e;</text></svg>".encode(), READ),
-    _named("outside.html", lambda: f"{_OUTSIDE}<html><body>&e; a page<iframe src=file:///etc/passwd>".encode(), READ),
+    _named("outside.svg", f"<?xml version='1.0'?>{_OUTSIDE}<svg><text>&e;</text></svg>".encode, READ),
+    _named("outside.html", f"{_OUTSIDE}<html><body>&e; a page<iframe src=file:///etc/passwd>".encode, READ),
     _named("deep.html", lambda: b"<html>" + b"<div>" * 100_000 + b"inside" + b"</div>" * 100_000, READ),
     _named("comment.html", lambda: b"<html>a page<!--" + b"-" * (4 * _MIB), READ, BLANK, COSTLY),
     _named("brackets.html", lambda: b"<html>a page" + b"<" * (4 * _MIB), READ, COSTLY),
