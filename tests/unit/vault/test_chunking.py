@@ -50,7 +50,7 @@ def test_title_and_headings_are_found_and_not_quoted() -> None:
 
 
 def test_a_long_section_does_not_run_into_the_next() -> None:
-    long = "word " * 60
+    long = "word " * 120
     document = parsed((long, BlockKind.TEXT, ("A",)), ("B", BlockKind.HEADING, ("B",)), (long, BlockKind.TEXT, ("B",)))
     first, second = chunks_of(document)
     assert (first.heading, second.heading) == (("A",), ("B",))
