@@ -7,6 +7,7 @@ from typing import Any
 from freehold.engines.embed.graph import INPUT, encoder
 from freehold.engines.embed.packed import PackedFile, unpacked
 from freehold.engines.onnx.pooled import CHARACTERS_MAX, pooled, windows
+from freehold.engines.onnx.requantise import requantised
 from freehold.engines.onnx.session import opened
 
 _QUERY, _PASSAGE = "query: ", "passage: "
@@ -38,7 +39,7 @@ class E5Model:
         self._places = packed.numbers("emb.pos").reshape(-1, width) + first
         self._tokenizer, self._begin, self._end = packed.tokenizer, packed.begin, packed.end
         graph, self._output = encoder(packed)
-        self._session = opened(graph, threads=threads)
+        self._session = opened(requantised(graph), threads=threads)
 
     def tokens(self, text: str, *, query: bool) -> list[int]:
         """A text as tokens, without the marks around it."""

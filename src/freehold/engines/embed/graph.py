@@ -29,8 +29,6 @@ _FIXED32 = 5
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 _KINDS = {"float32": 1, "uint8": 2, "int8": 3}
 _INT64_MASK = (1 << 64) - 1
-_COMPUTED_IN_BYTES = 4
-"""``accuracy_level`` of MatMulNBits: activations as 8-bit numbers, a scale for each block."""
 
 
 def encoder(packed: PackedFile) -> tuple[bytes, str]:
@@ -87,15 +85,15 @@ class _Graph:
         np: Any = numpy
         blocks = np.concatenate([self._packed.blocks(f"{name}.w", row) for name in names])
         scales, nibbles = scales_and_nibbles(blocks)
-        weights = [f"{made}.w", f"{made}.s", f"{made}.b"]
+        weights, product = [f"{made}.w", f"{made}.s", f"{made}.b"], f"{made}.p"
         # The file puts the first half of a block into the low bits, onnxruntime each second weight.
         self._tensor(weights[0], nibbles[..., 0::2] | nibbles[..., 1::2] << 4)
         self._tensor(weights[1], scales.reshape(-1))
         self._tensor(weights[2], np.concatenate([self._packed.numbers(f"{name}.b") for name in names]))
         self._node(
-            "MatMulNBits", [given, *weights[:2], "", "", weights[2]], [made], domain=_FUSED,
-            K=row, N=len(blocks), bits=4, block_size=BLOCK, accuracy_level=_COMPUTED_IN_BYTES,
+            "MatMulNBits", [given, *weights[:2]], [product], domain=_FUSED, K=row, N=len(blocks), bits=4, block_size=BLOCK
         )  # fmt: skip
+        self._node("Add", [product, weights[2]], [made])
 
     def _normalised(
         self, op: str, given: Sequence[str], name: str, made: str, *, domain: str = _FUSED, **numbers: int
