@@ -58,3 +58,12 @@ class VaultModelUnfit(VaultError):
     """
 
     code = "FH-VAULT-042"
+
+
+class VaultRankerUnfit(VaultError):
+    """The reranker {model} knows English only, and the question or a passage is in another language. The order without it stands.
+
+    On other languages its order is worse than none.
+    """
+
+    code = "FH-VAULT-043"
