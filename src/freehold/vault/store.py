@@ -18,6 +18,7 @@ from freehold.vault.store_schema import ORDINAL_BITS, Database, connected, fits,
 
 T = TypeVar("T")
 _READERS = 3
+_LAST_CHARACTER = "\U0010ffff"
 
 
 async def open_store(path: Path, *, key: bytes, model: str, dimensions: int) -> SqliteVault:
@@ -252,6 +253,17 @@ class SqliteVault:
     async def by_content(self, sha256: str, *, tenant: str) -> Sequence[Document]:
         """See ``VaultStore.by_content``."""
         return await self._of_tenant(tenant, "sha256 = ? ORDER BY id", (sha256,))
+
+    async def held(
+        self, *, tenant: str, ids: Sequence[str] | None = None, under: str = "", after: str = "", limit: int = 1_000
+    ) -> Sequence[Document]:
+        """See ``HeldStore.held``."""
+        where, values = "id > ?", [after]
+        if ids is not None:
+            where, values = f"{where} AND id IN (SELECT value FROM json_each(?))", [*values, json.dumps(list(ids))]
+        if under:
+            where, values = f"{where} AND source >= ? AND source < ?", [*values, under, under + _LAST_CHARACTER]
+        return await self._of_tenant(tenant, f"{where} ORDER BY id LIMIT {limit:d}", values)
 
     async def move(self, document_id: str, *, tenant: str, source: str, title: str) -> None:
         """See ``VaultStore.move``."""

@@ -67,7 +67,7 @@ CREATE TABLE term (id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL
 CREATE TABLE posting (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE view (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
-_VECTORS = """
+VECTOR_TABLE = """
 CREATE VIRTUAL TABLE vector USING vec0(
     chunk INTEGER PRIMARY KEY, tenant INTEGER PARTITION KEY, access INTEGER,
     embedding FLOAT[{dimensions}] DISTANCE_METRIC=cosine, CHUNK_SIZE=256
@@ -171,7 +171,7 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int) ->
     try:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall():
             connection.execute(_TABLES)
-            connection.execute(_VECTORS.format(dimensions=dimensions))
+            connection.execute(VECTOR_TABLE.format(dimensions=dimensions))
             connection.executemany(
                 "INSERT INTO meta VALUES (?, ?)",
                 (("schema", SCHEMA), ("model", model), ("dimensions", dimensions), ("generation", 0)),

@@ -85,7 +85,6 @@ class VaultNameUnusable(VaultError):
     """
 
     code = "FH-VAULT-055"
-||||||| 075f5c0
 
 
 class VaultKeyWrong(VaultError):
