@@ -9,11 +9,16 @@ from dataclasses import replace
 
 from freehold.domain.vault import Document, Parsed, Reader
 from freehold.vault.ingest_ports import Place
-from freehold.vault.places import INSIDE, is_inside
+from freehold.vault.places import FILE, INSIDE, is_inside
 
 REASON_CHARACTERS_MAX = 1_000
 TITLE_CHARACTERS_MAX = 300
 _ID_DIGITS = 24
+
+
+def derived_key(key: bytes, purpose: str) -> bytes:
+    """A key of 32 bytes for one purpose, from which neither ``key`` nor that for another one follows."""
+    return hmac.new(key, f"freehold vault {purpose}".encode(), hashlib.sha256).digest()
 
 
 def document_id(key: bytes, *, tenant: str, source: str, sha256: str, again: int = 0) -> str:
@@ -46,7 +51,8 @@ def inside(parsed: Parsed, source: str) -> Iterator[tuple[str, str, Parsed]]:
 
 def names_of(place: Place, inside_name: str = "") -> tuple[str, ...]:
     """By what names rules about sources may know a file."""
-    return tuple(dict.fromkeys(each for each in (str(place.path), place.inside or place.name, inside_name) if each))
+    path = str(place.path) if place.source.startswith(FILE) else ""
+    return tuple(dict.fromkeys(each for each in (path, place.inside or place.name, inside_name) if each))
 
 
 def title_of(parsed: Parsed, name: str) -> str:

@@ -258,12 +258,11 @@ class SqliteVault:
         self, *, tenant: str, ids: Sequence[str] | None = None, under: str = "", after: str = "", limit: int = 1_000
     ) -> Sequence[Document]:
         """See ``HeldStore.held``."""
-        where, values = "id > ?", [after]
-        if ids is not None:
-            where, values = f"{where} AND id IN (SELECT value FROM json_each(?))", [*values, json.dumps(list(ids))]
-        if under:
-            where, values = f"{where} AND source >= ? AND source < ?", [*values, under, under + _LAST_CHARACTER]
-        return await self._of_tenant(tenant, f"{where} ORDER BY id LIMIT {limit:d}", values)
+        some = "" if ids is None else " AND id IN (SELECT value FROM json_each(?))"
+        below = " AND source >= ? AND source < ?" if under else ""
+        values = [after, *([] if ids is None else [json.dumps(list(ids))])]
+        values += [under, under + _LAST_CHARACTER] if under else []
+        return await self._of_tenant(tenant, f"id > ?{some}{below} ORDER BY id LIMIT ?", [*values, limit])
 
     async def move(self, document_id: str, *, tenant: str, source: str, title: str) -> None:
         """See ``VaultStore.move``."""
