@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
@@ -15,6 +16,7 @@ from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passa
 from freehold.vault import store_documents, store_vectors, store_words
 from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
 from freehold.vault.store_schema import ORDINAL_BITS, Database, connected, fits, prepare, told
+from freehold.vault.store_seal import opened_text
 
 T = TypeVar("T")
 _READERS = 3
@@ -59,6 +61,7 @@ class SqliteVault:
         self._writer: Database | None = None
         self._idle: SimpleQueue[Database] = SimpleQueue()
         self._closed = False
+        self._pepper = b""
 
     async def start(self, model: str) -> None:
         """Connect. Called once, by ``open_store``."""
@@ -66,7 +69,7 @@ class SqliteVault:
         def work() -> None:
             self._writer = connected(self._path, self._key)
             with told(self._path):
-                prepare(self._writer, self._path, model=model, dimensions=self._dimensions)
+                self._pepper = prepare(self._writer, self._path, model=model, dimensions=self._dimensions)
             for _ in range(_READERS):
                 self._idle.put(connected(self._path, self._key))
 
@@ -96,21 +99,31 @@ class SqliteVault:
             connection.execute("INSERT INTO tenant (name) VALUES (?) ON CONFLICT DO NOTHING", (document.tenant,))
             query = "SELECT id, ordinals FROM tenant WHERE name = ?"
             ((tenant, first),) = connection.execute(query, (document.tenant,)).fetchall()
-            for old in store_documents.rows(connection, "tenant = ? AND id = ?", (tenant, document.id)):
-                _remove(connection, tenant, old)
+            for number, old in _rows_of(connection, document.tenant, [document.id]):
+                _remove(connection, number, old)
             connection.execute("UPDATE tenant SET ordinals = ? WHERE id = ?", (first + len(chunks), tenant))
             access = interned(connection, tenant, document.readers)
-            row = store_documents.insert(
-                connection, document, tenant=tenant, access=access, first=first, chunks=len(chunks)
+            row, secret = store_documents.insert(
+                connection,
+                document,
+                pepper=self._pepper,
+                tenant=tenant,
+                access=access,
+                first=first,
+                chunks=len(chunks),
             )
             low = tenant << ORDINAL_BITS | first
-            store_documents.insert_text(connection, row, text)
-            store_documents.insert_chunks(connection, row, chunks, low=low, embedded=vectors is not None)
-            indexed = [chunk.indexed for chunk in chunks]
-            terms = store_words.index(connection, tenant=tenant, first=first, access=access, texts=indexed)
+            store_documents.insert_text(connection, row, secret, text, blob)
+            store_documents.insert_chunks(connection, row, secret, chunks, low=low, embedded=vectors is not None)
+            terms = store_words.index(
+                connection,
+                pepper=self._pepper,
+                tenant=tenant,
+                first=first,
+                access=access,
+                texts=[chunk.indexed for chunk in chunks],
+            )
             connection.execute("UPDATE document SET terms = ? WHERE row = ?", (terms, row))
-            if blob is not None:
-                connection.execute("INSERT INTO original VALUES (?, ?)", (row, blob))
             if vectors is not None:
                 store_vectors.put(connection, enumerate(vectors, start=low), tenant=tenant, access=access)
 
@@ -145,8 +158,12 @@ class SqliteVault:
         """See ``VaultStore.without_vectors``."""
 
         def work(connection: Database) -> list[tuple[int, str]]:
-            query = "SELECT id, indexed FROM chunk WHERE embedded = 0 ORDER BY document, id LIMIT ?"
-            return [(number, store_documents.text_from(body)) for number, body in connection.execute(query, (limit,))]
+            query = (
+                "SELECT id, key, indexed FROM chunk JOIN secret ON secret.document = chunk.document"
+                " WHERE embedded = 0 ORDER BY chunk.document, id LIMIT ?"
+            )
+            found = connection.execute(query, (limit,)).fetchall()
+            return [(number, opened_text(secret, indexed)) for number, secret, indexed in found]
 
         return await self._read(work)
 
@@ -160,7 +177,7 @@ class SqliteVault:
             ranges = _ranges(connection, reach, filters)
             if ranges is not None and not ranges:
                 return []
-            return store_words.search(connection, text, reach=reach, ranges=ranges, limit=limit)
+            return store_words.search(connection, text, pepper=self._pepper, reach=reach, ranges=ranges, limit=limit)
 
         return await self._read(work)
 
@@ -214,13 +231,11 @@ class SqliteVault:
             if reach is None:
                 return []
             condition, values = _readable(reach, filters)
-            return self._documents(
-                connection,
-                reach.tenant,
-                reader.tenant,
-                f"id > ? AND {condition} ORDER BY id LIMIT ?",
-                (after, *values, limit),
-            )
+            where = f"id > ? AND {condition} ORDER BY id"
+            if not filters.sources and not filters.authors:
+                where, values = f"{where} LIMIT ?", [*values, max(limit, 0)]
+            found = store_documents.meant(store_documents.rows(connection, where, (after, *values)), filters)
+            return self._documents(connection, reach.tenant, reader.tenant, islice(found, max(limit, 0)))
 
         return await self._read(work)
 
@@ -238,21 +253,34 @@ class SqliteVault:
                 return None
             condition, values = _readable(reach, Filters(documents=(document_id,)))
             for row in store_documents.rows(connection, condition, values):
-                return store_documents.text_of(connection, row.row)
+                return store_documents.text_of(connection, row.row, row.secret)
             return None
 
         return await self._read(work)
 
     async def by_source(self, source: str, *, tenant: str) -> Sequence[Document]:
         """See ``VaultStore.by_source``."""
-        inside = (f"{source}#", f"{source}$")  # "$" is the character behind "#".
-        return await self._of_tenant(
-            tenant, "(source = ? OR source >= ? AND source < ?) ORDER BY id", (source, *inside)
-        )
+
+        def work(connection: Database) -> list[Document]:
+            number = _tenant(connection, tenant)
+            place = store_documents.place_number(self._pepper, number, source)
+            found = store_documents.rows(connection, "tenant = ? AND place = ? ORDER BY id", (number, place))
+            # A number stands for a file and all that was inside it, of which some may be meant.
+            same = (row for row in found if row.source == source or row.source.startswith(f"{source}#"))
+            return self._documents(connection, number, tenant, same)
+
+        return await self._read(work)
 
     async def by_content(self, sha256: str, *, tenant: str) -> Sequence[Document]:
         """See ``VaultStore.by_content``."""
-        return await self._of_tenant(tenant, "sha256 = ? ORDER BY id", (sha256,))
+
+        def work(connection: Database) -> list[Document]:
+            number = _tenant(connection, tenant)
+            content = store_documents.content_number(self._pepper, number, sha256)
+            found = store_documents.rows(connection, "tenant = ? AND content = ? ORDER BY id", (number, content))
+            return self._documents(connection, number, tenant, found)
+
+        return await self._read(work)
 
     async def held(
         self, *, tenant: str, ids: Sequence[str] | None = None, under: str = "", after: str = "", limit: int = 1_000
@@ -268,11 +296,10 @@ class SqliteVault:
         """See ``VaultStore.move``."""
 
         def work(connection: Database) -> None:
-            connection.execute(
-                "UPDATE document SET source = ?, title = ?, place = ?"
-                " WHERE id = ? AND tenant = (SELECT id FROM tenant WHERE name = ?)",
-                (source, title, store_documents.place(source, title), document_id, tenant),
-            )
+            for number, row in _rows_of(connection, tenant, [document_id]):
+                place = store_documents.place_number(self._pepper, number, source)
+                about = row.changed(source=source, title=title)
+                connection.execute("UPDATE document SET place = ?, about = ? WHERE row = ?", (place, about, row.row))
 
         await self._write(work)
 
@@ -282,7 +309,8 @@ class SqliteVault:
         def work(connection: Database) -> bool:
             for number, row in _rows_of(connection, tenant, [document_id]):
                 access = interned(connection, number, readers)
-                connection.execute("UPDATE document SET access = ?, label = ? WHERE row = ?", (access, label, row.row))
+                about = row.changed(label=label)
+                connection.execute("UPDATE document SET access = ?, about = ? WHERE row = ?", (access, about, row.row))
                 store_words.set_access(connection, tenant=number, first=row.first, count=row.chunks, access=access)
                 low = number << ORDINAL_BITS | row.first
                 store_vectors.set_access(connection, low=low, count=row.chunks, access=access)
@@ -364,24 +392,10 @@ class SqliteVault:
             )
         )
 
-    async def _of_tenant(self, tenant: str, where: str, values: Sequence[object]) -> Sequence[Document]:
-        def work(connection: Database) -> list[Document]:
-            found = connection.execute("SELECT id FROM tenant WHERE name = ?", (tenant,)).fetchall()
-            return [
-                document
-                for (number,) in found
-                for document in self._documents(
-                    connection, number, tenant, f"tenant = ? AND {where}", (number, *values)
-                )
-            ]
-
-        return await self._read(work)
-
     def _documents(
-        self, connection: Database, tenant: int, named: str, where: str, values: Sequence[object]
+        self, connection: Database, tenant: int, named: str, found: Iterable[store_documents.Row]
     ) -> list[Document]:
         readers = self._book.readers(connection, tenant)
-        found = store_documents.rows(connection, where, values)
         return [row.document(named, readers[row.access]) for row in found]
 
     async def _read(self, work: Callable[[Database], T]) -> T:
@@ -435,14 +449,17 @@ class SqliteVault:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
+def _tenant(connection: Database, name: str) -> int:
+    """The number of a tenant; 0, which is nobody's, where it has no documents."""
+    found = connection.execute("SELECT id FROM tenant WHERE name = ?", (name,)).fetchall()
+    return found[0][0] if found else 0
+
+
 def _rows_of(connection: Database, tenant: str, document_ids: Sequence[str]) -> list[tuple[int, store_documents.Row]]:
-    found = connection.execute("SELECT id FROM tenant WHERE name = ?", (tenant,)).fetchall()
+    number = _tenant(connection, tenant)
     where = "tenant = ? AND id IN (SELECT value FROM json_each(?))"
-    return [
-        (number, row)
-        for (number,) in found
-        for row in store_documents.rows(connection, where, (number, json.dumps(list(document_ids))))
-    ]
+    found = store_documents.rows(connection, where, (number, json.dumps(list(document_ids))))
+    return [(number, row) for row in found]
 
 
 def _remove(connection: Database, tenant: int, row: store_documents.Row) -> None:
@@ -450,16 +467,14 @@ def _remove(connection: Database, tenant: int, row: store_documents.Row) -> None
     store_words.unindex(connection, tenant=tenant, first=row.first, count=row.chunks, terms=terms)
     low = tenant << ORDINAL_BITS | row.first
     store_vectors.remove(connection, low=low, count=row.chunks)
-    connection.execute("DELETE FROM chunk WHERE id BETWEEN ? AND ?", (low, low + row.chunks - 1))
-    store_documents.remove_text(connection, row.row)
-    connection.execute("DELETE FROM document WHERE row = ?", (row.row,))
+    store_documents.remove(connection, row, low=low)
 
 
 def _readable(reach: Reach, filters: Filters) -> tuple[str, list[object]]:
     """Which documents may be read and are meant, as a condition on their rows, and its values."""
     condition, values = store_documents.narrowed(filters)
     may = "tenant = ? AND access IN (SELECT value FROM json_each(?))"
-    return (f"{may} AND {condition}" if condition else may), [reach.tenant, reach.json, *values]
+    return may + condition, [reach.tenant, reach.json, *values]
 
 
 def _ranges(connection: Database, reach: Reach, filters: Filters) -> list[tuple[int, int]] | None:
@@ -467,4 +482,5 @@ def _ranges(connection: Database, reach: Reach, filters: Filters) -> list[tuple[
     if filters == ANYTHING:
         return None
     condition, values = _readable(reach, filters)
-    return [(row.first, row.chunks) for row in store_documents.rows(connection, condition, values)]
+    found = store_documents.meant(store_documents.rows(connection, condition, values), filters)
+    return [(row.first, row.chunks) for row in found]

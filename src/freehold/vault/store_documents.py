@@ -8,32 +8,59 @@ from typing import Any
 
 from freehold.domain.vault import Chunk, Document, Filters, Passage, Readers
 from freehold.vault.store_schema import ORDINAL_BITS, Database
+from freehold.vault.store_seal import (
+    fingerprint,
+    forget_secret,
+    new_secret,
+    opened_text,
+    opened_values,
+    pieces,
+    sealed,
+    sealed_text,
+    sealed_values,
+)
 
 PIECE = 16_384
 """A text is kept in pieces of so many code points: to show a passage, one or two of them are read."""
 
+_ORIGINAL_PIECE_BYTES = 1 << 20
 _PIECE_BITS = 20
-_COLUMNS = (
-    "row, id, access, first, chunks, source, sha256, size_bytes, media_type, title, author, written, language, pages, "
-    "parser, label, added_unix_ms, state, reason"
+_LAST_PIECE = (1 << _PIECE_BITS) - 1
+_SELECT = (
+    "SELECT row, access, first, chunks, key, id, size_bytes, media_type, written, added_unix_ms, state, about"
+    " FROM document JOIN secret ON document.row = secret.document WHERE "
 )
 
 
 class Row:
     """A document's row: where its pieces are, and itself."""
 
-    __slots__ = ("_values", "access", "chunks", "first", "row")
+    __slots__ = ("_about", "_plain", "access", "chunks", "first", "row", "secret")
 
     def __init__(self, values: Sequence[Any]) -> None:
-        self.row, _, self.access, self.first, self.chunks = values[:5]
-        self._values = values
+        self.row, self.access, self.first, self.chunks, self.secret = values[:5]
+        self._plain = values[5:11]
+        self._about: list[Any] = opened_values(self.secret, values[11])
+
+    @property
+    def place(self) -> str:
+        """What ``Filters.sources`` looks in."""
+        return f"{self._about[0]}\n{self._about[1]}".casefold()
+
+    @property
+    def source(self) -> str:
+        """Where it came from."""
+        return self._about[0]
+
+    @property
+    def author(self) -> str:
+        """What ``Filters.authors`` looks in."""
+        return self._about[2].casefold()
 
     def document(self, tenant: str, readers: Readers) -> Document:
         """Itself."""
-        (_, number, _, _, chunks, source, sha256, size_bytes, media_type, title, author, written, language, pages) = (
-            self._values[:14]
-        )
-        parser, label, added_unix_ms, state, reason = self._values[14:]
+        number, size_bytes, media_type, written, added_unix_ms, state = self._plain
+        source, title, author, sha256, language, pages, parser, label, reason = self._about
         return Document(
             id=number,
             tenant=tenant,
@@ -50,59 +77,81 @@ class Row:
             label=label,
             readers=readers,
             added_unix_ms=added_unix_ms,
-            chunks=chunks,
+            chunks=self.chunks,
             state=state,
             reason=reason,
         )
 
+    def changed(self, *, source: str | None = None, title: str | None = None, label: str | None = None) -> bytes:
+        """What is said about it, with something else said."""
+        about = list(self._about)
+        for at, value in ((0, source), (1, title), (7, label)):
+            if value is not None:
+                about[at] = value
+        return sealed_values(self.secret, about)
+
 
 def rows(connection: Database, where: str, values: Sequence[Any]) -> list[Row]:
     """Rows for which ``where``, which is text of ours, holds."""
-    return [Row(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM document WHERE {where}", tuple(values))]  # noqa: S608
+    # All at once: a statement that isn't read to its end keeps its transaction open, and the file's log from shrinking.
+    return [Row(found) for found in connection.execute(_SELECT + where, tuple(values)).fetchall()]
 
 
-def insert(connection: Database, document: Document, *, tenant: int, access: int, first: int, chunks: int) -> int:
-    """Write a document's row; its number."""
+def insert(
+    connection: Database, document: Document, *, pepper: bytes, tenant: int, access: int, first: int, chunks: int
+) -> tuple[int, bytes]:
+    """Write a document's row; its number and its key."""
     connection.execute(
-        "INSERT INTO document (tenant, id, access, first, chunks, source, sha256, size_bytes, media_type, title, author,"
-        " written, language, pages, parser, label, added_unix_ms, state, reason, place, writer, terms)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'')",
+        "INSERT INTO document (tenant, id, access, first, chunks, place, content, size_bytes, media_type, written,"
+        " added_unix_ms, state, about, terms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'', x'')",
         (
             tenant,
             document.id,
             access,
             first,
             chunks,
-            document.source,
-            document.sha256,
+            place_number(pepper, tenant, document.source),
+            content_number(pepper, tenant, document.sha256),
             document.size_bytes,
             document.media_type,
-            document.title,
-            document.author,
             document.written,
-            document.language,
-            document.pages,
-            document.parser,
-            document.label,
             document.added_unix_ms,
             document.state,
-            document.reason,
-            place(document.source, document.title),
-            document.author.casefold(),
         ),
     )
-    return connection.last_insert_rowid()
+    row = connection.last_insert_rowid()
+    secret = new_secret(connection, row)
+    about = (
+        document.source,
+        document.title,
+        document.author,
+        document.sha256,
+        document.language,
+        document.pages,
+        document.parser,
+        document.label,
+        document.reason,
+    )
+    connection.execute("UPDATE document SET about = ? WHERE row = ?", (sealed_values(secret, about), row))
+    return row, secret
 
 
-def place(source: str, title: str) -> str:
-    """What ``Filters.sources`` looks in."""
-    return f"{source}\n{title}".casefold()
+def place_number(pepper: bytes, tenant: int, source: str) -> int:
+    """The same for a file and for all that was inside it (``source#…``)."""
+    return fingerprint(pepper, "place", str(tenant), source.partition("#")[0])
 
 
-def insert_chunks(connection: Database, row: int, chunks: Sequence[Chunk], *, low: int, embedded: bool) -> None:
+def content_number(pepper: bytes, tenant: int, sha256: str) -> int:
+    """Stands for a file's bytes."""
+    return fingerprint(pepper, "content", str(tenant), sha256)
+
+
+def insert_chunks(
+    connection: Database, row: int, secret: bytes, chunks: Sequence[Chunk], *, low: int, embedded: bool
+) -> None:
     """Write a document's pieces, the first of which has the id ``low``."""
     connection.executemany(
-        "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 low + at,
@@ -110,44 +159,50 @@ def insert_chunks(connection: Database, row: int, chunks: Sequence[Chunk], *, lo
                 chunk.start,
                 chunk.end,
                 chunk.page,
-                json.dumps(chunk.heading) if chunk.heading else "",
-                chunk.kind.value,
                 int(embedded),
-                _bytes(chunk.indexed),
+                sealed_values(secret, chunk.heading),
+                sealed_text(secret, chunk.indexed),
             )
             for at, chunk in enumerate(chunks)
         ),
     )
 
 
-def insert_text(connection: Database, row: int, text: str) -> None:
-    """Write a document's text."""
+def insert_text(connection: Database, row: int, secret: bytes, text: str, original: bytes | None) -> None:
+    """Write a document's text, and its bytes."""
+    low = row << _PIECE_BITS
+    cut = (text[start : start + PIECE] for start in range(0, len(text), PIECE))
     connection.executemany(
         "INSERT INTO piece VALUES (?, ?)",
+        ((low | number, sealed_text(secret, part)) for number, part in enumerate(cut)),
+    )
+    connection.executemany(
+        "INSERT INTO original VALUES (?, ?)",
         (
-            (row << _PIECE_BITS | number, _bytes(text[start : start + PIECE]))
-            for number, start in enumerate(range(0, len(text), PIECE))
+            (low | number, sealed(secret, part))
+            for number, part in enumerate(pieces(original or b"", _ORIGINAL_PIECE_BYTES))
         ),
     )
 
 
-def text_of(connection: Database, row: int, start: int = 0, end: int | None = None) -> str:
+def text_of(connection: Database, row: int, secret: bytes, start: int = 0, end: int | None = None) -> str:
     """A document's text from ``start`` to ``end``."""
     first = start // PIECE
-    last = (1 << _PIECE_BITS) - 1 if end is None else max(end - 1, start) // PIECE
-    found = connection.execute(
-        "SELECT body FROM piece WHERE id BETWEEN ? AND ? ORDER BY id",
-        (row << _PIECE_BITS | first, row << _PIECE_BITS | last),
-    )
-    text = "".join(text_from(body) for (body,) in found)
+    last = _LAST_PIECE if end is None else max(end - 1, start) // PIECE
+    low = row << _PIECE_BITS
+    found = connection.execute("SELECT body FROM piece WHERE id BETWEEN ? AND ? ORDER BY id", (low | first, low | last))
+    text = "".join(opened_text(secret, body) for (body,) in found)
     return text[start - first * PIECE : None if end is None else end - first * PIECE]
 
 
-def remove_text(connection: Database, row: int) -> None:
-    """Remove a document's text and bytes."""
-    low = row << _PIECE_BITS
-    connection.execute("DELETE FROM piece WHERE id BETWEEN ? AND ?", (low, low | (1 << _PIECE_BITS) - 1))
-    connection.execute("DELETE FROM original WHERE document = ?", (row,))
+def remove(connection: Database, row: Row, *, low: int) -> None:
+    """Remove a document's row, pieces, text and bytes, and forget its key."""
+    forget_secret(connection, row.row)
+    connection.execute("DELETE FROM chunk WHERE id BETWEEN ? AND ?", (low, low + row.chunks - 1))
+    kept = (row.row << _PIECE_BITS, row.row << _PIECE_BITS | _LAST_PIECE)
+    connection.execute("DELETE FROM piece WHERE id BETWEEN ? AND ?", kept)
+    connection.execute("DELETE FROM original WHERE id BETWEEN ? AND ?", kept)
+    connection.execute("DELETE FROM document WHERE row = ?", (row.row,))
 
 
 def passages_of(
@@ -158,55 +213,48 @@ def passages_of(
     for chunk_id in chunk_ids:
         if chunk_id >> ORDINAL_BITS != tenant:
             continue
-        found = connection.execute(
-            'SELECT document, start, "end", page, heading FROM chunk WHERE id = ?', (chunk_id,)
-        ).fetchall()
-        if not found:
-            continue
-        row, start, end, page, heading = found[0]
-        if row not in known:
-            (it,) = rows(connection, "row = ?", (row,))
-            known[row] = (it, it.document(named, readers[it.access])) if it.access in readers else None
-        held = known[row]
-        if held is not None:
-            yield Passage(
-                chunk_id=chunk_id,
-                document=held[1],
-                start=start,
-                end=end,
-                page=page,
-                heading=tuple(json.loads(heading)) if heading else (),
-                text=text_of(connection, row, start, end),
-            )
+        query = 'SELECT document, start, "end", page, heading FROM chunk WHERE id = ?'
+        for number, start, end, page, heading in connection.execute(query, (chunk_id,)).fetchall():
+            if number not in known:
+                (row,) = rows(connection, "row = ?", (number,))
+                known[number] = (row, row.document(named, readers[row.access])) if row.access in readers else None
+            held = known[number]
+            if held is not None:
+                yield Passage(
+                    chunk_id=chunk_id,
+                    document=held[1],
+                    start=start,
+                    end=end,
+                    page=page,
+                    heading=tuple(opened_values(held[0].secret, heading)),
+                    text=text_of(connection, number, held[0].secret, start, end),
+                )
 
 
 def narrowed(filters: Filters) -> tuple[str, list[Any]]:
-    """A condition on documents' rows, empty for none, and its values."""
-    said: list[str] = []
+    """A condition on documents' rows, which begins with AND or is empty, and its values."""
+    condition = ""
     values: list[Any] = []
-
-    def any_of(condition: str, wanted: Iterable[str]) -> None:
-        texts = tuple(wanted)
-        if texts:
-            said.append("(" + " OR ".join([condition] * len(texts)) + ")")
-            values.extend(texts)
-
     if filters.documents:
-        said.append("id IN (SELECT value FROM json_each(?))")
+        condition += " AND id IN (SELECT value FROM json_each(?))"
         values.append(json.dumps(filters.documents))
-    any_of("instr(place, ?) > 0", (text.casefold() for text in filters.sources))
-    any_of("instr(writer, ?) > 0", (text.casefold() for text in filters.authors))
-    any_of("written >= ?", [filters.written_from] if filters.written_from else [])
-    any_of("(written <> '' AND written <= ?)", [filters.written_to] if filters.written_to else [])
-    any_of("instr(media_type, ?) = 1", filters.media_types)
-    return " AND ".join(said), values
+    if filters.written_from:
+        condition += " AND written >= ?"
+        values.append(filters.written_from)
+    if filters.written_to:
+        condition += " AND written <> '' AND written <= ?"
+        values.append(filters.written_to)
+    if filters.media_types:
+        condition += " AND (" + " OR ".join(["instr(media_type, ?) = 1"] * len(filters.media_types)) + ")"
+        values.extend(filters.media_types)
+    return condition, values
 
 
-def text_from(body: bytes) -> str:
-    """What ``_bytes`` kept."""
-    return body.decode("utf-8", "surrogatepass")
-
-
-def _bytes(text: str) -> bytes:
-    # A broken file's text may hold half of a surrogate pair; offsets count it, so it is kept.
-    return text.encode("utf-8", "surrogatepass")
+def meant(found: Iterable[Row], filters: Filters) -> Iterator[Row]:
+    """Those rows whose source, title and author are meant: what is kept sealed is looked at here."""
+    sources = [text.casefold() for text in filters.sources]
+    authors = [text.casefold() for text in filters.authors]
+    for row in found:
+        in_place = not sources or any(text in row.place for text in sources)
+        if in_place and (not authors or any(text in row.author for text in authors)):
+            yield row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from freehold.domain.errors.vault import (
     VaultUnwritable,
     VaultVectorsUnfit,
 )
+from freehold.vault.store_seal import hold_keys_still
 
 SCHEMA = 1
 KEY_BYTES = 32
@@ -47,23 +49,22 @@ CREATE TABLE access (
 );
 CREATE TABLE document (
     row INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, id TEXT NOT NULL, access INTEGER NOT NULL,
-    first INTEGER NOT NULL, chunks INTEGER NOT NULL, source TEXT NOT NULL, sha256 TEXT NOT NULL,
-    size_bytes INTEGER NOT NULL, media_type TEXT NOT NULL, title TEXT NOT NULL, author TEXT NOT NULL,
-    written TEXT NOT NULL, language TEXT NOT NULL, pages INTEGER NOT NULL, parser TEXT NOT NULL,
-    label TEXT NOT NULL, added_unix_ms INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
-    place TEXT NOT NULL, writer TEXT NOT NULL, terms BLOB NOT NULL, UNIQUE (tenant, id)
+    first INTEGER NOT NULL, chunks INTEGER NOT NULL, place INTEGER NOT NULL, content INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL, media_type TEXT NOT NULL, written TEXT NOT NULL, added_unix_ms INTEGER NOT NULL,
+    state TEXT NOT NULL, about BLOB NOT NULL, terms BLOB NOT NULL, UNIQUE (tenant, id)
 );
-CREATE INDEX document_source ON document (tenant, source);
-CREATE INDEX document_content ON document (tenant, sha256);
+CREATE INDEX document_place ON document (place);
+CREATE INDEX document_content ON document (content);
 CREATE INDEX document_access ON document (access);
+CREATE TABLE secret (document INTEGER PRIMARY KEY, key BLOB NOT NULL);
 CREATE TABLE chunk (
     id INTEGER PRIMARY KEY, document INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL,
-    page INTEGER NOT NULL, heading TEXT NOT NULL, kind TEXT NOT NULL, embedded INTEGER NOT NULL, indexed BLOB NOT NULL
+    page INTEGER NOT NULL, embedded INTEGER NOT NULL, heading BLOB NOT NULL, indexed BLOB NOT NULL
 );
 CREATE INDEX chunk_waiting ON chunk (document, id) WHERE embedded = 0;
 CREATE TABLE piece (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE original (document INTEGER PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE term (id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, text TEXT NOT NULL, UNIQUE (tenant, text));
+CREATE TABLE original (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE term (id INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint INTEGER NOT NULL UNIQUE);
 CREATE TABLE posting (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE view (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
@@ -160,8 +161,11 @@ def connected(path: Path, key: bytes) -> Database:
     return connection
 
 
-def prepare(connection: Database, path: Path, *, model: str, dimensions: int) -> None:
+def prepare(connection: Database, path: Path, *, model: str, dimensions: int) -> bytes:
     """Make the tables where there are none, and see that they are ours.
+
+    Returns:
+        The vault's own secret, by which texts are numbered in its indexes.
 
     Raises:
         VaultOfNewerVersion: A newer version wrote it.
@@ -174,8 +178,15 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int) ->
             connection.execute(VECTOR_TABLE.format(dimensions=dimensions))
             connection.executemany(
                 "INSERT INTO meta VALUES (?, ?)",
-                (("schema", SCHEMA), ("model", model), ("dimensions", dimensions), ("generation", 0)),
+                (
+                    ("schema", SCHEMA),
+                    ("model", model),
+                    ("dimensions", dimensions),
+                    ("generation", 0),
+                    ("pepper", os.urandom(KEY_BYTES)),
+                ),
             )
+            hold_keys_still(connection)
         found = dict(connection.execute("SELECT name, value FROM meta").fetchall())
         connection.execute("COMMIT")
     except BaseException:
@@ -191,6 +202,7 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int) ->
             model=model,
             dimensions=dimensions,
         )
+    return found["pepper"]
 
 
 def fits(vector: bytes, dimensions: int, what: str) -> bytes:

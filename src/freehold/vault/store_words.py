@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from freehold.domain.vault import Hit
 from freehold.vault.store_access import Reach
 from freehold.vault.store_schema import ORDINAL_BITS, Database
+from freehold.vault.store_seal import fingerprint
 from freehold.vault.words import asked_terms, kept_terms
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class _View:
     access: npt.NDArray[np.uint32]
 
 
-def index(connection: Database, *, tenant: int, first: int, access: int, texts: Sequence[str]) -> bytes:
+def index(connection: Database, *, pepper: bytes, tenant: int, first: int, access: int, texts: Sequence[str]) -> bytes:
     """Put pieces with the ordinals from ``first`` into the postings; the terms that they have, for ``unindex``."""
     import numpy as np
 
@@ -60,7 +61,7 @@ def index(connection: Database, *, tenant: int, first: int, access: int, texts: 
         block, local = divmod(at, BLOCK)
         for term, often in counted.items():
             postings[term][block] += (local, min(often, _OFTEN_MAX))
-    numbers = _term_numbers(connection, tenant, postings)
+    numbers = _term_numbers(connection, pepper, tenant, postings)
     connection.executemany(
         "INSERT INTO posting VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data = CAST(data || excluded.data AS BLOB)",
         (
@@ -104,7 +105,13 @@ def unindex(connection: Database, *, tenant: int, first: int, count: int, terms:
 
 
 def search(
-    connection: Database, text: str, *, reach: Reach, ranges: Iterable[tuple[int, int]] | None, limit: int
+    connection: Database,
+    text: str,
+    *,
+    pepper: bytes,
+    reach: Reach,
+    ranges: Iterable[tuple[int, int]] | None,
+    limit: int,
 ) -> list[Hit]:
     """Pieces by their words.
 
@@ -114,6 +121,7 @@ def search(
     Args:
         connection: In a transaction.
         text: What is asked.
+        pepper: The vault's own secret.
         reach: What the reader may read.
         ranges: Ordinals (first, count) of which a hit must be; ``None`` for no such bound. They don't change scores.
         limit: Hits at most.
@@ -132,7 +140,7 @@ def search(
     mean = max(int(view.lengths[readable].sum(dtype=np.int64)) / count, 1.0)
     norms = K1 * (1 - B + B * view.lengths / mean)
     scores = np.zeros(len(norms))
-    for number in _asked_numbers(connection, reach.tenant, text):
+    for number in _asked_numbers(connection, pepper, reach.tenant, text):
         positions, often = _postings(connection, number, view)
         seen = readable[positions]
         positions, often = positions[seen], often[seen]
@@ -211,27 +219,30 @@ def _write_view(
         done += here
 
 
-def _term_numbers(connection: Database, tenant: int, terms: Iterable[str]) -> dict[str, int]:
+def _term_numbers(connection: Database, pepper: bytes, tenant: int, terms: Iterable[str]) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for term in terms:
-        row = (tenant, term)
-        found = connection.execute("SELECT id FROM term WHERE tenant = ? AND text = ?", row).fetchall()
+        row = (_fingerprint(pepper, tenant, term),)
+        found = connection.execute("SELECT id FROM term WHERE fingerprint = ?", row).fetchall()
         if not found:
-            connection.execute("INSERT INTO term (tenant, text) VALUES (?, ?)", row)
+            connection.execute("INSERT INTO term (fingerprint) VALUES (?)", row)
             numbers[term] = connection.last_insert_rowid()
         else:
             numbers[term] = found[0][0]
     return numbers
 
 
-def _asked_numbers(connection: Database, tenant: int, text: str) -> list[int]:
+def _asked_numbers(connection: Database, pepper: bytes, tenant: int, text: str) -> list[int]:
     numbers: list[int] = []
     for term in dict.fromkeys(asked_terms(text)):
-        numbers += [
-            number
-            for (number,) in connection.execute("SELECT id FROM term WHERE tenant = ? AND text = ?", (tenant, term))
-        ]
+        row = (_fingerprint(pepper, tenant, term),)
+        found = connection.execute("SELECT id FROM term WHERE fingerprint = ?", row).fetchall()
+        numbers += [number for (number,) in found]
     return numbers
+
+
+def _fingerprint(pepper: bytes, tenant: int, term: str) -> int:
+    return fingerprint(pepper, "term", str(tenant), term)
 
 
 def _postings(connection: Database, number: int, view: _View) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
