@@ -217,6 +217,6 @@ async def watcher_of(
 def _tell(done: FileDone) -> None:
     """One line for the log, without a name of a file: those are private too."""
     if done.outcome is Outcome.FAILED:
-        log.warning("a file of a watched folder could not be read: %s", done.reason)
+        log.warning("a file of a watched folder could not be read: %s", done.reason.partition(":")[0])
     else:
         log.info("a file of a watched folder was %s", done.outcome)

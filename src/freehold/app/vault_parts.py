@@ -11,7 +11,7 @@ from freehold.domain.vault import Chunk, Found, Parsed, SearchSettings, VaultQue
 from freehold.domain.vault_ports import Embedder, FileParser, PassageRanker
 from freehold.vault.ingest_ports import HeldStore
 from freehold.vault.store import open_store
-from freehold.vault.store_model import change_model, language_of, model_of
+from freehold.vault.store_model import change_model, model_of
 
 
 class Searching(Protocol):
@@ -57,10 +57,6 @@ class Parts(Protocol):
         """Of which model a file's vectors are, and their dimensions; ``None`` where there is no file. Blocks."""
         ...
 
-    def language_of(self, path: Path, *, key: bytes) -> str:
-        """Language of nearly all documents of a file; empty where there is none. Blocks."""
-        ...
-
     def change_model(self, path: Path, *, key: bytes, model: str, dimensions: int) -> None:
         """Forget a file's vectors, so that they are made anew by another model. Blocks."""
         ...
@@ -100,10 +96,6 @@ class RealParts:
     def model_of(self, path: Path, *, key: bytes) -> tuple[str, int] | None:
         """See ``Parts``."""
         return model_of(path, key)
-
-    def language_of(self, path: Path, *, key: bytes) -> str:
-        """See ``Parts``."""
-        return language_of(path, key)
 
     def change_model(self, path: Path, *, key: bytes, model: str, dimensions: int) -> None:
         """See ``Parts``."""

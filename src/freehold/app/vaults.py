@@ -35,7 +35,9 @@ VAULTS_FOLDER = "vaults"
 VAULT_KEYS_FOLDER = "vault-keys"
 _COMMIT_KEY = "commitments"
 _SUFFIX, _TURN_SUFFIX = ".db", ".turn"
-_INSIDE_MAX = 1_000_000
+_MOST = 0.9
+"""Share of documents in one language, from which on a vault counts as being in it."""
+
 _NOTHING: Mapping[str, int] = dict.fromkeys(("documents", "chunks", "pending", "bytes"), 0)
 
 
@@ -174,7 +176,8 @@ class Vaults:
         wanted = {each.id: each for each in found}
         for each in found:
             below = each.source + ("." if is_inside(each.source) else INSIDE)
-            wanted |= {inner.id: inner for inner in await store.held(tenant=tenant, under=below, limit=_INSIDE_MAX)}
+            around = await store.by_source(each.source.partition(INSIDE)[0], tenant=tenant)
+            wanted |= {inner.id: inner for inner in around if inner.source.startswith(below)}
         return await opened.ingest.erase(list(wanted.values()), by=by)
 
     async def relabel(
@@ -266,24 +269,30 @@ class Vaults:
         key = await asyncio.to_thread(self._key, plan)
         await asyncio.to_thread(path.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
         had = await asyncio.to_thread(parts.model_of, path, key=key)
-        models = await self._models(plan, had, key)
-        model, dimensions = _size(models, had)
-        if had is not None and had != (model, dimensions):
-            await asyncio.to_thread(parts.change_model, path, key=key, model=model, dimensions=dimensions)
-        store = await parts.store(path, key=key, model=model, dimensions=dimensions)
-        return self._assembled(plan, parts, store, models, key)
+        store = None if had is None else await parts.store(path, key=key, model=had[0], dimensions=had[1])
+        try:
+            models = self._models(plan, had, "" if store is None else _language(await store.languages()))
+            model, dimensions = _size(models, had)
+            if store is not None and had != (model, dimensions):
+                await store.close()
+                await asyncio.to_thread(parts.change_model, path, key=key, model=model, dimensions=dimensions)
+                store = None
+            store = store or await parts.store(path, key=key, model=model, dimensions=dimensions)
+            return await asyncio.to_thread(self._assembled, plan, parts, store, models, key)
+        except BaseException:
+            if store is not None:
+                await store.close()
+            raise
 
-    async def _models(self, plan: VaultPlan, had: tuple[str, int] | None, key: bytes) -> Models:
+    def _models(self, plan: VaultPlan, had: tuple[str, int] | None, language: str) -> Models:
         """What a vault searches with: the model that made its vectors as long as that is here and nobody wants another."""
-        parts, path = self._made(), self.path_of(plan.name)
-        language = await asyncio.to_thread(parts.language_of, path, key=key) if had is not None else ""
-        kept = "" if had is None else had[0]
+        parts, kept = self._made(), "" if had is None else had[0]
         if plan.embedder != "auto" or not kept:
             return parts.models(embedder=plan.embedder, reranker=plan.reranker, language=language)
         try:
             return parts.models(embedder=kept, reranker=plan.reranker, language=language)
         except VaultError as error:
-            notice = f"The model that made the vectors of this vault cannot be used, so it is searched by words alone: {error.message}"
+            notice = f"What made its vectors cannot be used, so that it is searched by words alone: {error.message}"
             return replace(parts.models(embedder="none", reranker=plan.reranker, language=language), notice=notice)
 
     def _made(self) -> Parts:
@@ -336,3 +345,10 @@ def _size(models: Models, had: tuple[str, int] | None) -> tuple[str, int]:
     if models.embedder is not None:
         return models.embedder.model, models.embedder.dimensions
     return (NO_MODEL, NO_DIMENSIONS) if had is None else had
+
+
+def _language(counts: Mapping[str, int]) -> str:
+    """The language that ``_MOST`` of the documents with one are in; empty where there is none."""
+    known = {language: count for language, count in counts.items() if language}
+    most = max(known, key=lambda language: known[language], default="")
+    return most if most and known[most] >= _MOST * sum(known.values()) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -102,6 +102,10 @@ class HeldStore(VaultStore, Protocol):
             after: Begin behind this id.
             limit: At most so many.
         """
+        ...
+
+    async def languages(self) -> Mapping[str, int]:
+        """How many documents there are in each language; of many, the newest ones."""
         ...
 
 

@@ -20,7 +20,6 @@ from freehold.vault.store_seal import opened_text
 
 T = TypeVar("T")
 _READERS = 3
-_LAST_CHARACTER = "\U0010ffff"
 
 
 async def open_store(path: Path, *, key: bytes, model: str, dimensions: int) -> SqliteVault:
@@ -286,11 +285,17 @@ class SqliteVault:
         self, *, tenant: str, ids: Sequence[str] | None = None, under: str = "", after: str = "", limit: int = 1_000
     ) -> Sequence[Document]:
         """See ``HeldStore.held``."""
-        some = "" if ids is None else " AND id IN (SELECT value FROM json_each(?))"
-        below = " AND source >= ? AND source < ?" if under else ""
-        values = [after, *([] if ids is None else [json.dumps(list(ids))])]
-        values += [under, under + _LAST_CHARACTER] if under else []
-        return await self._of_tenant(tenant, f"id > ?{some}{below} ORDER BY id LIMIT ?", [*values, limit])
+
+        def work(connection: Database) -> list[Document]:
+            number = _tenant(connection, tenant)
+            found = store_documents.held(connection, number, ids=ids, under=under, after=after, limit=limit)
+            return self._documents(connection, number, tenant, found)
+
+        return await self._read(work)
+
+    async def languages(self) -> Mapping[str, int]:
+        """See ``HeldStore.languages``."""
+        return await self._read(store_documents.languages)
 
     async def move(self, document_id: str, *, tenant: str, source: str, title: str) -> None:
         """See ``VaultStore.move``."""

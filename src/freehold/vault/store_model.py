@@ -9,9 +9,6 @@ from freehold.vault.store_schema import VECTOR_TABLE, connected, told
 NO_MODEL, NO_DIMENSIONS = "", 8
 """Of a vault that is searched by words alone: the index has to have some size."""
 
-MOST = 0.9
-"""Share of documents in one language, from which on a vault counts as being in it."""
-
 
 def model_of(path: Path, key: bytes) -> tuple[str, int] | None:
     """Model and dimensions of a vault's file; ``None`` where there is none. Blocks.
@@ -30,26 +27,6 @@ def model_of(path: Path, key: bytes) -> tuple[str, int] | None:
     finally:
         connection.close()
     return str(found["model"]), int(found["dimensions"])
-
-
-def language_of(path: Path, key: bytes) -> str:
-    """Language that ``MOST`` of the documents with one are in; empty where there is none. Blocks.
-
-    Raises:
-        VaultError: It cannot be opened, or has another key.
-    """
-    connection = connected(path, key)
-    try:
-        with told(path):
-            found = connection.execute(
-                "SELECT language, count(*) FROM document WHERE language != '' GROUP BY language ORDER BY 2 DESC"
-            ).fetchall()
-    finally:
-        connection.close()
-    if not found:
-        return ""
-    language, count = found[0]
-    return str(language) if count >= MOST * sum(each for _, each in found) else ""
 
 
 def change_model(path: Path, key: bytes, *, model: str, dimensions: int) -> None:
