@@ -147,3 +147,101 @@ class VaultClosed(VaultError):
 
     code = "FH-VAULT-017"
     status = 503
+
+
+class FileUnread(VaultError):
+    """The file {name} was not read: {reason!s}.
+
+    Base of all that can be wrong with one file. The others of the same run are read all the same, and the file is read
+    again when it changes or is added anew.
+    """
+
+    code = "FH-VAULT-020"
+    status = 422
+
+
+class FileEncrypted(FileUnread):
+    """The file {name} was not read: it is protected ({reason!s}). Save a copy of it without a password and add that.
+
+    Passwords are never asked for or guessed.
+    """
+
+    code = "FH-VAULT-021"
+
+
+class FileDamaged(FileUnread):
+    """The file {name} was not read: it is damaged or cut short ({reason!s}). Open it in the program it is from, save it anew, and add that.
+
+    Nothing of it was kept: half a document would answer as if it were the whole one.
+    """
+
+    code = "FH-VAULT-022"
+
+
+class FileTooLarge(FileUnread):
+    """The file {name} was not read: {reason!s}. Split it, or unpack it and add what is inside.
+
+    Limits on bytes, pages, characters, and on what archives unpack to keep one file from taking this machine's memory.
+    """
+
+    code = "FH-VAULT-023"
+    status = 413
+
+
+class FileTooCostly(FileUnread):
+    """The file {name} was not read: reading it took more than {reason!s}, and was stopped. Save it anew or as plain text, and add that.
+
+    Files are read by a process with limits on memory and time. A file that needs more is damaged, was made to do harm, or is very large.
+    """
+
+    code = "FH-VAULT-024"
+
+
+class FileKindUnknown(FileUnread):
+    """The file {name} was not read: what it holds ({reason!s}) is no kind of document that the vault reads. Save it as PDF, an office format or text, and add that.
+
+    What a file is, its content says; its name is a hint only.
+    """
+
+    code = "FH-VAULT-025"
+    status = 415
+
+
+class FileWithoutText(FileUnread):
+    """The file {name} was not read: there is no text in it ({reason!s}).
+
+    An empty file, or a picture in which no writing was found. Pictures and scanned pages are read where the extra
+    ``ocr`` is installed.
+    """
+
+    code = "FH-VAULT-026"
+
+
+class FileBroke(FileUnread):
+    """The file {name} was not read: the process that read it ended ({reason!s}). Save it anew or as plain text, and add that.
+
+    A parser gave up on it, or it was made to do harm. That process holds nothing of other files and finds no network; the next file is read by a fresh one.
+    """
+
+    code = "FH-VAULT-027"
+
+
+class FileGone(FileUnread):
+    """The file {name} was not read: {reason!s}. Look whether it is still there and may be read by the gateway's user.
+
+    Only regular files are read: no pipes, devices or folders.
+    """
+
+    code = "FH-VAULT-028"
+    status = 404
+
+
+class FileParserDown(VaultError):
+    """The parser does not run: {reason!s}. Nothing is wrong with the file; add it again later.
+
+    The process that reads files could not be started.
+    """
+
+    code = "FH-VAULT-029"
+    status = 503
+    retryable = True
