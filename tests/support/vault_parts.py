@@ -12,7 +12,7 @@ from freehold.app.vault_parts import Models, Searching
 from freehold.app.vaults import Vaults
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.load import load
-from freehold.domain.errors.vault import VaultError, VaultFileUnreadable
+from freehold.domain.errors.vault import FileUnread, VaultError
 from freehold.domain.ports import Clock
 from freehold.domain.vault import Chunk, Found, Parsed, SearchSettings, VaultQuery, vector_bytes
 from freehold.policy.text import parse_label
@@ -40,7 +40,7 @@ class LinesParser:
         self.read.append(name)
         text = await asyncio.to_thread(lambda: Path(path).read_text(encoding="utf-8", errors="replace"))
         if text.startswith("broken"):
-            raise VaultFileUnreadable(reason="it is broken")
+            raise FileUnread(name=name, reason="it is broken")
         whole, *members = text.split(MEMBER)
         inner = [each.partition("\n") for each in members]
         return Parsed(
@@ -105,8 +105,8 @@ class FakeParts:
         del reranker, language
         return Models(embedder=None if embedder == "none" else self.embedder)
 
-    def parser(self, *, ocr: bool) -> LinesParser:
-        del ocr
+    def parser(self, *, ocr: bool, bytes_max: int) -> LinesParser:
+        del ocr, bytes_max
         return self.lines
 
     def cut(self, parsed: Parsed) -> Sequence[Chunk]:

@@ -108,7 +108,7 @@ def vaults_in(
             events=SqliteKeys(database),
             tree=known.tree,
             clock=clock,
-            parts=parts or (lambda: RealParts(folder / MODELS_FOLDER)),
+            parts=parts or (lambda: RealParts(folder / MODELS_FOLDER, clock)),
         )
     )
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from freehold.domain.ports import Clock
 from freehold.domain.vault import Chunk, Found, Parsed, SearchSettings, VaultQuery
 from freehold.domain.vault_ports import Embedder, FileParser, PassageRanker
+from freehold.engines.parser.engine import ParserEngine
+from freehold.vault.chunking import chunks_of
 from freehold.vault.ingest_ports import HeldStore
+from freehold.vault.parsing.limits import ParseLimits
 from freehold.vault.store import open_store
 from freehold.vault.store_model import change_model, model_of
+
+_PARSE_WORKER = "freehold.gateway.parse_worker"
 
 
 class Searching(Protocol):
@@ -65,8 +71,8 @@ class Parts(Protocol):
         """What to search with. Nothing is started."""
         ...
 
-    def parser(self, *, ocr: bool) -> FileParser:
-        """What reads files."""
+    def parser(self, *, ocr: bool, bytes_max: int) -> FileParser:
+        """What reads files, none larger than ``bytes_max``."""
         ...
 
     def cut(self, parsed: Parsed) -> Sequence[Chunk]:
@@ -83,11 +89,12 @@ class RealParts:
 
     Args:
         models_folder: Where models are.
+        clock: Time.
     """
 
-    def __init__(self, models_folder: Path) -> None:
+    def __init__(self, models_folder: Path, clock: Clock) -> None:
         self._models_folder = models_folder
-        self._parsers: dict[bool, FileParser] = {}
+        self._clock = clock
 
     async def store(self, path: Path, *, key: bytes, model: str, dimensions: int) -> HeldStore:
         """See ``Parts``."""
@@ -100,3 +107,25 @@ class RealParts:
     def change_model(self, path: Path, *, key: bytes, model: str, dimensions: int) -> None:
         """See ``Parts``."""
         change_model(path, key, model=model, dimensions=dimensions)
+
+    def models(self, *, embedder: str, reranker: str, language: str) -> Models:
+        """See ``Parts``."""
+        del embedder, reranker, language
+        return Models()
+
+    def parser(self, *, ocr: bool, bytes_max: int) -> FileParser:
+        """See ``Parts``. Its child is started with the first file."""
+        limits = ParseLimits(bytes_max=bytes_max)
+        if not ocr:
+            limits = replace(limits, ocr_pages_max=0)
+        return ParserEngine(module=_PARSE_WORKER, limits=asdict(limits), clock=self._clock)
+
+    def cut(self, parsed: Parsed) -> Sequence[Chunk]:
+        """See ``Parts``."""
+        return chunks_of(parsed, title=parsed.title)
+
+    def search(self, store: HeldStore, models: Models, settings: SearchSettings) -> Searching:
+        """See ``Parts``."""
+        from freehold.vault.search import VaultSearch
+
+        return VaultSearch(store, embedder=models.embedder, ranker=models.ranker, settings=settings)

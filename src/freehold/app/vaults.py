@@ -316,7 +316,7 @@ class Vaults:
             key=kept_key(around.folder / VAULT_KEYS_FOLDER / _COMMIT_KEY),
             clock=around.clock,
         )
-        parser = parts.parser(ocr=plan.ocr)
+        parser = parts.parser(ocr=plan.ocr, bytes_max=plan.file_bytes_max)
         ingest = Ingest(
             store=store,
             parser=parser,

@@ -190,7 +190,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = desk.file("a.txt", "x" * 1_025)
     done = run(desk, lambda: desk.take(path))
     assert done.outcome is Outcome.FAILED
-    assert "1025 bytes" in done.reason
+    assert "1,025 bytes" in done.reason
     assert parts.lines.read == []
     database.close()
 

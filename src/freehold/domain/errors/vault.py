@@ -40,32 +40,13 @@ class VaultPathMissing(VaultError):
     code = "FH-VAULT-050"
 
 
-class VaultFileUnreadable(VaultError):
-    """The file cannot be opened: {reason!s}. Let this user read it, and add it again.
-
-    What was read of it before, if anything, is still in the vault.
-    """
-
-    code = "FH-VAULT-051"
-
-
-class VaultFileTooLarge(VaultError):
-    """The file has {size_bytes!s} bytes, and at most {limit!s} are read. Raise file_bytes_max of the vault, or split it.
-
-    Nothing of it is in the vault but this line.
-    """
-
-    code = "FH-VAULT-052"
-    status = 413
-
-
 class VaultDocumentUnknown(VaultError):
     """There is no document {document!r} in the vault {vault!r}. "freehold vault list" shows those that there are.
 
     A document that may not be read is told as one that is not there.
     """
 
-    code = "FH-VAULT-053"
+    code = "FH-VAULT-051"
     status = 404
 
 
@@ -75,7 +56,7 @@ class VaultNothingAdded(VaultError):
     The vault is as it was, but for the lines that say so.
     """
 
-    code = "FH-VAULT-054"
+    code = "FH-VAULT-052"
 
 
 class VaultNameUnusable(VaultError):
@@ -84,7 +65,7 @@ class VaultNameUnusable(VaultError):
     The name is part of the name of the file that the vault is in.
     """
 
-    code = "FH-VAULT-055"
+    code = "FH-VAULT-053"
 
 
 class VaultKeyWrong(VaultError):
