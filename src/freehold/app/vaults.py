@@ -35,6 +35,7 @@ VAULTS_FOLDER = "vaults"
 VAULT_KEYS_FOLDER = "vault-keys"
 _COMMIT_KEY = "commitments"
 _SUFFIX, _TURN_SUFFIX = ".db", ".turn"
+_PAGE = 1_000
 _MOST = 0.9
 """Share of documents in one language, from which on a vault counts as being in it."""
 
@@ -211,6 +212,36 @@ class Vaults:
         if label:
             parse_label(label, self._around.tree(), param="label")
         return await self._open(plan)
+
+    def joined(self, *labels: str, tenant: str) -> str:
+        """The label that all of some labels of a tenant's documents demand; empty ones say nothing."""
+        return self._around.labels.label(tenant=tenant, said=labels, names=(), text=None)
+
+    async def key_holder(self, vault: str, tenant: str) -> Reader:
+        """Somebody who may read whatever anybody of a tenant may: for commands of who holds the data folder.
+
+        Raises:
+            VaultError: There is no such vault for this tenant, or it cannot be opened.
+        """
+        opened = await self._there(vault, tenant)
+        return Reader(tenant=tenant) if opened is None else await opened.store.key_holder(tenant)
+
+    async def held(
+        self, vault: str, *, tenant: str, ids: Sequence[str] | None = None, under: str = ""
+    ) -> list[Document]:
+        """All documents of a tenant whoever may read them, by id; only some, only those of sources that begin so.
+
+        Raises:
+            VaultError: There is no such vault for this tenant, or it cannot be opened.
+        """
+        opened, found, after = await self._there(vault, tenant), list[Document](), ""
+        while opened is not None:
+            page = await opened.store.held(tenant=tenant, ids=ids, under=under, after=after, limit=_PAGE)
+            found += page
+            if len(page) < _PAGE:
+                break
+            after = page[-1].id
+        return found
 
     async def fill(self, vault: str, *, alone: bool = True) -> AsyncIterator[int]:
         """Make the vectors that are missing; yields how many were made, after each batch.

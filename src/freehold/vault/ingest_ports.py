@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from freehold.domain.vault import Document, Readers
+from freehold.domain.vault import Document, Reader, Readers
 from freehold.domain.vault_ports import VaultStore
 
 
@@ -102,6 +102,10 @@ class HeldStore(VaultStore, Protocol):
             after: Begin behind this id.
             limit: At most so many.
         """
+        ...
+
+    async def key_holder(self, tenant: str) -> Reader:
+        """Somebody who may read whatever anybody of a tenant may: for commands of who holds the file and its key."""
         ...
 
     async def languages(self) -> Mapping[str, int]:

@@ -293,6 +293,12 @@ class SqliteVault:
 
         return await self._read(work)
 
+    async def key_holder(self, tenant: str) -> Reader:
+        """See ``HeldStore.key_holder``."""
+        return await self._read(
+            lambda connection: self._book.everybody(connection, _tenant(connection, tenant), tenant)
+        )
+
     async def languages(self) -> Mapping[str, int]:
         """See ``HeldStore.languages``."""
         return await self._read(store_documents.languages)
