@@ -128,6 +128,11 @@ def told(path: Path) -> Generator[None]:
         raise VaultUnwritable(path=path, reason=type(error).__name__) from error
 
 
+def unlocking(key: bytes) -> tuple[str, ...]:
+    """What is said to SQLite before a file is read."""
+    return (f"cipher = {CIPHER}", f"key = \"x'{key.hex()}'\"")
+
+
 def connected(path: Path, key: bytes) -> Database:
     """A connection to the file, which is made where there is none.
 
@@ -147,8 +152,8 @@ def connected(path: Path, key: bytes) -> Database:
         connection = cast("Database", opened)
         try:
             opened.set_busy_timeout(BUSY_TIMEOUT_S * 1000)
-            for statement in (f"cipher = {CIPHER}", f"key = \"x'{key.hex()}'\"", f"page_size = {PAGE_BYTES}"):
-                connection.execute(f"PRAGMA {statement}")
+            for statement in (*unlocking(key), f"page_size = {PAGE_BYTES}"):
+                connection.execute(f"PRAGMA {statement}").fetchall()
             opened.enable_load_extension(True)
             opened.load_extension(sqlite_vec.loadable_path())
             opened.enable_load_extension(False)
