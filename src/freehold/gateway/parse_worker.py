@@ -35,21 +35,13 @@ def main() -> None:
         memory_bytes_max=int(reader.limits.memory_bytes_max),
         answer_bytes_max=ANSWER_BYTES_MAX,
     )
-    load(reader)
+    reader.load()
     with os.fdopen(descriptor, "wb", buffering=0) as answers:
         for asked in messages(sys.stdin.buffer):
             done = Done() if "file" not in asked else in_a_copy(lambda: read(reader, asked), limits, gone=0)  # noqa: B023
             head = {"id": asked["id"], "how": done.how, "seconds": done.seconds, "peak_bytes": done.peak_bytes}
             write_whole(answers, frame(head, done.answer))
     os._exit(0)
-
-
-def load(reader: FileReader) -> None:
-    """Load what copies read with, so that none of them has to."""
-    import kreuzberg  # noqa: F401 - heavy, and only in this process
-    import pypdfium2  # noqa: F401 - heavy, and only in this process
-
-    reader.guess.load()
 
 
 def read(reader: FileReader, asked: Mapping[str, Any]) -> bytes:

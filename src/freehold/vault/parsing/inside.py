@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 import io
 import lzma
 import re
@@ -11,6 +12,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from freehold.domain.errors.vault import FileDamaged, FileTooCostly, FileTooLarge, FileUnread
 from freehold.domain.vault import Parsed
@@ -22,7 +24,11 @@ _NAME_CHARACTERS = 200
 _WARNINGS_MAX = 50
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _LITTER = re.compile(r"(^|/)(__MACOSX/|\._[^/]*$|\.DS_Store$|Thumbs\.db$)")
-_ZLIB_OF_GZIP = 31
+
+
+class _Source(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
 
 Inner = Callable[[str, bytes], Parsed]
 """Reads what was inside: its name there, its bytes."""
@@ -127,7 +133,10 @@ def tar_files(data: bytes, spent: Spent, left_out: Callable[[str], None]) -> Ite
                 spent.tick()
                 if entry.isreg():
                     if not _LITTER.search(entry.name):
-                        yield entry.name, lambda entry=entry, archive=archive: _tar_file(archive, entry, spent)
+                        yield (
+                            entry.name,
+                            lambda entry=entry, archive=archive: _tar_file(archive, entry, spent, len(data)),
+                        )
                 elif not entry.isdir():
                     others += 1
     except (tarfile.TarError, ValueError, EOFError, OverflowError, OSError) as error:
@@ -136,16 +145,10 @@ def tar_files(data: bytes, spent: Spent, left_out: Callable[[str], None]) -> Ite
         left_out(f"{others:,} links, devices or pipes were left out")
 
 
-def _tar_file(archive: tarfile.TarFile, entry: tarfile.TarInfo, spent: Spent) -> bytes:
+def _tar_file(archive: tarfile.TarFile, entry: tarfile.TarInfo, spent: Spent, size: int) -> bytes:
     source = archive.extractfile(entry)
-    if source is None:
-        return b""
-    pieces: list[bytes] = []
-    while piece := source.read(_PIECE_BYTES):
-        spent.unpack(len(piece), packed=len(piece))
-        spent.tick()
-        pieces.append(piece)
-    return b"".join(pieces)
+    # A sparse file has more bytes than the archive has for it.
+    return b"" if source is None else _all_of(source, spent, packed=max(1, size))
 
 
 def unpressed(data: bytes, kind: str, spent: Spent) -> bytes:
@@ -154,33 +157,24 @@ def unpressed(data: bytes, kind: str, spent: Spent) -> bytes:
     Raises:
         FileUnread: It is damaged or beyond a limit.
     """
+    opened = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}[kind]
+    try:
+        with opened(io.BytesIO(data), "rb") as source:
+            return _all_of(source, spent, packed=len(data))
+    except (zlib.error, OSError, lzma.LZMAError, ValueError, EOFError) as error:
+        raise FileDamaged(name=spent.name, reason="it is cut short or damaged") from error
+
+
+def _all_of(source: _Source, spent: Spent, *, packed: int) -> bytes:
+    """Everything that ``source`` holds, in pieces that are counted."""
+    limits = spent.limits
     pieces: list[bytes] = []
     total = 0
-    rest = data
-    try:
-        while rest:
-            one = _decompressor(kind)
-            piece = one.decompress(rest, _PIECE_BYTES)
-            while True:
-                total += len(piece)
-                spent.unpack(len(piece), packed=len(data))
-                spent.tick()
-                if total > spent.limits.ratio_from_bytes and total > spent.limits.ratio_max * len(data):
-                    raise spent.too_large(f"it unpacks to more than {spent.limits.ratio_max} times its size")
-                pieces.append(piece)
-                if one.eof:
-                    break
-                held = one.unconsumed_tail if kind == "gz" else b""
-                if not piece and ((kind == "gz" and not held) or (kind != "gz" and one.needs_input)):
-                    raise FileDamaged(name=spent.name, reason="it is cut short")
-                piece = one.decompress(held, _PIECE_BYTES)
-            rest = one.unused_data.lstrip(b"\0")
-    except (zlib.error, OSError, lzma.LZMAError, ValueError, EOFError) as error:
-        raise FileDamaged(name=spent.name, reason="it cannot be unpacked") from error
+    while piece := source.read(_PIECE_BYTES):
+        total += len(piece)
+        spent.unpack(len(piece), packed=packed)
+        spent.tick()
+        if total > limits.ratio_from_bytes and total > limits.ratio_max * packed:
+            raise spent.too_large(f"it unpacks to more than {limits.ratio_max} times its size")
+        pieces.append(piece)
     return b"".join(pieces)
-
-
-def _decompressor(kind: str):  # noqa: ANN202 - three classes of the standard library without a common one
-    if kind == "gz":
-        return zlib.decompressobj(_ZLIB_OF_GZIP)
-    return bz2.BZ2Decompressor() if kind == "bz2" else lzma.LZMADecompressor(memlimit=256 << 20)

@@ -133,9 +133,10 @@ class Guess:
             """As it comes, it starts a thread for each core."""
 
             def _init_onnx_session(self) -> Any:
-                options = onnxruntime.SessionOptions()
+                runtime: Any = onnxruntime
+                options = runtime.SessionOptions()
                 options.intra_op_num_threads = options.inter_op_num_threads = 1
-                return onnxruntime.InferenceSession(str(self._model_path), options, providers=["CPUExecutionProvider"])
+                return runtime.InferenceSession(str(self._model_path), options, providers=["CPUExecutionProvider"])
 
         self._model = OneThread()
 

@@ -136,7 +136,7 @@ class Sight:
 
 def _in_lines(words: list[tuple[Any, str]]) -> str:
     """Pieces with their boxes as lines: those at about one height stand beside each other."""
-    placed = []
+    placed: list[tuple[float, float, float, str]] = []
     for box, text in words:
         top, bottom = min(point[1] for point in box), max(point[1] for point in box)
         placed.append(((top + bottom) / 2, bottom - top, min(point[0] for point in box), text))

@@ -11,6 +11,7 @@ import email.utils
 import re
 from collections.abc import Callable, Iterator
 from email.message import Message
+from typing import Any, cast
 
 from freehold.domain.errors.vault import FileDamaged
 from freehold.vault.parsing.draft import Draft, normal, one_line
@@ -30,8 +31,6 @@ _HEADER = re.compile(rb"[!-9;-~]+:")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError, email.errors.MessageError)
 """What the standard library raises on headers that are none."""
-
-_MessageType = Message
 
 
 def add_message(draft: Draft, data: bytes, spent: Spent, members: Members) -> tuple[str, str, str]:
@@ -74,7 +73,7 @@ def _next_message(data: bytes, at: int) -> re.Match[bytes] | None:
     return None
 
 
-def _header(message: _MessageType, name: str) -> str:
+def _header(message: Message[str, str], name: str) -> str:
     raw = message.get(name)
     if raw is None:
         return ""
@@ -99,33 +98,34 @@ class _Parts:
         self._members = members
         self._count = 0
 
-    def add(self, part: _MessageType, depth: int) -> None:
+    def add(self, part: Message[str, str], depth: int) -> None:
         """Add what a part holds."""
         self._count += 1
         if depth > _DEPTH_MAX or self._count > _PARTS_MAX:
             raise self._spent.too_large("it has more parts within parts than are read")
         self._spent.tick()
         kind = part.get_content_type()
-        inner = part.get_payload()
-        if kind == "message/rfc822" and isinstance(inner, list):
-            for message in inner:
+        inner: Any = part.get_payload()
+        parts = cast("list[Message[str, str]]", inner) if isinstance(inner, list) else None
+        if kind == "message/rfc822" and parts is not None:
+            for message in parts:
                 self._members.read(
                     _name(part) or "message.eml", lambda message=message: _bytes_of(message, self._spent)
                 )
-        elif isinstance(inner, list):
-            for each in self._chosen(inner) if kind == "multipart/alternative" else inner:
+        elif parts is not None:
+            for each in self._chosen(parts) if kind == "multipart/alternative" else parts:
                 self.add(each, depth + 1)
         else:
             self._leaf(part, kind)
 
-    def _chosen(self, parts: list[_MessageType]) -> list[_MessageType]:
+    def _chosen(self, parts: list[Message[str, str]]) -> list[Message[str, str]]:
         """Of what says the same in several ways: plain text where it says anything, else the last that is read."""
         for part in parts:
             if part.get_content_type() == "text/plain" and _payload(part).strip():
                 return [part]
         return parts[-1:]
 
-    def _leaf(self, part: _MessageType, kind: str) -> None:
+    def _leaf(self, part: Message[str, str], kind: str) -> None:
         name = _name(part)
         attached = name or part.get_content_disposition() == "attachment"
         data = _payload(part)
@@ -140,14 +140,14 @@ class _Parts:
             self._members.read(name or "attachment", lambda: data)
 
 
-def _name(part: _MessageType) -> str:
+def _name(part: Message[str, str]) -> str:
     with contextlib.suppress(*_BROKEN):
         if raw := part.get_filename():
             return one_line(str(email.header.make_header(email.header.decode_header(raw))))
     return ""
 
 
-def _payload(part: _MessageType) -> bytes:
+def _payload(part: Message[str, str]) -> bytes:
     with contextlib.suppress(*_BROKEN):
         found = part.get_payload(decode=True)
         if isinstance(found, bytes):
@@ -155,7 +155,7 @@ def _payload(part: _MessageType) -> bytes:
     return b""
 
 
-def _text(part: _MessageType, data: bytes) -> str:
+def _text(part: Message[str, str], data: bytes) -> str:
     with contextlib.suppress(*_BROKEN):
         said = part.get_content_charset()
         if said and said not in ("us-ascii", "ascii", "unknown-8bit"):
@@ -163,7 +163,7 @@ def _text(part: _MessageType, data: bytes) -> str:
     return decoded(data)[0]
 
 
-def _bytes_of(message: _MessageType, spent: Spent) -> bytes:
+def _bytes_of(message: Message[str, str], spent: Spent) -> bytes:
     try:
         return message.as_bytes()
     except _BROKEN as error:

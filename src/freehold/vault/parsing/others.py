@@ -29,6 +29,13 @@ def version() -> str:
     return f"kreuzberg {importlib.metadata.version('kreuzberg')}"
 
 
+def load_office_library() -> Any:
+    """kreuzberg, loaded; its stubs lack some of its arguments."""
+    import kreuzberg
+
+    return kreuzberg
+
+
 def add_others(draft: Draft, data: bytes, media_type: str, spent: Spent) -> tuple[Mapping[str, Any], int]:
     """Add a file's text.
 
@@ -38,24 +45,24 @@ def add_others(draft: Draft, data: bytes, media_type: str, spent: Spent) -> tupl
     Raises:
         FileUnread: It is damaged, encrypted, or beyond a limit.
     """
-    import kreuzberg
+    library = load_office_library()
 
     is_spreadsheet = media_type in _SPREADSHEETS
-    config = kreuzberg.ExtractionConfig(
+    config = library.ExtractionConfig(
         use_cache=False,
         enable_quality_processing=False,
         disable_ocr=True,
         output_format="markdown",
         include_document_structure=not is_spreadsheet,
         # By default it takes the heading at the top of each page for a running header, and drops it.
-        content_filter=kreuzberg.ContentFilterConfig(
+        content_filter=library.ContentFilterConfig(
             include_headers=True, include_footers=True, strip_repeating_text=False
         ),
-        concurrency=kreuzberg.ConcurrencyConfig(max_threads=1),
+        concurrency=library.ConcurrencyConfig(max_threads=1),
     )
     try:
-        found = kreuzberg.extract_bytes_sync(data, media_type, config)
-    except kreuzberg.KreuzbergError as error:
+        found = library.extract_bytes_sync(data, media_type, config)
+    except library.KreuzbergError as error:
         said = str(error).lower()
         if "password" in said or "encrypt" in said:
             raise FileEncrypted(name=spent.name, reason="by a password") from error
@@ -111,7 +118,7 @@ def _rows(grid: Mapping[str, Any]) -> list[list[str]]:
 
 def about(said: Mapping[str, Any]) -> tuple[str, str, str]:
     """Title, author and day, as the library names them; empty where it does not say."""
-    authors = said.get("authors") or []
-    author = ", ".join(map(str, authors)) if isinstance(authors, list) else str(authors)
+    authors: Any = said.get("authors") or []
+    author = authors if isinstance(authors, str) else ", ".join(map(str, authors))
     written = str(said.get("modified_at") or said.get("created_at") or "")[:10]
     return one_line(str(said.get("title") or "")), one_line(author or str(said.get("created_by") or "")), written

@@ -7,15 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from freehold.domain.errors.vault import FileDamaged, FileEncrypted, FileWithoutText
 from freehold.vault.parsing.draft import Draft, normal, one_line
 from freehold.vault.parsing.limits import Spent
 from freehold.vault.parsing.looks import Sight
-
-if TYPE_CHECKING:
-    pypdfium2: Any
 
 _PASSWORD = 4  # FPDF_ERR_PASSWORD
 _SECURITY = 5  # FPDF_ERR_SECURITY
@@ -36,6 +33,20 @@ _HEADING_CHARACTERS = 120
 _LARGER = 1.15
 _HEADING_SIZES = 4
 _RUNNING_PAGES = 3
+
+
+Document = Any
+"""``pypdfium2.PdfDocument``, which says nothing of its types."""
+
+Page = Any
+"""``pypdfium2.PdfPage``."""
+
+
+def load_pdf_library() -> Any:
+    """pypdfium2, loaded."""
+    import pypdfium2
+
+    return pypdfium2
 
 
 def add_pages(draft: Draft, data: bytes, spent: Spent, sight: Sight) -> tuple[dict[str, str], int, list[str]]:
@@ -85,24 +96,21 @@ def day(said: str) -> str:
     return "-".join(found.groups()) if found else ""
 
 
-def _opened(data: bytes, spent: Spent) -> pypdfium2.PdfDocument:
-    import pypdfium2
-
+def _opened(data: bytes, spent: Spent) -> Document:
+    library = load_pdf_library()
     try:
-        return pypdfium2.PdfDocument(data)
-    except pypdfium2.PdfiumError as error:
+        return library.PdfDocument(data)
+    except load_pdf_library().PdfiumError as error:
         code = getattr(error, "err_code", None)
         if code in (_PASSWORD, _SECURITY) or "password" in str(error).lower():
             raise FileEncrypted(name=spent.name, reason="by a password") from error
         raise FileDamaged(name=spent.name, reason="it is no whole PDF") from error
 
 
-def _outline(document: pypdfium2.PdfDocument) -> dict[int, list[tuple[int, str]]]:
+def _outline(document: Document) -> dict[int, list[tuple[int, str]]]:
     """Level and text of the outline's entries, by page."""
-    import pypdfium2
-
     found: dict[int, list[tuple[int, str]]] = {}
-    with contextlib.suppress(pypdfium2.PdfiumError, ValueError):
+    with contextlib.suppress(load_pdf_library().PdfiumError, ValueError):
         for number, entry in enumerate(document.get_toc(max_depth=6)):
             if number >= _OUTLINE_MAX:
                 break
@@ -127,13 +135,11 @@ class _Page:
     seen: bool = False
 
 
-def _read_page(document: pypdfium2.PdfDocument, number: int, spent: Spent, sight: Sight) -> _Page | None:
+def _read_page(document: Document, number: int, spent: Spent, sight: Sight) -> _Page | None:
     """What stands on a page; no lines where there is no text, ``None`` where it cannot be read."""
-    import pypdfium2
-
     try:
         page = document[number - 1]
-    except pypdfium2.PdfiumError:
+    except load_pdf_library().PdfiumError:
         return None
     try:
         lines = _lines(page, spent)
@@ -142,16 +148,14 @@ def _read_page(document: pypdfium2.PdfDocument, number: int, spent: Spent, sight
             if seen or not lines:
                 return _Page(lines=[(line, 0.0) for line in seen.split("\n") if line], seen=True)
         return _Page(lines=lines)
-    except pypdfium2.PdfiumError:
+    except load_pdf_library().PdfiumError:
         return None
     finally:
         page.close()
 
 
-def _lines(page: pypdfium2.PdfPage, spent: Spent) -> list[tuple[str, float]]:
+def _lines(page: Page, spent: Spent) -> list[tuple[str, float]]:
     """The lines of a page's text layer, and how large their letters are."""
-    import pypdfium2.raw as pdfium
-
     layer = page.get_textpage()
     try:
         if layer.count_chars() > spent.limits.characters_max:
@@ -163,17 +167,18 @@ def _lines(page: pypdfium2.PdfPage, spent: Spent) -> list[tuple[str, float]]:
             middle = at + len(line) // 2
             at += len(line) + 1
             if bare := normal(_HYPHEN.sub("", line)).strip():
-                found.append((bare, round(pdfium.FPDFText_GetFontSize(layer.raw, middle), 1)))
+                found.append((bare, round(load_pdf_library().raw.FPDFText_GetFontSize(layer.raw, middle), 1)))
         return found
     finally:
         layer.close()
 
 
-def _has_pictures(page: pypdfium2.PdfPage) -> bool:
-    import pypdfium2.raw as pdfium
-
+def _has_pictures(page: Page) -> bool:
     return any(
-        True for _ in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_PATH], max_depth=3)
+        True
+        for _ in page.get_objects(
+            filter=[load_pdf_library().raw.FPDF_PAGEOBJ_IMAGE, load_pdf_library().raw.FPDF_PAGEOBJ_PATH], max_depth=3
+        )
     )
 
 

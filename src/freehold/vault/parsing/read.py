@@ -16,9 +16,9 @@ from freehold.vault.parsing.kinds import ENCRYPTED, Guess, Kind, kind_of, separa
 from freehold.vault.parsing.limits import ParseLimits, Spent
 from freehold.vault.parsing.looks import Sight
 from freehold.vault.parsing.mail import add_message, messages
-from freehold.vault.parsing.others import about, add_others, version
+from freehold.vault.parsing.others import about, add_others, load_office_library, version
 from freehold.vault.parsing.package import Package, core_properties
-from freehold.vault.parsing.pages import add_pages, day
+from freehold.vault.parsing.pages import add_pages, day, load_pdf_library
 from freehold.vault.parsing.plain import add_markdown, add_rows, add_text
 from freehold.vault.parsing.slides import add_slides
 from freehold.vault.parsing.web import WebReader, said_charset
@@ -64,6 +64,12 @@ class FileReader:
             "xz": self._pressed,
             ENCRYPTED: self._encrypted,
         }
+
+    def load(self) -> None:
+        """Load what most files are read with, so that copies of this process need not."""
+        load_pdf_library()
+        load_office_library()
+        self.guess.load()
 
     def read(self, path: Path, *, name: str) -> Parsed:
         """Read one file; its name is a hint, its content decides.
