@@ -21,7 +21,7 @@ class VaultUnknown(VaultError):
 
 
 class VaultNeedsExtra(VaultError):
-    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra}]"
+    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra!s}]"
 
     The vault's store, parsers and embedders are an extra, since a gateway without documents needs none of them.
     """
@@ -226,3 +226,33 @@ class FileParserDown(VaultError):
     code = "FH-VAULT-029"
     status = 503
     retryable = True
+
+
+class VaultModelMissing(VaultError):
+    """{purpose!s} needs the model {model}, which is not in {folder!s}. Fetch it with: freehold pull {model!s}
+
+    Models are files that are pulled once and verified by digest; nothing is fetched while documents are read or searched.
+    """
+
+    code = "FH-VAULT-040"
+    status = 409
+
+
+class VaultModelFailed(VaultError):
+    """The model {model} of the vault gave no answer: {reason!s}. What it needs is shown by: freehold doctor
+
+    Models run in child processes of their own, which are started again after they end.
+    """
+
+    code = "FH-VAULT-041"
+    status = 503
+    retryable = True
+
+
+class VaultModelUnfit(VaultError):
+    """The vault cannot use {model} as {purpose!s}. It can use: {known!s}.
+
+    Vectors and relevance come from models of the catalogue whose prefixes, windows and pooling are known.
+    """
+
+    code = "FH-VAULT-042"
