@@ -7,13 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from freehold.app.vault_models import local_embedder, local_ranker
+from freehold.domain.errors.vault import VaultNeedsExtra
 from freehold.domain.ports import Clock
 from freehold.domain.vault import Chunk, Found, Parsed, SearchSettings, VaultQuery
 from freehold.domain.vault_ports import Embedder, FileParser, PassageRanker
+from freehold.engines.onnx.packages import missing_packages
 from freehold.engines.parser.engine import ParserEngine
+from freehold.serving.registry import ModelRegistry
+from freehold.vault.choice import NONE, choose_models
 from freehold.vault.chunking import chunks_of
 from freehold.vault.ingest_ports import HeldStore
 from freehold.vault.parsing.limits import ParseLimits
+from freehold.vault.search import VaultSearch
 from freehold.vault.store import open_store
 from freehold.vault.store_model import change_model, model_of
 
@@ -90,9 +96,11 @@ class RealParts:
     Args:
         models_folder: Where models are.
         clock: Time.
+        threads: Computing threads of a model.
     """
 
-    def __init__(self, models_folder: Path, clock: Clock) -> None:
+    def __init__(self, models_folder: Path, clock: Clock, *, threads: int = 1) -> None:
+        self._threads = threads
         self._models_folder = models_folder
         self._clock = clock
 
@@ -110,8 +118,23 @@ class RealParts:
 
     def models(self, *, embedder: str, reranker: str, language: str) -> Models:
         """See ``Parts``."""
-        del embedder, reranker, language
-        return Models()
+        registry = ModelRegistry(self._models_folder)
+        missing = missing_packages()
+
+        def has(name: str) -> bool:
+            return not missing and registry.find(name) is not None
+
+        choice = choose_models(
+            has, folder=str(self._models_folder), embedder=embedder, reranker=reranker, language=language
+        )
+        notice = choice.notice
+        if missing and embedder != NONE:
+            notice = VaultNeedsExtra(missing=", ".join(missing), extra="vault").message
+        return Models(
+            embedder=local_embedder(registry, choice.embedder, threads=self._threads) if choice.embedder else None,
+            ranker=local_ranker(registry, choice.reranker, threads=self._threads) if choice.reranker else None,
+            notice=notice,
+        )
 
     def parser(self, *, ocr: bool, bytes_max: int) -> FileParser:
         """See ``Parts``. Its child is started with the first file."""
@@ -126,6 +149,4 @@ class RealParts:
 
     def search(self, store: HeldStore, models: Models, settings: SearchSettings) -> Searching:
         """See ``Parts``."""
-        from freehold.vault.search import VaultSearch
-
         return VaultSearch(store, embedder=models.embedder, ranker=models.ranker, settings=settings)
