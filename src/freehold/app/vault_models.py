@@ -10,7 +10,7 @@ from freehold.engines.embed.child import TextModel
 from freehold.engines.embed.engine import LocalEmbedder, LocalRanker
 from freehold.engines.onnx.packages import missing_packages
 from freehold.serving.registry import ModelRegistry
-from freehold.vault.choice import AUTO, ENGLISH, choose_models, reads_english, reads_foreign
+from freehold.vault.choice import ENGLISH, reads_english, reads_foreign
 
 _QUERY_PREFIXES = {ENGLISH: "Represent this sentence for searching relevant passages: "}
 """What the publisher of a model says should stand before a question."""
@@ -35,31 +35,6 @@ def local_embedder(registry: ModelRegistry, name: str, *, threads: int = 1) -> L
 def local_ranker(registry: ModelRegistry, name: str, *, threads: int = 1) -> EnglishRanker:
     """The reranker of a name; as ``local_embedder``."""
     return EnglishRanker(text_model(registry, name, threads=threads))
-
-
-def chosen_models(
-    registry: ModelRegistry, *, embedder: str = AUTO, reranker: str = AUTO, language: str = "", threads: int = 1
-) -> tuple[LocalEmbedder | None, EnglishRanker | None, str]:
-    """What a vault searches with (``vault.choice.choose_models``), and what its owner should know. Nothing is started.
-
-    Raises:
-        VaultModelMissing: A model that was asked for by name is not here.
-        VaultModelUnfit: The vault cannot use a model of that name.
-        VaultNeedsExtra: What runs a model that is here is not installed.
-        ModelError: A model's file is not what it should be.
-    """
-    choice = choose_models(
-        lambda name: registry.find(name) is not None,
-        folder=str(registry.folder),
-        embedder=embedder,
-        reranker=reranker,
-        language=language,
-    )
-    return (
-        local_embedder(registry, choice.embedder, threads=threads) if choice.embedder else None,
-        local_ranker(registry, choice.reranker, threads=threads) if choice.reranker else None,
-        choice.notice,
-    )
 
 
 class EnglishRanker(LocalRanker):
