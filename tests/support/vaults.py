@@ -49,7 +49,9 @@ class Made:
         """Add it."""
         kept = [vector_bytes(vector) for vector in self.vectors] if vectors else None
         document = self.document if vectors else replace(self.document, state="pending")
-        await store.add(document, text=self.text, chunks=self.chunks, vectors=kept, blob=self.text.encode("utf-8", "surrogatepass"))
+        await store.add(
+            document, text=self.text, chunks=self.chunks, vectors=kept, blob=self.text.encode("utf-8", "surrogatepass")
+        )
 
 
 def made(

@@ -13,8 +13,6 @@ from freehold.domain.errors.vault import (
     VaultDamaged,
     VaultKeyWrong,
     VaultNeedsExtra,
-    VaultOfAnotherModel,
-    VaultOfNewerVersion,
     VaultUnwritable,
     VaultVectorsUnfit,
 )
@@ -39,6 +37,9 @@ _PRAGMAS = (
     "temp_store = MEMORY",
     "cache_size = -16000",
     "trusted_schema = OFF",
+    # A log that was long once is cut at the next checkpoint.
+    "wal_autocheckpoint = 500",
+    "journal_size_limit = 16777216",
 )
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -69,6 +70,8 @@ CREATE TABLE posting (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE view (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
 VECTOR_TABLE = """
+_VECTORS = """
+VECTORS = """
 CREATE VIRTUAL TABLE vector USING vec0(
     chunk INTEGER PRIMARY KEY, tenant INTEGER PARTITION KEY, access INTEGER,
     embedding FLOAT[{dimensions}] DISTANCE_METRIC=cosine, CHUNK_SIZE=256
@@ -208,6 +211,64 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int) ->
             dimensions=dimensions,
         )
     return found["pepper"]
+def prepare(connection: Database, path: Path, *, model: str, dimensions: int) -> bytes:
+    """Make the tables where there are none, and see that they are ours.
+
+    Returns:
+        The vault's own secret, by which texts are numbered in its indexes.
+
+    Raises:
+        VaultOfNewerVersion: A newer version wrote it.
+        VaultOfAnotherModel: Its vectors are of another model.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall():
+            connection.execute(_TABLES)
+            connection.execute(_VECTORS.format(dimensions=dimensions))
+            connection.executemany(
+                "INSERT INTO meta VALUES (?, ?)",
+                (
+                    ("schema", SCHEMA),
+                    ("model", model),
+                    ("dimensions", dimensions),
+                    ("generation", 0),
+                    ("pepper", os.urandom(KEY_BYTES)),
+                ),
+            )
+            hold_keys_still(connection)
+        found = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    if int(found["schema"]) > SCHEMA:
+        raise VaultOfNewerVersion(path=path, found=found["schema"], known=SCHEMA)
+    if (found["model"], found["dimensions"]) != (model, dimensions):
+        raise VaultOfAnotherModel(
+            path=path,
+            found=found["model"],
+            found_dimensions=found["dimensions"],
+            model=model,
+            dimensions=dimensions,
+        )
+    return found["pepper"]
+def tables(connection: Database, *, model: str, dimensions: int, words: str) -> dict[str, Any]:
+    """What the file says of itself; in a transaction. Makes the tables where there are none."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall():
+        connection.execute(_TABLES)
+        connection.execute(VECTORS.format(dimensions=dimensions))
+        said = {
+            "schema": SCHEMA,
+            "model": model,
+            "dimensions": dimensions,
+            "words": words,
+            "generation": 0,
+            "pepper": os.urandom(KEY_BYTES),
+        }
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", said.items())
+        hold_keys_still(connection)
+    return dict(connection.execute("SELECT name, value FROM meta").fetchall())
 
 
 def fits(vector: bytes, dimensions: int, what: str) -> bytes:
