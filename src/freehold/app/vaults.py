@@ -307,9 +307,8 @@ class Vaults:
             model, dimensions = _size(models, had)
             if store is not None and had != (model, dimensions):
                 await store.close()
-                await asyncio.to_thread(parts.change_model, path, key=key, model=model, dimensions=dimensions)
                 store = None
-            store = store or await parts.store(path, key=key, model=model, dimensions=dimensions)
+            store = store or await parts.store(path, key=key, model=model, dimensions=dimensions, is_renewed=True)
             return await asyncio.to_thread(self._assembled, plan, parts, store, models, key)
         except BaseException:
             if store is not None:
