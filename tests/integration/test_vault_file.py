@@ -263,3 +263,40 @@ def test_importing_the_store_loads_nothing_heavy(tmp_path: Path) -> None:
         return (await child.communicate())[0]
 
     assert asyncio.run(run()).strip() == b"[]"
+
+
+def test_a_file_indexed_by_other_rules_is_indexed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "vault.db"
+    with monkeypatch.context() as old:
+        for module in ("store_words", "store_renew"):
+            old.setattr(f"freehold.vault.{module}.kept_terms", lambda text: text.lower().replace("e", ""))
+        with_store(path, made("letter", "several cheese", "one more").into)
+
+    async def scenario(store: VaultStore) -> None:
+        assert [hit[1] for hit in await words_found(store, "cheese", READER)] == [0]
+        assert await words_found(store, "chs", READER) == []
+        await made("letter", "tea").into(store)
+        assert await words_found(store, "cheese more", READER) == []
+
+    with_store(path, scenario)
+
+
+def test_a_vault_can_be_embedded_anew_with_another_model(tmp_path: Path) -> None:
+    path = tmp_path / "vault.db"
+    with_store(path, made("letter", "one", "two").into)
+
+    async def renew() -> None:
+        store = await open_store(path, key=KEY, model="another", dimensions=4, is_renewed=True)
+        try:
+            assert [text for _, text in await store.without_vectors(9)] == ["one", "two"]
+            assert [it.state for it in await store.documents(reader=READER)] == ["pending"]
+            waiting = await store.without_vectors(9)
+            await store.put_vectors({number: vector_bytes([1, 2, 3, number % 7]) for number, _ in waiting})
+            found = await store.search_vectors(vector_bytes([1, 2, 3, 0]), reader=READER, filters=ANYTHING, limit=9)
+            assert [hit.chunk_id for hit in found] == [number for number, _ in waiting]
+            assert [it.state for it in await store.documents(reader=READER)] == ["ready"]
+        finally:
+            await store.close()
+
+    asyncio.run(renew())
+    assert isinstance(opening(path), VaultOfAnotherModel)

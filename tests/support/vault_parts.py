@@ -19,7 +19,7 @@ from freehold.policy.text import parse_label
 from freehold.storage.database import Database
 from freehold.vault.ingest_ports import HeldStore
 from freehold.vault.store import open_store
-from freehold.vault.store_model import change_model, model_of
+from freehold.vault.store_model import model_of
 
 DIMENSIONS = 8
 MEMBER = "=== "
@@ -92,14 +92,13 @@ class FakeParts:
         self.lines = LinesParser()
         self.embedder = HashEmbedder() if embeds else None
 
-    async def store(self, path: Path, *, key: bytes, model: str, dimensions: int) -> HeldStore:
-        return await open_store(path, key=key, model=model, dimensions=dimensions)
+    async def store(
+        self, path: Path, *, key: bytes, model: str, dimensions: int, is_renewed: bool = False
+    ) -> HeldStore:
+        return await open_store(path, key=key, model=model, dimensions=dimensions, is_renewed=is_renewed)
 
     def model_of(self, path: Path, *, key: bytes) -> tuple[str, int] | None:
         return model_of(path, key)
-
-    def change_model(self, path: Path, *, key: bytes, model: str, dimensions: int) -> None:
-        change_model(path, key, model=model, dimensions=dimensions)
 
     def models(self, *, embedder: str, reranker: str, language: str) -> Models:
         del reranker, language

@@ -21,7 +21,7 @@ from freehold.vault.ingest_ports import HeldStore
 from freehold.vault.parsing.limits import ParseLimits
 from freehold.vault.search import VaultSearch
 from freehold.vault.store import open_store
-from freehold.vault.store_model import change_model, model_of
+from freehold.vault.store_model import model_of
 
 _PARSE_WORKER = "freehold.gateway.parse_worker"
 
@@ -61,16 +61,14 @@ class Models:
 class Parts(Protocol):
     """Makes the parts of vaults."""
 
-    async def store(self, path: Path, *, key: bytes, model: str, dimensions: int) -> HeldStore:
-        """Open a file, which is made where there is none."""
+    async def store(
+        self, path: Path, *, key: bytes, model: str, dimensions: int, is_renewed: bool = False
+    ) -> HeldStore:
+        """Open a file, which is made where there is none; with ``is_renewed`` vectors of another model are forgotten."""
         ...
 
     def model_of(self, path: Path, *, key: bytes) -> tuple[str, int] | None:
         """Of which model a file's vectors are, and their dimensions; ``None`` where there is no file. Blocks."""
-        ...
-
-    def change_model(self, path: Path, *, key: bytes, model: str, dimensions: int) -> None:
-        """Forget a file's vectors, so that they are made anew by another model. Blocks."""
         ...
 
     def models(self, *, embedder: str, reranker: str, language: str) -> Models:
@@ -104,17 +102,15 @@ class RealParts:
         self._models_folder = models_folder
         self._clock = clock
 
-    async def store(self, path: Path, *, key: bytes, model: str, dimensions: int) -> HeldStore:
+    async def store(
+        self, path: Path, *, key: bytes, model: str, dimensions: int, is_renewed: bool = False
+    ) -> HeldStore:
         """See ``Parts``."""
-        return await open_store(path, key=key, model=model, dimensions=dimensions)
+        return await open_store(path, key=key, model=model, dimensions=dimensions, is_renewed=is_renewed)
 
     def model_of(self, path: Path, *, key: bytes) -> tuple[str, int] | None:
         """See ``Parts``."""
         return model_of(path, key)
-
-    def change_model(self, path: Path, *, key: bytes, model: str, dimensions: int) -> None:
-        """See ``Parts``."""
-        change_model(path, key, model=model, dimensions=dimensions)
 
     def models(self, *, embedder: str, reranker: str, language: str) -> Models:
         """See ``Parts``."""

@@ -13,13 +13,14 @@ from freehold.app.kept_key import kept_key
 from freehold.app.vault_book import VaultBook
 from freehold.app.vault_parts import Closes, Models, Parts, Searching
 from freehold.config.compile_vault import VaultPlan
-from freehold.domain.errors.vault import VaultError, VaultUnknown
+from freehold.domain.errors.vault import VaultError, VaultUnknown, VaultUnwritable
 from freehold.domain.ports import Clock
 from freehold.domain.vault import ANYTHING, Document, Filters, Found, Reader, Readers, SearchSettings, VaultQuery
 from freehold.domain.zones import ZoneTree
 from freehold.gateway.vault_labels import VaultLabels
 from freehold.gateway.vault_memory import VaultMemory
 from freehold.policy.text import parse_label
+from freehold.storage.folder import private_file
 from freehold.storage.keys import SqliteKeys
 from freehold.vault.filling import fill
 from freehold.vault.ingest import Ingest, Limits
@@ -301,7 +302,7 @@ class Vaults:
     async def _opened_anew(self, plan: VaultPlan) -> Opened:
         parts, path = self._made(), self.path_of(plan.name)
         key = await asyncio.to_thread(self._key, plan)
-        await asyncio.to_thread(path.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
+        await asyncio.to_thread(_made_private, path)
         had = await asyncio.to_thread(parts.model_of, path, key=key)
         store = None if had is None else await parts.store(path, key=key, model=had[0], dimensions=had[1])
         try:
@@ -309,9 +310,8 @@ class Vaults:
             model, dimensions = _size(models, had)
             if store is not None and had != (model, dimensions):
                 await store.close()
-                await asyncio.to_thread(parts.change_model, path, key=key, model=model, dimensions=dimensions)
                 store = None
-            store = store or await parts.store(path, key=key, model=model, dimensions=dimensions)
+            store = store or await parts.store(path, key=key, model=model, dimensions=dimensions, is_renewed=True)
             return await asyncio.to_thread(self._assembled, plan, parts, store, models, key)
         except BaseException:
             if store is not None:
@@ -396,3 +396,16 @@ def _language(counts: Mapping[str, int]) -> str:
     known = {language: count for language, count in counts.items() if language}
     most = max(known, key=lambda language: known[language], default="")
     return most if most and known[most] >= _MOST * sum(known.values()) else ""
+
+
+def _made_private(path: Path) -> None:
+    """Make a file that nobody else may read, where it is missing.
+
+    Raises:
+        VaultUnwritable: It cannot be made.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_file(path)
+    except OSError as error:
+        raise VaultUnwritable(path=path, reason=error.strerror or type(error).__name__) from error

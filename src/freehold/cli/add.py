@@ -19,6 +19,7 @@ from freehold.cli.vault_desk import Desk, Said, Which, at_desk, document_json
 from freehold.cli.vault_progress import ShowVectors, progress
 from freehold.domain.errors.vault import VaultError, VaultNothingAdded
 from freehold.vault.ingest_ports import FileDone, Outcome
+from freehold.vault.places import path_of
 
 _SHOWN_MAX = 20
 _IS_IN = (Outcome.ADDED, Outcome.CHANGED, Outcome.MOVED, Outcome.SAME, Outcome.RELABELLED)
@@ -152,7 +153,7 @@ def _say(summary: _Summary) -> None:
     counted = [f"{summary.outcomes[each]} {_WORDS[each]}" for each in Outcome if summary.outcomes[each]]
     output.say((", ".join(counted) or "Nothing changed") + f"; {summary.pages} pages read.")
     for done in summary.failed[:_SHOWN_MAX]:
-        output.say(f"  {done.source}\n    {done.reason}")
+        output.say(f"  {path_of(done.source) or done.source}\n    {done.reason}")
     if len(summary.failed) > _SHOWN_MAX:
         output.say(f'  and {len(summary.failed) - _SHOWN_MAX} more: "freehold vault list --failed" shows them all.')
     if summary.notice:

@@ -104,6 +104,20 @@ def rows(connection: Database, where: str, values: Sequence[Any]) -> list[Row]:
     return [Row(found) for found in connection.execute(_SELECT + where, tuple(values)).fetchall()]
 
 
+def tenant_number(connection: Database, name: str) -> int:
+    """The number of a tenant; 0, which is nobody's, where it has no documents."""
+    found = connection.execute("SELECT id FROM tenant WHERE name = ?", (name,)).fetchall()
+    return found[0][0] if found else 0
+
+
+def rows_of(connection: Database, tenant: str, document_ids: Sequence[str]) -> list[tuple[int, Row]]:
+    """Rows of some documents, each with the number of its tenant."""
+    number = tenant_number(connection, tenant)
+    where = "tenant = ? AND id IN (SELECT value FROM json_each(?))"
+    found = rows(connection, where, (number, json.dumps(list(document_ids))))
+    return [(number, row) for row in found]
+
+
 def held(
     connection: Database, tenant: int, *, ids: Sequence[str] | None, under: str, after: str, limit: int
 ) -> Iterator[Row]:

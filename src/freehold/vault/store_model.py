@@ -1,10 +1,10 @@
-"""Of which model a vault's vectors are, and how it gets another one."""
+"""Of which model a vault's vectors are, before it is opened for one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from freehold.vault.store_schema import VECTOR_TABLE, connected, told
+from freehold.vault.store_schema import connected, told
 
 NO_MODEL, NO_DIMENSIONS = "", 8
 """Of a vault that is searched by words alone: the index has to have some size."""
@@ -27,30 +27,3 @@ def model_of(path: Path, key: bytes) -> tuple[str, int] | None:
     finally:
         connection.close()
     return str(found["model"]), int(found["dimensions"])
-
-
-def change_model(path: Path, key: bytes, *, model: str, dimensions: int) -> None:
-    """Forget all vectors: those of another model are made anew, behind. Nobody else may have the file open. Blocks.
-
-    Raises:
-        VaultError: It cannot be opened, has another key, or is in use.
-    """
-    connection = connected(path, key)
-    try:
-        with told(path):
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                connection.execute("DROP TABLE vector")
-                connection.execute(VECTOR_TABLE.format(dimensions=dimensions))
-                connection.execute("UPDATE chunk SET embedded = 0")
-                connection.execute("UPDATE document SET state = 'pending' WHERE state = 'ready' AND chunks > 0")
-                connection.executemany(
-                    "UPDATE meta SET value = ? WHERE name = ?", ((model, "model"), (dimensions, "dimensions"))
-                )
-                connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-    finally:
-        connection.close()
