@@ -98,6 +98,7 @@ async def _measured(
     opened = await desk.vaults.open(desk.name, desk.tenant)
     reader = await desk.reader(eyes)
     models = _models(desk, opened)
+    await _warm(opened)
     present, vectors = opened.settings, models.embedder is not None
     measuring = Measuring(
         vault=desk.name,
@@ -124,6 +125,14 @@ async def _measured(
 
 def _models(desk: Desk, opened: Opened) -> Remembering:
     return Remembering(embedder=opened.models.embedder, ranker=opened.models.ranker, clock=desk.clock)
+
+
+async def _warm(opened: Opened) -> None:
+    """Start the models, which the first question of a running gateway does not wait for either."""
+    if opened.models.embedder is not None:
+        await opened.models.embedder.query("Is it there?")
+    if opened.models.ranker is not None:
+        await opened.models.ranker.scores("Is it there?", ["It is there."])
 
 
 def _search_with(opened: Opened, models: Remembering) -> Callable[[SearchSettings], Searching]:
@@ -193,13 +202,13 @@ def _say(found: list[Compared], report: Report) -> None:
     shown = [name for name in SHOWN if any(name in each.figures.figures for each in found)]
     rows: list[tuple[str, ...]] = []
     for each in found:
-        cells = [
-            f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})" if figure is not None else ""
-            for figure in (each.figures.figures.get(name) for name in shown)
-        ]
+        figures = each.figures
+        cells = [f"{figures.figures[name].value:.3f}" if name in figures.figures else "" for name in shown]
         mark = " *" if each.name == report.present else ""
-        rows.append((each.name + mark, *cells, f"{each.figures.p50_ms:.0f} / {each.figures.p95_ms:.0f} ms"))
+        rows.append((each.name + mark, *cells, f"{figures.p50_ms:.0f} / {figures.p95_ms:.0f} ms"))
     output.say(output.table(rows, head=("search by", *shown, "p50 / p95")))
-    output.say(f"* in use. {report.count} questions; in brackets where 95 % of resamples lie.")
+    used = report.ways[report.present].figures
+    ranges = ", ".join(f"{name} {used[name].low:.3f} to {used[name].high:.3f}" for name in shown if name in used)
+    output.say(f"* in use. Of {report.count} questions, 95 % of resamples lie in: {ranges}.")
     if any(not each.figures.is_calibrated for each in found) and "abstained" in shown:
         output.say("abstained and answered are at the threshold that is best on these very questions.")
