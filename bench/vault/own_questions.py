@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import tempfile
 import time
@@ -42,7 +43,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def sentences(abstract: dict[str, Any]) -> list[str]:
     starts = [*abstract["metadata"]["sent_offsets"], len(abstract["text"])]
-    return [abstract["text"][first:last].strip() for first, last in zip(starts, starts[1:], strict=False)]
+    return [abstract["text"][first:last].strip() for first, last in itertools.pairwise(starts)]
 
 
 def questions_of(claims: list[dict[str, Any]], abstracts: dict[str, dict[str, Any]]) -> list[VaultQuestion]:
