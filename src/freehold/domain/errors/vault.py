@@ -21,7 +21,7 @@ class VaultUnknown(VaultError):
 
 
 class VaultNeedsExtra(VaultError):
-    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra}]"
+    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra!s}]"
 
     The vault's store, parsers and embedders are an extra, since a gateway without documents needs none of them.
     """
@@ -188,3 +188,109 @@ class FileParserDown(VaultError):
     code = "FH-VAULT-029"
     status = 503
     retryable = True
+
+
+class VaultModelMissing(VaultError):
+    """{purpose!s} needs the model {model}, which is not in {folder!s}. Fetch it with: freehold pull {model!s}
+
+    Models are files that are pulled once and verified by digest; nothing is fetched while documents are read or searched.
+    """
+
+    code = "FH-VAULT-040"
+    status = 409
+
+
+class VaultModelFailed(VaultError):
+    """The model {model} of the vault gave no answer: {reason!s}. What it needs is shown by: freehold doctor
+
+    Models run in child processes of their own, which are started again after they end.
+    """
+
+    code = "FH-VAULT-041"
+    status = 503
+    retryable = True
+
+
+class VaultModelUnfit(VaultError):
+    """The vault cannot use {model} as {purpose!s}. It can use: {known!s}.
+
+    Vectors and relevance come from models of the catalogue whose prefixes, windows and pooling are known.
+    """
+
+    code = "FH-VAULT-042"
+
+
+class VaultRankerUnfit(VaultError):
+    """The reranker {model} knows English only, and the question or a passage is in another language. The order without it stands.
+
+    On other languages its order is worse than none.
+    """
+
+    code = "FH-VAULT-043"
+
+
+class VaultSettingsInvalid(VaultError):
+    """The search settings in {path} cannot be used: {reason!s}. Remove the file, or have it written anew: freehold vault tune QUESTIONS.jsonl
+
+    "freehold vault tune" writes that file beside the vault's own.
+    """
+
+    code = "FH-VAULT-044"
+    status = 500
+
+
+class VaultQuestionsInvalid(VaultError):
+    """Line {line!s} of {path} is no question: {reason!s}. Write {{"question": "…", "relevant": [{{"source": "…", "quote": "…"}}]}}
+
+    One JSON object a line. "relevant" names the documents that answer, by "source" (the end of their path, or their
+    title) or by "document" (their id), each with a "quote" or without; it is empty where no document answers.
+    """
+
+    code = "FH-VAULT-045"
+
+
+class VaultComparedInvalid(VaultError):
+    """{path} cannot be compared with: {reason!s}. Write one with: freehold vault test QUESTIONS.jsonl --save FILE
+
+    Figures of other questions say nothing about these.
+    """
+
+    code = "FH-VAULT-046"
+
+
+class VaultPathMissing(VaultError):
+    """{path!r} cannot be added: {reason!s}. Name a file or a folder that this user may read.
+
+    Nothing of it was taken in. A folder that is named in the configuration and is not there is not taken for emptied:
+    its documents stay until ``freehold vault remove --gone`` erases them.
+    """
+
+    code = "FH-VAULT-050"
+
+
+class VaultDocumentUnknown(VaultError):
+    """There is no document {document!r} in the vault {vault!r}. "freehold vault list" shows those that there are.
+
+    A document that may not be read is told as one that is not there.
+    """
+
+    code = "FH-VAULT-051"
+    status = 404
+
+
+class VaultNothingAdded(VaultError):
+    """Nothing was added: of {files!s} files {failed!s} could not be read. "freehold vault list --failed" shows why.
+
+    The vault is as it was, but for the lines that say so.
+    """
+
+    code = "FH-VAULT-052"
+
+
+class VaultNameUnusable(VaultError):
+    """A vault cannot be called {vault!r}. Use lower-case letters, digits, hyphens and underscores, at most 64.
+
+    The name is part of the name of the file that the vault is in.
+    """
+
+    code = "FH-VAULT-053"
