@@ -26,6 +26,22 @@ from freehold.wire.releases_schema import (
     ReleaseView,
 )
 from freehold.wire.responses_schema import ResponsesBody
+from freehold.wire.vault_schema import (
+    DocumentChangeBody,
+    DocumentDeleted,
+    DocumentList,
+    DocumentsAdded,
+    DocumentView,
+    NewDocumentForm,
+    StoreFileBody,
+    StoreFileView,
+    StoreHits,
+    StoreSearchBody,
+    StoreView,
+    VaultList,
+    VaultSearchBody,
+    VaultSearchView,
+)
 
 JsonObject = dict[str, Any]
 
@@ -68,6 +84,11 @@ _FLAG: JsonObject = {"type": "string", "enum": ["true", "false"], "default": "fa
 _COUNT: JsonObject = {"type": "integer", "minimum": 1, "maximum": 100}
 _PAGED: dict[str, JsonObject] = {"limit": _COUNT, "after": {"type": "string"}}
 _PAGED_BY_ID: dict[str, JsonObject] = {"limit": _COUNT, "after_id": {"type": "string"}}
+_PLACES: dict[str, JsonObject] = {name: {"type": "integer", "minimum": 0} for name in ("start", "end")}
+_VAULT: dict[str, JsonObject] = {"vault": {"type": "string"}}
+_LISTED: dict[str, JsonObject] = {
+    name: {"type": "array", "items": {"type": "string"}} for name in ("source", "author", "media_type")
+} | {name: {"type": "string", "format": "date"} for name in ("from", "to")}
 _RANKED = Shape(body=RerankBody, answer=answers.RerankAnswer, summary="Documents by their relevance to a query.")
 
 SHAPES: dict[tuple[str, str], Shape] = {
@@ -136,6 +157,23 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("POST", "/v1/classify"): Shape(body=ClassifyBody),
     ("POST", "/v1/classifiers"): Shape(body=TrainBody),
     ("GET", "/v1/classifiers"): Shape(answer=answers.SomeList),
+    ("GET", "/v1/vault"): Shape(answer=VaultList),
+    ("POST", "/v1/vault/search"): Shape(body=VaultSearchBody, answer=VaultSearchView),
+    ("GET", "/v1/vault/documents"): Shape(answer=DocumentList, query={**_VAULT, **_PAGED, **_LISTED}),
+    ("POST", "/v1/vault/documents"): Shape(
+        body=NewDocumentForm, media="multipart/form-data", answer=DocumentsAdded, status=201
+    ),
+    ("GET", "/v1/vault/documents/{document_id}"): Shape(answer=DocumentView, query=_VAULT),
+    ("PATCH", "/v1/vault/documents/{document_id}"): Shape(body=DocumentChangeBody, answer=DocumentView, query=_VAULT),
+    ("DELETE", "/v1/vault/documents/{document_id}"): Shape(answer=DocumentDeleted, query=_VAULT),
+    ("GET", "/v1/vault/documents/{document_id}/content"): Shape(answer_media=TEXT, query={**_VAULT, **_PLACES}),
+    ("GET", "/v1/vector_stores"): Shape(answer=answers.SomeList),
+    ("POST", "/v1/vector_stores"): Shape(status=501, answer=answers.OpenAIError, body_required=False),
+    ("GET", "/v1/vector_stores/{vault}"): Shape(answer=StoreView),
+    ("POST", "/v1/vector_stores/{vault}/search"): Shape(body=StoreSearchBody, answer=StoreHits),
+    ("GET", "/v1/vector_stores/{vault}/files"): Shape(answer=answers.SomeList, query=_PAGED),
+    ("POST", "/v1/vector_stores/{vault}/files"): Shape(body=StoreFileBody, answer=StoreFileView),
+    ("GET", "/v1/vector_stores/{vault}/files/{document_id}"): Shape(answer=StoreFileView),
     ("POST", "/v1/feedback"): Shape(body=FeedbackBody, answer=answers.FeedbackView),
     ("POST", "/v1/gold"): Shape(body=GoldBody),
     ("GET", "/v1/admin/outcomes"): Shape(

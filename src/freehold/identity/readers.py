@@ -8,6 +8,7 @@ import unicodedata
 from freehold.domain.errors.auth import GrantRefused, KeyRequestInvalid
 from freehold.domain.identity import Principal, Reads, Scope
 from freehold.domain.labels import Level
+from freehold.domain.vault import GROUP, USER
 
 GROUPS_MAX = 64
 _NAME = re.compile(r"[\w.@+-]{1,64}")
@@ -65,3 +66,8 @@ def reads_detail(reads: Reads) -> dict[str, object]:
     if reads.clearance is not Level.RESTRICTED:
         told["clearance"] = reads.clearance.word
     return told
+
+
+def is_reader(text: str) -> bool:
+    """Whether a document's reader may be written so: ``user:ana``, ``group:legal``."""
+    return text.startswith((USER, GROUP)) and is_name(text.partition(":")[2])
