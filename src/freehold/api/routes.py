@@ -137,6 +137,7 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/v1/vector_stores/{vault}/files/{document_id}", "vector_stores.file", INFER),
     ViewRoute("DELETE", "/v1/vector_stores/{vault}/files/{document_id}", "vector_stores.removed", INFER),
     ViewRoute("GET", "/v1/vector_stores/{vault}/files/{document_id}/content", "vector_stores.content", INFER),
+    ViewRoute("POST", "/mcp", "mcp.answered", INFER, body_bytes_max=_QUERY_BODY),
     ViewRoute("GET", "/api/tags", "house.ollama_tags", INFER, surface=OLLAMA_CHAT),
     ViewRoute("POST", "/api/show", "house.ollama_show", INFER, body_bytes_max=_SMALL_BODY, surface=OLLAMA_CHAT),
     ViewRoute("GET", "/api/version", "house.ollama_version", OPEN, surface=OLLAMA_CHAT),

@@ -16,7 +16,7 @@ from freehold.domain.identity import Principal, Scope, reader_of
 from freehold.domain.vault import ANYTHING, Document, Filters, Found, Passage, VaultQuery
 from freehold.domain.vault_ports import VaultDesk
 from freehold.policy.labelling import LABEL_HEADER
-from freehold.wire.vault_schema import DocumentView, FiltersBody, PassageView, VaultSearchView, VaultView
+from freehold.wire.vault_schema import DocumentList, DocumentView, FiltersBody, PassageView, VaultSearchView, VaultView
 
 DEFAULT_VAULT = "archive"
 _SCORE_DIGITS = 4
@@ -186,6 +186,17 @@ def document_view(vault: str, document: Document) -> DocumentView:
         chunks=document.chunks,
         state=document.state,
         reason=document.reason or None,
+    )
+
+
+def document_list(vault: str, found: Sequence[Document], *, limit: int) -> DocumentList:
+    """A page of documents, of which one more was looked for than are shown."""
+    shown = found[:limit]
+    return DocumentList(
+        data=[document_view(vault, each) for each in shown],
+        first_id=shown[0].id if shown else None,
+        last_id=shown[-1].id if shown else None,
+        has_more=len(found) > limit,
     )
 
 

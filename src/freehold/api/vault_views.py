@@ -18,7 +18,7 @@ from freehold.api.vault_asked import (
     read_json,
     readers_of,
 )
-from freehold.api.vault_counter import Seen, VaultCounter, document_view, filters_of, label_line
+from freehold.api.vault_counter import Seen, VaultCounter, document_list, document_view, filters_of, label_line
 from freehold.api.vault_intake import VaultIntake
 from freehold.domain.errors.request import FieldInvalid, NotFound
 from freehold.domain.identity import Principal, reader_of
@@ -26,7 +26,6 @@ from freehold.domain.vault import VaultQuery
 from freehold.wire.vault_schema import (
     DocumentChangeBody,
     DocumentDeleted,
-    DocumentList,
     VaultList,
     VaultSearchBody,
 )
@@ -76,14 +75,8 @@ class VaultViews:
         limit, after = limit_of(query), query.get("after", "")
         vault = self._counter.vault_of(principal, query.get("vault"))
         found = await self._counter.page(principal, vault, filters=listed_filters(query), after=after, limit=limit)
-        shown = found[:limit]
-        view = DocumentList(
-            data=[document_view(vault, each) for each in shown],
-            first_id=shown[0].id if shown else None,
-            last_id=shown[-1].id if shown else None,
-            has_more=len(found) > limit,
-        )
-        return json_view(view, label=self._counter.label_of_all(principal, shown))
+        label = self._counter.label_of_all(principal, found[:limit])
+        return json_view(document_list(vault, found, limit=limit), label=label)
 
     async def added(self, scope: Scope, principal: Principal) -> View:
         """Read a file, or a text as JSON, and keep it; what is inside an archive or a mailbox is kept too.

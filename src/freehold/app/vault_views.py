@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from freehold.api.mcp_views import McpViews
 from freehold.api.vault_counter import VaultCounter
 from freehold.api.vault_intake import VaultIntake
 from freehold.api.vault_views import VaultViews
@@ -21,7 +22,7 @@ from freehold.policy.text import parse_label
 def vault_views(
     stores: Stores, compiled: Compiled, runtime: Callable[[], Runtime], desk: VaultDesk | None
 ) -> dict[str, object]:
-    """What the table of routes names ``vault`` and ``vector_stores``; without a desk there is no vault to be named."""
+    """What the table of routes names ``vault``, ``vector_stores`` and ``mcp``; without a desk there is no vault to be named."""
 
     def label_of(principal: Principal, said: Sequence[str | None]) -> str:
         return label_of_given(principal, said, tree=runtime().tree)
@@ -36,5 +37,6 @@ def vault_views(
     intake = VaultIntake(counter, files=stores.files, settings=compiled.files, parse=parse, ids=stores.ids)
     return {
         "vault": VaultViews(counter, intake=intake),
+        "mcp": McpViews(counter),
         "vector_stores": VectorStores(counter, intake=intake, files=stores.files, clock=stores.clock),
     }

@@ -37,7 +37,6 @@ class VaultsConfigured(VaultError):
     """
 
     code = "FH-VAULT-080"
-    status = 501
 
 
 class DocumentNotYours(VaultError):
