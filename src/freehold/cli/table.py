@@ -45,6 +45,7 @@ COMMANDS = (
         "policy", "freehold.cli.policy:app", "Where a text may go and why: check, test, explain and replay the rules."
     ),
     Command("release", "freehold.cli.release:app", "Let one exact text go where its label forbids it, on record."),
+    Command("mcp", "freehold.cli.mcp:mcp", "Serve private documents to an agent on this machine, as its key may read."),
     Command("doctor", "freehold.cli.doctor:doctor", "Check this installation, one line a check."),
     Command("broker", "freehold.cli.broker:broker", "Run the one process that connects beyond this device."),
     Command("config", "freehold.cli.config:app", "Check and explain the configuration."),

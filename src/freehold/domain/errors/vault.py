@@ -294,3 +294,35 @@ class VaultNameUnusable(VaultError):
     """
 
     code = "FH-VAULT-053"
+
+
+class VaultsConfigured(VaultError):
+    """Vaults are made in the configuration, not over the API. Add [vaults.NAME] to freehold.toml and reload; then put documents into it.
+
+    A vault is an encrypted file with a key, an embedder and folders of its own, which no client may choose.
+    """
+
+    code = "FH-VAULT-080"
+
+
+class DocumentNotYours(VaultError):
+    """You may read this document and not change it: it is {owner!s}. Have it done with its owner's key, or with one that has the scope manage too.
+
+    A document that may not be read is answered as one that does not exist.
+    """
+
+    code = "FH-VAULT-081"
+    status = 403
+    type = "permission_error"
+
+
+class DocumentOutOfSight(VaultError):
+    """The document was not taken in: this key could not read it, since {reason!s}. Name a reader that it is, or add it with a key that has the scope manage too.
+
+    What a key puts where it cannot see it, it could neither find nor remove again. A manager may, to fill a vault for
+    others.
+    """
+
+    code = "FH-VAULT-082"
+    status = 403
+    type = "permission_error"
