@@ -18,7 +18,7 @@ import pytest
 
 from freehold.app.vault_models import local_embedder, local_ranker, text_model
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid
-from freehold.domain.errors.vault import VaultModelFailed, VaultModelMissing
+from freehold.domain.errors.vault import VaultModelFailed, VaultModelMissing, VaultRankerUnfit
 from freehold.engines.embed.child import TextModel
 from freehold.engines.embed.engine import LocalEmbedder
 from freehold.engines.embed.packed import PackedFile
@@ -129,6 +129,9 @@ async def test_the_reranker_puts_what_answers_first_however_long_the_question_is
         assert found[1] > 0.5 > found[0]
         long = await ranker.scores(QUESTION * 300, [FAR[0], "word " * 5_000])
         assert all(0.0 <= each <= 1.0 for each in long)
+        for question, text in (("Wo ist der Bahnhof?", NEAR["en"]), (QUESTION, NEAR["zh"])):
+            with pytest.raises(VaultRankerUnfit):
+                await ranker.scores(question, [text])
     finally:
         await ranker.close()
 

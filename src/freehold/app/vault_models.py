@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from freehold.domain.errors.model import ModelNotInstalled
-from freehold.domain.errors.vault import VaultModelMissing, VaultNeedsExtra
+from freehold.domain.errors.vault import VaultModelMissing, VaultNeedsExtra, VaultRankerUnfit
 from freehold.engines.embed.child import TextModel
 from freehold.engines.embed.engine import LocalEmbedder, LocalRanker
 from freehold.engines.onnx.packages import missing_packages
 from freehold.serving.registry import ModelRegistry
-from freehold.vault.choice import ENGLISH
+from freehold.vault.choice import ENGLISH, reads_english, reads_foreign
 
 _QUERY_PREFIXES = {ENGLISH: "Represent this sentence for searching relevant passages: "}
 """What the publisher of a model says should stand before a question."""
@@ -30,9 +32,24 @@ def local_embedder(registry: ModelRegistry, name: str, *, threads: int = 1) -> L
     return LocalEmbedder(text_model(registry, name, threads=threads))
 
 
-def local_ranker(registry: ModelRegistry, name: str, *, threads: int = 1) -> LocalRanker:
+def local_ranker(registry: ModelRegistry, name: str, *, threads: int = 1) -> EnglishRanker:
     """The reranker of a name; as ``local_embedder``."""
-    return LocalRanker(text_model(registry, name, threads=threads))
+    return EnglishRanker(text_model(registry, name, threads=threads))
+
+
+class EnglishRanker(LocalRanker):
+    """A reranker that knows English only, and is asked of nothing else."""
+
+    async def scores(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        """Relevance of texts; see ``PassageRanker``.
+
+        Raises:
+            VaultRankerUnfit: The question is not in English, or a text is in another language.
+            VaultModelFailed: There is none; the message says why.
+        """
+        if not reads_english(question) or any(reads_foreign(text) for text in texts):
+            raise VaultRankerUnfit(model=self.model)
+        return await super().scores(question, texts)
 
 
 def text_model(registry: ModelRegistry, name: str, *, threads: int = 1) -> TextModel:

@@ -27,6 +27,7 @@ from freehold.vault.ingest import Ingest, Limits
 from freehold.vault.ingest_ports import FileDone, HeldStore, Place, Terms
 from freehold.vault.making import derived_key
 from freehold.vault.places import INSIDE, is_inside
+from freehold.vault.settings_file import load_settings, settings_path
 from freehold.vault.store_model import NO_DIMENSIONS, NO_MODEL
 from freehold.vault.turn import turn
 
@@ -78,6 +79,7 @@ class Opened:
         models: What it searches with.
         ingest: Takes files in.
         searching: Searches it.
+        settings: How.
     """
 
     plan: VaultPlan
@@ -85,6 +87,7 @@ class Opened:
     models: Models
     ingest: Ingest
     searching: Searching
+    settings: SearchSettings
 
 
 class Vaults:
@@ -363,12 +366,22 @@ class Vaults:
             ),
         )
         self._closes += [each for each in (parser, models.embedder, models.ranker) if isinstance(each, Closes)]
-        settings = SearchSettings(
-            embedder="" if models.embedder is None else models.embedder.model,
-            reranker="" if models.ranker is None else models.ranker.model,
-        )
-        searching = parts.search(store, models, settings)
-        return Opened(plan=plan, store=store, models=models, ingest=ingest, searching=searching)
+        settings = _settings(self.path_of(plan.name), models)
+        used = models if settings.reranker else replace(models, ranker=None)
+        searching = parts.search(store, used, settings)
+        return Opened(plan=plan, store=store, models=models, ingest=ingest, searching=searching, settings=settings)
+
+
+def _settings(vault_file: Path, models: Models) -> SearchSettings:
+    """How a vault searches: as was chosen for its vectors, else as is best on others' questions. Blocks."""
+    plain = SearchSettings(
+        embedder="" if models.embedder is None else models.embedder.model,
+        reranker="" if models.ranker is None else models.ranker.model,
+    )
+    kept = load_settings(settings_path(vault_file))
+    if kept is None or kept.embedder != plain.embedder:
+        return plain
+    return replace(kept, reranker=plain.reranker if kept.reranker else "")
 
 
 def _size(models: Models, had: tuple[str, int] | None) -> tuple[str, int]:

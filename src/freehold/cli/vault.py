@@ -23,13 +23,16 @@ from freehold.cli.vault_desk import (
     document_json,
     readers_text,
 )
+from freehold.cli.vault_test import vault_test, vault_tune
 from freehold.domain.errors.vault import VaultDocumentUnknown
 from freehold.domain.vault import Document, Filters, Found, Readers, VaultQuery
 from freehold.planner.wording import size
 from freehold.vault.ingest_ports import FileDone, Outcome
 from freehold.vault.places import is_gone, is_inside, path_of, source_of
 
-app = App(name="vault", help="Private documents: list, search, show, relabel, remove, watch.")
+app = App(name="vault", help="Private documents: list, search, show, relabel, remove, watch, test, tune.")
+app.command(vault_test, name="test")
+app.command(vault_tune, name="tune")
 
 Id = Annotated[str, Parameter(name="ID")]
 _DEFAULT = Which()

@@ -110,11 +110,23 @@ def reads_english(text: str) -> bool:
     A text of a few words needs none of those, but it must have none of other languages' either. A wrong "no" costs an
     order that is a little worse; a wrong "yes" one that is as good as none.
     """
+    letters, words, common, foreign = _counted(text)
+    if not letters or letters[1] < _LATIN_LEAST * letters[0]:
+        return False
+    if words <= _FEW_WORDS:
+        return common >= foreign
+    return common >= _COMMON_LEAST * words and common > 2 * foreign
+
+
+def reads_foreign(text: str) -> bool:
+    """Whether a text is clearly in another language than English; a table or a program is in none."""
+    letters, _, common, foreign = _counted(text)
+    return bool(letters) and (letters[1] < _LATIN_LEAST * letters[0] or foreign > max(common, 2))
+
+
+def _counted(text: str) -> tuple[tuple[int, int] | None, int, int, int]:
+    """Letters with those of ASCII among them (``None`` for no letters), words, small English ones, small other ones."""
     words = [each.lower() for each in _WORD.findall(text)[:_WORDS_LOOKED_AT]]
     letters = "".join(words)
-    if not letters or sum(each.isascii() for each in letters) < _LATIN_LEAST * len(letters):
-        return False
     common, foreign = (sum(each in known for each in words) for known in (_COMMON, _FOREIGN))
-    if len(words) <= _FEW_WORDS:
-        return common >= foreign
-    return common >= _COMMON_LEAST * len(words) and common > 2 * foreign
+    return ((len(letters), sum(each.isascii() for each in letters)) if letters else None), len(words), common, foreign

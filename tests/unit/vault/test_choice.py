@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from freehold.domain.errors.vault import VaultModelMissing, VaultModelUnfit
-from freehold.vault.choice import ENGLISH, ENGLISH_RANKER, MULTILINGUAL, Choice, choose_models, reads_english
+from freehold.vault.choice import (
+    ENGLISH,
+    ENGLISH_RANKER,
+    MULTILINGUAL,
+    Choice,
+    choose_models,
+    reads_english,
+    reads_foreign,
+)
 
 ALL = frozenset({ENGLISH, ENGLISH_RANKER, MULTILINGUAL})
 
@@ -80,3 +88,18 @@ def test_a_model_that_cannot_do_it_is_an_error_that_names_those_that_can() -> No
 )
 def test_english_is_told_from_other_languages(text: str, is_english: bool) -> None:
     assert reads_english(text) is is_english
+
+
+@pytest.mark.parametrize(
+    ("text", "is_foreign"),
+    [
+        ("The pump of the second floor was replaced in May.", False),
+        ("item | price\npump | 3.10\nvalve | 4.20", False),
+        ("def total(items): return sum(each.price for each in items)", False),
+        ("", False),
+        ("Die Pumpe im zweiten Stock wurde im Mai ersetzt, und die Garantie endet mit dem Jahr.", True),
+        ("Насос на втором этаже", True),
+    ],
+)
+def test_what_is_in_no_language_is_not_foreign(text: str, is_foreign: bool) -> None:
+    assert reads_foreign(text) is is_foreign

@@ -256,3 +256,41 @@ class VaultModelUnfit(VaultError):
     """
 
     code = "FH-VAULT-042"
+
+
+class VaultRankerUnfit(VaultError):
+    """The reranker {model} knows English only, and the question or a passage is in another language. The order without it stands.
+
+    On other languages its order is worse than none.
+    """
+
+    code = "FH-VAULT-043"
+
+
+class VaultSettingsInvalid(VaultError):
+    """The search settings in {path} cannot be used: {reason!s}. Remove the file, or have it written anew: freehold vault tune QUESTIONS.jsonl
+
+    "freehold vault tune" writes that file beside the vault's own.
+    """
+
+    code = "FH-VAULT-044"
+    status = 500
+
+
+class VaultQuestionsInvalid(VaultError):
+    """Line {line!s} of {path} is no question: {reason!s}. Write {{"question": "…", "relevant": [{{"source": "…", "quote": "…"}}]}}
+
+    One JSON object a line. "relevant" names the documents that answer, by "source" (the end of their path, or their
+    title) or by "document" (their id), each with a "quote" or without; it is empty where no document answers.
+    """
+
+    code = "FH-VAULT-045"
+
+
+class VaultComparedInvalid(VaultError):
+    """{path} cannot be compared with: {reason!s}. Write one with: freehold vault test QUESTIONS.jsonl --save FILE
+
+    Figures of other questions say nothing about these.
+    """
+
+    code = "FH-VAULT-046"
