@@ -1,2 +1,1 @@
 """The vault's bars. ``python -m bench.vault.NAME``."""
-"""Benchmarks of the vault: each prints its bars, what was measured, and whether they hold."""
