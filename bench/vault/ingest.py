@@ -44,9 +44,11 @@ def run(home: Path, *arguments: str) -> Run:
         [sys.executable, "-m", "freehold", *arguments, "--json"],
         env=_environment(home),
         stdout=subprocess.PIPE,
-        check=True,
+        check=False,
         text=True,
     )
+    if done.returncode:
+        sys.exit("\n".join(each.read_text() for each in home.glob("error-*.txt")) or done.stdout)
     took_s = time.monotonic() - began_s
     if arguments[0] == "add":
         return Run([json.loads(line) for line in done.stdout.splitlines()], _children_s() - before, took_s)
