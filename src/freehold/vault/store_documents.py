@@ -62,7 +62,7 @@ class Row:
     @property
     def language(self) -> str:
         """ISO 639-1 code, or empty."""
-        return self._about[4]
+        return self.about[4]
 
     def document(self, tenant: str, readers: Readers) -> Document:
         """Itself."""
