@@ -16,7 +16,10 @@ NAME = "openai"
 OWN = "freehold"
 """The member in which we say what became of an answer; every dialect has it beside its own members."""
 
-_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation", OWN})
+_OWN_MEMBERS = (OWN, "vault")
+"""What of the vault is in an answer is told beside it."""
+
+_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation", *_OWN_MEMBERS})
 _CHOICE = frozenset({"index", "delta", "message", "finish_reason", "stop_reason", "matched_stop"})
 _USAGE = frozenset(
     {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
@@ -45,6 +48,7 @@ class Leftovers:
         if isinstance(usage, dict) and (more := _beyond(cast("JsonObject", usage), _USAGE)):
             merge(self._found, {"usage": more})
         turn = cast("JsonObject", choice.get("delta") or choice.get("message") or {})
+        turn = {name: value for name, value in turn.items() if name != "annotations" or not _are_told(value)}
         if more := _beyond(turn, _TURN):
             merge(self._found, {"message": more})
 
@@ -54,8 +58,8 @@ class Leftovers:
 
 
 def own_of(payload: Mapping[str, object]) -> JsonObject:
-    """Our own member of an event or of a whole answer, if it has one."""
-    return {OWN: payload[OWN]} if OWN in payload else {}
+    """Our own members of an event or of a whole answer, those that it has."""
+    return {name: payload[name] for name in _OWN_MEMBERS if name in payload}
 
 
 def leftovers_of(whole: JsonObject) -> Leftovers:
@@ -63,6 +67,13 @@ def leftovers_of(whole: JsonObject) -> Leftovers:
     found = Leftovers()
     found.add(whole)
     return found
+
+
+def _are_told(annotations: object) -> bool:
+    """Whether they are sources in files, for which other dialects have words of their own."""
+    return isinstance(annotations, list) and all(
+        isinstance(each, dict) and "file_citation" in each for each in cast("list[object]", annotations)
+    )
 
 
 def _beyond(values: Mapping[str, object], known: frozenset[str]) -> JsonObject:

@@ -40,7 +40,7 @@ class ChatLines:
         if chunk.tool_call:
             self._calls.add(chunk)
         payload = chunk.payload or {}
-        self._own = own_of(payload) or self._own
+        self._own |= own_of(payload)
         choices = cast("list[JsonObject]", payload.get("choices") or [{}])
         delta = cast("JsonObject", choices[0].get("delta") or {})
         text, thoughts = chunk.text or str(delta.get("refusal") or ""), thoughts_of(delta)

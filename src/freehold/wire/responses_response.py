@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -11,6 +12,7 @@ from freehold.domain.ids import uuid7_unix_ms
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
+from freehold.wire.citations import output_text_annotations
 from freehold.wire.leftovers import own_of
 from freehold.wire.openai_response import error_envelope
 from freehold.wire.openai_whole import Aggregator, thoughts_of
@@ -51,12 +53,13 @@ class ResponseEvents:
     """
 
     __slots__ = (
-        "_begun", "_blocks", "_call", "_finish", "_item", "_kind", "_number", "_output", "_own", "_pieces", "_request",
+        "_annotations", "_begun", "_blocks", "_call", "_finish", "_item", "_kind", "_number", "_output", "_own", "_pieces", "_request",
     )  # fmt: skip
 
     def __init__(self, request: InferenceRequest) -> None:
         self._request = request
         self._begun = False
+        self._annotations: list[JsonObject] = []
         self._number = -1
         self._output: list[JsonObject] = []
         self._item: JsonObject = {}
@@ -76,7 +79,7 @@ class ResponseEvents:
         events = self._begin()
         self._finish = chunk.finish_reason or self._finish
         payload = chunk.payload or {}
-        self._own = own_of(payload) or self._own
+        self._own |= own_of(payload)
         choices = cast("list[JsonObject]", payload.get("choices") or [{}])
         delta = cast("JsonObject", choices[0].get("delta") or {})
         if thoughts := thoughts_of(delta):
@@ -85,6 +88,8 @@ class ResponseEvents:
             events += self._signed(blocks)
         if text := delta.get("content"):
             events += self._piece(_TEXT, str(text))
+        for annotation in output_text_annotations(delta):
+            events += self._annotated(annotation)
         if refusal := delta.get("refusal"):
             events += self._piece(_REFUSAL, str(refusal))
         for call in cast("list[JsonObject]", delta.get("tool_calls") or []):
@@ -138,6 +143,14 @@ class ResponseEvents:
         self._item["encrypted_content"] = sealed(self._blocks)
         return events
 
+    def _annotated(self, annotation: JsonObject) -> bytes:
+        """Where a part of the text is from; of a text that ended before nothing more is told."""
+        if self._kind != _TEXT:
+            return b""
+        self._annotations.append(annotation)
+        place = {**self._place(content=True), "annotation_index": len(self._annotations) - 1}
+        return self._event("response.output_text.annotation.added", **place, annotation=annotation)
+
     def _called(self, call: JsonObject) -> bytes:
         place = int(call.get("index") or 0)
         function = cast("JsonObject", call.get("function") or {})
@@ -167,7 +180,7 @@ class ResponseEvents:
         return {**message, "role": "assistant", "content": []}
 
     def _open(self, kind: str, item: JsonObject) -> bytes:
-        self._kind, self._item, self._pieces, self._blocks = kind, item, [], []
+        self._kind, self._item, self._pieces, self._blocks, self._annotations = kind, item, [], [], []
         added = self._event("response.output_item.added", output_index=len(self._output), item=item)
         if kind in (_TEXT, _REFUSAL):
             added += self._event("response.content_part.added", **self._place(content=True), part=_part(kind, ""))
@@ -189,7 +202,7 @@ class ResponseEvents:
                 self._item["content"] = [{"type": "reasoning_text", "text": text}]
                 events = self._event("response.reasoning_text.done", **self._place(content=True), text=text)
         else:
-            part = _part(kind, text)
+            part = _part(kind, text, self._annotations)
             self._item |= {"content": [part], "status": "completed"}
             told: JsonObject = {"refusal": text} if kind == _REFUSAL else {"text": text, "logprobs": []}
             events = self._event(f"response.{kind}.done", **self._place(content=True), **told)
@@ -222,10 +235,10 @@ def render_usage(usage: Usage) -> JsonObject:
     }
 
 
-def _part(kind: str, text: str) -> JsonObject:
+def _part(kind: str, text: str, annotations: Sequence[JsonObject] = ()) -> JsonObject:
     if kind == _REFUSAL:
         return {"type": kind, "refusal": text}
-    return {"type": kind, "text": text, "annotations": [], "logprobs": []}
+    return {"type": kind, "text": text, "annotations": list(annotations), "logprobs": []}
 
 
 def _opening(request: InferenceRequest) -> JsonObject:
