@@ -33,6 +33,7 @@ _LIST_KEYS = {
     "author": "authors", "media_type": "media_types",
 }  # fmt: skip
 _DAY_KEYS = frozenset({"date", "written"})
+_KINDS = frozenset({"eq", "in", "gte", "lte"})
 _FROM, _TO = frozenset({"gte", "eq"}), frozenset({"lte", "eq"})
 _FILTER_HELP = (
     "an `and` of comparisons is taken: eq or in for document, file, author and media_type; gte, lte and eq for date"
@@ -108,6 +109,8 @@ def _filters(given: object, path: str) -> Filters:
         value: object = each.get("value")
         values = cast("list[object]", value) if isinstance(value, list) else [value]
         name = _LIST_KEYS.get(key)
+        if kind not in _KINDS:
+            raise unsupported(path, each, _FILTER_HELP)
         if not all(isinstance(one, str) and one for one in values):
             raise unsupported(f"{path}.value", cast("object", value), _FILTER_HELP)
         texts = tuple(map(str, values))
