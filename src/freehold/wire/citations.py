@@ -60,7 +60,8 @@ def citations_told(citations: Sequence[Citation], *, quotes: bool = True) -> lis
 
 def output_text_annotations(said: Mapping[str, object]) -> list[JsonObject]:
     """Those of a chat message, or of a piece of one, as the Responses API writes them on a text."""
-    return [
+    flat = [each for each in _given(said) if each.get("type") == _KIND and "file_id" in each]
+    return flat + [
         {"type": _KIND, "file_id": each["file_id"], "filename": each["filename"], "index": each["end_index"]}
         for each in _cited(said)
     ]
@@ -84,10 +85,14 @@ def text_block_citations(said: Mapping[str, object]) -> list[JsonObject]:
 
 
 def _cited(said: Mapping[str, object]) -> Iterator[JsonObject]:
-    given = said.get("annotations")
-    for each in cast("list[JsonObject]", given if isinstance(given, list) else []):
+    for each in _given(said):
         inner: object = each.get(_KIND)
         if each.get("type") == _KIND and isinstance(inner, dict):
             found = cast("JsonObject", inner)
             if {"file_id", "filename", "end_index"} <= found.keys():
                 yield found
+
+
+def _given(said: Mapping[str, object]) -> list[JsonObject]:
+    given = said.get("annotations")
+    return cast("list[JsonObject]", given) if isinstance(given, list) else []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from freehold.wire.openai_whole import merge, texts_joined
+from freehold.wire.vault_ask import VAULT
 
 JsonObject = dict[str, Any]
 
@@ -16,10 +17,8 @@ NAME = "openai"
 OWN = "freehold"
 """The member in which we say what became of an answer; every dialect has it beside its own members."""
 
-_OWN_MEMBERS = (OWN, "vault")
-"""What of the vault is in an answer is told beside it."""
-
-_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation", *_OWN_MEMBERS})
+_OWN = (OWN, VAULT)
+_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation", *_OWN})
 _CHOICE = frozenset({"index", "delta", "message", "finish_reason", "stop_reason", "matched_stop"})
 _USAGE = frozenset(
     {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
@@ -58,8 +57,16 @@ class Leftovers:
 
 
 def own_of(payload: Mapping[str, object]) -> JsonObject:
-    """Our own members of an event or of a whole answer, those that it has."""
-    return {name: payload[name] for name in _OWN_MEMBERS if name in payload}
+    """Our own members of an event or of a whole answer, if it has any."""
+    return {name: payload[name] for name in _OWN if name in payload}
+
+
+def add_own(held: JsonObject, payload: Mapping[str, object]) -> None:
+    """Take those of the next event: what is found and what is cited come in pieces."""
+    for name, told in own_of(payload).items():
+        before: object = held.get(name)
+        both = isinstance(before, dict) and isinstance(told, dict)
+        held[name] = {**cast("JsonObject", before), **cast("JsonObject", told)} if both else told
 
 
 def leftovers_of(whole: JsonObject) -> Leftovers:

@@ -10,7 +10,7 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, TokenCount, Usage
 from freehold.wire.anthropic_whole import message_of_events
 from freehold.wire.citations import text_block_citations
-from freehold.wire.leftovers import Leftovers, leftovers_of, own_of
+from freehold.wire.leftovers import Leftovers, add_own, leftovers_of, own_of
 from freehold.wire.openai_whole import Aggregator, arguments_of, thoughts_of
 from freehold.wire.sse import SseParser, encode_event
 
@@ -114,7 +114,7 @@ class MessageEvents:
         self._finish = chunk.finish_reason or self._finish
         payload = chunk.payload or {}
         self._left.add(payload)
-        self._own |= own_of(payload)
+        add_own(self._own, payload)
         choices = cast("list[JsonObject]", payload.get("choices") or [])
         if not choices:
             return events

@@ -28,3 +28,21 @@ class VaultNeedsExtra(VaultError):
 
     code = "FH-VAULT-002"
     status = 501
+
+
+class VaultNothingAsked(VaultError):
+    """There is no question for the vault {vault!r}: no message of the user has text. Send one, or leave out the vault.
+
+    The last message of the user is what is looked for in the documents.
+    """
+
+    code = "FH-VAULT-060"
+
+
+class VaultNoRoom(VaultError):
+    """There is no room for passages of the vault {vault!r}: the conversation takes about {tokens!s} of the {context!s} tokens that the route's models read. Send a shorter one, or ask a route with a longer context.
+
+    Passages are put before the last message of the user, in what the conversation and the answer leave of the context.
+    """
+
+    code = "FH-VAULT-061"
