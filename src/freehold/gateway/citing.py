@@ -1,6 +1,6 @@
 """An answer from documents on its way to the client: its quotes checked, its sources told.
 
-Wraps a surface's sink, as ``gateway.guard`` does, and stands *behind* the guard (``guarded(citing(sink, …), …)``): what
+Wraps a surface's sink, as ``gateway.guard`` does, and stands *behind* the guard and ``FoundSink`` (``guarded(FoundSink(citing(sink, …), …), …)``): what
 is checked is what is shown, and places in it are right. Text is held back until a sentence, and every quote in it, is
 over; then it goes on as ``vault.cite`` gives it. With the last event come ``annotations`` on the turn and one member
 ``vault`` beside ``choices``, which every dialect passes on as it does ``freehold``.
@@ -18,16 +18,16 @@ from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import Dialect, InferenceRequest, Task
 from freehold.domain.response import EmbeddingResult, FinishReason, RerankResult, ResponseChunk, TokenCount
-from freehold.domain.vault import Found
+from freehold.domain.vault import NOT_IN_DOCUMENTS, Found
 from freehold.gateway.answer import Sink
 from freehold.vault.cite import Cited, CiteOptions, Citer
-from freehold.vault.refusals import ABSTENTION
 from freehold.wire.citations import annotations_of, citations_told
 from freehold.wire.openai_whole import Aggregator
+from freehold.wire.vault_ask import VAULT
 
 JsonObject = dict[str, Any]
 
-MEMBER = "vault"
+MEMBER = VAULT
 """The member of an answer that tells what of the documents is in it."""
 
 
@@ -48,7 +48,7 @@ class CitingOptions:
     cite: CiteOptions = field(default_factory=CiteOptions)
     quotes: bool = True
     abstains: Callable[[Cited, float | None], bool] | None = None
-    abstention: str = ABSTENTION
+    abstention: str = NOT_IN_DOCUMENTS
 
 
 def vault_member(
@@ -219,7 +219,7 @@ class CitingSink:
         member: JsonObject = {}
         if is_end:
             self._is_over = True
-            member = self._member(told)
+            member = self._member(told, before=member_of(payload))
         whole = {**choice, "delta": told} if self._is_chat else {**choice, **told}
         yield replace(chunk, payload={**payload, "choices": [whole, *others], **member}, text=text)
 
@@ -258,15 +258,15 @@ class CitingSink:
             return self._options.abstention
         return text
 
-    def _member(self, said: JsonObject) -> JsonObject:
-        """What is told at the end: annotations go to ``said``, the member is returned."""
+    def _member(self, said: JsonObject, before: JsonObject | None = None) -> JsonObject:
+        """What is told at the end: annotations go to ``said``, the member is returned, with what it said before."""
         quotes = self._options.quotes
         cited = None if self._abstained else self._citer.cited
         if cited is not None and cited.citations and self._is_chat:
-            before = cast("list[JsonObject]", said.get("annotations") or [])
-            said["annotations"] = [*before, *annotations_of(cited.citations, quotes=quotes)]
+            given = cast("list[JsonObject]", said.get("annotations") or [])
+            said["annotations"] = [*given, *annotations_of(cited.citations, quotes=quotes)]
         abstained = self._abstained or self._citer.cited.refused
-        return {MEMBER: vault_member(self._found, cited, quotes=quotes, abstained=abstained)}
+        return {MEMBER: (before or {}) | vault_member(self._found, cited, quotes=quotes, abstained=abstained)}
 
 
 def citing(sink: Sink, found: Found | None, request: InferenceRequest, options: CitingOptions | None = None) -> Sink:

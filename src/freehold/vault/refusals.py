@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-ABSTENTION = "That is not in your documents."
-"""What is said instead of an answer that the documents do not hold."""
-
 _REFUSAL = re.compile(
     r"not (?:be )?(?:in|found in|mentioned in|stated in|provided in|contained in|specified in|given in|available in|explicitly)"
     r"|(?:does|do|did)(?: not|n['\u2019]t) (?:\w+ ){0,2}?"
