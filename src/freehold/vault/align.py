@@ -158,8 +158,8 @@ def _number(said: str) -> str:
     return plain.replace(",", ".") if plain.count(",") == 1 else plain
 
 
-def _has(words: Words, word: str) -> bool:
-    """Whether a word is there, in this or in another ending."""
+def has_word(words: Words, word: str) -> bool:
+    """Whether a word is there, in this or in another ending (folded, as in ``Words.weights``)."""
     if word in words.weights:
         return True
     if len(word) < 5 or is_unspaced(word[0]):
@@ -178,7 +178,7 @@ def _is_akin(one: str, other: str) -> bool:
 def covered(asked: Words, given: Words) -> float:
     """Share of the words of ``asked`` that ``given`` has, by weight; 1.0 where it has none."""
     whole = sum(asked.weights.values())
-    found = sum(weight for word, weight in asked.weights.items() if _has(given, word))
+    found = sum(weight for word, weight in asked.weights.items() if has_word(given, word))
     return found / whole if whole else 1.0
 
 
@@ -186,7 +186,7 @@ def is_consistent(said: Words, given: Words) -> bool:
     """Whether all is there that a small change makes wrong: numbers, units, names, denials, and no opposite."""
     if not _numbers_agree(said, given):
         return False
-    missing = sum(not _has(given, name) for name in said.names)
+    missing = sum(not has_word(given, name) for name in said.names)
     if missing > (1.0 - said.needed) * len(said.names):
         return False
     if any(word in said.weights and word not in given.weights for word in _COUNTS):
@@ -299,7 +299,7 @@ def _support(said: Words, number: int, first: _Sentence, last: _Sentence, given:
     least = 0.999 if len(_counting(said)) <= _SHORT_WORDS else COVERED_MIN
     if least > COVERED_MIN:
         counting = _counting(said)
-        share = sum(_has(given, word) for word in counting) / len(counting) if counting else share
+        share = sum(has_word(given, word) for word in counting) / len(counting) if counting else share
     return Support(number, first.start, last.end, share, share >= least and is_consistent(said, given))
 
 
