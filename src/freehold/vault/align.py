@@ -45,6 +45,17 @@ _UNITS = {
 }  # fmt: skip
 """Words behind a number that make it another; the others are words like any."""
 _SPACED_UNITS = _listed("mg g kg t mm cm m km ms s min h l ml hz khz mhz ghz kw mw gw kwh v a w nm μm µm mol mmol k °")
+_LONG = 4
+_OPENINGS = _listed(
+    "however according therefore these those there although because when while after before during since both some many"
+    " most other another each every such also thus then here based answer overall additionally furthermore moreover finally"
+    " this that with from they their what which where into under over between among about through once only even like"
+    " document documents passage passages source sources text yes despite unlike instead first second third today later"
+    " diese dieser dieses nach während seit sowohl einige viele laut dort hier dann aber oder denn weil wenn obwohl daher"
+    " eine einer einem einen según este esta estos estas cuando después antes desde donde selon cette dans pour avec après"
+    " avant depuis lorsque"
+)
+"""Words at the beginning of a sentence that are no names."""
 _COUNTS = _listed(
     "two three four five six seven eight nine ten eleven twelve zwei drei vier fünf sechs sieben acht neun zehn elf zwölf"
     " dos tres cuatro cinco seis siete ocho nueve diez deux trois quatre cinq sept huit neuf dix"
@@ -129,9 +140,9 @@ def words_of(text: str) -> Words:
             continue
         if said in "%‰°€$£¥₹":
             continue
-        is_capital = raw[0].isupper() and not (is_first and not raw.isupper())
+        is_capital = raw[0].isupper() and not (is_first and (len(said) < _LONG or said in _OPENINGS))
         long_words += len(said) > 3
-        capitals += is_capital and len(said) > 3
+        capitals += is_capital and not is_first and len(said) > 3
         if is_capital and len(said) > 1:
             names.add(said)
         weights[said] = 1.0 if len(said) > 3 or is_capital or is_unspaced(said[0]) or said in _COUNTS else _SMALL_WEIGHT

@@ -16,6 +16,7 @@ from typing import Any, cast
 from freehold.domain.vault import Hit, Passage
 from freehold.vault.align import Words, covered, has_word, words_of
 from freehold.vault.sentences import sentences
+from freehold.vault.words import asked_terms, kept_terms
 
 FORMAT = 1
 WORDS_ONLY = ""
@@ -66,8 +67,9 @@ def features(
         vectors: The same of vectors; none where there are none.
         reranked: Scores of a reranker, best first; none where there is none.
     """
-    asked = words_of(question)
+    asked = words_of(question[:1].lower() + question[1:])  # its first word is no name
     found = {"terms_log": math.log(1 + len(asked.weights)), **_coverage(asked, passages[:_LOOKED_AT])}
+    found |= _terms(question, passages)
     found |= _margins("words", [each.score for each in words])
     if vectors:
         cosines = [each.score for each in vectors]
@@ -115,6 +117,21 @@ def _coverage(asked: Words, passages: Sequence[Passage]) -> dict[str, float]:
         "near": near,
         "sharp_missing": missing / len(sharp) if sharp else 0.0,
         "nowhere": nowhere / len(long_words) if long_words else 0.0,
+    }
+
+
+def _terms(question: str, passages: Sequence[Passage]) -> dict[str, float]:
+    """The same by the index's own terms; one that many of the passages have tells little of any."""
+    asked = set(asked_terms(question))
+    kept = [asked & set(kept_terms(each.text).split()) for each in passages[:_TAIL]]
+    weights = {term: 1.0 / (1 + sum(term in each for each in kept)) for term in asked}
+    whole = sum(weights.values())
+    shares = sorted((sum(map(weights.__getitem__, each)) / whole for each in kept), reverse=True) if whole else []
+    nowhere = sum(not any(term in each for each in kept) for term in asked)
+    return {
+        "terms": shares[0] if shares else 0.0,
+        "terms_lead": shares[0] - shares[1] if len(shares) > 1 else 0.0,
+        "terms_nowhere": nowhere / len(asked) if asked else 0.0,
     }
 
 
@@ -181,7 +198,9 @@ def from_json(text: str) -> tuple[SupportModel, ...]:
 def _model(told: Mapping[str, Any]) -> SupportModel:
     found = SupportModel(
         embedder=str(told["embedder"]),
-        features=tuple((str(name), float(mean), float(scale), float(weight)) for name, mean, scale, weight in told["features"]),
+        features=tuple(
+            (str(name), float(mean), float(scale), float(weight)) for name, mean, scale, weight in told["features"]
+        ),
         intercept=float(told["intercept"]),
         knots=tuple((float(at), float(value)) for at, value in told["knots"]),
         calibrated_on=str(told["calibrated_on"]),

@@ -137,9 +137,7 @@ def tuned(questions: Sequence[Judged], *, present: Choice, seed: int = 0) -> Tun
             ),
         )
     )
-    figures = {
-        choice: [ndcg(order_of(each, choice), each.relevant) for each in questions] for choice in tried
-    }
+    figures = {choice: [ndcg(order_of(each, choice), each.relevant) for each in questions] for choice in tried}
     chance = Random(seed)  # noqa: S311 - folds, not secrets
     places = list(range(len(questions)))
     chance.shuffle(places)
