@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from freehold.vault.cite import Cited
 
-UNSUPPORTED_AT = 0.85
+UNSUPPORTED_AT = 0.65
 """Support from which on an answer is shown though none of its sentences was found in the passages: a small model may say
 with other words what they say, and every such sentence is marked as unsupported."""
 _DOUBT_LOGPROB = -1.5
