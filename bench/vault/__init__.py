@@ -1,1 +1,1 @@
-"""The bars of the vault, measured."""
+"""The vault's bars. ``python -m bench.vault.NAME``."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,21 +16,25 @@ from freehold.domain.errors.vault import VaultClosed, VaultVectorsUnfit
 from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passage, Reader, Readers
 from freehold.vault import store_documents, store_vectors, store_words
 from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
-from freehold.vault.store_schema import ORDINAL_BITS, Database, connected, fits, prepare, told
+from freehold.vault.store_renew import prepare
+from freehold.vault.store_schema import ORDINAL_BITS, Database, connected, fits, told
 from freehold.vault.store_seal import opened_text
 
 T = TypeVar("T")
 _READERS = 3
 
 
-async def open_store(path: Path, *, key: bytes, model: str, dimensions: int) -> SqliteVault:
+async def open_store(path: Path, *, key: bytes, model: str, dimensions: int, is_renewed: bool = False) -> SqliteVault:
     """Open a vault's file, which is made where there is none.
+
+    A file whose words were indexed by other rules than this version's is indexed anew first.
 
     Args:
         path: The file.
         key: 32 random bytes; without them the file can't be read.
         model: What makes its vectors.
         dimensions: Numbers in a vector.
+        is_renewed: Whether vectors of another model are forgotten, and every piece waits for a new one.
 
     Raises:
         VaultKeyWrong: It has another key, or is no vault.
@@ -40,7 +45,7 @@ async def open_store(path: Path, *, key: bytes, model: str, dimensions: int) -> 
     """
     store = SqliteVault(path, key=key, dimensions=dimensions)
     try:
-        await store.start(model)
+        await store.start(model, is_renewed=is_renewed)
     except BaseException:
         await store.close()
         raise
@@ -62,13 +67,15 @@ class SqliteVault:
         self._closed = False
         self._pepper = b""
 
-    async def start(self, model: str) -> None:
+    async def start(self, model: str, *, is_renewed: bool) -> None:
         """Connect. Called once, by ``open_store``."""
 
         def work() -> None:
             self._writer = connected(self._path, self._key)
-            with told(self._path):
-                self._pepper = prepare(self._writer, self._path, model=model, dimensions=self._dimensions)
+            prepared = partial(
+                prepare, path=self._path, model=model, dimensions=self._dimensions, is_renewed=is_renewed
+            )
+            self._pepper = self._in_transaction(prepared)
             for _ in range(_READERS):
                 self._idle.put(connected(self._path, self._key))
 
@@ -404,21 +411,25 @@ class SqliteVault:
         return await self._on(self._reading, run)
 
     async def _write(self, work: Callable[[Database], T]) -> T:
-        def run() -> T:
-            connection = self._writing_connection
-            with told(self._path):
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    done = work(connection)
-                    connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
-                return done
+        def counted(connection: Database) -> T:
+            done = work(connection)
+            connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
+            return done
 
-        return await self._on(self._writing, run)
+        return await self._on(self._writing, lambda: self._in_transaction(counted))
+
+    def _in_transaction(self, work: Callable[[Database], T]) -> T:
+        connection = self._writing_connection
+        with told(self._path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                done = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return done
 
     async def _on(self, executor: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._closed:

@@ -32,11 +32,12 @@ _ARABIC_FRONT = re.compile(r"^(?:[وفبكل]?ال|لل|و)(?=\w{3})")
 _ARABIC_BACK = re.compile(r"(?<=\w{3})(?:ها|ان|ات|ون|ين|يه|ية|ه|ة|ي)$")
 
 _VOWELS = frozenset("aeiouy")
-_STOP = frozenset(
+_STOP_WORDS = (
     "a an and are as at be but by for from had has have he if in into is it its no not of on or she such that the"
     " their then there these they this to was were will with what which who whom whose how when where why do does did"
-    " can could would should".split()
+    " can could would should"
 )
+_STOP = frozenset(_STOP_WORDS.split())
 
 
 def kept_terms(text: str) -> str:
@@ -74,7 +75,7 @@ def _of_word(word: str) -> Iterator[str]:
         # A number, a code or a file's name is itself and nothing like it.
         yield word if any(map(str.isdigit, word)) else _stem(word)[:_LATIN_LETTERS]
     elif "\u0600" <= word[0] <= "\u06ff":
-        yield _arabic(word)[:_OTHER_LETTERS]
+        yield (_arabic(word) or word)[:_OTHER_LETTERS]
     else:
         yield word[: _LATIN_LETTERS if word[0] < _LATIN_BELOW else _OTHER_LETTERS]
 
@@ -102,7 +103,7 @@ def _stem(word: str) -> str:
 def _arabic(word: str) -> str:
     """Without marks, article and commonest endings, as the Light10 stemmer takes them off (Larkey and others, 2007)."""
     word = _ARABIC_MARKS.sub("", word).translate(_ARABIC_ALEF)
-    return _ARABIC_BACK.sub("", _ARABIC_FRONT.sub("", word)) or word
+    return _ARABIC_BACK.sub("", _ARABIC_FRONT.sub("", word))
 
 
 @functools.cache

@@ -11,7 +11,7 @@ class VaultError(FreeholdError):
 
 
 class VaultUnknown(VaultError):
-    """There is no vault {vault!r} for tenant {tenant!r}. There is: {known!s}. Name one of those, or add [vaults.{vault}] to the configuration.
+    """There is no vault {vault} for tenant {tenant}. There is: {known!s}. Name one of those, or add [vaults.{vault!s}] to the configuration.
 
     A vault of another tenant is told as one that is not there.
     """
@@ -66,7 +66,7 @@ class VaultOfNewerVersion(VaultError):
 
 
 class VaultOfAnotherModel(VaultError):
-    """The vault {path!s} has vectors of {found!r} with {found_dimensions!s} dimensions, but {model!r} with {dimensions!s} is set. Set embedder to {found!r} again, or embed it anew: freehold vault reembed
+    """The vault {path!s} has vectors of {found} with {found_dimensions!s} dimensions, but {model} with {dimensions!s} is set. Set embedder to {found} again, or embed it anew: freehold vault reembed
 
     Vectors of two models are never compared: their numbers mean different things.
     """
