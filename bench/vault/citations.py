@@ -152,7 +152,7 @@ def main() -> None:
         from bench.vault.abstain import xquad  # it reads the same data
 
         asker = Asker(chosen.model, chosen.answers)
-        cases = asyncio.run(xquad("en", chosen.asked, None))
+        cases = asyncio.run(xquad("en", chosen.asked))
         answers = [
             (each.question, passages, asker.ask(each.question, passages)[0])
             for each in cases
