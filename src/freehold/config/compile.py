@@ -312,5 +312,7 @@ def _route(name: str, section: RouteSection, currency: str) -> Route:
         sanitise=Sanitise(section.sanitise),
         declassify=Declassify(section.declassify),
         redact_answers=section.redact_answers,
+        vault=section.vault,
+        only_what_may_leave=section.when_vault_forbids == "leave_out",
         worth_micros=None if section.worth is None else Money.of(section.worth, currency).micros,
     )

@@ -310,6 +310,14 @@ class RouteSection(Section):
         description="Whether personal data with a shape and secrets are taken out of its answers while they stream, but for"
         " what the request itself says. Names are left in.",
     )
+    vault: str = Field(
+        default="", description="Vault whose passages go into every chat on this route; none by default."
+    )
+    when_vault_forbids: Literal["stay", "leave_out"] = Field(
+        default="stay",
+        description="What becomes of passages that keep a chat from its first deployment: with stay it goes where they may"
+        " be, with leave_out it goes there without them.",
+    )
     label: str = Field(
         default="", description="Label that this route adds to everything sent through it, for example confidential."
     )

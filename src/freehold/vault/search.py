@@ -13,6 +13,7 @@ from freehold.domain.vault_ports import Embedder, PassageRanker, VaultStore
 from freehold.vault import filters as said
 from freehold.vault.fusion import fused
 from freehold.vault.passages import JOINED_PARTS_CHARACTERS_MAX, chosen, texts_wanted
+from freehold.vault.support_shipped import support
 from freehold.vault.tuning import reranked
 from freehold.vault.windows import SOURCES_MAX, parts_of
 
@@ -85,7 +86,17 @@ class VaultSearch:
             ),
             key=lambda each: (-each.score, each.chunk_id),
         )
-        return Found(passages=await self._joined(query, scored), generation=generation, filters=filters)
+        return Found(
+            passages=await self._joined(query, scored),
+            support=support(query.text, scored, words=hits.words, vectors=hits.vectors, embedder=self._model),
+            generation=generation,
+            filters=filters,
+            support_at=self._settings.support_at,
+        )
+
+    @property
+    def _model(self) -> str:
+        return self._embedder.model if self._embedder is not None else self._settings.embedder
 
     def _wanted(self, query: VaultQuery) -> int:
         """How many pieces are read: neighbours become one passage, so more than passages."""
