@@ -46,3 +46,122 @@ class VaultNoRoom(VaultError):
     """
 
     code = "FH-VAULT-061"
+
+
+class VaultPathMissing(VaultError):
+    """{path!r} cannot be added: {reason!s}. Name a file or a folder that this user may read.
+
+    Nothing of it was taken in. A folder that is named in the configuration and is not there is not taken for emptied:
+    its documents stay until ``freehold vault remove --gone`` erases them.
+    """
+
+    code = "FH-VAULT-050"
+
+
+class VaultFileUnreadable(VaultError):
+    """The file cannot be opened: {reason!s}. Let this user read it, and add it again.
+
+    What was read of it before, if anything, is still in the vault.
+    """
+
+    code = "FH-VAULT-051"
+
+
+class VaultFileTooLarge(VaultError):
+    """The file has {size_bytes!s} bytes, and at most {limit!s} are read. Raise file_bytes_max of the vault, or split it.
+
+    Nothing of it is in the vault but this line.
+    """
+
+    code = "FH-VAULT-052"
+    status = 413
+
+
+class VaultDocumentUnknown(VaultError):
+    """There is no document {document!r} in the vault {vault!r}. "freehold vault list" shows those that there are.
+
+    A document that may not be read is told as one that is not there.
+    """
+
+    code = "FH-VAULT-053"
+    status = 404
+
+
+class VaultNothingAdded(VaultError):
+    """Nothing was added: of {files!s} files {failed!s} could not be read. "freehold vault list --failed" shows why.
+
+    The vault is as it was, but for the lines that say so.
+    """
+
+    code = "FH-VAULT-054"
+
+
+class VaultNameUnusable(VaultError):
+    """A vault cannot be called {vault!r}. Use lower-case letters, digits, hyphens and underscores, at most 64.
+
+    The name is part of the name of the file that the vault is in.
+    """
+
+    code = "FH-VAULT-055"
+
+
+class VaultKeyWrong(VaultError):
+    """The vault {path!s} doesn't open with its key, or is no vault. Put back the key that it was made with, or restore the file from a backup; without its key a vault can't be read.
+
+    An encrypted file with another key, and a file that was never a vault, look the same.
+    """
+
+    code = "FH-VAULT-010"
+    status = 500
+
+
+class VaultOfNewerVersion(VaultError):
+    """The vault {path!s} was written by a newer Freehold: its schema is {found!s}, and this version knows {known!s}. Update Freehold, or restore the vault from a backup of before."""
+
+    code = "FH-VAULT-011"
+    status = 500
+
+
+class VaultOfAnotherModel(VaultError):
+    """The vault {path!s} has vectors of {found!r} with {found_dimensions!s} dimensions, but {model!r} with {dimensions!s} is set. Set embedder to {found!r} again, or embed it anew: freehold vault reembed
+
+    Vectors of two models are never compared: their numbers mean different things.
+    """
+
+    code = "FH-VAULT-012"
+    status = 500
+
+
+class VaultDamaged(VaultError):
+    """The vault {path!s} is damaged: {reason!s}. Restore it from a backup, or add its documents anew."""
+
+    code = "FH-VAULT-013"
+    status = 500
+
+
+class VaultVectorsUnfit(VaultError):
+    """{what!s} doesn't fit the vault's index: {reason!s}. Use the embedder that the vault was made with."""
+
+    code = "FH-VAULT-014"
+    status = 500
+
+
+class VaultBusy(VaultError):
+    """The vault {path!s} is in use by another process for longer than {seconds!s} s. Try again, or stop what else has it open."""
+
+    code = "FH-VAULT-015"
+    status = 503
+
+
+class VaultUnwritable(VaultError):
+    """The vault {path!s} can't be opened or written: {reason!s}. See whether its folder is there, may be written, and has room."""
+
+    code = "FH-VAULT-016"
+    status = 507
+
+
+class VaultClosed(VaultError):
+    """The vault {path!s} is closed. Open it again; nothing that was reported done is lost."""
+
+    code = "FH-VAULT-017"
+    status = 503
