@@ -47,6 +47,7 @@ class Leftovers:
         if isinstance(usage, dict) and (more := _beyond(cast("JsonObject", usage), _USAGE)):
             merge(self._found, {"usage": more})
         turn = cast("JsonObject", choice.get("delta") or choice.get("message") or {})
+        turn = {name: value for name, value in turn.items() if name != "annotations" or not _are_told(value)}
         if more := _beyond(turn, _TURN):
             merge(self._found, {"message": more})
 
@@ -73,6 +74,13 @@ def leftovers_of(whole: JsonObject) -> Leftovers:
     found = Leftovers()
     found.add(whole)
     return found
+
+
+def _are_told(annotations: object) -> bool:
+    """Whether they are sources in files, for which other dialects have words of their own."""
+    return isinstance(annotations, list) and all(
+        isinstance(each, dict) and "file_citation" in each for each in cast("list[object]", annotations)
+    )
 
 
 def _beyond(values: Mapping[str, object], known: frozenset[str]) -> JsonObject:

@@ -11,6 +11,7 @@ from freehold.domain.ids import uuid7_unix_ms
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
+from freehold.wire.citations import output_text_annotations
 from freehold.wire.leftovers import add_own, own_of
 from freehold.wire.openai_response import error_envelope
 from freehold.wire.openai_whole import Aggregator, thoughts_of
@@ -90,7 +91,7 @@ class ResponseEvents:
             events += self._signed(blocks)
         if text := delta.get("content"):
             events += self._piece(_TEXT, str(text))
-        events += self._annotated(cast("list[JsonObject]", delta.get("annotations") or []))
+        events += self._annotated(output_text_annotations(delta))
         if refusal := delta.get("refusal"):
             events += self._piece(_REFUSAL, str(refusal))
         for call in cast("list[JsonObject]", delta.get("tool_calls") or []):

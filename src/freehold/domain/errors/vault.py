@@ -30,81 +30,6 @@ class VaultNeedsExtra(VaultError):
     status = 501
 
 
-class VaultNothingAsked(VaultError):
-    """There is no question for the vault {vault!r}: no message of the user has text. Send one, or leave out the vault.
-
-    The last message of the user is what is looked for in the documents.
-    """
-
-    code = "FH-VAULT-060"
-
-
-class VaultNoRoom(VaultError):
-    """There is no room for passages of the vault {vault!r}: the conversation takes about {tokens!s} of the {context!s} tokens that the route's models read. Send a shorter one, or ask a route with a longer context.
-
-    Passages are put before the last message of the user, in what the conversation and the answer leave of the context.
-    """
-
-    code = "FH-VAULT-061"
-
-
-class VaultPathMissing(VaultError):
-    """{path!r} cannot be added: {reason!s}. Name a file or a folder that this user may read.
-
-    Nothing of it was taken in. A folder that is named in the configuration and is not there is not taken for emptied:
-    its documents stay until ``freehold vault remove --gone`` erases them.
-    """
-
-    code = "FH-VAULT-050"
-
-
-class VaultFileUnreadable(VaultError):
-    """The file cannot be opened: {reason!s}. Let this user read it, and add it again.
-
-    What was read of it before, if anything, is still in the vault.
-    """
-
-    code = "FH-VAULT-051"
-
-
-class VaultFileTooLarge(VaultError):
-    """The file has {size_bytes!s} bytes, and at most {limit!s} are read. Raise file_bytes_max of the vault, or split it.
-
-    Nothing of it is in the vault but this line.
-    """
-
-    code = "FH-VAULT-052"
-    status = 413
-
-
-class VaultDocumentUnknown(VaultError):
-    """There is no document {document!r} in the vault {vault!r}. "freehold vault list" shows those that there are.
-
-    A document that may not be read is told as one that is not there.
-    """
-
-    code = "FH-VAULT-053"
-    status = 404
-
-
-class VaultNothingAdded(VaultError):
-    """Nothing was added: of {files!s} files {failed!s} could not be read. "freehold vault list --failed" shows why.
-
-    The vault is as it was, but for the lines that say so.
-    """
-
-    code = "FH-VAULT-054"
-
-
-class VaultNameUnusable(VaultError):
-    """A vault cannot be called {vault!r}. Use lower-case letters, digits, hyphens and underscores, at most 64.
-
-    The name is part of the name of the file that the vault is in.
-    """
-
-    code = "FH-VAULT-055"
-
-
 class VaultKeyWrong(VaultError):
     """The vault {path!s} doesn't open with its key, or is no vault. Put back the key that it was made with, or restore the file from a backup; without its key a vault can't be read.
 
@@ -165,3 +90,78 @@ class VaultClosed(VaultError):
 
     code = "FH-VAULT-017"
     status = 503
+
+
+class VaultPathMissing(VaultError):
+    """{path!r} cannot be added: {reason!s}. Name a file or a folder that this user may read.
+
+    Nothing of it was taken in. A folder that is named in the configuration and is not there is not taken for emptied:
+    its documents stay until ``freehold vault remove --gone`` erases them.
+    """
+
+    code = "FH-VAULT-050"
+
+
+class VaultFileUnreadable(VaultError):
+    """The file cannot be opened: {reason!s}. Let this user read it, and add it again.
+
+    What was read of it before, if anything, is still in the vault.
+    """
+
+    code = "FH-VAULT-051"
+
+
+class VaultFileTooLarge(VaultError):
+    """The file has {size_bytes!s} bytes, and at most {limit!s} are read. Raise file_bytes_max of the vault, or split it.
+
+    Nothing of it is in the vault but this line.
+    """
+
+    code = "FH-VAULT-052"
+    status = 413
+
+
+class VaultDocumentUnknown(VaultError):
+    """There is no document {document!r} in the vault {vault!r}. "freehold vault list" shows those that there are.
+
+    A document that may not be read is told as one that is not there.
+    """
+
+    code = "FH-VAULT-053"
+    status = 404
+
+
+class VaultNothingAdded(VaultError):
+    """Nothing was added: of {files!s} files {failed!s} could not be read. "freehold vault list --failed" shows why.
+
+    The vault is as it was, but for the lines that say so.
+    """
+
+    code = "FH-VAULT-054"
+
+
+class VaultNameUnusable(VaultError):
+    """A vault cannot be called {vault!r}. Use lower-case letters, digits, hyphens and underscores, at most 64.
+
+    The name is part of the name of the file that the vault is in.
+    """
+
+    code = "FH-VAULT-055"
+
+
+class VaultNothingAsked(VaultError):
+    """There is no question for the vault {vault!r}: no message of the user has text. Send one, or leave out the vault.
+
+    The last message of the user is what is looked for in the documents.
+    """
+
+    code = "FH-VAULT-060"
+
+
+class VaultNoRoom(VaultError):
+    """There is no room for passages of the vault {vault!r}: the conversation takes about {tokens!s} of the {context!s} tokens that the route's models read. Send a shorter one, or ask a route with a longer context.
+
+    Passages are put before the last message of the user, in what the conversation and the answer leave of the context.
+    """
+
+    code = "FH-VAULT-061"
