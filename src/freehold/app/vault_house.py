@@ -108,7 +108,7 @@ def vaults_in(
             events=SqliteKeys(database),
             tree=known.tree,
             clock=clock,
-            parts=parts or (lambda: RealParts(folder / MODELS_FOLDER)),
+            parts=parts or (lambda: RealParts(folder / MODELS_FOLDER, clock)),
         )
     )
 
@@ -193,8 +193,18 @@ async def watcher_of(
     told: Callable[[FileDone], None],
     events: FolderEvents | None = None,
     by: str = WATCHES,
+    watched_only: bool = True,
 ) -> Watcher:
-    """What keeps the documents of a vault's watched folders like their files.
+    """What keeps the documents of a vault's folders like their files.
+
+    Args:
+        vaults: The vaults.
+        plan: Which of them; it has folders.
+        clock: Time.
+        told: Called with what became of each file that is not as it was.
+        events: What tells what happens in them; the system if not given.
+        by: Who takes files in, for the audit log.
+        watched_only: Whether to leave folders out that are not to be watched.
 
     Raises:
         VaultError: The vault cannot be opened.
@@ -206,7 +216,7 @@ async def watcher_of(
             terms=Terms(tenant=each.tenant, label=each.label, readers=each.readers, by=by, tries_again=False),
         )
         for each in plan.folders
-        if each.watch
+        if each.watch or not watched_only
     ]
     opened = await vaults.open(plan.name, folders[0].terms.tenant)
     return Watcher(
@@ -217,6 +227,6 @@ async def watcher_of(
 def _tell(done: FileDone) -> None:
     """One line for the log, without a name of a file: those are private too."""
     if done.outcome is Outcome.FAILED:
-        log.warning("a file of a watched folder could not be read: %s", done.reason)
+        log.warning("a file of a watched folder could not be read: %s", done.reason.partition(":")[0])
     else:
         log.info("a file of a watched folder was %s", done.outcome)

@@ -13,13 +13,14 @@ from freehold.app.kept_key import kept_key
 from freehold.app.vault_book import VaultBook
 from freehold.app.vault_parts import Closes, Models, Parts, Searching
 from freehold.config.compile_vault import VaultPlan
-from freehold.domain.errors.vault import VaultError, VaultUnknown
+from freehold.domain.errors.vault import VaultError, VaultUnknown, VaultUnwritable
 from freehold.domain.ports import Clock
 from freehold.domain.vault import ANYTHING, Document, Filters, Found, Reader, Readers, SearchSettings, VaultQuery
 from freehold.domain.zones import ZoneTree
 from freehold.gateway.vault_labels import VaultLabels
 from freehold.gateway.vault_memory import VaultMemory
 from freehold.policy.text import parse_label
+from freehold.storage.folder import private_file
 from freehold.storage.keys import SqliteKeys
 from freehold.vault.filling import fill
 from freehold.vault.ingest import Ingest, Limits
@@ -35,7 +36,10 @@ VAULTS_FOLDER = "vaults"
 VAULT_KEYS_FOLDER = "vault-keys"
 _COMMIT_KEY = "commitments"
 _SUFFIX, _TURN_SUFFIX = ".db", ".turn"
-_INSIDE_MAX = 1_000_000
+_PAGE = 1_000
+_MOST = 0.9
+"""Share of documents in one language, from which on a vault counts as being in it."""
+
 _NOTHING: Mapping[str, int] = dict.fromkeys(("documents", "chunks", "pending", "bytes"), 0)
 
 
@@ -174,7 +178,8 @@ class Vaults:
         wanted = {each.id: each for each in found}
         for each in found:
             below = each.source + ("." if is_inside(each.source) else INSIDE)
-            wanted |= {inner.id: inner for inner in await store.held(tenant=tenant, under=below, limit=_INSIDE_MAX)}
+            around = await store.by_source(each.source.partition(INSIDE)[0], tenant=tenant)
+            wanted |= {inner.id: inner for inner in around if inner.source.startswith(below)}
         return await opened.ingest.erase(list(wanted.values()), by=by)
 
     async def relabel(
@@ -208,6 +213,36 @@ class Vaults:
         if label:
             parse_label(label, self._around.tree(), param="label")
         return await self._open(plan)
+
+    def joined(self, *labels: str, tenant: str) -> str:
+        """The label that all of some labels of a tenant's documents demand; empty ones say nothing."""
+        return self._around.labels.label(tenant=tenant, said=labels, names=(), text=None)
+
+    async def key_holder(self, vault: str, tenant: str) -> Reader:
+        """Somebody who may read whatever anybody of a tenant may: for commands of who holds the data folder.
+
+        Raises:
+            VaultError: There is no such vault for this tenant, or it cannot be opened.
+        """
+        opened = await self._there(vault, tenant)
+        return Reader(tenant=tenant) if opened is None else await opened.store.key_holder(tenant)
+
+    async def held(
+        self, vault: str, *, tenant: str, ids: Sequence[str] | None = None, under: str = ""
+    ) -> list[Document]:
+        """All documents of a tenant whoever may read them, by id; only some, only those of sources that begin so.
+
+        Raises:
+            VaultError: There is no such vault for this tenant, or it cannot be opened.
+        """
+        opened, found, after = await self._there(vault, tenant), list[Document](), ""
+        while opened is not None:
+            page = await opened.store.held(tenant=tenant, ids=ids, under=under, after=after, limit=_PAGE)
+            found += page
+            if len(page) < _PAGE:
+                break
+            after = page[-1].id
+        return found
 
     async def fill(self, vault: str, *, alone: bool = True) -> AsyncIterator[int]:
         """Make the vectors that are missing; yields how many were made, after each batch.
@@ -264,26 +299,31 @@ class Vaults:
     async def _opened_anew(self, plan: VaultPlan) -> Opened:
         parts, path = self._made(), self.path_of(plan.name)
         key = await asyncio.to_thread(self._key, plan)
-        await asyncio.to_thread(path.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
+        await asyncio.to_thread(_made_private, path)
         had = await asyncio.to_thread(parts.model_of, path, key=key)
-        models = await self._models(plan, had, key)
-        model, dimensions = _size(models, had)
-        if had is not None and had != (model, dimensions):
-            await asyncio.to_thread(parts.change_model, path, key=key, model=model, dimensions=dimensions)
-        store = await parts.store(path, key=key, model=model, dimensions=dimensions)
-        return self._assembled(plan, parts, store, models, key)
+        store = None if had is None else await parts.store(path, key=key, model=had[0], dimensions=had[1])
+        try:
+            models = self._models(plan, had, "" if store is None else _language(await store.languages()))
+            model, dimensions = _size(models, had)
+            if store is not None and had != (model, dimensions):
+                await store.close()
+                store = None
+            store = store or await parts.store(path, key=key, model=model, dimensions=dimensions, is_renewed=True)
+            return await asyncio.to_thread(self._assembled, plan, parts, store, models, key)
+        except BaseException:
+            if store is not None:
+                await store.close()
+            raise
 
-    async def _models(self, plan: VaultPlan, had: tuple[str, int] | None, key: bytes) -> Models:
+    def _models(self, plan: VaultPlan, had: tuple[str, int] | None, language: str) -> Models:
         """What a vault searches with: the model that made its vectors as long as that is here and nobody wants another."""
-        parts, path = self._made(), self.path_of(plan.name)
-        language = await asyncio.to_thread(parts.language_of, path, key=key) if had is not None else ""
-        kept = "" if had is None else had[0]
+        parts, kept = self._made(), "" if had is None else had[0]
         if plan.embedder != "auto" or not kept:
             return parts.models(embedder=plan.embedder, reranker=plan.reranker, language=language)
         try:
             return parts.models(embedder=kept, reranker=plan.reranker, language=language)
         except VaultError as error:
-            notice = f"The model that made the vectors of this vault cannot be used, so it is searched by words alone: {error.message}"
+            notice = f"What made its vectors cannot be used, so that it is searched by words alone: {error.message}"
             return replace(parts.models(embedder="none", reranker=plan.reranker, language=language), notice=notice)
 
     def _made(self) -> Parts:
@@ -307,7 +347,7 @@ class Vaults:
             key=kept_key(around.folder / VAULT_KEYS_FOLDER / _COMMIT_KEY),
             clock=around.clock,
         )
-        parser = parts.parser(ocr=plan.ocr)
+        parser = parts.parser(ocr=plan.ocr, bytes_max=plan.file_bytes_max)
         ingest = Ingest(
             store=store,
             parser=parser,
@@ -336,3 +376,23 @@ def _size(models: Models, had: tuple[str, int] | None) -> tuple[str, int]:
     if models.embedder is not None:
         return models.embedder.model, models.embedder.dimensions
     return (NO_MODEL, NO_DIMENSIONS) if had is None else had
+
+
+def _language(counts: Mapping[str, int]) -> str:
+    """The language that ``_MOST`` of the documents with one are in; empty where there is none."""
+    known = {language: count for language, count in counts.items() if language}
+    most = max(known, key=lambda language: known[language], default="")
+    return most if most and known[most] >= _MOST * sum(known.values()) else ""
+
+
+def _made_private(path: Path) -> None:
+    """Make a file that nobody else may read, where it is missing.
+
+    Raises:
+        VaultUnwritable: It cannot be made.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_file(path)
+    except OSError as error:
+        raise VaultUnwritable(path=path, reason=error.strerror or type(error).__name__) from error

@@ -53,7 +53,7 @@ class VaultPlan:
     tenants: frozenset[str] = frozenset()
     key: str = field(default="", repr=False)
     keep_files: bool = False
-    file_bytes_max: int = 1_073_741_824
+    file_bytes_max: int = 536_870_912
     folders: tuple[FolderPlan, ...] = ()
 
     def serves(self, tenant: str) -> bool:

@@ -73,7 +73,7 @@ class VaultSection(Section):
         default=False, description="Whether the bytes of files are kept beside their text, encrypted like it."
     )
     file_bytes_max: int = Field(
-        default=1_073_741_824, ge=1_024, le=1_099_511_627_776, description="Largest file that is read, in bytes."
+        default=536_870_912, ge=1_024, le=1_099_511_627_776, description="Largest file that is read, in bytes."
     )
     folders: dict[Name, VaultFolder] = Field(
         default={}, description="Folders whose files are kept in it, each under a name of your own."

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from freehold.domain.errors.vault import VaultError, VaultFileTooLarge, VaultFileUnreadable
+from freehold.domain.errors.vault import FileGone, FileTooLarge, FileUnread
 from freehold.domain.ports import Clock
 from freehold.domain.vault import Chunk, Document, Parsed
 from freehold.domain.vault_ports import FileParser
@@ -127,13 +127,13 @@ class Ingest:
         """Take one file in. What is wrong with it is its outcome, never an error.
 
         Raises:
-            VaultError: The store takes nothing now.
+            VaultError: The store takes nothing now, or the parser does not run.
             StorageFailed: The book takes nothing now.
         """
         job = _Job(place=place, terms=terms, here=await self._here(place.source, terms))
         try:
-            read = await asyncio.to_thread(read_file, place.path, self._limits.file_bytes_max)
-        except VaultFileUnreadable as error:
+            read = await asyncio.to_thread(read_file, place.path, self._limits.file_bytes_max, place.name)
+        except FileGone as error:
             if job.own is not None:  # what was read of it before is still the best that is known
                 return FileDone(
                     source=place.source,
@@ -142,7 +142,7 @@ class Ingest:
                     reason=_reason(error),
                 )
             return await self._failed(job, error, NOTHING)
-        except VaultFileTooLarge as error:
+        except FileTooLarge as error:
             return await self._failed(job, error, NOTHING)
         own = job.own
         if own is not None and own.sha256 == read.sha256 and (own.state != "failed" or not terms.tries_again):
@@ -243,7 +243,7 @@ class Ingest:
         place = job.place
         try:
             parsed = await self._parser.parse(str(place.path), name=place.name)
-        except VaultError as error:
+        except FileUnread as error:
             return await self._failed(job, error, read)
         if await asyncio.to_thread(_stamp, place.path) != read.stamp:
             return FileDone(
@@ -291,7 +291,7 @@ class Ingest:
         await self._store.add(document, text=parsed.text, chunks=chunks, vectors=None, blob=blob)
         return document
 
-    async def _failed(self, job: _Job, error: VaultError, read: Read) -> FileDone:
+    async def _failed(self, job: _Job, error: FileUnread, read: Read) -> FileDone:
         """A file that cannot be read is a document too, with the reason, so that nobody takes it for searched."""
         own, place, reason = job.own, job.place, _reason(error)
         nothing = Parsed(text="", media_type="", parser="", warnings=(reason,))
@@ -364,24 +364,25 @@ class Ingest:
         return self._labelling.label(tenant=document.tenant, said=(document.label, wanted), names=(), text=None)
 
 
-def read_file(path: Path, bytes_max: int) -> Read:
+def read_file(path: Path, bytes_max: int, name: str) -> Read:
     """Hash a file. Blocks.
 
     Raises:
-        VaultFileUnreadable: It cannot be read, or is no file.
-        VaultFileTooLarge: It is larger than ``bytes_max``.
+        FileGone: It cannot be opened.
+        FileTooLarge: It is larger than ``bytes_max``.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             found = os.fstat(descriptor)
             if found.st_size > bytes_max:
-                raise VaultFileTooLarge(size_bytes=found.st_size, limit=bytes_max)
+                reason = f"it has {found.st_size:,} bytes, and {bytes_max:,} are read (file_bytes_max of the vault)"
+                raise FileTooLarge(name=name, reason=reason)
             digest = hashlib.sha256()
             while piece := file.read(_PIECE_BYTES):
                 digest.update(piece)
     except OSError as error:
-        raise VaultFileUnreadable(reason=error.strerror or type(error).__name__) from error
+        raise FileGone(name=name, reason=error.strerror or type(error).__name__) from error
     return Read(
         sha256=digest.hexdigest(),
         size_bytes=found.st_size,
@@ -401,5 +402,5 @@ def _stamp_of(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _reason(error: VaultError) -> str:
+def _reason(error: FileUnread) -> str:
     return f"{error.code}: {error.message}"[:REASON_CHARACTERS_MAX]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from freehold.domain.vault import Document, Readers
+from freehold.domain.vault import Document, Reader, Readers
 from freehold.domain.vault_ports import VaultStore
 
 
@@ -102,6 +102,14 @@ class HeldStore(VaultStore, Protocol):
             after: Begin behind this id.
             limit: At most so many.
         """
+        ...
+
+    async def key_holder(self, tenant: str) -> Reader:
+        """Somebody who may read whatever anybody of a tenant may: for commands of who holds the file and its key."""
+        ...
+
+    async def languages(self) -> Mapping[str, int]:
+        """How many documents there are in each language; of many, the newest ones."""
         ...
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,22 +15,25 @@ from freehold.domain.errors.vault import VaultClosed, VaultVectorsUnfit
 from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passage, Reader, Readers
 from freehold.vault import store_documents, store_vectors, store_words
 from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
-from freehold.vault.store_schema import ORDINAL_BITS, Database, connected, fits, prepare, told
+from freehold.vault.store_renew import prepare
+from freehold.vault.store_schema import ORDINAL_BITS, Database, connected, fits, told
 from freehold.vault.store_seal import opened_text
 
 T = TypeVar("T")
 _READERS = 3
-_LAST_CHARACTER = "\U0010ffff"
 
 
-async def open_store(path: Path, *, key: bytes, model: str, dimensions: int) -> SqliteVault:
+async def open_store(path: Path, *, key: bytes, model: str, dimensions: int, is_renewed: bool = False) -> SqliteVault:
     """Open a vault's file, which is made where there is none.
+
+    A file whose words were indexed by other rules than this version's is indexed anew first.
 
     Args:
         path: The file.
         key: 32 random bytes; without them the file can't be read.
         model: What makes its vectors.
         dimensions: Numbers in a vector.
+        is_renewed: Whether vectors of another model are forgotten, and every piece waits for a new one.
 
     Raises:
         VaultKeyWrong: It has another key, or is no vault.
@@ -41,7 +44,7 @@ async def open_store(path: Path, *, key: bytes, model: str, dimensions: int) -> 
     """
     store = SqliteVault(path, key=key, dimensions=dimensions)
     try:
-        await store.start(model)
+        await store.start(model, is_renewed=is_renewed)
     except BaseException:
         await store.close()
         raise
@@ -63,13 +66,15 @@ class SqliteVault:
         self._closed = False
         self._pepper = b""
 
-    async def start(self, model: str) -> None:
+    async def start(self, model: str, *, is_renewed: bool) -> None:
         """Connect. Called once, by ``open_store``."""
 
         def work() -> None:
             self._writer = connected(self._path, self._key)
-            with told(self._path):
-                self._pepper = prepare(self._writer, self._path, model=model, dimensions=self._dimensions)
+            prepared = partial(
+                prepare, path=self._path, model=model, dimensions=self._dimensions, is_renewed=is_renewed
+            )
+            self._pepper = self._in_transaction(prepared)
             for _ in range(_READERS):
                 self._idle.put(connected(self._path, self._key))
 
@@ -99,7 +104,7 @@ class SqliteVault:
             connection.execute("INSERT INTO tenant (name) VALUES (?) ON CONFLICT DO NOTHING", (document.tenant,))
             query = "SELECT id, ordinals FROM tenant WHERE name = ?"
             ((tenant, first),) = connection.execute(query, (document.tenant,)).fetchall()
-            for number, old in _rows_of(connection, document.tenant, [document.id]):
+            for number, old in store_documents.rows_of(connection, document.tenant, [document.id]):
                 _remove(connection, number, old)
             connection.execute("UPDATE tenant SET ordinals = ? WHERE id = ?", (first + len(chunks), tenant))
             access = interned(connection, tenant, document.readers)
@@ -262,7 +267,7 @@ class SqliteVault:
         """See ``VaultStore.by_source``."""
 
         def work(connection: Database) -> list[Document]:
-            number = _tenant(connection, tenant)
+            number = store_documents.tenant_number(connection, tenant)
             place = store_documents.place_number(self._pepper, number, source)
             found = store_documents.rows(connection, "tenant = ? AND place = ? ORDER BY id", (number, place))
             # A number stands for a file and all that was inside it, of which some may be meant.
@@ -275,7 +280,7 @@ class SqliteVault:
         """See ``VaultStore.by_content``."""
 
         def work(connection: Database) -> list[Document]:
-            number = _tenant(connection, tenant)
+            number = store_documents.tenant_number(connection, tenant)
             content = store_documents.content_number(self._pepper, number, sha256)
             found = store_documents.rows(connection, "tenant = ? AND content = ? ORDER BY id", (number, content))
             return self._documents(connection, number, tenant, found)
@@ -286,17 +291,31 @@ class SqliteVault:
         self, *, tenant: str, ids: Sequence[str] | None = None, under: str = "", after: str = "", limit: int = 1_000
     ) -> Sequence[Document]:
         """See ``HeldStore.held``."""
-        some = "" if ids is None else " AND id IN (SELECT value FROM json_each(?))"
-        below = " AND source >= ? AND source < ?" if under else ""
-        values = [after, *([] if ids is None else [json.dumps(list(ids))])]
-        values += [under, under + _LAST_CHARACTER] if under else []
-        return await self._of_tenant(tenant, f"id > ?{some}{below} ORDER BY id LIMIT ?", [*values, limit])
+
+        def work(connection: Database) -> list[Document]:
+            number = store_documents.tenant_number(connection, tenant)
+            found = store_documents.held(connection, number, ids=ids, under=under, after=after, limit=limit)
+            return self._documents(connection, number, tenant, found)
+
+        return await self._read(work)
+
+    async def key_holder(self, tenant: str) -> Reader:
+        """See ``HeldStore.key_holder``."""
+        return await self._read(
+            lambda connection: self._book.everybody(
+                connection, store_documents.tenant_number(connection, tenant), tenant
+            )
+        )
+
+    async def languages(self) -> Mapping[str, int]:
+        """See ``HeldStore.languages``."""
+        return await self._read(store_documents.languages)
 
     async def move(self, document_id: str, *, tenant: str, source: str, title: str) -> None:
         """See ``VaultStore.move``."""
 
         def work(connection: Database) -> None:
-            for number, row in _rows_of(connection, tenant, [document_id]):
+            for number, row in store_documents.rows_of(connection, tenant, [document_id]):
                 place = store_documents.place_number(self._pepper, number, source)
                 about = row.changed(source=source, title=title)
                 connection.execute("UPDATE document SET place = ?, about = ? WHERE row = ?", (place, about, row.row))
@@ -307,7 +326,7 @@ class SqliteVault:
         """See ``VaultStore.relabel``."""
 
         def work(connection: Database) -> bool:
-            for number, row in _rows_of(connection, tenant, [document_id]):
+            for number, row in store_documents.rows_of(connection, tenant, [document_id]):
                 access = interned(connection, number, readers)
                 about = row.changed(label=label)
                 connection.execute("UPDATE document SET access = ?, about = ? WHERE row = ?", (access, about, row.row))
@@ -328,7 +347,7 @@ class SqliteVault:
         """
 
         def work(connection: Database) -> int:
-            found = _rows_of(connection, tenant, document_ids)
+            found = store_documents.rows_of(connection, tenant, document_ids)
             for number, row in found:
                 _remove(connection, number, row)
             for number in {number for number, _ in found}:
@@ -415,21 +434,25 @@ class SqliteVault:
         return await self._on(self._reading, run)
 
     async def _write(self, work: Callable[[Database], T]) -> T:
-        def run() -> T:
-            connection = self._writing_connection
-            with told(self._path):
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    done = work(connection)
-                    connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
-                return done
+        def counted(connection: Database) -> T:
+            done = work(connection)
+            connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
+            return done
 
-        return await self._on(self._writing, run)
+        return await self._on(self._writing, lambda: self._in_transaction(counted))
+
+    def _in_transaction(self, work: Callable[[Database], T]) -> T:
+        connection = self._writing_connection
+        with told(self._path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                done = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return done
 
     async def _on(self, executor: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._closed:
@@ -447,19 +470,6 @@ class SqliteVault:
         connection = self._writing_connection
         with told(self._path):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _tenant(connection: Database, name: str) -> int:
-    """The number of a tenant; 0, which is nobody's, where it has no documents."""
-    found = connection.execute("SELECT id FROM tenant WHERE name = ?", (name,)).fetchall()
-    return found[0][0] if found else 0
-
-
-def _rows_of(connection: Database, tenant: str, document_ids: Sequence[str]) -> list[tuple[int, store_documents.Row]]:
-    number = _tenant(connection, tenant)
-    where = "tenant = ? AND id IN (SELECT value FROM json_each(?))"
-    found = store_documents.rows(connection, where, (number, json.dumps(list(document_ids))))
-    return [(number, row) for row in found]
 
 
 def _remove(connection: Database, tenant: int, row: store_documents.Row) -> None:

@@ -13,8 +13,6 @@ from freehold.domain.errors.vault import (
     VaultDamaged,
     VaultKeyWrong,
     VaultNeedsExtra,
-    VaultOfAnotherModel,
-    VaultOfNewerVersion,
     VaultUnwritable,
     VaultVectorsUnfit,
 )
@@ -39,6 +37,9 @@ _PRAGMAS = (
     "temp_store = MEMORY",
     "cache_size = -16000",
     "trusted_schema = OFF",
+    # A log that was long once is cut at the next checkpoint.
+    "wal_autocheckpoint = 500",
+    "journal_size_limit = 16777216",
 )
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -68,7 +69,7 @@ CREATE TABLE term (id INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint INTEGER NOT
 CREATE TABLE posting (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE view (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
-VECTOR_TABLE = """
+VECTORS = """
 CREATE VIRTUAL TABLE vector USING vec0(
     chunk INTEGER PRIMARY KEY, tenant INTEGER PARTITION KEY, access INTEGER,
     embedding FLOAT[{dimensions}] DISTANCE_METRIC=cosine, CHUNK_SIZE=256
@@ -118,14 +119,27 @@ def told(path: Path) -> Generator[None]:
 
     try:
         yield
-    except apsw.NotADBError as error:
-        raise VaultKeyWrong(path=path) from error
     except (apsw.BusyError, apsw.LockedError) as error:
         raise VaultBusy(path=path, seconds=BUSY_TIMEOUT_S) from error
-    except apsw.CorruptError as error:
+    except (apsw.CorruptError, apsw.NotADBError) as error:
         raise VaultDamaged(path=path, reason=type(error).__name__) from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError, apsw.PermissionsError) as error:
         raise VaultUnwritable(path=path, reason=type(error).__name__) from error
+
+
+def _made_private(path: Path) -> None:
+    try:
+        # SQLite gives the files beside it the same rights.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise VaultUnwritable(path=path, reason=error.strerror or type(error).__name__) from error
+
+
+def unlocking(key: bytes) -> tuple[str, ...]:
+    """What is said to SQLite before a file is read."""
+    return (f"cipher = {CIPHER}", f"key = \"x'{key.hex()}'\"")
 
 
 def connected(path: Path, key: bytes) -> Database:
@@ -143,16 +157,20 @@ def connected(path: Path, key: bytes) -> Database:
     if len(key) != KEY_BYTES:
         raise ValueError(f"a vault's key has {KEY_BYTES} bytes, not {len(key)}")
     with told(path):
+        _made_private(path)
         opened = apsw.Connection(str(path))
         connection = cast("Database", opened)
         try:
             opened.set_busy_timeout(BUSY_TIMEOUT_S * 1000)
-            for statement in (f"cipher = {CIPHER}", f"key = \"x'{key.hex()}'\"", f"page_size = {PAGE_BYTES}"):
-                connection.execute(f"PRAGMA {statement}")
+            for statement in (*unlocking(key), f"page_size = {PAGE_BYTES}"):
+                connection.execute(f"PRAGMA {statement}").fetchall()
             opened.enable_load_extension(True)
             opened.load_extension(sqlite_vec.loadable_path())
             opened.enable_load_extension(False)
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            except apsw.NotADBError as error:
+                raise VaultKeyWrong(path=path) from error
             for statement in _PRAGMAS:
                 connection.execute(f"PRAGMA {statement}").fetchall()
         except BaseException:
@@ -161,48 +179,22 @@ def connected(path: Path, key: bytes) -> Database:
     return connection
 
 
-def prepare(connection: Database, path: Path, *, model: str, dimensions: int) -> bytes:
-    """Make the tables where there are none, and see that they are ours.
-
-    Returns:
-        The vault's own secret, by which texts are numbered in its indexes.
-
-    Raises:
-        VaultOfNewerVersion: A newer version wrote it.
-        VaultOfAnotherModel: Its vectors are of another model.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall():
-            connection.execute(_TABLES)
-            connection.execute(VECTOR_TABLE.format(dimensions=dimensions))
-            connection.executemany(
-                "INSERT INTO meta VALUES (?, ?)",
-                (
-                    ("schema", SCHEMA),
-                    ("model", model),
-                    ("dimensions", dimensions),
-                    ("generation", 0),
-                    ("pepper", os.urandom(KEY_BYTES)),
-                ),
-            )
-            hold_keys_still(connection)
-        found = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    if int(found["schema"]) > SCHEMA:
-        raise VaultOfNewerVersion(path=path, found=found["schema"], known=SCHEMA)
-    if (found["model"], found["dimensions"]) != (model, dimensions):
-        raise VaultOfAnotherModel(
-            path=path,
-            found=found["model"],
-            found_dimensions=found["dimensions"],
-            model=model,
-            dimensions=dimensions,
-        )
-    return found["pepper"]
+def tables(connection: Database, *, model: str, dimensions: int, words: str) -> dict[str, Any]:
+    """What the file says of itself; in a transaction. Makes the tables where there are none."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall():
+        connection.execute(_TABLES)
+        connection.execute(VECTORS.format(dimensions=dimensions))
+        said = {
+            "schema": SCHEMA,
+            "model": model,
+            "dimensions": dimensions,
+            "words": words,
+            "generation": 0,
+            "pepper": os.urandom(KEY_BYTES),
+        }
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", said.items())
+        hold_keys_still(connection)
+    return dict(connection.execute("SELECT name, value FROM meta").fetchall())
 
 
 def fits(vector: bytes, dimensions: int, what: str) -> bytes:

@@ -32,11 +32,12 @@ _ARABIC_FRONT = re.compile(r"^(?:[وفبكل]?ال|لل|و)(?=\w{3})")
 _ARABIC_BACK = re.compile(r"(?<=\w{3})(?:ها|ان|ات|ون|ين|يه|ية|ه|ة|ي)$")
 
 _VOWELS = frozenset("aeiouy")
-_STOP = frozenset(
+_STOP_WORDS = (
     "a an and are as at be but by for from had has have he if in into is it its no not of on or she such that the"
     " their then there these they this to was were will with what which who whom whose how when where why do does did"
-    " can could would should".split()
+    " can could would should"
 )
+_STOP = frozenset(_STOP_WORDS.split())
 
 
 def kept_terms(text: str) -> str:

@@ -11,7 +11,7 @@ class VaultError(FreeholdError):
 
 
 class VaultUnknown(VaultError):
-    """There is no vault {vault!r} for tenant {tenant!r}. There is: {known!s}. Name one of those, or add [vaults.{vault}] to the configuration.
+    """There is no vault {vault} for tenant {tenant}. There is: {known!s}. Name one of those, or add [vaults.{vault!s}] to the configuration.
 
     A vault of another tenant is told as one that is not there.
     """
@@ -21,7 +21,7 @@ class VaultUnknown(VaultError):
 
 
 class VaultNeedsExtra(VaultError):
-    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra}]"
+    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra!s}]"
 
     The vault's store, parsers and embedders are an extra, since a gateway without documents needs none of them.
     """
@@ -48,7 +48,7 @@ class VaultOfNewerVersion(VaultError):
 
 
 class VaultOfAnotherModel(VaultError):
-    """The vault {path!s} has vectors of {found!r} with {found_dimensions!s} dimensions, but {model!r} with {dimensions!s} is set. Set embedder to {found!r} again, or embed it anew: freehold vault reembed
+    """The vault {path!s} has vectors of {found} with {found_dimensions!s} dimensions, but {model} with {dimensions!s} is set. Set embedder to {found} again, or embed it anew: freehold vault reembed
 
     Vectors of two models are never compared: their numbers mean different things.
     """
@@ -90,6 +90,58 @@ class VaultClosed(VaultError):
 
     code = "FH-VAULT-017"
     status = 503
+
+
+class FileUnread(VaultError):
+    """The file {name} was not read: {reason!s}.
+
+    Base of all that can be wrong with one file. The others of the same run are read all the same, and the file is read
+    again when it changes or is added anew.
+    """
+
+    code = "FH-VAULT-020"
+    status = 422
+
+
+class FileParserDown(VaultError):
+    """The parser does not run: {reason!s}. Nothing is wrong with the file; add it again later.
+
+    The process that reads files could not be started.
+    """
+
+    code = "FH-VAULT-029"
+    status = 503
+    retryable = True
+
+
+class VaultModelMissing(VaultError):
+    """{purpose!s} needs the model {model}, which is not in {folder!s}. Fetch it with: freehold pull {model!s}
+
+    Models are files that are pulled once and verified by digest; nothing is fetched while documents are read or searched.
+    """
+
+    code = "FH-VAULT-040"
+    status = 409
+
+
+class VaultModelFailed(VaultError):
+    """The model {model} of the vault gave no answer: {reason!s}. What it needs is shown by: freehold doctor
+
+    Models run in child processes of their own, which are started again after they end.
+    """
+
+    code = "FH-VAULT-041"
+    status = 503
+    retryable = True
+
+
+class VaultModelUnfit(VaultError):
+    """The vault cannot use {model} as {purpose!s}. It can use: {known!s}.
+
+    Vectors and relevance come from models of the catalogue whose prefixes, windows and pooling are known.
+    """
+
+    code = "FH-VAULT-042"
 
 
 class VaultPathMissing(VaultError):
