@@ -30,6 +30,44 @@ class VaultNeedsExtra(VaultError):
     status = 501
 
 
+class VaultPathMissing(VaultError):
+    """{path!r} cannot be added: {reason!s}. Name a file or a folder that this user may read.
+
+    Nothing of it was taken in. A folder that is named in the configuration and is not there is not taken for emptied:
+    its documents stay until ``freehold vault remove --gone`` erases them.
+    """
+
+    code = "FH-VAULT-050"
+
+
+class VaultDocumentUnknown(VaultError):
+    """There is no document {document!r} in the vault {vault!r}. "freehold vault list" shows those that there are.
+
+    A document that may not be read is told as one that is not there.
+    """
+
+    code = "FH-VAULT-051"
+    status = 404
+
+
+class VaultNothingAdded(VaultError):
+    """Nothing was added: of {files!s} files {failed!s} could not be read. "freehold vault list --failed" shows why.
+
+    The vault is as it was, but for the lines that say so.
+    """
+
+    code = "FH-VAULT-052"
+
+
+class VaultNameUnusable(VaultError):
+    """A vault cannot be called {vault!r}. Use lower-case letters, digits, hyphens and underscores, at most 64.
+
+    The name is part of the name of the file that the vault is in.
+    """
+
+    code = "FH-VAULT-053"
+
+
 class VaultKeyWrong(VaultError):
     """The vault {path!s} doesn't open with its key, or is no vault. Put back the key that it was made with, or restore the file from a backup; without its key a vault can't be read.
 
@@ -103,6 +141,82 @@ class FileUnread(VaultError):
     status = 422
 
 
+class FileEncrypted(FileUnread):
+    """The file {name} was not read: it is protected ({reason!s}). Save a copy of it without a password and add that.
+
+    Passwords are never asked for or guessed.
+    """
+
+    code = "FH-VAULT-021"
+
+
+class FileDamaged(FileUnread):
+    """The file {name} was not read: it is damaged or cut short ({reason!s}). Open it in the program it is from, save it anew, and add that.
+
+    Nothing of it was kept: half a document would answer as if it were the whole one.
+    """
+
+    code = "FH-VAULT-022"
+
+
+class FileTooLarge(FileUnread):
+    """The file {name} was not read: {reason!s}. Split it, or unpack it and add what is inside.
+
+    Limits on bytes, pages, characters, and on what archives unpack to keep one file from taking this machine's memory.
+    """
+
+    code = "FH-VAULT-023"
+    status = 413
+
+
+class FileTooCostly(FileUnread):
+    """The file {name} was not read: reading it took more than {reason!s}, and was stopped. Save it anew or as plain text, and add that.
+
+    Files are read by a process with limits on memory and time. A file that needs more is damaged, was made to do harm, or is very large.
+    """
+
+    code = "FH-VAULT-024"
+
+
+class FileKindUnknown(FileUnread):
+    """The file {name} was not read: what it holds ({reason!s}) is no kind of document that the vault reads. Save it as PDF, an office format or text, and add that.
+
+    What a file is, its content says; its name is a hint only.
+    """
+
+    code = "FH-VAULT-025"
+    status = 415
+
+
+class FileWithoutText(FileUnread):
+    """The file {name} was not read: there is no text in it ({reason!s}).
+
+    An empty file, or a picture in which no writing was found. Pictures and scanned pages are read where the extra
+    ``ocr`` is installed.
+    """
+
+    code = "FH-VAULT-026"
+
+
+class FileBroke(FileUnread):
+    """The file {name} was not read: the process that read it ended ({reason!s}). Save it anew or as plain text, and add that.
+
+    A parser gave up on it, or it was made to do harm. That process holds nothing of other files and finds no network; the next file is read by a fresh one.
+    """
+
+    code = "FH-VAULT-027"
+
+
+class FileGone(FileUnread):
+    """The file {name} was not read: {reason!s}. Look whether it is still there and may be read by the gateway's user.
+
+    Only regular files are read: no pipes, devices or folders.
+    """
+
+    code = "FH-VAULT-028"
+    status = 404
+
+
 class FileParserDown(VaultError):
     """The parser does not run: {reason!s}. Nothing is wrong with the file; add it again later.
 
@@ -142,63 +256,6 @@ class VaultModelUnfit(VaultError):
     """
 
     code = "FH-VAULT-042"
-
-
-class VaultPathMissing(VaultError):
-    """{path!r} cannot be added: {reason!s}. Name a file or a folder that this user may read.
-
-    Nothing of it was taken in. A folder that is named in the configuration and is not there is not taken for emptied:
-    its documents stay until ``freehold vault remove --gone`` erases them.
-    """
-
-    code = "FH-VAULT-050"
-
-
-class VaultFileUnreadable(VaultError):
-    """The file cannot be opened: {reason!s}. Let this user read it, and add it again.
-
-    What was read of it before, if anything, is still in the vault.
-    """
-
-    code = "FH-VAULT-051"
-
-
-class VaultFileTooLarge(VaultError):
-    """The file has {size_bytes!s} bytes, and at most {limit!s} are read. Raise file_bytes_max of the vault, or split it.
-
-    Nothing of it is in the vault but this line.
-    """
-
-    code = "FH-VAULT-052"
-    status = 413
-
-
-class VaultDocumentUnknown(VaultError):
-    """There is no document {document!r} in the vault {vault!r}. "freehold vault list" shows those that there are.
-
-    A document that may not be read is told as one that is not there.
-    """
-
-    code = "FH-VAULT-053"
-    status = 404
-
-
-class VaultNothingAdded(VaultError):
-    """Nothing was added: of {files!s} files {failed!s} could not be read. "freehold vault list --failed" shows why.
-
-    The vault is as it was, but for the lines that say so.
-    """
-
-    code = "FH-VAULT-054"
-
-
-class VaultNameUnusable(VaultError):
-    """A vault cannot be called {vault!r}. Use lower-case letters, digits, hyphens and underscores, at most 64.
-
-    The name is part of the name of the file that the vault is in.
-    """
-
-    code = "FH-VAULT-055"
 
 
 class VaultNothingAsked(VaultError):
