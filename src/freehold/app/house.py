@@ -310,6 +310,7 @@ class House:
             releases=self._released.live,
             approvals=self._stores.approvals,
             detector=self._detection.scanner,
+            vault=self._vaults.desk,
             pseudonym_key=pseudonym_keys(self._stores),
         )
 

@@ -8,12 +8,20 @@ from freehold.config.lines import KeyPath
 from freehold.config.mistakes import Mistake, near
 from freehold.config.schema import Config
 
+ARCHIVE = "archive"
+"""The vault that is there without being configured."""
+
 _ONLY_TENANT = "default"
 
 
 def check_vaults(config: Config) -> Iterator[Mistake]:
     """Mistakes in the vaults of a configuration whose single values are right."""
     tenants = {*config.tenants} or {_ONLY_TENANT}
+    vaults = {ARCHIVE, *config.vaults}
+    for name, route in config.routes.items():
+        if route.vault and route.vault not in vaults:
+            text = f"there is no vault {route.vault!r}{near(route.vault, vaults)}"
+            yield Mistake(path=("routes", name, "vault"), text=text)
     for name, vault in config.vaults.items():
         for number, tenant in enumerate(vault.tenants):
             if tenant not in tenants:

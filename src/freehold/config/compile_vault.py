@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from freehold.config.checks_vault import ARCHIVE
 from freehold.config.schema import Config
 from freehold.config.schema_vault import VaultFolder, VaultSection
 from freehold.config.secrets import read_secret
-
-ARCHIVE = "archive"
-"""The vault that is there without being configured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,24 +30,6 @@ class VaultNeedsExtra(VaultError):
     status = 501
 
 
-class VaultNothingAsked(VaultError):
-    """There is no question for the vault {vault!r}: no message of the user has text. Send one, or leave out the vault.
-
-    The last message of the user is what is looked for in the documents.
-    """
-
-    code = "FH-VAULT-060"
-
-
-class VaultNoRoom(VaultError):
-    """There is no room for passages of the vault {vault!r}: the conversation takes about {tokens!s} of the {context!s} tokens that the route's models read. Send a shorter one, or ask a route with a longer context.
-
-    Passages are put before the last message of the user, in what the conversation and the answer leave of the context.
-    """
-
-    code = "FH-VAULT-061"
-
-
 class VaultKeyWrong(VaultError):
     """The vault {path!s} doesn't open with its key, or is no vault. Put back the key that it was made with, or restore the file from a backup; without its key a vault can't be read.
 
@@ -312,6 +294,24 @@ class VaultNameUnusable(VaultError):
     """
 
     code = "FH-VAULT-053"
+
+
+class VaultNothingAsked(VaultError):
+    """There is no question for the vault {vault!r}: no message of the user has text. Send one, or leave out the vault.
+
+    The last message of the user is what is looked for in the documents.
+    """
+
+    code = "FH-VAULT-060"
+
+
+class VaultNoRoom(VaultError):
+    """There is no room for passages of the vault {vault!r}: the conversation takes about {tokens!s} of the {context!s} tokens that the route's models read. Send a shorter one, or ask a route with a longer context.
+
+    Passages are put before the last message of the user, in what the conversation and the answer leave of the context.
+    """
+
+    code = "FH-VAULT-061"
 
 
 class VaultsConfigured(VaultError):
