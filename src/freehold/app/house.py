@@ -41,7 +41,6 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
 from freehold.domain.response import Usage
-from freehold.domain.vault_ports import VaultDesk
 from freehold.engines.ejection import WINDOW_S
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.pricing import list_price
@@ -82,7 +81,6 @@ class House:
         logs: Logs | None = None,
         collector: Collector | None = None,
         fellows: Fellows | None = None,
-        vaults: VaultDesk | None = None,
     ) -> None:
         """Build every engine; start none.
 
@@ -94,7 +92,6 @@ class House:
             logs: The process's logging, where it is ours.
             collector: Where spans are sent; ``None`` for nowhere.
             fellows: The way to fellow workers; ``None`` for a process on its own.
-            vaults: Private documents; ``None`` where there are none.
 
         Raises:
             ModelError: A model is not here, or its file is not what it should be.
@@ -109,7 +106,6 @@ class House:
         cache_key = stores.cache_key
         self._runtime = snapshot(compiled, self._engines, known, self._price, detect=detect, cache_key=cache_key)
         self._fellows = fellows
-        self._vaults = vaults
         pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
@@ -190,7 +186,7 @@ class House:
             "classify": classify_views(stores, self._pipeline, self._current, self.door),
             **batch_views(stores, self._settings, self._current, self._batches, self._memory),
             **self._released.views(),
-            **vault_views(stores, self._settings, self._current, self._vaults),
+            **vault_views(stores, self._settings, self._current, self._vaults.desk),
         }
         return {**views, "document": DocumentViews(views)}
 
