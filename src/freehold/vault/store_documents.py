@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from freehold.domain.vault import Chunk, Document, Filters, Passage, Readers
-from freehold.vault.store_schema import ORDINAL_BITS, Database
+from freehold.vault.store_database import Database
+from freehold.vault.store_schema import ORDINAL_BITS
 from freehold.vault.store_seal import (
     NONCE_BYTES,
     fingerprint,
