@@ -15,8 +15,9 @@ from freehold.domain.errors.vault import VaultClosed, VaultVectorsUnfit
 from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passage, Reader, Readers
 from freehold.vault import store_documents, store_vectors, store_words
 from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
+from freehold.vault.store_database import Database
 from freehold.vault.store_renew import prepare
-from freehold.vault.store_schema import ORDINAL_BITS, Database, connected, fits, told
+from freehold.vault.store_schema import ORDINAL_BITS, connected, empty_log, fits, told
 from freehold.vault.store_seal import opened_text
 
 T = TypeVar("T")
@@ -345,7 +346,7 @@ class SqliteVault:
 
         Raises:
             VaultBusy: They are gone for every search, but another process has read for so long that their bytes are
-                still in the file's log; the next erasure or the next close removes them.
+                still in the file's log; the next erasure, of nothing if need be, removes them.
         """
 
         def work(connection: Database) -> int:
@@ -477,10 +478,8 @@ class SqliteVault:
         return self._writer
 
     def _purge(self) -> None:
-        """Write the log into the file and empty it: what it held of erased documents is gone with that."""
-        connection = self._writing_connection
         with told(self._path):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            empty_log(self._writing_connection, self._path)
 
 
 def _remove(connection: Database, tenant: int, row: store_documents.Row) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from freehold.domain.errors.vault import (
     VaultBusy,
@@ -16,6 +16,7 @@ from freehold.domain.errors.vault import (
     VaultUnwritable,
     VaultVectorsUnfit,
 )
+from freehold.vault.store_database import Database
 from freehold.vault.store_seal import hold_keys_still
 
 SCHEMA = 1
@@ -78,41 +79,6 @@ CREATE VIRTUAL TABLE vector USING vec0(
 """
 
 
-class Rows(Protocol):
-    """What a statement gives. A row's values are what the tables above say they are."""
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-    def fetchall(self) -> list[Any]:
-        """All that are left."""
-        ...
-
-
-class Database(Protocol):
-    """A connection to a vault's file: as much of ``apsw.Connection`` as the store uses."""
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether one is open."""
-        ...
-
-    def execute(self, statements: str, bindings: Sequence[Any] = ()) -> Rows:
-        """Run statements."""
-        ...
-
-    def executemany(self, statements: str, sequenceofbindings: Iterable[Sequence[Any]]) -> Rows:
-        """Run a statement with each of several bindings."""
-        ...
-
-    def last_insert_rowid(self) -> int:
-        """Of the row that was written last."""
-        ...
-
-    def close(self) -> None:
-        """Close it."""
-        ...
-
-
 @contextmanager
 def told(path: Path) -> Generator[None]:
     """What SQLite says, as what a user can do about it."""
@@ -162,7 +128,7 @@ def connected(path: Path, key: bytes) -> Database:
         opened = apsw.Connection(str(path))
         connection = cast("Database", opened)
         try:
-            opened.set_busy_timeout(BUSY_TIMEOUT_S * 1000)
+            opened.set_busy_timeout(int(BUSY_TIMEOUT_S * 1000))
             for statement in (*unlocking(key), f"page_size = {PAGE_BYTES}"):
                 connection.execute(f"PRAGMA {statement}").fetchall()
             opened.enable_load_extension(True)
@@ -196,6 +162,17 @@ def tables(connection: Database, *, model: str, dimensions: int, words: str) -> 
         connection.executemany("INSERT INTO meta VALUES (?, ?)", said.items())
         hold_keys_still(connection)
     return dict(connection.execute("SELECT name, value FROM meta").fetchall())
+
+
+def empty_log(connection: Database, path: Path) -> None:
+    """Write the log into the file and cut it to nothing: what it held of erased documents is gone with that.
+
+    Raises:
+        VaultBusy: Somebody else reads what the log still holds.
+    """
+    ((is_busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    if is_busy:
+        raise VaultBusy(path=path, seconds=BUSY_TIMEOUT_S)
 
 
 def fits(vector: bytes, dimensions: int, what: str) -> bytes:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from freehold.domain.vault import Hit
 from freehold.vault.store_access import Reach
-from freehold.vault.store_schema import ORDINAL_BITS, Database
+from freehold.vault.store_database import Database
+from freehold.vault.store_schema import ORDINAL_BITS
 
 K_MAX = 4096
 """sqlite-vec's own bound."""
@@ -48,7 +49,7 @@ def search(
         vector: What is asked.
         reach: What the reader may read.
         ranges: Ordinals (first, count) of which a hit must be; ``None`` for no such bound.
-        limit: Hits at most.
+        limit: Hits at most; 4,096 are as many as there can be.
     """
     query = "SELECT chunk, distance FROM vector WHERE tenant = ? AND embedding MATCH ? AND k = ?"
     values: list[object] = []
