@@ -81,7 +81,7 @@ def made(
         readers=readers,
         added_unix_ms=1_795_000_000_000,
         chunks=len(chunks),
-        **said,  # pyright: ignore[reportArgumentType]  (author, written, language, parser)
+        **said,
     )
     given = vectors or [pointing(piece) for piece in texts]
     return Made(document=document, text=text, chunks=tuple(chunks), vectors=tuple(tuple(vector) for vector in given))

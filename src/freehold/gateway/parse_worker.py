@@ -38,6 +38,8 @@ def main() -> None:
     reader.load()
     with os.fdopen(descriptor, "wb", buffering=0) as answers:
         for asked in messages(sys.stdin.buffer):
+            if asked.get("sees"):
+                reader.sight.load()
             done = Done() if "file" not in asked else in_a_copy(lambda: read(reader, asked), limits, gone=0)  # noqa: B023
             head = {"id": asked["id"], "how": done.how, "seconds": done.seconds, "peak_bytes": done.peak_bytes}
             write_whole(answers, frame(head, done.answer))

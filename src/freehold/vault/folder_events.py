@@ -38,7 +38,6 @@ class SystemEvents:
                     rust_timeout=_TELL_EVERY_MS,
                     yield_on_timeout=True,
                     ignore_permission_denied=True,
-                    raise_interrupt=False,
                 ):
                     yield frozenset(Path(path) for _, path in changes)
                     if any(not folder.is_dir() for folder in there) or (

@@ -59,6 +59,7 @@ class SqliteVault:
         self._key = key
         self._dimensions = dimensions
         self._book = AccessBook()
+        self._places = store_documents.Places()
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="vault-writer")
         self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="vault-reader")
         self._writer: Database | None = None
@@ -128,7 +129,7 @@ class SqliteVault:
                 access=access,
                 texts=[chunk.indexed for chunk in chunks],
             )
-            connection.execute("UPDATE document SET terms = ? WHERE row = ?", (terms, row))
+            connection.execute("INSERT INTO had VALUES (?, ?)", (row, terms))
             if vectors is not None:
                 store_vectors.put(connection, enumerate(vectors, start=low), tenant=tenant, access=access)
 
@@ -179,7 +180,7 @@ class SqliteVault:
             reach = self._book.reach(connection, reader)
             if reach is None or limit < 1:
                 return []
-            ranges = _ranges(connection, reach, filters)
+            ranges = self._ranges(connection, reach, filters)
             if ranges is not None and not ranges:
                 return []
             return store_words.search(connection, text, pepper=self._pepper, reach=reach, ranges=ranges, limit=limit)
@@ -198,7 +199,7 @@ class SqliteVault:
             reach = self._book.reach(connection, reader)
             if reach is None or limit < 1:
                 return []
-            ranges = _ranges(connection, reach, filters)
+            ranges = self._ranges(connection, reach, filters)
             if ranges is not None and not ranges:
                 return []
             return store_vectors.search(connection, vector, reach=reach, ranges=ranges, limit=limit)
@@ -239,7 +240,7 @@ class SqliteVault:
             where = f"id > ? AND {condition} ORDER BY id"
             if not filters.sources and not filters.authors:
                 where, values = f"{where} LIMIT ?", [*values, max(limit, 0)]
-            found = store_documents.meant(store_documents.rows(connection, where, (after, *values)), filters)
+            found = self._places.meant(store_documents.rows(connection, where, (after, *values)), filters)
             return self._documents(connection, reach.tenant, reader.tenant, islice(found, max(limit, 0)))
 
         return await self._read(work)
@@ -355,6 +356,7 @@ class SqliteVault:
             return len(found)
 
         count = await self._write(work)
+        self._places.forget()
         await self._on(self._writing, self._purge)
         return count
 
@@ -417,6 +419,14 @@ class SqliteVault:
         readers = self._book.readers(connection, tenant)
         return [row.document(named, readers[row.access]) for row in found]
 
+    def _ranges(self, connection: Database, reach: Reach, filters: Filters) -> list[tuple[int, int]] | None:
+        """Ordinals of the pieces that are meant; ``None`` where all are."""
+        if filters == ANYTHING:
+            return None
+        condition, values = _readable(reach, filters)
+        found = self._places.meant(store_documents.rows(connection, condition, values), filters)
+        return [(row.first, row.chunks) for row in found]
+
     async def _read(self, work: Callable[[Database], T]) -> T:
         def run() -> T:
             connection = self._idle.get()
@@ -473,8 +483,9 @@ class SqliteVault:
 
 
 def _remove(connection: Database, tenant: int, row: store_documents.Row) -> None:
-    ((terms,),) = connection.execute("SELECT terms FROM document WHERE row = ?", (row.row,)).fetchall()
+    ((terms,),) = connection.execute("SELECT terms FROM had WHERE document = ?", (row.row,)).fetchall()
     store_words.unindex(connection, tenant=tenant, first=row.first, count=row.chunks, terms=terms)
+    connection.execute("DELETE FROM had WHERE document = ?", (row.row,))
     low = tenant << ORDINAL_BITS | row.first
     store_vectors.remove(connection, low=low, count=row.chunks)
     store_documents.remove(connection, row, low=low)
@@ -485,12 +496,3 @@ def _readable(reach: Reach, filters: Filters) -> tuple[str, list[object]]:
     condition, values = store_documents.narrowed(filters)
     may = "tenant = ? AND access IN (SELECT value FROM json_each(?))"
     return may + condition, [reach.tenant, reach.json, *values]
-
-
-def _ranges(connection: Database, reach: Reach, filters: Filters) -> list[tuple[int, int]] | None:
-    """Ordinals of the pieces that are meant; ``None`` where all are."""
-    if filters == ANYTHING:
-        return None
-    condition, values = _readable(reach, filters)
-    found = store_documents.meant(store_documents.rows(connection, condition, values), filters)
-    return [(row.first, row.chunks) for row in found]

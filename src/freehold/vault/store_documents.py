@@ -10,6 +10,7 @@ from typing import Any
 from freehold.domain.vault import Chunk, Document, Filters, Passage, Readers
 from freehold.vault.store_schema import ORDINAL_BITS, Database
 from freehold.vault.store_seal import (
+    NONCE_BYTES,
     fingerprint,
     forget_secret,
     new_secret,
@@ -25,6 +26,7 @@ PIECE = 16_384
 """A text is kept in pieces of so many code points: to show a passage, one or two of them are read."""
 
 _ORIGINAL_PIECE_BYTES = 1 << 20
+_PLACES_MAX = 50_000
 _PIECE_BITS = 20
 _LANGUAGES_OF = 1_000
 _LAST_PIECE = (1 << _PIECE_BITS) - 1
@@ -37,37 +39,35 @@ _SELECT = (
 class Row:
     """A document's row: where its pieces are, and itself."""
 
-    __slots__ = ("_about", "_plain", "access", "chunks", "first", "row", "secret")
+    __slots__ = ("_about", "_plain", "access", "chunks", "first", "row", "sealed", "secret")
 
     def __init__(self, values: Sequence[Any]) -> None:
         self.row, self.access, self.first, self.chunks, self.secret = values[:5]
         self._plain = values[5:11]
-        self._about: list[Any] = opened_values(self.secret, values[11])
+        self.sealed: bytes = values[11]
+        self._about: list[Any] = []
 
     @property
-    def place(self) -> str:
-        """What ``Filters.sources`` looks in."""
-        return f"{self._about[0]}\n{self._about[1]}".casefold()
+    def about(self) -> list[Any]:
+        """What is kept sealed, opened when it is first asked for."""
+        if not self._about:
+            self._about = opened_values(self.secret, self.sealed)
+        return self._about
 
     @property
     def source(self) -> str:
         """Where it came from."""
-        return self._about[0]
-
-    @property
-    def author(self) -> str:
-        """What ``Filters.authors`` looks in."""
-        return self._about[2].casefold()
+        return self.about[0]
 
     @property
     def language(self) -> str:
         """ISO 639-1 code, or empty."""
-        return self._about[4]
+        return self.about[4]
 
     def document(self, tenant: str, readers: Readers) -> Document:
         """Itself."""
         number, size_bytes, media_type, written, added_unix_ms, state = self._plain
-        source, title, author, sha256, language, pages, parser, label, reason = self._about
+        source, title, author, sha256, language, pages, parser, label, reason = self.about
         return Document(
             id=number,
             tenant=tenant,
@@ -91,7 +91,7 @@ class Row:
 
     def changed(self, *, source: str | None = None, title: str | None = None, label: str | None = None) -> bytes:
         """What is said about it, with something else said."""
-        about = list(self._about)
+        about = list(self.about)
         for at, value in ((0, source), (1, title), (7, label)):
             if value is not None:
                 about[at] = value
@@ -145,7 +145,7 @@ def insert(
     """Write a document's row; its number and its key."""
     connection.execute(
         "INSERT INTO document (tenant, id, access, first, chunks, place, content, size_bytes, media_type, written,"
-        " added_unix_ms, state, about, terms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'', x'')",
+        " added_unix_ms, state, about) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'')",
         (
             tenant,
             document.id,
@@ -292,11 +292,37 @@ def narrowed(filters: Filters) -> tuple[str, list[Any]]:
     return condition, values
 
 
-def meant(found: Iterable[Row], filters: Filters) -> Iterator[Row]:
-    """Those rows whose source, title and author are meant: what is kept sealed is looked at here."""
-    sources = [text.casefold() for text in filters.sources]
-    authors = [text.casefold() for text in filters.authors]
-    for row in found:
-        in_place = not sources or any(text in row.place for text in sources)
-        if in_place and (not authors or any(text in row.author for text in authors)):
+class Places:
+    """What ``Filters.sources`` and ``Filters.authors`` look in, kept so that each document is opened for it once."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[str, str]] = {}
+
+    def forget(self) -> None:
+        """Keep nothing: a document was erased."""
+        self._known = {}
+
+    def meant(self, found: Iterable[Row], filters: Filters) -> Iterator[Row]:
+        """Those rows whose source, title and author are meant."""
+        sources = [text.casefold() for text in filters.sources]
+        authors = [text.casefold() for text in filters.authors]
+        for row in found:
+            if sources or authors:
+                place, author = self._of(row)
+                if sources and not any(text in place for text in sources):
+                    continue
+                if authors and not any(text in author for text in authors):
+                    continue
             yield row
+
+    def _of(self, row: Row) -> tuple[str, str]:
+        # What is sealed anew, for it changed, begins with another nonce.
+        key = row.sealed[:NONCE_BYTES]
+        known = self._known.get(key)
+        if known is None:
+            source, title, author = row.about[:3]
+            known = (f"{source}\n{title}".casefold(), author.casefold())
+            if len(self._known) >= _PLACES_MAX:
+                self.forget()
+            self._known[key] = known
+        return known

@@ -70,7 +70,7 @@ def reindex_words(connection: Database, pepper: bytes) -> None:
         found = connection.execute("SELECT indexed FROM chunk WHERE document = ? ORDER BY id", (row,)).fetchall()
         texts = [opened_text(secret, indexed) for (indexed,) in found]
         terms = store_words.index(connection, pepper=pepper, tenant=tenant, first=first, access=access, texts=texts)
-        connection.execute("UPDATE document SET terms = ? WHERE row = ?", (terms, row))
+        connection.execute("UPDATE had SET terms = ? WHERE document = ?", (terms, row))
 
 
 def forget_vectors(connection: Database, *, dimensions: int) -> None:

@@ -52,7 +52,7 @@ CREATE TABLE document (
     row INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, id TEXT NOT NULL, access INTEGER NOT NULL,
     first INTEGER NOT NULL, chunks INTEGER NOT NULL, place INTEGER NOT NULL, content INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL, media_type TEXT NOT NULL, written TEXT NOT NULL, added_unix_ms INTEGER NOT NULL,
-    state TEXT NOT NULL, about BLOB NOT NULL, terms BLOB NOT NULL, UNIQUE (tenant, id)
+    state TEXT NOT NULL, about BLOB NOT NULL, UNIQUE (tenant, id)
 );
 CREATE INDEX document_place ON document (place);
 CREATE INDEX document_content ON document (content);
@@ -65,6 +65,7 @@ CREATE TABLE chunk (
 CREATE INDEX chunk_waiting ON chunk (document, id) WHERE embedded = 0;
 CREATE TABLE piece (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE original (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE had (document INTEGER PRIMARY KEY, terms BLOB NOT NULL);
 CREATE TABLE term (id INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint INTEGER NOT NULL UNIQUE);
 CREATE TABLE posting (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE view (id INTEGER PRIMARY KEY, data BLOB NOT NULL);

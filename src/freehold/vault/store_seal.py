@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from freehold.vault.store_schema import Database
 
 SECRET_BYTES = 32
-_NONCE_BYTES = 8
+NONCE_BYTES = 8
 _HOLDERS = 4096
 
 
@@ -42,13 +42,13 @@ def forget_secret(connection: Database, row: int) -> None:
 
 def sealed(secret: bytes, data: bytes) -> bytes:
     """The data, masked by SHAKE-128 of the key and a nonce, which goes before it."""
-    nonce = os.urandom(_NONCE_BYTES)
+    nonce = os.urandom(NONCE_BYTES)
     return nonce + _masked(secret, nonce, data)
 
 
 def opened(secret: bytes, data: bytes) -> bytes:
     """What was sealed."""
-    return _masked(secret, data[:_NONCE_BYTES], data[_NONCE_BYTES:])
+    return _masked(secret, data[:NONCE_BYTES], data[NONCE_BYTES:])
 
 
 def sealed_text(secret: bytes, text: str) -> bytes:

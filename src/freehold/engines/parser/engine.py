@@ -32,6 +32,8 @@ _OVER_S = 30.0
 
 _PIECE_BYTES = 1 << 20
 _IN = "in"
+_SEEING = "rapidocr"
+"""In what read a file: where one picture is, others are, and the child loads the model for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ class ParserEngine:
         spec = ParserSpec(module=module, folder=self._folder, limits=limits)
         self._turn = asyncio.Lock()
         self._number = 0
+        self._sees = False
         self._failed_s: float | None = None
         self._starting: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -137,7 +140,9 @@ class ParserEngine:
                 raise FileBroke(name=name, reason="its process ended") from error
             self.cost = Cost(seconds=heard.head.seconds, peak_bytes=heard.head.peak_bytes)
             # What was read may be long: telling it apart must not hold up other requests.
-            return await asyncio.to_thread(read_of, heard, name=name, limits=self._limits)
+            parsed = await asyncio.to_thread(read_of, heard, name=name, limits=self._limits)
+            self._sees = self._sees or _SEEING in parsed.parser
+            return parsed
 
     async def _ask(self, path: str, name: str) -> Heard:
         await self._begun()
@@ -153,7 +158,7 @@ class ParserEngine:
         try:
             await asyncio.to_thread(_copy, path, place, name, int(self._limits["bytes_max"]))
             copied = True
-            heard = await life.child.ask({"file": str(place), "name": _name_hint(name)})
+            heard = await life.child.ask({"file": str(place), "name": _name_hint(name), "sees": self._sees})
         except UpstreamBroken as error:
             with contextlib.suppress(TimeoutError):
                 death = await life.death(within_s=_DEATH_NOTICED_S)

@@ -15,9 +15,7 @@ _HEADING_CHARACTERS = 200
 _HEADINGS = 6
 _CELL_CHARACTERS_MAX = 32_767
 _NEWLINES = re.compile("\r\n?|\u2028|\u2029|\x85")
-_DROPPED = re.compile("[\ufeff\x00]")
 _HALVES = re.compile("[\ud800-\udfff]")
-_BLANK = re.compile(r"\s+")
 
 
 def normal(text: str) -> str:
@@ -25,15 +23,16 @@ def normal(text: str) -> str:
 
     Everything else stays as it is: quotes are checked against it.
     """
-    if "\r" in text or not text.isascii():
+    if not text.isascii():
+        text = _HALVES.sub("\ufffd", _NEWLINES.sub("\n", text)).replace("\ufeff", "")
+    elif "\r" in text:
         text = _NEWLINES.sub("\n", text)
-        text = _HALVES.sub("\ufffd", text)
-    return _DROPPED.sub("", text)
+    return text.replace("\0", "")
 
 
 def one_line(text: str, *, most: int = _HEADING_CHARACTERS) -> str:
     """``text`` in one line, cut at ``most`` characters."""
-    return _BLANK.sub(" ", normal(text)).strip()[:most]
+    return " ".join(normal(text).split())[:most]
 
 
 class Draft:

@@ -30,6 +30,8 @@ class _Source(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+_TAR_ERRORS = (tarfile.TarError, ValueError, EOFError, OverflowError, OSError)
+
 Inner = Callable[[str, bytes], Parsed]
 """Reads what was inside: its name there, its bytes."""
 
@@ -63,6 +65,8 @@ class Members:
         except FileTooCostly:
             raise
         except FileUnread as error:
+            if self.spent.over is not None:
+                raise
             self._first = self._first or error
             self.missed(f"{shown}: {why(error)}")
             return
@@ -139,16 +143,19 @@ def tar_files(data: bytes, spent: Spent, left_out: Callable[[str], None]) -> Ite
                         )
                 elif not entry.isdir():
                     others += 1
-    except (tarfile.TarError, ValueError, EOFError, OverflowError, OSError) as error:
+    except _TAR_ERRORS as error:
         raise FileDamaged(name=spent.name, reason="the archive is cut short or damaged") from error
     if others:
         left_out(f"{others:,} links, devices or pipes were left out")
 
 
 def _tar_file(archive: tarfile.TarFile, entry: tarfile.TarInfo, spent: Spent, size: int) -> bytes:
-    source = archive.extractfile(entry)
-    # A sparse file has more bytes than the archive has for it.
-    return b"" if source is None else _all_of(source, spent, packed=max(1, size))
+    try:
+        source = archive.extractfile(entry)
+        # A sparse file has more bytes than the archive has for it.
+        return b"" if source is None else _all_of(source, spent, packed=size)
+    except _TAR_ERRORS as error:
+        raise FileDamaged(name=spent.name, reason="the archive is cut short or damaged") from error
 
 
 def unpressed(data: bytes, kind: str, spent: Spent) -> bytes:
@@ -167,14 +174,12 @@ def unpressed(data: bytes, kind: str, spent: Spent) -> bytes:
 
 def _all_of(source: _Source, spent: Spent, *, packed: int) -> bytes:
     """Everything that ``source`` holds, in pieces that are counted."""
-    limits = spent.limits
     pieces: list[bytes] = []
     total = 0
     while piece := source.read(_PIECE_BYTES):
         total += len(piece)
         spent.unpack(len(piece), packed=packed)
         spent.tick()
-        if total > limits.ratio_from_bytes and total > limits.ratio_max * packed:
-            raise spent.too_large(f"it unpacks to more than {limits.ratio_max} times its size")
+        spent.ratio(total, packed=packed)
         pieces.append(piece)
     return b"".join(pieces)

@@ -61,6 +61,7 @@ class Spent:
     members: int = 0
     characters: int = 0
     ocr_pages: int = 0
+    over: FileTooLarge | None = None
     began_s: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,8 +76,16 @@ class Spent:
         """
         self.unpacked += count
         if self.unpacked > self.limits.unpacked_bytes_max:
-            raise self.too_large(f"it unpacks to more than {self.limits.unpacked_bytes_max:,} bytes")
-        if count > self.limits.ratio_from_bytes and count > self.limits.ratio_max * packed:
+            raise self._all_over(f"it unpacks to more than {self.limits.unpacked_bytes_max:,} bytes")
+        self.ratio(count, packed=packed)
+
+    def ratio(self, count: int, *, packed: int) -> None:
+        """Check ``count`` bytes that came, or are to come, out of ``packed`` ones.
+
+        Raises:
+            FileTooLarge: They are too many.
+        """
+        if count > self.limits.ratio_from_bytes and count > self.limits.ratio_max * max(1, packed):
             raise self.too_large(f"it unpacks to more than {self.limits.ratio_max} times its size")
 
     def member(self) -> None:
@@ -87,7 +96,7 @@ class Spent:
         """
         self.members += 1
         if self.members > self.limits.members_max:
-            raise self.too_large(f"there are more than {self.limits.members_max:,} files inside")
+            raise self._all_over(f"there are more than {self.limits.members_max:,} files inside")
 
     def read(self, characters: int) -> None:
         """Count text.
@@ -97,7 +106,7 @@ class Spent:
         """
         self.characters += characters
         if self.characters > self.limits.characters_max:
-            raise self.too_large(f"its text is longer than {self.limits.characters_max:,} characters")
+            raise self._all_over(f"its text is longer than {self.limits.characters_max:,} characters")
 
     def pages(self, count: int) -> None:
         """Check a document's pages.
@@ -109,17 +118,25 @@ class Spent:
             raise self.too_large(f"it says that it has {count:,} pages, and {self.limits.pages_max:,} are read")
 
     def tick(self) -> None:
-        """Check the time.
+        """Check the time, and the limits that hold for everything inside together.
 
         Raises:
-            FileTooCostly: It is over.
+            FileTooCostly: The time is over.
+            FileTooLarge: A limit was passed already: nothing more is read.
         """
+        if self.over is not None:
+            raise self.over.again()
         if self.left_s() <= 0:
             raise FileTooCostly(name=self.name, reason=f"{self.limits.seconds_max:g} s")
 
     def left_s(self) -> float:
         """Seconds that are left."""
         return self.limits.seconds_max - (self.now_s() - self.began_s)
+
+    def _all_over(self, reason: str) -> FileTooLarge:
+        """The error for a limit behind which nothing more is read."""
+        self.over = self.too_large(reason)
+        return self.over
 
     def too_large(self, reason: str) -> FileTooLarge:
         """The error for a limit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import io
 import math
@@ -18,7 +19,10 @@ MISSING = 'pictures are read by the extra ocr: pip install "freehold[ocr]"'
 _SCALE = 200 / 72
 """Of pages in points: 200 dots per inch, what the model was measured with."""
 
-_SIDE_MAX = 4_000
+_SIDE_MAX = 2_000
+_AREA_MAX = 2_900_000
+"""Of a picture in pixels, an A4 page at 170 dots per inch: the model takes 250 bytes of memory for each."""
+
 _SHARE_OF_TIME = 0.8
 """Of the time, after which no further page is begun: what was read until then is kept."""
 
@@ -27,6 +31,11 @@ _SAME_LINE = 0.6
 
 Picture = Any
 """A NumPy array of height, width and three colours."""
+
+
+def seen_by() -> str:
+    """What reads pictures, and its version."""
+    return f"rapidocr {importlib.metadata.version('rapidocr')}"
 
 
 class Sight:
@@ -55,9 +64,7 @@ class Sight:
         """The lines of a page of ``size`` in points; empty where there are none or it is not read (``why_not``)."""
         if not self._may(spent):
             return ""
-        longest = max(*size, 1.0)
-        scale = min(_SCALE, _SIDE_MAX / longest)
-        return self._read(render(scale))
+        return self._read(render(min(_SCALE, _fitting(*size))))
 
     def picture(self, data: bytes, spent: Spent) -> tuple[str, list[int]]:
         """The lines of a picture file, and the frames of it that were not read.
@@ -97,6 +104,9 @@ class Sight:
             return ""
         import numpy
 
+        scale = min(1.0, _fitting(*image.size))
+        # Made smaller first: what comes behind takes several times the memory of its pixels.
+        image.thumbnail((max(1, int(image.width * scale)), max(1, int(image.height * scale))))
         image = image.convert("RGBA") if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA") else image
         if image.mode == "RGBA":
             from PIL import Image
@@ -104,7 +114,6 @@ class Sight:
             ground = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(ground, image)
         plain = image.convert("RGB")
-        plain.thumbnail((_SIDE_MAX, _SIDE_MAX))
         return self._read(numpy.asarray(plain)[:, :, ::-1])
 
     def _may(self, spent: Spent) -> bool:
@@ -132,6 +141,12 @@ class Sight:
             if score >= _SURE and text.strip()
         ]
         return normal(_in_lines(words)).strip()
+
+
+def _fitting(width: float, height: float) -> float:
+    """How much a picture may be scaled to be no larger than the model reads."""
+    width, height = max(width, 1.0), max(height, 1.0)
+    return min(_SIDE_MAX / max(width, height), math.sqrt(_AREA_MAX / (width * height)))
 
 
 def _in_lines(words: list[tuple[Any, str]]) -> str:

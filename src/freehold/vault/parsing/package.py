@@ -66,6 +66,7 @@ class Package:
     def unpacked(self, entry: zipfile.ZipInfo) -> bytes:
         """What an entry holds; see ``read``."""
         self._refuse_encrypted(entry)
+        self._spent.ratio(entry.file_size, packed=entry.compress_size)
         pieces: list[bytes] = []
         try:
             with self._zip.open(entry) as source:
@@ -75,12 +76,7 @@ class Package:
                     pieces.append(piece)
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError) as error:
             raise FileDamaged(name=self._spent.name, reason="a file inside cannot be unpacked") from error
-        whole = b"".join(pieces)
-        if len(whole) > self._spent.limits.ratio_from_bytes and (
-            len(whole) > self._spent.limits.ratio_max * max(1, entry.compress_size)
-        ):
-            raise self._spent.too_large(f"it unpacks to more than {self._spent.limits.ratio_max} times its size")
-        return whole
+        return b"".join(pieces)
 
     def _refuse_encrypted(self, entry: zipfile.ZipInfo) -> None:
         if entry.flag_bits & _ENCRYPTED:

@@ -21,13 +21,15 @@ _MARKS = (
 _SAMPLE_BYTES = 65_536
 _SINGLE_BYTE = "windows-1252"
 _ZEROS_OF_UTF16 = 0.3
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(?=\S)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _SETEXT_CHARACTERS_MAX = 200
 _CSV_FIELD_CHARACTERS_MAX = 1 << 20
 _ROWS_A_TABLE = 2_000
+_COLUMNS_MAX = 16_384
+"""As many as a spreadsheet has."""
 
 
 def decoded(data: bytes) -> tuple[str, str]:
@@ -112,7 +114,8 @@ def _markdown(text: str) -> Iterator[Piece]:
             lines.take()
         elif found := _HEADING.match(line):
             lines.take()
-            yield start, start + len(line), BlockKind.HEADING, len(found[1]), found[2]
+            said = line[found.end() :].rstrip().rstrip("#").rstrip()
+            yield start, start + len(line), BlockKind.HEADING, len(found[1]), said
         elif fence := _FENCE.match(line):
             lines.take()
             yield start, lines.until_fence(fence[1]), BlockKind.CODE, 0, ""
@@ -184,6 +187,7 @@ def add_rows(draft: Draft, text: str, *, delimiter: str) -> str:
     kept: list[list[str]] = []
     try:
         for row in rows:
+            _refuse_wide(row)
             if not any(cell.strip() for cell in row):
                 continue
             if not header:
@@ -199,3 +203,8 @@ def add_rows(draft: Draft, text: str, *, delimiter: str) -> str:
     if header and (kept or not draft.length):
         draft.table([header, *kept])
     return ""
+
+
+def _refuse_wide(row: list[str]) -> None:
+    if len(row) > _COLUMNS_MAX:
+        raise csv.Error(f"more than {_COLUMNS_MAX} columns")

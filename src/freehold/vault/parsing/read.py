@@ -14,7 +14,7 @@ from freehold.vault.parsing.draft import Draft, one_line
 from freehold.vault.parsing.inside import Members, tar_files, unpressed, zip_files
 from freehold.vault.parsing.kinds import ENCRYPTED, Guess, Kind, kind_of, separator
 from freehold.vault.parsing.limits import ParseLimits, Spent
-from freehold.vault.parsing.looks import Sight
+from freehold.vault.parsing.looks import Sight, seen_by
 from freehold.vault.parsing.mail import add_message, messages
 from freehold.vault.parsing.others import about, add_others, load_office_library, version
 from freehold.vault.parsing.package import Package, core_properties
@@ -112,8 +112,10 @@ class FileReader:
 
     def _pdf(self, draft: Draft, data: bytes, kind: Kind, spent: Spent) -> Parsed:
         said, pages, warnings = add_pages(draft, data, spent, self.sight)
+        reader = f"pypdfium2 {importlib.metadata.version('pypdfium2')}"
+        reader += f", {seen_by()}" if self.sight.was_used else ""
         parsed = _parsed(
-            draft, kind, f"pypdfium2 {importlib.metadata.version('pypdfium2')}", title=said.get("Title", ""),
+            draft, kind, reader, title=said.get("Title", ""),
             author=said.get("Author", ""), written=day(said.get("ModDate") or said.get("CreationDate", "")),
         )  # fmt: skip
         return replace(parsed, pages=pages, warnings=tuple(warnings))
@@ -173,8 +175,7 @@ class FileReader:
             raise FileWithoutText(name=spent.name, reason=self.sight.why_not or "nothing written was seen on it")
         add_text(draft, seen)
         warnings = (f"{len(missed)} of its pictures held no text to be read",) if missed else ()
-        reader = f"rapidocr {importlib.metadata.version('rapidocr')}"
-        return replace(_parsed(draft, kind, reader), warnings=warnings)
+        return replace(_parsed(draft, kind, seen_by()), warnings=warnings)
 
     def _mail(self, draft: Draft, data: bytes, kind: Kind, spent: Spent) -> Parsed:
         members = self._members(spent)

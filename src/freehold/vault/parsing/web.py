@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
+from collections.abc import Mapping
 
 from freehold.domain.vault import BlockKind
 from freehold.vault.parsing.draft import Draft, normal, one_line
 from freehold.vault.parsing.limits import Spent
+from freehold.vault.parsing.tags import tags
 
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
 _CHARSET_BYTES = 4_096
-_PIECE_CHARACTERS = 1 << 18
+_TICK_PIECES = 10_000
 
 _SKIPPED = frozenset({"script", "style", "template", "noscript", "svg", "math", "iframe", "object", "head", "select"})
 _BREAKING = frozenset(
@@ -54,6 +55,7 @@ _VOID = frozenset(
 )
 _HEADING = re.compile(r"h([1-6])")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
+_STYLE_CHARACTERS = 1_000
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.IGNORECASE)
 
 
@@ -63,7 +65,7 @@ def said_charset(data: bytes) -> str:
     return found[1].decode("ascii") if found else ""
 
 
-class WebReader(HTMLParser):
+class WebReader:
     """Reads one page; nothing in it is loaded, run or looked up.
 
     Args:
@@ -77,7 +79,6 @@ class WebReader(HTMLParser):
     """
 
     def __init__(self, draft: Draft, spent: Spent) -> None:
-        super().__init__(convert_charrefs=True)
         self._draft = draft
         self._spent = spent
         self._words: list[str] = []
@@ -91,23 +92,28 @@ class WebReader(HTMLParser):
 
     def read(self, text: str) -> None:
         """Read all of it."""
-        for place in range(0, len(text), _PIECE_CHARACTERS):
-            self._spent.tick()
-            self.feed(text[place : place + _PIECE_CHARACTERS])
-        self.close()
+        for number, piece in enumerate(tags(text)):
+            if not number % _TICK_PIECES:
+                self._spent.tick()
+            if isinstance(piece, str):
+                self._said(piece)
+            elif piece.ends:
+                self._ended(piece.name)
+            else:
+                self._begun(piece.name, piece.attributes)
         self._flush()
         while self._tables:
             self._end_table()
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def _begun(self, tag: str, attributes: Mapping[str, str]) -> None:
         """An element begins."""
         if tag == "title" and self._skip in ("", "head") and not self.title:
             self._in_title = True
         elif tag == "meta":
-            self._meta({name: value or "" for name, value in attrs})
+            self._meta(attributes)
         if self._skip:
             self._skip_depth += tag == self._skip
-        elif tag in _SKIPPED or (tag not in _VOID and _is_hidden(attrs)):
+        elif tag in _SKIPPED or (tag not in _VOID and _is_hidden(attributes)):
             self._flush()
             self._skip, self._skip_depth = tag, 1
         else:
@@ -138,7 +144,7 @@ class WebReader(HTMLParser):
         elif tag in _BREAKING:
             self._flush()
 
-    def handle_endtag(self, tag: str) -> None:
+    def _ended(self, tag: str) -> None:
         """An element ends."""
         if tag == "title":
             self._in_title = False
@@ -157,14 +163,14 @@ class WebReader(HTMLParser):
             self._flush()
             self._end_table()
 
-    def handle_data(self, data: str) -> None:
+    def _said(self, data: str) -> None:
         """Text."""
         if self._in_title:
             self.title = one_line(self.title + data)
         elif not self._skip:
             self._words.append(data if self._code else _SPACE.sub(" ", data))
 
-    def _meta(self, said: dict[str, str]) -> None:
+    def _meta(self, said: Mapping[str, str]) -> None:
         name, content = (said.get("name") or said.get("property") or "").lower(), said.get("content", "")
         if name in ("author", "article:author", "dc.creator") and not self.author:
             self.author = one_line(content)
@@ -204,7 +210,6 @@ class WebReader(HTMLParser):
             self._draft.table(rows)
 
 
-def _is_hidden(attributes: list[tuple[str, str | None]]) -> bool:
+def _is_hidden(attributes: Mapping[str, str]) -> bool:
     """Whether a browser would not show the element: what no reader sees must not answer for the page."""
-    said = dict(attributes)
-    return "hidden" in said or bool(_HIDDEN.search(said.get("style") or ""))
+    return "hidden" in attributes or bool(_HIDDEN.search(attributes.get("style", "")[:_STYLE_CHARACTERS]))
