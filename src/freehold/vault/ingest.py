@@ -147,7 +147,7 @@ class Ingest:
         own = job.own
         if own is not None and own.sha256 == read.sha256 and (own.state != "failed" or not terms.tries_again):
             return await self._unchanged(own, job)
-        if own is None and (known := await self._elsewhere(job, read)) is not None:
+        if (known := await self._elsewhere(job, read)) is not None:
             return known
         return await self._parse(job, read)
 
@@ -185,15 +185,20 @@ class Ingest:
 
     async def _elsewhere(self, job: _Job, read: Read) -> FileDone | None:
         """Where the same bytes are in the vault under another name: moved, or a copy that needs no second document."""
-        place, terms = job.place, job.terms
-        wanted = self._wanted(job)
+        place, own = job.place, job.own
+        wanted, terms = self._wanted(job), job.terms
+        if own is not None:  # what holds for what is there now holds for what comes in its place
+            readers = narrowed(own.readers.names, terms.readers)
+            terms = replace(terms, readers=readers, owner=terms.owner or own.readers.owner)
         for each in await self._store.by_content(read.sha256, tenant=terms.tenant):
-            if is_inside(each.source) or each.state == "failed":
+            if is_inside(each.source) or each.state == "failed" or each.source in job.here:
                 continue
             if place.source.startswith(FILE) and await asyncio.to_thread(is_gone, each.source):
-                return await self._moved(each, job, wanted)
+                await self.erase(tuple(job.here.values()), by=terms.by)
+                return await self._moved(each, replace(job, terms=terms), wanted)
             readers = self._labelling.readers(each.label, names=terms.readers, owner=terms.owner)
             if readers == each.readers and self._joined(each, wanted) == each.label:
+                await self.erase(tuple(job.here.values()), by=terms.by)
                 found = await self._store.by_source(each.source, tenant=terms.tenant)
                 return FileDone(source=place.source, outcome=Outcome.SAME, documents=ordered(each, found))
         return None
@@ -357,8 +362,9 @@ class Ingest:
 
     def _wanted(self, job: _Job) -> str:
         """The label that a file has by everything but what is in it."""
-        terms = job.terms
-        return self._labelling.label(tenant=terms.tenant, said=(terms.label,), names=names_of(job.place), text=None)
+        terms, raised = job.terms, "" if job.own is None else job.own.label
+        names = names_of(job.place)
+        return self._labelling.label(tenant=terms.tenant, said=(terms.label, raised), names=names, text=None)
 
     def _joined(self, document: Document, wanted: str) -> str:
         return self._labelling.label(tenant=document.tenant, said=(document.label, wanted), names=(), text=None)

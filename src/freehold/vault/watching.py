@@ -88,6 +88,7 @@ class Watcher:
         self._clock = clock
         self._told = told
         self._waiting: dict[Path, float] = {}
+        self._copies: dict[str, dict[Path, Place]] = {}
         self.held: set[Path] = set()
 
     async def run(self) -> None:
@@ -163,6 +164,8 @@ class Watcher:
             self._waiting[place.path] = self._clock.monotonic_s()
         if done.outcome is not Outcome.SAME:
             self._told(done)
+        elif done.documents and done.documents[0].source != place.source:
+            self._copies.setdefault(done.documents[0].source, {})[place.path] = place
 
     async def _erase(self, folder: Watched, documents: Iterable[Document]) -> None:
         """Erase those of ``documents`` whose files are gone, and are believed to be."""
@@ -184,6 +187,9 @@ class Watcher:
                 continue
             self.held.discard(parent)
             for each in there:
+                for copy in self._copies.pop(each.source, {}).values():  # which the document is moved to
+                    if await asyncio.to_thread(copy.path.is_file):
+                        await self._take(copy, folder.terms)
                 done = await self._ingest.gone(each.source, folder.terms)
                 if done is not None:
                     self._told(done)

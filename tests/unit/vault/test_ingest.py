@@ -136,6 +136,38 @@ def test_a_changed_file_keeps_its_id_and_nothing_of_what_it_said(desk: Desk) -> 
     run(desk, work)
 
 
+def test_a_file_that_becomes_a_copy_of_another_is_no_second_document(desk: Desk) -> None:
+    path, other = desk.file("a.txt", "heron"), desk.file("b.txt", "stork")
+
+    async def work() -> None:
+        first = (await desk.take(path)).documents[0]
+        await desk.take(other)
+        other.write_text("heron", encoding="utf-8")
+        assert (await desk.take(other)).outcome is Outcome.SAME
+        assert [each.id for each in await desk.documents()] == [first.id]
+        other.write_text("crane", encoding="utf-8")
+        await desk.take(other, label="restricted")
+        other.write_text("heron", encoding="utf-8")
+        assert (await desk.take(other)).outcome is Outcome.CHANGED  # under its own label
+        assert len(await desk.documents()) == 2
+
+    run(desk, work)
+
+
+def test_a_file_that_takes_anothers_place_is_moved_there(desk: Desk) -> None:
+    path, other = desk.file("a.txt", "heron"), desk.file("b.txt", "stork")
+
+    async def work() -> None:
+        first = (await desk.take(path)).documents[0]
+        await desk.take(other, readers=frozenset({"user:ana"}))
+        path.replace(other)
+        done = await desk.take(other)
+        assert (done.outcome, [each.id for each in await desk.documents(ANA)]) == (Outcome.MOVED, [first.id])
+        assert done.documents[0].readers.names == {"user:ana"}
+
+    run(desk, work)
+
+
 def test_what_was_inside_is_a_document_of_its_own_and_goes_with_it(desk: Desk) -> None:
     path = desk.file("mail.txt", "Box\n=== one\nheron\n=== two\nstork\n")
 

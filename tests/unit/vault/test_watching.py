@@ -283,6 +283,21 @@ def test_what_is_not_taken_is_not_taken_by_an_event_either(site: Site) -> None:
     run(site, work)
 
 
+def test_a_copy_takes_the_place_of_a_file_that_goes(site: Site) -> None:
+    path = site.file("a.txt", "heron")
+    site.file("b.txt", "heron")
+
+    async def work() -> None:
+        watcher = await site.watcher()
+        site.then(lambda: (path.unlink(), frozenset({path}))[1])
+        site.rests()
+        await watcher.run()
+        assert await site.titles() == ["b.txt"]
+        assert site.outcomes() == ["added a.txt", "moved b.txt"]
+
+    run(site, work)
+
+
 def test_a_file_that_failed_is_not_read_again_until_it_changes(site: Site) -> None:
     path = site.file("a.txt", "broken")
 
