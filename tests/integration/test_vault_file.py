@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from freehold.domain.errors.vault import (
+    VaultBusy,
     VaultClosed,
     VaultDamaged,
     VaultError,
@@ -325,3 +326,26 @@ def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
         await asyncio.gather(*(store.close() for store in stores))
 
     asyncio.run(scenario())
+
+
+def test_an_erasure_that_somebody_holds_up_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "vault.db"
+    monkeypatch.setattr("freehold.vault.store_schema.BUSY_TIMEOUT_S", 0.05)
+
+    async def scenario(store: VaultStore) -> None:
+        await made("letter", "word").into(store)
+        other = connected(path, KEY)
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM chunk").fetchall()
+        with pytest.raises(VaultBusy):
+            await store.erase(["letter"], tenant="home")
+        assert await words_found(store, "word", READER) == []
+        assert log_bytes() > 0
+        other.close()
+        assert await store.erase([], tenant="home") == 0
+        assert log_bytes() == 0
+
+    def log_bytes() -> int:
+        return path.with_name("vault.db-wal").stat().st_size
+
+    with_store(path, scenario)

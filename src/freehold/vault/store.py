@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
+from queue import LifoQueue
 from typing import TypeVar
 
 from freehold.domain.errors.vault import VaultClosed, VaultVectorsUnfit
@@ -16,7 +16,7 @@ from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passa
 from freehold.vault import store_documents, store_vectors, store_words
 from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
 from freehold.vault.store_renew import prepare
-from freehold.vault.store_schema import ORDINAL_BITS, Database, connected, fits, told
+from freehold.vault.store_schema import ORDINAL_BITS, Database, connected, empty_log, fits, told
 from freehold.vault.store_seal import opened_text
 
 T = TypeVar("T")
@@ -63,7 +63,8 @@ class SqliteVault:
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="vault-writer")
         self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="vault-reader")
         self._writer: Database | None = None
-        self._idle: SimpleQueue[Database] = SimpleQueue()
+        # Last in, first out: what one search read of the file is still in memory for the next.
+        self._idle: LifoQueue[Database] = LifoQueue()
         self._closed = False
         self._pepper = b""
 
@@ -344,7 +345,7 @@ class SqliteVault:
 
         Raises:
             VaultBusy: They are gone for every search, but another process has read for so long that their bytes are
-                still in the file's log; the next erasure or the next close removes them.
+                still in the file's log; the next erasure, of nothing if need be, removes them.
         """
 
         def work(connection: Database) -> int:
@@ -476,10 +477,8 @@ class SqliteVault:
         return self._writer
 
     def _purge(self) -> None:
-        """Write the log into the file and empty it: what it held of erased documents is gone with that."""
-        connection = self._writing_connection
         with told(self._path):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            empty_log(self._writing_connection, self._path)
 
 
 def _remove(connection: Database, tenant: int, row: store_documents.Row) -> None:

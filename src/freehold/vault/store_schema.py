@@ -162,7 +162,7 @@ def connected(path: Path, key: bytes) -> Database:
         opened = apsw.Connection(str(path))
         connection = cast("Database", opened)
         try:
-            opened.set_busy_timeout(BUSY_TIMEOUT_S * 1000)
+            opened.set_busy_timeout(int(BUSY_TIMEOUT_S * 1000))
             for statement in (*unlocking(key), f"page_size = {PAGE_BYTES}"):
                 connection.execute(f"PRAGMA {statement}").fetchall()
             opened.enable_load_extension(True)
@@ -196,6 +196,17 @@ def tables(connection: Database, *, model: str, dimensions: int, words: str) -> 
         connection.executemany("INSERT INTO meta VALUES (?, ?)", said.items())
         hold_keys_still(connection)
     return dict(connection.execute("SELECT name, value FROM meta").fetchall())
+
+
+def empty_log(connection: Database, path: Path) -> None:
+    """Write the log into the file and cut it to nothing: what it held of erased documents is gone with that.
+
+    Raises:
+        VaultBusy: Somebody else reads what the log still holds.
+    """
+    ((is_busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    if is_busy:
+        raise VaultBusy(path=path, seconds=BUSY_TIMEOUT_S)
 
 
 def fits(vector: bytes, dimensions: int, what: str) -> bytes:

@@ -48,7 +48,7 @@ def search(
         vector: What is asked.
         reach: What the reader may read.
         ranges: Ordinals (first, count) of which a hit must be; ``None`` for no such bound.
-        limit: Hits at most.
+        limit: Hits at most; 4,096 are as many as there can be.
     """
     query = "SELECT chunk, distance FROM vector WHERE tenant = ? AND embedding MATCH ? AND k = ?"
     values: list[object] = []

@@ -169,11 +169,11 @@ def _best(scores: npt.NDArray[np.float64], limit: int) -> Iterable[int]:
 def _within(view: _View, ranges: Iterable[tuple[int, int]]) -> npt.NDArray[np.bool_]:
     import numpy as np
 
-    inside = np.zeros(len(view.ordinals), dtype=bool)
-    for first, count in ranges:
-        low, high = np.searchsorted(view.ordinals, (first, first + count))
-        inside[low:high] = True
-    return inside
+    edges = np.array([(first, first + count) for first, count in ranges], dtype=np.int64).reshape(-1, 2)
+    steps = np.zeros(len(view.ordinals) + 1, dtype=np.int64)
+    np.add.at(steps, np.searchsorted(view.ordinals, edges[:, 0]), 1)
+    np.add.at(steps, np.searchsorted(view.ordinals, edges[:, 1]), -1)
+    return np.cumsum(steps)[:-1] > 0
 
 
 def _read_view(connection: Database, tenant: int) -> _View | None:
