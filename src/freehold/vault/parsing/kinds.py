@@ -134,6 +134,7 @@ class Guess:
 
             def _init_onnx_session(self) -> Any:
                 runtime: Any = onnxruntime
+                runtime.disable_telemetry_events()
                 options = runtime.SessionOptions()
                 options.intra_op_num_threads = options.inter_op_num_threads = 1
                 return runtime.InferenceSession(str(self._model_path), options, providers=["CPUExecutionProvider"])
