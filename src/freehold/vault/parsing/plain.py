@@ -19,7 +19,13 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _SAMPLE_BYTES = 65_536
-_SINGLE_BYTE = "windows-1252"
+_SINGLE_BYTE = "cp1252"
+_ENCODINGS = (
+    _SINGLE_BYTE, "cp1255", "cp1256", "cp1253", "cp1251", "koi8_r", "cp1250", "iso8859_2", "cp1254", "cp1257",
+    "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr",
+)  # fmt: skip
+"""That texts are written in, those of more files first; without this list, short German is taken for Macintosh."""
+
 _ZEROS_OF_UTF16 = 0.3
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(?=\S)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
@@ -69,17 +75,14 @@ def _wide(data: bytes) -> str:
 def _likeliest(data: bytes) -> str:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data[:_SAMPLE_BYTES], explain=False).best()
-    if best is None:
+    found = list(from_bytes(data[:_SAMPLE_BYTES], cp_isolation=list(_ENCODINGS)))
+    if not found:
         return _SINGLE_BYTE
-    # Of the encodings with one byte a letter it tells siblings badly; where they agree, the common one is said.
-    try:
-        codecs.lookup(best.encoding)
-        if data.decode(_SINGLE_BYTE, "strict") == data.decode(best.encoding, "replace"):
-            return _SINGLE_BYTE
-    except (LookupError, UnicodeDecodeError):
-        pass
-    return best.encoding
+    best = found[0]
+    # Of encodings between which it sees no difference, the one that more files are written in.
+    alike = {each.encoding for each in found if each.chaos <= best.chaos and each.coherence >= best.coherence}
+    alike.update(best.could_be_from_charset)
+    return next((each for each in _ENCODINGS if each in alike), best.encoding)
 
 
 def add_text(draft: Draft, text: str, *, kind: BlockKind = BlockKind.TEXT, page: int = 0) -> None:
