@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import tempfile
 from collections.abc import Sequence
@@ -55,6 +56,11 @@ def asked_of(folder: Path) -> list[Asked]:
     return [Asked(row["text"], row["corpus"], [tuple(span) for span in row["spans"]]) for row in rows]
 
 
+def texts_of(folder: Path) -> dict[str, str]:
+    # Offsets are of the files as they are: newlines are not to be changed.
+    return {path.stem: path.read_bytes().decode() for path in sorted(folder.glob("*.md"))}
+
+
 def scored(asked: Sequence[Asked], found: Sequence[Sequence[Passage]]) -> Figures:
     recalls, precisions, lengths = [], [], []
     for question, passages in zip(asked, found, strict=True):
@@ -70,15 +76,14 @@ def scored(asked: Sequence[Asked], found: Sequence[Sequence[Passage]]) -> Figure
 
 
 async def keep(store: VaultStore, folder: Path, length: int, embedder: KeptVectors | None) -> None:
-    for path in sorted(folder.glob("*.md")):
-        text = path.read_text(encoding="utf-8")
+    for name, text in texts_of(folder).items():
         parsed = Parsed(text=text, media_type="text/markdown", parser="bench")
         chunks = chunks_of(parsed, characters_max=length)
         document = Document(
-            id=path.stem,
+            id=name,
             tenant=READER.tenant,
-            source=f"upload:{path.name}",
-            sha256=path.stem,
+            source=f"upload:{name}.md",
+            sha256=name,
             size_bytes=len(text),
             media_type="text/markdown",
             title="",
@@ -140,7 +145,7 @@ def show(what: str, it: Figures) -> None:
 def plain_precision(table: Sequence[Figures], recall: float) -> float:
     """BM25's at a recall, between the two lengths around it; of the nearest length beyond them."""
     ordered = sorted(table, key=lambda each: each.recall)
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in itertools.pairwise(ordered):
         if low.recall <= recall <= high.recall:
             share = (recall - low.recall) / max(high.recall - low.recall, 1e-9)
             return low.precision + share * (high.precision - low.precision)
