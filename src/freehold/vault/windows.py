@@ -19,28 +19,25 @@ WINDOW_CHARACTERS = 300
 """Longest part: two or three sentences."""
 SOURCES_MAX = 12
 """Pieces that are looked into: each costs about a millisecond."""
-_OF_PIECE = 0.4
-"""Weight of the piece's own score beside its part's."""
+_OF_PIECE, _ALONE = 0.4, 0.3
+"""Weights of the piece's own score, and of the part without the ones beside it."""
 _K1, _B = 1.2, 0.75
 
 
 def parts_of(question: str, passages: Sequence[Passage]) -> list[Passage]:
     """The parts of passages, best first, scored from 0 to 1.
 
-    A part's score is its passage's and BM25 of the part with the ones before and behind it, counted among these parts:
-    what tells them apart is what only few of them have, and whether many passages have it doesn't matter any more.
+    A part's score is its passage's, and BM25 of it alone and with the ones before and behind it, counted among these: what tells them apart is what only few of them have, and whether many passages have it doesn't matter any more.
     """
     parts = [part for passage in passages for part in _cut(passage)]
     asked = asked_terms(question)
     terms = [Counter(kept_terms(part.text).split()) for part in parts]
     around = [_around(parts, terms, at) for at in range(len(parts))]
     idf = _rarity(asked, terms)
-    mean = max(sum(each.total() for each in around) / max(len(around), 1), 1.0)
-    scores = [_bm25(idf, each, mean) for each in around]
-    most = max(scores, default=0.0) or 1.0
+    alone, beside = _bm25(idf, terms), _bm25(idf, around)
     scored = [
-        replace(part, score=(_OF_PIECE * part.score + score / most) / (1 + _OF_PIECE))
-        for part, score in zip(parts, scores, strict=True)
+        replace(part, score=(_OF_PIECE * part.score + _ALONE * one + both) / (_OF_PIECE + _ALONE + 1))
+        for part, one, both in zip(parts, alone, beside, strict=True)
     ]
     return sorted(scored, key=lambda each: (-each.score, each.document.id, each.start))
 
@@ -65,6 +62,14 @@ def _rarity(asked: Sequence[str], terms: Sequence[Counter[str]]) -> dict[str, fl
     return {term: math.log(1 + (len(terms) - n + 0.5) / (n + 0.5)) for term, n in having.items()}
 
 
-def _bm25(idf: dict[str, float], terms: Counter[str], mean: float) -> float:
-    norm = _K1 * (1 - _B + _B * terms.total() / mean)
-    return math.fsum(idf[term] * often * (_K1 + 1) / (often + norm) for term in idf if (often := terms[term]))
+def _bm25(idf: dict[str, float], texts: Sequence[Counter[str]]) -> list[float]:
+    """From 0 to 1: over the best of these texts."""
+    mean = max(sum(each.total() for each in texts) / max(len(texts), 1), 1.0)
+    scores: list[float] = []
+    for terms in texts:
+        norm = _K1 * (1 - _B + _B * terms.total() / mean)
+        scores.append(
+            math.fsum(rare * often * (_K1 + 1) / (often + norm) for term, rare in idf.items() if (often := terms[term]))
+        )
+    most = max(scores, default=0.0) or 1.0
+    return [score / most for score in scores]
