@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from freehold.domain.errors.vault import VaultError
 from freehold.domain.ports import Clock
 from freehold.domain.vault import ANYTHING, Filters, Hit, Passage, Reader, SearchSettings
 from freehold.domain.vault_ports import Embedder, PassageRanker
@@ -217,8 +219,10 @@ async def _judged(
     anew: dict[int, float] = {}
     first = [passages[at] for at in order if at in passages][: present.reranked]
     if models.ranker is not None and first:
-        scores = await models.ranker.scores(question.text, [each.text for each in first])
-        anew = {each.chunk_id: score for each, score in zip(first, scores, strict=True)}
+        # A question that the reranker refuses (one in another language) is searched without it.
+        with contextlib.suppress(VaultError):
+            scores = await models.ranker.scores(question.text, [each.text for each in first])
+            anew = {each.chunk_id: score for each, score in zip(first, scores, strict=True)}
     return Judged(
         words=words,
         vectors=vectors,

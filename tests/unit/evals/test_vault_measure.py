@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.domain.errors.vault import VaultComparedInvalid, VaultQuestionsInvalid
+from freehold.domain.errors.vault import VaultComparedInvalid, VaultQuestionsInvalid, VaultRankerUnfit
 from freehold.domain.labels import Level
 from freehold.domain.vault import Document, Found, Hit, Passage, Reader, Readers, SearchSettings, VaultQuery
 from freehold.evals.vault_measure import Measuring, Outcome, auc, figures_of
@@ -221,6 +221,28 @@ def test_the_way_that_finds_more_is_chosen() -> None:
     assert tuned.pays
     assert tuned.after == 1.0 > tuned.before
     assert chosen(present, tuned.choice, ranker="").words < 1.0
+
+
+class Ranking:
+    """Knows which is right, and refuses one question."""
+
+    model = "r"
+
+    async def scores(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        if question == "cat":
+            raise VaultRankerUnfit(model=self.model)
+        return [float(text == TEXTS[question]) for text in texts]
+
+
+def test_a_question_that_the_reranker_refuses_is_chosen_on_without_it() -> None:
+    clock = Clock()
+    models = Remembering(embedder=None, ranker=Ranking(), clock=clock)
+    present = SearchSettings(words=1.0)
+    found = asyncio.run(judged(QUESTIONS, Store(), reader=READER, present=present, models=models))
+    assert [bool(each.reranked) for each in found] == [name != "cat" for name in TEXTS]
+    tuned = best(found * 10, present=present)
+    assert tuned.pays
+    assert chosen(present, tuned.choice, ranker="r").reranker == "r"
 
 
 def test_ways_are_compared_and_an_answer_that_was_kept_costs_what_it_had_cost() -> None:
