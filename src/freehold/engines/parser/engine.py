@@ -19,6 +19,7 @@ from freehold.domain.ports import Clock, EngineState
 from freehold.domain.vault import Parsed
 from freehold.engines.parser.child import Heard, ParserChild, ParserSpec, read_of
 from freehold.engines.process.jail import Measure
+from freehold.engines.process.life import Life
 from freehold.engines.process.plan import Plan, Supervision
 from freehold.engines.process.supervisor import Supervisor
 from freehold.hostinfo.clock import any_share
@@ -85,6 +86,7 @@ class ParserEngine:
         self._turn = asyncio.Lock()
         self._number = 0
         self._sees = False
+        self._dying: Life[ParserChild] | None = None
         self._failed_s: float | None = None
         self._starting: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -146,6 +148,9 @@ class ParserEngine:
 
     async def _ask(self, path: str, name: str) -> Heard:
         await self._begun()
+        dying, self._dying = self._dying, None
+        if dying is not None:  # once its death is known, there is another one to wait for
+            await dying.death()
         try:
             life = await self._supervisor.ready(wait_s=self._times.ready_wait_s)
         except FreeholdError as error:
@@ -160,6 +165,7 @@ class ParserEngine:
             copied = True
             heard = await life.child.ask({"file": str(place), "name": _name_hint(name), "sees": self._sees})
         except UpstreamBroken as error:
+            self._dying = life
             with contextlib.suppress(TimeoutError):
                 death = await life.death(within_s=_DEATH_NOTICED_S)
                 raise FileBroke(name=name, reason=death.how) from error
@@ -167,6 +173,7 @@ class ParserEngine:
         except asyncio.CancelledError:
             if copied:  # nobody waits for what it computes, and the next file shall not wait for that
                 life.child.kill()
+                self._dying = life
             raise
         else:
             progress = True

@@ -16,6 +16,7 @@ from freehold.vault.parsing.word import DOCUMENT
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _OPEN = "application/vnd.oasis.opendocument"
 _SAMPLE_BYTES = 8_192
+_HEAD_BYTES = 512
 _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 27})
 _CONTROLS_MOST = 0.05
 
@@ -49,7 +50,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\xfd7zXZ\x00", "application/x-xz", "xz"),
     (257, b"ustar", "application/x-tar", "tar"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", ""),
-    (0, b"Rar!", "a RAR archive", ""),
+    (0, b"Rar!\x1a\x07", "a RAR archive", ""),
     (0, b"\x28\xb5\x2f\xfd", "a zstd archive", ""),
     (0, b"\x7fELF", "a program", ""),
     (0, b"MZ", "a program", ""),
@@ -92,6 +93,7 @@ _MAIL_HEADERS = re.compile(
 )
 _MAIL_LINE = re.compile(rb"[!-9;-~]{1,70}:[ \t\r\n]|[!-9;-~]{1,70}:\S")
 _MAIL_LEAST = 2
+_ENVELOPE = re.compile(rb"From \S+\s.*\d\d:\d\d")
 _HTML = re.compile(
     r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
@@ -134,6 +136,7 @@ class Guess:
 
             def _init_onnx_session(self) -> Any:
                 runtime: Any = onnxruntime
+                runtime.disable_telemetry_events()
                 options = runtime.SessionOptions()
                 options.intra_op_num_threads = options.inter_op_num_threads = 1
                 return runtime.InferenceSession(str(self._model_path), options, providers=["CPUExecutionProvider"])
@@ -155,20 +158,25 @@ def kind_of(data: bytes, name: str, spent: Spent, guess: Guess) -> Kind:
     """
     if not data:
         raise FileWithoutText(name=spent.name, reason="it is empty")
-    if b"%PDF-" in data[:_PDF_WITHIN]:
+    if data.startswith(b"%PDF-") or (b"%PDF-" in data[:_PDF_WITHIN] and _is_binary(data)):
         return Kind(media_type="application/pdf", reader="pdf")
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
         return _package_kind(Package(data, spent))
     if data.startswith(_OLD):
         return _old_kind(data, spent)
     for place, mark, media_type, reader in _SIGNATURES:
-        if data.startswith(mark, place):
+        if data.startswith(mark, place) and (not mark.isalnum() or _is_binary(data)):
             if not reader:
                 raise FileKindUnknown(name=spent.name, reason=media_type)
             return Kind(media_type=media_type, reader=reader)
     if data.startswith(b"BM") and data[6:10] == bytes(4):
         return Kind(media_type="image/bmp", reader="picture")
     return _mail_kind(data) or _text_kind(data, name, spent, guess)
+
+
+def _is_binary(data: bytes) -> bool:
+    """Whether it has bytes that no text has: a text, too, may begin with the letters of a signature."""
+    return len(data[:_HEAD_BYTES].translate(None, _CONTROLS)) < len(data[:_HEAD_BYTES])
 
 
 def _package_kind(package: Package) -> Kind:
@@ -194,8 +202,8 @@ def _old_kind(data: bytes, spent: Spent) -> Kind:
 def _mail_kind(data: bytes) -> Kind | None:
     sample = data[:_SAMPLE_BYTES]
     if sample.startswith(b"From "):
-        begun = sample.partition(b"\n")[2]
-        if not begun.strip() or _MAIL_LINE.match(begun):
+        first, _, begun = sample.partition(b"\n")
+        if _ENVELOPE.match(first) and (not begun.strip() or _MAIL_LINE.match(begun)):
             return Kind(media_type="application/mbox", reader="mbox")
     head = re.split(rb"\r?\n\r?\n", sample, maxsplit=1)[0]
     if not _MAIL_LINE.match(head) or len(_MAIL_HEADERS.findall(head)) < _MAIL_LEAST:

@@ -54,7 +54,11 @@ class Sight:
     def load(self) -> bool:
         """Load the model, in this process; whether it is there."""
         if self._reader is None and importlib.util.find_spec("rapidocr") is not None:
+            import onnxruntime
             from rapidocr import RapidOCR
+
+            runtime: Any = onnxruntime
+            runtime.disable_telemetry_events()
 
             one = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": 1 for kind in ("intra", "inter")}
             self._reader = RapidOCR(params={**one, "Global.log_level": "critical"})
@@ -72,6 +76,9 @@ class Sight:
         Raises:
             FileUnread: It is damaged or beyond a limit.
         """
+        if importlib.util.find_spec("PIL") is None:
+            self.why_not = MISSING
+            return "", []
         from PIL import Image, UnidentifiedImageError
 
         Image.MAX_IMAGE_PIXELS = spent.limits.pixels_max
