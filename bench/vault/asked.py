@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import tempfile
@@ -93,8 +94,7 @@ class Asker:
 
 
 def _started(path: Path) -> Any:
-    import xllamacpp  # only where a model is asked
-
+    xllamacpp: Any = importlib.import_module("xllamacpp")  # only where a model is asked
     settings = xllamacpp.CommonParams()
     settings.model.path = str(path)
     settings.n_ctx, settings.n_parallel = 4096, 1
