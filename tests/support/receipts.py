@@ -122,7 +122,6 @@ _retrieved = st.builds(
     ).map(tuple),
     left_out=_removed,
     abstained=st.booleans(),
-    quotes=_removed,
 )
 _confidences = st.builds(
     Confidence,

@@ -13,7 +13,7 @@ from freehold.wire import answers_schema as answers
 from freehold.wire.classify import ClassifyBody, TrainBody
 from freehold.wire.feedback import CertifyBody, FeedbackBody, GoldBody
 from freehold.wire.infill import InfillBody
-from freehold.wire.keys_schema import KeyList, KeyView, NewKeyBody, NewKeyView, RotateBody
+from freehold.wire.keys_schema import KeyList, KeyView, NewKeyBody, NewKeyView, ReadsBody, RotateBody
 from freehold.wire.messages_schema import MessagesBody
 from freehold.wire.ollama_schema import OllamaChat, OllamaEmbed, OllamaGenerate
 from freehold.wire.openai_schema import INPUTS_MAX, ChatBody, CompletionBody, EmbeddingBody, RerankBody
@@ -180,6 +180,7 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("GET", "/v1/admin/keys"): Shape(answer=KeyList),
     ("POST", "/v1/admin/keys"): Shape(body=NewKeyBody, answer=NewKeyView, status=201),
     ("GET", "/v1/admin/keys/{key_id}"): Shape(answer=KeyView),
+    ("PATCH", "/v1/admin/keys/{key_id}"): Shape(body=ReadsBody, answer=KeyView),
     ("DELETE", "/v1/admin/keys/{key_id}"): Shape(answer=KeyView, query={"force": _FLAG}),
     ("POST", "/v1/admin/keys/{key_id}/rotate"): Shape(
         body=RotateBody, body_required=False, answer=NewKeyView, status=201

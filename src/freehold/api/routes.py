@@ -87,6 +87,7 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/v1/admin/keys", "keys.listed", MANAGE),
     ViewRoute("POST", "/v1/admin/keys", "keys.made", MANAGE, body_bytes_max=_SMALL_BODY),
     ViewRoute("GET", "/v1/admin/keys/{key_id}", "keys.shown", MANAGE),
+    ViewRoute("PATCH", "/v1/admin/keys/{key_id}", "keys.changed", MANAGE, body_bytes_max=_SMALL_BODY),
     ViewRoute("DELETE", "/v1/admin/keys/{key_id}", "keys.revoked", MANAGE),
     ViewRoute("POST", "/v1/admin/keys/{key_id}/rotate", "keys.rotated", MANAGE, body_bytes_max=_SMALL_BODY),
     ViewRoute("GET", "/v1/admin/releases", "releases.listed", MANAGE),

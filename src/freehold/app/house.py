@@ -32,6 +32,7 @@ from freehold.app.rules import rulebook_of
 from freehold.app.scanning import detection
 from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
+from freehold.app.vault_house import VaultHouse
 from freehold.audit.records import policy_change_record
 from freehold.config.compile import Compiled
 from freehold.domain.deployment import Deployment, TokenPrice
@@ -129,6 +130,7 @@ class House:
             forget=self._memory.erase,
         )
         self._released = Released(stores, self._current, tidies=fellows is None or fellows.seat.worker == 0)
+        self._vaults = VaultHouse(stores, compiled, self._current, keeps=fellows is None or fellows.seat.worker == 0)
         self._pipeline = Pipeline(services=self._services(), runtime=self._current, prerouting=self._learnt.prerouting)
         self._settings = compiled
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
@@ -203,7 +205,12 @@ class House:
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
         if self._fellows is not None:
             self._spawn(self._fellows.keep_filled(self._admission))
-        for task in (*self._observation.tasks(self._own_metrics), *self._learnt.tasks(), self._memory.run()):
+        for task in (
+            *self._observation.tasks(self._own_metrics),
+            *self._learnt.tasks(),
+            self._memory.run(),
+            *self._vaults.tasks(),
+        ):
             self._spawn(task)
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
@@ -220,6 +227,7 @@ class House:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._learnt.close()
             self._memory.close()
+            await self._vaults.close()
             await asyncio.gather(*(each.close() for each in (*self._engines.values(), self._detection.engine)))
             await self._observation.close()
             await self._stores.broker.close()
@@ -268,6 +276,7 @@ class House:
         self._observation.know(runtime)
         self._learnt.know(compiled)
         self._memory.keep_for(compiled.labels.memory_days)
+        self._vaults.know(compiled)
         for name, engine in built.items():
             self._spawn(self._start(name, engine))
         if retired:
@@ -295,6 +304,7 @@ class House:
             releases=self._released.live,
             approvals=self._stores.approvals,
             detector=self._detection.scanner,
+            vault=self._vaults.desk,
             pseudonym_key=pseudonym_keys(self._stores),
         )
 

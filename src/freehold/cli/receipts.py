@@ -108,8 +108,6 @@ def _retrieved(retrieved: Mapping[str, Any]) -> list[str]:
         caused = "; it raised the label" if each["raised"] else ""
         lines.append(f"          {each['passages']} of document {each['id']}: {each['label']}{caused}")
     lines += [f"          {count} {level} left out" for level, count in retrieved["left_out"].items()]
-    if quotes := retrieved["quotes"]:
-        lines.append("quotes    " + ", ".join(f"{count} {kind}" for kind, count in quotes.items()))
     return lines
 
 

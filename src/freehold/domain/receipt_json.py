@@ -278,7 +278,6 @@ def _retrieved(retrieved: Retrieved | None) -> dict[str, object] | None:
             for each in retrieved.documents
         ],
         "left_out": dict(retrieved.left_out),
-        "quotes": dict(retrieved.quotes),
     }
 
 
@@ -300,7 +299,6 @@ def _retrieved_of(document: _Json | None) -> Retrieved | None:
             for each in _objects(document, "documents")
         ),
         left_out=_counts_of(_object(document, "left_out")),
-        quotes=_counts_of(_object(document, "quotes")),
     )
 
 

@@ -33,7 +33,6 @@ class Retrieved:
         documents: Those that the prompt has passages of, in the order of their first ones.
         left_out: Passages that were left out since they may not leave, by the level of their label.
         abstained: No model was asked: the documents do not say.
-        quotes: Quotes and marks in the answer, by what became of them.
     """
 
     vault: str
@@ -42,4 +41,3 @@ class Retrieved:
     documents: tuple[RetrievedDocument, ...] = ()
     left_out: tuple[tuple[str, int], ...] = ()
     abstained: bool = False
-    quotes: tuple[tuple[str, int], ...] = ()

@@ -19,7 +19,9 @@ from freehold.domain.response import EmbeddingResult, FinishReason, RerankResult
 from freehold.domain.vault import NOT_IN_DOCUMENTS
 from freehold.domain.zones import DEVICE
 from freehold.gateway.answer import Sink
+from freehold.gateway.citing import CitingOptions, CitingSink
 from freehold.gateway.retrieving import Grounding
+from freehold.vault.cite import CiteOptions
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.vault_ask import VAULT
 
@@ -31,6 +33,19 @@ ITSELF = Deployment(
 """What answers where no model is asked."""
 
 _MS_PER_S = 1000
+
+
+def found_sink(sink: Sink, request: InferenceRequest, grounding: Grounding) -> Sink:
+    """The way of an answer that a model gives: what was found, then the answer with its quotes checked.
+
+    Values that are taken out of answers would stand in passages and quotes too, which are not told then.
+    """
+    redacts = grounding.footing.route.redact_answers
+    found = replace(grounding.found, passages=grounding.passages)
+    options = CitingOptions(cite=CiteOptions(question=grounding.question), quotes=not redacts)
+    if redacts:
+        grounding = replace(grounding, ask=replace(grounding.ask, tells_texts=False))
+    return FoundSink(CitingSink(sink, found, request, options), request, grounding)
 
 
 def told_of(grounding: Grounding) -> JsonObject:

@@ -25,7 +25,7 @@ from freehold.gateway.bounds import bound_of
 from freehold.gateway.crossing import Crossing
 from freehold.gateway.flow import Flow
 from freehold.gateway.footing import Asking, Footing, Footings
-from freehold.gateway.found_sink import FoundSink, abstain
+from freehold.gateway.found_sink import abstain, found_sink
 from freehold.gateway.guard import GuardedSink, guarded
 from freehold.gateway.held import Held
 from freehold.gateway.ladder import Climb
@@ -166,7 +166,7 @@ class Pipeline:
     ) -> Climb:
         if grounding is None:
             return self._plan(draft, runtime, footing, asking, sink)
-        told = FoundSink(sink, draft.asked, grounding)
+        told = found_sink(sink, draft.asked, grounding)
         return self._plan(draft, runtime, grounding.footing, grounding.asking, told)
 
     async def _run(self, climb: Climb) -> Held:

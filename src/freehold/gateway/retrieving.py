@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from freehold.domain.deployment import Deployment, Route
 from freehold.domain.errors.vault import VaultNoRoom, VaultNothingAsked
-from freehold.domain.identity import Principal
+from freehold.domain.identity import reader_of
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.request import InferenceRequest, Purpose, Task
 from freehold.domain.retrieved import Retrieved, RetrievedDocument
-from freehold.domain.vault import DEFAULT_VAULT, Found, Passage, Reader, VaultAsk, VaultQuery
+from freehold.domain.vault import DEFAULT_VAULT, Found, Passage, VaultAsk, VaultQuery
 from freehold.gateway.flow import label_of_text
 from freehold.gateway.footing import Asking, Footing, Footings
 from freehold.gateway.grounding import INSTRUCTION, framed, question_of, with_passages
@@ -66,11 +66,6 @@ class Grounding:
     def abstains(self) -> bool:
         """Whether no model is asked: the documents do not say."""
         return not self.passages or not self.found.is_enough
-
-
-def reader_of(principal: Principal) -> Reader:
-    """Whose eyes a caller searches with."""
-    return Reader(tenant=principal.tenant.name)
 
 
 def asks_vault(request: InferenceRequest, route: Route) -> VaultAsk | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -105,7 +104,7 @@ class SqliteVault:
             connection.execute("INSERT INTO tenant (name) VALUES (?) ON CONFLICT DO NOTHING", (document.tenant,))
             query = "SELECT id, ordinals FROM tenant WHERE name = ?"
             ((tenant, first),) = connection.execute(query, (document.tenant,)).fetchall()
-            for number, old in _rows_of(connection, document.tenant, [document.id]):
+            for number, old in store_documents.rows_of(connection, document.tenant, [document.id]):
                 _remove(connection, number, old)
             connection.execute("UPDATE tenant SET ordinals = ? WHERE id = ?", (first + len(chunks), tenant))
             access = interned(connection, tenant, document.readers)
@@ -268,7 +267,7 @@ class SqliteVault:
         """See ``VaultStore.by_source``."""
 
         def work(connection: Database) -> list[Document]:
-            number = _tenant(connection, tenant)
+            number = store_documents.tenant_number(connection, tenant)
             place = store_documents.place_number(self._pepper, number, source)
             found = store_documents.rows(connection, "tenant = ? AND place = ? ORDER BY id", (number, place))
             # A number stands for a file and all that was inside it, of which some may be meant.
@@ -281,18 +280,42 @@ class SqliteVault:
         """See ``VaultStore.by_content``."""
 
         def work(connection: Database) -> list[Document]:
-            number = _tenant(connection, tenant)
+            number = store_documents.tenant_number(connection, tenant)
             content = store_documents.content_number(self._pepper, number, sha256)
             found = store_documents.rows(connection, "tenant = ? AND content = ? ORDER BY id", (number, content))
             return self._documents(connection, number, tenant, found)
 
         return await self._read(work)
 
+    async def held(
+        self, *, tenant: str, ids: Sequence[str] | None = None, under: str = "", after: str = "", limit: int = 1_000
+    ) -> Sequence[Document]:
+        """See ``HeldStore.held``."""
+
+        def work(connection: Database) -> list[Document]:
+            number = store_documents.tenant_number(connection, tenant)
+            found = store_documents.held(connection, number, ids=ids, under=under, after=after, limit=limit)
+            return self._documents(connection, number, tenant, found)
+
+        return await self._read(work)
+
+    async def key_holder(self, tenant: str) -> Reader:
+        """See ``HeldStore.key_holder``."""
+        return await self._read(
+            lambda connection: self._book.everybody(
+                connection, store_documents.tenant_number(connection, tenant), tenant
+            )
+        )
+
+    async def languages(self) -> Mapping[str, int]:
+        """See ``HeldStore.languages``."""
+        return await self._read(store_documents.languages)
+
     async def move(self, document_id: str, *, tenant: str, source: str, title: str) -> None:
         """See ``VaultStore.move``."""
 
         def work(connection: Database) -> None:
-            for number, row in _rows_of(connection, tenant, [document_id]):
+            for number, row in store_documents.rows_of(connection, tenant, [document_id]):
                 place = store_documents.place_number(self._pepper, number, source)
                 about = row.changed(source=source, title=title)
                 connection.execute("UPDATE document SET place = ?, about = ? WHERE row = ?", (place, about, row.row))
@@ -303,7 +326,7 @@ class SqliteVault:
         """See ``VaultStore.relabel``."""
 
         def work(connection: Database) -> bool:
-            for number, row in _rows_of(connection, tenant, [document_id]):
+            for number, row in store_documents.rows_of(connection, tenant, [document_id]):
                 access = interned(connection, number, readers)
                 about = row.changed(label=label)
                 connection.execute("UPDATE document SET access = ?, about = ? WHERE row = ?", (access, about, row.row))
@@ -324,7 +347,7 @@ class SqliteVault:
         """
 
         def work(connection: Database) -> int:
-            found = _rows_of(connection, tenant, document_ids)
+            found = store_documents.rows_of(connection, tenant, document_ids)
             for number, row in found:
                 _remove(connection, number, row)
             for number in {number for number, _ in found}:
@@ -447,19 +470,6 @@ class SqliteVault:
         connection = self._writing_connection
         with told(self._path):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _tenant(connection: Database, name: str) -> int:
-    """The number of a tenant; 0, which is nobody's, where it has no documents."""
-    found = connection.execute("SELECT id FROM tenant WHERE name = ?", (name,)).fetchall()
-    return found[0][0] if found else 0
-
-
-def _rows_of(connection: Database, tenant: str, document_ids: Sequence[str]) -> list[tuple[int, store_documents.Row]]:
-    number = _tenant(connection, tenant)
-    where = "tenant = ? AND id IN (SELECT value FROM json_each(?))"
-    found = store_documents.rows(connection, where, (number, json.dumps(list(document_ids))))
-    return [(number, row) for row in found]
 
 
 def _remove(connection: Database, tenant: int, row: store_documents.Row) -> None:

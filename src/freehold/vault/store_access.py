@@ -59,6 +59,11 @@ class AccessBook:
         """Each access of a tenant."""
         return self._known(connection, tenant)
 
+    def everybody(self, connection: Database, tenant: int, named: str) -> Reader:
+        """Somebody who is all readers of a tenant's documents at once."""
+        names = (each for one in self._known(connection, tenant).values() for each in (*(one.names or ()), one.owner))
+        return Reader(tenant=named, names=frozenset(each for each in names if each))
+
     def _known(self, connection: Database, tenant: int) -> dict[int, Readers]:
         with self._lock:
             book = self._books.setdefault(tenant, _Book())

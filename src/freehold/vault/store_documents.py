@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from freehold.domain.vault import Chunk, Document, Filters, Passage, Readers
@@ -25,6 +26,7 @@ PIECE = 16_384
 
 _ORIGINAL_PIECE_BYTES = 1 << 20
 _PIECE_BITS = 20
+_LANGUAGES_OF = 1_000
 _LAST_PIECE = (1 << _PIECE_BITS) - 1
 _SELECT = (
     "SELECT row, access, first, chunks, key, id, size_bytes, media_type, written, added_unix_ms, state, about"
@@ -56,6 +58,11 @@ class Row:
     def author(self) -> str:
         """What ``Filters.authors`` looks in."""
         return self._about[2].casefold()
+
+    @property
+    def language(self) -> str:
+        """ISO 639-1 code, or empty."""
+        return self._about[4]
 
     def document(self, tenant: str, readers: Readers) -> Document:
         """Itself."""
@@ -95,6 +102,41 @@ def rows(connection: Database, where: str, values: Sequence[Any]) -> list[Row]:
     """Rows for which ``where``, which is text of ours, holds."""
     # All at once: a statement that isn't read to its end keeps its transaction open, and the file's log from shrinking.
     return [Row(found) for found in connection.execute(_SELECT + where, tuple(values)).fetchall()]
+
+
+def tenant_number(connection: Database, name: str) -> int:
+    """The number of a tenant; 0, which is nobody's, where it has no documents."""
+    found = connection.execute("SELECT id FROM tenant WHERE name = ?", (name,)).fetchall()
+    return found[0][0] if found else 0
+
+
+def rows_of(connection: Database, tenant: str, document_ids: Sequence[str]) -> list[tuple[int, Row]]:
+    """Rows of some documents, each with the number of its tenant."""
+    number = tenant_number(connection, tenant)
+    where = "tenant = ? AND id IN (SELECT value FROM json_each(?))"
+    found = rows(connection, where, (number, json.dumps(list(document_ids))))
+    return [(number, row) for row in found]
+
+
+def held(
+    connection: Database, tenant: int, *, ids: Sequence[str] | None, under: str, after: str, limit: int
+) -> Iterator[Row]:
+    """Rows of a tenant by their ids, behind one of them; only some, and only those of sources that begin so."""
+    some, values = "", [tenant, after]
+    if ids is not None:
+        some, values = " AND id IN (SELECT value FROM json_each(?))", [*values, json.dumps(list(ids))]
+    if not under:
+        return iter(rows(connection, f"tenant = ? AND id > ?{some} ORDER BY id LIMIT ?", [*values, limit]))
+    found = rows(connection, f"tenant = ? AND id > ?{some} ORDER BY id", values)
+    return islice((row for row in found if row.source.startswith(under)), limit)
+
+
+def languages(connection: Database) -> dict[str, int]:
+    """How many documents there are in each language, of the newest ``_LANGUAGES_OF``."""
+    counts: dict[str, int] = {}
+    for row in rows(connection, "state != 'failed' ORDER BY row DESC LIMIT ?", [_LANGUAGES_OF]):
+        counts[row.language] = counts.get(row.language, 0) + 1
+    return counts
 
 
 def insert(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,7 +18,7 @@ from freehold.domain.errors.vault import VaultNeedsExtra, VaultNoRoom, VaultNoth
 from freehold.domain.labels import Level
 from freehold.domain.request import InferenceRequest
 from freehold.domain.retrieved import RetrievedDocument
-from freehold.domain.vault import NOT_IN_DOCUMENTS
+from freehold.domain.vault import NOT_IN_DOCUMENTS, VaultAsk
 from freehold.domain.zones import WORLD
 from freehold.wire.openai_request import decode_chat
 from freehold.wire.receipt import receipt_headers
@@ -215,7 +215,7 @@ def test_the_answer_tells_what_was_found(stream: bool) -> None:
 
 def _vault(sink: MemorySink, at: House, *, stream: bool) -> dict[str, Any]:
     if stream:
-        (found,) = [chunk.payload["vault"] for chunk in sink.chunks if chunk.payload and "vault" in chunk.payload]
+        found, *_ = [chunk.payload["vault"] for chunk in sink.chunks if chunk.payload and "vault" in chunk.payload]
         return found  # pyright: ignore[reportReturnType] - JSON
     del at
     return sink.answer.whole(asked(), model="m")["vault"]
@@ -252,3 +252,36 @@ def test_passages_that_do_not_fit_are_left_behind_and_the_first_is_cut() -> None
     at, cloud, _ = home_and_cloud(passage("word " * 5_000))
     asyncio.run(at.ask(asked()))
     assert 5_000 < len(cloud.calls[0].body) < 4096 * 4
+
+
+QUOTE = FakeAnswer(text='It says "The Alder contract ends on 3 May." [1] And "Alder pays nothing at all, ever."')
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_quotes_are_checked_before_they_are_shown_and_sources_told(stream: bool) -> None:
+    at = house(engine("small", default=QUOTE))
+    at.vault = FakeVault(documents=(SECRET,))
+    sink = asyncio.run(at.ask(asked(stream=stream)))
+    assert '"The Alder contract ends on 3 May." [1]' in sink.text
+    assert '"Alder pays nothing' not in sink.text
+    if stream:
+        told = [chunk.payload for chunk in sink.chunks if chunk.payload and "vault" in chunk.payload]
+        first, last = told[0], told[-1]
+        found, cited = cast("Any", first["vault"]), cast("Any", last["vault"])
+        annotations = cast("Any", last["choices"])[0]["delta"]["annotations"]
+    else:
+        whole = sink.answer.whole(asked(), model="m")
+        found = cited = whole["vault"]
+        annotations = whole["choices"][0]["message"]["annotations"]
+    assert found["passages"][0]["document_id"] == "alder"
+    assert cited["citations"][0]["quote"] == "The Alder contract ends on 3 May."
+    assert annotations[0]["file_citation"]["file_id"] == "alder"
+
+
+def test_where_values_are_taken_out_of_answers_no_passage_tells_them() -> None:
+    pii = passage("Write to ann@example.com about Alder.", document="mail", label="restricted")
+    at = house(engine("small", default=FakeAnswer(text='Write to "ann@example.com about Alder."')), redact_answers=True)
+    at.vault = FakeVault(documents=(pii,))
+    request = replace(asked(), vault=VaultAsk(tells_texts=True))
+    sink = asyncio.run(at.ask(request))
+    assert "ann@example.com" not in json.dumps(sink.answer.whole(asked(), model="m"))

@@ -21,7 +21,7 @@ class VaultUnknown(VaultError):
 
 
 class VaultNeedsExtra(VaultError):
-    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra}]"
+    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra!s}]"
 
     The vault's store, parsers and embedders are an extra, since a gateway without documents needs none of them.
     """
@@ -30,22 +30,42 @@ class VaultNeedsExtra(VaultError):
     status = 501
 
 
-class VaultNothingAsked(VaultError):
-    """There is no question for the vault {vault!r}: no message of the user has text. Send one, or leave out the vault.
+class VaultPathMissing(VaultError):
+    """{path!r} cannot be added: {reason!s}. Name a file or a folder that this user may read.
 
-    The last message of the user is what is looked for in the documents.
+    Nothing of it was taken in. A folder that is named in the configuration and is not there is not taken for emptied:
+    its documents stay until ``freehold vault remove --gone`` erases them.
     """
 
-    code = "FH-VAULT-060"
+    code = "FH-VAULT-050"
 
 
-class VaultNoRoom(VaultError):
-    """There is no room for passages of the vault {vault!r}: the conversation takes about {tokens!s} of the {context!s} tokens that the route's models read. Send a shorter one, or ask a route with a longer context.
+class VaultDocumentUnknown(VaultError):
+    """There is no document {document!r} in the vault {vault!r}. "freehold vault list" shows those that there are.
 
-    Passages are put before the last message of the user, in what the conversation and the answer leave of the context.
+    A document that may not be read is told as one that is not there.
     """
 
-    code = "FH-VAULT-061"
+    code = "FH-VAULT-051"
+    status = 404
+
+
+class VaultNothingAdded(VaultError):
+    """Nothing was added: of {files!s} files {failed!s} could not be read. "freehold vault list --failed" shows why.
+
+    The vault is as it was, but for the lines that say so.
+    """
+
+    code = "FH-VAULT-052"
+
+
+class VaultNameUnusable(VaultError):
+    """A vault cannot be called {vault!r}. Use lower-case letters, digits, hyphens and underscores, at most 64.
+
+    The name is part of the name of the file that the vault is in.
+    """
+
+    code = "FH-VAULT-053"
 
 
 class VaultKeyWrong(VaultError):
@@ -108,3 +128,149 @@ class VaultClosed(VaultError):
 
     code = "FH-VAULT-017"
     status = 503
+
+
+class FileUnread(VaultError):
+    """The file {name} was not read: {reason!s}.
+
+    Base of all that can be wrong with one file. The others of the same run are read all the same, and the file is read
+    again when it changes or is added anew.
+    """
+
+    code = "FH-VAULT-020"
+    status = 422
+
+
+class FileEncrypted(FileUnread):
+    """The file {name} was not read: it is protected ({reason!s}). Save a copy of it without a password and add that.
+
+    Passwords are never asked for or guessed.
+    """
+
+    code = "FH-VAULT-021"
+
+
+class FileDamaged(FileUnread):
+    """The file {name} was not read: it is damaged or cut short ({reason!s}). Open it in the program it is from, save it anew, and add that.
+
+    Nothing of it was kept: half a document would answer as if it were the whole one.
+    """
+
+    code = "FH-VAULT-022"
+
+
+class FileTooLarge(FileUnread):
+    """The file {name} was not read: {reason!s}. Split it, or unpack it and add what is inside.
+
+    Limits on bytes, pages, characters, and on what archives unpack to keep one file from taking this machine's memory.
+    """
+
+    code = "FH-VAULT-023"
+    status = 413
+
+
+class FileTooCostly(FileUnread):
+    """The file {name} was not read: reading it took more than {reason!s}, and was stopped. Save it anew or as plain text, and add that.
+
+    Files are read by a process with limits on memory and time. A file that needs more is damaged, was made to do harm, or is very large.
+    """
+
+    code = "FH-VAULT-024"
+
+
+class FileKindUnknown(FileUnread):
+    """The file {name} was not read: what it holds ({reason!s}) is no kind of document that the vault reads. Save it as PDF, an office format or text, and add that.
+
+    What a file is, its content says; its name is a hint only.
+    """
+
+    code = "FH-VAULT-025"
+    status = 415
+
+
+class FileWithoutText(FileUnread):
+    """The file {name} was not read: there is no text in it ({reason!s}).
+
+    An empty file, or a picture in which no writing was found. Pictures and scanned pages are read where the extra
+    ``ocr`` is installed.
+    """
+
+    code = "FH-VAULT-026"
+
+
+class FileBroke(FileUnread):
+    """The file {name} was not read: the process that read it ended ({reason!s}). Save it anew or as plain text, and add that.
+
+    A parser gave up on it, or it was made to do harm. That process holds nothing of other files and finds no network; the next file is read by a fresh one.
+    """
+
+    code = "FH-VAULT-027"
+
+
+class FileGone(FileUnread):
+    """The file {name} was not read: {reason!s}. Look whether it is still there and may be read by the gateway's user.
+
+    Only regular files are read: no pipes, devices or folders.
+    """
+
+    code = "FH-VAULT-028"
+    status = 404
+
+
+class FileParserDown(VaultError):
+    """The parser does not run: {reason!s}. Nothing is wrong with the file; add it again later.
+
+    The process that reads files could not be started.
+    """
+
+    code = "FH-VAULT-029"
+    status = 503
+    retryable = True
+
+
+class VaultModelMissing(VaultError):
+    """{purpose!s} needs the model {model}, which is not in {folder!s}. Fetch it with: freehold pull {model!s}
+
+    Models are files that are pulled once and verified by digest; nothing is fetched while documents are read or searched.
+    """
+
+    code = "FH-VAULT-040"
+    status = 409
+
+
+class VaultModelFailed(VaultError):
+    """The model {model} of the vault gave no answer: {reason!s}. What it needs is shown by: freehold doctor
+
+    Models run in child processes of their own, which are started again after they end.
+    """
+
+    code = "FH-VAULT-041"
+    status = 503
+    retryable = True
+
+
+class VaultModelUnfit(VaultError):
+    """The vault cannot use {model} as {purpose!s}. It can use: {known!s}.
+
+    Vectors and relevance come from models of the catalogue whose prefixes, windows and pooling are known.
+    """
+
+    code = "FH-VAULT-042"
+
+
+class VaultNothingAsked(VaultError):
+    """There is no question for the vault {vault!r}: no message of the user has text. Send one, or leave out the vault.
+
+    The last message of the user is what is looked for in the documents.
+    """
+
+    code = "FH-VAULT-060"
+
+
+class VaultNoRoom(VaultError):
+    """There is no room for passages of the vault {vault!r}: the conversation takes about {tokens!s} of the {context!s} tokens that the route's models read. Send a shorter one, or ask a route with a longer context.
+
+    Passages are put before the last message of the user, in what the conversation and the answer leave of the context.
+    """
+
+    code = "FH-VAULT-061"
