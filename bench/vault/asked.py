@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from freehold.domain.vault import Passage
 from freehold.gateway.grounding import prompt_of
@@ -81,11 +82,12 @@ class Asker:
             "logprobs": True,
             "top_logprobs": 1,
         }
-        told: Any = self._server.handle_chat_completions(asked)
-        answer = json.loads(told) if isinstance(told, str | bytes) else told
-        choice = answer["choices"][0]
-        tokens = (choice.get("logprobs") or {}).get("content") or []
-        return choice["message"]["content"] or "", [float(each["logprob"]) for each in tokens]
+        reply: Any = self._server.handle_chat_completions(asked)
+        answer = json.loads(reply) if isinstance(reply, str | bytes) else reply
+        choice: dict[str, Any] = answer["choices"][0]
+        told = cast("dict[str, Any]", choice.get("logprobs") or {})
+        tokens = cast("list[dict[str, Any]]", told.get("content") or [])
+        return str(choice["message"]["content"] or ""), [float(str(each["logprob"])) for each in tokens]
 
     def close(self) -> None:
         """Let the model go."""
@@ -93,8 +95,7 @@ class Asker:
 
 
 def _started(path: Path) -> Any:
-    import xllamacpp  # only where a model is asked
-
+    xllamacpp: Any = importlib.import_module("xllamacpp")  # only where a model is asked
     settings = xllamacpp.CommonParams()
     settings.model.path = str(path)
     settings.n_ctx, settings.n_parallel = 4096, 1

@@ -34,13 +34,14 @@ def should_abstain(signs: AnswerSigns) -> bool:
     """Whether it is said that the documents do not say.
 
     Where support is too low, where the model says so itself, and where nothing that it says is in the passages while
-    support is not high or the model was guessing.
+    support is not high or the model was guessing. Of a search of whose support nothing is known only the model's word counts.
     """
-    if signs.support is not None and signs.support < signs.threshold:
-        return True
     if signs.cited.refused:
+        return True
+    if signs.support is None:
+        return False
+    if signs.support < signs.threshold:
         return True
     if signs.cited.supported_share > 0:
         return False
-    is_sure = signs.support is not None and signs.support >= UNSUPPORTED_AT
-    return not is_sure or (signs.logprob is not None and signs.logprob < _DOUBT_LOGPROB)
+    return signs.support < UNSUPPORTED_AT or (signs.logprob is not None and signs.logprob < _DOUBT_LOGPROB)

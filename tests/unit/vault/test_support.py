@@ -61,7 +61,7 @@ def test_what_ships_says_what_it_was_learned_on() -> None:
     assert "" in names
     for each in shipped_support():
         assert "XQuAD" in each.calibrated_on
-        assert each.measured["n"] >= 300
+        assert each.measured["n"] >= 200
         assert each.measured["abstained"] >= 0.8
         assert each.measured["answered"] >= 0.7
 
@@ -133,7 +133,7 @@ def test_broken_data_is_told(path: list[str | int], value: object) -> None:
         ("Turing was born in 1912.", 0.3, -0.2, True),
         ("This is not in your documents.", 0.9, -0.2, True),
         ("Turing was born in 1913.", 0.6, -0.2, True),
-        ("Turing was born in 1913.", None, -0.2, True),
+        ("Turing was born in 1913.", None, -2.2, False),
         ("Turing was born in 1913.", 0.95, -0.2, False),
         ("Turing was born in 1913.", 0.95, -2.2, True),
     ],
