@@ -15,8 +15,9 @@ from freehold.domain.errors.vault import VaultClosed, VaultVectorsUnfit
 from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passage, Reader, Readers
 from freehold.vault import store_documents, store_vectors, store_words
 from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
+from freehold.vault.store_database import Database
 from freehold.vault.store_renew import prepare
-from freehold.vault.store_schema import ORDINAL_BITS, Database, connected, empty_log, fits, told
+from freehold.vault.store_schema import ORDINAL_BITS, connected, empty_log, fits, told
 from freehold.vault.store_seal import opened_text
 
 T = TypeVar("T")

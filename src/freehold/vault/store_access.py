@@ -9,7 +9,7 @@ from threading import Lock
 
 from freehold.domain.labels import Level
 from freehold.domain.vault import Reader, Readers
-from freehold.vault.store_schema import Database
+from freehold.vault.store_database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

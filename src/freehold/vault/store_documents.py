@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from freehold.domain.vault import Chunk, Document, Filters, Passage, Readers
-from freehold.vault.store_schema import ORDINAL_BITS, Database
+from freehold.vault.store_database import Database
+from freehold.vault.store_schema import ORDINAL_BITS
 from freehold.vault.store_seal import (
     NONCE_BYTES,
     fingerprint,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from freehold.domain.errors.vault import VaultOfAnotherModel, VaultOfNewerVersion
 from freehold.vault import store_words
-from freehold.vault.store_schema import SCHEMA, VECTORS, Database, tables
+from freehold.vault.store_database import Database
+from freehold.vault.store_schema import SCHEMA, VECTORS, tables
 from freehold.vault.store_seal import opened_text
 from freehold.vault.words import kept_terms
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from freehold.domain.errors.vault import (
     VaultBusy,
@@ -16,6 +16,7 @@ from freehold.domain.errors.vault import (
     VaultUnwritable,
     VaultVectorsUnfit,
 )
+from freehold.vault.store_database import Database
 from freehold.vault.store_seal import hold_keys_still
 
 SCHEMA = 1
@@ -76,41 +77,6 @@ CREATE VIRTUAL TABLE vector USING vec0(
     embedding FLOAT[{dimensions}] DISTANCE_METRIC=cosine, CHUNK_SIZE=256
 );
 """
-
-
-class Rows(Protocol):
-    """What a statement gives. A row's values are what the tables above say they are."""
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-    def fetchall(self) -> list[Any]:
-        """All that are left."""
-        ...
-
-
-class Database(Protocol):
-    """A connection to a vault's file: as much of ``apsw.Connection`` as the store uses."""
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether one is open."""
-        ...
-
-    def execute(self, statements: str, bindings: Sequence[Any] = ()) -> Rows:
-        """Run statements."""
-        ...
-
-    def executemany(self, statements: str, sequenceofbindings: Iterable[Sequence[Any]]) -> Rows:
-        """Run a statement with each of several bindings."""
-        ...
-
-    def last_insert_rowid(self) -> int:
-        """Of the row that was written last."""
-        ...
-
-    def close(self) -> None:
-        """Close it."""
-        ...
 
 
 @contextmanager

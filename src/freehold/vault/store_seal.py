@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from freehold.vault.store_schema import Database
+    from freehold.vault.store_database import Database
 
 SECRET_BYTES = 32
 NONCE_BYTES = 8

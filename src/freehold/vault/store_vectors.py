@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from freehold.domain.vault import Hit
 from freehold.vault.store_access import Reach
-from freehold.vault.store_schema import ORDINAL_BITS, Database
+from freehold.vault.store_database import Database
+from freehold.vault.store_schema import ORDINAL_BITS
 
 K_MAX = 4096
 """sqlite-vec's own bound."""

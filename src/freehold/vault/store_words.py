@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.domain.vault import Hit
 from freehold.vault.store_access import Reach
-from freehold.vault.store_schema import ORDINAL_BITS, Database
+from freehold.vault.store_database import Database
+from freehold.vault.store_schema import ORDINAL_BITS
 from freehold.vault.store_seal import fingerprint
 from freehold.vault.words import asked_terms, kept_terms
 
