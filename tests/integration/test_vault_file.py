@@ -300,3 +300,28 @@ def test_a_vault_can_be_embedded_anew_with_another_model(tmp_path: Path) -> None
 
     asyncio.run(renew())
     assert isinstance(opening(path), VaultOfAnotherModel)
+
+
+def test_nobody_else_on_this_machine_may_open_the_files(tmp_path: Path) -> None:
+    async def scenario(store: VaultStore) -> None:
+        await made("letter", "word").into(store)
+        assert modes() == {0o600}
+
+    def modes() -> set[int]:
+        return {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+
+    with_store(tmp_path / "vault.db", scenario)
+
+
+def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = tmp_path / "vault.db"
+        stores = await asyncio.gather(
+            *(open_store(path, key=KEY, model=MODEL, dimensions=DIMENSIONS) for _ in range(4))
+        )
+        await asyncio.gather(*(made(f"d{n}", "word").into(store) for n, store in enumerate(stores)))
+        for store in stores:
+            assert len(await words_found(store, "word", READER)) == 4
+        await asyncio.gather(*(store.close() for store in stores))
+
+    asyncio.run(scenario())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ DOCUMENTS = st.lists(st.lists(st.sampled_from(WORDS), min_size=4, max_size=40).m
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> tuple[list[str], str]:
+def answers(draw: st.DrawFn) -> tuple[Sequence[str], str]:
     """Documents, and an answer with true, cut and made quotes from them."""
     documents = draw(DOCUMENTS)
     parts: list[str] = []
@@ -44,7 +46,7 @@ def answers(draw: st.DrawFn) -> tuple[list[str], str]:
 
 
 @given(answers(), st.booleans())
-def test_every_citation_is_the_documents_own_text(case: tuple[list[str], str], markers: bool) -> None:
+def test_every_citation_is_the_documents_own_text(case: tuple[Sequence[str], str], markers: bool) -> None:
     documents, answer = case
     whole = [f"before it: {text} behind it" for text in documents]
     passages = [passage(text, start=11, number=place) for place, text in enumerate(documents)]
@@ -60,7 +62,7 @@ def test_every_citation_is_the_documents_own_text(case: tuple[list[str], str], m
 
 
 @given(answers())
-def test_what_is_shown_in_quote_marks_is_in_a_document(case: tuple[list[str], str]) -> None:
+def test_what_is_shown_in_quote_marks_is_in_a_document(case: tuple[Sequence[str], str]) -> None:
     documents, answer = case
     found = cite(answer, [passage(text, number=place) for place, text in enumerate(documents)])
     shown = {found.text[each.answer_start : each.answer_end] for each in found.citations}
@@ -71,12 +73,12 @@ def test_what_is_shown_in_quote_marks_is_in_a_document(case: tuple[list[str], st
             assert is_name or said in shown, (said, shown)
 
 
-def _outside_code(text: str) -> list[str]:
+def _outside_code(text: str) -> Sequence[str]:
     return [] if "```" in text or "\n" in text else [text]
 
 
 @given(answers(), st.data())
-def test_a_stream_is_cited_as_the_whole(case: tuple[list[str], str], data: st.DataObject) -> None:
+def test_a_stream_is_cited_as_the_whole(case: tuple[Sequence[str], str], data: st.DataObject) -> None:
     documents, answer = case
     passages = [passage(text, number=place) for place, text in enumerate(documents)]
     options = CiteOptions(mark_unsupported=" (?)", question="When was Turing born?")

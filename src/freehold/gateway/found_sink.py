@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
@@ -16,12 +17,13 @@ from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, FinishReason, RerankResult, ResponseChunk, TokenCount
-from freehold.domain.vault import NOT_IN_DOCUMENTS
+from freehold.domain.vault import NOT_IN_DOCUMENTS, Found
 from freehold.domain.zones import DEVICE
 from freehold.gateway.answer import Sink
 from freehold.gateway.citing import CitingOptions, CitingSink
 from freehold.gateway.retrieving import Grounding
-from freehold.vault.cite import CiteOptions
+from freehold.vault.abstaining import AnswerSigns, should_abstain
+from freehold.vault.cite import Cited, CiteOptions
 from freehold.wire.openai_whole import Aggregator
 from freehold.wire.vault_ask import VAULT
 
@@ -42,10 +44,20 @@ def found_sink(sink: Sink, request: InferenceRequest, grounding: Grounding) -> S
     """
     redacts = grounding.footing.route.redact_answers
     found = replace(grounding.found, passages=grounding.passages)
-    options = CitingOptions(cite=CiteOptions(question=grounding.question), quotes=not redacts)
+    options = CitingOptions(
+        cite=CiteOptions(question=grounding.question),
+        quotes=not redacts,
+        abstains=None if request.stream else partial(_abstains, found),
+    )
     if redacts:
         grounding = replace(grounding, ask=replace(grounding.ask, tells_texts=False))
     return FoundSink(CitingSink(sink, found, request, options), request, grounding)
+
+
+def _abstains(found: Found, cited: Cited, logprob: float | None) -> bool:
+    """Whether a whole answer says that the documents do not say; what streams is shown before that is known."""
+    signs = AnswerSigns(support=found.support, cited=cited, logprob=logprob, threshold=found.support_at)
+    return should_abstain(signs)
 
 
 def told_of(grounding: Grounding) -> JsonObject:

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from freehold.vault.quotes import is_unspaced
 from freehold.vault.sentences import sentences
 
-COVERED_MIN = 0.7
+COVERED_MIN = 0.8
 """Share of a sentence's words, by weight, that must be in the span."""
 _SHORT_WORDS = 3
 """A sentence of no more words that count must be there whole."""
-_NAMES_MIN = 0.8
-"""Share of names, where a text writes many words with a capital, as German does."""
-_CAPITALS_MANY = 0.35
 _SMALL_WEIGHT = 0.25
 _NUMBER_WEIGHT = 2.0
 _FURTHER_GAIN = 0.1
@@ -45,6 +42,18 @@ _UNITS = {
 }  # fmt: skip
 """Words behind a number that make it another; the others are words like any."""
 _SPACED_UNITS = _listed("mg g kg t mm cm m km ms s min h l ml hz khz mhz ghz kw mw gw kwh v a w nm μm µm mol mmol k °")
+_LONG = 4
+_OPENINGS = _listed(
+    "however according therefore these those there although because when while after before during since both some many"
+    " most other another each every such also thus then here based answer overall additionally furthermore moreover finally"
+    " this that with from they their what which where into under over between among about through once only even like"
+    " document documents passage passages source sources text yes despite unlike instead first second third today later"
+    " diese dieser dieses nach während seit sowohl einige viele laut dort hier dann aber oder denn weil wenn obwohl daher"
+    " eine einer einem einen según este esta estos estas cuando después antes desde donde selon cette dans pour avec après"
+    " avant depuis lorsque"
+)
+"""Words at the beginning of a sentence that are no names."""
+_SIGNS = frozenset("%‰°€$£¥₹")
 _COUNTS = _listed(
     "two three four five six seven eight nine ten eleven twelve zwei drei vier fünf sechs sieben acht neun zehn elf zwölf"
     " dos tres cuatro cinco seis siete ocho nueve diez deux trois quatre cinq sept huit neuf dix"
@@ -77,15 +86,17 @@ class Words:
         weights: Its words, folded, and what each weighs.
         numbers: Its numbers, each with the unit that makes it another, or an empty one.
         names: Words with a capital that does not come from where they stand.
-        needed: Of ``names``, the share that must be found.
         denials: How many words deny something.
+        denied: The words that come next after those.
+        beside: Numbers with the word ``before`` and ``behind`` them.
     """
 
     weights: dict[str, float]
     numbers: frozenset[tuple[str, str]]
     names: frozenset[str]
-    needed: float
     denials: int
+    denied: frozenset[str]
+    beside: frozenset[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,34 +120,67 @@ class Support:
 
 def words_of(text: str) -> Words:
     """What counts in a text."""
-    weights: dict[str, float] = {}
-    numbers: set[tuple[str, str]] = set()
-    names: set[str] = set()
-    denials, long_words, capitals, number = 0, 0, 0, ""
+    found = _Reading()
     for raw, is_first in _tokens(text):
+        found.take(raw, is_first=is_first)
+    return Words(
+        weights=found.weights,
+        numbers=frozenset(found.numbers),
+        names=frozenset(found.names),
+        denials=found.denials,
+        denied=frozenset(found.denied),
+        beside=frozenset(found.beside),
+    )
+
+
+class _Reading:
+    """Reads a text word by word."""
+
+    __slots__ = ("_before", "_denies", "_number", "beside", "denials", "denied", "names", "numbers", "weights")
+
+    def __init__(self) -> None:
+        self.weights: dict[str, float] = {}
+        self.numbers: set[tuple[str, str]] = set()
+        self.names: set[str] = set()
+        self.denied: set[str] = set()
+        self.beside: set[tuple[str, str, str]] = set()
+        self.denials = 0
+        self._number = ""
+        self._before = ""
+        self._denies = False
+
+    def take(self, raw: str, *, is_first: bool) -> None:
+        """The next word, number or sign."""
         said = unicodedata.normalize("NFKC", raw).casefold()
         if raw[0].isdigit():
-            number = _number(said)
-            numbers.add((number, ""))
-            weights[number] = _NUMBER_WEIGHT
-            continue
+            self._number = _number(said)
+            self.numbers.add((self._number, ""))
+            self.weights[self._number] = _NUMBER_WEIGHT
+            if self._before:
+                self.beside.add(("before", self._before, self._number))
+            return
+        number, self._number = self._number, ""
         if number and ((unit := _UNITS.get(said)) or said in _SPACED_UNITS):
-            numbers.discard((number, ""))
-            numbers.add((number, unit or said))
-        number = ""
+            self.numbers.discard((number, ""))
+            self.numbers.add((number, unit or said))
         if said in _DENIALS or _DENIES_INSIDE.search(said):
-            denials += 1
-            continue
-        if said in "%‰°€$£¥₹":
-            continue
-        is_capital = raw[0].isupper() and not (is_first and not raw.isupper())
-        long_words += len(said) > 3
-        capitals += is_capital and len(said) > 3
+            self.denials += 1
+            self._denies = True
+        elif said not in _SIGNS:
+            self._word(raw, said, number, is_first=is_first)
+
+    def _word(self, raw: str, said: str, number: str, *, is_first: bool) -> None:
+        is_capital = raw[0].isupper() and not (is_first and (len(said) < _LONG or said in _OPENINGS))
         if is_capital and len(said) > 1:
-            names.add(said)
-        weights[said] = 1.0 if len(said) > 3 or is_capital or is_unspaced(said[0]) or said in _COUNTS else _SMALL_WEIGHT
-    needed = _NAMES_MIN if long_words > 5 and capitals > _CAPITALS_MANY * long_words else 1.0
-    return Words(weights, frozenset(numbers), frozenset(names), needed, denials)
+            self.names.add(said)
+        is_heavy = len(said) >= _LONG or is_capital or is_unspaced(said[0]) or said in _COUNTS
+        self.weights[said] = 1.0 if is_heavy else _SMALL_WEIGHT
+        if number:
+            self.beside.add(("behind", said, number))
+        self._before = said
+        if is_heavy and self._denies:
+            self.denied.add(said)
+            self._denies = False
 
 
 def _tokens(text: str) -> Iterator[tuple[str, bool]]:
@@ -160,11 +204,15 @@ def _number(said: str) -> str:
 
 def has_word(words: Words, word: str) -> bool:
     """Whether a word is there, in this or in another ending (folded, as in ``Words.weights``)."""
-    if word in words.weights:
+    return word in words.weights or _is_among(words.weights, word)
+
+
+def _is_among(words: Collection[str], word: str) -> bool:
+    if word in words:
         return True
-    if len(word) < 5 or is_unspaced(word[0]):
+    if len(word) < _LONG or is_unspaced(word[0]):
         return False
-    return any(_is_akin(word, each) for each in words.weights if each[:3] == word[:3])
+    return any(_is_akin(word, each) for each in words if each[:3] == word[:3])
 
 
 def _is_akin(one: str, other: str) -> bool:
@@ -186,12 +234,11 @@ def is_consistent(said: Words, given: Words) -> bool:
     """Whether all is there that a small change makes wrong: numbers, units, names, denials, and no opposite."""
     if not _numbers_agree(said, given):
         return False
-    missing = sum(not has_word(given, name) for name in said.names)
-    if missing > (1.0 - said.needed) * len(said.names):
+    if not all(has_word(given, name) for name in said.names):
         return False
     if any(word in said.weights and word not in given.weights for word in _COUNTS):
         return False
-    if len(_counting(said)) > _SHORT_WORDS and bool(said.denials) != bool(given.denials):
+    if not _denials_agree(said, given):
         return False
     return not any(
         word in _OPPOSITES and word not in given.weights and _OPPOSITES[word] in given.weights for word in said.weights
@@ -203,7 +250,25 @@ def _numbers_agree(said: Words, given: Words) -> bool:
         units = {each for value, each in given.numbers if value == number}
         if unit not in units and not (not unit and units and units <= _SPACED_UNITS):
             return False
-    return True
+    return not _is_of_another(said, given)
+
+
+def _is_of_another(said: Words, given: Words) -> bool:
+    """Whether beside a word where ``said`` has one number ``given`` has another: the year of an act, say."""
+    return any(
+        place not in given.beside and any(each[:2] == place[:2] for each in given.beside) for place in said.beside
+    )
+
+
+def _denials_agree(said: Words, given: Words) -> bool:
+    """Whether the same is denied, as far as that shows: the next word after a "not" is denied on both sides, or on none."""
+    if len(_counting(said)) <= _SHORT_WORDS:
+        return True
+    if bool(said.denials) and not given.denials:
+        return False
+    if not all(_is_among(given.denied, word) for word in said.denied):
+        return False
+    return not any(has_word(said, word) and not _is_among(said.denied, word) for word in given.denied)
 
 
 def _counting(said: Words) -> list[str]:
@@ -305,9 +370,10 @@ def _support(said: Words, number: int, first: _Sentence, last: _Sentence, given:
 
 def _together(one: Words, other: Words) -> Words:
     return Words(
-        one.weights | other.weights,
-        one.numbers | other.numbers,
-        one.names | other.names,
-        1.0,
-        one.denials + other.denials,
+        weights=one.weights | other.weights,
+        numbers=one.numbers | other.numbers,
+        names=one.names | other.names,
+        denials=one.denials + other.denials,
+        denied=one.denied | other.denied,
+        beside=one.beside | other.beside,
     )

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from freehold.domain.vault import Block, BlockKind, Chunk, Parsed
 
-CHARACTERS_MAX = 800
+CHARACTERS_MAX = 1600
 """Longest piece of running text; decision 41 has what other lengths found."""
-TABLE_CHARACTERS_MAX = 2 * CHARACTERS_MAX
+TABLE_CHARACTERS_MAX = 2400
 """Longest table that stays whole: half a table is seldom an answer."""
 _PREFIX_CHARACTERS_MAX = 240
 _HEAD_CHARACTERS_MAX = 400
@@ -71,6 +71,11 @@ def chunks_of(parsed: Parsed, *, title: str = "", characters_max: int = CHARACTE
                 )
             )
     return tuple(chunks)
+
+
+def pieces_of(text: str, characters_max: int) -> list[_Range]:
+    """Where the pieces of a running text are: cut as ``chunks_of`` cuts."""
+    return _cut(text, (0, len(text)), _ENDS, characters_max)
 
 
 def sentences_of(text: str, start: int = 0, end: int | None = None) -> list[_Range]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from freehold.domain.vault import Citation, Passage
 from freehold.vault.align import Alignment, covered, is_claim, words_of
 from freehold.vault.marks import Quoted, Unclosed, code_end, is_stray, quote_at, without_marks
-from freehold.vault.quotes import CHARACTERS_MIN, Checked, Place, Sources, Verdict, is_short
+from freehold.vault.quotes import Checked, Place, Sources, Verdict, is_short
 from freehold.vault.refusals import is_refusal
 from freehold.vault.sentences import sentence_end
 
@@ -272,7 +272,7 @@ class Citer:
             original = self._passages[place.text].text[place.start : place.end]
             before, behind = _marks_for(original, (quote[0], quote[-1]))
             self._tell((" … " if number else "") + before)
-            if len(original) >= CHARACTERS_MIN:
+            if not is_short(original):
                 self._citations.append(self._citation(place, self._length, self._length + len(original)))
             self._tell(original)
             self._tell(behind)

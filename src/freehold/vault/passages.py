@@ -9,6 +9,10 @@ from freehold.domain.vault import Passage
 
 JOINED_CHARACTERS_MAX = 4000
 """Longest passage that neighbours are joined to: a longer one is no place that can be shown."""
+JOINED_PARTS_CHARACTERS_MAX = 2400
+"""The same for parts of pieces, which are chosen to be short."""
+_BLANKS_MAX = 8
+"""Neighbours have no more than blanks between them, and seldom more than an empty line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +27,11 @@ class Joined:
         return self.pieces[-1].end - self.pieces[0].start
 
     def adjoins(self, piece: Passage) -> bool:
-        """Whether a piece is the one before or behind: ids are in the order of the document, without gaps."""
+        """Whether a piece is the one before or behind: all of a text but blanks is in some piece."""
         first, last = self.pieces[0], self.pieces[-1]
-        return piece.document.id == first.document.id and piece.chunk_id in {first.chunk_id - 1, last.chunk_id + 1}
+        if piece.document.id != first.document.id:
+            return False
+        return 0 <= first.start - piece.end <= _BLANKS_MAX or 0 <= piece.start - last.end <= _BLANKS_MAX
 
     def with_piece(self, *others: Passage) -> Joined:
         """The same, longer."""
@@ -46,7 +52,6 @@ class Joined:
             return None
         return replace(
             best,
-            chunk_id=best.chunk_id,
             start=first.start,
             end=last.end,
             page=first.page,
@@ -57,41 +62,48 @@ class Joined:
         )
 
 
-def chosen(scored: Sequence[Passage], *, limit: int, characters_max: int = 0) -> list[Joined]:
+def chosen(
+    scored: Sequence[Passage], *, limit: int, characters_max: int = 0, joined_max: int = JOINED_CHARACTERS_MAX
+) -> list[Joined]:
     """The best pieces, best first, as at most ``limit`` passages.
 
-    A piece that adjoins one that is taken makes that longer. The first piece that would be a passage too many ends it.
-    A piece that is too long for what is left of the budget is left out, and shorter ones behind it may still fit; the
-    first is always taken, since an answer from too much is better than from nothing.
+    A piece that adjoins one that is taken makes that longer. Without a budget the first piece that would be a passage
+    too many ends it. With one, later pieces may still make passages longer while there is room; a piece that is too
+    long for what is left is left out. The first is always taken: an answer from too much is better than from nothing.
 
     Args:
-        scored: Pieces, best first.
+        scored: Pieces, best first, none overlapping.
         limit: Passages at most.
         characters_max: Of all of them together; 0 for no bound.
+        joined_max: Characters of one that was joined.
     """
     taken: list[Joined] = []
     for piece in scored:
-        beside = [at for at, each in enumerate(taken) if each.adjoins(piece)]
-        length = sum(each.length for each in taken)
-        wider = None
-        if beside:
-            wider = Joined((piece,)).with_piece(*(each for at in beside for each in taken[at].pieces))
-            if wider.length > JOINED_CHARACTERS_MAX:
-                wider, beside = None, []
-        elif len(taken) >= limit:
-            break
-        if wider is None and len(taken) >= limit:
-            continue
-        added = wider.length - sum(taken[at].length for at in beside) if wider else len(piece.text)
-        if taken and characters_max and length + added > characters_max:
+        beside = [each for each in taken if each.adjoins(piece)]
+        wider = _joined(piece, beside, joined_max)
+        if wider is None:
+            beside = []
+            if len(taken) >= limit:
+                if not characters_max:
+                    break
+                continue
+        length = sum(each.length for each in taken if each not in beside)
+        if taken and characters_max and length + (wider or Joined((piece,))).length > characters_max:
             continue
         if wider is None:
             taken.append(Joined((piece,)))
         else:
-            taken[beside[0]] = wider
-            for at in reversed(beside[1:]):
-                del taken[at]
+            taken[taken.index(beside[0])] = wider
+            taken = [each for each in taken if each not in beside[1:]]
     return taken
+
+
+def _joined(piece: Passage, beside: Sequence[Joined], characters_max: int) -> Joined | None:
+    """A piece with all that it adjoins; ``None`` where that is nothing, or too long."""
+    if not beside:
+        return None
+    wider = Joined((piece,)).with_piece(*(other for each in beside for other in each.pieces))
+    return wider if wider.length <= characters_max else None
 
 
 def texts_wanted(taken: Iterable[Joined]) -> list[str]:

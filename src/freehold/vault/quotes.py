@@ -216,7 +216,7 @@ class Sources:
                 if (whole := find(said, folded)) is not None:
                     return (Place(number, *whole),)
             pieces = [_said(piece) for piece in _GAP.split(quote) if piece.strip()]
-            found = [find(piece, folded) for piece in pieces if len(piece) >= CHARACTERS_MIN]
+            found = [find(piece, folded) for piece in pieces if not is_short(piece)]
             places = [Place(number, *each) for each in found if each is not None]
             is_in_order = all(a.end <= b.start for a, b in pairwise(places))
             if places and len(places) == len(pieces) and is_in_order:
@@ -239,7 +239,8 @@ class Sources:
 
 def is_short(quote: str) -> bool:
     """Whether it is a name or a word that is talked about, not a quote."""
-    return len(_said(quote)) < CHARACTERS_MIN
+    said = _said(quote)
+    return len(said) + len(_UNSPACED.findall(said)) < CHARACTERS_MIN  # one of those says as much as two letters
 
 
 def _said(quote: str) -> str:

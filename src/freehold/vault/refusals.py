@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 _REFUSAL = re.compile(
-    r"not (?:be )?(?:in|found in|mentioned in|stated in|provided in|contained in|specified in|given in|available in|explicitly)"
-    r"|(?:does|do|did)(?: not|n['\u2019]t) (?:\w+ ){0,2}?"
-    r"(?:mention|contain|provide|specify|state|say|include|give|have|explicitly|answer|discuss|address)"
+    r"\bnot (?:be )?(?:in (?:your|the|any|these)|found in|mentioned in|stated in|provided in|contained in|specified in|given in|available in)"
+    r"|(?:documents?|passages?|texts?|context|sources?|article|information|above|i)\b[^.!?\n]{0,60}"
+    r"(?:does|do|did|could)(?: not|n['\u2019]t) (?:\w+ ){0,2}?"
+    r"(?:mention|contain|provide|specify|state|say|include|give|have|answer|discuss|address|find)"
     r"|(?:is|are|was|were)(?: not|n['\u2019]t) (?:\w+ ){0,2}?(?:mentioned|provided|specified|stated|given|available|included|discussed|clear)"
-    r"|no (?:\w+ ){0,2}?(?:information|mention|answer|evidence|data|details?|reference)"
+    r"|\bno (?:\w+ ){0,2}?(?:information|mention|answer)\b"
     r"|(?:cannot|can['\u2019]t|could not|couldn['\u2019]t|unable to|not able to) (?:\w+ ){0,2}?(?:answer|find|determine|provide|say|tell|help|assist)"
     r"|(?:do not|don['\u2019]t) know|not sure|i['\u2019]m sorry|i apologi[sz]e|unanswerable|insufficient (?:information|context)"
     r"|nicht in (?:ihren|den|deinen) (?:dokumenten|unterlagen|texten)|wei(?:ß|ss) (?:ich )?nicht|keine (?:angaben?|information(?:en)?)"

@@ -12,8 +12,10 @@ from freehold.domain.vault import ANYTHING, Filters, Found, Hit, Passage, Reader
 from freehold.domain.vault_ports import Embedder, PassageRanker, VaultStore
 from freehold.vault import filters as said
 from freehold.vault.fusion import fused
-from freehold.vault.passages import chosen, texts_wanted
+from freehold.vault.passages import JOINED_PARTS_CHARACTERS_MAX, chosen, texts_wanted
+from freehold.vault.support_shipped import support
 from freehold.vault.tuning import reranked
+from freehold.vault.windows import SOURCES_MAX, parts_of
 
 log = logging.getLogger("freehold.vault")
 
@@ -84,7 +86,17 @@ class VaultSearch:
             ),
             key=lambda each: (-each.score, each.chunk_id),
         )
-        return Found(passages=await self._joined(query, scored), generation=generation, filters=filters)
+        return Found(
+            passages=await self._joined(query, scored),
+            support=support(query.text, scored, words=hits.words, vectors=hits.vectors, embedder=self._model),
+            generation=generation,
+            filters=filters,
+            support_at=self._settings.support_at,
+        )
+
+    @property
+    def _model(self) -> str:
+        return self._embedder.model if self._embedder is not None else self._settings.embedder
 
     def _wanted(self, query: VaultQuery) -> int:
         """How many pieces are read: neighbours become one passage, so more than passages."""
@@ -160,7 +172,13 @@ class VaultSearch:
         return reranked(scores, {each.chunk_id: score for each, score in zip(first, anew, strict=True)})
 
     async def _joined(self, query: VaultQuery, scored: Sequence[Passage]) -> tuple[Passage, ...]:
-        taken = chosen(scored, limit=query.limit, characters_max=query.characters_max)
+        if query.characters_max:
+            parts = parts_of(query.text, scored[:SOURCES_MAX])
+            taken = chosen(
+                parts, limit=query.limit, characters_max=query.characters_max, joined_max=JOINED_PARTS_CHARACTERS_MAX
+            )
+        else:
+            taken = chosen(scored, limit=query.limit)
         texts: dict[str, str] = {}
         for document in texts_wanted(taken):
             text = await self._store.text(document, reader=query.reader)

@@ -10,12 +10,13 @@ import json
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from freehold.domain.vault import Hit, Passage
 from freehold.vault.align import Words, covered, has_word, words_of
 from freehold.vault.sentences import sentences
+from freehold.vault.words import asked_terms, kept_terms
 
 FORMAT = 1
 WORDS_ONLY = ""
@@ -26,6 +27,7 @@ _TAIL = 10
 _CLIP = 4.0
 _WINDOW = 2
 _LONG = 4
+_NOTHING = words_of("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +68,9 @@ def features(
         vectors: The same of vectors; none where there are none.
         reranked: Scores of a reranker, best first; none where there is none.
     """
-    asked = words_of(question)
+    asked = words_of(question[:1].lower() + question[1:])  # its first word is no name
     found = {"terms_log": math.log(1 + len(asked.weights)), **_coverage(asked, passages[:_LOOKED_AT])}
+    found |= _terms(question, passages)
     found |= _margins("words", [each.score for each in words])
     if vectors:
         cosines = [each.score for each in vectors]
@@ -101,10 +104,11 @@ def _agreement(words: Sequence[Hit], vectors: Sequence[Hit]) -> dict[str, float]
 
 def _coverage(asked: Words, passages: Sequence[Passage]) -> dict[str, float]:
     """What of the question stands in the passages: in the best one, near together, and of names and numbers."""
-    texts = [words_of(each.text) for each in passages]
+    parts = [[words_of(each.text[start:end]) for start, end in sentences(each.text)] for each in passages]
+    texts = [_joined(each) for each in parts]
     shares = sorted((covered(asked, each) for each in texts), reverse=True)
-    best = max(texts, key=lambda each: covered(asked, each), default=words_of(""))
-    near = max((_near(asked, each.text) for each in passages), default=0.0)
+    best = max(texts, key=lambda each: covered(asked, each), default=_joined(()))
+    near = max((_near(asked, each) for each in parts), default=0.0)
     sharp = {*asked.names, *(number for number, _ in asked.numbers)}
     missing = sum(not has_word(best, each) for each in sharp)
     long_words = [word for word, weight in asked.weights.items() if weight >= 1.0 and len(word) > _LONG]
@@ -118,11 +122,32 @@ def _coverage(asked: Words, passages: Sequence[Passage]) -> dict[str, float]:
     }
 
 
-def _near(asked: Words, text: str) -> float:
+def _joined(parts: Sequence[Words]) -> Words:
+    """The words of all of them; nothing else is looked at here."""
+    weights: dict[str, float] = {}
+    for each in parts:
+        weights |= each.weights
+    return replace(_NOTHING, weights=weights)
+
+
+def _near(asked: Words, parts: Sequence[Words]) -> float:
     """The most of the question that stands in two sentences in a row."""
-    parts = list(sentences(text))
-    windows = [text[start : parts[min(place + _WINDOW, len(parts)) - 1][1]] for place, (start, _) in enumerate(parts)]
-    return max((covered(asked, words_of(each)) for each in windows), default=0.0)
+    return max((covered(asked, _joined(parts[place : place + _WINDOW])) for place in range(len(parts))), default=0.0)
+
+
+def _terms(question: str, passages: Sequence[Passage]) -> dict[str, float]:
+    """The same by the index's own terms; one that many of the passages have tells little of any."""
+    asked = set(asked_terms(question))
+    kept = [asked & set(kept_terms(each.text).split()) for each in passages[:_TAIL]]
+    weights = {term: 1.0 / (1 + sum(term in each for each in kept)) for term in asked}
+    whole = sum(weights.values())
+    shares = sorted((sum(map(weights.__getitem__, each)) / whole for each in kept), reverse=True) if whole else []
+    nowhere = sum(not any(term in each for each in kept) for term in asked)
+    return {
+        "terms": shares[0] if shares else 0.0,
+        "terms_lead": shares[0] - shares[1] if len(shares) > 1 else 0.0,
+        "terms_nowhere": nowhere / len(asked) if asked else 0.0,
+    }
 
 
 def score(model: SupportModel, found: Mapping[str, float]) -> float:

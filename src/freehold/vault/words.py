@@ -75,7 +75,7 @@ def _of_word(word: str) -> Iterator[str]:
         # A number, a code or a file's name is itself and nothing like it.
         yield word if any(map(str.isdigit, word)) else _stem(word)[:_LATIN_LETTERS]
     elif "\u0600" <= word[0] <= "\u06ff":
-        yield _arabic(word)[:_OTHER_LETTERS]
+        yield (_arabic(word) or word)[:_OTHER_LETTERS]
     else:
         yield word[: _LATIN_LETTERS if word[0] < _LATIN_BELOW else _OTHER_LETTERS]
 
@@ -103,7 +103,7 @@ def _stem(word: str) -> str:
 def _arabic(word: str) -> str:
     """Without marks, article and commonest endings, as the Light10 stemmer takes them off (Larkey and others, 2007)."""
     word = _ARABIC_MARKS.sub("", word).translate(_ARABIC_ALEF)
-    return _ARABIC_BACK.sub("", _ARABIC_FRONT.sub("", word)) or word
+    return _ARABIC_BACK.sub("", _ARABIC_FRONT.sub("", word))
 
 
 @functools.cache

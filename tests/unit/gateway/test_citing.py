@@ -159,7 +159,7 @@ def test_an_answer_that_is_not_good_enough_is_not_shown() -> None:
         return True
 
     pieces = cut(ANSWER, 9)
-    token = ResponseChunk(payload={"choices": [{"delta": {}}]}, logprobs=(TokenLogprob(token="x", logprob=-0.5),))
+    token = ResponseChunk(payload={"choices": [dict[str, Any]()]}, logprobs=(TokenLogprob(token="x", logprob=-0.5),))
     surface = stream([pieces[0], token, *pieces[1:]], CitingOptions(abstains=abstains, abstention="Not there."))
     whole = surface.whole
     assert whole["choices"][0]["message"]["content"] == "Not there."
