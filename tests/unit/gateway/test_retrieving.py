@@ -20,11 +20,13 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.retrieved import RetrievedDocument
 from freehold.domain.vault import NOT_IN_DOCUMENTS, VaultAsk
 from freehold.domain.zones import WORLD
+from freehold.gateway.pipeline import Pipeline
 from freehold.wire.openai_request import decode_chat
 from freehold.wire.receipt import receipt_headers
 from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.fake_vault import FakeVault, passage
-from tests.support.gateway import INTERNAL, House, MemorySink
+from tests.support.gateway import GOOD_KEY, INTERNAL, House, MemorySink
+from tests.unit.gateway.test_learner import Listener
 from tests.unit.gateway.test_pipeline import REQUEST_ID, engine, house
 
 SECRET = passage("The Alder contract ends on 3 May.", document="alder", label="restricted", title="Alder")
@@ -285,3 +287,27 @@ def test_where_values_are_taken_out_of_answers_no_passage_tells_them() -> None:
     request = replace(asked(), vault=VaultAsk(tells_texts=True))
     sink = asyncio.run(at.ask(request))
     assert "ann@example.com" not in json.dumps(sink.answer.whole(asked(), model="m"))
+
+
+def test_an_engines_cache_of_a_prompt_with_documents_is_another_than_without() -> None:
+    scopes: list[str] = []
+    for documents, vault in (((SECRET,), None), ((SECRET,), True), ((PLAIN,), True)):
+        at = house(engine("small"))
+        at.vault = FakeVault(documents=documents)
+        snapshot = replace(at.runtime(), cache_key=b"k" * 32)
+        pipeline = Pipeline(services=at.services(), runtime=lambda snapshot=snapshot: snapshot)
+        asyncio.run(pipeline.answer(asked(vault=vault), pipeline.authenticate(GOOD_KEY), MemorySink()))
+        small = at.engines["small"]
+        assert isinstance(small, FakeEngine)
+        scopes.append(small.calls[0].cache_scope)
+    assert len(set(scopes)) == len(scopes)
+
+
+def test_an_answer_from_documents_is_not_learnt_from() -> None:
+    at, listener = house(engine("small"), engine("large")), Listener(is_listening=True)
+    at.vault = FakeVault(documents=(SECRET,))
+    pipeline = Pipeline(services=replace(at.services(), learn=listener), runtime=at.runtime)
+    asyncio.run(pipeline.answer(asked(), pipeline.authenticate(GOOD_KEY), MemorySink()))
+    assert not listener.heard
+    asyncio.run(pipeline.answer(asked(vault=None), pipeline.authenticate(GOOD_KEY), MemorySink()))
+    assert len(listener.heard) == 1

@@ -297,7 +297,7 @@ class VaultNameUnusable(VaultError):
 
 
 class VaultNothingAsked(VaultError):
-    """There is no question for the vault {vault!r}: no message of the user has text. Send one, or leave out the vault.
+    """There is no question for the vault {vault}: no message of the user has text. Send one, or leave out the vault.
 
     The last message of the user is what is looked for in the documents.
     """
@@ -306,7 +306,7 @@ class VaultNothingAsked(VaultError):
 
 
 class VaultNoRoom(VaultError):
-    """There is no room for passages of the vault {vault!r}: the conversation takes about {tokens!s} of the {context!s} tokens that the route's models read. Send a shorter one, or ask a route with a longer context.
+    """There is no room for passages of the vault {vault}: the conversation takes about {tokens!s} of the {context!s} tokens that the route's models read. Send a shorter one, or ask a route with a longer context.
 
     Passages are put before the last message of the user, in what the conversation and the answer leave of the context.
     """
