@@ -11,7 +11,7 @@ class VaultError(FreeholdError):
 
 
 class VaultUnknown(VaultError):
-    """There is no vault {vault!r} for tenant {tenant!r}. There is: {known!s}. Name one of those, or add [vaults.{vault}] to the configuration.
+    """There is no vault {vault} for tenant {tenant}. There is: {known!s}. Name one of those, or add [vaults.{vault!s}] to the configuration.
 
     A vault of another tenant is told as one that is not there.
     """
