@@ -14,7 +14,8 @@ from freehold.config.schema_detect import DeclassifyWord, Detect
 from freehold.config.schema_egress import Egress
 from freehold.config.schema_files import Batches, Files
 from freehold.config.schema_untrusted import Output, SanitiseWord, ToolName, ToolSection
-from freehold.config.section import Name, Section
+from freehold.config.schema_vault import VaultName, VaultSection
+from freehold.config.section import Name, SecretReference, Section
 
 
 def _exact(value: object) -> object:
@@ -29,7 +30,6 @@ def _exact(value: object) -> object:
 
 InsteadWord = Literal["queue", "smaller", "overflow", "overflow-farther"]
 LevelWord = Literal["public", "internal", "confidential", "restricted"]
-SecretReference = Annotated[str, Field(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
 Price = Annotated[Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
@@ -487,6 +487,10 @@ class Config(Section):
     egress: Egress = Field(default=Egress(), description="Who connects beyond this device.")
     files: Files = Field(default=Files(), description="Files that clients send, and results of batches.")
     batches: Batches = Field(default=Batches(), description="Requests in a file, answered at the lowest priority.")
+    vaults: dict[VaultName, VaultSection] = Field(
+        default={},
+        description="Private documents that are searched, by name; one called archive is there without being named.",
+    )
     calibration: Calibration = Field(default=Calibration(), description="Calibrations of one's own.")
     hub: Hub = Field(default=Hub(), description="Where models are pulled from.")
     telemetry: Telemetry = Field(default=Telemetry(), description="Where spans are sent.")

@@ -205,7 +205,7 @@ class Hit:
 
     Attributes:
         chunk_id: Of the store.
-        score: Larger is better. Of words: minus SQLite's bm25; of vectors: the cosine.
+        score: Larger is better. Of words: BM25, counted over what the reader may read; of vectors: the cosine.
     """
 
     chunk_id: int

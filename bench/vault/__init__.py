@@ -1,0 +1,1 @@
+"""The vault's bars. ``python -m bench.vault.NAME``."""
