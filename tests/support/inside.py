@@ -239,8 +239,13 @@ def _parsed(raw: bytes) -> Answer:
 
 
 @contextmanager
-def inside(folder: Path, *, config: str = CONFIG, upstream: OpenAIServer | None = None) -> Generator[Inside]:
-    """Run one in a folder of the test's, before ``upstream`` or a scripted server."""
+def inside(
+    folder: Path, *, config: str = CONFIG, upstream: OpenAIServer | None = None, own_vaults: bool = False
+) -> Generator[Inside]:
+    """Run one in a folder of the test's, before ``upstream`` or a scripted server.
+
+    Its private documents are in memory; with ``own_vaults`` in encrypted files of the folder, as everywhere.
+    """
     loop = asyncio.new_event_loop()
     with ExitStack() as things:
         things.callback(loop.close)
@@ -253,7 +258,9 @@ def inside(folder: Path, *, config: str = CONFIG, upstream: OpenAIServer | None 
             open_stores(folder / "data", origin="inside.example/log", tree=compiled.tree, tenants=tenants_of(compiled))
         )
         desk = MemoryDesk({"archive": ("ours", "theirs"), "closed": ("theirs",)})
-        house = House(stores=stores, compiled=compiled, known=Known(), machine=probe(), vaults=desk)
+        house = House(
+            stores=stores, compiled=compiled, known=Known(), machine=probe(), vaults=None if own_vaults else desk
+        )
         api = house.api(hosts=HOSTS, body_limit_bytes=loaded.config.server.body_limit_bytes)
         served = uvicorn.Config(
             api,

@@ -68,7 +68,7 @@ def load_mcp() -> type[StreamableHTTPSessionManager]:
     try:
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager  # lazy: an extra, and slow
     except ImportError as error:
-        raise VaultNeedsExtra(missing=error.name or "mcp", extra="mcp") from error
+        raise VaultNeedsExtra(missing=(error.name or "mcp").partition(".")[0], extra="mcp") from error
     # It tells of each session, and of each message in its debug lines.
     logging.getLogger("mcp").setLevel(logging.WARNING)
     return StreamableHTTPSessionManager

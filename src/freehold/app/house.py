@@ -94,7 +94,7 @@ class House:
             logs: The process's logging, where it is ours.
             collector: Where spans are sent; ``None`` for nowhere.
             fellows: The way to fellow workers; ``None`` for a process on its own.
-            vaults: Private documents; those of the data folder if not given.
+            vaults: Private documents in place of those of the data folder.
 
         Raises:
             ModelError: A model is not here, or its file is not what it should be.
@@ -135,7 +135,7 @@ class House:
         )
         self._released = Released(stores, self._current, tidies=fellows is None or fellows.seat.worker == 0)
         self._vaults = VaultHouse(stores, compiled, self._current, keeps=fellows is None or fellows.seat.worker == 0)
-        self._desk = vaults or self._vaults.desk
+        self._desk = self._vaults.desk if vaults is None else vaults
         self._pipeline = Pipeline(services=self._services(), runtime=self._current, prerouting=self._learnt.prerouting)
         self._settings = compiled
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
