@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ def documents(draw: st.DrawFn) -> Parsed:
         Block(
             start=start, end=end, kind=draw(KINDS), page=page, heading=draw(st.sampled_from([(), ("A",), ("A", "B")]))
         )
-        for page, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False), start=1)
+        for page, (start, end) in enumerate(itertools.pairwise(cuts), start=1)
         if draw(st.booleans())
     )
     return Parsed(text=text, blocks=blocks, media_type="text/plain", parser="p", title=draw(st.sampled_from(["", "T"])))
