@@ -29,3 +29,33 @@ def test_what_is_added_over_the_api_is_found_by_its_readers_alone(tmp_path: Path
         assert len(gateway.ask("POST", "/v1/vault/search", key=bo, body=search).json()["data"]) == 1
         assert gateway.ask("DELETE", path, key=ana).status == 200
         assert gateway.ask("GET", path, key=ana).status == 404
+
+
+def seen(folder: Path, *, hidden: bool) -> list[object]:
+    """What Ana is told of her three documents, with seven of Bo's around them or without."""
+    with inside(folder, own_vaults=True) as gateway:
+        ana, bo = (gateway.key("ours", "infer", reads=Reads(user=user))[0] for user in ("ana", "bo"))
+
+        def add(key: str, name: str, text: str) -> None:
+            answer = gateway.ask("POST", "/v1/vault/documents", key=key, body={"name": name, "text": text})
+            assert answer.status == 201
+
+        for number in range(6 if hidden else 0):
+            add(bo, f"h{number}.txt", "salary salary plan merger secret " * (number + 1))
+        add(ana, "a.txt", "the salary plan of the merger, and cake")
+        add(ana, "b.txt", "cake and salary and more cake, the plan of ana " * 5)
+        if hidden:
+            add(bo, "z.txt", "cake cake cake plan")
+        add(ana, "c.txt", "merger merger plan")
+        told: list[object] = [gateway.ask("GET", "/v1/vault", key=ana).json()]
+        for query in ("salary", "plan merger", "cake plan salary", "secret"):
+            answer = gateway.ask("POST", "/v1/vault/search", key=ana, body={"query": query}).json()
+            hits = [(each["title"], each["score"], each["start"], each["text"]) for each in answer["data"]]
+            told.append((hits, answer["support"], answer["generation"], answer["label"], answer["filters"]))
+        return told
+
+
+def test_scores_and_order_are_those_of_a_house_without_what_is_hidden(tmp_path: Path) -> None:
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    assert seen(tmp_path / "with", hidden=True) == seen(tmp_path / "without", hidden=False)
