@@ -7,7 +7,7 @@ it, and where what they hold answers about as well as everything would (``search
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from freehold.domain.vault import Document, Filters
@@ -24,7 +24,7 @@ _DATED = re.compile(
 )
 _NAME = r"(?:[^\W\d_a-z][\w.&'’-]*)(?:\s+(?:[^\W\d_a-z][\w.&'’-]*|&|of|de|von|van))*"
 _AUTHOR = re.compile(rf"\b(?:written by|authored by|sent by|signed by|by|author)\s+(?P<name>{_NAME})")
-_NAMES = re.compile(_NAME)
+_TOKEN = re.compile(r"[\w&][\w.&'’-]*|[^\w\s]")
 _SMALL_WORDS = (
     "a an and are as at by did do does for from give had has have how i if in is it list may me my of on our show tell"
     " that the their then there these they this to was we were what when where which who whom whose why will with you"
@@ -68,7 +68,7 @@ def meant_by(question: str) -> Meant:
     rest = _FILE.sub(" ", question)
     authors = _once(_name(match["name"]) for match in _AUTHOR.finditer(rest))
     quoted = [match[1].strip() for match in _QUOTED.finditer(rest)]
-    names = _once((*quoted, *(_name(match.group()) for match in _NAMES.finditer(rest))))
+    names = _once((*quoted, *_names(rest)))
     first, last = _days(rest)
     return Meant(
         files=files[:ASKED_MAX],
@@ -115,6 +115,17 @@ def _days(question: str) -> tuple[str, str]:
     if how in {"before", "until"}:
         return "", last if how == "until" else first
     return first, "" if how in {"after", "since"} else last
+
+
+def _names(text: str) -> Iterator[str]:
+    """Words next to each other that begin with a capital, but for small ones: a sentence begins with a capital too."""
+    run: list[str] = []
+    for token in (*_TOKEN.findall(text), "."):
+        if (token[0].isupper() and token.lower() not in _SMALL) or (run and token in _LINKS):
+            run.append(token)
+        elif run:
+            yield _name(" ".join(run))
+            run = []
 
 
 def _name(words: str) -> str:
