@@ -13,8 +13,8 @@ from freehold.engines.onnx.model import OnnxModel
 from tests.models import onnx_model
 
 DIMENSIONS = 384
-ASKING = "Represent this sentence for searching relevant passages: "
-"""What bge models want before a question (their model card)."""
+ASKING = ""
+"""Before a question. The instruction of bge's model card is worse here: .7705 on SciFact's train claims, .7718 without."""
 _SAVED_EVERY = 200
 
 
