@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from freehold.cli import output
-from freehold.cli.options import KeyFile, Url
+from freehold.cli.options import Json, KeyFile, Url
 from freehold.cli.server_call import RunningServer, find_server, json_of, not_running
 from freehold.domain.errors.upstream import UpstreamUnreachable
 from freehold.net.fetch import LocalAnswer, call_local
@@ -20,11 +20,13 @@ _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _DOCUMENTS = "/v1/vault/documents"
 
 
-def mcp(*, url: Url = "", key_file: KeyFile = "") -> int:
+def mcp(*, url: Url = "", key_file: KeyFile = "", as_json: Json = False) -> int:
     """Serve the archive's tools to an agent that starts this program: MCP over standard input and output.
 
-    What the tools see is what the key may read at the running server. Needs the extra "mcp".
+    What the tools see is what the key may read at the running server. Needs the extra "mcp". Why it could not begin is said
+    as JSON with --json; all else on standard output is the protocol's.
     """
+    del as_json  # what an error is told as, the command line decides
     from freehold.api.mcp_server import archive_server, load_mcp  # lazy: the extra is slow to load
 
     load_mcp()

@@ -468,13 +468,13 @@ class SqliteVault:
 
     async def _on(self, executor: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._closed:
-            raise VaultClosed(path=self._path)
+            raise VaultClosed(path=self._path.name)
         return await asyncio.get_running_loop().run_in_executor(executor, work)
 
     @property
     def _writing_connection(self) -> Database:
         if self._writer is None:
-            raise VaultClosed(path=self._path)
+            raise VaultClosed(path=self._path.name)
         return self._writer
 
     def _purge(self) -> None:

@@ -39,11 +39,11 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int, is
     words = words_now()
     found = tables(connection, model=model, dimensions=dimensions, words=words)
     if int(found["schema"]) > SCHEMA:
-        raise VaultOfNewerVersion(path=path, found=found["schema"], known=SCHEMA)
+        raise VaultOfNewerVersion(path=path.name, found=found["schema"], known=SCHEMA)
     if (found["model"], found["dimensions"]) != (model, dimensions):
         if not is_renewed:
             raise VaultOfAnotherModel(
-                path=path,
+                path=path.name,
                 found=found["model"],
                 found_dimensions=found["dimensions"],
                 model=model,

@@ -87,11 +87,11 @@ def told(path: Path) -> Generator[None]:
     try:
         yield
     except (apsw.BusyError, apsw.LockedError) as error:
-        raise VaultBusy(path=path, seconds=BUSY_TIMEOUT_S) from error
+        raise VaultBusy(path=path.name, seconds=BUSY_TIMEOUT_S) from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise VaultDamaged(path=path, reason=type(error).__name__) from error
+        raise VaultDamaged(path=path.name, reason=type(error).__name__) from error
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError, apsw.IOError, apsw.PermissionsError) as error:
-        raise VaultUnwritable(path=path, reason=type(error).__name__) from error
+        raise VaultUnwritable(path=path.name, reason=type(error).__name__) from error
 
 
 def _made_private(path: Path) -> None:
@@ -101,7 +101,7 @@ def _made_private(path: Path) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise VaultUnwritable(path=path, reason=error.strerror or type(error).__name__) from error
+        raise VaultUnwritable(path=path.name, reason=error.strerror or type(error).__name__) from error
 
 
 def unlocking(key: bytes) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ def connected(path: Path, key: bytes) -> Database:
             try:
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
             except apsw.NotADBError as error:
-                raise VaultKeyWrong(path=path) from error
+                raise VaultKeyWrong(path=path.name) from error
             for statement in _PRAGMAS:
                 connection.execute(f"PRAGMA {statement}").fetchall()
         except BaseException:
@@ -172,7 +172,7 @@ def empty_log(connection: Database, path: Path) -> None:
     """
     ((is_busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     if is_busy:
-        raise VaultBusy(path=path, seconds=BUSY_TIMEOUT_S)
+        raise VaultBusy(path=path.name, seconds=BUSY_TIMEOUT_S)
 
 
 def fits(vector: bytes, dimensions: int, what: str) -> bytes:

@@ -240,9 +240,9 @@ class VaultSettingsInvalid(VaultError):
 
 
 class VaultQuestionsInvalid(VaultError):
-    """Line {line!s} of {path} is no question: {reason!s}. Write {{"question": "…", "relevant": [{{"source": "…", "quote": "…"}}]}}
+    """Line {line!s} of {path} is no question: {reason!s}. Write one JSON object a line, with the members "question" and "relevant".
 
-    One JSON object a line. "relevant" names the documents that answer, by "source" (the end of their path, or their
+    "relevant" is a list that names the documents that answer, by "source" (the end of their path, or their
     title) or by "document" (their id), each with a "quote" or without; it is empty where no document answers.
     """
 
@@ -259,7 +259,7 @@ class VaultComparedInvalid(VaultError):
 
 
 class VaultPathMissing(VaultError):
-    """{path!r} cannot be added: {reason!s}. Name a file or a folder that this user may read.
+    """{path} cannot be added: {reason!s}. Name a file or a folder that this user may read.
 
     Nothing of it was taken in. A folder that is named in the configuration and is not there is not taken for emptied:
     its documents stay until ``freehold vault remove --gone`` erases them.
@@ -269,7 +269,7 @@ class VaultPathMissing(VaultError):
 
 
 class VaultDocumentUnknown(VaultError):
-    """There is no document {document!r} in the vault {vault!r}. "freehold vault list" shows those that there are.
+    """There is no document {document} in the vault {vault}. "freehold vault list" shows those that there are.
 
     A document that may not be read is told as one that is not there.
     """
@@ -288,7 +288,7 @@ class VaultNothingAdded(VaultError):
 
 
 class VaultNameUnusable(VaultError):
-    """A vault cannot be called {vault!r}. Use lower-case letters, digits, hyphens and underscores, at most 64.
+    """A vault cannot be called {vault}. Use lower-case letters, digits, hyphens and underscores, at most 64.
 
     The name is part of the name of the file that the vault is in.
     """
