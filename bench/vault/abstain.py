@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.vault.asked import Asker, best_tokens, load_lines, vault_data
+from bench.vault.support_fit import Searched, fit_support, support_quality
 from freehold.domain.labels import Level
 from freehold.domain.vault import ANYTHING, Chunk, Document, Hit, Passage, Reader, Readers, vector_bytes
-from freehold.evals.support_fit import Searched, fit_support, support_quality
 from freehold.vault.abstaining import AnswerSigns, should_abstain
 from freehold.vault.cite import CiteOptions, cite
 from freehold.vault.fusion import fused

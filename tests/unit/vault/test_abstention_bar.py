@@ -9,7 +9,7 @@ import asyncio
 
 from bench.vault.abstain import ABSTAINED_MIN, ANSWERED_MIN, xquad
 from bench.vault.citations import adversarial
-from freehold.evals.support_fit import support_quality
+from bench.vault.support_fit import support_quality
 from freehold.vault.support_shipped import support_at, support_model
 from tests.support.shared_data import shared_data
 

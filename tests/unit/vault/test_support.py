@@ -8,8 +8,8 @@ import random
 
 import pytest
 
+from bench.vault.support_fit import Searched, fit_support, support_quality, threshold_for
 from freehold.domain.vault import Hit
-from freehold.evals.support_fit import Searched, fit_support, support_quality, threshold_for
 from freehold.vault.abstaining import AnswerSigns, should_abstain
 from freehold.vault.cite import cite
 from freehold.vault.support import features, from_json, probability, to_json
