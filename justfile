@@ -113,3 +113,7 @@ bench-ladder *args:
 # tests where the kernel drops and counts every packet beyond loopback (root or user namespaces, nftables): tests/unit …
 test-sealed *args:
     {{python}} -m tools.sealed {{args}}
+
+# the vault's bars: ranking, pieces, permission, store, reading, citations, abstention (minutes; a quiet machine)
+bench-vault *args:
+    {{python}} -m bench.vault {{args}}

@@ -92,3 +92,13 @@ def tagger_model(name: str = "rampart") -> VerifiedTagger:
     if path is None:
         pytest.skip(f"{name} cannot be had: {reason}")
     return ModelRegistry(DEMO_FOLDER / "models").load_tagger(name)
+
+
+def text_model_files(name: str) -> Path:
+    """The folder of a registry in which a model of the vault is, pulled and skipped as ``onnx_model`` is."""
+    if missing := missing_packages():
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    path, reason = _pulled(name)
+    if path is None:
+        pytest.skip(f"{name} cannot be had: {reason}")
+    return DEMO_FOLDER / "models"

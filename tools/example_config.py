@@ -19,7 +19,7 @@ HEAD = """\
 # - Paths are relative to this file. Secrets are never written here: env:NAME or file:PATH says where they are.
 # - "freehold config check" reports every mistake with its line; "freehold config explain server.port" says what holds.
 # - A running server takes changes over, and keeps what it has where they hold a mistake. [server], [audit],
-#   [files], [batches], [learning], [calibration] and [telemetry] are read at the start only.
+#   [files], [batches], [learning], [vaults], [calibration] and [telemetry] are read at the start only.
 """
 
 LADDER = """\
@@ -50,6 +50,8 @@ NAMES = {
     "audit": "abroad",
     "sources": "legal",
     "tools": "look_up",
+    "vaults": "archive",
+    "folders": "contracts",
 }
 """Names of the examples that stand for the user's own."""
 
@@ -97,6 +99,11 @@ EXAMPLES = {
     "audit.witnesses.NAME.vkey": '"witness.example/w1+8d66cf3f+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"',
     "telemetry.otlp_endpoint": '"http://127.0.0.1:4318"',
     "telemetry.otlp_authorization": '"env:OTLP_AUTHORIZATION"',
+    "vaults.NAME.key": '"env:FREEHOLD_ARCHIVE_KEY"',
+    "vaults.NAME.folders.NAME.path": '"/home/ana/contracts"',
+    "vaults.NAME.folders.NAME.tenant": '"finance"',
+    "vaults.NAME.folders.NAME.label": '"restricted"',
+    "vaults.NAME.folders.NAME.readers": '["user:ana", "group:legal"]',
     "ledger.purchase_price": "1200",
     "ledger.compare_with": '"openai/gpt-4o-mini"',
 }
@@ -117,13 +124,18 @@ def uncommented(text: str) -> str:
 
 
 def _table(table: Table) -> str:
-    path = ".".join(NAMES[table.path[0]] if piece == ANY_NAME else piece for piece in table.path)
+    path = ".".join(_named(table.path))
     # A table of the user's own naming is an example as a whole: it must not spring into being half-set.
     head = f"#[{path}]" if ANY_NAME in table.path else f"[{path}]"
     return (
         "\n".join([head, *_prose(table.description), *(line for each in table.settings for line in _option(each))])
         + "\n"
     )
+
+
+def _named(path: tuple[str, ...]) -> Iterator[str]:
+    for place, piece in enumerate(path):
+        yield (NAMES.get(path[place - 1]) or NAMES[path[0]]) if piece == ANY_NAME else piece
 
 
 def _option(setting: Setting) -> Iterator[str]:

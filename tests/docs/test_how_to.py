@@ -21,6 +21,7 @@ from freehold.app.stores import (
     MODELS_FOLDER,
     RECEIPTS_FOLDER,
 )
+from freehold.app.vaults import VAULT_KEYS_FOLDER, VAULTS_FOLDER
 from freehold.audit.bodies import BODIES_FOLDER
 from freehold.audit.subjects import SUBJECTS_FOLDER
 from freehold.domain.deployment import StreamMode
@@ -66,7 +67,7 @@ def test_everything_in_the_data_folder_is_explained(tmp_path: Path) -> None:
     }
     named = {DATABASE_FILE, FIRST_KEY_FILE, LOCK_NAME, AUDIT_FOLDER, SUBJECTS_FOLDER, BODIES_FOLDER, RECEIPTS_FOLDER}
     named |= {FILES_FOLDER, BATCHES_FOLDER, MODELS_FOLDER, CALIBRATIONS_FOLDER, CERTIFICATES_FOLDER, OUTCOMES_FOLDER}
-    named |= {KEYS_FOLDER, PSEUDONYM_KEYS_FOLDER, CACHE_KEY_FILE, WORKERS_FOLDER}
+    named |= {KEYS_FOLDER, PSEUDONYM_KEYS_FOLDER, CACHE_KEY_FILE, WORKERS_FOLDER, VAULTS_FOLDER, VAULT_KEYS_FOLDER}
     assert named | {"freehold.toml", "receipts-N"} == table
     with inside(tmp_path):
         found = {each.name for each in (tmp_path / "data").iterdir()}

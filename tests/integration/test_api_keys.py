@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from freehold.domain.errors.audit import AuditUnwritable
+from freehold.domain.identity import Reads
+from freehold.domain.labels import Level
 from freehold.domain.receipt import AuditRecord
 from freehold.identity.keys import KeyRing
 from freehold.storage.keys import SqliteKeys
@@ -306,3 +308,42 @@ def test_a_key_that_another_process_made_a_moment_ago_is_found_and_revoked(gatew
     ended = gateway.ask("DELETE", f"{KEYS}/{record.id}", key=admin)
     assert (ended.status, ended.json()["state"]) == (200, "revoked")
     assert not works(gateway, secret)
+
+
+def test_a_manager_gives_no_eyes_that_it_does_not_have(gateway: Inside, recorded: list[AuditRecord]) -> None:
+    eyes = Reads(user="ana", groups=frozenset({"legal"}), clearance=Level.CONFIDENTIAL)
+    manager, _ = gateway.key("ours", "infer", "manage", reads=eyes)
+    made = make(gateway, manager, groups=["legal"])
+    assert (made["user"], made["groups"], made["clearance"]) == (None, ["legal"], "confidential")
+    for more in ({"user": "bo"}, {"groups": ["hr"]}, {"clearance": "restricted"}):
+        assert refused(gateway.ask("POST", KEYS, key=manager, body={"name": "x", **more})) == (403, "FH-AUTH-005")
+        answer = gateway.ask("PATCH", f"{KEYS}/{made['id']}", key=manager, body=more)
+        assert refused(answer) == (403, "FH-AUTH-005")
+    _, of_bo = gateway.key("ours", "infer", reads=Reads(user="bo"))
+    for method, path, body in (("POST", f"{of_bo}/rotate", {}), ("PATCH", of_bo, {"user": "ana"})):
+        assert refused(gateway.ask(method, f"{KEYS}/{path}", key=manager, body=body)) == (403, "FH-AUTH-005")
+    gateway.sweep()
+    assert "key.changed" not in {each.event for each in recorded}
+
+
+def test_eyes_are_changed_and_kept_over_a_rotation(gateway: Inside, recorded: list[AuditRecord]) -> None:
+    admin, admin_id = gateway.key("theirs", "admin")
+    made = make(gateway, admin, tenant="ours", user="ana", groups=["hr"], clearance="internal")
+    changed = gateway.ask("PATCH", f"{KEYS}/{made['id']}", key=admin, body={"groups": ["it"]}).json()
+    assert (changed["user"], changed["groups"], changed["clearance"]) == ("ana", ["it"], "internal")
+    assert gateway.stores.keys.authenticate(made["key"]).groups == {"it"}
+    later = gateway.ask("POST", f"{KEYS}/{made['id']}/rotate", key=admin, body={}).json()
+    assert (later["user"], later["groups"], later["clearance"]) == ("ana", ["it"], "internal")
+    nobody = gateway.ask("PATCH", f"{KEYS}/{later['id']}", key=admin, body={"user": "", "groups": []}).json()
+    assert (nobody["user"], nobody["groups"]) == (None, [])
+    gateway.sweep()
+    told = next(each for each in recorded if each.event == "key.changed")
+    assert (told.detail["key"], told.detail["by"], told.detail["groups"]) == (made["id"], admin_id, ["it"])
+
+
+@pytest.mark.parametrize("body", [{"user": "a b"}, {"groups": ["a:b"]}, {"clearance": "secret"}, {"grups": []}])
+def test_eyes_that_cannot_be_are_refused(gateway: Inside, body: dict[str, Any]) -> None:
+    admin, _ = gateway.key("ours", "admin")
+    made = make(gateway, admin)
+    assert gateway.ask("PATCH", f"{KEYS}/{made['id']}", key=admin, body=body).status == 400
+    assert gateway.ask("POST", KEYS, key=admin, body={"name": "x", **body}).status == 400

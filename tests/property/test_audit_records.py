@@ -11,6 +11,7 @@ from freehold.audit.entry import decode_entry, encode_entry
 from freehold.audit.records import request_record
 from freehold.domain.receipt import Attempt, AuditRecord, Receipt
 from freehold.domain.receipt_json import label_document
+from freehold.domain.retrieved import Retrieved
 from tests.support.receipts import receipts
 
 
@@ -29,6 +30,16 @@ def plain_attempt(attempt: Attempt) -> dict[str, object]:
         "bytes_left": attempt.bytes_left,
         "egress": attempt.egress_index,
         "error": attempt.error_code,
+    }
+
+
+def plain_retrieved(retrieved: Retrieved) -> dict[str, object]:
+    return {
+        "vault": retrieved.vault,
+        "generation": retrieved.generation,
+        "documents": [each.id for each in retrieved.documents],
+        "left_out": dict(retrieved.left_out),
+        "abstained": retrieved.abstained,
     }
 
 
@@ -53,7 +64,9 @@ def plain(receipt: Receipt) -> dict[str, object]:
         "currency": None if cost is None else cost.currency,
         "total_ms": round(receipt.total_ms),
         "config": receipt.config_digest,
-    } | ({"removed": dict(receipt.removed)} if receipt.removed else {})
+        **({"removed": dict(receipt.removed)} if receipt.removed else {}),
+        **({} if receipt.retrieved is None else {"retrieved": plain_retrieved(receipt.retrieved)}),
+    }
 
 
 @given(receipts())

@@ -21,6 +21,7 @@ from freehold.domain.receipt import AuditRecord, Checkpoint, InclusionProof, Rec
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
 from freehold.domain.turn import Turn
+from freehold.domain.vault_ports import NoVault, Vault
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.prerouting import Prerouting
@@ -285,6 +286,8 @@ class House:
     flow: FlowRules | None = None
     detect: DetectRules | None = None
     detector: Detector = field(default_factory=NothingSeen)
+    vault: Vault = field(default_factory=NoVault)
+    trusted_vaults: frozenset[str] = frozenset()
 
     def runtime(self) -> Runtime:
         return Runtime(
@@ -302,6 +305,7 @@ class House:
             policy=rulebook(*(engine.deployment for engine in self.engines.values()), tree=TREE),
             flow=self.flow,
             detect=self.detect,
+            trusted_vaults=self.trusted_vaults,
         )
 
     def _calibrations_of(self, name: str, workload: str) -> tuple[Calibration, ...]:
@@ -321,6 +325,7 @@ class House:
             quotas=self.quotas,
             standings=self.standings,
             detector=self.detector,
+            vault=self.vault,
         )
 
     def pipeline(self) -> Pipeline:

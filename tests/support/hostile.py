@@ -306,17 +306,19 @@ def allowed(sent: Attack, world: World) -> Allowed:
             for piece in _pieces(template)
         )
         if (found := re.fullmatch(form, path, re.DOTALL)) and method in rows:
-            named = unquote_to_bytes(found[1]).decode("utf-8", "replace") if found.lastindex else ""
+            named = unquote_to_bytes(found[found.lastindex]).decode("utf-8", "replace") if found.lastindex else ""
             return Allowed(rows[method], _caller(sent, world), named, template)
     return Allowed()
 
 
 def _pieces(template: str) -> list[str | None]:
     """Texts, ``None`` for a parameter, ``:path`` for one with slashes in it."""
-    found = PARAMETER.search(template)
-    if found is None:
-        return [template]
-    return [template[: found.start()], found[2] or None, template[found.end() :]]
+    pieces: list[str | None] = []
+    end = 0
+    for found in PARAMETER.finditer(template):
+        pieces += [template[end : found.start()], found[2] or None]
+        end = found.end()
+    return [*pieces, template[end:]]
 
 
 def _caller(sent: Attack, world: World) -> Caller | None:

@@ -34,6 +34,7 @@ from freehold.hostinfo.probe import probe
 from tests.servers.openai_server import OpenAIServer
 from tests.support.http1 import Wire
 from tests.support.upstream import in_thread
+from tests.support.vault_desk import MemoryDesk
 
 T = TypeVar("T")
 ANSWER_S = 20.0
@@ -127,6 +128,7 @@ class Inside:
     api: Api
     upstream: OpenAIServer
     config: uvicorn.Config
+    desk: MemoryDesk
     state: ServerState = field(default_factory=ServerState)
 
     def run(self, work: Awaitable[T]) -> T:
@@ -237,8 +239,13 @@ def _parsed(raw: bytes) -> Answer:
 
 
 @contextmanager
-def inside(folder: Path, *, config: str = CONFIG, upstream: OpenAIServer | None = None) -> Generator[Inside]:
-    """Run one in a folder of the test's, before ``upstream`` or a scripted server."""
+def inside(
+    folder: Path, *, config: str = CONFIG, upstream: OpenAIServer | None = None, own_vaults: bool = False
+) -> Generator[Inside]:
+    """Run one in a folder of the test's, before ``upstream`` or a scripted server.
+
+    Its private documents are in memory; with ``own_vaults`` in encrypted files of the folder, as everywhere.
+    """
     loop = asyncio.new_event_loop()
     with ExitStack() as things:
         things.callback(loop.close)
@@ -250,7 +257,10 @@ def inside(folder: Path, *, config: str = CONFIG, upstream: OpenAIServer | None 
         stores = things.enter_context(
             open_stores(folder / "data", origin="inside.example/log", tree=compiled.tree, tenants=tenants_of(compiled))
         )
-        house = House(stores=stores, compiled=compiled, known=Known(), machine=probe())
+        desk = MemoryDesk({"archive": ("ours", "theirs"), "closed": ("theirs",)})
+        house = House(
+            stores=stores, compiled=compiled, known=Known(), machine=probe(), vaults=None if own_vaults else desk
+        )
         api = house.api(hosts=HOSTS, body_limit_bytes=loaded.config.server.body_limit_bytes)
         served = uvicorn.Config(
             api,
@@ -265,7 +275,7 @@ def inside(folder: Path, *, config: str = CONFIG, upstream: OpenAIServer | None 
             date_header=False,
         )
         served.load()
-        found = Inside(loop, stores, house, api, before, served)
+        found = Inside(loop, stores, house, api, before, served, desk)
         life = house.run()
         found.run(life.__aenter__())
         things.callback(lambda: found.run(life.__aexit__(None, None, None)))

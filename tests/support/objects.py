@@ -109,6 +109,13 @@ def _classifier(gateway: Inside, key: str, mark: str) -> str:
     return answer.json()["id"]
 
 
+def _document(gateway: Inside, key: str, mark: str) -> str:
+    body = {"name": f"{mark}-{next(_number)}.txt", "text": mark, "everybody": True}
+    answer = gateway.ask("POST", "/v1/vault/documents", key=key, body=body)
+    assert answer.status == 201, answer.body
+    return answer.json()["data"][0]["id"]
+
+
 def _same(name: str) -> Callable[[Inside, str, str], str]:
     return lambda _gateway, _key, _mark: name
 
@@ -120,6 +127,8 @@ OBJECTS: dict[str, Kind] = {
     "key_id": Kind(_key),
     "/v1/classifiers/{name": Kind(_classifier, missing="made-000000"),
     "release_id": Kind(_release),
+    "document_id": Kind(_document, missing=f"doc-{_HEX}"),
+    "vault": Kind(_same("archive"), missing="nowhere", is_everybodys=True),
     "file_id": Kind(_file, missing=f"file-{_HEX}"),
     "approval_id": Kind(_approval),
     "batch_id": Kind(_batch, missing=f"batch_{_HEX}"),
@@ -131,6 +140,8 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/v1/admin/keys"): {"name": "made"},
     ("POST", "/v1/admin/files/{file_id}/publish"): {"label": "internal", "reason": "made"},
     ("POST", "/api/show"): {"model": "plain"},
+    ("POST", "/v1/vector_stores/{vault}/search"): {"query": "marked"},
+    ("POST", "/v1/vector_stores/{vault}/files"): {"file_id": f"file-{_HEX}"},
 }
 """By method and path as the table has them; an empty object for all others."""
 

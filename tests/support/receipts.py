@@ -14,6 +14,7 @@ from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.money import Money
 from freehold.domain.receipt import Attempt, Cost, Receipt, Role
 from freehold.domain.response import EngineTimings, FinishReason, Usage
+from freehold.domain.retrieved import Retrieved, RetrievedDocument
 from freehold.domain.zones import DEVICE, LAN, Zone
 
 HOME = Label(level=Level.INTERNAL, zones=frozenset({DEVICE, LAN}))
@@ -111,6 +112,17 @@ _labels = st.builds(
 _signals = st.dictionaries(_names, st.floats(allow_nan=False, allow_infinity=False), max_size=3)
 _texts = st.lists(_names, max_size=3).map(tuple)
 _removed = st.dictionaries(_names, _counts, max_size=3).map(lambda counts: tuple(sorted(counts.items())))
+_retrieved = st.builds(
+    Retrieved,
+    vault=_names,
+    generation=_counts,
+    support=st.none() | st.floats(0, 1),
+    documents=st.lists(
+        st.builds(RetrievedDocument, id=_names, label=_names, passages=_counts, raised=st.booleans()), max_size=2
+    ).map(tuple),
+    left_out=_removed,
+    abstained=st.booleans(),
+)
 _confidences = st.builds(
     Confidence,
     probability=st.none() | st.floats(0, 1),
@@ -207,5 +219,6 @@ def receipts(draw: st.DrawFn) -> Receipt:
         client_request_id=draw(_names),
         traceparent=draw(_names),
         removed=draw(_removed),
+        retrieved=draw(st.none() | _retrieved),
         detectors=draw(_texts),
     )

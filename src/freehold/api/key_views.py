@@ -12,14 +12,16 @@ from freehold.api.asgi import JSON, Headers, Scope
 from freehold.audit.records import key_record
 from freehold.domain.errors.auth import GrantRefused, KeyRequestInvalid
 from freehold.domain.errors.request import FieldInvalid, NotFound
-from freehold.domain.identity import Principal
+from freehold.domain.identity import Principal, Reads
+from freehold.domain.labels import Level
 from freehold.domain.ports import AuditLog, Clock
 from freehold.identity.access import Access, check_end, check_grant, reached_tenant
 from freehold.identity.keys import OVERLAP_S, KeyRing
+from freehold.identity.readers import check_reads_grant
 from freehold.policy.lattice import leq
 from freehold.storage.keys import KeyRecord
 from freehold.wire.body import decode_document
-from freehold.wire.keys_schema import ALLOWED, KeyList, KeyView, NewKeyBody, NewKeyView, RotateBody
+from freehold.wire.keys_schema import ALLOWED, KeyList, KeyView, NewKeyBody, NewKeyView, ReadsBody, RotateBody
 from freehold.wire.openai_invalid import field_invalid
 from freehold.wire.openai_response import encode_json
 
@@ -55,7 +57,8 @@ class KeyViews:
         """Make a key; its secret is in this answer and nowhere else.
 
         Without ``tenant`` it is the caller's own tenant's, without ``scopes`` it has ``infer``. Nobody gives a scope that
-        it does not have itself, or a label that demands less than its own.
+        it does not have itself, a label that demands less than its own, or eyes for private documents (``user``, ``groups``,
+        ``clearance``) that see more than its own; ``admin`` names any user and any groups.
         """
         body = _read(scope, NewKeyBody)
         tenant, scopes, label = body.tenant or principal.tenant.name, body.scopes or ["infer"], body.label or ""
@@ -63,7 +66,12 @@ class KeyViews:
         if reached not in {None, tenant}:
             # Whether there is such a tenant is not told to whoever does not reach it.
             raise self._refused(principal, "", f"it reaches no tenant but {reached}")
-        self._check_grant(principal, "", scopes, label)
+        reads = Reads(
+            user=body.user or "",
+            groups=frozenset(body.groups or ()),
+            clearance=principal.clearance if body.clearance is None else _level(body.clearance),
+        )
+        self._check_grant(principal, "", scopes, label, reads)
         secret, record = await asyncio.to_thread(
             self._keys.new,
             name=body.name,
@@ -71,19 +79,37 @@ class KeyViews:
             scopes=scopes,
             label=label,
             life_s=body.expires_s,
+            reads=reads,
             by=principal.key_id,
         )
         return _json(self._told(record, secret), status=201)
 
+    async def changed(self, scope: Scope, principal: Principal) -> View:
+        """Have a key read private documents with other eyes; what is not said stays. Its next request does.
+
+        As with making a key, nobody gives what it does not have; nor takes it from a key that has more.
+        """
+        body = _read(scope, ReadsBody)
+        old = await self._reached(scope, principal)
+        # Two programs that change one key at once: the last one wins, whole.
+        reads = Reads(
+            user=old.reads.user if body.user is None else body.user,
+            groups=old.reads.groups if body.groups is None else frozenset(body.groups),
+            clearance=old.reads.clearance if body.clearance is None else _level(body.clearance),
+        )
+        self._check_grant(principal, old.id, old.scopes, old.label, old.reads)
+        self._check_grant(principal, old.id, old.scopes, old.label, reads)
+        return _json(self._shown(await asyncio.to_thread(self._keys.change_reads, old.id, reads, by=principal.key_id)))
+
     async def rotated(self, scope: Scope, principal: Principal) -> View:
         """Make a key in place of another one; its secret is in this answer and nowhere else.
 
-        The new one has the name, tenant, scopes and label of the old one, which stays good for ``overlap_s``: a day
+        The new one has the name, tenant, scopes, label and eyes of the old one, which stays good for ``overlap_s``: a day
         unless said, 0 for a key that leaked.
         """
         body = _read(scope, RotateBody)
         old = await self._reached(scope, principal)
-        self._check_grant(principal, old.id, old.scopes, old.label)
+        self._check_grant(principal, old.id, old.scopes, old.label, old.reads)
         secret, record = await asyncio.to_thread(
             self._keys.rotate,
             old.id,
@@ -131,10 +157,11 @@ class KeyViews:
             raise NotFound(path=scope["path"])
         return record
 
-    def _check_grant(self, principal: Principal, key_id: str, scopes: Any, label: str) -> None:
+    def _check_grant(self, principal: Principal, key_id: str, scopes: Any, label: str, reads: Reads) -> None:
         lowers = not leq(principal.label, self._keys.label_of(label))
         try:
             check_grant(principal, scopes=scopes, lowers_label=lowers)
+            check_reads_grant(principal, reads)
         except GrantRefused as error:
             self._note_refusal(principal, key_id, error)
             raise
@@ -175,7 +202,14 @@ class KeyViews:
             "revoked_unix_ms": record.revoked_unix_ms,
             "follows": record.follows or None,
             "line": record.line,
+            "user": record.reads.user or None,
+            "groups": sorted(record.reads.groups),
+            "clearance": record.reads.clearance.word,
         }
+
+
+def _level(word: str) -> Level:
+    return Level[word.upper()]
 
 
 def _read(scope: Scope, kind: type[T]) -> T:

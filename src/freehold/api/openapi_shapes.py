@@ -13,7 +13,7 @@ from freehold.wire import answers_schema as answers
 from freehold.wire.classify import ClassifyBody, TrainBody
 from freehold.wire.feedback import CertifyBody, FeedbackBody, GoldBody
 from freehold.wire.infill import InfillBody
-from freehold.wire.keys_schema import KeyList, KeyView, NewKeyBody, NewKeyView, RotateBody
+from freehold.wire.keys_schema import KeyList, KeyView, NewKeyBody, NewKeyView, ReadsBody, RotateBody
 from freehold.wire.messages_schema import MessagesBody
 from freehold.wire.ollama_schema import OllamaChat, OllamaEmbed, OllamaGenerate
 from freehold.wire.openai_schema import INPUTS_MAX, ChatBody, CompletionBody, EmbeddingBody, RerankBody
@@ -26,6 +26,22 @@ from freehold.wire.releases_schema import (
     ReleaseView,
 )
 from freehold.wire.responses_schema import ResponsesBody
+from freehold.wire.vault_schema import (
+    DocumentChangeBody,
+    DocumentDeleted,
+    DocumentList,
+    DocumentsAdded,
+    DocumentView,
+    NewDocumentForm,
+    StoreFileBody,
+    StoreFileView,
+    StoreHits,
+    StoreSearchBody,
+    StoreView,
+    VaultList,
+    VaultSearchBody,
+    VaultSearchView,
+)
 
 JsonObject = dict[str, Any]
 
@@ -68,6 +84,11 @@ _FLAG: JsonObject = {"type": "string", "enum": ["true", "false"], "default": "fa
 _COUNT: JsonObject = {"type": "integer", "minimum": 1, "maximum": 100}
 _PAGED: dict[str, JsonObject] = {"limit": _COUNT, "after": {"type": "string"}}
 _PAGED_BY_ID: dict[str, JsonObject] = {"limit": _COUNT, "after_id": {"type": "string"}}
+_PLACES: dict[str, JsonObject] = {name: {"type": "integer", "minimum": 0} for name in ("start", "end")}
+_VAULT: dict[str, JsonObject] = {"vault": {"type": "string"}}
+_LISTED: dict[str, JsonObject] = {
+    name: {"type": "array", "items": {"type": "string"}} for name in ("source", "author", "media_type")
+} | {name: {"type": "string", "format": "date"} for name in ("from", "to")}
 _RANKED = Shape(body=RerankBody, answer=answers.RerankAnswer, summary="Documents by their relevance to a query.")
 
 SHAPES: dict[tuple[str, str], Shape] = {
@@ -136,6 +157,24 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("POST", "/v1/classify"): Shape(body=ClassifyBody),
     ("POST", "/v1/classifiers"): Shape(body=TrainBody),
     ("GET", "/v1/classifiers"): Shape(answer=answers.SomeList),
+    ("GET", "/v1/vault"): Shape(answer=VaultList),
+    ("POST", "/v1/vault/search"): Shape(body=VaultSearchBody, answer=VaultSearchView),
+    ("GET", "/v1/vault/documents"): Shape(answer=DocumentList, query={**_VAULT, **_PAGED, **_LISTED}),
+    ("POST", "/v1/vault/documents"): Shape(
+        body=NewDocumentForm, media="multipart/form-data", answer=DocumentsAdded, status=201
+    ),
+    ("GET", "/v1/vault/documents/{document_id}"): Shape(answer=DocumentView, query=_VAULT),
+    ("PATCH", "/v1/vault/documents/{document_id}"): Shape(body=DocumentChangeBody, answer=DocumentView, query=_VAULT),
+    ("DELETE", "/v1/vault/documents/{document_id}"): Shape(answer=DocumentDeleted, query=_VAULT),
+    ("GET", "/v1/vault/documents/{document_id}/content"): Shape(answer_media=TEXT, query={**_VAULT, **_PLACES}),
+    ("GET", "/v1/vector_stores"): Shape(answer=answers.SomeList),
+    ("POST", "/v1/vector_stores"): Shape(status=400, answer=answers.OpenAIError),
+    ("GET", "/v1/vector_stores/{vault}"): Shape(answer=StoreView),
+    ("POST", "/v1/vector_stores/{vault}/search"): Shape(body=StoreSearchBody, answer=StoreHits),
+    ("GET", "/v1/vector_stores/{vault}/files"): Shape(answer=answers.SomeList, query=_PAGED),
+    ("POST", "/v1/vector_stores/{vault}/files"): Shape(body=StoreFileBody, answer=StoreFileView),
+    ("GET", "/v1/vector_stores/{vault}/files/{document_id}"): Shape(answer=StoreFileView),
+    ("POST", "/mcp"): Shape(body=answers.RpcMessage, answer=answers.RpcMessage),
     ("POST", "/v1/feedback"): Shape(body=FeedbackBody, answer=answers.FeedbackView),
     ("POST", "/v1/gold"): Shape(body=GoldBody),
     ("GET", "/v1/admin/outcomes"): Shape(
@@ -180,6 +219,7 @@ SHAPES: dict[tuple[str, str], Shape] = {
     ("GET", "/v1/admin/keys"): Shape(answer=KeyList),
     ("POST", "/v1/admin/keys"): Shape(body=NewKeyBody, answer=NewKeyView, status=201),
     ("GET", "/v1/admin/keys/{key_id}"): Shape(answer=KeyView),
+    ("PATCH", "/v1/admin/keys/{key_id}"): Shape(body=ReadsBody, answer=KeyView),
     ("DELETE", "/v1/admin/keys/{key_id}"): Shape(answer=KeyView, query={"force": _FLAG}),
     ("POST", "/v1/admin/keys/{key_id}/rotate"): Shape(
         body=RotateBody, body_required=False, answer=NewKeyView, status=201

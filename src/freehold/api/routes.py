@@ -27,6 +27,7 @@ from freehold.identity.access import ADMIN, INFER, MANAGE, OPEN, OWN, Access
 _SMALL_BODY = 64 * 1024
 _LARGE_BODY = 16 * 1024 * 1024
 _TEXTS_BODY = 1024 * 1024
+_QUERY_BODY = 512 * 1024
 _EXAMPLES_BODY = 16 * 1024 * 1024
 
 
@@ -87,6 +88,7 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/v1/admin/keys", "keys.listed", MANAGE),
     ViewRoute("POST", "/v1/admin/keys", "keys.made", MANAGE, body_bytes_max=_SMALL_BODY),
     ViewRoute("GET", "/v1/admin/keys/{key_id}", "keys.shown", MANAGE),
+    ViewRoute("PATCH", "/v1/admin/keys/{key_id}", "keys.changed", MANAGE, body_bytes_max=_SMALL_BODY),
     ViewRoute("DELETE", "/v1/admin/keys/{key_id}", "keys.revoked", MANAGE),
     ViewRoute("POST", "/v1/admin/keys/{key_id}/rotate", "keys.rotated", MANAGE, body_bytes_max=_SMALL_BODY),
     ViewRoute("GET", "/v1/admin/releases", "releases.listed", MANAGE),
@@ -118,6 +120,24 @@ VIEW_ROUTES = (
     ViewRoute("DELETE", "/v1/classifiers/{name}", "classify.removed", INFER),
     ViewRoute("POST", "/v1/feedback", "learning.feedback", INFER, body_bytes_max=_SMALL_BODY),
     ViewRoute("POST", "/v1/gold", "learning.gold", INFER, body_bytes_max=_TEXTS_BODY, asks=True),
+    ViewRoute("GET", "/v1/vault", "vault.listed", INFER),
+    ViewRoute("POST", "/v1/vault/search", "vault.searched", INFER, body_bytes_max=_QUERY_BODY),
+    ViewRoute("GET", "/v1/vault/documents", "vault.documents", INFER),
+    ViewRoute("POST", "/v1/vault/documents", "vault.added", INFER, streams=True),
+    ViewRoute("GET", "/v1/vault/documents/{document_id}", "vault.shown", INFER),
+    ViewRoute("PATCH", "/v1/vault/documents/{document_id}", "vault.changed", INFER, body_bytes_max=_SMALL_BODY),
+    ViewRoute("DELETE", "/v1/vault/documents/{document_id}", "vault.removed", INFER),
+    ViewRoute("GET", "/v1/vault/documents/{document_id}/content", "vault.content", INFER),
+    ViewRoute("GET", "/v1/vector_stores", "vector_stores.listed", INFER),
+    ViewRoute("POST", "/v1/vector_stores", "vector_stores.created", INFER),
+    ViewRoute("GET", "/v1/vector_stores/{vault}", "vector_stores.shown", INFER),
+    ViewRoute("POST", "/v1/vector_stores/{vault}/search", "vector_stores.searched", INFER, body_bytes_max=_QUERY_BODY),
+    ViewRoute("GET", "/v1/vector_stores/{vault}/files", "vector_stores.files", INFER),
+    ViewRoute("POST", "/v1/vector_stores/{vault}/files", "vector_stores.attached", INFER, body_bytes_max=_SMALL_BODY),
+    ViewRoute("GET", "/v1/vector_stores/{vault}/files/{document_id}", "vector_stores.file", INFER),
+    ViewRoute("DELETE", "/v1/vector_stores/{vault}/files/{document_id}", "vector_stores.removed", INFER),
+    ViewRoute("GET", "/v1/vector_stores/{vault}/files/{document_id}/content", "vector_stores.content", INFER),
+    ViewRoute("POST", "/mcp", "mcp.answered", INFER, body_bytes_max=_QUERY_BODY),
     ViewRoute("GET", "/api/tags", "house.ollama_tags", INFER, surface=OLLAMA_CHAT),
     ViewRoute("POST", "/api/show", "house.ollama_show", INFER, body_bytes_max=_SMALL_BODY, surface=OLLAMA_CHAT),
     ViewRoute("GET", "/api/version", "house.ollama_version", OPEN, surface=OLLAMA_CHAT),

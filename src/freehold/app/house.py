@@ -32,6 +32,8 @@ from freehold.app.rules import rulebook_of
 from freehold.app.scanning import detection
 from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
+from freehold.app.vault_house import VaultHouse
+from freehold.app.vault_views import vault_views
 from freehold.audit.records import policy_change_record
 from freehold.config.compile import Compiled
 from freehold.domain.deployment import Deployment, TokenPrice
@@ -39,6 +41,7 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
 from freehold.domain.response import Usage
+from freehold.domain.vault_ports import VaultDesk
 from freehold.engines.ejection import WINDOW_S
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.pricing import list_price
@@ -79,6 +82,7 @@ class House:
         logs: Logs | None = None,
         collector: Collector | None = None,
         fellows: Fellows | None = None,
+        vaults: VaultDesk | None = None,
     ) -> None:
         """Build every engine; start none.
 
@@ -90,6 +94,7 @@ class House:
             logs: The process's logging, where it is ours.
             collector: Where spans are sent; ``None`` for nowhere.
             fellows: The way to fellow workers; ``None`` for a process on its own.
+            vaults: Private documents in place of those of the data folder.
 
         Raises:
             ModelError: A model is not here, or its file is not what it should be.
@@ -129,6 +134,8 @@ class House:
             forget=self._memory.erase,
         )
         self._released = Released(stores, self._current, tidies=fellows is None or fellows.seat.worker == 0)
+        self._vaults = VaultHouse(stores, compiled, self._current, keeps=fellows is None or fellows.seat.worker == 0)
+        self._desk = self._vaults.desk if vaults is None else vaults
         self._pipeline = Pipeline(services=self._services(), runtime=self._current, prerouting=self._learnt.prerouting)
         self._settings = compiled
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
@@ -183,6 +190,7 @@ class House:
             "classify": classify_views(stores, self._pipeline, self._current, self.door),
             **batch_views(stores, self._settings, self._current, self._batches, self._memory),
             **self._released.views(),
+            **vault_views(stores, self._settings, self._current, self._desk),
         }
         return {**views, "document": DocumentViews(views)}
 
@@ -203,7 +211,12 @@ class House:
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
         if self._fellows is not None:
             self._spawn(self._fellows.keep_filled(self._admission))
-        for task in (*self._observation.tasks(self._own_metrics), *self._learnt.tasks(), self._memory.run()):
+        for task in (
+            *self._observation.tasks(self._own_metrics),
+            *self._learnt.tasks(),
+            self._memory.run(),
+            *self._vaults.tasks(),
+        ):
             self._spawn(task)
         self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
@@ -220,6 +233,7 @@ class House:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._learnt.close()
             self._memory.close()
+            await self._vaults.close()
             await asyncio.gather(*(each.close() for each in (*self._engines.values(), self._detection.engine)))
             await self._observation.close()
             await self._stores.broker.close()
@@ -268,6 +282,7 @@ class House:
         self._observation.know(runtime)
         self._learnt.know(compiled)
         self._memory.keep_for(compiled.labels.memory_days)
+        self._vaults.know(compiled)
         for name, engine in built.items():
             self._spawn(self._start(name, engine))
         if retired:
@@ -295,6 +310,7 @@ class House:
             releases=self._released.live,
             approvals=self._stores.approvals,
             detector=self._detection.scanner,
+            vault=self._desk,
             pseudonym_key=pseudonym_keys(self._stores),
         )
 

@@ -47,7 +47,7 @@ def request_record(receipt: Receipt) -> AuditRecord:
         _label(receipt.label),
         _label_rules(receipt.label_sources),
         receipt.outcome.encode(),
-        _removed(receipt.removed) if receipt.removed else b"",
+        _beside(receipt) if receipt.removed or receipt.retrieved is not None else b"",
         _text(receipt.route),
         _truth[receipt.stream],
         _text(receipt.task),
@@ -95,9 +95,21 @@ def _attempt(attempt: Attempt) -> bytes:
     )
 
 
-def _removed(counts: tuple[tuple[str, int], ...]) -> bytes:
-    """What was taken out of the answer; where nothing was, as nearly always, the record says nothing of it."""
-    return b',"removed":%b' % _encoder.encode(dict(counts))
+def _beside(receipt: Receipt) -> bytes:
+    """What was taken out of the answer, and which documents went in; of what was not, as nearly always, nothing is said."""
+    removed, retrieved = b"", b""
+    if receipt.removed:
+        removed = b',"removed":%b' % _encoder.encode(dict(receipt.removed))
+    if (found := receipt.retrieved) is not None:
+        told = {
+            "abstained": found.abstained,
+            "documents": [each.id for each in found.documents],
+            "generation": found.generation,
+            "left_out": dict(found.left_out),
+            "vault": found.vault,
+        }
+        retrieved = b',"retrieved":%b' % _encoder.encode(told)
+    return removed + retrieved
 
 
 def _encode_label(label: Label) -> bytes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Generator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from cyclopts import App, Parameter
 
@@ -16,6 +17,8 @@ from freehold.cli.key_ring import open_ring, this_user
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
 from freehold.domain.errors.auth import KeyRequestInvalid
+from freehold.domain.identity import UNNAMED, Reads
+from freehold.domain.labels import Level
 from freehold.identity.keys import KeyRing
 from freehold.storage.keys import KeyRecord
 
@@ -23,6 +26,33 @@ app = App(name="keys", help="Make, list, rotate and revoke API keys.")
 
 _SPAN = re.compile(r"([0-9]{1,6})([smhdw]?)")
 _SPAN_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Eyes:
+    """Which private documents a key may read. What is not given is as it was, or as an ordinary key has it.
+
+    Attributes:
+        user: Whose key it is, for documents that name their readers; "" for nobody's.
+        group: A group of that person; give it several times for several, "" for none.
+        clearance: The highest level of documents that it may read; restricted if never given.
+    """
+
+    user: str | None = None
+    group: tuple[str, ...] | None = None
+    clearance: Literal["public", "internal", "confidential", "restricted"] | None = None
+
+    def over(self, old: Reads) -> Reads:
+        """What a key reads with that read with ``old``."""
+        return Reads(
+            user=old.user if self.user is None else self.user,
+            groups=old.groups if self.group is None else frozenset(self.group) - {""},
+            clearance=old.clearance if self.clearance is None else Level[self.clearance.upper()],
+        )
+
+
+_AS_IT_IS = Eyes()
 
 
 @app.command(name="new")
@@ -34,6 +64,7 @@ def new_key(
     scope: tuple[Literal["infer", "manage", "admin"], ...] = ("infer",),
     label: str = "",
     expires: str = "",
+    eyes: Eyes = _AS_IT_IS,
     config: ConfigFile = "",
     as_json: Json = False,
 ) -> int:
@@ -46,14 +77,68 @@ def new_key(
             same of all tenants, and the house itself); give it several times for several. infer if not given.
         label: Label that the key adds to everything sent with it, for example "confidential".
         expires: After how long the key opens nothing, for example 90d, 12h or 30m. Never if not given.
+        eyes: Which private documents it may read.
     """
     life_s = _seconds(expires) if expires else None
+    reads = eyes.over(UNNAMED)
     with _ring(config) as (ring, tenants):
         tenant = tenant or tenants[0]
         secret, record = ring.new(
-            name=name, tenant=tenant, scopes=scope, label=label, life_s=life_s, by=this_user("keys")
+            name=name, tenant=tenant, scopes=scope, label=label, life_s=life_s, reads=reads, by=this_user("keys")
         )
         _show_new(ring, secret, record, as_json=as_json)
+    return output.OK
+
+
+@app.command(name="set")
+def set_key(
+    key_id: Annotated[str, Parameter(name="ID")],
+    /,
+    *,
+    eyes: Eyes = _AS_IT_IS,
+    config: ConfigFile = "",
+    as_json: Json = False,
+) -> int:
+    """Change which private documents a key may read; what is not given stays. Its next request does so.
+
+    Args:
+        key_id: The key's id, from "freehold keys list".
+        eyes: Which private documents it may read from now on.
+    """
+    with _ring(config) as (ring, _):
+        old = found.reads if (found := ring.find(key_id)) is not None else UNNAMED
+        record = ring.change_reads(key_id, eyes.over(old), by=this_user("keys"))
+        document = _document(ring, record)
+    if as_json:
+        output.print_json(document)
+    else:
+        output.say(f"Key {key_id} reads as {_eyes(record.reads)}.")
+    return output.OK
+
+
+@app.command(name="show")
+def show_key(
+    key_id: Annotated[str, Parameter(name="ID")],
+    /,
+    *,
+    config: ConfigFile = "",
+    as_json: Json = False,
+) -> int:
+    """Show one key. The key itself is stored nowhere.
+
+    Args:
+        key_id: The key's id, from "freehold keys list".
+    """
+    with _ring(config) as (ring, _):
+        record = ring.find(key_id)
+        if record is None:
+            raise KeyRequestInvalid(what="the key id", value=key_id, reason="there is no key with this id")
+        document = _document(ring, record)
+    if as_json:
+        output.print_json(document)
+        return output.OK
+    shown = [(name, _words(value)) for name, value in document.items() if not name.endswith("_unix_ms")]
+    output.say(output.table([*shown, ("made", _date(record.created_unix_ms))], head=("what", "value")))
     return output.OK
 
 
@@ -67,7 +152,7 @@ def rotate_key(
     config: ConfigFile = "",
     as_json: Json = False,
 ) -> int:
-    """Make a key in place of another one: same name, tenant, scopes and label, a new secret, shown this once.
+    """Make a key in place of another one: same name, tenant, scopes, label and eyes, a new secret, shown this once.
 
     Args:
         key_id: The key's id, from "freehold keys list".
@@ -103,12 +188,13 @@ def list_keys(*, config: ConfigFile = "", as_json: Json = False) -> int:
                 record.tenant,
                 " ".join(sorted(record.scopes)),
                 record.label or "-",
+                _eyes(record.reads),
                 _date(record.created_unix_ms),
                 state,
             )
             for record, state in zip(records, states, strict=True)
         ]
-        output.say(output.table(rows, head=("id", "name", "tenant", "scopes", "label", "made", "state")))
+        output.say(output.table(rows, head=("id", "name", "tenant", "scopes", "label", "reads as", "made", "state")))
     for problem in problems:
         output.note(f"Opens nothing: {problem}")
     return output.OK
@@ -192,8 +278,24 @@ def _document(ring: KeyRing, record: KeyRecord) -> dict[str, object]:
         "revoked_unix_ms": record.revoked_unix_ms,
         "expires_unix_ms": record.expires_unix_ms,
         "follows": record.follows or None,
+        "user": record.reads.user or None,
+        "groups": sorted(record.reads.groups),
+        "clearance": record.reads.clearance.word,
         "state": ring.state(record),
     }
+
+
+def _eyes(reads: Reads) -> str:
+    """``ana, legal, up to confidential``; ``-`` where nothing was said."""
+    words = [*([reads.user] if reads.user else []), *sorted(reads.groups)]
+    if reads.clearance is not Level.RESTRICTED:
+        words.append(f"up to {reads.clearance.word}")
+    return ", ".join(words) or "-"
+
+
+def _words(value: object) -> str:
+    words: list[object] = [*cast("list[object]", value)] if isinstance(value, list) else [value or "-"]
+    return " ".join(str(word) for word in words) or "-"
 
 
 def _date(unix_ms: int) -> str:

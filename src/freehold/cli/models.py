@@ -83,7 +83,7 @@ def _one(registry: ModelRegistry, name: str, *, as_json: bool) -> int:
     entry = registry.catalogue.entries.get(name)
     if installed is None and entry is None:
         installed = registry.resolve(name)
-    is_gguf = installed is not None and installed.tokenizer is None
+    is_gguf = installed is not None and installed.tokenizer is None and not installed.packed
     shape = read_header(installed.path).shape if installed is not None and is_gguf else _shape(entry)
     profile = probe(measure=True)
     launch = launch_for(shape, profile)
@@ -94,7 +94,7 @@ def _one(registry: ModelRegistry, name: str, *, as_json: bool) -> int:
     output.say(model_lines(installed) if installed is not None else _entry_text(entry))
     text = fit_text(launch, report)
     # A model that embeds or ranks decodes nothing: the formula's speed is not its own.
-    output.say(text if is_gguf or entry is None or entry.onnx is None else text.rpartition(";")[0])
+    output.say(text if is_gguf or entry is None or not (entry.onnx or entry.packed) else text.rpartition(";")[0])
     return output.OK
 
 
@@ -195,7 +195,7 @@ def _catalogue(registry: ModelRegistry, *, as_json: bool) -> int:
         report = fits[entry.name][1]
         here = "installed" if registry.find(entry.name) else wording.size(entry.size_bytes)
         verdict = "yes" if report.fits else f"no, {wording.size(-report.margin_bytes)} too little"
-        speed = wording.speed(report) if entry.onnx is None else ""
+        speed = wording.speed(report) if entry.onnx is None and not entry.packed else ""
         rows.append((entry.name, here, entry.license, verdict, speed))
     output.say(f"This machine: {wording.machine(profile)}.")
     output.say(output.table(rows, head=("model", "size", "licence", "fits here", "speed")))

@@ -83,6 +83,8 @@ def receipt_text(receipt: Mapping[str, Any]) -> str:
         lines.append(
             ": ".join(filter(None, (f"policy    {decision['deployment']}", said, ", ".join(decision["reasons"]))))
         )
+    if retrieved := receipt.get("retrieved"):
+        lines += _retrieved(retrieved)
     if removed := receipt.get("removed"):
         lines.append("removed   " + ", ".join(f"{kind} {count}" for kind, count in removed.items()))
     lines += [f"detour    {told}" for told in receipt.get("detours", ())]
@@ -95,6 +97,18 @@ def receipt_text(receipt: Mapping[str, Any]) -> str:
     lines.append(f"audit     {_audit(receipt)}")
     lines.append(f"summary   {receipt_line(receipt)}")
     return "\n".join(lines)
+
+
+def _retrieved(retrieved: Mapping[str, Any]) -> list[str]:
+    """Which documents went in, and which of them caused the label."""
+    support = "" if retrieved["support"] is None else f", support {retrieved['support']:.2f}"
+    told = ": not in the documents, no model was asked" if retrieved["abstained"] else ""
+    lines = [f"vault     {retrieved['vault']}, generation {retrieved['generation']}{support}{told}"]
+    for each in retrieved["documents"]:
+        caused = "; it raised the label" if each["raised"] else ""
+        lines.append(f"          {each['passages']} of document {each['id']}: {each['label']}{caused}")
+    lines += [f"          {count} {level} left out" for level, count in retrieved["left_out"].items()]
+    return lines
 
 
 def _label(label: Mapping[str, Any]) -> str:

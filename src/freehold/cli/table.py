@@ -21,6 +21,8 @@ class Command:
 COMMANDS = (
     Command("up", "freehold.cli.up:up", "Start the server; at the first start, choose and fetch a model."),
     Command("ask", "freehold.cli.ask:ask", "Ask the running server a question; shows where the answer came from."),
+    Command("add", "freehold.cli.add:add", "Add files and folders to a vault of private documents."),
+    Command("vault", "freehold.cli.vault:app", "Private documents: list, search, show, remove, watch, test, tune."),
     Command("pull", "freehold.cli.pull:pull", "Fetch a model: resumable, checked against its digest."),
     Command("models", "freehold.cli.models:app", "What is installed, what can be had, and what fits this machine."),
     Command("calibrate", "freehold.cli.calibrate:calibrate", "Measure how far a model's confidence can be trusted."),
@@ -43,6 +45,7 @@ COMMANDS = (
         "policy", "freehold.cli.policy:app", "Where a text may go and why: check, test, explain and replay the rules."
     ),
     Command("release", "freehold.cli.release:app", "Let one exact text go where its label forbids it, on record."),
+    Command("mcp", "freehold.cli.mcp:mcp", "Serve private documents to an agent on this machine, as its key may read."),
     Command("doctor", "freehold.cli.doctor:doctor", "Check this installation, one line a check."),
     Command("broker", "freehold.cli.broker:broker", "Run the one process that connects beyond this device."),
     Command("config", "freehold.cli.config:app", "Check and explain the configuration."),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
+from freehold.config.checks_vault import check_vaults, folder_labels
 from freehold.config.lines import KeyPath
 from freehold.config.mistakes import Mistake, near
 from freehold.config.schema import Config, DeploymentSection, Ledger, RouteSection, Server
@@ -74,6 +75,7 @@ def cross_check(config: Config, names: Names, check_label: LabelCheck | None = N
         *_telemetry(config),
         *_witnesses(config),
         *_egress(config),
+        *check_vaults(config),
     ]
 
 
@@ -360,6 +362,7 @@ def _labels(config: Config, check_label: LabelCheck | None) -> Iterator[Mistake]
         *((("routes", name, "label"), route.label) for name, route in config.routes.items() if route.label),
         *((("tenants", name, "label"), tenant.label) for name, tenant in config.tenants.items()),
         *((("sources", name, "label"), source.label) for name, source in config.sources.items()),
+        *folder_labels(config),
         *((("labels", "mip", guid), text) for guid, text in config.labels.mip.items()),
         (("labels", "unknown_mip"), config.labels.unknown_mip),
         (("labels", "unread"), config.labels.unread),

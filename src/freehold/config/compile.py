@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 
 from freehold.config.checks import AUTO, zone_tree
+from freehold.config.compile_vault import VaultPlan, compile_vaults
 from freehold.config.label_sections import Labels
 from freehold.config.load import LoadedConfig
 from freehold.config.schema import Config, DeploymentSection, Learning, Ledger, RouteSection
@@ -94,6 +95,7 @@ class Compiled:
         trust: What tools do, and where answers may link.
         detect: When texts are looked through.
         broker: Unix socket of the process through which everything leaves; empty to connect from here.
+        vaults: By name; ``archive`` is always among them.
     """
 
     tree: ZoneTree
@@ -120,6 +122,7 @@ class Compiled:
     rules: str = ""
     rules_path: str = ""
     broker: str = ""
+    vaults: Mapping[str, VaultPlan] = field(default_factory=dict[str, VaultPlan])
 
 
 def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_broker: bool = False) -> Compiled:
@@ -174,6 +177,11 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_b
             link_hosts=tuple(config.output.link_hosts),
         ),
         detect=config.detect,
+        vaults=compile_vaults(
+            config,
+            first_tenant=next(iter(tenants), DEFAULT_TENANT),
+            environment=None if as_broker else environment,
+        ),
     )
 
 
@@ -304,5 +312,7 @@ def _route(name: str, section: RouteSection, currency: str) -> Route:
         sanitise=Sanitise(section.sanitise),
         declassify=Declassify(section.declassify),
         redact_answers=section.redact_answers,
+        vault=section.vault,
+        only_what_may_leave=section.when_vault_forbids == "leave_out",
         worth_micros=None if section.worth is None else Money.of(section.worth, currency).micros,
     )

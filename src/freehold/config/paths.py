@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from freehold.config.schema import Calibration, Config, DeploymentSection, Policy, Server, Telemetry
+from freehold.config.schema_vault import VaultSection
 
 _FILE_PREFIX = "file:"
 _MODEL_FILE = ".gguf"
@@ -32,6 +33,15 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
             update["otlp_authorization"] = _FILE_PREFIX + absolute(path)
         return section.model_copy(update=update)
 
+    def vault(section: VaultSection) -> VaultSection:
+        folders = {
+            name: each.model_copy(update={"path": absolute(each.path)}) for name, each in section.folders.items()
+        }
+        update: dict[str, object] = {"folders": folders}
+        if section.key is not None and section.key.startswith(_FILE_PREFIX):
+            update["key"] = _FILE_PREFIX + absolute(section.key.removeprefix(_FILE_PREFIX))
+        return section.model_copy(update=update)
+
     server, own = config.server, config.calibration
     return config.model_copy(
         update={
@@ -43,6 +53,7 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
             "calibration": Calibration.model_copy(own, update={"folder": absolute(own.folder)}),
             "deployments": {name: deployment(section) for name, section in config.deployments.items()},
             "telemetry": telemetry(config.telemetry),
+            "vaults": {name: vault(section) for name, section in config.vaults.items()},
         }
     )
 

@@ -20,6 +20,7 @@ from freehold.config import schema, section
 from freehold.config.lines import KeyPath
 from freehold.config.schema import Config
 from freehold.config.schema_untrusted import HostName
+from freehold.config.schema_vault import FileEnding, ModelName, ReaderName
 from freehold.config.section import Section
 
 ANY_NAME = "NAME"
@@ -30,12 +31,18 @@ _GROUPED_FROM = 10_000
 
 _NAMED = {
     section.Name: "name",
-    schema.SecretReference: "env:NAME or file:PATH",
+    section.SecretReference: "env:NAME or file:PATH",
     schema.Currency: "three capital letters",
     section.LogName: "text without blanks or +",
     schema.Price: "amount",
     HostName: "host, or *. and a host",
+    ReaderName: "user:NAME or group:NAME",
+    FileEnding: "ending",
+    ModelName: "name",
 }
+_AS_THEY_ARE = (HostName, ReaderName)
+"""Words that have no plural by an s."""
+
 _PLAIN = {
     bool: "true or false",
     int: "whole number",
@@ -181,9 +188,8 @@ def _words(hint: Any) -> str:
         return " or ".join(f'"{value}"' for value in get_args(hint))
     if get_origin(hint) is list:
         item = get_args(hint)[0]
-        return (
-            f"list of {_words(item)}" if item is HostName or get_origin(item) is Literal else f"list of {_words(item)}s"
-        )
+        plural = "" if item in _AS_THEY_ARE or get_origin(item) is Literal else "s"
+        return f"list of {_words(item)}{plural}"
     return _PLAIN[hint]
 
 

@@ -293,6 +293,8 @@ class Route:
         sanitise: When its answers are cleaned of what could fetch, lead away or hide.
         declassify: What is done with a text that may not go further as it is.
         redact_answers: Whether values that its client did not send are taken out of its answers.
+        vault: Vault whose passages go into every chat on it; empty for those that ask for one.
+        only_what_may_leave: Whether passages that would keep a request from its first deployment are left out.
         gains: By deployment, how much more often right it must be to be asked next: its cost, as a share of that worth.
     """
 
@@ -319,3 +321,5 @@ class Route:
     sanitise: Sanitise = Sanitise.UNTRUSTED
     declassify: Declassify = Declassify.OFF
     redact_answers: bool = False
+    vault: str = ""
+    only_what_may_leave: bool = False

@@ -49,7 +49,7 @@ class LabelSource:
     """One reason why a label is as it is.
 
     Attributes:
-        origin: ``tenant``, ``key``, ``route``, ``client`` or ``detector``.
+        origin: ``tenant``, ``key``, ``route``, ``client``, ``detector`` or ``vault``.
         rule: Id that a receipt shows, for example ``key:finance`` or ``client:freehold-label``.
         label: What this source asks for; the request's label is the join of all sources.
     """

@@ -10,6 +10,7 @@ from freehold.domain.declassified import LeftOut
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.money import Money
 from freehold.domain.response import EngineTimings, FinishReason, Usage
+from freehold.domain.retrieved import Retrieved
 from freehold.domain.values import value
 from freehold.domain.zones import Zone
 
@@ -121,6 +122,7 @@ class Receipt:
         purpose: What it was asked for: ``answer``, or ``shadow``, ``gold`` or ``labels`` for what is asked on our account.
         for_request: Id of the request for whose sake it was asked; empty for its own.
         detectors: Name and version of each detector that looked through it; none where nobody had to.
+        retrieved: What of private documents went into it; ``None`` where nothing was looked for.
     """
 
     id: str
@@ -152,6 +154,7 @@ class Receipt:
     for_request: str = ""
     detectors: tuple[str, ...] = ()
     removed: tuple[tuple[str, int], ...] = ()
+    retrieved: Retrieved | None = None
 
     @property
     def counts(self) -> bool:

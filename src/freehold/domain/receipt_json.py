@@ -15,6 +15,7 @@ from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.money import Money
 from freehold.domain.receipt import Attempt, Cost, Receipt, Role
 from freehold.domain.response import EngineTimings, FinishReason, Usage
+from freehold.domain.retrieved import Retrieved, RetrievedDocument
 from freehold.domain.zones import Zone
 
 SCHEMA = 1
@@ -76,6 +77,7 @@ def receipt_document(receipt: Receipt) -> dict[str, object]:
         "detours": list(receipt.detours),
         "detectors": list(receipt.detectors),
         "removed": dict(receipt.removed),
+        "retrieved": _retrieved(receipt.retrieved),
         "attempts": [_attempt(attempt) for attempt in receipt.attempts],
         "audit_index": receipt.audit_index,
         "audit_log": receipt.audit_log,
@@ -158,6 +160,7 @@ def receipt_from_document(document: _Json) -> Receipt:
         for_request=_newer_text(document, "for_request"),
         detectors=_texts(document, "detectors") if "detectors" in document else (),
         removed=_counts_of(_object(document, "removed")) if "removed" in document else (),
+        retrieved=_retrieved_of(_optional(_object, document, "retrieved")) if "retrieved" in document else None,
     )
 
 
@@ -259,6 +262,43 @@ def _left_out_of(document: _Json | None) -> LeftOut | None:
         label=_text(document, "label"),
         counts=_counts_of(_object(document, "counts")),
         answered=_counts_of(_object(document, "answered")),
+    )
+
+
+def _retrieved(retrieved: Retrieved | None) -> dict[str, object] | None:
+    if retrieved is None:
+        return None
+    return {
+        "vault": retrieved.vault,
+        "generation": retrieved.generation,
+        "support": retrieved.support,
+        "abstained": retrieved.abstained,
+        "documents": [
+            {"id": each.id, "label": each.label, "passages": each.passages, "raised": each.raised}
+            for each in retrieved.documents
+        ],
+        "left_out": dict(retrieved.left_out),
+    }
+
+
+def _retrieved_of(document: _Json | None) -> Retrieved | None:
+    if document is None:
+        return None
+    return Retrieved(
+        vault=_text(document, "vault"),
+        generation=_integer(document, "generation"),
+        support=_optional(_number, document, "support"),
+        abstained=_flag(document, "abstained"),
+        documents=tuple(
+            RetrievedDocument(
+                id=_text(each, "id"),
+                label=_text(each, "label"),
+                passages=_integer(each, "passages"),
+                raised=_flag(each, "raised"),
+            )
+            for each in _objects(document, "documents")
+        ),
+        left_out=_counts_of(_object(document, "left_out")),
     )
 
 

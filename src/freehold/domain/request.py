@@ -10,6 +10,7 @@ from typing import overload
 
 from freehold.domain.priority import Priority
 from freehold.domain.values import value
+from freehold.domain.vault import VaultAsk
 
 _TEXT_BEARING = ("messages", "prompt", "suffix", "input", "tools", "query", "documents")
 
@@ -249,6 +250,7 @@ class InferenceRequest:
         purpose: What it is asked for.
         for_request: Id of the request for whose sake it is asked; empty for its own.
         is_external: The client says that there are words in it of somebody who is not trusted.
+        vault: What is to be looked for in private documents before; ``None`` where the client asks for nothing.
     """
 
     id: str
@@ -280,6 +282,7 @@ class InferenceRequest:
     purpose: Purpose = Purpose.ANSWER
     for_request: str = ""
     is_external: bool = False
+    vault: VaultAsk | None = None
 
     @property
     def is_generated(self) -> bool:

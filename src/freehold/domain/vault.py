@@ -9,6 +9,12 @@ from enum import StrEnum
 
 from freehold.domain.labels import Level
 
+DEFAULT_VAULT = "archive"
+"""The vault that is meant where none is named."""
+
+NOT_IN_DOCUMENTS = "This is not in your documents."
+"""The answer where the documents do not say."""
+
 USER, GROUP = "user:", "group:"
 """How a reader is written: ``user:ana``, ``group:legal``."""
 
@@ -205,7 +211,7 @@ class Hit:
 
     Attributes:
         chunk_id: Of the store.
-        score: Larger is better. Of words: minus SQLite's bm25; of vectors: the cosine.
+        score: Larger is better. Of words: BM25, counted over what the reader may read; of vectors: the cosine.
     """
 
     chunk_id: int
@@ -250,12 +256,19 @@ class Found:
         support: Calibrated probability that the passages hold the answer; ``None`` where nothing was measured.
         generation: Of the index: it rises with every change.
         filters: What was taken from the question, and held.
+        support_at: Support below which there is no answer in them (``SearchSettings.support_at``).
     """
 
     passages: tuple[Passage, ...]
     support: float | None = None
     generation: int = 0
     filters: Filters = ANYTHING
+    support_at: float = 0.5
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether an answer may be in the passages."""
+        return bool(self.passages) and (self.support is None or self.support >= self.support_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +323,27 @@ class VaultQuery:
     characters_max: int = 0
     filters: Filters = ANYTHING
     infer_filters: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultAsk:
+    """What a request wants of a vault before it is answered.
+
+    Attributes:
+        vault: Which; empty for the route's, else the default one.
+        limit: Passages at most; 0 for the default.
+        filters: What they must be like.
+        only_what_may_leave: Leave out passages with which it could not go where it would go without them.
+        is_tool: It was asked for as the tool ``file_search``, so that its answer tells of a call.
+        tells_texts: Whether the answer repeats the passages.
+    """
+
+    vault: str = ""
+    limit: int = 0
+    filters: Filters = ANYTHING
+    only_what_may_leave: bool = False
+    is_tool: bool = False
+    tells_texts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from freehold.domain.errors.vault import VaultUnknown
 from freehold.domain.vault import (
     ANYTHING,
     Chunk,
@@ -191,6 +192,22 @@ class Vault(Protocol):
     def names(self, tenant: str) -> Sequence[str]:
         """Vaults that a tenant may use."""
         ...
+
+
+class NoVault:
+    """Where there are no private documents."""
+
+    async def search(self, query: VaultQuery) -> Found:
+        """There is none.
+
+        Raises:
+            VaultUnknown: Always.
+        """
+        raise VaultUnknown(vault=query.vault, tenant=query.reader.tenant, known="none")
+
+    def names(self, tenant: str) -> Sequence[str]:  # noqa: ARG002 - a port's
+        """None."""
+        return ()
 
 
 class VaultDesk(Vault, Protocol):

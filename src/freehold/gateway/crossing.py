@@ -82,7 +82,7 @@ class Crossing:
         sources = sources_of(scan.kinds, runtime.tree)
         raised = self.footings.raised(self.asking, self.whole, sources, looked=Look.NAMES, complete=scan.complete)
         releases = self.services.releases
-        if releases.live:
+        if releases.live and draft.retrieved is None:
             raised = with_releases(raised, draft.request, releases, runtime=runtime, unix_ms=draft.created_unix_ms)
         if not scan.complete:
             draft.detours.append(f"it was not looked through to the end: {scan.why}")

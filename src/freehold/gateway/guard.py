@@ -81,7 +81,7 @@ def guarded(
     cleaning = Cleaning(
         hosts=hosts if cleans else None,
         is_json=request.response_schema_json is not None,
-        keeps=AlreadySaid(lambda: said_in(request).texts) if redacts else None,
+        keeps=AlreadySaid(lambda: said_in(draft.asked).texts) if redacts else None,
         calls=holds and not runtime.trust.is_all_harmless,
     )
     draft.cleaned = Channels(cleaning if cleans or redacts else None)

@@ -1,6 +1,6 @@
 """The request path, top to bottom, in the order in which a compliance officer would ask.
 
-authenticate → label → decide → plan → (admit → attempt → judge → verdict)+ → record
+authenticate → label → retrieve → decide → plan → (admit → attempt → judge → verdict)+ → record
 
 ``ARCHITECTURE.md`` traces one request through it, and a test holds the executed steps against that page.
 """
@@ -25,12 +25,15 @@ from freehold.gateway.bounds import bound_of
 from freehold.gateway.crossing import Crossing
 from freehold.gateway.flow import Flow
 from freehold.gateway.footing import Asking, Footing, Footings
+from freehold.gateway.found_sink import abstain, found_sink
 from freehold.gateway.guard import GuardedSink, guarded
+from freehold.gateway.held import Held
 from freehold.gateway.ladder import Climb
 from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.recorder import Recorder
 from freehold.gateway.releasing import with_releases
+from freehold.gateway.retrieving import Grounding, Retrieving, asks_vault
 from freehold.gateway.runtime import Runtime, Services
 from freehold.policy.detected import SCAN
 from freehold.policy.trust import distrusted_source, distrusts
@@ -49,6 +52,7 @@ class Pipeline:
         self._footings = Footings(runtime())
         self._flow = Flow(memory=services.memory, files=services.files)
         self._recorder = Recorder(services)
+        self._retrieving = Retrieving(services)
 
     def active(self, config_digest: str | None = None) -> int:
         """Requests being answered now: all, or those that began under one configuration."""
@@ -82,26 +86,46 @@ class Pipeline:
         )
         draft.steps.append("authenticate")
         climb: Climb | None = None
+        held: Held | None = None
+        grounding: Grounding | None = None
         self._active[runtime.config_digest] += 1
         try:
             try:
-                climb = self._plan(draft, runtime, *await self._label(draft, runtime), sink)
-                if climb.footing.route.prerouter is not Prerouter.OFF and self._prerouting is not None:
-                    await self._prerouting.look(climb)
-                held = await climb.run()
-                if isinstance(climb.sink, GuardedSink):
-                    await climb.sink.settle(held)
+                footing, asking = await self._label(draft, runtime)
+                if request.vault is not None or footing.route.vault:
+                    grounding = await self._retrieve(draft, runtime, footing, asking)
+                if grounding is None or not grounding.abstains:
+                    climb = self._climb(draft, runtime, footing, asking, grounding, sink)
+                    held = await self._run(climb)
+                elif self._services.quotas.limited:
+                    self._reserve(draft, runtime, footing, footing.plan(request).steps[:1], sink)
             except BaseException as error:
                 self._ended_by(error, draft, climb)
                 raise
             receipt = await self._recorder.record(draft, Outcome.COMPLETE)
         finally:
             self._active[runtime.config_digest] -= 1
+        if climb is None or held is None:
+            if grounding is not None:
+                abstain(sink, request, grounding, receipt)
+            return receipt
         climb.sink.finished(receipt, end=held.send(climb.sink))
+        self._tell(draft, climb, receipt)
+        return receipt
+
+    def _tell(self, draft: ReceiptDraft, climb: Climb, receipt: Receipt) -> None:
+        """Let an answer be remembered and learnt from, once its last byte is sent.
+
+        One from documents is not learnt from: what was asked is not what was judged, and would be kept where nobody
+        erases a document from.
+        """
+        request, principal = draft.asked, draft.principal
         memory = self._services.memory
         if memory.wants(principal, draft.label_said or draft.label):
             memory.told(request, principal, receipt, climb.answers)
         learn = self._services.learn
+        if draft.retrieved is not None:
+            return
         if request.task is Task.CHAT and learn.wants(principal) and (answers := climb.answers):
             judged = Judged(
                 request=request,
@@ -113,7 +137,47 @@ class Pipeline:
                 question_model=draft.question_model,
             )
             learn.told(judged)
-        return receipt
+
+    async def _retrieve(
+        self, draft: ReceiptDraft, runtime: Runtime, footing: Footing, asking: Asking
+    ) -> Grounding | None:
+        """What do its caller's documents say? Their labels are the request's from here on."""
+        ask = asks_vault(draft.request, footing.route)
+        if ask is None:
+            return None
+        footings = self._footings  # as in _crossing
+        return await self._retrieving.ground(
+            draft,
+            ask,
+            runtime=runtime,
+            footings=footings if footings.runtime is runtime else Footings(runtime),
+            footing=footing,
+            asking=asking,
+        )
+
+    def _climb(
+        self,
+        draft: ReceiptDraft,
+        runtime: Runtime,
+        footing: Footing,
+        asking: Asking,
+        grounding: Grounding | None,
+        sink: Sink,
+    ) -> Climb:
+        if grounding is None:
+            return self._plan(draft, runtime, footing, asking, sink)
+        told = found_sink(sink, draft.asked, grounding)
+        return self._plan(draft, runtime, grounding.footing, grounding.asking, told)
+
+    async def _run(self, climb: Climb) -> Held:
+        """The answer; what may be sent of it at once is sent."""
+        is_looked_at = climb.footing.route.prerouter is not Prerouter.OFF and climb.draft.retrieved is None
+        if is_looked_at and self._prerouting is not None:
+            await self._prerouting.look(climb)
+        held = await climb.run()
+        if isinstance(climb.sink, GuardedSink):
+            await climb.sink.settle(held)
+        return held
 
     async def _label(self, draft: ReceiptDraft, runtime: Runtime) -> tuple[Footing, Asking]:
         """How sensitive is this text? What holds for all of its caller's, joined with what it says itself."""
@@ -157,7 +221,7 @@ class Pipeline:
         draft.steps.append("decide")
         whole = footing
         releases = self._services.releases
-        if releases.live:
+        if releases.live and draft.retrieved is None:  # who releases a text need not be one who may read the documents
             footing = with_releases(footing, draft.request, releases, runtime=runtime, unix_ms=draft.created_unix_ms)
         draft.decisions = footing.decisions
         draft.steps.append("plan")
@@ -220,7 +284,7 @@ class Pipeline:
     def _ended_by(self, error: BaseException, draft: ReceiptDraft, climb: Climb | None) -> None:
         """It was refused, failed or left: nothing stays open, and it is recorded."""
         outcome, error_code = Outcome.FAILED, Internal.code
-        if isinstance(error, NoPermittedDeployment):
+        if isinstance(error, NoPermittedDeployment) and draft.retrieved is None:
             scan_complete = not any(SCAN in each.rules for each in draft.decisions if not each.allowed)
             self._services.releases.refused(
                 draft.request, draft.principal, draft.label_text, scan_complete=scan_complete

@@ -13,6 +13,7 @@ from freehold.domain.money import Money
 from freehold.domain.ports import Clock, Reservation
 from freehold.domain.receipt import Attempt, Receipt
 from freehold.domain.request import InferenceRequest
+from freehold.domain.retrieved import Retrieved
 from freehold.gateway.cleaning import Channels
 
 REFUSED_BELOW_STATUS = 500
@@ -22,7 +23,8 @@ REFUSED_BELOW_STATUS = 500
 class ReceiptDraft:
     """A receipt in the making: the one mutable thing that follows a request through the pipeline.
 
-    ``label_said`` is the label without what detectors find, which they would find again.
+    ``label_said`` is the label without what detectors find, which they would find again. ``asked`` is the request as its
+    client sent it, ``request`` the same with passages of documents where there are any.
     """
 
     request: InferenceRequest
@@ -49,10 +51,13 @@ class ReceiptDraft:
     audit_log: str = ""
     reserved: Reservation | None = None
     cleaned: Channels | None = None
+    retrieved: Retrieved | None = None
+    asked: InferenceRequest = field(init=False)
     created_unix_ms: int = field(init=False)
     arrived_s: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.asked = self.request
         self.steps, self.detours, self.attempts = [], [], []
         self.created_unix_ms = self.clock.unix_ms()
         self.arrived_s = self.clock.monotonic_s()
@@ -102,5 +107,6 @@ class ReceiptDraft:
             traceparent=self.request.traceparent,
             purpose=self.request.purpose,
             for_request=self.request.for_request,
+            retrieved=self.retrieved,
             removed=() if self.cleaned is None else tuple(sorted(self.cleaned.removed.items())),
         )

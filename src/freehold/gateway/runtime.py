@@ -34,6 +34,7 @@ from freehold.domain.ports import (
 from freehold.domain.receipt import Receipt
 from freehold.domain.releases import NoReleases, Releases
 from freehold.domain.trust import NOTHING_SAID, Approvals, NothingApproved, TrustRules
+from freehold.domain.vault_ports import NoVault, Vault
 from freehold.domain.zones import ZoneTree
 from freehold.gateway.load import DeviceLoad
 from freehold.hostinfo.clock import any_share
@@ -75,6 +76,7 @@ class Runtime:
         policy: The rules in force.
         trust: What tools do, and where answers may link.
         detect: When texts are looked through for what raises their label; ``None`` for never.
+        trusted_vaults: Vaults whose documents are as good as their owner's own words.
         cache_key: By which scopes of caches are made; a fresh one keeps them apart as well, but nobody else knows them.
     """
 
@@ -94,6 +96,7 @@ class Runtime:
     flow: FlowRules | None = None
     trust: TrustRules = NOTHING_SAID
     detect: DetectRules | None = None
+    trusted_vaults: frozenset[str] = frozenset()
     cache_key: bytes = field(default_factory=partial(os.urandom, 32), repr=False)
 
     def route_for(self, model: str) -> Route:
@@ -162,4 +165,5 @@ class Services:
     files: FileLabels = field(default_factory=NoFiles)
     approvals: Approvals = field(default_factory=NothingApproved)
     detector: Detector = field(default_factory=NothingSeen)
+    vault: Vault = field(default_factory=NoVault)
     pseudonym_key: Callable[[str], bytes] = any_key

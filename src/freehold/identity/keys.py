@@ -7,14 +7,15 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from freehold.domain.errors.auth import KeyMissing, KeyNotRotated, KeyRequestInvalid, KeyUnknown, LastAdminKey
 from freehold.domain.errors.base import FreeholdError
-from freehold.domain.identity import Principal, Scope, Tenant
+from freehold.domain.identity import UNNAMED, Principal, Reads, Scope, Tenant
 from freehold.domain.labels import Label
 from freehold.domain.ports import Clock, IdSource
+from freehold.identity.readers import check_reads, reads_detail
 from freehold.storage.keys import KeyEvent, KeyRecord
 
 _PREFIX = "fh-"
@@ -49,6 +50,10 @@ class KeyStore(Protocol):
         """Store a key in place of the one that it follows; False where that has ended or is followed already."""
         ...
 
+    def change_reads(self, key_id: str, reads: Reads, *, unix_ms: int, event: KeyEvent | None = None) -> bool:
+        """Have a key read with other eyes, durably; False where there is none to change."""
+        ...
+
     def events(self) -> list[KeyEvent]:
         """What happened and was not forgotten, oldest first."""
         ...
@@ -68,6 +73,7 @@ class NewKey:
         scopes: One or more of ``domain.identity.Scope``.
         label: What it adds to every request, as label text; empty for nothing.
         life_s: After how many seconds it opens nothing; ``None`` for never.
+        reads: Whose eyes it reads private documents with.
     """
 
     name: str
@@ -75,6 +81,7 @@ class NewKey:
     scopes: Collection[str] = field(default=(Scope.INFER,))
     label: str = ""
     life_s: int | None = None
+    reads: Reads = UNNAMED
 
 
 def new_secret() -> str:
@@ -195,6 +202,7 @@ class KeyRing:
         scopes: Collection[str],
         label: str = "",
         life_s: int | None = None,
+        reads: Reads = UNNAMED,
         by: str = THIS_MACHINE,
     ) -> tuple[str, KeyRecord]:
         """Make a key. The secret is returned this once and is stored nowhere.
@@ -205,6 +213,7 @@ class KeyRing:
             scopes: As there.
             label: As there.
             life_s: As there.
+            reads: As there.
             by: Who does it: the id of a key, or a word for a program on this machine.
 
         Raises:
@@ -213,7 +222,7 @@ class KeyRing:
             StorageFailed: It could not be stored; there is no such key.
         """
         secret = new_secret()
-        wanted = NewKey(name=name, tenant=tenant, scopes=scopes, label=label, life_s=life_s)
+        wanted = NewKey(name=name, tenant=tenant, scopes=scopes, label=label, life_s=life_s, reads=reads)
         return secret, self._register(secret, wanted, by)
 
     def register(self, secret: str, *, name: str, tenant: str, scopes: Collection[str], label: str = "") -> KeyRecord:
@@ -226,7 +235,7 @@ class KeyRing:
     def rotate(
         self, key_id: str, *, overlap_s: int = OVERLAP_S, life_s: int | None = None, by: str = THIS_MACHINE
     ) -> tuple[str, KeyRecord]:
-        """Make a key in place of another one: with its name, tenant, scopes, label and, unless said, length of life.
+        """Make a key in place of another one: with its name, tenant, scopes, label, eyes and, unless said, length of life.
 
         Args:
             key_id: The key that is followed.
@@ -267,6 +276,7 @@ class KeyRing:
             expires_unix_ms=ends_ms,
             follows=old.id,
             line=old.line or old.id,
+            reads=old.reads,
         )
         event = _event("key.rotated", record, now_ms, by, old_key=old.id, old_until_unix_ms=until_ms)
         done = self._store.rotate(record, unix_ms=now_ms, until_unix_ms=until_ms, event=event)
@@ -274,6 +284,27 @@ class KeyRing:
         if not done:
             raise KeyNotRotated(key_id=key_id, reason=self._why_not_rotated(key_id))
         return secret, record
+
+    def change_reads(self, key_id: str, reads: Reads, *, by: str = THIS_MACHINE) -> KeyRecord:
+        """Have a key read private documents with other eyes: its next request does, as with revoking.
+
+        Args:
+            key_id: Which.
+            reads: The new ones, whole.
+            by: As in ``new``.
+
+        Raises:
+            KeyRequestInvalid: There is no such key, it has ended, or a value does not do.
+            StorageFailed: It could not be stored; the key reads as before.
+        """
+        check_reads(reads)
+        now_ms, old = self._clock.unix_ms(), self._known(key_id)
+        event = None if old is None else _event("key.changed", replace(old, reads=reads), now_ms, by)
+        done = self._store.change_reads(key_id, reads, unix_ms=now_ms, event=event)
+        self.reload()
+        if not done or (record := self.find(key_id)) is None:
+            raise KeyRequestInvalid(what="the key id", value=key_id, reason="no good key has this id")
+        return record
 
     def revoke(self, key_id: str, *, force: bool = False, by: str = THIS_MACHINE) -> None:
         """Revoke a key for good; it opens nothing from now on.
@@ -359,6 +390,7 @@ class KeyRing:
             created_unix_ms=now_ms,
             expires_unix_ms=None if wanted.life_s is None else now_ms + wanted.life_s * 1000,
             line=key_id,
+            reads=wanted.reads,
         )
         self._store.add(record, _event("key.made", record, now_ms, by))
         self.reload()
@@ -408,6 +440,9 @@ class KeyRing:
             label=self.label_of(record.label),
             scopes=record.scopes,
             line=record.line,
+            user=record.reads.user,
+            groups=record.reads.groups,
+            clearance=record.reads.clearance,
         )
 
     def _check(self, wanted: NewKey) -> None:
@@ -429,10 +464,11 @@ class KeyRing:
             )
         if wanted.label:
             self._parse_label(wanted.label)
+        check_reads(wanted.reads)
 
 
 def _event(name: str, record: KeyRecord, unix_ms: int, by: str, **more: object) -> KeyEvent:
-    detail: dict[str, object] = {"scopes": sorted(record.scopes), "label": record.label}
+    detail: dict[str, object] = {"scopes": sorted(record.scopes), "label": record.label, **reads_detail(record.reads)}
     if record.expires_unix_ms is not None:
         detail["expires_unix_ms"] = record.expires_unix_ms
     return KeyEvent(

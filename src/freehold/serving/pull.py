@@ -51,6 +51,7 @@ class _Wanted:
     license: str
     packages: PackageOrigin | None
     onnx: OnnxForm | None = None
+    packed: bool = False
 
 
 def free_disk_bytes(folder: Path) -> int:
@@ -240,7 +241,7 @@ class Puller:
         license_text, tokenizer = wanted.license, None
         if wanted.onnx is not None:
             tokenizer = self._partial(wanted.onnx.tokenizer.sha256), wanted.onnx.tokenizer.sha256
-        else:
+        elif not wanted.packed:
             try:
                 header = await in_thread(read_header, partial)
             except ModelFileInvalid:
@@ -255,6 +256,7 @@ class Puller:
             origin=origin,
             unix_ms=self._clock.unix_ms(),
             tokenizer=tokenizer,
+            packed=wanted.packed,
         )
 
     def _wanted(self, name: str, installed: InstalledModel | None) -> _Wanted:
@@ -271,6 +273,7 @@ class Puller:
                 license=reference.license,
                 packages=reference.packages,
                 onnx=reference.onnx,
+                packed=reference.packed,
             )
         if isinstance(reference, HubReference):
             revision = reference.revision

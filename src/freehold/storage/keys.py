@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from freehold.domain.identity import UNNAMED, Reads
+from freehold.domain.labels import Level
 from freehold.storage.database import Database
 from freehold.storage.named_sql import load
 
@@ -28,6 +30,7 @@ class KeyRecord:
         follows: Id of the key that it was made in place of; empty for none.
         line: Id of the first of the keys that followed one another, its own where it is the first; what is counted for
             a key over months is counted for its line.
+        reads: Whose eyes it reads private documents with.
     """
 
     id: str
@@ -41,6 +44,7 @@ class KeyRecord:
     expires_unix_ms: int | None = None
     follows: str = ""
     line: str = ""
+    reads: Reads = UNNAMED
 
     def ended(self, unix_ms: int) -> bool:
         """Whether it was revoked, or has expired at that time."""
@@ -55,7 +59,7 @@ class KeyEvent:
 
     Attributes:
         unix_ms: When.
-        event: ``key.made``, ``key.rotated``, ``key.revoked``, ``limit.set``, ``limit.removed``, ``erase``, ``body.open``,
+        event: ``key.made``, ``key.rotated``, ``key.changed``, ``key.revoked``, ``limit.set``, ``limit.removed``, ``erase``, ``body.open``,
             ``release.approve``, ``publish``, ``approval.asked``, ``.allowed``, ``.denied``, ``.used``…
         key_id: To which key; empty where it is no key's.
         tenant: Whose it is.
@@ -143,6 +147,21 @@ class SqliteKeys:
 
         return self._database.run(work)
 
+    def change_reads(self, key_id: str, reads: Reads, *, unix_ms: int, event: KeyEvent | None = None) -> bool:
+        """Have a key read with other eyes from now on. False where there is no such key or it has ended.
+
+        Raises:
+            StorageFailed: It could not be written; the key reads as before.
+        """
+        sql = self._sql["change_reads"]
+
+        def work(connection: sqlite3.Connection) -> bool:
+            done = connection.execute(sql, {"id": key_id, "unix_ms": unix_ms, **_reads(reads)}).rowcount == 1
+            note_event(connection, event if done else None)
+            return done
+
+        return self._database.run(work)
+
     def note(self, event: KeyEvent) -> None:
         """Put an event that no change here goes with among ``events``.
 
@@ -189,6 +208,7 @@ class SqliteKeys:
             "expires_unix_ms": record.expires_unix_ms,
             "follows": record.follows,
             "line": record.line or record.id,
+            **_reads(record.reads),
         }
         connection.execute(self._sql["insert_key"], values)
 
@@ -220,7 +240,16 @@ def _record(row: sqlite3.Row) -> KeyRecord:
         expires_unix_ms=row["expires_unix_ms"],
         follows=row["follows"],
         line=row["line"],
+        reads=Reads(user=row["user"], groups=frozenset(row["user_groups"].split()), clearance=Level(row["clearance"])),
     )
+
+
+def _reads(reads: Reads) -> dict[str, str | int]:
+    return {
+        "user": reads.user,
+        "user_groups": " ".join(sorted(reads.groups)),
+        "clearance": int(reads.clearance),
+    }
 
 
 def _event(row: sqlite3.Row) -> KeyEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import sqlite3
@@ -62,6 +63,25 @@ class SqliteMemory:
             return 0 if row is None else row["value"]
 
         return await self._database.read(query)
+
+    async def forget(self, ids: Sequence[str], *, tenant: str) -> None:
+        """Drop what is remembered of some documents; every process notices within a second.
+
+        Raises:
+            StorageFailed: It could not be done; nothing was dropped.
+        """
+        sql = self._sql
+
+        def work(connection: sqlite3.Connection) -> int:
+            connection.execute("PRAGMA secure_delete = ON")
+            values = [{"tenant": tenant, "id": each} for each in ids]
+            dropped = connection.executemany(sql["forget_passages"], values).rowcount
+            if dropped:
+                connection.execute(load("outcomes")["note_erased"])
+            return dropped
+
+        if await self._database.submit(work):
+            await asyncio.to_thread(self._database.forget_deleted)
 
     def _write(self, passages: Sequence[KeptPassage], unix_ms: int, connection: sqlite3.Connection) -> None:
         # What expires, is trimmed or erased must not stay readable in pages that are free.

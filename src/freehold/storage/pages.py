@@ -39,7 +39,16 @@ _COMMON_FIELDS = (
     "purpose", "detectors",
 )  # fmt: skip
 _POLICY_FIELDS = ("label", "label_sources", "decisions")
-_OWN_FIELDS = ("attempts", "total_ms", "audit_index", "client_request_id", "traceparent", "for_request", "removed")
+_OWN_FIELDS = (
+    "attempts",
+    "total_ms",
+    "audit_index",
+    "client_request_id",
+    "traceparent",
+    "for_request",
+    "removed",
+    "retrieved",
+)
 _SUMMED_FIELDS = ("attempts", "id", "created_unix_ms", "counterfactual")
 _ATTEMPT_COMMON_FIELDS = (
     "deployment", "zone", "verdict", "model", "model_digest", "outcome", "finish_reason", "error_code",

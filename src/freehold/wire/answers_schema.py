@@ -358,6 +358,17 @@ class FeedbackView(Struct, kw_only=True):
     kind: Literal["feedback", "gold"]
 
 
+class RpcMessage(Struct, kw_only=True):
+    """A JSON-RPC message of the Model Context Protocol."""
+
+    jsonrpc: Literal["2.0"]
+    id: str | int | None = None
+    method: str | None = None
+    params: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+
+
 class SomeList(Struct, kw_only=True):
     """A list of objects."""
 

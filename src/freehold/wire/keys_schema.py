@@ -9,6 +9,9 @@ from msgspec import Meta, Struct
 DAY_S = 24 * 3600
 
 Scopes = Annotated[list[Literal["infer", "manage", "admin"]], Meta(min_length=1, max_length=3)]
+ReaderName = Annotated[str, Meta(min_length=1, max_length=64)]
+Groups = Annotated[list[ReaderName], Meta(max_length=64)]
+Clearance = Literal["public", "internal", "confidential", "restricted"]
 LifeS = Annotated[int, Meta(ge=1, le=3660 * DAY_S)]
 
 
@@ -20,6 +23,17 @@ class NewKeyBody(Struct, kw_only=True, forbid_unknown_fields=True):
     scopes: Scopes | None = None
     label: Annotated[str, Meta(max_length=1_000)] | None = None
     expires_s: LifeS | None = None
+    user: ReaderName | None = None
+    groups: Groups | None = None
+    clearance: Clearance | None = None
+
+
+class ReadsBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """``PATCH /v1/admin/keys/{key_id}``: what is not said stays; an empty ``user`` is nobody."""
+
+    user: Annotated[str, Meta(max_length=64)] | None = None
+    groups: Groups | None = None
+    clearance: Clearance | None = None
 
 
 class RotateBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +58,9 @@ class KeyView(Struct, kw_only=True):
     revoked_unix_ms: int | None
     follows: str | None
     line: str
+    user: str | None
+    groups: list[str]
+    clearance: Clearance
 
 
 class NewKeyView(KeyView, kw_only=True):
@@ -59,5 +76,5 @@ class KeyList(Struct, kw_only=True):
     data: list[KeyView]
 
 
-ALLOWED = {"scopes": "infer, manage and admin"}
+ALLOWED = {"scopes": "infer, manage and admin", "clearance": "public, internal, confidential and restricted"}
 """What a closed list of values allows, by the path without its indices."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from freehold.wire.openai_whole import merge, texts_joined
+from freehold.wire.vault_ask import VAULT
 
 JsonObject = dict[str, Any]
 
@@ -16,7 +17,8 @@ NAME = "openai"
 OWN = "freehold"
 """The member in which we say what became of an answer; every dialect has it beside its own members."""
 
-_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation", OWN})
+_OWN = (OWN, VAULT)
+_TOP = frozenset({"id", "object", "created", "model", "choices", "usage", "obfuscation", *_OWN})
 _CHOICE = frozenset({"index", "delta", "message", "finish_reason", "stop_reason", "matched_stop"})
 _USAGE = frozenset(
     {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
@@ -45,6 +47,7 @@ class Leftovers:
         if isinstance(usage, dict) and (more := _beyond(cast("JsonObject", usage), _USAGE)):
             merge(self._found, {"usage": more})
         turn = cast("JsonObject", choice.get("delta") or choice.get("message") or {})
+        turn = {name: value for name, value in turn.items() if name != "annotations" or not _are_told(value)}
         if more := _beyond(turn, _TURN):
             merge(self._found, {"message": more})
 
@@ -54,8 +57,16 @@ class Leftovers:
 
 
 def own_of(payload: Mapping[str, object]) -> JsonObject:
-    """Our own member of an event or of a whole answer, if it has one."""
-    return {OWN: payload[OWN]} if OWN in payload else {}
+    """Our own members of an event or of a whole answer, if it has any."""
+    return {name: payload[name] for name in _OWN if name in payload}
+
+
+def add_own(held: JsonObject, payload: Mapping[str, object]) -> None:
+    """Take those of the next event: what is found and what is cited come in pieces."""
+    for name, told in own_of(payload).items():
+        before: object = held.get(name)
+        both = isinstance(before, dict) and isinstance(told, dict)
+        held[name] = {**cast("JsonObject", before), **cast("JsonObject", told)} if both else told
 
 
 def leftovers_of(whole: JsonObject) -> Leftovers:
@@ -63,6 +74,13 @@ def leftovers_of(whole: JsonObject) -> Leftovers:
     found = Leftovers()
     found.add(whole)
     return found
+
+
+def _are_told(annotations: object) -> bool:
+    """Whether they are sources in files, for which other dialects have words of their own."""
+    return isinstance(annotations, list) and all(
+        isinstance(each, dict) and "file_citation" in each for each in cast("list[object]", annotations)
+    )
 
 
 def _beyond(values: Mapping[str, object], known: frozenset[str]) -> JsonObject:

@@ -52,6 +52,7 @@ from freehold.wire.messages_schema import (
 )
 from freehold.wire.openai_invalid import field_invalid, invalid, show, unsupported
 from freehold.wire.openai_request import decode_chat
+from freehold.wire.vault_ask import VAULT, without_vault
 
 JsonObject = dict[str, Any]
 
@@ -174,6 +175,8 @@ def decode_count_tokens(
 def _native(document: Document, bound: Bound) -> Mapping[str, bytes]:
     members = document.members
     fields = members.without(_OWN_MEMBER) if _OWN_MEMBER in document.values else members
+    if VAULT in document.values:
+        fields = without_vault(fields)
     if not bound.has_unsigned:
         return fields
     return {**fields, "messages": _ENCODER.encode(without_unsigned(document.values["messages"]))}

@@ -9,7 +9,8 @@ from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, TokenCount, Usage
 from freehold.wire.anthropic_whole import message_of_events
-from freehold.wire.leftovers import Leftovers, leftovers_of, own_of
+from freehold.wire.citations import text_block_citations
+from freehold.wire.leftovers import Leftovers, add_own, leftovers_of, own_of
 from freehold.wire.openai_whole import Aggregator, arguments_of, thoughts_of
 from freehold.wire.sse import SseParser, encode_event
 
@@ -51,7 +52,8 @@ def message_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) 
     if thoughts := thoughts_of(said):
         blocks.append({"type": "thinking", "thinking": thoughts, "signature": ""})
     if text := said.get("content") or said.get("refusal"):
-        blocks.append({"type": "text", "text": text})
+        cited = text_block_citations(said)
+        blocks.append({"type": "text", "text": text, **({"citations": cited} if cited else {})})
     blocks += [
         {
             "type": "tool_use",
@@ -112,7 +114,7 @@ class MessageEvents:
         self._finish = chunk.finish_reason or self._finish
         payload = chunk.payload or {}
         self._left.add(payload)
-        self._own = own_of(payload) or self._own
+        add_own(self._own, payload)
         choices = cast("list[JsonObject]", payload.get("choices") or [])
         if not choices:
             return events
@@ -124,6 +126,8 @@ class MessageEvents:
             )
         if text := delta.get("content") or delta.get("refusal"):
             events += self._piece("text", {"text": ""}, {"type": "text_delta", "text": text})
+        for cited in text_block_citations(delta) if self._block == "text" else ():
+            events += self._delta({"type": "citations_delta", "citation": cited})
         for call in cast("list[JsonObject]", delta.get("tool_calls") or []):
             events += self._tool(call)
         return events

@@ -10,7 +10,7 @@ from freehold.domain.ids import uuid7_unix_ms
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, FinishReason, ResponseChunk
-from freehold.wire.leftovers import own_of
+from freehold.wire.leftovers import add_own, own_of
 from freehold.wire.openai_response import encode_json
 from freehold.wire.openai_whole import Aggregator, arguments_of, thoughts_of
 
@@ -40,7 +40,7 @@ class ChatLines:
         if chunk.tool_call:
             self._calls.add(chunk)
         payload = chunk.payload or {}
-        self._own = own_of(payload) or self._own
+        add_own(self._own, payload)
         choices = cast("list[JsonObject]", payload.get("choices") or [{}])
         delta = cast("JsonObject", choices[0].get("delta") or {})
         text, thoughts = chunk.text or str(delta.get("refusal") or ""), thoughts_of(delta)

@@ -43,6 +43,7 @@ from freehold.wire.openai_schema import (
     ResponseFormat,
     TextPart,
 )
+from freehold.wire.vault_ask import VAULT, asked_of, without_vault
 
 _OWN_MEMBER = "freehold"
 _ANY_JSON_OBJECT = b'{"type":"object"}'
@@ -104,7 +105,7 @@ def decode_chat(
         id=request_id,
         task=Task.CHAT,
         model=body.model,
-        fields=_fields(document),
+        fields=_fields(document) if VAULT not in document.values else without_vault(_fields(document)),
         body_bytes=len(raw),
         messages=_messages(body.messages),
         sampling=_sampling(
@@ -123,6 +124,7 @@ def decode_chat(
         label_header=label_header,
         native=native,
         left_out=left_out,
+        vault=asked_of(body.vault) if body.vault else None,
     )
 
 
@@ -133,6 +135,8 @@ def decode_completion(
     document = decode_document(raw)
     body = _convert(document, CompletionBody)
     _refuse_many_answers(body)
+    if document.values.get(VAULT) is not None:
+        raise unsupported(VAULT, document.values[VAULT], "documents are put before a question; send it as a chat")
     if body.echo:
         raise unsupported("echo", True, "send the prompt's own text before the answer yourself")
     return InferenceRequest(

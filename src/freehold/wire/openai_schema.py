@@ -18,11 +18,15 @@ INPUTS_MAX = 2_048
 DIMENSIONS_MAX = 65_536
 DOCUMENTS_MAX = 1_000
 NAME_CHARACTERS_MAX = 256
+PASSAGES_MAX = 50
+FILTER_NAMES_MAX = 64
 
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
 Tokens = Annotated[int, Meta(ge=1, le=TOKENS_MAX)]
 Stop = str | Annotated[list[str], Meta(max_length=STOP_MAX)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Names = Annotated[list[Name], Meta(max_length=FILTER_NAMES_MAX)]
+Day = Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -208,6 +212,26 @@ class Generating(Body, kw_only=True):
     prompt_logprobs: Annotated[int, Meta(ge=0, le=TOP_LOGPROBS_MAX)] | None = None
 
 
+class VaultFilters(Struct, forbid_unknown_fields=True):
+    """What documents must be like, as ``domain.vault.Filters``."""
+
+    documents: Names = []
+    sources: Names = []
+    authors: Names = []
+    written_from: Day = ""
+    written_to: Day = ""
+    media_types: Names = []
+
+
+class VaultOptions(Struct, forbid_unknown_fields=True):
+    """The member ``vault``: what to look for in private documents; it is read and never passed on."""
+
+    name: Annotated[str, Meta(max_length=NAME_CHARACTERS_MAX)] = ""
+    limit: Annotated[int, Meta(ge=1, le=PASSAGES_MAX)] | None = None
+    filters: VaultFilters | None = None
+    only_what_may_leave: bool = False
+
+
 class ChatBody(Generating, kw_only=True):
     """``POST /v1/chat/completions``."""
 
@@ -218,6 +242,7 @@ class ChatBody(Generating, kw_only=True):
     tools: Annotated[list[FunctionTool], Meta(max_length=TOOLS_MAX)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
+    vault: VaultOptions | str | bool | None = None
 
 
 class CompletionBody(Generating, kw_only=True):

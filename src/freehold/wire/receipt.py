@@ -19,6 +19,7 @@ _WORDS = (
     b"freehold-verdict",
     b"freehold-certified",
 )
+_NOT_IN_DOCUMENTS = f"{Action.ABSTAIN}; not_in_documents"
 _UNCERTIFIED = "uncertified"
 
 
@@ -44,7 +45,9 @@ def receipt_headers(receipt: Receipt) -> _HeaderList:
     """``freehold-*`` headers. What is not known is said in a word, never as a number."""
     answered, level = receipt.answered_by, receipt.label.level.word
     if answered is None:
-        words = _headers(level, None, None, None, None, None)
+        said = receipt.retrieved
+        verdict = _NOT_IN_DOCUMENTS if said is not None and said.abstained else None
+        words = _headers(level, None, None, None, verdict, None)
     else:
         confidence, verdict = answered.confidence, answered.verdict
         words = _headers(

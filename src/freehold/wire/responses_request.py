@@ -7,13 +7,15 @@ Freehold keeps no answers: what points at one that was kept (``previous_response
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from freehold.domain.request import InferenceRequest
+from freehold.domain.vault import VaultAsk
 from freehold.wire.body import decode_document
-from freehold.wire.openai_invalid import field_invalid, unsupported
+from freehold.wire.openai_invalid import field_invalid, invalid, unsupported
 from freehold.wire.openai_request import decode_chat
 from freehold.wire.responses_schema import (
     ALLOWED,
@@ -33,6 +35,7 @@ from freehold.wire.responses_schema import (
     TextFormat,
 )
 from freehold.wire.thoughts import unsealed
+from freehold.wire.vault_ask import FILE_SEARCH, FILE_SEARCH_CALL, asked_by_tool
 
 JsonObject = dict[str, Any]
 _Kind = TypeVar("_Kind")
@@ -69,23 +72,40 @@ def decode_responses(
     members["messages"] = _messages(body, values)
     if body.max_output_tokens is not None:
         members["max_completion_tokens"] = body.max_output_tokens
+    search: VaultAsk | None = None
     if body.tools:
-        members["tools"] = [_tool(tool, place) for place, tool in enumerate(body.tools)]
+        search = _search(body, values)
+        tools = [_tool(tool, place) for place, tool in enumerate(body.tools) if tool.type != FILE_SEARCH]
+        members |= {"tools": tools} if tools else {}
     if isinstance(body.tool_choice, NamedTool):
-        members["tool_choice"] = {"type": "function", "function": {"name": body.tool_choice.name}}
-    elif body.tool_choice is not None:
+        if body.tool_choice.type == "function":
+            members["tool_choice"] = {"type": "function", "function": {"name": _named(body.tool_choice)}}
+    elif body.tool_choice is not None and (search is None or "tools" in members):
         members["tool_choice"] = body.tool_choice
     if body.text is not None:
         members |= _text_options(body.text.format, body.text.verbosity)
     if body.reasoning is not None and body.reasoning.effort is not None:
         members["reasoning_effort"] = body.reasoning.effort
-    return decode_chat(
+    request = decode_chat(
         _ENCODER.encode(members),
         request_id=request_id,
         label_header=label_header,
         include_receipt=include_receipt,
         left_out=tuple(name for name in _LEFT_OUT if values.get(name)),
     )
+    return request if search is None else replace(request, vault=search)
+
+
+def _search(body: ResponsesBody, values: JsonObject) -> VaultAsk | None:
+    """What a tool ``file_search`` asks for; it is searched once, before the model is asked."""
+    places = [place for place, tool in enumerate(body.tools or ()) if tool.type == FILE_SEARCH]
+    if len(places) > 1:
+        raise unsupported(f"tools[{places[1]}].type", FILE_SEARCH, "one search a request")
+    if not places:
+        return None
+    include: object = values.get("include")
+    told = cast("list[object]", include) if isinstance(include, list) else []
+    return asked_by_tool(values["tools"][places[0]], f"tools[{places[0]}]", told)
 
 
 def _messages(body: ResponsesBody, values: JsonObject) -> list[JsonObject]:
@@ -94,7 +114,7 @@ def _messages(body: ResponsesBody, values: JsonObject) -> list[JsonObject]:
         return [*turns, {"role": "user", "content": body.input}]
     thoughts = ""
     signed: list[JsonObject] = []
-    for place, item in enumerate(body.input):
+    for place, item in _said(body.input):
         path = f"input[{place}]"
         match item.get("type", "message"):
             case "message":
@@ -128,6 +148,11 @@ def _messages(body: ResponsesBody, values: JsonObject) -> list[JsonObject]:
             turns.append(turn)
         thoughts, signed = "", []
     return turns
+
+
+def _said(items: Iterable[JsonObject]) -> Iterable[tuple[int, JsonObject]]:
+    """The items with their places, but for searches: what they found is in the answer that followed."""
+    return ((place, item) for place, item in enumerate(items) if item.get("type") != FILE_SEARCH_CALL)
 
 
 def _add_assistant(turns: list[JsonObject], turn: JsonObject) -> None:
@@ -193,6 +218,12 @@ def _tool(tool: FunctionTool, place: int) -> JsonObject:
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
+
+
+def _named(choice: NamedTool) -> str:
+    if choice.name is None:
+        raise invalid("tool_choice.name", "missing", "it is required")
+    return choice.name
 
 
 def _text_options(form: TextFormat | None, verbosity: str | None) -> JsonObject:

@@ -11,11 +11,13 @@ from freehold.domain.ids import uuid7_unix_ms
 from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import FinishReason, ResponseChunk, Usage
-from freehold.wire.leftovers import own_of
+from freehold.wire.citations import output_text_annotations
+from freehold.wire.leftovers import add_own, own_of
 from freehold.wire.openai_response import error_envelope
 from freehold.wire.openai_whole import Aggregator, thoughts_of
 from freehold.wire.sse import encode_event
 from freehold.wire.thoughts import sealed, thoughts_among
+from freehold.wire.vault_ask import FILE_SEARCH_CALL, VAULT
 
 JsonObject = dict[str, Any]
 
@@ -30,6 +32,7 @@ _REASONING = "reasoning"
 _TEXT = "output_text"
 _REFUSAL = "refusal"
 _CALL = "function_call"
+_CITATION = "file_citation"
 
 
 def response_of(answer: Aggregator, request: InferenceRequest, receipt: Receipt) -> JsonObject:
@@ -51,7 +54,8 @@ class ResponseEvents:
     """
 
     __slots__ = (
-        "_begun", "_blocks", "_call", "_finish", "_item", "_kind", "_number", "_output", "_own", "_pieces", "_request",
+        "_annotations", "_begun", "_blocks", "_call", "_finish", "_item", "_kind", "_number", "_output", "_own",
+        "_pieces", "_request",
     )  # fmt: skip
 
     def __init__(self, request: InferenceRequest) -> None:
@@ -66,6 +70,7 @@ class ResponseEvents:
         self._call = -1
         self._finish: FinishReason | None = None
         self._own: JsonObject = {}
+        self._annotations: list[JsonObject] = []
 
     def add(self, chunk: ResponseChunk) -> bytes:
         """The events that one of chat comes to; empty for none.
@@ -76,7 +81,8 @@ class ResponseEvents:
         events = self._begin()
         self._finish = chunk.finish_reason or self._finish
         payload = chunk.payload or {}
-        self._own = own_of(payload) or self._own
+        add_own(self._own, payload)
+        events += self._searched(payload.get(VAULT))
         choices = cast("list[JsonObject]", payload.get("choices") or [{}])
         delta = cast("JsonObject", choices[0].get("delta") or {})
         if thoughts := thoughts_of(delta):
@@ -85,6 +91,7 @@ class ResponseEvents:
             events += self._signed(blocks)
         if text := delta.get("content"):
             events += self._piece(_TEXT, str(text))
+        events += self._annotated(output_text_annotations(delta))
         if refusal := delta.get("refusal"):
             events += self._piece(_REFUSAL, str(refusal))
         for call in cast("list[JsonObject]", delta.get("tool_calls") or []):
@@ -124,6 +131,39 @@ class ResponseEvents:
         return self._event("response.created", response=response) + self._event(
             "response.in_progress", response=response
         )
+
+    def _searched(self, found: object) -> bytes:
+        """The call of the tool ``file_search``, where the client gave that: it is over before the answer begins."""
+        ask = self._request.vault
+        if ask is None or not ask.is_tool or not isinstance(found, dict) or self._output or self._kind:
+            return b""
+        told = cast("JsonObject", found)
+        item: JsonObject = {
+            "id": self._identifier("fs"),
+            "type": FILE_SEARCH_CALL,
+            "status": "in_progress",
+            "queries": told.get("queries") or [],
+            "results": None,
+        }
+        events = self._event("response.output_item.added", output_index=0, item=item)
+        for state in ("in_progress", "searching", "completed"):
+            events += self._event(f"response.{FILE_SEARCH_CALL}.{state}", output_index=0, item_id=item["id"])
+        if ask.tells_texts:
+            item["results"] = [_result(each) for each in cast("list[JsonObject]", told.get("passages") or [])]
+        item["status"] = "completed"
+        events += self._event("response.output_item.done", output_index=0, item=item)
+        self._output.append(item)
+        return events
+
+    def _annotated(self, annotations: list[JsonObject]) -> bytes:
+        """Citations of the text that is open."""
+        events = b""
+        for each in annotations if self._kind == _TEXT else ():
+            if each.get("type") == _CITATION:
+                place = {**self._place(content=True), "annotation_index": len(self._annotations)}
+                events += self._event("response.output_text.annotation.added", **place, annotation=each)
+                self._annotations.append(each)
+        return events
 
     def _piece(self, kind: str, text: str) -> bytes:
         events = b"" if self._kind == kind else self._close() + self._open(kind, self._made(kind))
@@ -190,6 +230,8 @@ class ResponseEvents:
                 events = self._event("response.reasoning_text.done", **self._place(content=True), text=text)
         else:
             part = _part(kind, text)
+            if kind == _TEXT:
+                part["annotations"], self._annotations = self._annotations, []
             self._item |= {"content": [part], "status": "completed"}
             told: JsonObject = {"refusal": text} if kind == _REFUSAL else {"text": text, "logprobs": []}
             events = self._event(f"response.{kind}.done", **self._place(content=True), **told)
@@ -219,6 +261,17 @@ def render_usage(usage: Usage) -> JsonObject:
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def _result(passage: JsonObject) -> JsonObject:
+    """A passage as OpenAI tells of one."""
+    return {
+        "file_id": passage["document_id"],
+        "filename": passage["title"],
+        "score": passage["score"],
+        "text": passage.get("text", ""),
+        "attributes": {"page": passage["page"]} if passage["page"] else {},
     }
 
 

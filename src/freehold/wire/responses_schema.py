@@ -87,7 +87,7 @@ class ReasoningItem(Struct):
 
 
 class FunctionTool(Struct):
-    """A tool; functions are the only kind."""
+    """A tool: a function, or ``file_search``."""
 
     type: str
     name: Name | None = None
@@ -99,8 +99,8 @@ class FunctionTool(Struct):
 class NamedTool(Struct):
     """The one tool that must be called."""
 
-    type: Literal["function"]
-    name: Name
+    type: Literal["function", "file_search"]
+    name: Name | None = None
 
 
 class TextFormat(Struct):

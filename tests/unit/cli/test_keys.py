@@ -99,3 +99,24 @@ def test_the_last_admin_key_needs_force(cli: Cli) -> None:
     refused = cli("keys", "revoke", made["id"])
     assert (refused.code, refused.err[:11]) == (1, "FH-AUTH-006")
     assert cli("keys", "revoke", made["id"], "--force").code == 0
+
+
+def test_a_key_is_somebodys_and_is_changed(cli: Cli) -> None:
+    words = ("--user", "ana", "--group", "legal", "--group", "hr", "--clearance", "internal", "--json")
+    made = json.loads(cli("keys", "new", "laptop", *words).out)
+    assert (made["user"], made["groups"], made["clearance"]) == ("ana", ["hr", "legal"], "internal")
+    assert "ana, hr, legal, up to internal" in cli("keys", "list").out
+    shown = json.loads(cli("keys", "show", made["id"], "--json").out)
+    assert shown == {name: value for name, value in made.items() if name != "key"}
+    told = cli("keys", "set", made["id"], "--group", "it", "--clearance", "restricted")
+    assert told.out == f"Key {made['id']} reads as ana, it.\n"
+    rotated = json.loads(cli("keys", "rotate", made["id"], "--json").out)
+    assert (rotated["user"], rotated["groups"], rotated["clearance"]) == ("ana", ["it"], "restricted")
+    assert cli("keys", "set", rotated["id"], "--user", "", "--group", "").out.endswith("reads as -.\n")
+
+
+def test_a_key_that_is_not_there_is_not_shown_or_changed(cli: Cli) -> None:
+    for command in ("show", "set"):
+        shown = cli("keys", command, "nobody")
+        assert (shown.code, shown.out) == (1, "")
+        assert shown.err.startswith("FH-AUTH-004: ")

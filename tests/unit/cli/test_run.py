@@ -61,6 +61,17 @@ def test_golden_help_of_each_command(cli: Cli, command: str) -> None:
             "approvals": [("list",), ("show",), ("allow",), ("deny",)],
             "gold": [("add",), ("list",), ("remove",), ("run",)],
             "release": [("request",), ("approve",), ("list",), ("publish",)],
+            "vault": [
+                ("list",),
+                ("search",),
+                ("show",),
+                ("text",),
+                ("relabel",),
+                ("remove",),
+                ("status",),
+                ("test",),
+                ("tune",),
+            ],
             "outcomes": [("list",), ("export",), ("erase",)],
         }.get(command.name, [()])
     ],

@@ -69,7 +69,7 @@ def test_pieces_make_the_whole(entry) -> None:
 
 def test_only_the_smallest_of_those_that_answer_comes_from_packages_unasked() -> None:
     unasked = [each.name for each in ENTRIES if each.packages and not each.packages.demo_only]
-    assert unasked == ["smollm2-135m", "bge-small-en", "ms-marco-minilm-l12", "rampart"]
+    assert unasked == ["smollm2-135m", "bge-small-en", "multilingual-e5-small", "ms-marco-minilm-l12", "rampart"]
     assert [each.name for each in ENTRIES if each.name in unasked and each.chat] == ["smollm2-135m"]
 
 

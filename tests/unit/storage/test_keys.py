@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from freehold.domain.errors.server import StorageFailed
+from freehold.domain.identity import UNNAMED, Reads
 from freehold.storage.database import Database
 from freehold.storage.keys import KeyEvent, KeyRecord, SqliteKeys
 from freehold.storage.schema import migrate, migrations
@@ -93,3 +94,27 @@ def test_a_key_of_an_older_version_is_the_first_of_its_line(tmp_path):
     (kept,) = SqliteKeys(database).all()
     database.close()
     assert (kept.line, kept.follows, kept.expires_unix_ms) == ("key-1", "", None)
+
+
+def test_keys_of_before_readers_read_as_nobody_in_particular(tmp_path):
+    path = tmp_path / "freehold.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrate(connection, path, tuple(step for step in migrations() if step.version < 13))
+    connection.execute(
+        "INSERT INTO keys (id, sha256, name, tenant, scopes, label, created_unix_ms, follows, line) "
+        "VALUES ('old', x'00', 'old', 'acme', 'infer', '', 5, '', 'old')"
+    )
+    connection.close()
+    database = Database.open(path)
+    (old,) = SqliteKeys(database).all()
+    database.close()
+    assert (old.id, old.reads) == ("old", UNNAMED)
+
+
+def test_eyes_are_changed_while_a_key_is_good(database):
+    keys = SqliteKeys(database)
+    keys.add(record(1, expires_unix_ms=10))
+    assert keys.change_reads("key-1", Reads(user="ana"), unix_ms=9) is True
+    assert keys.change_reads("key-1", UNNAMED, unix_ms=10) is False
+    assert keys.change_reads("nobody", UNNAMED, unix_ms=9) is False
+    assert [each.reads for each in keys.all()] == [Reads(user="ana")]

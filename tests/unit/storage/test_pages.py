@@ -14,6 +14,7 @@ from freehold.domain.money import Money
 from freehold.domain.receipt import Attempt, Cost, Receipt
 from freehold.domain.receipt_json import receipt_document
 from freehold.domain.response import Usage
+from freehold.domain.retrieved import Retrieved, RetrievedDocument
 from freehold.storage import pages
 from freehold.storage.pages import PARTS, decode_page, decode_receipt, documents, encode_page, encode_receipt, new_page
 from tests.support.receipts import make_receipt, receipt_id, receipts
@@ -52,6 +53,13 @@ def test_what_is_no_receipt_is_refused(payload: bytes) -> None:
 
 def test_a_receipt_from_before_removals_were_told_has_none() -> None:
     form, common, own, *summed = msgspec.msgpack.decode(encode_receipt(make_receipt(removed=(("image", 1),))))
+    assert decode_receipt(msgspec.msgpack.encode([form, common, own[:-2], *summed])) == make_receipt()
+
+
+def test_a_receipt_from_before_documents_were_looked_for_has_none() -> None:
+    found = Retrieved(vault="archive", documents=(RetrievedDocument(id="d", label="restricted", passages=2),))
+    form, common, own, *summed = msgspec.msgpack.decode(encode_receipt(make_receipt(retrieved=found)))
+    assert decode_receipt(msgspec.msgpack.encode([form, common, own, *summed])) == make_receipt(retrieved=found)
     assert decode_receipt(msgspec.msgpack.encode([form, common, own[:-1], *summed])) == make_receipt()
 
 

@@ -11,7 +11,7 @@ class VaultError(FreeholdError):
 
 
 class VaultUnknown(VaultError):
-    """There is no vault {vault!r} for tenant {tenant!r}. There is: {known!s}. Name one of those, or add [vaults.{vault}] to the configuration.
+    """There is no vault {vault} for tenant {tenant}. There is: {known!s}. Name one of those, or add [vaults.{vault!s}] to the configuration.
 
     A vault of another tenant is told as one that is not there.
     """
@@ -21,10 +21,326 @@ class VaultUnknown(VaultError):
 
 
 class VaultNeedsExtra(VaultError):
-    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra}]"
+    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra!s}]"
 
     The vault's store, parsers and embedders are an extra, since a gateway without documents needs none of them.
     """
 
     code = "FH-VAULT-002"
     status = 501
+
+
+class VaultKeyWrong(VaultError):
+    """The vault {path!s} doesn't open with its key, or is no vault. Put back the key that it was made with, or restore the file from a backup; without its key a vault can't be read.
+
+    An encrypted file with another key, and a file that was never a vault, look the same.
+    """
+
+    code = "FH-VAULT-010"
+    status = 500
+
+
+class VaultOfNewerVersion(VaultError):
+    """The vault {path!s} was written by a newer Freehold: its schema is {found!s}, and this version knows {known!s}. Update Freehold, or restore the vault from a backup of before."""
+
+    code = "FH-VAULT-011"
+    status = 500
+
+
+class VaultOfAnotherModel(VaultError):
+    """The vault {path!s} has vectors of {found} with {found_dimensions!s} dimensions, but {model} with {dimensions!s} is set. Set embedder to {found} again, or embed it anew: freehold vault reembed
+
+    Vectors of two models are never compared: their numbers mean different things.
+    """
+
+    code = "FH-VAULT-012"
+    status = 500
+
+
+class VaultDamaged(VaultError):
+    """The vault {path!s} is damaged: {reason!s}. Restore it from a backup, or add its documents anew."""
+
+    code = "FH-VAULT-013"
+    status = 500
+
+
+class VaultVectorsUnfit(VaultError):
+    """{what!s} doesn't fit the vault's index: {reason!s}. Use the embedder that the vault was made with."""
+
+    code = "FH-VAULT-014"
+    status = 500
+
+
+class VaultBusy(VaultError):
+    """The vault {path!s} is in use by another process for longer than {seconds!s} s. Try again, or stop what else has it open."""
+
+    code = "FH-VAULT-015"
+    status = 503
+
+
+class VaultUnwritable(VaultError):
+    """The vault {path!s} can't be opened or written: {reason!s}. See whether its folder is there, may be written, and has room."""
+
+    code = "FH-VAULT-016"
+    status = 507
+
+
+class VaultClosed(VaultError):
+    """The vault {path!s} is closed. Open it again; nothing that was reported done is lost."""
+
+    code = "FH-VAULT-017"
+    status = 503
+
+
+class FileUnread(VaultError):
+    """The file {name} was not read: {reason!s}.
+
+    Base of all that can be wrong with one file. The others of the same run are read all the same, and the file is read
+    again when it changes or is added anew.
+    """
+
+    code = "FH-VAULT-020"
+    status = 422
+
+
+class FileEncrypted(FileUnread):
+    """The file {name} was not read: it is protected ({reason!s}). Save a copy of it without a password and add that.
+
+    Passwords are never asked for or guessed.
+    """
+
+    code = "FH-VAULT-021"
+
+
+class FileDamaged(FileUnread):
+    """The file {name} was not read: it is damaged or cut short ({reason!s}). Open it in the program it is from, save it anew, and add that.
+
+    Nothing of it was kept: half a document would answer as if it were the whole one.
+    """
+
+    code = "FH-VAULT-022"
+
+
+class FileTooLarge(FileUnread):
+    """The file {name} was not read: {reason!s}. Split it, or unpack it and add what is inside.
+
+    Limits on bytes, pages, characters, and on what archives unpack to keep one file from taking this machine's memory.
+    """
+
+    code = "FH-VAULT-023"
+    status = 413
+
+
+class FileTooCostly(FileUnread):
+    """The file {name} was not read: reading it took more than {reason!s}, and was stopped. Save it anew or as plain text, and add that.
+
+    Files are read by a process with limits on memory and time. A file that needs more is damaged, was made to do harm, or is very large.
+    """
+
+    code = "FH-VAULT-024"
+
+
+class FileKindUnknown(FileUnread):
+    """The file {name} was not read: what it holds ({reason!s}) is no kind of document that the vault reads. Save it as PDF, an office format or text, and add that.
+
+    What a file is, its content says; its name is a hint only.
+    """
+
+    code = "FH-VAULT-025"
+    status = 415
+
+
+class FileWithoutText(FileUnread):
+    """The file {name} was not read: there is no text in it ({reason!s}).
+
+    An empty file, or a picture in which no writing was found. Pictures and scanned pages are read where the extra
+    ``ocr`` is installed.
+    """
+
+    code = "FH-VAULT-026"
+
+
+class FileBroke(FileUnread):
+    """The file {name} was not read: the process that read it ended ({reason!s}). Save it anew or as plain text, and add that.
+
+    A parser gave up on it, or it was made to do harm. That process holds nothing of other files and finds no network; the next file is read by a fresh one.
+    """
+
+    code = "FH-VAULT-027"
+
+
+class FileGone(FileUnread):
+    """The file {name} was not read: {reason!s}. Look whether it is still there and may be read by the gateway's user.
+
+    Only regular files are read: no pipes, devices or folders.
+    """
+
+    code = "FH-VAULT-028"
+    status = 404
+
+
+class FileParserDown(VaultError):
+    """The parser does not run: {reason!s}. Nothing is wrong with the file; add it again later.
+
+    The process that reads files could not be started.
+    """
+
+    code = "FH-VAULT-029"
+    status = 503
+    retryable = True
+
+
+class VaultModelMissing(VaultError):
+    """{purpose!s} needs the model {model}, which is not in {folder!s}. Fetch it with: freehold pull {model!s}
+
+    Models are files that are pulled once and verified by digest; nothing is fetched while documents are read or searched.
+    """
+
+    code = "FH-VAULT-040"
+    status = 409
+
+
+class VaultModelFailed(VaultError):
+    """The model {model} of the vault gave no answer: {reason!s}. What it needs is shown by: freehold doctor
+
+    Models run in child processes of their own, which are started again after they end.
+    """
+
+    code = "FH-VAULT-041"
+    status = 503
+    retryable = True
+
+
+class VaultModelUnfit(VaultError):
+    """The vault cannot use {model} as {purpose!s}. It can use: {known!s}.
+
+    Vectors and relevance come from models of the catalogue whose prefixes, windows and pooling are known.
+    """
+
+    code = "FH-VAULT-042"
+
+
+class VaultRankerUnfit(VaultError):
+    """The reranker {model} knows English only, and the question or a passage is in another language. The order without it stands.
+
+    On other languages its order is worse than none.
+    """
+
+    code = "FH-VAULT-043"
+
+
+class VaultSettingsInvalid(VaultError):
+    """The search settings in {path} cannot be used: {reason!s}. Remove the file, or have it written anew: freehold vault tune QUESTIONS.jsonl
+
+    "freehold vault tune" writes that file beside the vault's own.
+    """
+
+    code = "FH-VAULT-044"
+    status = 500
+
+
+class VaultQuestionsInvalid(VaultError):
+    """Line {line!s} of {path} is no question: {reason!s}. Write one JSON object a line, with the members "question" and "relevant".
+
+    "relevant" is a list that names the documents that answer, by "source" (the end of their path, or their
+    title) or by "document" (their id), each with a "quote" or without; it is empty where no document answers.
+    """
+
+    code = "FH-VAULT-045"
+
+
+class VaultComparedInvalid(VaultError):
+    """{path} cannot be compared with: {reason!s}. Write one with: freehold vault test QUESTIONS.jsonl --save FILE
+
+    Figures of other questions say nothing about these.
+    """
+
+    code = "FH-VAULT-046"
+
+
+class VaultPathMissing(VaultError):
+    """{path} cannot be added: {reason!s}. Name a file or a folder that this user may read.
+
+    Nothing of it was taken in. A folder that is named in the configuration and is not there is not taken for emptied:
+    its documents stay until ``freehold vault remove --gone`` erases them.
+    """
+
+    code = "FH-VAULT-050"
+
+
+class VaultDocumentUnknown(VaultError):
+    """There is no document {document} in the vault {vault}. "freehold vault list" shows those that there are.
+
+    A document that may not be read is told as one that is not there.
+    """
+
+    code = "FH-VAULT-051"
+    status = 404
+
+
+class VaultNothingAdded(VaultError):
+    """Nothing was added: of {files!s} files {failed!s} could not be read. "freehold vault list --failed" shows why.
+
+    The vault is as it was, but for the lines that say so.
+    """
+
+    code = "FH-VAULT-052"
+
+
+class VaultNameUnusable(VaultError):
+    """A vault cannot be called {vault}. Use lower-case letters, digits, hyphens and underscores, at most 64.
+
+    The name is part of the name of the file that the vault is in.
+    """
+
+    code = "FH-VAULT-053"
+
+
+class VaultNothingAsked(VaultError):
+    """There is no question for the vault {vault}: no message of the user has text. Send one, or leave out the vault.
+
+    The last message of the user is what is looked for in the documents.
+    """
+
+    code = "FH-VAULT-060"
+
+
+class VaultNoRoom(VaultError):
+    """There is no room for passages of the vault {vault}: the conversation takes about {tokens!s} of the {context!s} tokens that the route's models read. Send a shorter one, or ask a route with a longer context.
+
+    Passages are put before the last message of the user, in what the conversation and the answer leave of the context.
+    """
+
+    code = "FH-VAULT-061"
+
+
+class VaultsConfigured(VaultError):
+    """Vaults are made in the configuration, not over the API. Add [vaults.NAME] to freehold.toml and reload; then put documents into it.
+
+    A vault is an encrypted file with a key, an embedder and folders of its own, which no client may choose.
+    """
+
+    code = "FH-VAULT-080"
+
+
+class DocumentNotYours(VaultError):
+    """You may read this document and not change it: it is {owner!s}. Have it done with its owner's key, or with one that has the scope manage too.
+
+    A document that may not be read is answered as one that does not exist.
+    """
+
+    code = "FH-VAULT-081"
+    status = 403
+    type = "permission_error"
+
+
+class DocumentOutOfSight(VaultError):
+    """The document was not taken in: this key could not read it, since {reason!s}. Name a reader that it is, or add it with a key that has the scope manage too.
+
+    What a key puts where it cannot see it, it could neither find nor remove again. A manager may, to fill a vault for
+    others.
+    """
+
+    code = "FH-VAULT-082"
+    status = 403
+    type = "permission_error"

@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
+from freehold.engines.onnx.pooled import CHARACTERS_MAX, pooled, windows
+from freehold.engines.onnx.session import opened
+
 _CHARACTERS_PER_TOKEN = 64
 """Of a text that is longer than so many characters for each token that the model can take, the rest is not looked at."""
 
@@ -70,17 +73,10 @@ class OnnxModel:
 
     def __init__(self, *, model: str, tokenizer: str, pooling: str, tokens_max: int, threads: int) -> None:
         import numpy
-        import onnxruntime
         import tokenizers
 
         self._numpy: Any = numpy
-        runtime: Any = onnxruntime
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        # Threads that spin while they wait would take the cores from the gateway.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._session = opened(model, threads=threads)
         self._names = frozenset(each.name for each in self._session.get_inputs())
         if "input_ids" not in self._names or not self._names <= _INPUTS:
             raise ValueError(f"a model with the inputs {sorted(self._names)} is no encoder of text")
@@ -88,7 +84,7 @@ class OnnxModel:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._pooling = pooling
-        self._tokens_max = tokens_max
+        self.tokens_max = self._tokens_max = tokens_max
         self._marks_alone = self._tokenizer.num_special_tokens_to_add(False)
         self._marks_pair = self._tokenizer.num_special_tokens_to_add(True)
         self._characters_max = tokens_max * _CHARACTERS_PER_TOKEN
@@ -122,10 +118,16 @@ class OnnxModel:
                 raise TooLongError(read.tokens_at_least + self._marks_alone)
             read.tokens.truncate(room)
         encoded = self._tokenizer.post_process(read.tokens)
-        states = self._run(encoded)[0]
-        vector = states[0] if self._pooling == "cls" else states.mean(axis=0)
-        length = float(self._numpy.linalg.norm(vector))
-        return self._computed(vector / (length or 1.0), encoded)
+        return self._computed(self._vector(encoded), encoded)
+
+    def embed_whole(self, text: str) -> bytes:
+        """The vector of a text, however long: of its windows one after the other, and of those the mean."""
+        tokens = self._text(text[:CHARACTERS_MAX]).tokens
+        length, room = len(tokens.ids), self._tokens_max - self._marks_alone
+        if length > room:
+            tokens.truncate(len(windows(range(length), room)[0]))
+        parts = [tokens, *tokens.overflowing]
+        return pooled([(len(part.ids), self._vector(self._tokenizer.post_process(part))) for part in parts])
 
     def rank(self, query: str, document: str, *, document_tokens_max: int | None, cut: bool) -> Computed:
         """How well a document answers a query.
@@ -173,6 +175,12 @@ class OnnxModel:
         return _Read(
             tokens=tokens, tokens_at_least=len(tokens.ids) if is_whole else max(len(tokens.ids), self._tokens_max + 1)
         )
+
+    def _vector(self, encoded: Any) -> Any:
+        """Of length 1."""
+        states = self._run(encoded)[0]
+        vector = states[0] if self._pooling == "cls" else states.mean(axis=0)
+        return vector / (float(self._numpy.linalg.norm(vector)) or 1.0)
 
     def _run(self, encoded: Any) -> Any:
         values = {

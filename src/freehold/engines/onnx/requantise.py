@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from freehold.engines.onnx.protobuf import length_field, number_field
+
 _WEIGHT_MOST = 63
 _NIBBLE_MIDDLE = 8
 
@@ -46,7 +48,7 @@ def requantised(model: bytes) -> bytes:
     """
     try:
         return b"".join(
-            _field(_MODEL_GRAPH, _graph(body)) if number == _MODEL_GRAPH and body is not None else bytes(raw)
+            length_field(_MODEL_GRAPH, _graph(body)) if number == _MODEL_GRAPH and body is not None else bytes(raw)
             for number, raw, body, _ in _fields(memoryview(model))
         )
     except (IndexError, KeyError, UnicodeDecodeError) as error:
@@ -64,7 +66,7 @@ def _graph(graph: memoryview) -> bytes:
         if number == _GRAPH_INITIALIZER and body is not None and (name := _tensor_name(body)) in packed:
             tensors[name] = _tensor(body)
         elif number == _GRAPH_NODE and body is not None and (node := _node(body)).op == "MatMulNBits":
-            kept.append(_field(_GRAPH_NODE, _product(node, sums.get(node.outputs[0]))))
+            kept.append(length_field(_GRAPH_NODE, _product(node, sums.get(node.outputs[0]))))
         elif number != _GRAPH_NODE or body is None or summed.isdisjoint(_node(body).outputs):
             kept.append(bytes(raw))
     for node in nodes:
@@ -102,10 +104,10 @@ def _product(node: _Node, total: _Node | None) -> bytes:
     inputs = [given, f"{weights}_8", f"{weights}_scale", f"{weights}_zero"]
     if total is not None:
         inputs += [name for name in total.inputs if name != node.outputs[0]]
-    parts = [_field(_NODE_INPUT, each.encode()) for each in inputs]
-    parts += [_field(_NODE_OUTPUT, each.encode()) for each in (node if total is None else total).outputs]
-    parts += [_field(_NODE_NAME, node.name.encode()), _field(_NODE_OP, b"DynamicQuantizeMatMul")]
-    return b"".join([*parts, _field(_NODE_DOMAIN, b"com.microsoft")])
+    parts = [length_field(_NODE_INPUT, each.encode()) for each in inputs]
+    parts += [length_field(_NODE_OUTPUT, each.encode()) for each in (node if total is None else total).outputs]
+    parts += [length_field(_NODE_NAME, node.name.encode()), length_field(_NODE_OP, b"DynamicQuantizeMatMul")]
+    return b"".join([*parts, length_field(_NODE_DOMAIN, b"com.microsoft")])
 
 
 def _weights(node: _Node, tensors: dict[str, Any]) -> list[bytes]:
@@ -127,12 +129,17 @@ def _weights(node: _Node, tensors: dict[str, Any]) -> list[bytes]:
         _made(f"{name}_scale", _FLOAT, (columns,), scale.astype("<f4").tobytes()),
         _made(f"{name}_zero", _INT8, (columns,), bytes(columns)),
     )
-    return [_field(_GRAPH_INITIALIZER, each) for each in made]
+    return [length_field(_GRAPH_INITIALIZER, each) for each in made]
 
 
 def _made(name: str, kind: int, shape: Sequence[int], raw: bytes) -> bytes:
-    dims = b"".join(_number(_TENSOR_DIMS, each) for each in shape)
-    return dims + _number(_TENSOR_TYPE, kind) + _field(_TENSOR_NAME, name.encode()) + _field(_TENSOR_RAW, raw)
+    dims = b"".join(number_field(_TENSOR_DIMS, each) for each in shape)
+    return (
+        dims
+        + number_field(_TENSOR_TYPE, kind)
+        + length_field(_TENSOR_NAME, name.encode())
+        + length_field(_TENSOR_RAW, raw)
+    )
 
 
 def _node(body: memoryview) -> _Node:
@@ -233,20 +240,3 @@ def _varint(message: memoryview, place: int) -> tuple[int, int]:
         shift += 7
         if byte < 128:
             return value, place
-
-
-def _encoded(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _field(number: int, body: bytes) -> bytes:
-    return _encoded(number << 3 | _LENGTH) + _encoded(len(body)) + body
-
-
-def _number(number: int, value: int) -> bytes:
-    return _encoded(number << 3 | _VARINT) + _encoded(value)

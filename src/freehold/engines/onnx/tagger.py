@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from freehold.domain.detect_ports import Mention
 from freehold.engines.onnx.requantise import requantised
+from freehold.engines.onnx.session import opened
 from freehold.engines.onnx.windows import joined, windows
 
 _TOKENS_MAX = 510
@@ -39,18 +40,11 @@ class Tagger:
 
     def __init__(self, *, model: str, tokenizer: str, labels: Sequence[str], threads: int = 1) -> None:
         import numpy
-        import onnxruntime
         import tokenizers
 
         self._numpy: Any = numpy
-        runtime: Any = onnxruntime
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        # Threads that spin while they wait would take the cores from the gateway.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
         weights = requantised(Path(model).read_bytes())
-        self._session = runtime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        self._session = opened(weights, threads=threads)
         self._tokenizer: Any = cast("Any", tokenizers).Tokenizer.from_file(tokenizer)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

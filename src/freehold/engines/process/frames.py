@@ -12,7 +12,7 @@ LENGTHS = struct.Struct(">II")
 """Bytes of the head, bytes behind it."""
 
 HEAD_BYTES_MAX = 128 << 20
-BODY_BYTES_MAX = 1 << 20
+BODY_BYTES_MAX = 128 << 20
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(dict[str, Any])

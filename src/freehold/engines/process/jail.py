@@ -102,6 +102,12 @@ def enter(*, writable: str, readable: Sequence[str], executes: bool) -> tuple[Me
     return tuple(done)
 
 
+def die_with_parent() -> None:
+    """End with the process that started this one, where the system can do that; copies of a process do not inherit it."""
+    if sys.platform == "linux":
+        _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+
+
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 

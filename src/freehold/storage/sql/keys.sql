@@ -1,6 +1,8 @@
 -- name: insert_key
-INSERT INTO keys (id, sha256, name, tenant, scopes, label, created_unix_ms, revoked_unix_ms, expires_unix_ms, follows, line)
-VALUES (:id, :sha256, :name, :tenant, :scopes, :label, :created_unix_ms, NULL, :expires_unix_ms, :follows, :line)
+INSERT INTO keys (id, sha256, name, tenant, scopes, label, created_unix_ms, revoked_unix_ms, expires_unix_ms, follows, line,
+    user, user_groups, clearance)
+VALUES (:id, :sha256, :name, :tenant, :scopes, :label, :created_unix_ms, NULL, :expires_unix_ms, :follows, :line,
+    :user, :user_groups, :clearance)
 
 -- name: revoke_key
 UPDATE keys SET revoked_unix_ms = :revoked_unix_ms WHERE id = :id AND revoked_unix_ms IS NULL
@@ -10,8 +12,13 @@ UPDATE keys SET expires_unix_ms = MIN(COALESCE(expires_unix_ms, :until_unix_ms),
 WHERE id = :id AND revoked_unix_ms IS NULL AND COALESCE(expires_unix_ms, :unix_ms + 1) > :unix_ms
     AND NOT EXISTS (SELECT 1 FROM keys AS later WHERE later.follows = :id)
 
+-- name: change_reads
+UPDATE keys SET user = :user, user_groups = :user_groups, clearance = :clearance
+WHERE id = :id AND revoked_unix_ms IS NULL AND COALESCE(expires_unix_ms, :unix_ms + 1) > :unix_ms
+
 -- name: all_keys
-SELECT id, sha256, name, tenant, scopes, label, created_unix_ms, revoked_unix_ms, expires_unix_ms, follows, line
+SELECT id, sha256, name, tenant, scopes, label, created_unix_ms, revoked_unix_ms, expires_unix_ms, follows, line,
+    user, user_groups, clearance
 FROM keys ORDER BY id
 
 -- name: insert_event

@@ -19,5 +19,8 @@ DELETE FROM memory WHERE tenant = :tenant AND seq <= (
 -- name: erase_passages
 DELETE FROM memory WHERE tenant = :tenant
 
+-- name: forget_passages
+DELETE FROM memory WHERE tenant = :tenant AND id = :id
+
 -- name: erased_mark
 SELECT value FROM learning_marks WHERE name = 'erased'

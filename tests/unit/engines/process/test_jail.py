@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from freehold.engines.process.jail import MEASURES
-from freehold.engines.process.seccomp import MACHINES, program
+from freehold.engines.process.seccomp import MACHINES, program, without_processes
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the jail is made of Linux system calls")
 
@@ -175,26 +175,31 @@ def test_the_filter_alone_closes_the_network(tmp_path_factory: pytest.TempPathFa
     assert inside["tried"]["unix socket"] == "done"
 
 
+def as_the_kernel(code: bytes, audit: int, number: int, *arguments: int) -> str:
+    """What the kernel does with a call, by a filter run by hand."""
+    lines = list(struct.iter_unpack("=HBBI", code))
+    data = struct.pack("=iIQ6Q", number, audit, 0, *arguments, *[0] * (6 - len(arguments)))
+    held, at = 0, 0
+    while True:
+        kind, yes, no, value = lines[at]
+        at += 1
+        if kind == 0x20:
+            held = struct.unpack_from("=I", data, value)[0]
+        elif kind == 0x54:
+            held &= value
+        elif kind == 0x06:
+            return "allow" if value == 0x7FFF0000 else f"errno {value & 0xFFFF}"
+        else:
+            at += yes if (held == value if kind == 0x15 else held >= value) else no
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_filter_ends_on_every_path(machine: str) -> None:
     """Run by hand, over every call that matters on every machine, as the kernel would."""
     asked = MACHINES[machine]
-    code = list(struct.iter_unpack("=HBBI", program(asked)))
 
     def answer(number: int, *arguments: int, audit: int = asked.audit) -> str:
-        data = struct.pack("=iIQ6Q", number, audit, 0, *arguments, *[0] * (6 - len(arguments)))
-        held, at = 0, 0
-        while True:
-            kind, yes, no, value = code[at]
-            at += 1
-            if kind == 0x20:
-                held = struct.unpack_from("=I", data, value)[0]
-            elif kind == 0x54:
-                held &= value
-            elif kind == 0x06:
-                return "allow" if value == 0x7FFF0000 else f"errno {value & 0xFFFF}"
-            else:
-                at += yes if (held == value if kind == 0x15 else held >= value) else no
+        return as_the_kernel(program(asked), audit, number, *arguments)
 
     cloexec = 0o2000000
     assert answer(0) == answer(1) == answer(500) == "allow"
@@ -209,6 +214,21 @@ def test_the_filter_ends_on_every_path(machine: str) -> None:
     assert answer(asked.connect, 3) == answer(425) == "errno 13"
     assert answer(0x40000000 + asked.socket, socket.AF_UNIX, socket.SOCK_STREAM) == "errno 13"
     assert answer(0, audit=0x40000003) == "errno 13", "another numbering, another meaning"
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_copies_start_threads_and_nothing_else(machine: str) -> None:
+    asked = MACHINES[machine]
+    code = without_processes(asked)
+    thread, vfork = 0x10000 | 0xF00, 0x4000 | 17
+    assert as_the_kernel(code, asked.audit, asked.clone, thread) == "allow"
+    assert as_the_kernel(code, asked.audit, asked.clone, vfork) == "errno 13"
+    assert as_the_kernel(code, asked.audit, asked.clone, 17) == "errno 13"
+    assert {as_the_kernel(code, asked.audit, number) for number in asked.starts} == {"errno 13"}
+    assert as_the_kernel(code, asked.audit, 435) == "errno 38", "the C library asks the other way then"
+    assert {as_the_kernel(code, asked.audit, number) for number in (0, 1, asked.socket, 500)} == {"allow"}
+    assert as_the_kernel(code, 0x40000003, 2) == "errno 13", "another numbering, another meaning"
+    assert as_the_kernel(code, asked.audit, 0x40000000 + asked.clone, thread) == "errno 13"
 
 
 @linux_only

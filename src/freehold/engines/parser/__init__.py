@@ -1,0 +1,1 @@
+"""Reading files in a supervised, jailed child process; how they are read is not decided here."""

@@ -1,0 +1,203 @@
+"""An answer that was given from documents, on its way to the client: it begins with what was found.
+
+Stands before the surface's sink where passages went into a prompt, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
+from freehold.domain.ids import uuid7_unix_ms
+from freehold.domain.place import Place
+from freehold.domain.ports import Reservation
+from freehold.domain.receipt import Receipt
+from freehold.domain.request import Dialect, InferenceRequest
+from freehold.domain.response import EmbeddingResult, FinishReason, RerankResult, ResponseChunk, TokenCount
+from freehold.domain.vault import NOT_IN_DOCUMENTS, Found
+from freehold.domain.zones import DEVICE
+from freehold.gateway.answer import Sink
+from freehold.gateway.citing import CitingOptions, CitingSink
+from freehold.gateway.retrieving import Grounding
+from freehold.vault.abstaining import AnswerSigns, should_abstain
+from freehold.vault.cite import Cited, CiteOptions
+from freehold.wire.openai_whole import Aggregator
+from freehold.wire.vault_ask import VAULT
+
+JsonObject = dict[str, Any]
+
+ITSELF = Deployment(
+    name=VAULT, engine=EngineKind.EMBEDDED, model=ModelCard(name=VAULT), zone=DEVICE, terms=Terms(trains=False)
+)
+"""What answers where no model is asked."""
+
+_MS_PER_S = 1000
+
+
+def found_sink(sink: Sink, request: InferenceRequest, grounding: Grounding) -> Sink:
+    """The way of an answer that a model gives: what was found, then the answer with its quotes checked.
+
+    Values that are taken out of answers would stand in passages and quotes too, which are not told then.
+    """
+    redacts = grounding.footing.route.redact_answers
+    found = replace(grounding.found, passages=grounding.passages)
+    options = CitingOptions(
+        cite=CiteOptions(question=grounding.question),
+        quotes=not redacts,
+        abstains=None if request.stream else partial(_abstains, found),
+    )
+    if redacts:
+        grounding = replace(grounding, ask=replace(grounding.ask, tells_texts=False))
+    return FoundSink(CitingSink(sink, found, request, options), request, grounding)
+
+
+def _abstains(found: Found, cited: Cited, logprob: float | None) -> bool:
+    """Whether a whole answer says that the documents do not say; what streams is shown before that is known."""
+    signs = AnswerSigns(support=found.support, cited=cited, logprob=logprob, threshold=found.support_at)
+    return should_abstain(signs)
+
+
+def told_of(grounding: Grounding) -> JsonObject:
+    """What an answer tells of what was found: the passages by the numbers with which they are cited."""
+    return {
+        "name": grounding.vault,
+        "generation": grounding.found.generation,
+        "support": grounding.found.support,
+        "abstained": grounding.abstains,
+        "queries": [grounding.question],
+        "passages": [
+            {
+                "number": number,
+                "document_id": each.document.id,
+                "title": each.document.title,
+                "page": each.page,
+                "heading": list(each.heading),
+                "start": each.start,
+                "end": each.end,
+                "score": each.score,
+                **({"text": each.text} if grounding.ask.tells_texts else {}),
+            }
+            for number, each in enumerate(() if grounding.abstains else grounding.passages, 1)
+        ],
+    }
+
+
+def abstain(sink: Sink, request: InferenceRequest, grounding: Grounding, receipt: Receipt) -> None:
+    """Answer that the documents do not say; no model was asked."""
+    told = FoundSink(sink, request, grounding)
+    told.started(ITSELF)
+    end = _event(request, {"role": "assistant", "content": NOT_IN_DOCUMENTS}, finish=FinishReason.STOP)
+    if request.stream:
+        told.chunk(end)
+    else:
+        answer = Aggregator()
+        answer.add(end)
+        told.collected(answer)
+    told.finished(receipt)
+
+
+class FoundSink:
+    """Passes an answer on; implements ``gateway.answer.Sink``.
+
+    Args:
+        sink: Where it goes.
+        request: What the client asked.
+        grounding: What was found.
+    """
+
+    __slots__ = ("_grounding", "_request", "_sink")
+
+    def __init__(self, sink: Sink, request: InferenceRequest, grounding: Grounding) -> None:
+        self._sink = sink
+        self._request = request
+        self._grounding = grounding
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """None: nothing passes as it came."""
+        return None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client is behind."""
+        return self._sink.is_full
+
+    async def drained(self) -> None:
+        """Wait for it."""
+        await self._sink.drained()
+
+    def limited(self, reservation: Reservation) -> None:
+        """Told on."""
+        self._sink.limited(reservation)
+
+    def waits(self, place: Place) -> None:
+        """Told on."""
+        self._sink.waits(place)
+
+    def waited(self, queue_ms: float) -> None:
+        """Told on."""
+        self._sink.waited(queue_ms)
+
+    def started(self, deployment: Deployment) -> None:
+        """Told on; a stream says at once what was found."""
+        self._sink.started(deployment)
+        if self._request.stream:
+            opening = _event(self._request, {"role": "assistant", "content": ""}, told=told_of(self._grounding))
+            self._sink.chunk(opening)
+
+    def chunk(self, chunk: ResponseChunk) -> None:
+        """One event; what an upstream says in a member of ours is not passed on."""
+        payload = chunk.payload
+        if payload is not None and VAULT in payload:
+            chunk = replace(chunk, payload={name: each for name, each in payload.items() if name != VAULT})
+        self._sink.chunk(chunk)
+
+    @property
+    def events(self) -> Callable[[bytes], bool]:
+        """Nothing passes as it came."""
+        raise RuntimeError("an answer from documents came as it was")
+
+    def whole(self, body: bytes) -> None:
+        """Nothing passes as it came."""
+        raise RuntimeError(f"an answer of {len(body)} bytes from documents came as it was")
+
+    def collected(self, answer: Aggregator) -> None:
+        """A whole answer, with what was found."""
+        answer.add(ResponseChunk(payload={VAULT: told_of(self._grounding)}))
+        self._sink.collected(answer)
+
+    def vectors(self, result: EmbeddingResult) -> None:
+        """Nobody asks for vectors from documents."""
+        raise RuntimeError(f"vectors from documents: {result.usage}")
+
+    def ranked(self, result: RerankResult) -> None:
+        """Nor for a ranking."""
+        raise RuntimeError(f"a ranking from documents: {result.usage}")
+
+    def counted(self, count: TokenCount) -> None:
+        """Nor for a count."""
+        raise RuntimeError(f"a count from documents: {count}")
+
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
+        """The end."""
+        self._sink.finished(receipt, end=end)
+
+
+def _event(
+    request: InferenceRequest, delta: JsonObject, *, finish: FinishReason | None = None, told: JsonObject | None = None
+) -> ResponseChunk:
+    payload: JsonObject = {
+        "id": f"chatcmpl-{request.id}",
+        "object": "chat.completion.chunk",
+        "created": uuid7_unix_ms(request.id) // _MS_PER_S,
+        "model": request.model,
+        "choices": [{"index": 0, "delta": delta, "finish_reason": None if finish is None else finish.value}],
+    }
+    return ResponseChunk(
+        payload=payload if told is None else {**payload, VAULT: told},
+        text=str(delta.get("content") or ""),
+        finish_reason=finish,
+    )

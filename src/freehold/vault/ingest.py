@@ -1,0 +1,412 @@
+"""Taking files in: each is hashed before anything else is done, and kept whole or not at all.
+
+What was inside a file (of an archive, a mailbox) is kept before the file itself is, so that a file that is there with its
+hash is there with all that was in it: whatever interrupts, the next run goes on with the first file that is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from freehold.domain.errors.vault import FileGone, FileTooLarge, FileUnread
+from freehold.domain.ports import Clock
+from freehold.domain.vault import Chunk, Document, Parsed
+from freehold.domain.vault_ports import FileParser
+from freehold.vault.ingest_ports import Book, FileDone, HeldStore, Labelling, Outcome, Place, Terms
+from freehold.vault.making import (
+    REASON_CHARACTERS_MAX,
+    as_reader_of,
+    digest_of,
+    document_id,
+    inside,
+    names_of,
+    narrowed,
+    ordered,
+    title_after_move,
+    title_of,
+)
+from freehold.vault.places import FILE, is_gone, is_inside, path_of
+
+Cut = Callable[[Parsed], Sequence[Chunk]]
+"""Cuts what was read into pieces; its title is the document's."""
+
+_PIECE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Of one vault.
+
+    Attributes:
+        file_bytes_max: Largest file.
+        keep_files: Whether bytes are kept.
+        with_vectors: Whether pieces get vectors later.
+    """
+
+    file_bytes_max: int
+    keep_files: bool = False
+    with_vectors: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A file, as it was when it was hashed.
+
+    Attributes:
+        sha256: Of its bytes; empty where they could not be read.
+        size_bytes: Of them.
+        written: Day of its last change, YYYY-MM-DD.
+        stamp: Which file it was, how long, and when it was last changed in nanoseconds.
+    """
+
+    sha256: str = ""
+    size_bytes: int = 0
+    written: str = ""
+    stamp: tuple[int, int, int] = (0, 0, 0)
+
+
+NOTHING = Read()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A file on its way in, and what the vault has of its place."""
+
+    place: Place
+    terms: Terms
+    here: Mapping[str, Document]
+
+    @property
+    def own(self) -> Document | None:
+        """The file's own document."""
+        return self.here.get(self.place.source)
+
+
+class Ingest:
+    """Takes files into one vault.
+
+    Args:
+        store: Where documents are kept.
+        parser: Reads files.
+        cut: Cuts what was read into pieces.
+        labelling: Says how sensitive it is.
+        book: Who else must know.
+        clock: Time.
+        key: Under which ids are made, so that they tell nothing of what they name.
+        limits: Of the vault.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: HeldStore,
+        parser: FileParser,
+        cut: Cut,
+        labelling: Labelling,
+        book: Book,
+        clock: Clock,
+        key: bytes,
+        limits: Limits,
+    ) -> None:
+        self._store = store
+        self._parser = parser
+        self._cut = cut
+        self._labelling = labelling
+        self._book = book
+        self._clock = clock
+        self._key = key
+        self._limits = limits
+
+    async def take(self, place: Place, terms: Terms) -> FileDone:
+        """Take one file in. What is wrong with it is its outcome, never an error.
+
+        Raises:
+            VaultError: The store takes nothing now, or the parser does not run.
+            StorageFailed: The book takes nothing now.
+        """
+        job = _Job(place=place, terms=terms, here=await self._here(place.source, terms))
+        try:
+            read = await asyncio.to_thread(read_file, place.path, self._limits.file_bytes_max, place.name)
+        except FileGone as error:
+            if job.own is not None:  # what was read of it before is still the best that is known
+                return FileDone(
+                    source=place.source,
+                    outcome=Outcome.FAILED,
+                    documents=ordered(job.own, job.here.values()),
+                    reason=_reason(error),
+                )
+            return await self._failed(job, error, NOTHING)
+        except FileTooLarge as error:
+            return await self._failed(job, error, NOTHING)
+        own = job.own
+        if own is not None and own.sha256 == read.sha256 and (own.state != "failed" or not terms.tries_again):
+            return await self._unchanged(own, job)
+        if (known := await self._elsewhere(job, read)) is not None:
+            return known
+        return await self._parse(job, read)
+
+    async def gone(self, source: str, terms: Terms) -> FileDone | None:
+        """Erase what a file was that is not there any more, with all that was inside; ``None`` where it was nothing.
+
+        Raises:
+            VaultError: The store takes nothing now.
+            StorageFailed: The book takes nothing now.
+        """
+        documents = tuple((await self._here(source, terms)).values())
+        if not documents:
+            return None
+        await self.erase(documents, by=terms.by)
+        return FileDone(source=source, outcome=Outcome.ERASED, documents=documents)
+
+    async def erase(self, documents: Sequence[Document], *, by: str) -> int:
+        """Erase documents of one tenant, and what was made of them; how many there were."""
+        if not documents:
+            return 0
+        await self._book.erasing(documents, by=by)
+        return await self._store.erase([each.id for each in documents], tenant=documents[0].tenant)
+
+    async def relabel(self, document: Document, terms: Terms) -> Document:
+        """A document with its label raised to what ``terms`` say, and exactly their readers."""
+        wanted = self._labelling.label(tenant=terms.tenant, said=(document.label, terms.label), names=(), text=None)
+        owner = terms.owner or document.readers.owner
+        return await self._changed(document, wanted, terms.readers, owner, terms.by)
+
+    async def _here(self, source: str, terms: Terms) -> dict[str, Document]:
+        """What the vault has of a source. What somebody else sent by the same name is another document."""
+        found = await self._store.by_source(source, tenant=terms.tenant)
+        is_file = source.startswith(FILE)
+        return {each.source: each for each in found if is_file or each.readers.owner == terms.owner}
+
+    async def _elsewhere(self, job: _Job, read: Read) -> FileDone | None:
+        """Where the same bytes are in the vault under another name: moved, or a copy that needs no second document."""
+        place, own = job.place, job.own
+        wanted, terms = self._wanted(job), job.terms
+        if own is not None:  # what holds for what is there now holds for what comes in its place
+            readers = narrowed(own.readers.names, terms.readers)
+            terms = replace(terms, readers=readers, owner=terms.owner or own.readers.owner)
+        for each in await self._store.by_content(read.sha256, tenant=terms.tenant):
+            if is_inside(each.source) or each.state == "failed" or each.source in job.here:
+                continue
+            if place.source.startswith(FILE) and await asyncio.to_thread(is_gone, each.source):
+                await self.erase(tuple(job.here.values()), by=terms.by)
+                return await self._moved(each, replace(job, terms=terms), wanted)
+            readers = self._labelling.readers(each.label, names=terms.readers, owner=terms.owner)
+            if readers == each.readers and self._joined(each, wanted) == each.label:
+                await self.erase(tuple(job.here.values()), by=terms.by)
+                found = await self._store.by_source(each.source, tenant=terms.tenant)
+                return FileDone(source=place.source, outcome=Outcome.SAME, documents=ordered(each, found))
+        return None
+
+    async def _moved(self, document: Document, job: _Job, wanted: str) -> FileDone:
+        place, before = job.place, path_of(document.source)
+        found = ordered(document, await self._store.by_source(document.source, tenant=job.terms.tenant))
+        moved: list[Document] = []
+        for each in reversed(found):  # the file itself last: until then it is where it was
+            source = place.source + each.source.removeprefix(document.source)
+            title = each.title
+            if each.id == document.id and before is not None:
+                title = title_after_move(title, before=before.name, now=place.name)
+            await self._store.move(each.id, tenant=each.tenant, source=source, title=title)
+            moved.insert(0, replace(each, source=source, title=title))
+        documents = tuple([await self._raised(each, wanted, job.terms) for each in moved])
+        return FileDone(source=place.source, outcome=Outcome.MOVED, documents=documents)
+
+    async def _unchanged(self, own: Document, job: _Job) -> FileDone:
+        wanted, before = self._wanted(job), ordered(own, job.here.values())
+        now = tuple([await self._raised(each, wanted, job.terms) for each in before])
+        outcome = Outcome.SAME if now == before else Outcome.RELABELLED
+        if own.state == "failed":
+            outcome = Outcome.FAILED
+        reason = own.reason if own.state == "failed" else ""
+        return FileDone(source=own.source, outcome=outcome, documents=now, reason=reason)
+
+    async def _raised(self, document: Document, wanted: str, terms: Terms) -> Document:
+        """A document with its label raised to what is wanted, and its readers narrowed; never the other way."""
+        names = narrowed(document.readers.names, terms.readers)
+        label = self._joined(document, wanted)
+        return await self._changed(document, label, names, document.readers.owner, terms.by)
+
+    async def _changed(
+        self, document: Document, label: str, names: frozenset[str] | None, owner: str, by: str
+    ) -> Document:
+        readers = self._labelling.readers(label, names=names, owner=owner)
+        if (label, readers) == (document.label, document.readers):
+            return document
+        changed = replace(document, label=label, readers=readers)
+        text = await self._store.text(document.id, reader=as_reader_of([document])) or ""
+        await self._book.relabelling(changed, text=text, by=by)
+        await self._store.relabel(document.id, tenant=document.tenant, label=label, readers=readers)
+        return changed
+
+    async def _parse(self, job: _Job, read: Read) -> FileDone:
+        place = job.place
+        try:
+            parsed = await self._parser.parse(str(place.path), name=place.name)
+        except FileUnread as error:
+            return await self._failed(job, error, read)
+        if await asyncio.to_thread(_stamp, place.path) != read.stamp:
+            return FileDone(
+                source=place.source,
+                outcome=Outcome.FAILED,
+                documents=tuple(job.here.values()),
+                reason="It changed while it was read. Once it is at rest, add it again.",
+                settled=False,
+            )
+        return await self._keep_all(job, parsed, read)
+
+    async def _keep_all(self, job: _Job, parsed: Parsed, read: Read) -> FileDone:
+        """Keep what was inside, forget what no longer is, and keep the file itself last."""
+        own, source = job.own, job.place.source
+        whole = self._document(job, parsed, source=source, name=job.place.name, read=read, said=job.terms.label)
+        kept: list[Document] = []
+        for place, name, member in inside(parsed, source):
+            before, sha256 = job.here.get(place), digest_of(member.text)
+            if before is not None and before.sha256 == sha256 and before.state != "failed":
+                kept.append(await self._raised(before, whole.label, job.terms))
+                continue
+            size_bytes = len(member.text.encode("utf-8", "surrogatepass"))
+            inner = Read(sha256=sha256, size_bytes=size_bytes)
+            document = self._document(job, member, source=place, name=name, read=inner, said=whole.label)
+            kept.append(await self._keep(document, member, job, None))
+        now = {source, *(each.source for each in kept)}
+        await self.erase([each for each in job.here.values() if each.source not in now], by=job.terms.by)
+        blob = await asyncio.to_thread(job.place.path.read_bytes) if self._limits.keep_files else None
+        kept.insert(0, await self._keep(whole, parsed, job, blob))
+        return FileDone(
+            source=source,
+            outcome=Outcome.ADDED if own is None else Outcome.CHANGED,
+            documents=tuple(kept),
+            pages=sum(max(1, each.pages) for each in kept),
+            size_bytes=read.size_bytes,
+        )
+
+    async def _keep(self, document: Document, parsed: Parsed, job: _Job, blob: bytes | None) -> Document:
+        before = job.here.get(document.source)
+        document = replace(document, id=await self._id(document) if before is None else before.id)
+        chunks = await asyncio.to_thread(self._cut, replace(parsed, title=document.title, members=()))
+        state = "pending" if self._limits.with_vectors and chunks else "ready"
+        document = replace(document, chunks=len(chunks), state=state)
+        await self._book.adding(document, text=parsed.text, by=job.terms.by, instead=before is not None)
+        await self._store.add(document, text=parsed.text, chunks=chunks, vectors=None, blob=blob)
+        return document
+
+    async def _failed(self, job: _Job, error: FileUnread, read: Read) -> FileDone:
+        """A file that cannot be read is a document too, with the reason, so that nobody takes it for searched."""
+        own, place, reason = job.own, job.place, _reason(error)
+        nothing = Parsed(text="", media_type="", parser="", warnings=(reason,))
+        document = self._document(job, nothing, source=place.source, name=place.name, read=read, said=job.terms.label)
+        label = self._labelling.unread(document.label)
+        readers = self._labelling.readers(label, names=document.readers.names, owner=document.readers.owner)
+        document = replace(document, label=label, readers=readers, state="failed")
+        left = [each for each in job.here.values() if each.source != place.source]
+        await self.erase(left, by=job.terms.by)
+        if own is None or (own.sha256, own.state, own.reason) != (document.sha256, "failed", reason):
+            document = replace(document, id=await self._id(document) if own is None else own.id)
+            await self._book.adding(document, text="", by=job.terms.by, instead=own is not None)
+            await self._store.add(document, text="", chunks=(), vectors=(), blob=None)
+        else:
+            document = own
+        return FileDone(
+            source=place.source,
+            outcome=Outcome.FAILED,
+            documents=(document,),
+            reason=reason,
+            size_bytes=read.size_bytes,
+        )
+
+    def _document(self, job: _Job, parsed: Parsed, *, source: str, name: str, read: Read, said: str) -> Document:
+        """A document, as far as it is known before it is cut; its id comes later."""
+        terms, before = job.terms, job.here.get(source)
+        raised = "" if before is None else before.label  # what somebody raised stays so when the file changes
+        label = self._labelling.label(
+            tenant=terms.tenant, said=(said, raised), names=names_of(job.place, name), text=parsed.text
+        )
+        names = terms.readers if before is None else narrowed(before.readers.names, terms.readers)
+        owner = terms.owner or ("" if before is None else before.readers.owner)
+        return Document(
+            id="",
+            tenant=terms.tenant,
+            source=source,
+            sha256=read.sha256,
+            size_bytes=read.size_bytes,
+            media_type=parsed.media_type,
+            title=title_of(parsed, name),
+            author=parsed.author,
+            written=parsed.written or (read.written if source.startswith(FILE) else ""),
+            language=parsed.language,
+            pages=parsed.pages,
+            parser=parsed.parser,
+            label=label,
+            readers=self._labelling.readers(label, names=names, owner=owner),
+            added_unix_ms=self._clock.unix_ms(),
+            reason="; ".join(parsed.warnings)[:REASON_CHARACTERS_MAX],
+        )
+
+    async def _id(self, document: Document) -> str:
+        """One that nothing else has; only what moved away may have the first."""
+        again = 0
+        while True:
+            found = document_id(
+                self._key, tenant=document.tenant, source=document.source, sha256=document.sha256, again=again
+            )
+            taken = await self._store.held(tenant=document.tenant, ids=[found], limit=1)
+            if not taken or taken[0].source == document.source:
+                return found
+            again += 1
+
+    def _wanted(self, job: _Job) -> str:
+        """The label that a file has by everything but what is in it."""
+        terms, raised = job.terms, "" if job.own is None else job.own.label
+        names = names_of(job.place)
+        return self._labelling.label(tenant=terms.tenant, said=(terms.label, raised), names=names, text=None)
+
+    def _joined(self, document: Document, wanted: str) -> str:
+        return self._labelling.label(tenant=document.tenant, said=(document.label, wanted), names=(), text=None)
+
+
+def read_file(path: Path, bytes_max: int, name: str) -> Read:
+    """Hash a file. Blocks.
+
+    Raises:
+        FileGone: It cannot be opened.
+        FileTooLarge: It is larger than ``bytes_max``.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if found.st_size > bytes_max:
+                reason = f"it has {found.st_size:,} bytes, and {bytes_max:,} are read (file_bytes_max of the vault)"
+                raise FileTooLarge(name=name, reason=reason)
+            digest = hashlib.sha256()
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+    except OSError as error:
+        raise FileGone(name=name, reason=error.strerror or type(error).__name__) from error
+    return Read(
+        sha256=digest.hexdigest(),
+        size_bytes=found.st_size,
+        written=datetime.fromtimestamp(found.st_mtime, UTC).strftime("%Y-%m-%d"),
+        stamp=_stamp_of(found),
+    )
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        return _stamp_of(path.stat())
+    except OSError:
+        return NOTHING.stamp
+
+
+def _stamp_of(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _reason(error: FileUnread) -> str:
+    return f"{error.code}: {error.message}"[:REASON_CHARACTERS_MAX]

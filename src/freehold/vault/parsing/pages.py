@@ -1,0 +1,253 @@
+"""PDF: the text of each page, its headings, and pages without text read by their looks."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from freehold.domain.errors.vault import FileDamaged, FileEncrypted, FileWithoutText
+from freehold.vault.parsing.draft import Draft, normal, one_line
+from freehold.vault.parsing.limits import Spent
+from freehold.vault.parsing.looks import Sight
+
+_PASSWORD = 4  # FPDF_ERR_PASSWORD
+_SECURITY = 5  # FPDF_ERR_SECURITY
+_TEXT_LEAST = 8
+"""A page with fewer letters and digits than this has no text layer worth the name."""
+
+_NAMED_PAGES = 8
+_OUTLINE_MAX = 5_000
+_DATE = re.compile(r"D:(\d{4})(\d{2})(\d{2})")
+_HYPHEN = re.compile("\ufffe|\x02")
+"""How the library writes a hyphen at a line's end, where it has joined the lines already."""
+
+_NUMBER = re.compile(r"^[A-Z]?\d*(\.\d+)*\.?\s+(?=\S)")
+_LEADERS = re.compile(r"(\. ?){4}")
+"""Dots that lead to a page's number: a line of a table of contents."""
+
+_HEADING_CHARACTERS = 120
+_LARGER = 1.15
+_HEADING_SIZES = 4
+_RUNNING_PAGES = 3
+
+
+Document = Any
+"""``pypdfium2.PdfDocument``, which says nothing of its types."""
+
+Page = Any
+"""``pypdfium2.PdfPage``."""
+
+
+def load_pdf_library() -> Any:
+    """pypdfium2, loaded."""
+    import pypdfium2
+
+    return pypdfium2
+
+
+def add_pages(draft: Draft, data: bytes, spent: Spent, sight: Sight) -> tuple[dict[str, str], int, list[str]]:
+    """Add a PDF file's text.
+
+    Returns:
+        What it says of itself (``Title``, ``Author``, ``CreationDate``), its pages, and what was not read.
+
+    Raises:
+        FileUnread: It is damaged, encrypted, or beyond a limit.
+    """
+    document = _opened(data, spent)
+    try:
+        count = len(document)
+        if count < 1:
+            raise FileDamaged(name=spent.name, reason="it has no pages")
+        spent.pages(count)
+        outline = _outline(document)
+        pages = [_read_page(document, number, spent, sight) for number in range(1, count + 1)]
+        said = {key: str(text) for key, text in document.get_metadata_dict().items() if text}
+    finally:
+        document.close()
+    levels, running = _heading_levels(pages), _running(pages)
+    for number, page in enumerate(pages, 1):
+        if page is not None:
+            _add_page(draft, page, number, outline=outline.get(number, ()), levels=levels, not_=running)
+    return said, count, _told(draft, pages, spent, sight)
+
+
+def _told(draft: Draft, pages: Sequence[_Page | None], spent: Spent, sight: Sight) -> list[str]:
+    """What was not read."""
+    unread = [number for number, page in enumerate(pages, 1) if page is None]
+    blank = [number for number, page in enumerate(pages, 1) if page is not None and page.seen and not page.lines]
+    warnings: list[str] = []
+    if unread:
+        warnings.append(f"{_named(unread)} could not be read")
+    if blank:
+        warnings.append(f"{_named(blank)} held no text to be read: {sight.why_not or 'nothing was seen on them'}")
+    if not draft.length:
+        raise FileWithoutText(name=spent.name, reason="; ".join(warnings) or "all its pages are empty")
+    return warnings
+
+
+def day(said: str) -> str:
+    """A PDF's date as YYYY-MM-DD, or empty."""
+    found = _DATE.match(said)
+    return "-".join(found.groups()) if found else ""
+
+
+def _opened(data: bytes, spent: Spent) -> Document:
+    library = load_pdf_library()
+    try:
+        return library.PdfDocument(data)
+    except load_pdf_library().PdfiumError as error:
+        code = getattr(error, "err_code", None)
+        if code in (_PASSWORD, _SECURITY) or "password" in str(error).lower():
+            raise FileEncrypted(name=spent.name, reason="by a password") from error
+        raise FileDamaged(name=spent.name, reason="it is no whole PDF") from error
+
+
+def _outline(document: Document) -> dict[int, list[tuple[int, str]]]:
+    """Level and text of the outline's entries, by page."""
+    found: dict[int, list[tuple[int, str]]] = {}
+    with contextlib.suppress(load_pdf_library().PdfiumError, ValueError):
+        for number, entry in enumerate(document.get_toc(max_depth=6)):
+            if number >= _OUTLINE_MAX:
+                break
+            destination = entry.get_dest()
+            page = destination.get_index() if destination else None
+            title = one_line(entry.get_title() or "")
+            if page is not None and title:
+                found.setdefault(page + 1, []).append((entry.level + 1, title))
+    return found
+
+
+@dataclass(slots=True, kw_only=True)
+class _Page:
+    """What was read on a page.
+
+    Attributes:
+        lines: Each with the size of its letters in points; 0.0 where there are none.
+        seen: Whether it was read by its looks.
+    """
+
+    lines: list[tuple[str, float]]
+    seen: bool = False
+
+
+def _read_page(document: Document, number: int, spent: Spent, sight: Sight) -> _Page | None:
+    """What stands on a page; no lines where there is no text, ``None`` where it cannot be read."""
+    try:
+        page = document[number - 1]
+    except load_pdf_library().PdfiumError:
+        return None
+    try:
+        lines = _lines(page, spent)
+        if sum(character.isalnum() for line, _ in lines for character in line) < _TEXT_LEAST and _has_pictures(page):
+            seen = sight.page(lambda scale: page.render(scale=scale).to_numpy(), page.get_size(), spent)
+            if seen or not lines:
+                return _Page(lines=[(line, 0.0) for line in seen.split("\n") if line], seen=True)
+        return _Page(lines=lines)
+    except load_pdf_library().PdfiumError:
+        return None
+    finally:
+        page.close()
+
+
+def _lines(page: Page, spent: Spent) -> list[tuple[str, float]]:
+    """The lines of a page's text layer, and how large their letters are."""
+    layer = page.get_textpage()
+    try:
+        if layer.count_chars() > spent.limits.characters_max:
+            raise spent.too_large(f"its text is longer than {spent.limits.characters_max:,} characters")
+        text = layer.get_text_range()
+        found: list[tuple[str, float]] = []
+        at = 0
+        for line in text.split("\n"):
+            middle = at + len(line) // 2
+            at += len(line) + 1
+            if bare := normal(_HYPHEN.sub("", line)).strip():
+                found.append((bare, round(load_pdf_library().raw.FPDFText_GetFontSize(layer.raw, middle), 1)))
+        return found
+    finally:
+        layer.close()
+
+
+def _has_pictures(page: Page) -> bool:
+    return any(
+        True
+        for _ in page.get_objects(
+            filter=[load_pdf_library().raw.FPDF_PAGEOBJ_IMAGE, load_pdf_library().raw.FPDF_PAGEOBJ_PATH], max_depth=3
+        )
+    )
+
+
+def _heading_levels(pages: Sequence[_Page | None]) -> dict[float, int]:
+    """Sizes of letters that are headings', with their levels: larger than those of most of the text."""
+    letters: Counter[float] = Counter()
+    for page in pages:
+        for line, size in page.lines if page else ():
+            letters[size] += len(line)
+    del letters[0.0]
+    if not letters:
+        return {}
+    body = letters.most_common(1)[0][0]
+    larger = sorted((size for size in letters if size >= body * _LARGER), reverse=True)
+    return {size: level for level, size in enumerate(larger[:_HEADING_SIZES], 1)}
+
+
+def _running(pages: Sequence[_Page | None]) -> set[str]:
+    """Lines that stand on many pages: no headings, whatever their size."""
+    seen: Counter[str] = Counter()
+    for page in pages:
+        seen.update({line for line, _ in page.lines} if page else ())
+    least = max(_RUNNING_PAGES, len(pages) // 3)
+    return {line for line, count in seen.items() if count >= least}
+
+
+def _add_page(
+    draft: Draft,
+    page: _Page,
+    number: int,
+    *,
+    outline: Sequence[tuple[int, str]],
+    levels: dict[float, int],
+    not_: set[str],
+) -> None:
+    """Add a page's lines, those that are headings as such; entries of the outline that are not said on it, too."""
+    named = {_bare(title): level for level, title in outline}
+    said = {_bare(line) for line, _ in page.lines}
+    for level, title in outline:
+        if _bare(title) not in said:
+            draft.under(title, level=level)
+    kept: list[str] = []
+    for line, size in page.lines:
+        level = named.get(_bare(line)) or (0 if line in not_ or not _may_be_heading(line) else levels.get(size, 0))
+        if level:
+            draft.add("\n".join(kept), page=number)
+            kept = []
+            draft.heading(line, level=level, page=number)
+        else:
+            kept.append(line)
+    draft.add("\n".join(kept), page=number)
+
+
+def _may_be_heading(line: str) -> bool:
+    return (
+        len(line) <= _HEADING_CHARACTERS
+        and any(map(str.isalpha, line))
+        and not line.endswith((".", ",", ";"))
+        and not _LEADERS.search(line)
+    )
+
+
+def _bare(line: str) -> str:
+    """A heading without its number, blanks and punctuation, which outlines write otherwise."""
+    return "".join(filter(str.isalnum, _NUMBER.sub("", line))).casefold()
+
+
+def _named(pages: Sequence[int]) -> str:
+    """Pages in words: ``page 3``, ``pages 1, 2, 5 and 40 more``."""
+    first = ", ".join(str(page) for page in pages[:_NAMED_PAGES])
+    more = f" and {len(pages) - _NAMED_PAGES} more" if len(pages) > _NAMED_PAGES else ""
+    return f"page{'s' if len(pages) > 1 else ''} {first}{more}"

@@ -1,0 +1,194 @@
+"""``freehold add`` and ``freehold vault``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.vault_parts import FakeParts
+from tests.unit.cli.conftest import Cli
+
+
+@pytest.fixture(autouse=True)
+def parts(monkeypatch: pytest.MonkeyPatch) -> FakeParts:
+    made = FakeParts()
+    monkeypatch.setattr("freehold.app.vault_house.RealParts", lambda *_, **__: made)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "files"
+    for name, text in {
+        "heron.txt": "The heron stands in the reeds.",
+        "inner/merger.txt": "Classification: Restricted\n\nThe merger closes in May.",
+        "bad.txt": "broken",
+        ".hidden": "secret",
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def rows(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_adding_says_what_became_of_everything(cli: Cli, folder: Path) -> None:
+    shown = cli("add", str(folder))
+    assert (shown.code, shown.out.splitlines()[0]) == (0, "2 added, 1 failed, 1 left out; 2 pages read.")
+    assert str(folder / "bad.txt") in shown.out
+    assert "it is broken" in shown.out
+    assert "3 of 3 files, 2 pages" in shown.err
+    assert "3 of 3 pieces have their vectors" in shown.err
+    again = cli("add", str(folder))
+    assert again.out.splitlines()[0] == "2 there already, 1 failed, 1 left out; 0 pages read."
+
+
+def test_adding_as_json_is_a_line_for_each_file_and_one_for_all(cli: Cli, folder: Path) -> None:
+    shown = cli("add", str(folder), "--json", "--label", "confidential", "--reader", "user:ana", "--owner", "user:bo")
+    assert (shown.code, shown.err) == (0, "")
+    *files, last = rows(shown.out)
+    assert [each["outcome"] for each in files] == ["failed", "added", "added"]
+    document = files[1]["documents"][0]  # pyright: ignore[reportIndexIssue]
+    assert document["label"].startswith("confidential")
+    assert (document["readers"], document["owner"]) == (["user:ana"], "user:bo")
+    assert last["summary"]["added"] == 2  # pyright: ignore[reportIndexIssue]
+    assert last["vectors"] == 3
+
+
+def test_where_nothing_could_be_added_the_command_fails(cli: Cli, folder: Path) -> None:
+    shown = cli("add", str(folder / "bad.txt"))
+    assert (shown.code, shown.err.splitlines()[-1][:13]) == (1, "FH-VAULT-052:")
+    shown = cli("add", str(folder / "bad.txt"), "--json")
+    assert (shown.code, rows(shown.out)[0]["outcome"]) == (1, "failed")
+    shown = cli("add", str(folder / "heron.txt"), str(folder / "nothing"))
+    assert (shown.code, shown.err[:13]) == (1, "FH-VAULT-050:")
+    assert json.loads(cli("vault", "list", "--json").out)[0]["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("add",),
+        ("add", ".", "--reader", "ana"),
+        ("add", ".", "--tenant", "nobody"),
+        ("vault", "search", "x", "--as", "ana"),
+        ("vault", "search", "x", "--clearance", "high"),
+        ("vault", "remove"),
+        ("vault", "relabel", "doc-1", "--everybody", "--reader", "user:ana"),
+        ("vault", "watch"),
+    ],
+)
+def test_what_cannot_be_done_is_usage(cli: Cli, arguments: tuple[str, ...]) -> None:
+    shown = cli(*arguments)
+    assert (shown.code, shown.err[:6]) == (2, "usage:")
+
+
+def test_a_vault_that_there_is_not(cli: Cli) -> None:
+    shown = cli("vault", "list", "--vault", "law")
+    assert (shown.code, shown.err[:13]) == (1, "FH-VAULT-001:")
+
+
+def test_an_empty_vault_is_no_mistake(cli: Cli, home: Path) -> None:
+    assert "There are no documents." in cli("vault", "list").out
+    assert cli("vault", "search", "heron").out == "Nothing was found.\n"
+    assert json.loads(cli("vault", "status", "--json").out)["documents"] == 0
+    assert not (home / "vaults" / "archive.db").exists()
+
+
+def test_searching_with_the_eyes_of_others(cli: Cli, folder: Path) -> None:
+    cli("add", str(folder / "heron.txt"), "--reader", "user:ana")
+    cli("add", str(folder / "inner"))
+    found = json.loads(cli("vault", "search", "heron", "--json").out)["passages"]
+    assert [each["text"] for each in found] == ["The heron stands in the reeds."]
+    assert "heron" in cli("vault", "search", "heron", "--as", "user:ana").out
+    assert cli("vault", "search", "heron", "--as", "user:bo").out == "Nothing was found.\n"
+    assert "merger" in cli("vault", "search", "merger").out
+    assert cli("vault", "search", "merger", "--clearance", "internal").out == "Nothing was found.\n"
+    assert len(json.loads(cli("vault", "list", "--json", "--as", "user:bo").out)) == 1
+
+
+def test_showing_and_relabelling(cli: Cli, folder: Path) -> None:
+    cli("add", str(folder / "heron.txt"))
+    (document,) = json.loads(cli("vault", "list", "--json").out)
+    number = document["id"]
+    assert "heron.txt" in cli("vault", "show", number).out
+    assert json.loads(cli("vault", "show", number, "--json").out) == document
+    assert cli("vault", "text", number).out == "The heron stands in the reeds.\n"
+    changed = cli("vault", "relabel", number, "--label", "restricted", "--reader", "group:legal")
+    assert changed.out == "heron.txt: restricted;zones=device, read by group:legal.\n"
+    assert cli("vault", "list", "--as", "user:bo").out.startswith("There are no documents.")
+    wide = json.loads(cli("vault", "relabel", number, "--everybody", "--label", "public", "--json").out)
+    assert (wide["readers"], wide["label"]) == (None, "restricted;zones=device")
+    assert cli("vault", "relabel", number, "--label", "very").code == 1
+    for command in ("show", "text", "relabel", "remove"):
+        shown = cli("vault", command, "doc-0")
+        assert (shown.code, shown.err[:13]) == (1, "FH-VAULT-051:")
+
+
+def test_removing(cli: Cli, folder: Path) -> None:
+    cli("add", str(folder))
+    dry = cli("vault", "remove", "--under", str(folder / "inner"), "--dry-run")
+    assert dry.out.splitlines()[-1] == "1 documents would be erased."
+    cli("vault", "remove", "--under", str(folder / "inner"))
+    assert {each["title"] for each in json.loads(cli("vault", "list", "--json").out)} == {"heron.txt", "bad.txt"}
+    assert cli("vault", "remove", "--gone").out == "0 documents are erased.\n"
+    (folder / "heron.txt").unlink()
+    gone = json.loads(cli("vault", "remove", "--gone", "--json").out)
+    assert [each["title"] for each in gone["documents"]] == ["heron.txt"]
+    assert cli("vault", "list", "--failed").out.count("it is broken") == 1
+    assert cli("vault", "search", "heron").out == "Nothing was found.\n"
+
+
+def test_folders_of_the_configuration(cli: Cli, folder: Path, home: Path) -> None:
+    home.mkdir()
+    text = (
+        f'[vaults.archive.folders.files]\npath = "{folder}"\nlabel = "confidential"\nreaders = ["group:legal"]\n'
+        'ignore = ["inner"]\nwatch = false\n'
+    )
+    (home / "freehold.toml").write_text(text, encoding="utf-8")
+    assert cli("add").out.splitlines()[0] == "1 added, 1 failed; 1 pages read."
+    (document,) = json.loads(cli("vault", "list", "--json", "--source", "heron").out)
+    assert (document["label"].partition(";")[0], document["readers"]) == ("confidential", ["group:legal"])
+    # And what is named in such a folder is held to the same.
+    cli("add", str(folder / "inner"), "--reader", "user:ana", "--reader", "group:legal")
+    (merger,) = json.loads(cli("vault", "list", "--json", "--source", "merger").out)
+    assert merger["readers"] == ["group:legal"]
+    (folder / "heron.txt").unlink()
+    assert cli("add").out.splitlines()[0] == "1 erased, 1 failed; 0 pages read."
+    assert "files: " in cli("vault", "status").out
+
+
+def test_vectors_may_come_later(cli: Cli, folder: Path) -> None:
+    cli("add", str(folder), "--later")
+    assert json.loads(cli("vault", "status", "--json").out)["pending"] == 3
+    cli("add", str(folder))
+    assert json.loads(cli("vault", "status", "--json").out)["pending"] == 0
+
+
+def test_what_makes_vectors_may_fail(cli: Cli, folder: Path, parts: FakeParts) -> None:
+    assert parts.embedder is not None
+    parts.embedder.fails = True
+    shown = cli("add", str(folder))
+    assert shown.code == 0
+    assert "The vault cannot do that." in shown.err
+    assert "heron" in cli("vault", "search", "heron").out
+
+
+@pytest.mark.parametrize("command", ["list", "show", "text", "search", "relabel", "remove", "status", "watch"])
+def test_help_names_every_option(cli: Cli, command: str) -> None:
+    shown = cli("vault", command, "--help")
+    assert shown.code == 0
+    for option in ("--vault", "--tenant", "--config", "--json"):
+        assert f"{option} " in shown.out or f"{option}:" in shown.out
+    assert "--which" not in shown.out
+
+
+def test_help_of_add(cli: Cli) -> None:
+    shown = cli("add", "--help").out
+    for option in ("PATH", "--vault", "--tenant", "--label", "--reader", "--owner", "--later", "--json"):
+        assert option in shown
