@@ -117,3 +117,8 @@ test-sealed *args:
 # the vault's bars: ranking, pieces, permission, store, reading, citations, abstention (minutes; a quiet machine)
 bench-vault *args:
     {{python}} -m bench.vault {{args}}
+
+# the planner's forms against measured machines and llama.cpp's own answers, beside what others use
+bench-planner:
+    {{python}} -m bench.planner.memory
+    {{python}} -m bench.planner.fit_speed
