@@ -10,15 +10,33 @@ from freehold.vault.store_access import Reach
 from freehold.vault.store_database import Database
 from freehold.vault.store_schema import ORDINAL_BITS
 
+_ORDINALS = (1 << ORDINAL_BITS) - 1
+
 K_MAX = 4096
 """sqlite-vec's own bound."""
 
+PARTS = 2
+"""Of a tenant's vectors, each searched by a thread of its own: a search reads all of them, and one thread reads slowly."""
 
-def put(connection: Database, vectors: Iterable[tuple[int, bytes]], *, tenant: int, access: int) -> None:
+_TOGETHER = 4096
+"""Pieces that follow one another are in one part, so that a small tenant has no more than one."""
+
+
+def _part(chunk_id: int) -> int:
+    tenant, ordinal = chunk_id >> ORDINAL_BITS, chunk_id & _ORDINALS
+    return tenant * PARTS + ordinal // _TOGETHER % PARTS
+
+
+def best(parts: Iterable[Sequence[Hit]], limit: int) -> list[Hit]:
+    """Those of all parts, best first; of equal ones the older first."""
+    return sorted((hit for part in parts for hit in part), key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+
+
+def put(connection: Database, vectors: Iterable[tuple[int, bytes]], *, access: int) -> None:
     """Give pieces of one document their vectors."""
     connection.executemany(
-        "INSERT INTO vector (chunk, tenant, access, embedding) VALUES (?, ?, ?, ?)",
-        ((chunk_id, tenant, access, vector) for chunk_id, vector in vectors),
+        "INSERT INTO vector (chunk, part, access, embedding) VALUES (?, ?, ?, ?)",
+        ((chunk_id, _part(chunk_id), access, vector) for chunk_id, vector in vectors),
     )
 
 
@@ -38,6 +56,7 @@ def search(
     connection: Database,
     vector: bytes,
     *,
+    part: int,
     reach: Reach,
     ranges: Sequence[tuple[int, int]] | None,
     limit: int,
@@ -47,11 +66,12 @@ def search(
     Args:
         connection: In a transaction.
         vector: What is asked.
+        part: Which part of the tenant's is searched, from 0.
         reach: What the reader may read.
         ranges: Ordinals (first, count) of which a hit must be; ``None`` for no such bound.
         limit: Hits at most; 4,096 are as many as there can be.
     """
-    query = "SELECT chunk, distance FROM vector WHERE tenant = ? AND embedding MATCH ? AND k = ?"
+    query = "SELECT chunk, distance FROM vector WHERE part = ? AND embedding MATCH ? AND k = ?"
     values: list[object] = []
     if not reach.all:
         query += " AND access IN (SELECT value FROM json_each(?))"
@@ -66,7 +86,7 @@ def search(
     asked = limit + 1
     while True:
         asked = min(asked, K_MAX)
-        found = connection.execute(query, (reach.tenant, vector, asked, *values)).fetchall()
+        found = connection.execute(query, (reach.tenant * PARTS + part, vector, asked, *values)).fetchall()
         if len(found) < asked or asked == K_MAX or found[-1][1] > found[limit - 1][1]:
             break
         asked *= 4
