@@ -24,7 +24,6 @@ from freehold.gateway.footing import Asking, Footing, Footings
 from freehold.gateway.grounding import INSTRUCTION, framed, question_of, with_passages
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
-from freehold.net.deadlines import Expiry
 from freehold.policy.lattice import bottom, join, leq
 from freehold.policy.text import format_label
 
@@ -171,17 +170,17 @@ class Retrieving:
             UpstreamTimeout: It took longer than the request may.
             VaultError: It cannot be searched.
         """
-        total_s, loop = runtime.deadlines.total_s, asyncio.get_running_loop()
+        total_s = runtime.deadlines.total_s
         left_s = draft.arrived_s + total_s - self._services.clock.monotonic_s()
-        expiry = Expiry(loop, loop.time() + left_s)
+        searching = asyncio.ensure_future(self._services.vault.search(query))
         try:
-            with expiry:
-                return await self._services.vault.search(query)
-        except TimeoutError as error:
-            if not expiry.fired:
-                raise
-            what = "search the documents"
-            raise UpstreamTimeout(source="freehold", deployment=query.vault, what=what, seconds=total_s) from error
+            await asyncio.wait((searching,), timeout=max(left_s, 0.0))
+            if searching.done():
+                return searching.result()
+        finally:
+            searching.cancel()
+        what = "search the documents"
+        raise UpstreamTimeout(source="freehold", deployment=query.vault, what=what, seconds=total_s)
 
 
 class _Labels:
