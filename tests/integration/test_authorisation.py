@@ -91,7 +91,7 @@ def told(case: Case, answer: Answer) -> str:
         return by_status[answer.status]
     # What a caller may ask for may still be asked for in a wrong way; what it may not give away is another question.
     withheld = answer.code in {"FH-AUTH-005", "FH-VAULT-081"}
-    fine = answer.status < 400 or answer.status in {400, 409, 422, 501} or withheld
+    fine = answer.status < 400 or answer.status in {400, 406, 409, 422, 501} or withheld
     return "served" if fine else f"{answer.status} {answer.code}"
 
 

@@ -148,6 +148,26 @@ def test_neighbours_that_were_both_found_are_one_passage(tmp_path: Path) -> None
     assert len(found.passages) == 2
 
 
+def test_a_text_that_became_stricter_meanwhile_does_not_go_by_its_older_label(tmp_path: Path) -> None:
+    before = made("a", "rent is due monthly", "rent is paid by wire")
+    stricter = replace(HIDDEN, names=None)
+    after = made("a", "rent: 4200 in secret", "rent goes to Panama", readers=stricter, sha256="another")
+
+    async def use(store: VaultStore) -> Found:
+        await before.into(store)
+        read = store.text
+
+        async def changed_first(document_id: str, *, reader: Reader) -> str | None:
+            await after.into(store)
+            return await read(document_id, reader=reader)
+
+        store.text = changed_first
+        return await VaultSearch(store).search(VaultQuery(vault="archive", text="rent", reader=ANA))
+
+    found = with_store(tmp_path / "vault", use)
+    assert not any("4200" in each.text or "Panama" in each.text for each in found.passages)
+
+
 def test_limit_and_budget_hold(tmp_path: Path) -> None:
     documents = [made(f"d{at}", "rent " + "x" * 100 + str(at)) for at in range(9)]
     found = asked(tmp_path / "1", documents, "rent", limit=3)

@@ -18,8 +18,9 @@ from freehold.config.schema_files import Files as FilesSection
 from freehold.domain.errors.file import FileFormInvalid, FileQuotaReached, FileTooLarge
 from freehold.domain.errors.request import FieldInvalid, NotFound
 from freehold.domain.errors.server import StorageFailed
-from freehold.domain.files import BATCH, UPLOADED, Paging, StoredFile
+from freehold.domain.files import BATCH, BATCH_OUTPUT, UPLOADED, Paging, StoredFile
 from freehold.domain.identity import Principal
+from freehold.domain.labels import Level
 from freehold.domain.ports import Clock, IdSource
 from freehold.gateway.file_flow import FileFlow
 from freehold.identity.access import reached_tenant
@@ -60,6 +61,18 @@ def paging_of(scope: Scope, *, most: int, usual: int) -> Paging:
         newest_first=order == "desc",
         purpose=query.get("purpose", ""),
     )
+
+
+def check_clearance(principal: Principal, file: StoredFile, *, path: str) -> None:
+    """Let a caller read what a batch made as far as its key reads documents: answers may quote them.
+
+    Raises:
+        NotFound: Something in it is above the caller's clearance.
+    """
+    word = file.label.partition(";")[0].strip()
+    level = next((each for each in Level if each.word == word), Level.RESTRICTED)
+    if file.purpose == BATCH_OUTPUT and level > principal.clearance:
+        raise NotFound(path=path)
 
 
 class Files:
@@ -145,6 +158,7 @@ class Files:
     async def content(self, scope: Scope, principal: Principal) -> View:
         """What is in it, with its label."""
         file = await self._found(scope, principal)
+        check_clearance(principal, file, path=scope["path"])
         try:
             body = FileBody(self._store.open(file.id), file.size_bytes)
         except FileNotFoundError:

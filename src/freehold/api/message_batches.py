@@ -9,7 +9,7 @@ from collections.abc import Callable
 from starlette.datastructures import QueryParams
 
 from freehold.api.asgi import JSON, FileBody, Headers, Scope, header
-from freehold.api.files import LabelOf, expiry_of, new_id
+from freehold.api.files import LabelOf, check_clearance, expiry_of, new_id
 from freehold.config.schema_files import Batches as BatchesSection
 from freehold.config.schema_files import Files as FilesSection
 from freehold.domain.batch import BETA_HEADER, CANCELLABLE, MESSAGES_PREFIX, Batch, BatchState, cancelled
@@ -142,6 +142,7 @@ class MessageBatches:
         file = await self._files.get(batch.output_file_id, tenant=batch.tenant, unix_ms=self._clock.unix_ms())
         if file is None:
             raise NotFound(path=scope["path"])
+        check_clearance(principal, file, path=scope["path"])
         try:
             body = FileBody(self._files.open(file.id), file.size_bytes)
         except OSError as error:

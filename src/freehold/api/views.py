@@ -8,6 +8,7 @@ from collections.abc import Callable
 from starlette.datastructures import QueryParams
 
 from freehold.api.asgi import JSON, Headers, Scope
+from freehold.api.receipt_shown import receipt_shown
 from freehold.audit.proofs import proof_json
 from freehold.domain.deployment import Deployment, ModelCard
 from freehold.domain.errors.request import FieldInvalid, NotFound, SoundNotServed, UnknownModel
@@ -111,7 +112,7 @@ class Views:
         found = await self._receipts.recent(
             tenant=principal.tenant.name, limit=int(limit), before=query.get("before") or None
         )
-        return _json({"object": "list", "data": found})
+        return _json({"object": "list", "data": [receipt_shown(each, principal) for each in found]})
 
     async def receipt(self, scope: Scope, principal: Principal) -> View:
         """One receipt with the proof that its record is in the audit log."""
@@ -120,7 +121,7 @@ class Views:
             raise NotFound(path=scope["path"])
         index, log = found.get("audit_index"), found.get("audit_log") or ""
         proof = await self._proofs.prove(index, log=str(log)) if isinstance(index, int) else None
-        return _json({**found, "proof": None if proof is None else proof_json(proof)})
+        return _json({**receipt_shown(found, principal), "proof": None if proof is None else proof_json(proof)})
 
     async def healthz(self, _scope: Scope, _principal: None) -> View:
         """The process answers."""

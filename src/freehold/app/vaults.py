@@ -25,7 +25,7 @@ from freehold.storage.keys import SqliteKeys
 from freehold.vault.filling import fill
 from freehold.vault.ingest import Ingest, Limits
 from freehold.vault.ingest_ports import FileDone, HeldStore, Place, Terms
-from freehold.vault.making import derived_key
+from freehold.vault.making import derived_key, following
 from freehold.vault.places import INSIDE, is_inside
 from freehold.vault.settings_file import load_settings, settings_path
 from freehold.vault.store_model import NO_DIMENSIONS, NO_MODEL
@@ -176,19 +176,16 @@ class Vaults:
         opened = await self._there(vault, tenant)
         if opened is None or not document_ids:
             return 0
-        store = opened.store
-        found = await store.held(tenant=tenant, ids=list(document_ids), limit=len(document_ids))
+        found = await opened.store.held(tenant=tenant, ids=list(document_ids), limit=len(document_ids))
         wanted = {each.id: each for each in found}
         for each in found:
-            below = each.source + ("." if is_inside(each.source) else INSIDE)
-            around = await store.by_source(each.source.partition(INSIDE)[0], tenant=tenant)
-            wanted |= {inner.id: inner for inner in around if inner.source.startswith(below)}
+            wanted |= {inner.id: inner for inner in await _inside(opened.store, each)}
         return await opened.ingest.erase(list(wanted.values()), by=by)
 
     async def relabel(
         self, vault: str, document_id: str, *, tenant: str, label: str, readers: Readers, by: str
     ) -> Document | None:
-        """See ``VaultDesk.relabel``."""
+        """See ``VaultDesk.relabel``. What was inside a file is closed with it: its messages are no less private than it."""
         opened = await self._there(vault, tenant)
         found = () if opened is None else await opened.store.held(tenant=tenant, ids=[document_id], limit=1)
         if opened is None or not found:
@@ -196,6 +193,9 @@ class Vaults:
         if label:
             parse_label(label, self._around.tree(), param="label")
         terms = Terms(tenant=tenant, label=label, readers=readers.names, owner=readers.owner, by=by)
+        for inner in await _inside(opened.store, found[0]):
+            names = following(inner.readers.names, before=found[0].readers.names, now=readers.names)
+            await opened.ingest.relabel(inner, replace(terms, readers=names, owner=inner.readers.owner))
         return await opened.ingest.relabel(found[0], terms)
 
     # --- for who keeps them ----------------------------------------------------------------------------
@@ -382,6 +382,13 @@ def _settings(vault_file: Path, models: Models) -> SearchSettings:
     if kept is None or kept.embedder != plain.embedder:
         return plain
     return replace(kept, reranker=plain.reranker if kept.reranker else "")
+
+
+async def _inside(store: HeldStore, document: Document) -> list[Document]:
+    """What was inside a document's file, at any depth."""
+    below = document.source + ("." if is_inside(document.source) else INSIDE)
+    around = await store.by_source(document.source.partition(INSIDE)[0], tenant=document.tenant)
+    return [each for each in around if each.source.startswith(below)]
 
 
 def _size(models: Models, had: tuple[str, int] | None) -> tuple[str, int]:

@@ -103,7 +103,8 @@ def _retrieved(retrieved: Mapping[str, Any]) -> list[str]:
     """Which documents went in, and which of them caused the label."""
     support = "" if retrieved["support"] is None else f", support {retrieved['support']:.2f}"
     told = ": not in the documents, no model was asked" if retrieved["abstained"] else ""
-    lines = [f"vault     {retrieved['vault']}, generation {retrieved['generation']}{support}{told}"]
+    generation = f", generation {retrieved['generation']}" if retrieved["generation"] else ""
+    lines = [f"vault     {retrieved['vault']}{generation}{support}{told}"]
     for each in retrieved["documents"]:
         caused = "; it raised the label" if each["raised"] else ""
         lines.append(f"          {each['passages']} of document {each['id']}: {each['label']}{caused}")

@@ -28,7 +28,7 @@ class Retrieved:
 
     Attributes:
         vault: Where.
-        generation: Of its index.
+        generation: Of its index, where an admin asked; else 0: it rises with changes of documents that others read.
         support: Calibrated probability that the passages hold the answer; ``None`` where nothing was measured.
         documents: Those that the prompt has passages of, in the order of their first ones.
         left_out: Passages that were left out since they may not leave, by the level of their label.

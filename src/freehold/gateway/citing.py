@@ -57,7 +57,7 @@ def vault_member(
     """The member ``vault`` of an answer.
 
     Args:
-        found: What was found for it.
+        found: What was found for it; a generation of 0 is not told.
         cited: The answer, checked; ``None`` where no model was asked.
         quotes: Whether citations tell the document's own words.
         abstained: The documents do not say, and so the answer does.
@@ -66,7 +66,7 @@ def vault_member(
         "citations": citations_told(cited.citations, quotes=quotes) if cited is not None else [],
         "unsupported": [{"start": start, "end": end} for start, end in cited.unsupported] if cited is not None else [],
         "quotes": dict(cited.quotes) if cited is not None else {},
-        "generation": found.generation,
+        **({"generation": found.generation} if found.generation else {}),
         "support": found.support,
         "abstained": abstained,
     }

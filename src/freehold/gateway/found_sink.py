@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
+from freehold.domain.identity import Scope
 from freehold.domain.ids import uuid7_unix_ms
 from freehold.domain.place import Place
 from freehold.domain.ports import Reservation
@@ -43,7 +44,8 @@ def found_sink(sink: Sink, request: InferenceRequest, grounding: Grounding) -> S
     Values that are taken out of answers would stand in passages and quotes too, which are not told then.
     """
     redacts = grounding.footing.route.redact_answers
-    found = replace(grounding.found, passages=grounding.passages)
+    generation = grounding.found.generation if _sees_all(grounding) else 0
+    found = replace(grounding.found, passages=grounding.passages, generation=generation)
     options = CitingOptions(
         cite=CiteOptions(question=grounding.question),
         quotes=not redacts,
@@ -60,11 +62,16 @@ def _abstains(found: Found, cited: Cited, logprob: float | None) -> bool:
     return should_abstain(signs)
 
 
+def _sees_all(grounding: Grounding) -> bool:
+    """Whether the index's generation is told: it rises with changes of documents that the caller may not read."""
+    return Scope.ADMIN in grounding.asking.principal.scopes
+
+
 def told_of(grounding: Grounding) -> JsonObject:
     """What an answer tells of what was found: the passages by the numbers with which they are cited."""
     return {
         "name": grounding.vault,
-        "generation": grounding.found.generation,
+        **({"generation": grounding.found.generation} if _sees_all(grounding) else {}),
         "support": grounding.found.support,
         "abstained": grounding.abstains,
         "queries": [grounding.question],

@@ -6,13 +6,15 @@ refused: its caller asked for documents, and an answer without them would pass f
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from freehold.domain.deployment import Deployment, Route
+from freehold.domain.errors.upstream import UpstreamTimeout
 from freehold.domain.errors.vault import VaultNoRoom, VaultNothingAsked
-from freehold.domain.identity import reader_of
+from freehold.domain.identity import Scope, reader_of
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.request import InferenceRequest, Purpose, Task
 from freehold.domain.retrieved import Retrieved, RetrievedDocument
@@ -119,6 +121,7 @@ class Retrieving:
 
         Raises:
             VaultError: There is no such vault, no question, no room, or it cannot be searched.
+            UpstreamTimeout: It is not searched within the time that the request may take.
             FreeholdError: Without any passage it would be refused, too.
         """
         draft.steps.append(STEP)
@@ -134,7 +137,7 @@ class Retrieving:
             characters_max=room_bytes,
             filters=ask.filters,
         )
-        found = await self._services.vault.search(query)
+        found = await self._searched(query, draft, runtime)
         labels = _Labels(runtime, footings, footing, asking, vault=ask.vault)
         passages, left_out = tuple(found.passages), Counter[str]()
         if ask.only_what_may_leave and passages:
@@ -145,7 +148,7 @@ class Retrieving:
         )
         draft.retrieved = Retrieved(
             vault=ask.vault,
-            generation=found.generation,
+            generation=found.generation if Scope.ADMIN in draft.principal.scopes else 0,
             support=found.support,
             documents=() if grounding.abstains else labels.told(passages),
             left_out=tuple(sorted(left_out.items())),
@@ -159,6 +162,25 @@ class Retrieving:
         of_text = draft.label_sources[len(footing.sources) :]  # why the request's own text is not trusted
         draft.label_sources = (*raised.sources, *of_text) if of_text else raised.sources
         return replace(grounding, footing=raised, asking=asking)
+
+    async def _searched(self, query: VaultQuery, draft: ReceiptDraft, runtime: Runtime) -> Found:
+        """What is found; a search that hangs holds no request beyond its deadline.
+
+        Raises:
+            UpstreamTimeout: It took longer than the request may.
+            VaultError: It cannot be searched.
+        """
+        total_s = runtime.deadlines.total_s
+        left_s = draft.arrived_s + total_s - self._services.clock.monotonic_s()
+        searching = asyncio.ensure_future(self._services.vault.search(query))
+        try:
+            await asyncio.wait((searching,), timeout=max(left_s, 0.0))
+            if searching.done():
+                return searching.result()
+        finally:
+            searching.cancel()
+        what = "search the documents"
+        raise UpstreamTimeout(source="freehold", deployment=query.vault, what=what, seconds=total_s)
 
 
 class _Labels:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import stat
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -37,6 +39,9 @@ Cut = Callable[[Parsed], Sequence[Chunk]]
 """Cuts what was read into pieces; its title is the document's."""
 
 _PIECE_BYTES = 1024 * 1024
+_OPEN_FILES = "/proc/self/fd"
+_IS_NAMED = sys.platform == "linux"
+"""Whether what is open can be opened again by its number, from its beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +79,31 @@ class Read:
 NOTHING = Read()
 
 
+class Held:
+    """An open file, closed once nobody has it: a thread that still reads must never read what has its number next."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """A file on its way in, and what the vault has of its place."""
+    """A file on its way in, its descriptor, and what the vault has of its place."""
 
     place: Place
     terms: Terms
     here: Mapping[str, Document]
+    held: Held | None = None
+
+    @property
+    def path(self) -> str:
+        """Where its bytes are read: what is open, whatever stands in its place by now, where the system has such names."""
+        return f"{_OPEN_FILES}/{self.held.number}" if _IS_NAMED and self.held is not None else str(self.place.path)
 
     @property
     def own(self) -> Document | None:
@@ -132,16 +155,18 @@ class Ingest:
         """
         job = _Job(place=place, terms=terms, here=await self._here(place.source, terms))
         try:
-            read = await asyncio.to_thread(read_file, place.path, self._limits.file_bytes_max, place.name)
+            held = await asyncio.to_thread(open_file, place)
         except FileGone as error:
-            if job.own is not None:  # what was read of it before is still the best that is known
-                return FileDone(
-                    source=place.source,
-                    outcome=Outcome.FAILED,
-                    documents=ordered(job.own, job.here.values()),
-                    reason=_reason(error),
-                )
-            return await self._failed(job, error, NOTHING)
+            return await self._gone_now(job, error)
+        return await self._take(job, held)
+
+    async def _take(self, job: _Job, held: Held) -> FileDone:
+        job = replace(job, held=held)
+        place, terms = job.place, job.terms
+        try:
+            read = await asyncio.to_thread(read_file, held, self._limits.file_bytes_max, place.name)
+        except FileGone as error:
+            return await self._gone_now(job, error)
         except FileTooLarge as error:
             return await self._failed(job, error, NOTHING)
         own = job.own
@@ -150,6 +175,13 @@ class Ingest:
         if (known := await self._elsewhere(job, read)) is not None:
             return known
         return await self._parse(job, read)
+
+    async def _gone_now(self, job: _Job, error: FileGone) -> FileDone:
+        """It cannot be opened: what was read of it before is still the best that is known."""
+        if job.own is None:
+            return await self._failed(job, error, NOTHING)
+        documents = ordered(job.own, job.here.values())
+        return FileDone(source=job.place.source, outcome=Outcome.FAILED, documents=documents, reason=_reason(error))
 
     async def gone(self, source: str, terms: Terms) -> FileDone | None:
         """Erase what a file was that is not there any more, with all that was inside; ``None`` where it was nothing.
@@ -247,7 +279,7 @@ class Ingest:
     async def _parse(self, job: _Job, read: Read) -> FileDone:
         place = job.place
         try:
-            parsed = await self._parser.parse(str(place.path), name=place.name)
+            parsed = await self._parser.parse(job.path, name=place.name)
         except FileUnread as error:
             return await self._failed(job, error, read)
         if await asyncio.to_thread(_stamp, place.path) != read.stamp:
@@ -263,20 +295,25 @@ class Ingest:
     async def _keep_all(self, job: _Job, parsed: Parsed, read: Read) -> FileDone:
         """Keep what was inside, forget what no longer is, and keep the file itself last."""
         own, source = job.own, job.place.source
-        whole = self._document(job, parsed, source=source, name=job.place.name, read=read, said=job.terms.label)
+        # In a thread: markings are looked for in the whole of a text, and requests are answered meanwhile.
+        whole = await asyncio.to_thread(
+            self._document, job, parsed, source=source, name=job.place.name, read=read, said=job.terms.label
+        )
         kept: list[Document] = []
         for place, name, member in inside(parsed, source):
-            before, sha256 = job.here.get(place), digest_of(member.text)
+            before, sha256 = job.here.get(place), await asyncio.to_thread(digest_of, member.text)
             if before is not None and before.sha256 == sha256 and before.state != "failed":
                 kept.append(await self._raised(before, whole.label, job.terms))
                 continue
             size_bytes = len(member.text.encode("utf-8", "surrogatepass"))
             inner = Read(sha256=sha256, size_bytes=size_bytes)
-            document = self._document(job, member, source=place, name=name, read=inner, said=whole.label)
+            document = await asyncio.to_thread(
+                self._document, job, member, source=place, name=name, read=inner, said=whole.label
+            )
             kept.append(await self._keep(document, member, job, None))
         now = {source, *(each.source for each in kept)}
         await self.erase([each for each in job.here.values() if each.source not in now], by=job.terms.by)
-        blob = await asyncio.to_thread(job.place.path.read_bytes) if self._limits.keep_files else None
+        blob = await asyncio.to_thread(Path(job.path).read_bytes) if self._limits.keep_files else None
         kept.insert(0, await self._keep(whole, parsed, job, blob))
         return FileDone(
             source=source,
@@ -370,17 +407,42 @@ class Ingest:
         return self._labelling.label(tenant=document.tenant, said=(document.label, wanted), names=(), text=None)
 
 
-def read_file(path: Path, bytes_max: int, name: str) -> Read:
-    """Hash a file. Blocks.
+def open_file(place: Place) -> Held:
+    """Open a file, from the folder that was named down, through no link: one that was put into the way since leads nowhere.
+
+    Blocks. Raises:
+        FileGone: It cannot be opened.
+    """
+    parts = Path(place.inside).parts
+    if place.path.parts[-len(parts) :] != parts:
+        parts = (place.path.name,)
+    above = Path(*place.path.parts[: -len(parts)])
+    try:
+        at = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in parts[:-1]:
+                below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+                os.close(at)
+                at = below
+            return Held(os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at))
+        finally:
+            os.close(at)
+    except OSError as error:
+        raise FileGone(name=place.name, reason=error.strerror or type(error).__name__) from error
+
+
+def read_file(held: Held, bytes_max: int, name: str) -> Read:
+    """Hash an open file. Blocks.
 
     Raises:
-        FileGone: It cannot be opened.
+        FileGone: It cannot be read, or is no regular file.
         FileTooLarge: It is larger than ``bytes_max``.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            found = os.fstat(descriptor)
+        with os.fdopen(held.number, "rb", closefd=False) as file:
+            found = os.fstat(held.number)
+            if not stat.S_ISREG(found.st_mode):
+                raise FileGone(name=name, reason="it is no regular file")
             if found.st_size > bytes_max:
                 reason = f"it has {found.st_size:,} bytes, and {bytes_max:,} are read (file_bytes_max of the vault)"
                 raise FileTooLarge(name=name, reason=reason)
@@ -399,7 +461,7 @@ def read_file(path: Path, bytes_max: int, name: str) -> Read:
 
 def _stamp(path: Path) -> tuple[int, int, int]:
     try:
-        return _stamp_of(path.stat())
+        return _stamp_of(path.lstat())
     except OSError:
         return NOTHING.stamp
 

@@ -75,6 +75,17 @@ def narrowed(now: frozenset[str] | None, said: frozenset[str] | None) -> frozens
     return now & said or now
 
 
+def following(
+    inner: frozenset[str] | None, *, before: frozenset[str] | None, now: frozenset[str] | None
+) -> frozenset[str] | None:
+    """Readers of what was inside a file whose readers are changed: the same where it had the same, else never more."""
+    if inner == before:
+        return now
+    if inner is None or now is None:
+        return now if inner is None else inner
+    return inner & now
+
+
 def ordered(own: Document, here: Iterable[Document]) -> tuple[Document, ...]:
     """A file's document, and then those of what was inside it."""
     return (own, *sorted((each for each in here if each.id != own.id), key=lambda each: each.source))

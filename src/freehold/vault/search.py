@@ -87,7 +87,7 @@ class VaultSearch:
             key=lambda each: (-each.score, each.chunk_id),
         )
         return Found(
-            passages=await self._joined(query, scored),
+            passages=await self._joined(query, scored, generation),
             support=support(query.text, scored, words=hits.words, vectors=hits.vectors, embedder=self._model),
             generation=generation,
             filters=filters,
@@ -171,7 +171,7 @@ class VaultSearch:
             return scores
         return reranked(scores, {each.chunk_id: score for each, score in zip(first, anew, strict=True)})
 
-    async def _joined(self, query: VaultQuery, scored: Sequence[Passage]) -> tuple[Passage, ...]:
+    async def _joined(self, query: VaultQuery, scored: Sequence[Passage], generation: int) -> tuple[Passage, ...]:
         if query.characters_max:
             parts = parts_of(query.text, scored[:SOURCES_MAX])
             taken = chosen(
@@ -184,7 +184,22 @@ class VaultSearch:
             text = await self._store.text(document, reader=query.reader)
             if text is not None:
                 texts[document] = text
+        if texts and await self._store.generation() != generation:
+            texts = await self._unchanged(texts, scored, query.reader)
         return tuple(whole for each in taken if (whole := each.whole(texts)) is not None)
+
+    async def _unchanged(self, texts: dict[str, str], scored: Sequence[Passage], reader: Reader) -> dict[str, str]:
+        """Those of documents that are what they were when their pieces were read.
+
+        Else a newer text, whose label may be stricter, would go by the older one's label.
+        """
+        kept: dict[str, str] = {}
+        known = {each.document.id: each.document for each in scored}
+        for name, text in texts.items():
+            now, before = await self._store.document(name, reader=reader), known[name]
+            if now is not None and (now.sha256, now.label) == (before.sha256, before.label):
+                kept[name] = text
+        return kept
 
     def _tell(self, what: str, message: str) -> None:
         """Say it once: a search that works worse is no error, and nothing to be said at each."""

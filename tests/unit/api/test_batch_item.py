@@ -14,7 +14,8 @@ from freehold.domain.errors.admission import Overloaded
 from freehold.domain.errors.auth import ScopeMissing
 from freehold.domain.errors.engine import EngineCrashed
 from freehold.domain.errors.server import Internal
-from freehold.domain.identity import Principal, Tenant
+from freehold.domain.identity import Principal, Tenant, reader_of
+from freehold.domain.labels import Level as Sensitivity
 from freehold.domain.priority import Priority
 from freehold.domain.receipt import Receipt
 from freehold.hostinfo.clock import SystemClock, SystemIds
@@ -32,9 +33,10 @@ class Pipeline:
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
         self.request: Any = None
+        self.principal: Principal | None = None
 
-    async def answer(self, request: Any, _principal: Principal, sink: Any) -> Receipt:
-        self.request = request
+    async def answer(self, request: Any, principal: Principal, sink: Any) -> Receipt:
+        self.request, self.principal = request, principal
         if self.error is not None:
             raise self.error
         sink._exchange.reply(200, [], b'{"ok":true}')
@@ -54,7 +56,16 @@ def run(
     door.set_level(level, resource="memory")
     runner = ItemRunner(pipeline=pipeline, ids=SystemIds(SystemClock()), door=door)  # type: ignore[arg-type]
     tenant = Tenant(name="acme", label=INTERNAL)
-    principal = Principal(key_id="k", key_name="k", tenant=tenant, label=PUBLIC, scopes=frozenset(scopes))
+    principal = Principal(
+        key_id="k",
+        key_name="k",
+        tenant=tenant,
+        label=PUBLIC,
+        scopes=frozenset(scopes),
+        user="ana",
+        groups=frozenset({"hr"}),
+        clearance=Sensitivity.CONFIDENTIAL,
+    )
     return asyncio.run(runner.run(body, endpoint=endpoint, principal=principal, label="confidential", field=field))
 
 
@@ -66,6 +77,14 @@ def test_an_item_is_a_request_of_the_lowest_priority_under_its_batchs_label() ->
     assert pipeline.request.label_header == "confidential"
     assert pipeline.request.id == answer.request_id
     assert answer.label == "internal;zones=world"
+
+
+def test_documents_are_read_with_nobodys_eyes_for_a_file_that_all_of_a_tenant_may_fetch() -> None:
+    pipeline = Pipeline()
+    run(pipeline)
+    assert pipeline.principal is not None
+    reader = reader_of(pipeline.principal)
+    assert (reader.tenant, reader.names, reader.clearance) == ("acme", frozenset(), Sensitivity.CONFIDENTIAL)
 
 
 def test_an_item_of_anthropics_has_the_header_that_its_batch_was_made_with() -> None:

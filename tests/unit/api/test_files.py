@@ -9,9 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from freehold.api.exchange import ClientLeft
-from freehold.api.files import Files
+from freehold.api.files import Files, check_clearance
 from freehold.config.schema_files import Files as FilesSection
 from freehold.domain.errors.file import FileQuotaReached
+from freehold.domain.errors.request import NotFound
+from freehold.domain.labels import Level
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.storage.database import Database
 from freehold.storage.files import SqliteFiles
@@ -113,3 +115,23 @@ def test_one_that_turns_out_longer_than_the_room_is_told_of_the_room(files):
         assert files._coming_bytes.total() == 0
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("purpose", "label", "clearance", "opens"),
+    [
+        ("batch_output", "restricted;zones=device", Level.RESTRICTED, True),
+        ("batch_output", "restricted;zones=device", Level.CONFIDENTIAL, False),
+        ("batch_output", "internal", Level.INTERNAL, True),
+        ("batch_output", "a label of before", Level.CONFIDENTIAL, False),
+        ("user_data", "restricted", Level.PUBLIC, True),
+    ],
+)
+def test_what_a_batch_made_of_documents_opens_to_whose_clearance_reaches_it(purpose, label, clearance, opens):
+    file = SimpleNamespace(purpose=purpose, label=label)
+    principal = SimpleNamespace(clearance=clearance)
+    if opens:
+        check_clearance(principal, file, path="/v1/files/f/content")
+    else:
+        with pytest.raises(NotFound):
+            check_clearance(principal, file, path="/v1/files/f/content")

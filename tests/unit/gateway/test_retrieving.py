@@ -14,13 +14,15 @@ from freehold.domain.deployment import Uncalibrated
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.policy import NoPermittedDeployment
 from freehold.domain.errors.untrusted import ServerToolRefused
+from freehold.domain.errors.upstream import UpstreamTimeout
 from freehold.domain.errors.vault import VaultNeedsExtra, VaultNoRoom, VaultNothingAsked, VaultUnknown
 from freehold.domain.labels import Level
 from freehold.domain.request import InferenceRequest
 from freehold.domain.retrieved import RetrievedDocument
-from freehold.domain.vault import NOT_IN_DOCUMENTS, VaultAsk
+from freehold.domain.vault import NOT_IN_DOCUMENTS, Found, VaultAsk, VaultQuery
 from freehold.domain.zones import WORLD
 from freehold.gateway.pipeline import Pipeline
+from freehold.gateway.runtime import Deadlines
 from freehold.wire.openai_request import decode_chat
 from freehold.wire.receipt import receipt_headers
 from tests.support.fake_engine import FakeAnswer, FakeEngine
@@ -311,3 +313,37 @@ def test_an_answer_from_documents_is_not_learnt_from() -> None:
     assert not listener.heard
     asyncio.run(pipeline.answer(asked(vault=None), pipeline.authenticate(GOOD_KEY), MemorySink()))
     assert len(listener.heard) == 1
+
+
+class Hangs(FakeVault):
+    """Never finds anything."""
+
+    async def search(self, query: VaultQuery) -> Found:
+        self.queries.append(query)
+        return await asyncio.get_running_loop().create_future()
+
+
+def test_a_search_that_hangs_holds_no_request_beyond_its_deadline() -> None:
+    at, cloud, small = home_and_cloud(PLAIN)
+    at.vault = Hangs()
+    snapshot = replace(at.runtime(), deadlines=Deadlines(total_s=0.02))
+    pipeline = Pipeline(services=at.services(), runtime=lambda: snapshot)
+    with pytest.raises(UpstreamTimeout, match=r"search the documents within 0\.02 s"):
+        asyncio.run(pipeline.answer(asked(), pipeline.authenticate(GOOD_KEY), MemorySink()))
+    assert not cloud.calls
+    assert not small.calls
+    assert at.receipt.error_code == UpstreamTimeout.code
+
+
+@pytest.mark.parametrize(
+    ("scopes", "told"), [({"infer"}, False), ({"infer", "manage"}, False), ({"infer", "admin"}, True)]
+)
+def test_only_an_admin_learns_the_generation_from_an_answer_and_its_receipt(scopes: set[str], told: bool) -> None:
+    at, _, _ = home_and_cloud(PLAIN)
+    pipeline, sink = Pipeline(services=at.services(), runtime=at.runtime), MemorySink()
+    principal = replace(pipeline.authenticate(GOOD_KEY), scopes=frozenset(scopes))
+    asyncio.run(pipeline.answer(asked(), principal, sink))
+    shown = sink.answer.whole(asked(), model="m")["vault"]
+    assert ("generation" in shown) is told
+    assert at.receipt.retrieved is not None
+    assert at.receipt.retrieved.generation == (7 if told else 0)

@@ -14,7 +14,7 @@ from freehold.app.vaults import Vaults
 from freehold.domain.errors.policy import LabelUnreadable
 from freehold.domain.errors.vault import VaultUnknown
 from freehold.domain.labels import Level
-from freehold.domain.vault import Document, Reader, Readers, VaultQuery
+from freehold.domain.vault import Document, Parsed, Reader, Readers, VaultQuery
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.vault.ingest_ports import FileDone, Outcome, Place, Terms
@@ -409,3 +409,69 @@ def test_vectors_come_later_and_only_once(desk: Desk) -> None:
     run(desk, work)
     assert desk.parts.embedder is not None
     assert desk.parts.embedder.made == 70
+
+
+def test_what_was_inside_a_file_is_closed_with_it(desk: Desk) -> None:
+    path = desk.file("letters.txt", "two letters\n=== a.txt\nthe heron\n=== b.txt\nthe salary is 4200")
+
+    async def work() -> None:
+        whole, first, _ = (await desk.take(path)).documents
+        assert await desk.found("salary") == ["the salary is 4200"]
+        ana = Readers(level=Level.PUBLIC, names=frozenset({"user:ana"}))
+        await desk.vaults.relabel("archive", whole.id, tenant="default", label="confidential", readers=ana, by="a test")
+        assert await desk.found("salary heron letters") == []
+        assert await desk.documents() == []
+        assert [each.readers.level for each in await desk.documents(ANA)] == [Level.CONFIDENTIAL] * 3
+        # One that has readers of its own gets no more by what happens to the file around it.
+        bo = Readers(level=Level.PUBLIC, names=frozenset({"user:bo"}))
+        await desk.vaults.relabel("archive", first.id, tenant="default", label="", readers=bo, by="a test")
+        await desk.vaults.relabel(
+            "archive", whole.id, tenant="default", label="", readers=Readers(level=Level.PUBLIC), by="a test"
+        )
+        assert len(await desk.documents()) == 2
+        assert await desk.found("heron") == []
+
+    run(desk, work)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_link_that_was_put_in_the_way_since_leads_nowhere(desk: Desk, what: str) -> None:
+    outside = desk.file("outside/secret/note.txt", "the salary is 4200")
+    path = desk.file("watched/notes/note.txt", "the heron")
+    place = Place(path=path, source=source_of(path), name=path.name, inside="notes/note.txt")
+
+    async def work() -> None:
+        swapped = path if what == "file" else path.parent
+        swapped.rename(swapped.with_name("aside"))
+        swapped.symlink_to(outside if what == "file" else outside.parent)
+        done = await desk.vaults.take("archive", place, Terms(tenant="default", by="a test"))
+        assert done.outcome is Outcome.FAILED
+        assert await desk.found("salary") == []
+
+    run(desk, work)
+
+
+def test_what_is_read_is_what_was_hashed_whatever_stands_in_its_place_meanwhile(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = desk.file("secret.txt", "the salary is 4200")
+    path = desk.file("watched/note.txt", "the heron")
+    parse = desk.parts.lines.parse
+
+    async def swapped(where: str, *, name: str) -> Parsed:
+        path.rename(path.with_name("aside"))
+        path.symlink_to(outside)
+        try:
+            return await parse(where, name=name)
+        finally:
+            path.unlink()
+            path.with_name("aside").rename(path)
+
+    monkeypatch.setattr(desk.parts.lines, "parse", swapped)
+
+    async def work() -> None:
+        await desk.take(path)
+        assert await desk.found("salary") == []
+        assert await desk.found("heron") == ["the heron"]
+
+    run(desk, work)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import stat
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from freehold.domain.errors.vault import FileBroke, FileGone, FileParserDown, Fi
 from freehold.domain.ports import Clock, EngineState
 from freehold.domain.vault import Parsed
 from freehold.engines.parser.child import Heard, ParserChild, ParserSpec, read_of
+from freehold.engines.parser.scratch import Scratch
 from freehold.engines.process.jail import Measure
 from freehold.engines.process.life import Life
 from freehold.engines.process.plan import Plan, Supervision
@@ -81,7 +80,8 @@ class ParserEngine:
         self._limits = limits
         self._clock = clock
         self._times = times or Supervision(stall_s=limits["seconds_max"] + _OVER_S)
-        self._folder = f"{tempfile.gettempdir()}/freehold-{secrets.token_hex(8)}"
+        self._scratch = scratch = Scratch()
+        self._folder = scratch.folder
         spec = ParserSpec(module=module, folder=self._folder, limits=limits)
         self._turn = asyncio.Lock()
         self._number = 0
@@ -94,6 +94,7 @@ class ParserEngine:
 
         async def launched(plan: Plan) -> ParserChild:
             del plan  # one file at a time
+            await asyncio.to_thread(scratch.begin)
             return await launch(spec)
 
         self._supervisor = Supervisor(
@@ -125,6 +126,7 @@ class ParserEngine:
             starting.cancel()
             await asyncio.wait({starting})
         await self._supervisor.close()
+        await asyncio.to_thread(self._scratch.end)
 
     async def parse(self, path: str, *, name: str) -> Parsed:
         """Read one file; see ``FileParser``.
