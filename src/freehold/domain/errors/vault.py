@@ -21,7 +21,7 @@ class VaultUnknown(VaultError):
 
 
 class VaultNeedsExtra(VaultError):
-    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra!s}]"
+    """The vault lacks what is not installed: {missing!s}. Install it with: pip install "freehold[{extra!s}]"
 
     The vault's store, parsers and embedders are an extra, since a gateway without documents needs none of them.
     """
