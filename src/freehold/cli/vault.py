@@ -72,13 +72,16 @@ def list_documents(
     documents = at_desk(which, work)
     if as_json:
         output.print_json([document_json(each) for each in documents])
+        return output.OK
+    if not documents:
+        output.say(_none(source, failed=failed, eyes=eyes))
     elif failed:
         for each in documents:
             output.say(f"{each.id}  {place_text(each)}\n  {each.reason}")
-    elif not documents:
-        output.say("There are no documents. For example: freehold add ~/Documents")
     else:
         output.say(_table(documents))
+    if len(documents) == limit:
+        output.note(f"These are the first {limit}: --limit shows more.")
     return output.OK
 
 
@@ -95,7 +98,7 @@ def show(document_id: Id, /, *, which: Which = _DEFAULT, as_json: Json = False) 
         output.print_json(shown)
     else:
         readers = readers_text(document)
-        for name, value in (shown | {"readers": readers, "size_bytes": size(document.size_bytes)}).items():
+        for name, value in (shown | {"readers": readers, "size_bytes": f"{document.size_bytes:,} bytes"}).items():
             if name != "owner" and value not in ("", 0):
                 output.say(f"{name.removesuffix('_bytes'):14}  {value}")
     return output.OK
@@ -336,6 +339,16 @@ def _absolute(path: str) -> Path:
 def _is_under(document: Document, root: Path) -> bool:
     path = path_of(document.source)
     return path is not None and path.is_relative_to(root)
+
+
+def _none(source: str, *, failed: bool, eyes: Eyes) -> str:
+    if source:
+        return f"No document has {source!r} in its path or title."
+    if failed:
+        return "Every document could be read."
+    if eyes != _ALL:
+        return "There are no documents for this reader."
+    return "There are no documents. For example: freehold add ~/Documents"
 
 
 def _table(documents: Sequence[Document]) -> str:

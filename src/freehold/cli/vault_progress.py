@@ -14,6 +14,10 @@ ShowFar = Callable[[Far], None]
 ShowVectors = Callable[[int, int], None]
 _BAR_CHARACTERS = 20
 _TENTHS = 10
+_FILE_BYTES = 100_000
+"""What looking at a file costs, whatever is in it, as so many bytes to read."""
+_SOON_S, _KNOWN_AT = 1.0, 0.05
+"""Time that nobody needs to be told, and the share of the work from which on it is known how long the rest takes."""
 
 
 @contextlib.contextmanager
@@ -61,7 +65,11 @@ class _Lines:
 
     def files(self, far: Far) -> None:
         if self._is_new("files", far.files_done, far.files):
-            left = _left(self._clock.monotonic_s() - self._began_s, far.bytes_done, far.size_bytes)
+            left = _left(
+                self._clock.monotonic_s() - self._began_s,
+                _work(far.files_done, far.bytes_done),
+                _work(far.files, far.size_bytes),
+            )
             pages = _pages(far, self._clock, self._began_s)
             output.note(f"{far.files_done} of {far.files} files, {pages}{left}")
 
@@ -78,12 +86,19 @@ class _Lines:
 
 
 def _pages(far: Far, clock: Clock, began_s: float) -> str:
+    if not far.pages:
+        return "nothing new yet"
     took_s = clock.monotonic_s() - began_s
     rate = f", {far.pages / took_s:.1f} pages/s" if took_s > 0 else ""
     return f"{far.pages} pages{rate}"
 
 
+def _work(files: int, size_bytes: int) -> int:
+    return files * _FILE_BYTES + size_bytes
+
+
 def _left(took_s: float, done: int, total: int) -> str:
-    if not done or done >= total:
+    if done < _KNOWN_AT * total:
         return ""
-    return f", about {took_s * (total - done) / done:.0f} s left"
+    left_s = took_s * (total - done) / done
+    return f", about {left_s:.0f} s left" if left_s >= _SOON_S else ""

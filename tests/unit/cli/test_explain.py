@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import pkgutil
+import re
 
 import pytest
 
 from freehold.cli.explain import FAMILIES
+from freehold.cli.table import build_app
 from freehold.domain import errors
 from freehold.domain.errors.base import catalogue
 from tests.unit.cli.conftest import Cli
@@ -30,6 +32,17 @@ def test_every_code_has_a_page(cli: Cli, code: str) -> None:
     document = json.loads(cli("explain", code.lower(), "--json").out)
     assert document["code"] == code
     assert document["page"]
+
+
+def test_every_command_that_a_page_names_is_there() -> None:
+    app = build_app()
+    pages = "\n".join(catalogue()[code].__doc__ or "" for code in CODES)
+    named = {tuple(found) for found in re.findall(r'(?:"|: )freehold ([a-z]+)(?: ([a-z][a-z-]*)\b)?', pages)}
+    assert ("vault", "list") in named
+    for command, below in named:
+        assert command in list(app), f"freehold {command}"
+        commands = [each for each in app[command] if not each.startswith("-")]
+        assert not below or not commands or below in commands, f"freehold {command} {below}"
 
 
 def test_an_unknown_code_suggests_near_ones(cli: Cli) -> None:

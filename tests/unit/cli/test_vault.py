@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from freehold.app.vault_adding import Far
+from freehold.cli.vault_progress import progress
+from tests.support.gateway import ManualClock
 from tests.support.vault_parts import FakeParts
 from tests.unit.cli.conftest import Cli
 
@@ -121,7 +124,7 @@ def test_showing_and_relabelling(cli: Cli, folder: Path) -> None:
     assert cli("vault", "text", number).out == "The heron stands in the reeds.\n"
     changed = cli("vault", "relabel", number, "--label", "restricted", "--reader", "group:legal")
     assert changed.out == "heron.txt: restricted;zones=device, read by group:legal.\n"
-    assert cli("vault", "list", "--as", "user:bo").out.startswith("There are no documents.")
+    assert cli("vault", "list", "--as", "user:bo").out.startswith("There are no documents for this reader.")
     wide = json.loads(cli("vault", "relabel", number, "--everybody", "--label", "public", "--json").out)
     assert (wide["readers"], wide["label"]) == (None, "restricted;zones=device")
     assert cli("vault", "relabel", number, "--label", "very").code == 1
@@ -192,3 +195,25 @@ def test_help_of_add(cli: Cli) -> None:
     shown = cli("add", "--help").out
     for option in ("PATH", "--vault", "--tenant", "--label", "--reader", "--owner", "--later", "--json"):
         assert option in shown
+
+
+def test_a_list_of_nothing_says_why_and_a_cut_one_that_it_is_cut(cli: Cli, folder: Path) -> None:
+    assert "freehold add" in cli("vault", "list").out
+    cli("add", str(folder / "heron.txt"), str(folder / "inner"))
+    assert cli("vault", "list", "--source", "osprey").out == "No document has 'osprey' in its path or title.\n"
+    assert cli("vault", "list", "--failed").out == "Every document could be read.\n"
+    assert "--limit" in cli("vault", "list", "--limit", "1").err
+    assert cli("vault", "list").err == ""
+
+
+def test_time_left_is_told_when_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = ManualClock()
+    with progress(clock, quiet=False) as (show, _):
+        clock.now_s += 3.0
+        show(Far(files=100, files_done=1, size_bytes=2_000_000, bytes_done=1))
+        show(Far(files=100, files_done=50, size_bytes=2_000_000, bytes_done=1_000_000, pages=60))
+        show(Far(files=100, files_done=99, size_bytes=2_000_000, bytes_done=2_000_000, pages=99))
+    first, half, last = capsys.readouterr().err.splitlines()
+    assert first == "1 of 100 files, nothing new yet"
+    assert half == "50 of 100 files, 60 pages, 20.0 pages/s, about 3 s left"
+    assert last == "99 of 100 files, 99 pages, 33.0 pages/s"

@@ -21,7 +21,7 @@ class VaultUnknown(VaultError):
 
 
 class VaultNeedsExtra(VaultError):
-    """The vault needs {missing!s}, which are not installed. Install them with: pip install "freehold[{extra!s}]"
+    """The vault lacks what is not installed: {missing!s}. Install it with: pip install "freehold[{extra!s}]"
 
     The vault's store, parsers and embedders are an extra, since a gateway without documents needs none of them.
     """
@@ -48,7 +48,7 @@ class VaultOfNewerVersion(VaultError):
 
 
 class VaultOfAnotherModel(VaultError):
-    """The vault {path!s} has vectors of {found} with {found_dimensions!s} dimensions, but {model} with {dimensions!s} is set. Set embedder to {found} again, or embed it anew: freehold vault reembed
+    """The vault {path!s} has vectors of {found} with {found_dimensions!s} dimensions, but {model} with {dimensions!s} is set. Set embedder to {found} again, or have all its vectors made anew: freehold add PATH
 
     Vectors of two models are never compared: their numbers mean different things.
     """
@@ -315,7 +315,7 @@ class VaultNoRoom(VaultError):
 
 
 class VaultsConfigured(VaultError):
-    """Vaults are made in the configuration, not over the API. Add [vaults.NAME] to freehold.toml and reload; then put documents into it.
+    """Vaults are made in the configuration, not over the API. Add [vaults.NAME] to freehold.toml and start the gateway anew; then put documents into it.
 
     A vault is an encrypted file with a key, an embedder and folders of its own, which no client may choose.
     """
