@@ -50,11 +50,11 @@ class KeptVectors:
 
     def has(self, text: str) -> bool:
         """Whether it is kept."""
-        return _name(text) in self._held
+        return text_name(text) in self._held
 
     def keep(self, text: str, vector: np.ndarray) -> None:
         """Keep one that was made elsewhere."""
-        self._held[_name(text)] = np.asarray(vector, dtype="<f4")
+        self._held[text_name(text)] = np.asarray(vector, dtype="<f4")
 
     def save(self) -> None:
         """Write what is kept."""
@@ -64,7 +64,7 @@ class KeptVectors:
         partial.replace(self._path)
 
     def _of(self, text: str) -> bytes:
-        name = _name(text)
+        name = text_name(text)
         if name not in self._held:
             if not self._makes:
                 raise LookupError(f"no vector is kept for {text[:60]!r}")
@@ -82,6 +82,7 @@ class KeptVectors:
         return self._onnx
 
 
-def _name(text: str) -> str:
+def text_name(text: str) -> str:
+    """What a text's vector is kept under."""
     # Blanks of any kind and number are one for these tokenizers.
     return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:32]

@@ -208,6 +208,45 @@ def test_a_company_and_a_year_narrow_to_its_report(tmp_path: Path) -> None:
     assert found.filters.documents == ("Acme2019",)
 
 
+@pytest.mark.parametrize(
+    ("question", "narrowed"),
+    [
+        ("rent in the 2020 report of Acme", ["Acme2020"]),
+        ("rent of Acme and Bolt in 2019", ["Acme2019", "Bolt2019"]),
+        ("rent of Acme", []),
+        ("rent of Acme in 2018", []),
+        ('rent in "Acme annual report 2020"', ["Acme2020"]),
+        ("rent in Acme annual report", []),
+    ],
+)
+def test_only_what_surely_means_some_documents_narrows(tmp_path: Path, question: str, narrowed: list[str]) -> None:
+    documents = [
+        made(f"{name}{year}", "the rent was high", title=f"{name} annual report {year}")
+        for name in ("Acme", "Bolt")
+        for year in (2019, 2020)
+    ]
+    found = asked(tmp_path, documents, question)
+    assert {each.document.id for each in found.passages} == set(narrowed or (each.document.id for each in documents))
+    assert sorted(found.filters.documents) == narrowed
+
+
+def test_a_word_that_stands_in_a_title_too_loses_no_answer(tmp_path: Path) -> None:
+    documents = [
+        made("titled", "DNA damage stops the cell cycle", title="DNA damage in yeast"),
+        made("untitled", "damage of DNA stops the cycle of a cell", title="Checkpoints"),
+    ]
+    for question in (
+        "DNA damage stops the cell cycle.",
+        "In 2019, DNA damage stopped the cell cycle.",
+        'the "DNA damage"',
+    ):
+        path = tmp_path / str(len(question))
+        found = asked(path, documents, question)
+        plain = asked(path.with_suffix(".plain"), documents, question, infer_filters=False)
+        assert found.passages == plain.passages
+        assert {each.document.id for each in found.passages} == {"titled", "untitled"}
+
+
 def test_the_file_that_is_named_is_searched(tmp_path: Path) -> None:
     documents = [made("a", "rent is 5", title="lease-2023.pdf"), made("b", "rent rent is 7", title="other.pdf")]
     found = asked(tmp_path, documents, "what is the rent in lease-2023.pdf?")

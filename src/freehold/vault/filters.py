@@ -1,7 +1,7 @@
 """What a question's own words say about the documents that it means: a file's name, a company, an author, a day. Pure.
 
-Cautious on purpose: what is taken here only asks, and narrows only where documents that the reader may read are like
-it, and where what they hold answers about as well as everything would (``search``).
+Cautious on purpose: what is taken here only asks, and narrows only where it surely means documents that the reader may
+read (``titled``), and where what they hold answers about as well as everything would (``search``).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _DATED = re.compile(
 )
 _NAME = r"(?:[^\W\d_a-z][\w.&'’-]*)(?:\s+(?:[^\W\d_a-z][\w.&'’-]*|&|of|de|von|van))*"
 _AUTHOR = re.compile(rf"\b(?:written by|authored by|sent by|signed by|by|author)\s+(?P<name>{_NAME})")
+_ENDING = re.compile(r"\.\w{1,5}$")
 _TOKEN = re.compile(r"[\w&][\w.&'’-]*|[^\w\s]")
 _SMALL_WORDS = (
     "a an and are as at by did do does for from give had has have how i if in is it list may me my of on our show tell"
@@ -31,6 +32,7 @@ _SMALL_WORDS = (
     " summarise summarize compare explain find please describe"
 )
 _SMALL = frozenset(_SMALL_WORDS.split())
+_SENTENCE_ENDS = frozenset(".?!…:")
 _LINKS = frozenset({"of", "de", "von", "van", "&"})
 ASKED_MAX = 6
 """Names of one question that are looked for at most: each is one look into the index."""
@@ -80,16 +82,34 @@ def meant_by(question: str) -> Meant:
     )
 
 
-def narrowed_to_years(filters: Filters, documents: Sequence[Document], years: Sequence[str]) -> Filters:
-    """``filters``, and of their documents only those that are of one of the years; unchanged where that is none or all.
+def titled(documents: Sequence[Document], name: str, years: Sequence[str]) -> tuple[str, ...]:
+    """Ids of the documents that a name surely means: it is their whole title or file's name, or stands in one with a year.
 
-    A document is of a year that is in its title or source. The day that it was written on doesn't count: the report on
-    a year is written in the next one.
+    Less doesn't count. A word of the question that is in some title is in answers without that title too, and titles
+    are indexed with their pieces, so that such a word already draws them to the front. One word alone is never a whole
+    title here. The day that a document was written on is not its year: the report on a year is written in the next one.
+
+    Args:
+        documents: Those that have the name in their title or source.
+        name: As ``Meant.names`` has it.
+        years: That the question names.
     """
-    of_years = [each for each in documents if any(year in f"{each.title} {each.source}" for year in years)]
-    if not of_years or len(of_years) == len(documents):
-        return filters
-    return replace(filters, documents=tuple(each.id for each in of_years))
+    whole = " ".join(name.casefold().split())
+    standing = re.compile(rf"(?<![^\W\d_]){re.escape(whole)}(?![^\W\d_])")
+    of_years = [re.compile(rf"(?<!\d){year}") for year in years]
+    found: list[str] = []
+    for each in documents:
+        place = f"{each.title}\n{each.source}".casefold()
+        is_of_year = bool(standing.search(place)) and any(year.search(place) for year in of_years)
+        if is_of_year or (" " in whole and whole in _whole_names(each)):
+            found.append(each.id)
+    return tuple(found)
+
+
+def _whole_names(document: Document) -> set[str]:
+    """What a document is called, with and without the end that says its type."""
+    file = re.split(r"[/\\:]", document.source)[-1]
+    return {form for each in (document.title, file) for form in (each.casefold(), _ENDING.sub("", each.casefold()))}
 
 
 def both(given: Filters, inferred: Filters) -> Filters | None:
@@ -118,14 +138,22 @@ def _days(question: str) -> tuple[str, str]:
 
 
 def _names(text: str) -> Iterator[str]:
-    """Words next to each other that begin with a capital, but for small ones: a sentence begins with a capital too."""
+    """Words next to each other that begin with a capital.
+
+    Not small ones, nor one alone that begins a sentence and has no other capital: any word does that.
+    """
     run: list[str] = []
+    before, opens = ".", False
     for token in (*_TOKEN.findall(text), "."):
         if (token[0].isupper() and token.lower() not in _SMALL) or (run and token in _LINKS):
+            opens = opens if run else before[-1] in _SENTENCE_ENDS
             run.append(token)
         elif run:
-            yield _name(" ".join(run))
+            name = _name(" ".join(run))
+            if " " in name or not opens or name[1:] != name[1:].lower():
+                yield name
             run = []
+        before = token
 
 
 def _name(words: str) -> str:

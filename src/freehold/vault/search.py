@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from freehold.domain.errors.vault import VaultError
 from freehold.domain.vault import ANYTHING, Filters, Found, Hit, Passage, Reader, SearchSettings, VaultQuery
@@ -21,7 +22,7 @@ log = logging.getLogger("freehold.vault")
 
 DEFAULT = SearchSettings()
 _DOCUMENTS_MAX = 200
-"""Documents of one name that a year of the question is looked for in."""
+"""Documents that a name of the question is looked for in: a name that is in more of them means none of them."""
 _NARROWED_WORDS_AT, _NARROWED_VECTOR_AT = 0.6, 0.03
 """What narrowing must keep: this share of the best words' score, or the best cosine but for this."""
 
@@ -145,16 +146,22 @@ class VaultSearch:
         for author in meant.authors:
             if await self._some(Filters(authors=(author,)), query.reader):
                 found = replace(found, authors=(*found.authors, author))
-        sources = [file for file in meant.files if await self._some(Filters(sources=(file,)), query.reader)]
-        if not sources:
-            sources = [name for name in meant.names if await self._some(Filters(sources=(name,)), query.reader)]
-        if not sources:
-            return found
-        found = replace(found, sources=tuple(sources))
-        if not meant.years:
-            return found
-        named = await self._store.documents(reader=query.reader, filters=found, limit=_DOCUMENTS_MAX)
-        return said.narrowed_to_years(found, named, meant.years) if len(named) < _DOCUMENTS_MAX else found
+        files = [file for file in meant.files if await self._some(Filters(sources=(file,)), query.reader)]
+        if files:
+            return replace(found, sources=tuple(files))
+        titled: dict[str, tuple[str, ...]] = {}
+        for name in meant.names:
+            # What can mean nothing for sure isn't looked for.
+            if not meant.years and " " not in name:
+                continue
+            named = await self._store.documents(
+                reader=query.reader, filters=Filters(sources=(name,)), limit=_DOCUMENTS_MAX
+            )
+            if len(named) < _DOCUMENTS_MAX and (ids := said.titled(named, name, meant.years)):
+                titled[name] = ids
+        return replace(
+            found, sources=tuple(titled), documents=tuple(dict.fromkeys(chain.from_iterable(titled.values())))
+        )
 
     async def _some(self, filters: Filters, reader: Reader) -> bool:
         return bool(await self._store.documents(reader=reader, filters=filters, limit=1))
