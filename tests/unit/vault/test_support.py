@@ -35,6 +35,30 @@ def test_numbers_of_a_search_that_found_it_and_of_one_that_did_not() -> None:
         assert good[name] < bad[name], name
 
 
+@pytest.mark.parametrize(
+    ("question", "script"),
+    [
+        ("When was Turing born?", "latin"),
+        ("Когда родился Turing?", "cyrillic"),
+        ("图灵是什么时候出生的？", "han"),
+        ("อลัน ทัวริงเกิดเมื่อไร", "thai"),
+        ("ट्यूरिंग का जन्म कब हुआ था?", "devanagari"),
+        ("متى ولد تورينج؟", "arabic"),
+        ("Πότε γεννήθηκε;", "greek"),
+    ],
+)
+def test_the_script_of_a_question_is_one_of_its_numbers(question: str, script: str) -> None:
+    found = features(question, [RIGHT], words=hits(3.0))
+    told = {name.removeprefix("script_"): value for name, value in found.items() if name.startswith("script_")}
+    assert len(told) == 6
+    assert [name for name, value in told.items() if value] == ([] if script == "latin" else [script])
+
+
+@pytest.mark.parametrize("question", ["앨런 튜링은 언제 태어났나요?", "מתי נולד?", "1912?"])
+def test_of_a_script_that_nothing_was_learned_with_nothing_is_said(question: str) -> None:
+    assert not [name for name in features(question, [RIGHT], words=hits(3.0)) if name.startswith("script_")]
+
+
 def test_nothing_found_has_numbers_too() -> None:
     assert all(math.isfinite(each) for each in features(QUESTION, [], words=[]).values())
     assert all(math.isfinite(each) for each in features("", [FAR], words=hits(0.0)).values())
