@@ -36,8 +36,7 @@ ABSTAINED_MIN, ANSWERED_MIN = 0.80, 0.70
 THRESHOLD = 0.5
 """Probabilities are calibrated, so there is nothing to choose (``SearchSettings.support_at``)."""
 _TENANT = "bench"
-_LIMIT = 100
-"""As ``SearchSettings.candidates``."""
+_LIMIT = 24
 _PASSAGES = 10
 """As many as ``vault.support`` looks at; the product reads more."""
 
