@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.vault.asked import load_lines, vault_data
-from bench.vault.support_fit import Searched, fit_support, support_quality
+from bench.vault.support_fit import Searched, fair_threshold, fit_support, support_quality
 from freehold.domain.labels import Level
 from freehold.domain.vault import ANYTHING, Chunk, Document, Hit, Passage, Reader, Readers, vector_bytes
 from freehold.vault.fusion import fused
@@ -33,8 +33,6 @@ DATA = Path(__file__).parents[2] / "src/freehold/vault/data/support.json"
 EMBEDDERS = {"multilingual-e5-small": "e5-dq*", "bge-small-en": "bge-small-en"}
 """Models, and the ends of the names of files with their vectors (``xquad.LANG.END.npz``)."""
 ABSTAINED_MIN, ANSWERED_MIN = 0.80, 0.70
-THRESHOLD = 0.5
-"""Probabilities are calibrated, so there is nothing to choose (``SearchSettings.support_at``)."""
 _TENANT = "bench"
 _LIMIT = 24
 _PASSAGES = 10
@@ -190,10 +188,12 @@ def learned(cases: Sequence[Case]) -> list[SupportModel]:
         parts: dict[bool, list[Searched]] = {True: [], False: []}
         for each in of_it:
             parts[each.teaches].append(each.searched)
-        languages = " ".join(dict.fromkeys(each.language for each in of_it))
-        told = f"XQuAD ({languages}), {len(parts[True])} questions, the answering paragraph left out for half of them"
+        spoken = list(dict.fromkeys(each.language for each in of_it))
+        told = f"XQuAD ({' '.join(spoken)}), {len(parts[True])} questions, the answering paragraph left out for half of them"
         model = fit_support(parts[True], embedder=embedder, calibrated_on=told)
-        quality = support_quality(model, parts[False], threshold=THRESHOLD)
+        taught = [[case.searched for case in of_it if case.teaches and case.language == each] for each in spoken]
+        threshold = fair_threshold(model, taught, abstained=ABSTAINED_MIN, answered=ANSWERED_MIN)
+        quality = support_quality(model, parts[False], threshold=threshold)
         names = ("n", "auc", "abstained", "answered", "ece", "threshold")
         made.append(replace(model, measured={name: round(float(getattr(quality, name)), 4) for name in names}))
     return made

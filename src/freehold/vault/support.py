@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,16 +28,6 @@ _CLIP = 4.0
 _WINDOW = 2
 _LONG = 4
 _NOTHING = words_of("")
-_SCRIPTS = {
-    "latin": re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]"),
-    "greek": re.compile("[\u0370-\u03ff\u1f00-\u1fff]"),
-    "cyrillic": re.compile("[\u0400-\u052f]"),
-    "arabic": re.compile("[\u0600-\u077f]"),
-    "devanagari": re.compile("[\u0900-\u097f]"),
-    "thai": re.compile("[\u0e00-\u0e7f]"),
-    "han": re.compile("[\u3400-\u9fff]"),
-}
-"""Scripts of the languages that support was learned with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +71,6 @@ def features(
     asked = words_of(question[:1].lower() + question[1:])  # its first word is no name
     found = {"terms_log": math.log(1 + len(asked.weights)), **_coverage(asked, passages[:_LOOKED_AT])}
     found |= _terms(question, passages)
-    found |= _script(question)
     found |= _margins("words", [each.score for each in words])
     if vectors:
         cosines = [each.score for each in vectors]
@@ -94,18 +82,6 @@ def features(
         found["reranked"] = reranked[0]
         found["reranked_lead"] = reranked[0] - reranked[1] if len(reranked) > 1 else 0.0
     return found
-
-
-def _script(question: str) -> dict[str, float]:
-    """Which script most of it is in: how many words questions share with passages depends on how words are written.
-
-    Nothing is said of a script that nothing was learned with.
-    """
-    counts = {name: len(pattern.findall(question)) for name, pattern in _SCRIPTS.items()}
-    most = max(counts, key=lambda each: counts[each])
-    if counts[most] * 2 <= sum(map(str.isalpha, question)):
-        return {}
-    return {f"script_{name}": float(name == most) for name in _SCRIPTS if name != "latin"}
 
 
 def _margins(name: str, scores: Sequence[float]) -> dict[str, float]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
-from bench.vault.support_fit import Searched, fit_support, support_quality, threshold_for
+from bench.vault.support_fit import Searched, fair_threshold, fit_support, support_quality, threshold_for
 from freehold.domain.vault import Hit
 from freehold.vault.abstaining import AnswerSigns, should_abstain
 from freehold.vault.cite import cite
@@ -33,30 +34,6 @@ def test_numbers_of_a_search_that_found_it_and_of_one_that_did_not() -> None:
         assert good[name] > bad[name], name
     for name in ("sharp_missing", "nowhere"):
         assert good[name] < bad[name], name
-
-
-@pytest.mark.parametrize(
-    ("question", "script"),
-    [
-        ("When was Turing born?", "latin"),
-        ("Когда родился Turing?", "cyrillic"),
-        ("图灵是什么时候出生的？", "han"),
-        ("อลัน ทัวริงเกิดเมื่อไร", "thai"),
-        ("ट्यूरिंग का जन्म कब हुआ था?", "devanagari"),
-        ("متى ولد تورينج؟", "arabic"),
-        ("Πότε γεννήθηκε;", "greek"),
-    ],
-)
-def test_the_script_of_a_question_is_one_of_its_numbers(question: str, script: str) -> None:
-    found = features(question, [RIGHT], words=hits(3.0))
-    told = {name.removeprefix("script_"): value for name, value in found.items() if name.startswith("script_")}
-    assert len(told) == 6
-    assert [name for name, value in told.items() if value] == ([] if script == "latin" else [script])
-
-
-@pytest.mark.parametrize("question", ["앨런 튜링은 언제 태어났나요?", "מתי נולד?", "1912?"])
-def test_of_a_script_that_nothing_was_learned_with_nothing_is_said(question: str) -> None:
-    assert not [name for name in features(question, [RIGHT], words=hits(3.0)) if name.startswith("script_")]
 
 
 def test_nothing_found_has_numbers_too() -> None:
@@ -96,6 +73,16 @@ def searches(count: int) -> list[Searched]:
     return [
         Searched(numbers={"a": one + 2 * is_there, "b": other}, answerable=is_there) for one, other, is_there in made
     ]
+
+
+def test_the_threshold_is_where_the_worst_language_is_best_off() -> None:
+    model = fit_support(searches(400), embedder="", calibrated_on="made")
+    lenient = [replace(each, numbers={**each.numbers, "a": each.numbers["a"] + 1.0}) for each in searches(300)]
+    alone = fair_threshold(model, [searches(300)])
+    both = fair_threshold(model, [searches(300), lenient])
+    assert both > alone
+    worst = min(support_quality(model, lenient, threshold=each).abstained for each in (alone, both))
+    assert support_quality(model, lenient, threshold=both).abstained > worst
 
 
 def test_learning() -> None:
