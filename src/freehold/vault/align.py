@@ -247,6 +247,12 @@ def is_consistent(said: Words, given: Words) -> bool:
     )
 
 
+def names_all(said: Words, given: Words) -> bool:
+    """Whether all numbers and names of ``said`` are in ``given``, wherever; the least that is asked of what frames a quote."""
+    numbers = {number for number, _ in given.numbers}
+    return all(number in numbers for number, _ in said.numbers) and all(has_word(given, name) for name in said.names)
+
+
 def _numbers_agree(said: Words, given: Words) -> bool:
     for number, unit in said.numbers:
         units = {each for value, each in given.numbers if value == number}

@@ -83,6 +83,22 @@ def test_the_number_of_the_next_sentence_is_not_lent_to_this_one() -> None:
         assert cite(right, [passage(text)]).unsupported == ()
 
 
+@pytest.mark.parametrize(
+    ("frame", "is_supported"),
+    [
+        ('A report says "Kony Ealy did not play in the final game".', True),
+        ('Of the Panthers it says "Kony Ealy did not play in the final game".', True),
+        ('In 1999 it said "Kony Ealy did not play in the final game".', False),
+        ('And Zanzibor said "Kony Ealy did not play in the final game".', False),
+    ],
+)
+def test_a_true_quote_supports_no_number_and_no_name_around_it(frame: str, is_supported: bool) -> None:
+    found = cited(frame)
+    assert found.quotes == {"verified": 1}
+    assert found.citations
+    assert (found.unsupported == ()) is is_supported
+
+
 def test_markers_say_what_was_found_and_not_what_was_claimed() -> None:
     found = cited("Turing was born in 1912 [1]. Ealy did not play in the final game【9†x】. See [link](http://x.test).")
     assert found.text == (
