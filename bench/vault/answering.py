@@ -102,7 +102,10 @@ async def gateway_cases(language: str, count: int, limit: int) -> list[Asked]:
 
 
 def judged(cases: Sequence[Asked], asker: Asker, *, minutes: float) -> list[Judged]:
-    """What became of each; after so many minutes nobody is asked any more, and what isn't known is left out."""
+    """What became of each, in their order, up to the first that would have to be asked after so many minutes.
+
+    Going on with those that need no asking would favour what is abstained.
+    """
     found: list[Judged] = []
     until_s = time.monotonic() + minutes * 60
     for each in cases:
@@ -110,7 +113,7 @@ def judged(cases: Sequence[Asked], asker: Asker, *, minutes: float) -> list[Judg
             found.append(Judged(asked=each, signs=None))
             continue
         if time.monotonic() > until_s and not asker.knows(each.question, each.passages):
-            continue
+            break
         text, logprobs = asker.ask(each.question, each.passages)
         cited = cite(text, each.passages, CiteOptions(question=each.question))
         mean = sum(logprobs) / len(logprobs) if logprobs else None

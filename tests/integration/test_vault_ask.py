@@ -220,8 +220,8 @@ def test_a_stream_in_which_nothing_is_supported_says_so_in_every_dialect(site: A
 
 def _vault_of(event: dict[str, Any]) -> dict[str, Any]:
     """What an event of any dialect tells of documents."""
-    inner = event.get("response") or event.get("message") or {}
-    found = event.get("vault") or (inner.get("vault") if isinstance(inner, dict) else None)
+    inner: dict[str, Any] = event.get("response") or event
+    found: dict[str, Any] | None = inner.get("vault")
     return found or {}
 
 

@@ -181,14 +181,14 @@ def test_a_stream_in_which_nothing_is_supported_says_so_at_its_end(answer: str, 
     surface = stream(cut(answer, 5), options)
     told = surface.whole["vault"]
     assert (told["claims"], told["supported"], told["doubted"], told["abstained"]) == (2, supported, doubted, False)
-    assert surface.chunks[-1].payload is not None
-    assert surface.chunks[-1].payload["vault"]["doubted"] is doubted
+    last: Any = surface.chunks[-1].payload
+    assert last["vault"]["doubted"] is doubted
     assert next(place for place, each in enumerate(surface.chunks) if each.text) < len(surface.chunks) - 1
     assert surface.whole["choices"][0]["message"]["content"].startswith(answer[:15])
 
 
 def test_calls_without_text_are_never_doubted() -> None:
-    options = CitingOptions(abstains=lambda *_: True, holds=False)
+    options = CitingOptions(abstains=lambda _, logprob: logprob is None, holds=False)
     surface = stream(
         [piece(tool_calls=call(0, "{}", id="c1", name="f")), piece(FinishReason.TOOL_CALLS)],
         options,
