@@ -29,6 +29,7 @@ pytest.importorskip("apsw", reason="the extra vault is not installed")
 CONTRACT = "The Alder contract ends on 3 May 2031. Its yearly price is 41,250 euros.\n"
 CANTEEN = "The canteen opens at noon on weekdays.\n"
 QUESTION = "On which day does the Alder contract end?"
+BOTH = "What opens at noon on weekdays, and on which day does the contract end?"
 SECRET = b"41,250"
 RUMOUR = "The mayor of the town sings at night [1]. Everybody hears him."
 
@@ -114,9 +115,7 @@ def archive(folder: Path, home: str = SCRIPTED) -> Generator[Archive]:
         found = Archive(servers.enter_context(running(config, folder)), cloud, local)
 
         def is_taken_in() -> bool:
-            _, receipt = found.ask(
-                "alder contract canteen noon", model="at-home", extra_body={"vault": True}, max_tokens=1
-            )
+            _, receipt = found.ask(BOTH, model="at-home", extra_body={"vault": True}, max_tokens=1)
             return len(receipt["retrieved"]["documents"]) == len(("alder", "canteen"))
 
         eventually(is_taken_in, within_s=60.0, what="the folders' documents")
@@ -161,7 +160,7 @@ def test_without_documents_the_same_route_goes_to_the_cloud(site: Archive) -> No
 
 
 def test_a_route_that_leaves_out_what_may_not_leave_says_how_much(site: Archive) -> None:
-    _, receipt = site.ask("What opens at noon on weekdays, and on which day does the contract end?", model="grounded")
+    _, receipt = site.ask(BOTH, model="grounded")
     assert receipt["answered_by"] == "cloud"
     assert receipt["retrieved"]["left_out"] == {"restricted": 1}
     assert [each["raised"] for each in receipt["retrieved"]["documents"]] == [False]
