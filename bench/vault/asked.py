@@ -55,10 +55,13 @@ class Asker:
             for each in load_lines(self._file):
                 self._known[each["key"]] = each["text"], each["logprobs"]
 
+    def knows(self, question: str, passages: Sequence[Passage]) -> bool:
+        """Whether its answer is kept."""
+        return _prompt(question, passages)[1] in self._known
+
     def ask(self, question: str, passages: Sequence[Passage]) -> tuple[str, list[float]]:
         """The answer, and the log-probabilities of its tokens."""
-        prompt = f"{prompt_of(passages)}\n\n{question}"
-        key = hashlib.sha256(prompt.encode()).hexdigest()
+        prompt, key = _prompt(question, passages)
         if key not in self._known:
             self._known[key] = self._answer(prompt)
             text, logprobs = self._known[key]
@@ -92,6 +95,12 @@ class Asker:
     def close(self) -> None:
         """Let the model go."""
         self._server = None
+
+
+def _prompt(question: str, passages: Sequence[Passage]) -> tuple[str, str]:
+    """The gateway's, and the name under which its answer is kept."""
+    prompt = f"{prompt_of(passages)}\n\n{question}"
+    return prompt, hashlib.sha256(prompt.encode()).hexdigest()
 
 
 def _started(path: Path) -> Any:

@@ -1,7 +1,7 @@
 """Is every shown quote in its document? Over made answers, each wrong in one way, and over answers of starter models.
 
-Run: ``python -m bench.vault.citations``; with answers that ``bench.vault.abstain --model`` has kept, or that are asked
-for now: ``--model smollm2-135m --asked 60 --answers FOLDER``. What is shown is looked at by other means than the product's
+Run: ``python -m bench.vault.citations``; with answers that ``bench.vault.answering`` has kept:
+``--model smollm2-135m --answers FOLDER``, and its ``--asked`` and ``--limit``. What is shown is looked at by other means than the product's
 own: patterns for pairs of marks, and the document's text.
 """
 
@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.vault.answering import gateway_cases
 from bench.vault.asked import Asker, load_lines, vault_data
 from freehold.domain.vault import Passage
 from freehold.vault.cite import Cited, CiteOptions, cite
@@ -136,8 +137,8 @@ def main() -> None:
     options.add_argument("--languages", default="en de es el ro ru tr ar vi hi th zh")
     options.add_argument("--paragraphs", type=int, default=60)
     options.add_argument("--model", default="")
-    options.add_argument("--asked", type=int, default=60)
-    options.add_argument("--prompt-passages", type=int, default=2)
+    options.add_argument("--asked", type=int, default=200)
+    options.add_argument("--limit", type=int, default=8)
     options.add_argument("--answers", type=Path, default=Path("/tmp/freehold-answers"))
     chosen = options.parse_args()
     asked, shown, wrong, supported = adversarial(chosen.languages.split(), chosen.paragraphs)
@@ -149,16 +150,12 @@ def main() -> None:
         f"shown quotes and citations not in their document: {wrong} (bar 0: {'holds' if wrong == 0 else 'does not hold'})"
     )
     if chosen.model:
-        from bench.vault.abstain import xquad  # it reads the same data
-
         asker = Asker(chosen.model, chosen.answers)
-        cases = asyncio.run(xquad("en", chosen.asked))
         answers = [
-            (each.question, passages, asker.ask(each.question, passages)[0])
-            for each in cases
-            if (passages := each.passages[: chosen.prompt_passages])
+            (each.question, each.passages, asker.ask(each.question, each.passages)[0])
+            for each in asyncio.run(gateway_cases("en", chosen.asked, chosen.limit))
+            if asker.knows(each.question, each.passages)
         ]
-        asker.close()
         verdicts, told, wrong, claims, good = real(answers)
         print(
             f"{chosen.model}: {len(answers)} answers, {claims} claims, {good} supported, quotes {dict(verdicts)},"

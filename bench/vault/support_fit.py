@@ -137,3 +137,15 @@ def threshold_for(model: SupportModel, searches: Sequence[Searched], *, abstaine
     """The lowest threshold at which this share of the unanswerable ones is below it."""
     no = sorted(probability(model, each.numbers) for each in searches if not each.answerable)
     return no[min(len(no) - 1, math.ceil(abstained * len(no)))] if no else 0.5
+
+
+def fair_threshold(
+    model: SupportModel, groups: Sequence[Sequence[Searched]], *, abstained: float = 0.8, answered: float = 0.7
+) -> float:
+    """The threshold at which the worst of the groups (languages, say) is furthest above both shares that are wanted."""
+
+    def margin(threshold: float) -> float:
+        found = [support_quality(model, each, threshold=threshold) for each in groups]
+        return min(min(each.abstained - abstained, each.answered - answered) for each in found)
+
+    return max((step / 40 for step in range(8, 37)), key=margin)

@@ -17,6 +17,7 @@ import pytest
 from openai import InternalServerError, NotFoundError
 
 from freehold.domain.vault import NOT_IN_DOCUMENTS
+from freehold.vault.abstaining import RULE
 from tests.models import starter_model
 from tests.servers.http import Exchange
 from tests.servers.openai_server import OpenAIServer
@@ -28,7 +29,9 @@ pytest.importorskip("apsw", reason="the extra vault is not installed")
 CONTRACT = "The Alder contract ends on 3 May 2031. Its yearly price is 41,250 euros.\n"
 CANTEEN = "The canteen opens at noon on weekdays.\n"
 QUESTION = "On which day does the Alder contract end?"
+BOTH = "What opens at noon on weekdays, and on which day does the contract end?"
 SECRET = b"41,250"
+RUMOUR = "The mayor of the town sings at night [1]. Everybody hears him."
 
 CONFIG = """
 [server]
@@ -70,10 +73,15 @@ SCRIPTED = 'engine = "openai"\nmodel = "scripted-home"\nzone = "device"\nbase_ur
 
 
 class ReadingServer(OpenAIServer):
-    """Answers with the first sentence of the first document, as a quote with its number; and with one that it made up."""
+    """Answers with the first sentence of the first document, as a quote with its number; and with one that it made up.
+
+    Asked for a rumour it says what is in no document.
+    """
 
     async def _complete(self, exchange: Exchange, mode: str) -> None:
         found = re.search(r"<document [^>]*>\n(.*?\.)", mode)
+        if "rumour" in mode:
+            found, mode = None, f"say:{RUMOUR}"
         said = f'say:It says "{found[1]}" [1]. They add "nobody ever pays for anything".' if found else mode
         await super()._complete(exchange, said)
 
@@ -107,9 +115,7 @@ def archive(folder: Path, home: str = SCRIPTED) -> Generator[Archive]:
         found = Archive(servers.enter_context(running(config, folder)), cloud, local)
 
         def is_taken_in() -> bool:
-            _, receipt = found.ask(
-                "alder contract canteen noon", model="at-home", extra_body={"vault": True}, max_tokens=1
-            )
+            _, receipt = found.ask(BOTH, model="at-home", extra_body={"vault": True}, max_tokens=1)
             return len(receipt["retrieved"]["documents"]) == len(("alder", "canteen"))
 
         eventually(is_taken_in, within_s=60.0, what="the folders' documents")
@@ -154,7 +160,7 @@ def test_without_documents_the_same_route_goes_to_the_cloud(site: Archive) -> No
 
 
 def test_a_route_that_leaves_out_what_may_not_leave_says_how_much(site: Archive) -> None:
-    _, receipt = site.ask("What opens at noon on weekdays, and on which day does the contract end?", model="grounded")
+    _, receipt = site.ask(BOTH, model="grounded")
     assert receipt["answered_by"] == "cloud"
     assert receipt["retrieved"]["left_out"] == {"restricted": 1}
     assert [each["raised"] for each in receipt["retrieved"]["documents"]] == [False]
@@ -187,6 +193,35 @@ def test_a_stream_through_openais_own_client_tells_of_search_and_citation(site: 
     assert CONTRACT.strip() in call.results[0].text
     assert message.content[0].annotations[0].type == "file_citation"
     assert nothing_left(site)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"])
+def test_a_stream_in_which_nothing_is_supported_says_so_in_every_dialect(site: Archive, path: str) -> None:
+    asked = f"{QUESTION} Tell the rumour."
+    body: dict[str, Any] = {"model": "at-home", "vault": "archive", "stream": True}
+    body |= {"input": asked} if path == "/v1/responses" else {"messages": [{"role": "user", "content": asked}]}
+    if path == "/v1/messages":
+        body["max_tokens"] = 100
+    with site.gateway.http() as client:
+        reply = client.post(path, json=body)
+    assert reply.status_code == 200, reply.text
+    events = [line.removeprefix("data:").strip() for line in reply.text.splitlines()]
+    told: dict[str, Any] = {}
+    for event in events:
+        if event.startswith("{"):
+            told |= _vault_of(json.loads(event))
+    assert "sings at night" in reply.text
+    assert told["citations"] == []
+    assert (told["claims"], told["supported"], len(told["unsupported"])) == (2, 0, 2)
+    assert told["doubted"] is (told["support"] < RULE.unsupported_at)
+    assert not told["abstained"]
+
+
+def _vault_of(event: dict[str, Any]) -> dict[str, Any]:
+    """What an event of any dialect tells of documents."""
+    inner: dict[str, Any] = event.get("response") or event
+    found: dict[str, Any] | None = inner.get("vault")
+    return found or {}
 
 
 def test_what_the_documents_do_not_say_is_said_so_and_asks_nobody(site: Archive) -> None:

@@ -357,7 +357,8 @@ class SearchSettings:
         fusion: ``minmax`` or ``rrf``.
         candidates: Pieces that each half gives.
         reranked: Pieces that are ordered anew.
-        support_at: Least probability that the documents hold the answer; below, there is none.
+        support_at: Least probability that the documents hold the answer; below, there is none. ``None`` for what was
+            learned with the model of the vectors.
     """
 
     embedder: str = ""
@@ -366,7 +367,7 @@ class SearchSettings:
     fusion: str = "minmax"
     candidates: int = 100
     reranked: int = 30
-    support_at: float = 0.5
+    support_at: float | None = None
 
 
 def vector_bytes(vector: Sequence[float]) -> bytes:

@@ -14,6 +14,7 @@ from freehold.domain.vault_ports import Embedder, PassageRanker
 from freehold.evals.vault_measure import Figures, Measuring, Outcome, Searching, figures_of
 from freehold.evals.vault_questions import VaultQuestion
 from freehold.vault.fusion import MINMAX, RRF, fused
+from freehold.vault.support_shipped import support_threshold
 from freehold.vault.tuning import Choice, Judged, Tuned, tuned
 
 WORDS, VECTORS = "words", "vectors"
@@ -184,7 +185,8 @@ async def compare(
     for name, each in settings.items():
         searching = search_with(each)
         outcomes = [await measuring.ask(searching, question, owed_s=saved_s) for question in questions]
-        figures = figures_of(outcomes, support_at=each.support_at)
+        least = support_threshold(each, has_vectors=bool(each.embedder), embedder=each.embedder)
+        figures = figures_of(outcomes, support_at=least)
         yield Compared(name=name, settings=each, figures=figures, outcomes=tuple(outcomes))
 
 

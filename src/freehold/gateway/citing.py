@@ -40,19 +40,21 @@ class CitingOptions:
         quotes: Whether citations tell the document's own words. Not where values are taken out of answers
             (``redact_answers``): they would be in there.
         abstains: Whether the whole answer is not good enough to be shown, from itself checked and the mean
-            log-probability of its tokens (``None`` where the engine gave none); then ``abstention`` is said instead. An
-            answer is held back whole where this is given.
+            log-probability of its tokens (``None`` where the engine gave none); then ``abstention`` is said instead.
+        holds: Whether an answer is held back whole for that. Else it is shown as it comes, and told as ``doubted`` at its
+            end where it would not have been shown.
         abstention: What is said instead.
     """
 
     cite: CiteOptions = field(default_factory=CiteOptions)
     quotes: bool = True
     abstains: Callable[[Cited, float | None], bool] | None = None
+    holds: bool = True
     abstention: str = NOT_IN_DOCUMENTS
 
 
 def vault_member(
-    found: Found, cited: Cited | None = None, *, quotes: bool = True, abstained: bool = False
+    found: Found, cited: Cited | None = None, *, quotes: bool = True, abstained: bool = False, doubted: bool = False
 ) -> JsonObject:
     """The member ``vault`` of an answer.
 
@@ -61,6 +63,7 @@ def vault_member(
         cited: The answer, checked; ``None`` where no model was asked.
         quotes: Whether citations tell the document's own words.
         abstained: The documents do not say, and so the answer does.
+        doubted: It is shown, but would not have been had that not begun before it was known.
     """
     return {
         "citations": citations_told(cited.citations, quotes=quotes) if cited is not None else [],
@@ -68,7 +71,10 @@ def vault_member(
         "quotes": dict(cited.quotes) if cited is not None else {},
         **({"generation": found.generation} if found.generation else {}),
         "support": found.support,
+        "claims": cited.claims if cited is not None else 0,
+        "supported": cited.claims - len(cited.unsupported) if cited is not None else 0,
         "abstained": abstained,
+        "doubted": doubted,
     }
 
 
@@ -240,23 +246,28 @@ class CitingSink:
     def _checked(self, piece: str) -> str:
         if self._is_json:
             return piece
-        if self._options.abstains is not None:
+        if self._options.abstains is not None and self._options.holds:
             self._held.append(piece)
             return ""
         return self._citer.feed(piece)
 
     def _rest(self) -> str:
         """What is left of the text; the whole of it, or what is said instead, where it was held back for that."""
-        abstains = self._options.abstains
-        if abstains is None or self._is_json:
+        if not self._options.holds:
             return self._citer.close()
         text = self._citer.feed("".join(self._held)) + self._citer.close()
         self._held.clear()
-        mean = sum(self._logprobs) / len(self._logprobs) if self._logprobs else None
-        if text.strip() and abstains(self._citer.cited, mean):
+        if self._is_not_good_enough():
             self._abstained = True
             return self._options.abstention
         return text
+
+    def _is_not_good_enough(self) -> bool:
+        """Whether the documents do not say what the answer says; none has no text, and JSON is no sentence."""
+        abstains, cited = self._options.abstains, self._citer.cited
+        if abstains is None or self._is_json or not cited.text.strip():
+            return False
+        return abstains(cited, sum(self._logprobs) / len(self._logprobs) if self._logprobs else None)
 
     def _member(self, said: JsonObject, before: JsonObject | None = None) -> JsonObject:
         """What is told at the end: annotations go to ``said``, the member is returned, with what it said before."""
@@ -266,7 +277,9 @@ class CitingSink:
             given = cast("list[JsonObject]", said.get("annotations") or [])
             said["annotations"] = [*given, *annotations_of(cited.citations, quotes=quotes)]
         abstained = self._abstained or self._citer.cited.refused
-        return {MEMBER: (before or {}) | vault_member(self._found, cited, quotes=quotes, abstained=abstained)}
+        doubted = not abstained and not self._options.holds and self._is_not_good_enough()
+        told = vault_member(self._found, cited, quotes=quotes, abstained=abstained, doubted=doubted)
+        return {MEMBER: (before or {}) | told}
 
 
 def citing(sink: Sink, found: Found | None, request: InferenceRequest, options: CitingOptions | None = None) -> Sink:

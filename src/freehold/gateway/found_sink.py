@@ -49,7 +49,8 @@ def found_sink(sink: Sink, request: InferenceRequest, grounding: Grounding) -> S
     options = CitingOptions(
         cite=CiteOptions(question=grounding.question),
         quotes=not redacts,
-        abstains=None if request.stream else partial(_abstains, found),
+        abstains=partial(_abstains, found),
+        holds=not request.stream,
     )
     if redacts:
         grounding = replace(grounding, ask=replace(grounding.ask, tells_texts=False))
@@ -57,7 +58,7 @@ def found_sink(sink: Sink, request: InferenceRequest, grounding: Grounding) -> S
 
 
 def _abstains(found: Found, cited: Cited, logprob: float | None) -> bool:
-    """Whether a whole answer says that the documents do not say; what streams is shown before that is known."""
+    """Whether it is said instead of an answer that the documents do not say."""
     signs = AnswerSigns(support=found.support, cited=cited, logprob=logprob, threshold=found.support_at)
     return should_abstain(signs)
 

@@ -6,11 +6,22 @@ from dataclasses import dataclass
 
 from freehold.vault.cite import Cited
 
-UNSUPPORTED_AT = 0.65
-"""Support from which on an answer is shown though none of its sentences was found in the passages: a small model may say
-with other words what they say, and every such sentence is marked as unsupported."""
-_DOUBT_LOGPROB = -1.5
-"""Mean log-probability of an answer's tokens below which its model was guessing."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbstentionRule:
+    """What is asked of an answer of whose sentences none was found in the passages; learned by ``bench/vault/abstain.py``.
+
+    Attributes:
+        unsupported_at: Support from which on it is shown all the same: a small model may say with other words what they
+            say, and every such sentence is marked as unsupported.
+        doubt_logprob: Mean log-probability of its tokens below which its model was guessing.
+    """
+
+    unsupported_at: float = 0.65
+    doubt_logprob: float = -1.5
+
+
+RULE = AbstentionRule()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +41,7 @@ class AnswerSigns:
     threshold: float = 0.5
 
 
-def should_abstain(signs: AnswerSigns) -> bool:
+def should_abstain(signs: AnswerSigns, rule: AbstentionRule = RULE) -> bool:
     """Whether it is said that the documents do not say.
 
     Where support is too low, where the model says so itself, and where nothing that it says is in the passages while
@@ -44,4 +55,4 @@ def should_abstain(signs: AnswerSigns) -> bool:
         return True
     if signs.cited.supported_share > 0:
         return False
-    return signs.support < UNSUPPORTED_AT or (signs.logprob is not None and signs.logprob < _DOUBT_LOGPROB)
+    return signs.support < rule.unsupported_at or (signs.logprob is not None and signs.logprob < rule.doubt_logprob)

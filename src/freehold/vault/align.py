@@ -21,6 +21,8 @@ _SHORT_WORDS = 3
 """A sentence of no more words that count must be there whole."""
 _SMALL_WEIGHT = 0.25
 _NUMBER_WEIGHT = 2.0
+_OTHERWISE_MIN = 0.6
+"""Share of a sentence's words in one of a text that says the same of another number: what follows there cannot lend it."""
 _FURTHER_GAIN = 0.1
 """Least that a further sentence must add to a span."""
 _SENTENCES_MAX = 3
@@ -245,6 +247,12 @@ def is_consistent(said: Words, given: Words) -> bool:
     )
 
 
+def names_all(said: Words, given: Words) -> bool:
+    """Whether all numbers and names of ``said`` are in ``given``, wherever; the least that is asked of what frames a quote."""
+    numbers = {number for number, _ in given.numbers}
+    return all(number in numbers for number, _ in said.numbers) and all(has_word(given, name) for name in said.names)
+
+
 def _numbers_agree(said: Words, given: Words) -> bool:
     for number, unit in said.numbers:
         units = {each for value, each in given.numbers if value == number}
@@ -348,8 +356,10 @@ def _spans(said: Words, number: int, parts: Sequence[_Sentence], place: int) -> 
     last = _support(said, number, first, first, first.words)
     yield last
     given = first.words
+    if _says_otherwise(said, given):
+        return
     for part in parts[place + 1 : place + _SENTENCES_MAX]:
-        if last.is_enough:
+        if last.is_enough or _says_otherwise(said, part.words):
             return
         given = _together(given, part.words)
         wider = _support(said, number, first, part, given)
@@ -357,6 +367,11 @@ def _spans(said: Words, number: int, parts: Sequence[_Sentence], place: int) -> 
             return
         last = wider
         yield last
+
+
+def _says_otherwise(said: Words, given: Words) -> bool:
+    """Whether one sentence says nearly the same, but of another number."""
+    return _is_of_another(said, given) and covered(said, given) >= _OTHERWISE_MIN
 
 
 def _support(said: Words, number: int, first: _Sentence, last: _Sentence, given: Words) -> Support:

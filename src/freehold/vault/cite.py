@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from freehold.domain.vault import Citation, Passage
-from freehold.vault.align import Alignment, covered, is_claim, words_of
+from freehold.vault.align import Alignment, Words, covered, is_claim, names_all, words_of
 from freehold.vault.marks import Quoted, Unclosed, code_end, is_stray, quote_at, without_marks
 from freehold.vault.quotes import Checked, Place, Sources, Verdict, is_short
 from freehold.vault.refusals import is_refusal
@@ -227,7 +227,13 @@ class Citer:
             place = Place(found.text, found.start, found.end)
             self._citations.append(self._citation(place, start, end))
             return True
-        return of_quotes >= _HALF
+        return of_quotes >= _HALF and self._frames(words, known)
+
+    def _frames(self, words: Words, known: int) -> bool:
+        """Whether what a sentence adds to its quotes has no number and no name that their documents don't have."""
+        numbers = sorted({each.number for each in self._citations[known:]})
+        passages = [self._passages[number - 1] for number in numbers]
+        return names_all(words, words_of("\n".join(f"{each.document.title}\n{each.text}" for each in passages)))
 
     def _quoting(self, text: str, cited: Sequence[int]) -> None:
         """Show a text with its quotes checked, and without numbers of sources."""

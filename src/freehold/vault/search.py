@@ -14,7 +14,7 @@ from freehold.domain.vault_ports import Embedder, PassageRanker, VaultStore
 from freehold.vault import filters as said
 from freehold.vault.fusion import fused
 from freehold.vault.passages import JOINED_PARTS_CHARACTERS_MAX, chosen, texts_wanted
-from freehold.vault.support_shipped import support
+from freehold.vault.support_shipped import support, support_threshold
 from freehold.vault.tuning import reranked
 from freehold.vault.windows import SOURCES_MAX, parts_of
 
@@ -92,7 +92,7 @@ class VaultSearch:
             support=support(query.text, scored, words=hits.words, vectors=hits.vectors, embedder=self._model),
             generation=generation,
             filters=filters,
-            support_at=self._settings.support_at,
+            support_at=support_threshold(self._settings, has_vectors=bool(hits.vectors), embedder=self._model),
         )
 
     @property

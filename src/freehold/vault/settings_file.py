@@ -27,7 +27,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     fusion: Literal["minmax", "rrf"]
     candidates: _Count
     reranked: _Count
-    support_at: _Share
+    support_at: _Share | None = None
     measured: dict[str, float] = {}
 
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from importlib import resources
 
-from freehold.domain.vault import Hit, Passage
+from freehold.domain.vault import Hit, Passage, SearchSettings
 from freehold.vault.support import WORDS_ONLY, SupportModel, features, from_json, probability
 
 
@@ -57,6 +57,19 @@ def support(
 
 
 def support_at(embedder: str = WORDS_ONLY) -> float:
-    """The threshold that belongs to a model: the shipped value of ``SearchSettings.support_at``."""
+    """The threshold that was learned with a model: where the worst of its languages is best off."""
     model = support_model(embedder)
     return 0.5 if model is None else model.measured.get("threshold", 0.5)
+
+
+def support_threshold(settings: SearchSettings, *, has_vectors: bool, embedder: str) -> float:
+    """Support below which there is no answer: the settings' own, else what was learned.
+
+    Args:
+        settings: How the vault searches.
+        has_vectors: Vectors took part in the search.
+        embedder: Model of the vectors.
+    """
+    if settings.support_at is not None:
+        return settings.support_at
+    return support_at(embedder if has_vectors else WORDS_ONLY)

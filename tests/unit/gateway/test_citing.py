@@ -169,6 +169,33 @@ def test_an_answer_that_is_not_good_enough_is_not_shown() -> None:
     assert seen == [(pytest.approx(1 / 3), -0.5)]
 
 
+@pytest.mark.parametrize(
+    ("answer", "supported", "doubted"),
+    [
+        ("It gave up 308 points. The sky is blue.", 1, False),
+        ("The sky is blue. Nobody ever pays for anything.", 0, True),
+    ],
+)
+def test_a_stream_in_which_nothing_is_supported_says_so_at_its_end(answer: str, supported: int, doubted: bool) -> None:
+    options = CitingOptions(abstains=lambda cited, _: cited.supported_share == 0, holds=False)
+    surface = stream(cut(answer, 5), options)
+    told = surface.whole["vault"]
+    assert (told["claims"], told["supported"], told["doubted"], told["abstained"]) == (2, supported, doubted, False)
+    last: Any = surface.chunks[-1].payload
+    assert last["vault"]["doubted"] is doubted
+    assert next(place for place, each in enumerate(surface.chunks) if each.text) < len(surface.chunks) - 1
+    assert surface.whole["choices"][0]["message"]["content"].startswith(answer[:15])
+
+
+def test_calls_without_text_are_never_doubted() -> None:
+    options = CitingOptions(abstains=lambda _, logprob: logprob is None, holds=False)
+    surface = stream(
+        [piece(tool_calls=call(0, "{}", id="c1", name="f")), piece(FinishReason.TOOL_CALLS)],
+        options,
+    )
+    assert not surface.whole["vault"]["doubted"]
+
+
 def test_a_refusal_of_the_models_own_counts_as_one() -> None:
     assert stream(cut("That is not in your documents.", 7)).whole["vault"]["abstained"]
 

@@ -72,6 +72,33 @@ def test_a_small_change_takes_the_support_away(sentence: str) -> None:
     assert found.unsupported == ((0, len(sentence)),)
 
 
+def test_the_number_of_the_next_sentence_is_not_lent_to_this_one() -> None:
+    text = (
+        "In 1990, Oster was granted two patents on the pump. When Lindt sold his first pumps in 1991, Oster was told of"
+        " the patents. He was born in Ulm in 1949."
+    )
+    wrong = "In 1991, Oster was granted two patents on the pump."
+    assert cite(wrong, [passage(text)]).unsupported == ((0, len(wrong)),)
+    for right in ("In 1990, Oster was granted two patents on the pump.", "Lindt sold his first pumps in 1991."):
+        assert cite(right, [passage(text)]).unsupported == ()
+
+
+@pytest.mark.parametrize(
+    ("frame", "is_supported"),
+    [
+        ('A report says "Kony Ealy did not play in the final game".', True),
+        ('Of the Panthers it says "Kony Ealy did not play in the final game".', True),
+        ('In 1999 it said "Kony Ealy did not play in the final game".', False),
+        ('And Zanzibor said "Kony Ealy did not play in the final game".', False),
+    ],
+)
+def test_a_true_quote_supports_no_number_and_no_name_around_it(frame: str, is_supported: bool) -> None:
+    found = cited(frame)
+    assert found.quotes == {"verified": 1}
+    assert found.citations
+    assert (found.unsupported == ()) is is_supported
+
+
 def test_markers_say_what_was_found_and_not_what_was_claimed() -> None:
     found = cited("Turing was born in 1912 [1]. Ealy did not play in the final game【9†x】. See [link](http://x.test).")
     assert found.text == (

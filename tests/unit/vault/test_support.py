@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
-from bench.vault.support_fit import Searched, fit_support, support_quality, threshold_for
+from bench.vault.support_fit import Searched, fair_threshold, fit_support, support_quality, threshold_for
 from freehold.domain.vault import Hit
 from freehold.vault.abstaining import AnswerSigns, should_abstain
 from freehold.vault.cite import cite
@@ -72,6 +73,16 @@ def searches(count: int) -> list[Searched]:
     return [
         Searched(numbers={"a": one + 2 * is_there, "b": other}, answerable=is_there) for one, other, is_there in made
     ]
+
+
+def test_the_threshold_is_where_the_worst_language_is_best_off() -> None:
+    model = fit_support(searches(400), embedder="", calibrated_on="made")
+    lenient = [replace(each, numbers={**each.numbers, "a": each.numbers["a"] + 1.0}) for each in searches(300)]
+    alone = fair_threshold(model, [searches(300)])
+    both = fair_threshold(model, [searches(300), lenient])
+    assert both > alone
+    worst = min(support_quality(model, lenient, threshold=each).abstained for each in (alone, both))
+    assert support_quality(model, lenient, threshold=both).abstained > worst
 
 
 def test_learning() -> None:
