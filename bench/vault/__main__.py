@@ -7,7 +7,7 @@ import sys
 
 BARS = (
     "ranking", "chunks", "access", "store", "ingest_speed", "ingest", "hostile", "embedding", "abstain", "citations",
-    "own_questions",
+    "answering", "own_questions",
 )  # fmt: skip
 """Each in a process of its own, so that none is measured with another's memory."""
 
