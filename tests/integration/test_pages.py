@@ -69,6 +69,8 @@ def test_every_page_that_is_written() -> None:
 
 def test_whoever_makes_a_page_gives_it_a_policy() -> None:
     for source in SOURCES.rglob("*.py"):
+        if source.is_relative_to(SOURCES / "vault" / "parsing"):
+            continue  # it reads pages of others
         text = source.read_text("utf-8")
         if "<!doctype html" in text.lower() or "text/html" in text:
             assert "content-security-policy" in text.lower(), f"{source}: a page without a policy"
