@@ -97,7 +97,7 @@ def test_vectors_of_two_models_are_never_mixed(tmp_path: Path, other: dict[str, 
     with_store(path, nothing)
     error = opening(path, **other)
     assert isinstance(error, VaultOfAnotherModel)
-    assert "freehold vault" in str(error)
+    assert "freehold add" in str(error)
 
 
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:

@@ -204,8 +204,7 @@ class SqliteVault:
                 return []
             return store_vectors.search(connection, vector, part=part, reach=reach, ranges=ranges, limit=limit)
 
-        parts = (self._read(partial(work, part)) for part in range(store_vectors.PARTS))
-        return store_vectors.best(await asyncio.gather(*parts), limit)
+        return await store_vectors.by_parts(self._read, work, limit)
 
     async def passages(self, chunk_ids: Sequence[int], *, reader: Reader) -> Sequence[Passage]:
         """See ``VaultStore.passages``."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 from freehold.domain.vault import Hit
 from freehold.vault.store_access import Reach
 from freehold.vault.store_database import Database
 from freehold.vault.store_schema import ORDINAL_BITS
 
+_Seen = tuple[int, list[Hit]]
 _ORDINALS = (1 << ORDINAL_BITS) - 1
 
 K_MAX = 4096
@@ -18,6 +21,7 @@ K_MAX = 4096
 PARTS = 2
 """Of a tenant's vectors, each searched by a thread of its own: a search reads all of them, and one thread reads slowly."""
 
+_TRIES = 3
 _TOGETHER = 4096
 """Pieces that follow one another are in one part, so that a small tenant has no more than one."""
 
@@ -27,9 +31,33 @@ def _part(chunk_id: int) -> int:
     return tenant * PARTS + ordinal // _TOGETHER % PARTS
 
 
-def best(parts: Iterable[Sequence[Hit]], limit: int) -> list[Hit]:
-    """Those of all parts, best first; of equal ones the older first."""
-    return sorted((hit for part in parts for hit in part), key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+async def by_parts(
+    read: Callable[[Callable[[Database], _Seen]], Awaitable[_Seen]],
+    look: Callable[[int, Database], list[Hit]],
+    limit: int,
+) -> list[Hit]:
+    """Those of all parts, best first; of equal ones the older first.
+
+    Each part is looked at in a transaction of its own. Where something was changed in between they saw different states, of
+    which one may lack a document and the other too: then it is done again, and at last in one transaction.
+
+    Args:
+        read: Runs something in a transaction, on a thread.
+        look: Searches one part.
+        limit: Hits at most.
+    """
+    for _ in range(_TRIES):
+        seen = await asyncio.gather(*(read(partial(_with_state, look, (part,))) for part in range(PARTS)))
+        if len({state for state, _ in seen}) == 1:
+            break
+    else:
+        seen = [await read(partial(_with_state, look, range(PARTS)))]
+    return sorted((hit for _, hits in seen for hit in hits), key=lambda hit: (-hit.score, hit.chunk_id))[:limit]
+
+
+def _with_state(look: Callable[[int, Database], list[Hit]], parts: Iterable[int], connection: Database) -> _Seen:
+    ((state,),) = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchall()
+    return state, [hit for part in parts for hit in look(part, connection)]
 
 
 def put(connection: Database, vectors: Iterable[tuple[int, bytes]], *, access: int) -> None:

@@ -41,7 +41,10 @@ class VaultKeyWrong(VaultError):
 
 
 class VaultOfNewerVersion(VaultError):
-    """The vault {path!s} was written by a newer Freehold: its schema is {found!s}, and this version knows {known!s}. Update Freehold, or restore the vault from a backup of before."""
+    """The vault {path!s} was written by a newer Freehold: its schema is {found!s}, and this version knows {known!s}. Update Freehold, or restore the vault from a backup of before.
+
+    A schema is changed by newer versions only, and never back: an older one could damage what it does not know.
+    """
 
     code = "FH-VAULT-011"
     status = 500
@@ -58,35 +61,50 @@ class VaultOfAnotherModel(VaultError):
 
 
 class VaultDamaged(VaultError):
-    """The vault {path!s} is damaged: {reason!s}. Restore it from a backup, or add its documents anew."""
+    """The vault {path!s} is damaged: {reason!s}. Restore it from a backup, or add its documents anew.
+
+    Every page is authenticated: what was changed on the disk is told here, and is never taken for a document.
+    """
 
     code = "FH-VAULT-013"
     status = 500
 
 
 class VaultVectorsUnfit(VaultError):
-    """{what!s} doesn't fit the vault's index: {reason!s}. Use the embedder that the vault was made with."""
+    """{what!s} doesn't fit the vault's index: {reason!s}. Use the embedder that the vault was made with.
+
+    Vectors have as many numbers as the model makes that the vault was made with.
+    """
 
     code = "FH-VAULT-014"
     status = 500
 
 
 class VaultBusy(VaultError):
-    """The vault {path!s} is in use by another process for longer than {seconds!s} s. Try again, or stop what else has it open."""
+    """The vault {path!s} is in use by another process for longer than {seconds!s} s. Try again, or stop what else has it open.
+
+    Commands and a gateway may use a vault at once; each waits for the other's transaction, which is short.
+    """
 
     code = "FH-VAULT-015"
     status = 503
 
 
 class VaultUnwritable(VaultError):
-    """The vault {path!s} can't be opened or written: {reason!s}. See whether its folder is there, may be written, and has room."""
+    """The vault {path!s} can't be opened or written: {reason!s}. See whether its folder is there, may be written, and has room.
+
+    Nothing that was reported done before is lost.
+    """
 
     code = "FH-VAULT-016"
     status = 507
 
 
 class VaultClosed(VaultError):
-    """The vault {path!s} is closed. Open it again; nothing that was reported done is lost."""
+    """The vault {path!s} is closed. Open it again; nothing that was reported done is lost.
+
+    A gateway closes its vaults when it stops.
+    """
 
     code = "FH-VAULT-017"
     status = 503
