@@ -12,7 +12,6 @@ import pytest
 from freehold.domain.labels import Level
 from freehold.domain.vault import ANYTHING, Filters, Reader, Readers, vector_bytes
 from freehold.domain.vault_ports import VaultStore
-from freehold.vault import store_vectors
 from tests.support.vaults import EVERYBODY, made, pointing, vectors_found, with_store, words_found
 
 pytest.importorskip("apsw")
@@ -25,13 +24,6 @@ STRANGER = Reader(tenant="elsewhere", names=frozenset({"user:ana", "group:legal"
 SECRET = Readers(level=Level.CONFIDENTIAL, names=frozenset({"group:legal"}))
 
 Scenario = Callable[[VaultStore], Awaitable[Any]]
-
-
-@pytest.fixture(params=["whole", "split"], autouse=True)
-def _parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Vectors of few pieces lie in one part of two; here every other piece is in the second one, too."""
-    if request.param == "split":
-        monkeypatch.setattr(store_vectors, "_TOGETHER", 1)
 
 
 @pytest.fixture(params=sorted(STORES))

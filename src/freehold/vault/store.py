@@ -133,7 +133,7 @@ class SqliteVault:
             )
             connection.execute("INSERT INTO had VALUES (?, ?)", (row, terms))
             if vectors is not None:
-                store_vectors.put(connection, enumerate(vectors, start=low), access=access)
+                store_vectors.put(connection, enumerate(vectors, start=low), tenant=tenant, access=access)
 
         await self._write(work)
 
@@ -150,7 +150,7 @@ class SqliteVault:
                     (chunk_id,),
                 ).fetchall()
                 for row, access in found:
-                    store_vectors.put(connection, [(chunk_id, vector)], access=access)
+                    store_vectors.put(connection, [(chunk_id, vector)], tenant=chunk_id >> ORDINAL_BITS, access=access)
                     connection.execute("UPDATE chunk SET embedded = 1 WHERE id = ?", (chunk_id,))
                     touched.add(row)
             for row in touched:
@@ -197,14 +197,16 @@ class SqliteVault:
         """
         fits(vector, self._dimensions, "the question's vector")
 
-        def work(part: int, connection: Database) -> list[Hit]:
+        def work(connection: Database) -> list[Hit]:
             reach = self._book.reach(connection, reader)
-            ranges = None if reach is None else self._ranges(connection, reach, filters)
-            if reach is None or limit < 1 or (ranges is not None and not ranges):
+            if reach is None or limit < 1:
                 return []
-            return store_vectors.search(connection, vector, part=part, reach=reach, ranges=ranges, limit=limit)
+            ranges = self._ranges(connection, reach, filters)
+            if ranges is not None and not ranges:
+                return []
+            return store_vectors.search(connection, vector, reach=reach, ranges=ranges, limit=limit)
 
-        return await store_vectors.by_parts(self._read, work, limit)
+        return await self._read(work)
 
     async def passages(self, chunk_ids: Sequence[int], *, reader: Reader) -> Sequence[Passage]:
         """See ``VaultStore.passages``."""
