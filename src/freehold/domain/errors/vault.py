@@ -305,15 +305,6 @@ class VaultNothingAdded(VaultError):
     code = "FH-VAULT-052"
 
 
-class VaultNameUnusable(VaultError):
-    """A vault cannot be called {vault}. Use lower-case letters, digits, hyphens and underscores, at most 64.
-
-    The name is part of the name of the file that the vault is in.
-    """
-
-    code = "FH-VAULT-053"
-
-
 class VaultNothingAsked(VaultError):
     """There is no question for the vault {vault}: no message of the user has text. Send one, or leave out the vault.
 
