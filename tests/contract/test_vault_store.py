@@ -12,12 +12,12 @@ import pytest
 from freehold.domain.labels import Level
 from freehold.domain.vault import ANYTHING, Filters, Reader, Readers, vector_bytes
 from freehold.domain.vault_ports import VaultStore
-from tests.support.vaults import EVERYBODY, made, pointing, vectors_found, with_store, words_found
+from tests.support.vaults import EVERYBODY, made, pointing, vectors_found, with_store, with_store_by_codes, words_found
 
 pytest.importorskip("apsw")
 pytest.importorskip("sqlite_vec")
 
-STORES = {"sqlite": with_store}
+STORES = {"sqlite": with_store, "sqlite of a large tenant": with_store_by_codes}
 ANA = Reader(tenant="home", names=frozenset({"user:ana", "group:legal"}), clearance=Level.CONFIDENTIAL)
 GUEST = Reader(tenant="home", clearance=Level.PUBLIC)
 STRANGER = Reader(tenant="elsewhere", names=frozenset({"user:ana", "group:legal"}))

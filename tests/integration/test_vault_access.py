@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from freehold.domain.vault_ports import VaultStore
 from tests.support.shared_data import shared_data
-from tests.support.vaults import with_store
+from tests.support.vaults import with_store, with_store_by_codes
 
 pytest.importorskip("apsw")
 pytest.importorskip("sqlite_vec")
@@ -18,7 +19,8 @@ pytest.importorskip("numpy")
 from tests.support.vault_access import DIMENSIONS, Outcome, scifact, small
 
 
-def test_changed_permissions_hold_from_the_next_search_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("opened", [with_store, with_store_by_codes])
+def test_changed_permissions_hold_from_the_next_search_on(tmp_path: Path, opened: Any) -> None:
     chance = random.Random(1)
     world, questions = small(80, chance)
 
@@ -26,7 +28,7 @@ def test_changed_permissions_hold_from_the_next_search_on(tmp_path: Path) -> Non
         await world.fill(store)
         return await world.run(store, 150, chance, questions)
 
-    outcome = with_store(tmp_path / "vault.db", scenario, dimensions=DIMENSIONS)
+    outcome = opened(tmp_path / "vault.db", scenario, dimensions=DIMENSIONS)
     assert outcome.hits > 300
     assert (outcome.forbidden, outcome.different) == (0, 0)
 

@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
+from unittest import mock
 
 from freehold.domain.labels import Level
 from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Reader, Readers, vector_bytes
 from freehold.domain.vault_ports import VaultStore
+from freehold.vault import store_vectors
 from freehold.vault.store import open_store
 from freehold.vault.words import asked_terms, kept_terms
 
@@ -34,6 +36,12 @@ def with_store(path: Path, use: Callable[[VaultStore], Awaitable[T]], *, dimensi
             await store.close()
 
     return asyncio.run(within())
+
+
+def with_store_by_codes(path: Path, use: Callable[[VaultStore], Awaitable[T]], *, dimensions: int = DIMENSIONS) -> T:
+    """As ``with_store``, and every tenant counts as large."""
+    with mock.patch.object(store_vectors, "CODES_FROM", 0):
+        return with_store(path, use, dimensions=dimensions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

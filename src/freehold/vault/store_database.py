@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 
 class Rows(Protocol):
@@ -13,6 +14,24 @@ class Rows(Protocol):
 
     def fetchall(self) -> list[Any]:
         """All that are left."""
+        ...
+
+
+class Blob(Protocol):
+    """A value that is written in parts."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None: ...
+
+    def seek(self, offset: int) -> None:
+        """Go to a byte."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Write over what is there; a value is never made longer."""
         ...
 
 
@@ -30,6 +49,10 @@ class Database(Protocol):
 
     def executemany(self, statements: str, sequenceofbindings: Iterable[Sequence[Any]]) -> Rows:
         """Run a statement with each of several bindings."""
+        ...
+
+    def blob_open(self, database: str, table: str, column: str, rowid: int, writeable: bool, /) -> Blob:  # noqa: FBT001
+        """Open a value of a row."""
         ...
 
     def last_insert_rowid(self) -> int:

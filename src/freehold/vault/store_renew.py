@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from freehold.domain.errors.vault import VaultOfAnotherModel, VaultOfNewerVersion
-from freehold.vault import store_words
+from freehold.vault import store_codes, store_words
 from freehold.vault.store_database import Database
 from freehold.vault.store_schema import SCHEMA, VECTORS, tables
 from freehold.vault.store_seal import opened_text
@@ -40,6 +40,8 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int, is
     found = tables(connection, model=model, dimensions=dimensions, words=words)
     if int(found["schema"]) > SCHEMA:
         raise VaultOfNewerVersion(path=path.name, found=found["schema"], known=SCHEMA)
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'code'").fetchall():
+        store_codes.fill(connection)
     if (found["model"], found["dimensions"]) != (model, dimensions):
         if not is_renewed:
             raise VaultOfAnotherModel(
@@ -77,6 +79,7 @@ def reindex_words(connection: Database, pepper: bytes) -> None:
 def forget_vectors(connection: Database, *, dimensions: int) -> None:
     """Remove all vectors; every piece waits for one of ``dimensions`` numbers."""
     connection.execute("DROP TABLE vector")
+    connection.execute("DELETE FROM code")
     connection.execute(VECTORS.format(dimensions=dimensions))
     connection.execute("UPDATE chunk SET embedded = 0")
     connection.execute("UPDATE document SET state = 'pending' WHERE state = 'ready' AND chunks > 0")

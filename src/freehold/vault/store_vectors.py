@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from freehold.domain.vault import Hit
+from freehold.vault import store_codes
 from freehold.vault.store_access import Reach
 from freehold.vault.store_database import Database
 from freehold.vault.store_schema import ORDINAL_BITS
@@ -13,25 +14,35 @@ from freehold.vault.store_schema import ORDINAL_BITS
 K_MAX = 4096
 """sqlite-vec's own bound."""
 
+CODES_FROM = 16_384
+"""Pieces from which it is faster to see by their codes which ones can be near, than to compare all."""
+
+_COMPARED_MAX = 2_048
+"""Pieces to look up one by one: with more of them comparing all is faster."""
+
 
 def put(connection: Database, vectors: Iterable[tuple[int, bytes]], *, tenant: int, access: int) -> None:
     """Give pieces of one document their vectors."""
+    given = sorted(vectors)
     connection.executemany(
         "INSERT INTO vector (chunk, tenant, access, embedding) VALUES (?, ?, ?, ?)",
-        ((chunk_id, tenant, access, vector) for chunk_id, vector in vectors),
+        ((chunk_id, tenant, access, vector) for chunk_id, vector in given),
     )
+    store_codes.put(connection, given, access=access)
 
 
 def set_access(connection: Database, *, low: int, count: int, access: int) -> None:
     """Give pieces another access."""
     for chunk_id in range(low, low + count):
         connection.execute("UPDATE vector SET access = ? WHERE chunk = ?", (access, chunk_id))
+    store_codes.set_access(connection, low=low, count=count, access=access)
 
 
 def remove(connection: Database, *, low: int, count: int) -> None:
     """Take pieces' vectors out."""
     for chunk_id in range(low, low + count):
         connection.execute("DELETE FROM vector WHERE chunk = ?", (chunk_id,))
+    store_codes.remove(connection, low=low, count=count)
 
 
 def search(
@@ -51,6 +62,39 @@ def search(
         ranges: Ordinals (first, count) of which a hit must be; ``None`` for no such bound.
         limit: Hits at most; 4,096 are as many as there can be.
     """
+    if limit < 1:
+        return []
+    if _meant(connection, reach, ranges) >= CODES_FROM:
+        near = store_codes.can_be_nearest(connection, vector, reach=reach, ranges=ranges, limit=limit)
+        if len(near) <= _COMPARED_MAX:
+            return _of(connection, vector, near)[:limit]
+    return _of_all(connection, vector, reach=reach, ranges=ranges, limit=limit)
+
+
+def _meant(connection: Database, reach: Reach, ranges: Sequence[tuple[int, int]] | None) -> int:
+    """How many pieces are compared, at most."""
+    if ranges is not None:
+        return sum(count for _, count in ranges)
+    ((count,),) = connection.execute("SELECT ordinals FROM tenant WHERE id = ?", (reach.tenant,)).fetchall()
+    return count
+
+
+def _of(connection: Database, vector: bytes, chunk_ids: Sequence[int]) -> list[Hit]:
+    """These pieces, best first."""
+    query = (
+        "SELECT chunk, vec_distance_cosine(embedding, ?) FROM vector WHERE chunk IN (SELECT value FROM json_each(?))"
+    )
+    return _ordered(connection.execute(query, (vector, json.dumps(chunk_ids))).fetchall())
+
+
+def _ordered(found: Iterable[tuple[int, float]]) -> list[Hit]:
+    ordered = sorted(found, key=lambda row: (row[1], row[0]))
+    return [Hit(chunk_id=chunk_id, score=1.0 - distance) for chunk_id, distance in ordered]
+
+
+def _of_all(
+    connection: Database, vector: bytes, *, reach: Reach, ranges: Sequence[tuple[int, int]] | None, limit: int
+) -> list[Hit]:
     query = "SELECT chunk, distance FROM vector WHERE tenant = ? AND embedding MATCH ? AND k = ?"
     values: list[object] = []
     if not reach.all:
@@ -70,5 +114,4 @@ def search(
         if len(found) < asked or asked == K_MAX or found[-1][1] > found[limit - 1][1]:
             break
         asked *= 4
-    found.sort(key=lambda row: (row[1], row[0]))
-    return [Hit(chunk_id=chunk_id, score=1.0 - distance) for chunk_id, distance in found[:limit]]
+    return _ordered(found)[:limit]
