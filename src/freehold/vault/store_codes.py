@@ -104,32 +104,32 @@ def can_be_nearest(
     import numpy as np
 
     turned, lengths = _turned(np.frombuffer(vector, dtype="<f4")[None, :])
-    question = turned[0]
-    allowed = np.array(reach.allowed, dtype=np.int64)
+    if not lengths[0]:
+        return []
     first = reach.tenant << _BLOCKS_OF_TENANT_BITS
     query = "SELECT id, head, body FROM code WHERE id BETWEEN ? AND ?"
-    ids: list[npt.NDArray[np.int64]] = []
-    likeness: list[Floats] = []
-    errors: list[Floats] = []
-    for block, head_bytes, body in connection.execute(query, (first, first + (1 << _BLOCKS_OF_TENANT_BITS) - 1)):
-        head = _heads(head_bytes)
-        is_meant = head["access"] != 0 if reach.all else np.isin(head["access"], allowed)
-        if ranges is not None:
-            is_meant = is_meant & _within(ranges, (block - first) << BLOCK_BITS)
-        if not is_meant.any():
-            continue
-        codes = np.frombuffer(body, dtype=np.int8).reshape(BLOCK, -1).astype(np.float32)
-        ids.append((block << BLOCK_BITS) + np.flatnonzero(is_meant))
-        likeness.append(((codes @ question) * head["step"])[is_meant])
-        errors.append(head["error"][is_meant])
-    if not ids or not lengths[0]:
+    blocks: list[int] = []
+    heads: list[bytes] = []
+    products: list[Floats] = []
+    for block, head, body in connection.execute(query, (first, first + (1 << _BLOCKS_OF_TENANT_BITS) - 1)):
+        if ranges is None or any(_overlap(each, (block - first) << BLOCK_BITS) for each in ranges):
+            blocks.append(block)
+            heads.append(head)
+            products.append(np.frombuffer(body, dtype=np.int8).reshape(BLOCK, -1).astype(np.float32) @ turned[0])
+    if not blocks:
         return []
-    told, wrong = np.concatenate(likeness), np.concatenate(errors)
-    lower = told - wrong
-    if len(lower) <= limit:
-        return np.concatenate(ids).tolist()
-    reached = np.partition(lower, len(lower) - limit)[len(lower) - limit]
-    return np.concatenate(ids)[told + wrong >= reached].tolist()
+    told = _heads(b"".join(heads))
+    ids = ((np.array(blocks)[:, None] << BLOCK_BITS) + np.arange(BLOCK)).reshape(-1)
+    is_meant = told["access"] != 0 if reach.all else np.isin(told["access"], np.array(reach.allowed))
+    if ranges is not None:
+        is_meant &= _within(ranges, ids & ((1 << ORDINAL_BITS) - 1))
+    likeness = (np.concatenate(products) * told["step"])[is_meant]
+    error = told["error"][is_meant]
+    ids, lower = ids[is_meant], likeness - error
+    if len(ids) > limit:
+        reached = np.partition(lower, len(lower) - limit)[len(lower) - limit]
+        ids = ids[likeness + error >= reached]
+    return ids.tolist()
 
 
 def fill(connection: Database) -> None:
@@ -180,13 +180,20 @@ def _blocks(low: int, count: int) -> Iterable[tuple[int, int, int]]:
         yield block, max(low - begins, 0), min(end - begins, BLOCK)
 
 
-def _within(ranges: Sequence[tuple[int, int]], begins: int) -> npt.NDArray[np.bool_]:
-    """Which places of the block that begins at an ordinal lie in one of the ranges."""
+def _overlap(bounds: tuple[int, int], begins: int) -> bool:
+    """Whether ordinals (first, count) have one in the block that begins at an ordinal."""
+    first, count = bounds
+    return first < begins + BLOCK and begins < first + count
+
+
+def _within(ranges: Sequence[tuple[int, int]], ordinals: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the ordinals, that rise, lie in one of the ranges."""
     import numpy as np
 
-    inside = np.zeros(BLOCK, dtype=np.bool_)
+    inside = np.zeros(len(ordinals), dtype=np.bool_)
     for first, count in ranges:
-        inside[max(first - begins, 0) : max(first + count - begins, 0)] = True
+        low, high = np.searchsorted(ordinals, (first, first + count))
+        inside[low:high] = True
     return inside
 
 

@@ -74,7 +74,7 @@ CREATE TABLE view (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 VECTORS = """
 CREATE VIRTUAL TABLE vector USING vec0(
     chunk INTEGER PRIMARY KEY, tenant INTEGER PARTITION KEY, access INTEGER,
-    embedding FLOAT[{dimensions}] DISTANCE_METRIC=cosine, CHUNK_SIZE=256
+    embedding FLOAT[{dimensions}] DISTANCE_METRIC=cosine, CHUNK_SIZE=64
 );
 """
 
