@@ -17,7 +17,7 @@ from typing import Final
 
 from freehold.domain.errors.model import ModelFileInvalid
 from freehold.domain.hardware import ModelShape
-from freehold.serving.gguf_stream import HeaderStream, MalformedError
+from freehold.serving.gguf_stream import HeaderStream, MalformedError, of_descriptor
 from freehold.serving.gguf_tensors import Tensors, read_tensors
 from freehold.serving.gguf_types import FILE_TYPES, VALUE_ARRAY, VALUE_FORMATS, VALUE_STRING
 
@@ -120,7 +120,7 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ModelFileInvalid(path=os.fspath(path), reason="it is not a regular file")
-        return _read(HeaderStream(descriptor, size_bytes=status.st_size), file_bytes=status.st_size)
+        return _read(HeaderStream(of_descriptor(descriptor), size_bytes=status.st_size), file_bytes=status.st_size)
     except (MalformedError, OSError, struct.error) as error:
         raise ModelFileInvalid(path=os.fspath(path), reason=str(error)) from error
     finally:
