@@ -40,7 +40,9 @@ def speed(report: FitReport) -> str:
 def needs(report: FitReport) -> str:
     """``needs 1.5 GB, 23.2 GB is free``, and what is missing where it does not fit."""
     text = f"needs {size(report.needs_bytes)}, {size(report.free_bytes)} is free"
-    return text if report.fits else f"{text}: {size(-report.margin_bytes)} too little"
+    if report.margin_bytes < 0:
+        return f"{text}: {size(-report.margin_bytes)} too little"
+    return f"{text}, but {report.unknown}" if report.unknown else text
 
 
 def choice(chosen: Choice) -> str:

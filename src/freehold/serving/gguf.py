@@ -17,6 +17,7 @@ from typing import Final
 
 from freehold.domain.errors.model import ModelFileInvalid
 from freehold.domain.hardware import ModelShape
+from freehold.serving.gguf_cache import CacheFacts, Numbers, cache_facts
 from freehold.serving.gguf_stream import HeaderStream, MalformedError, of_descriptor
 from freehold.serving.gguf_tensors import Tensors, read_tensors
 from freehold.serving.gguf_types import FILE_TYPES, VALUE_ARRAY, VALUE_FORMATS, VALUE_STRING
@@ -64,6 +65,11 @@ class GgufHeader:
         tools: Whether the chat template knows tools.
         infill: Whether the vocabulary has fill-in-the-middle tokens.
         pooling: Whether the file is an embedding model (it states how token vectors are pooled).
+        cache: What its layers keep between tokens.
+        embedding_bytes: The token embedding table.
+        tied: Whether that table serves as the output too.
+        layer_bytes: Tensors of each layer; empty where they are not those of ``layers``.
+        expert_bytes: Of these, those of experts.
     """
 
     architecture: str
@@ -86,6 +92,11 @@ class GgufHeader:
     tools: bool
     infill: bool
     pooling: bool
+    cache: CacheFacts
+    embedding_bytes: int
+    tied: bool
+    layer_bytes: tuple[int, ...]
+    expert_bytes: tuple[int, ...]
 
     @property
     def shape(self) -> ModelShape:
@@ -102,6 +113,14 @@ class GgufHeader:
             context_length=self.context_length,
             sliding_window=self.sliding_window,
             read_bytes=self.read_bytes,
+            kv_heads_each=self.cache.kv_heads_each,
+            latent_length=self.cache.latent_length,
+            state_values=self.cache.state_values,
+            layer_bytes=self.layer_bytes,
+            expert_bytes=self.expert_bytes,
+            embedding_bytes=self.embedding_bytes,
+            tied=self.tied,
+            unknown=self.cache.unknown,
         )
 
 
@@ -218,6 +237,36 @@ def _header(values: Mapping[str, _Value], tensors: Tensors, *, infill: bool, fil
         tools="tools" in template,
         infill=infill,
         pooling=_number(values, f"{architecture}.pooling_type", default=0) > 0,
+        cache=_cache(values, architecture, layers=layers, heads=heads),
+        embedding_bytes=tensors.embedding_bytes,
+        tied=tensors.tied,
+        layer_bytes=tensors.layer_bytes if len(tensors.layer_bytes) == layers else (),
+        expert_bytes=tensors.layer_expert_bytes if len(tensors.layer_bytes) == layers and tensors.expert_bytes else (),
+    )
+
+
+def _cache(values: Mapping[str, _Value], architecture: str, *, layers: int, heads: int) -> CacheFacts:
+    """What the layers keep; the numbers of ``head_count_kv`` were checked before."""
+    kv_heads = values.get(f"{architecture}.attention.head_count_kv", heads)
+
+    def number(key: str) -> int:
+        return _number(values, f"{architecture}.{key}", default=0, maximum=1 << 20)
+
+    return cache_facts(
+        architecture,
+        Numbers(
+            layers=layers,
+            heads=heads,
+            kv_heads=kv_heads if isinstance(kv_heads, tuple) else int(kv_heads),
+            latent=number("attention.kv_lora_rank"),
+            rope=number("rope.dimension_count"),
+            split_heads=number("attention.key_length_mla"),
+            interval=number("full_attention_interval"),
+            kernel=number("ssm.conv_kernel"),
+            inner=number("ssm.inner_size"),
+            state=number("ssm.state_size"),
+            groups=number("ssm.group_count"),
+        ),
     )
 
 

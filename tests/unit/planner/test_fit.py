@@ -50,7 +50,7 @@ def test_parts_by_hand() -> None:
     launch = Launch(context_tokens=4_096, slots=2, batch_tokens=128)
     # 2 (keys, values) × 2 heads × 128 × 2 bytes × 28 layers × 8,192 tokens
     assert cache_bytes(SHAPE, launch) == 2 * 2 * 128 * 2 * 28 * 8_192 == 224 * MIB
-    assert compute_bytes(SHAPE, launch) == 4 * 128 * 151_936 + 16 * 128 * 1_536 + 2 * 128 * 8_192
+    assert compute_bytes(SHAPE, launch) == 4 * 128 * 151_936 + 20 * 128 * 1_536 + 2 * 128 * 8_192
     report = fit(SHAPE, launch, MACHINE)
     assert report.weights_bytes == 1_000 * MIB
     assert report.overhead_bytes == ENGINE_OVERHEAD_BYTES
