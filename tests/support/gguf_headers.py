@@ -43,7 +43,9 @@ class Dims:
     tied: bool = False
 
 
-def write_model(path: Path, architecture: str, values: Mapping[str, Number | Sequence[int]], tensors: Sequence[Tensor]) -> Path:
+def write_model(
+    path: Path, architecture: str, values: Mapping[str, Number | Sequence[int]], tensors: Sequence[Tensor]
+) -> Path:
     """A sparse file with this header. Keys of ``values`` without a dot before them are the architecture's own."""
     pairs = [pair("general.architecture", STRING, architecture), pair("tokenizer.ggml.model", STRING, "no_vocab")]
     for key, value in values.items():
@@ -52,7 +54,15 @@ def write_model(path: Path, architecture: str, values: Mapping[str, Number | Seq
             kind = BOOL if isinstance(value[0], bool) else U32
             pairs.append(array(name, kind, value))
         else:
-            kind = BOOL if isinstance(value, bool) else STRING if isinstance(value, str) else F32 if isinstance(value, float) else U32
+            kind = (
+                BOOL
+                if isinstance(value, bool)
+                else STRING
+                if isinstance(value, str)
+                else F32
+                if isinstance(value, float)
+                else U32
+            )
             pairs.append(pair(name, kind, value))
     infos, offset = [], 0
     for name, dimensions, kind in tensors:
@@ -122,7 +132,14 @@ def attention(dims: Dims, layer: int, kind: str, *, norms: Sequence[str] = (), b
     if biased:
         sizes = {"q": wide, "k": narrow, "v": narrow, "output": dims.width}
         found += [(f"{prefix}attn_{name}.bias", (size,), "F32") for name, size in sizes.items()]
-    found += [(f"{prefix}{name}.weight", (dims.head_dim if "attn_" in name and "_norm" in name and "post" not in name else dims.width,), "F32") for name in norms]
+    found += [
+        (
+            f"{prefix}{name}.weight",
+            (dims.head_dim if "attn_" in name and "_norm" in name and "post" not in name else dims.width,),
+            "F32",
+        )
+        for name in norms
+    ]
     return found
 
 
@@ -145,7 +162,9 @@ def feed_forward(dims: Dims, layer: int, kind: str, *, norm: str = "ffn_norm") -
     ]
 
 
-def transformer(path: Path, architecture: str, dims: Dims, kind: str, *, more: Mapping[str, Number | Sequence[int]] | None = None) -> Path:
+def transformer(
+    path: Path, architecture: str, dims: Dims, kind: str, *, more: Mapping[str, Number | Sequence[int]] | None = None
+) -> Path:
     """``llama``, ``qwen2``, ``qwen3``, ``qwen3moe``, ``gemma2`` or ``gemma3``."""
     norms = {
         "qwen3": ("attn_q_norm", "attn_k_norm"),

@@ -137,9 +137,7 @@ class DeviceNeed:
     @property
     def needs_bytes(self) -> int:
         """Total memory."""
-        return (
-            self.weights_bytes + self.kv_bytes + self.compute_bytes + self.projector_bytes + self.overhead_bytes
-        )
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.projector_bytes + self.overhead_bytes
 
     @property
     def margin_bytes(self) -> int:

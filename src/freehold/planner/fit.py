@@ -91,4 +91,3 @@ def _speed(shape: ModelShape, launch: Launch, profile: HardwareProfile) -> tuple
         return 0.0, 0.0
     seconds = decode_seconds(shape, bandwidth_bytes_per_s=profile.bandwidth_bytes_per_s, threads=launch.threads)
     return 1 / seconds / _SPREAD, 1 / seconds * _SPREAD
-

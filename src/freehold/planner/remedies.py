@@ -49,27 +49,24 @@ class Remedy:
 
 
 def remedies(setting: Setting, machine: Machine, *, parameters: int = 0) -> tuple[Remedy, ...]:
-    """Each change that is enough on its own; else what is enough together; none where the weights alone are too large.
+    """Each change that is enough on its own; where none of the settings is, all of them together.
+
+    Settings first, then what makes it slower (experts or layers off the card), then another file.
 
     Args:
         setting: What does not fit.
         machine: Where.
         parameters: The model's weights in number, for which quantisations are smaller; 0 where unknown.
     """
-    kinds = (
-        _batch(setting),
-        _cache(setting),
-        _context(setting),
-        _users(setting),
-        _experts(setting, machine),
-        _layers(setting, machine),
-        _quantisations(setting, parameters),
-    )
-    single = [remedy for changes in kinds if (remedy := _first(changes, machine)) is not None]
-    if single:
-        return tuple(single)
-    together = _first(_all(setting), machine)
-    return () if together is None else (together,)
+    settings = _enough((_batch(setting), _cache(setting), _context(setting), _users(setting)), machine)
+    if not settings and (together := _first(_all(setting), machine)) is not None:
+        settings = (together,)
+    heavier = (_experts(setting, machine), _layers(setting, machine), _quantisations(setting, parameters))
+    return (*settings, *_enough(heavier, machine))
+
+
+def _enough(kinds: Iterable[Iterable[tuple[str, Setting]]], machine: Machine) -> tuple[Remedy, ...]:
+    return tuple(remedy for changes in kinds if (remedy := _first(changes, machine)) is not None)
 
 
 def _first(changes: Iterable[tuple[str, Setting]], machine: Machine) -> Remedy | None:
@@ -126,8 +123,9 @@ def _layers(setting: Setting, machine: Machine) -> Iterator[tuple[str, Setting]]
     if not machine.cards:
         return
     for count in range((setting.layers or setting.shape.layers) - 1, 0, -1):
-        yield f"{count} of {setting.shape.layers} layers on the card (--n-gpu-layers {count})", replace(
-            setting, layers=count
+        yield (
+            f"{count} of {setting.shape.layers} layers on the card (--n-gpu-layers {count})",
+            replace(setting, layers=count),
         )
 
 
@@ -139,8 +137,9 @@ def _quantisations(setting: Setting, parameters: int) -> Iterator[tuple[str, Set
     for name, smaller in _QUANTISATIONS:
         # A tenth less at least: the same mix by another name would be no help.
         if smaller < 0.9 * bits:
-            yield f"a file in {name}, about {smaller:.1f} bits a weight", replace(
-                setting, shape=_scaled(shape, smaller / bits)
+            yield (
+                f"a file in {name}, about {smaller:.1f} bits a weight",
+                replace(setting, shape=_scaled(shape, smaller / bits)),
             )
 
 

@@ -31,7 +31,11 @@ def machine(profile: HardwareProfile) -> str:
 
 def speed(report: FitReport) -> str:
     """``about 18 tok/s (estimate: 12 to 26)``, or that it was not measured."""
-    low, high = report.tok_per_s_low, report.tok_per_s_high
+    return speed_of(report.tok_per_s_low, report.tok_per_s_high)
+
+
+def speed_of(low: float, high: float) -> str:
+    """The same of an interval; of 0 to 0 that it was not measured."""
     if not high:
         return "speed not measured"
     return f"about {_rounded((low * high) ** 0.5)} tok/s (estimate: {_rounded(low)} to {_rounded(high)})"

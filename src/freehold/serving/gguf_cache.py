@@ -89,7 +89,9 @@ def _with_states(architecture: str, numbers: Numbers, each: tuple[int, ...]) -> 
     values = (numbers.kernel - 1) * (numbers.inner + 2 * numbers.groups * numbers.state) if numbers.kernel else 0
     values += numbers.state * numbers.inner
     if not numbers.kernel or not numbers.inner or not numbers.state or values > _VALUES_MAX:
-        return CacheFacts(kv_heads_each=each, unknown=f"the file does not say how large the state of {architecture!r} is")
+        return CacheFacts(
+            kv_heads_each=each, unknown=f"the file does not say how large the state of {architecture!r} is"
+        )
     if architecture in _INTERVALS and not each:
         interval = numbers.interval or _INTERVAL
         heads = numbers.kv_heads if isinstance(numbers.kv_heads, int) else 0
