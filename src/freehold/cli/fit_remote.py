@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from freehold.domain.errors.model import ModelFileInvalid
+from freehold.domain.errors.planner import NotSizable
 from freehold.net.hub_ranges import HubRanges, RemoteFile
 
 _READ_MAX: Final = 1 << 27
@@ -44,7 +44,7 @@ class HubBeginnings:
         if len(have) < count:
             if self.read_bytes + count - len(have) > _READ_MAX:
                 reason = f"the beginnings of the files have more than {_READ_MAX >> 20} MiB together"
-                raise ModelFileInvalid(path=filename, reason=reason)
+                raise NotSizable(path=filename, reason=reason)
             have += await self._ranges.read(file, start=len(have), count=count - len(have))
             self.read_bytes += count - len(self._have.get(filename, b""))
             self._have[filename] = have

@@ -153,6 +153,16 @@ class HubSource:
         headers["accept-encoding"] = "identity"
         return headers
 
+    def pinned(self, url: str, repo: str, filename: str, *, revision: str) -> str:
+        """Where a file's bytes are: ``url``, or where the hub sends them itself its address of that revision."""
+        from huggingface_hub import hf_hub_url
+
+        return (
+            hf_hub_url(repo, filename, revision=revision, endpoint=self.endpoint)
+            if _origin(url) == _origin(self.endpoint)
+            else url
+        )
+
     def check_scheme(self, url: str, repo: str, filename: str) -> None:
         """Refuse an address that is weaker than the hub's own.
 

@@ -37,14 +37,12 @@ class RemoteFile:
 
     Attributes:
         revision: The commit that the description is of.
-        etag: The hub's digest of the content.
         url: Where its bytes are; signed, and good for some minutes.
     """
 
     repo: str
     filename: str
     revision: str
-    etag: str
     size_bytes: int
     url: str
 
@@ -73,13 +71,13 @@ class HubRanges:
         size_bytes = metadata.size or 0
         if not 0 < size_bytes <= _SIZE_MAX:
             raise self._refused(repo, filename, f"it states a size of {metadata.size}")
+        commit = metadata.commit_hash or revision
         return RemoteFile(
             repo=repo,
             filename=filename,
-            revision=metadata.commit_hash or revision,
-            etag=metadata.etag or "",
+            revision=commit,
             size_bytes=size_bytes,
-            url=metadata.location,
+            url=self._source.pinned(metadata.location, repo, filename, revision=commit),
         )
 
     async def read(self, file: RemoteFile, *, start: int, count: int) -> bytes:

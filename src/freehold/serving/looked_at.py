@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from freehold.domain.errors.model import ModelFileInvalid, ModelUnknown
+from freehold.domain.errors.model import ModelUnknown
+from freehold.domain.errors.planner import NotSizable
 from freehold.domain.hardware import ModelShape
 from freehold.serving import safetensors
 from freehold.serving.gguf import read_prefix
@@ -65,7 +66,7 @@ async def look_at(files: Beginnings, filename: str) -> LookedAt:
 
     Raises:
         ModelUnknown: There is no such file, or no safetensors in the repository.
-        ModelFileInvalid: It is not what its name says.
+        NotSizable: It is not what its name says.
         ModelError: It cannot be had.
     """
     if filename.endswith(".gguf"):
@@ -92,7 +93,7 @@ async def _gguf(files: Beginnings, filename: str) -> LookedAt:
             count = min(size_bytes, max(error.needed_bytes, 2 * count))
             if error.needed_bytes > _GGUF_HEADER_MAX or count <= len(prefix):
                 reason = f"its header has more than {_GGUF_HEADER_MAX >> 20} MiB"
-                raise ModelFileInvalid(path=filename, reason=reason) from error
+                raise NotSizable(path=filename, reason=reason) from error
             count = min(count, _GGUF_HEADER_MAX)
             continue
         return LookedAt(shape=header.shape, parameters=header.parameters)
@@ -107,7 +108,7 @@ async def _all_tensors(files: Beginnings, prefix: str) -> list[safetensors.Weigh
     for shard, names in safetensors.shards_of(index, name=prefix + INDEX).items():
         part = await _tensors(files, prefix + shard)
         if frozenset(part.size_bytes) != names:
-            raise ModelFileInvalid(path=prefix + shard, reason="it has other tensors than the index says")
+            raise NotSizable(path=prefix + shard, reason="it has other tensors than the index says")
         parts.append(part)
     return parts
 
@@ -123,7 +124,7 @@ async def _tensors(files: Beginnings, filename: str) -> safetensors.Weights:
 async def _whole(files: Beginnings, filename: str, *, most: int) -> bytes:
     size_bytes = await files.size_bytes(filename)
     if not 0 < size_bytes <= most:
-        raise ModelFileInvalid(path=filename, reason=f"it has {size_bytes} bytes, at most {most} are taken")
+        raise NotSizable(path=filename, reason=f"it has {size_bytes} bytes, at most {most} are taken")
     return await files.first(filename, size_bytes)
 
 
@@ -154,7 +155,7 @@ class FolderBeginnings:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise ModelFileInvalid(path=str(path), reason=f"it cannot be read ({error})") from error
+            raise NotSizable(path=str(path), reason=f"it cannot be read ({error})") from error
         if len(found) < count:
-            raise ModelFileInvalid(path=str(path), reason="it was cut short while it was read")
+            raise NotSizable(path=str(path), reason="it was cut short while it was read")
         return found

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from freehold.domain.errors.model import ModelFileInvalid
+from freehold.domain.errors.planner import NotSizable
 from freehold.domain.hardware import ModelShape
 from freehold.serving.gguf_cache import Numbers, cache_facts
 
@@ -76,11 +76,11 @@ def header_length(prefix: bytes, *, size_bytes: int, name: str) -> int:
         name: What errors call it.
 
     Raises:
-        ModelFileInvalid: It is none, or too long to be one.
+        NotSizable: It is none, or too long to be one.
     """
     length = int.from_bytes(prefix[:8], "little")
     if len(prefix) < 8 or not 2 <= length <= min(HEADER_BYTES_MAX, size_bytes - 8):
-        raise ModelFileInvalid(path=name, reason=f"its header would have {length} bytes of {size_bytes}")
+        raise NotSizable(path=name, reason=f"its header would have {length} bytes of {size_bytes}")
     return 8 + length
 
 
@@ -93,15 +93,15 @@ def read_tensors(header: bytes, *, size_bytes: int, name: str) -> Weights:
         name: What errors call it.
 
     Raises:
-        ModelFileInvalid: The header is not valid, or its tensors are not what the file holds.
+        NotSizable: The header is not valid, or its tensors are not what the file holds.
     """
     try:
         raw = msgspec.json.decode(header[8:], type=dict[str, msgspec.Raw])
         tensors = {key: msgspec.json.decode(each, type=_Tensor) for key, each in raw.items() if key != "__metadata__"}
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ModelFileInvalid(path=name, reason=f"its header is not that of safetensors ({error})") from error
+        raise NotSizable(path=name, reason=f"its header is not that of safetensors ({error})") from error
     if not 1 <= len(tensors) <= _TENSORS_MAX:
-        raise ModelFileInvalid(path=name, reason=f"{len(tensors)} tensors, 1 to {_TENSORS_MAX} are taken")
+        raise NotSizable(path=name, reason=f"{len(tensors)} tensors, 1 to {_TENSORS_MAX} are taken")
     expected = elements = 0
     sizes: dict[str, int] = {}
     for key, tensor in sorted(tensors.items(), key=lambda each: each[1].data_offsets):
@@ -112,16 +112,14 @@ def read_tensors(header: bytes, *, size_bytes: int, name: str) -> Weights:
             or len(tensor.shape) > _DIMENSIONS_MAX
             or any(not 0 <= each <= _NUMBER_MAX for each in tensor.shape)
         ):
-            raise ModelFileInvalid(
-                path=name, reason=f"the tensor {key[:64]!r} has the type {tensor.dtype[:16]!r} or shape"
-            )
+            raise NotSizable(path=name, reason=f"the tensor {key[:64]!r} has the type {tensor.dtype[:16]!r} or shape")
         count = math.prod(tensor.shape)
         if begin != expected or (end - begin) * 8 != count * bits:
-            raise ModelFileInvalid(path=name, reason=f"the tensor {key[:64]!r} is not where and as long as it must be")
+            raise NotSizable(path=name, reason=f"the tensor {key[:64]!r} is not where and as long as it must be")
         expected, elements = end, elements + count
         sizes[key] = end - begin
     if expected != size_bytes - len(header):
-        raise ModelFileInvalid(
+        raise NotSizable(
             path=name, reason=f"its tensors have {expected} bytes, and {size_bytes - len(header)} follow the header"
         )
     return Weights(size_bytes=sizes, elements=elements)
@@ -131,19 +129,19 @@ def shards_of(index: bytes, *, name: str) -> dict[str, frozenset[str]]:
     """The files of ``model.safetensors.index.json`` and the tensors that each must have.
 
     Raises:
-        ModelFileInvalid: It is no such index, or names something that is no file beside it.
+        NotSizable: It is no such index, or names something that is no file beside it.
     """
     try:
         weight_map = msgspec.json.decode(index, type=_Index).weight_map
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ModelFileInvalid(path=name, reason=f"it is no index of safetensors ({error})") from error
+        raise NotSizable(path=name, reason=f"it is no index of safetensors ({error})") from error
     shards: dict[str, set[str]] = {}
     for tensor, file in weight_map.items():
         if not _SHARD.fullmatch(file) or ".." in file:
-            raise ModelFileInvalid(path=name, reason=f"it names the file {file[:64]!r}")
+            raise NotSizable(path=name, reason=f"it names the file {file[:64]!r}")
         shards.setdefault(file, set()).add(tensor)
     if not 1 <= len(shards) <= SHARDS_MAX:
-        raise ModelFileInvalid(path=name, reason=f"{len(shards)} files, 1 to {SHARDS_MAX} are taken")
+        raise NotSizable(path=name, reason=f"{len(shards)} files, 1 to {SHARDS_MAX} are taken")
     return {file: frozenset(tensors) for file, tensors in shards.items()}
 
 
@@ -161,12 +159,12 @@ def shape_of(weights: Weights, config: bytes, *, name: str) -> ModelShape:
     """What the planner needs, from the tensors and ``config.json``.
 
     Raises:
-        ModelFileInvalid: The configuration is not that of a language model.
+        NotSizable: The configuration is not that of a language model.
     """
     try:
         found = msgspec.json.decode(config, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ModelFileInvalid(path=name, reason=f"its configuration is no JSON object ({error})") from error
+        raise NotSizable(path=name, reason=f"its configuration is no JSON object ({error})") from error
     text = found.get("text_config")
     facts = _Config({**found, **text} if isinstance(text, dict) else found, name=name)
     layers = facts.number("num_hidden_layers", most=_LAYERS_MAX, least=1)
@@ -218,13 +216,13 @@ class _Config:
         if value is None:
             value = default
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ModelFileInvalid(path=self._name, reason=f"its configuration has {key} = {str(value)[:64]}")
+            raise NotSizable(path=self._name, reason=f"its configuration has {key} = {str(value)[:64]}")
         return value
 
     def architecture(self) -> str:
         value = self._values.get("model_type")
         if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9_.-]{1,64}", value):
-            raise ModelFileInvalid(path=self._name, reason="its configuration names no model_type")
+            raise NotSizable(path=self._name, reason="its configuration names no model_type")
         return _ARCHITECTURES.get(value, value)
 
     def state(self) -> dict[str, int]:

@@ -14,6 +14,8 @@ from freehold.cli import fit_oracle
 from freehold.domain.hardware import HardwareProfile
 from freehold.planner.placement import PROJECTOR_BUFFERS_BYTES
 from tests.models import starter_model
+from tests.servers.hub_server import HubServer
+from tests.support.gguf_files import tiny_model
 from tests.support.gguf_headers import Dims, transformer, write_model
 from tests.support.safetensors_files import TINY_BYTES, write_tiny
 from tests.unit.cli.conftest import Cli
@@ -169,3 +171,23 @@ def test_safetensors_of_this_machine(cli: Cli, tmp_path: Path) -> None:
     assert found["weights_bytes"] == TINY_BYTES
     assert told(cli, str(tmp_path / "model.safetensors.index.json"))["weights_bytes"] == TINY_BYTES
     assert cli("fit", str(tmp_path / "missing.safetensors")).err.startswith("FH-MODEL-001")
+
+
+def test_a_hub_is_asked_only_where_one_is_named_and_only_where_that_is_allowed(cli: Cli, home: Path) -> None:
+    files = {"org/repo/model.gguf": tiny_model()}
+    with HubServer(files) as hub:
+        home.mkdir()
+        config = home / "freehold.toml"
+        config.write_text(f'[hub]\nendpoint = "{hub.endpoint}"\n')
+        told(cli, "qwen3-4b")
+        cli("fit", "org/repo/model.gguf")
+        assert hub.seen == []
+        found = told(cli, "hf:org/repo/model.gguf", "--ctx", "512", "--users", "1")
+        assert (found["fits"], found["source"]) == (True, "formula")
+        assert len(hub.seen) == 1
+        assert "MB read, the beginnings of its files" in cli("fit", "hf:org/repo/model.gguf").err
+        seen = len(hub.seen)
+        config.write_text(f'[hub]\nendpoint = "{hub.endpoint}"\n[egress]\nbroker = "unix://{home}/b.sock"\n')
+        assert cli("fit", "hf:org/repo/model.gguf").err.startswith("FH-POLICY-")
+        assert len(hub.seen) == seen
+    assert cli("fit", "hf:org/repo/model.txt").err.startswith("FH-MODEL-001")
