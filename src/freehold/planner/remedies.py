@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -72,16 +73,31 @@ def _enough(kinds: Iterable[Iterable[tuple[str, Setting]]], machine: Machine) ->
 def _first(changes: Iterable[tuple[str, Setting]], machine: Machine) -> Remedy | None:
     """The first change that is enough."""
     for text, changed in changes:
-        report = score(
-            changed.shape,
-            changed.launch,
-            machine,
-            host_expert_layers=changed.host_expert_layers,
-            layers=changed.layers,
-        )
+        report = _scored(changed, machine)
         if report.fits:
             return Remedy(text=text, launch=changed.launch, report=report)
     return None
+
+
+def _scored(setting: Setting, machine: Machine) -> SpreadReport:
+    return score(
+        setting.shape,
+        setting.launch,
+        machine,
+        host_expert_layers=setting.host_expert_layers,
+        layers=setting.layers,
+    )
+
+
+def _least(tried: Sequence[Setting], machine: Machine) -> Iterator[Setting]:
+    """The first of ``tried`` with which the cards hold what is theirs: each next one leaves them less to hold.
+
+    It leaves the machine's own memory more; whether that holds it is seen when it is judged.
+    """
+    least = bisect_left(
+        tried, True, key=lambda each: min(need.margin_bytes for need in _scored(each, machine).needs[1:]) >= 0
+    )
+    yield from tried[least : least + 1]
 
 
 def _started(setting: Setting, text: str, launch: Launch) -> tuple[str, Setting]:
@@ -111,22 +127,21 @@ def _users(setting: Setting) -> Iterator[tuple[str, Setting]]:
 
 def _experts(setting: Setting, machine: Machine) -> Iterator[tuple[str, Setting]]:
     """Experts are read least of all weights for each token: better there than whole layers."""
-    if not machine.cards:
+    if not machine.cards or not any(setting.shape.expert_bytes) or setting.layers == 0:
         return
-    for count in range(setting.host_expert_layers + 1, setting.shape.layers + 1):
-        if any(setting.shape.expert_bytes[:count]):
-            text = f"the experts of {count} layers on the processor (--n-cpu-moe {count})"
-            yield text, replace(setting, host_expert_layers=count)
+    counts = range(setting.host_expert_layers + 1, setting.shape.layers + 1)
+    for found in _least([replace(setting, host_expert_layers=count) for count in counts], machine):
+        count = found.host_expert_layers
+        yield f"the experts of {count} layers on the processor (--n-cpu-moe {count})", found
 
 
 def _layers(setting: Setting, machine: Machine) -> Iterator[tuple[str, Setting]]:
+    """Fewer of them on the cards, one at least."""
     if not machine.cards:
         return
-    for count in range((setting.layers or setting.shape.layers) - 1, 0, -1):
-        yield (
-            f"{count} of {setting.shape.layers} layers on the card (--n-gpu-layers {count})",
-            replace(setting, layers=count),
-        )
+    most = setting.shape.layers if setting.layers is None else setting.layers
+    for found in _least([replace(setting, layers=count) for count in range(most - 1, 0, -1)], machine):
+        yield f"{found.layers} of {setting.shape.layers} layers on the card (--n-gpu-layers {found.layers})", found
 
 
 def _quantisations(setting: Setting, parameters: int) -> Iterator[tuple[str, Setting]]:

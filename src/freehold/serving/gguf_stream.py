@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection
 from typing import Final
 
-WINDOW_BYTES: Final = 1 << 21
+WINDOW_BYTES: Final = 1 << 20
 _TEXT_BYTES_MAX: Final = 1 << 20
 _WALKED_BYTES_MAX: Final = 1 << 28
 _LENGTH: Final = struct.Struct("<Q")

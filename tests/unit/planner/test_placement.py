@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -162,3 +163,12 @@ def test_wrong_placements_are_refused() -> None:
             bytes_needed_by_device(SHAPE, LAUNCH, Placement(cards=cards, card_layers=layers), PROFILE)
     with pytest.raises(ValueError, match="layers"):
         bytes_needed_by_device(SHAPE, LAUNCH, Placement(cards=(card(8),)), PROFILE)
+
+
+def test_a_header_that_claims_thousands_of_layers_is_answered_soon() -> None:
+    layers = 2_048
+    many = replace(SHAPE, layers=layers, file_bytes=layers * 50 * MIB, embedding_bytes=0)
+    many = replace(many, layer_bytes=(50 * MIB,) * layers, expert_bytes=(45 * MIB,) * layers)
+    began = time.process_time()
+    remedies(Setting(shape=many, launch=LAUNCH), Machine(profile=PROFILE, cards=(card(4), card(4))), parameters=1 << 38)
+    assert time.process_time() - began < 10
