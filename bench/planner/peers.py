@@ -87,10 +87,13 @@ def modelinfo(questions: Sequence[Question]) -> list[float]:
     return _asked_python(_MODELINFO, asks)
 
 
-def llmfit(questions: Sequence[Question]) -> list[float]:
-    """``llmfit plan``: its least memory. Its cache is in GiB and its weights in GB; both are taken as GiB, its own sum."""
+def llmfit(questions: Sequence[Question], *, unit: int = GIB) -> list[float]:
+    """``llmfit plan``: its least memory. It adds a cache in GiB to weights in GB: the sum is taken either way."""
     return [
-        _llmfit_one(_LLMFIT_NAMES[row["model"]], launch.context_tokens * launch.slots, row["quant"], launch.cache_type)
+        unit
+        * _llmfit_one(
+            _LLMFIT_NAMES[row["model"]], launch.context_tokens * launch.slots, row["quant"], launch.cache_type
+        )
         for _, launch, row, _, _ in questions
     ]
 
@@ -110,7 +113,7 @@ def _llmfit_one(name: str, tokens: int, quant: str, cache: str) -> float:
         "--json",
         "--no-dashboard",
     ]
-    return json.loads(_run(["bin/llmfit", *arguments]))["minimum"]["vram_gb"] * GIB
+    return json.loads(_run(["bin/llmfit", *arguments]))["minimum"]["vram_gb"]
 
 
 def _asked_python(code: str, asks: list[dict[str, Any]]) -> list[float]:
@@ -127,4 +130,9 @@ def _run(command: list[str], text: str = "") -> str:
     return done.stdout
 
 
-PEERS = {"ggufit 0.3.0": ggufit, "modelinfo-cli 1.4.4": modelinfo, "llmfit 1.1.17 plan": llmfit}
+PEERS = {
+    "ggufit 0.3.0": ggufit,
+    "modelinfo-cli 1.4.4": modelinfo,
+    "llmfit 1.1.17 plan, its GB as 2^30": llmfit,
+    "llmfit 1.1.17 plan, its GB as 10^9": functools.partial(llmfit, unit=10**9),
+}
