@@ -184,6 +184,8 @@ def _text(answer: _Answer) -> str:
     launch, report = answer.launch, answer.report
     lines = [f"{_verdict(report)} ({_source(report)}); {wording.speed_of(*answer.tok_per_s)}."]
     for need in report.needs:
+        if need.device == MEMORY and report.placement.layers_on_cards and not need.weights_bytes:
+            continue
         if len(report.needs) > 1:
             name = "this machine's memory" if need.device == MEMORY else need.device
             lines.append(f"{name}, {need.layers} layers:")
@@ -223,7 +225,7 @@ def _parts(launch: Launch, need: DeviceNeed) -> list[str]:
         (f"key-value cache ({launch.slots} x {launch.context_tokens} tokens, {launch.cache_type})", need.kv_bytes),
         ("compute buffers", need.compute_bytes),
         *((("projector", need.projector_bytes),) if need.projector_bytes else ()),
-        ("engine", need.overhead_bytes),
+        ("engine" if need.device == MEMORY else "its runtime", need.overhead_bytes),
         ("needs", need.needs_bytes),
         ("free", need.free_bytes),
         ("margin", need.margin_bytes),
