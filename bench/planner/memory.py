@@ -66,6 +66,7 @@ def truth(folder: Path) -> Iterator[Row]:
                     batch_tokens=int(row["n_ubatch"]),
                     cache_type=row["kv_type"],
                     flash_attention=row["flash_attn"] == "1",
+                    unified=True,
                 )
                 yield known[row["model"]], launch, row
 

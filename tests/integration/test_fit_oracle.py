@@ -52,6 +52,9 @@ LAUNCHES = (
     Launch(context_tokens=8_192, slots=1, batch_tokens=512),
     Launch(context_tokens=8_192, slots=4, batch_tokens=512),
     Launch(context_tokens=8_192, slots=4, batch_tokens=128),
+    Launch(context_tokens=8_192, slots=4, batch_tokens=512, unified=True),
+    Launch(context_tokens=8_192, slots=4, batch_tokens=128, unified=True),
+    Launch(context_tokens=1_000, slots=3, batch_tokens=128),
     Launch(context_tokens=8_192, slots=1, batch_tokens=512, cache_type="q8_0"),
 )
 
@@ -65,6 +68,7 @@ def told(path: Path) -> list[tuple[int, int]]:
             "batch_tokens": each.batch_tokens,
             "cache_type": each.cache_type,
             "flash_attention": each.flash_attention,
+            "unified": each.unified,
         }
         for each in LAUNCHES
     ]

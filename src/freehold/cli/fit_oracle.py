@@ -25,6 +25,7 @@ def engines_own(path: Path, launch: Launch) -> tuple[int, int] | None:
         "batch_tokens": launch.batch_tokens,
         "cache_type": launch.cache_type,
         "flash_attention": launch.flash_attention,
+        "unified": launch.unified,
     }
     try:
         lines = asked_in_jail(

@@ -56,7 +56,7 @@ def _sizes(path: str, ask: dict[str, Any]) -> list[dict[str, Any]]:
     struct.pack_into("<i", raw, _FLASH_OFFSET, int(ask["flash_attention"]))
     struct.pack_into("<2i", raw, _TYPES_OFFSET, _TYPES[ask["cache_type"]], _TYPES[ask["cache_type"]])
     raw[_WHOLE_WINDOWS_OFFSET] = 0
-    raw[_UNIFIED_OFFSET] = 1
+    raw[_UNIFIED_OFFSET] = int(ask["unified"])
     text = _printed(lambda: getattr(library, _PRINT)(path.encode(), ctypes.byref(model), ctypes.byref(context)))
     return [row for line in text.splitlines() if (row := _row(line)) is not None]
 
