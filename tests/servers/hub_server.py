@@ -3,11 +3,13 @@
 What the real hub does, as its client library expects it: ``HEAD /OWNER/REPO/resolve/REVISION/FILE`` answers 302 to a
 signed address of another host with ``X-Repo-Commit``, ``X-Linked-Etag`` (the sha256 of a large file) and
 ``X-Linked-Size``; ``GET /api/models/OWNER/REPO/revision/REVISION?blobs=true`` lists the files with their digests; an
-unknown thing answers 404 with ``X-Error-Code``. The storage serves byte ranges.
+unknown thing answers 404 with ``X-Error-Code``. Small files (``plain``) come from the hub itself, with a git digest as
+``ETag`` and no redirect. The storage serves byte ranges.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -20,7 +22,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 COMMIT = "c0ffee" + "0" * 34
-_RANGE = re.compile(r"bytes=(\d+)-")
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 @dataclass
@@ -39,6 +41,9 @@ class HubBehaviour:
         plain_etag: Give a git digest instead of the sha256, as for small files.
         no_lfs: Leave the digests out of the file list as well.
         downgrade: Redirect to this scheme.
+        linked_size: ``X-Linked-Size`` of all files, in place of the true one.
+        total: Length of the whole file that ``Content-Range`` states, in place of the true one.
+        hops: Redirects of the storage to itself before it answers.
     """
 
     cut_after: list[int | None] = field(default_factory=list)
@@ -52,6 +57,9 @@ class HubBehaviour:
     plain_etag: bool = False
     no_lfs: bool = False
     downgrade: str = ""
+    linked_size: str = ""
+    total: str = ""
+    hops: int = 0
 
 
 class HubServer:
@@ -64,6 +72,8 @@ class HubServer:
         seen: ``METHOD path`` of each request to the hub.
         ranges: The ``Range`` header of each request to the storage, empty for none.
         headers: Headers of the last request by server: ``hub``, ``storage``.
+        plain: Names of ``files`` that the hub sends itself.
+        sent_bytes: Content sent by the storage.
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:
@@ -73,6 +83,8 @@ class HubServer:
         self.seen: list[str] = []
         self.ranges: list[str] = []
         self.headers: dict[str, dict[str, str]] = {}
+        self.plain: set[str] = set()
+        self.sent_bytes = 0
         self.transferred = threading.Event()
         self._stop = threading.Event()
         self._hub = _server(_HubHandler, self)
@@ -168,6 +180,11 @@ class _HubHandler(_Handler):
             self.answer(404, {"X-Error-Code": "RevisionNotFound"})
         elif key not in self.owner.files:
             self.answer(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+        elif key in self.owner.plain:
+            content = self.owner.files[key]
+            digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{digest}"', "Accept-Ranges": "bytes"}
+            self._plain(content, headers)
         else:
             content = self.owner.files[key]
             etag = "0" * 40 if behaviour.plain_etag else hashlib.sha256(content).hexdigest()
@@ -175,10 +192,18 @@ class _HubHandler(_Handler):
             headers = {
                 "X-Repo-Commit": COMMIT,
                 "X-Linked-Etag": f'"{etag}"',
-                "X-Linked-Size": str(len(content)),
+                "X-Linked-Size": behaviour.linked_size or str(len(content)),
                 "Location": location.replace("http", behaviour.downgrade, 1) if behaviour.downgrade else location,
             }
             self.answer(302, headers)
+
+    def _plain(self, content: bytes, headers: dict[str, str]) -> None:
+        if (match := _RANGE.fullmatch(self.headers.get("Range", ""))) and self.command == "GET":
+            start, end = int(match[1]), min(int(match[2] or len(content) - 1), len(content) - 1)
+            shown = {"Content-Range": f"bytes {start}-{end}/{len(content)}"}
+            self.answer(206, {**headers, **shown}, content[start : end + 1])
+        else:
+            self.answer(200, headers, content)
 
     def _info(self, path: str, query: dict[str, list[str]]) -> None:
         self.owner.seen.append(f"GET /api/models/{path}")
@@ -205,18 +230,25 @@ class _StorageHandler(_Handler):
         if behaviour.storage_status:
             self.answer(behaviour.storage_status, {})
             return
+        if behaviour.hops:
+            behaviour.hops -= 1
+            self.answer(307, {"Location": self.path})
+            return
         content = bytearray(self.owner.files[urlsplit(self.path).path.lstrip("/")])
         if behaviour.flip_at is not None:
             content[behaviour.flip_at] ^= 0xFF
-        start = int(match[1]) if (match := _RANGE.fullmatch(asked)) and not behaviour.ignore_range else 0
+        match = None if behaviour.ignore_range else _RANGE.fullmatch(asked)
+        start = int(match[1]) if match else 0
+        end = min(int(match[2]), len(content) - 1) if match and match[2] else len(content) - 1
         if start > len(content):
             self.answer(416, {"Content-Range": f"bytes */{len(content)}"})
             return
-        body = bytes(content[start:]) + b"\0" * behaviour.surplus
-        self.send_response(206 if start else 200)
-        if start:
-            shown = start + behaviour.shift_range
-            self.send_header("Content-Range", f"bytes {shown}-{len(content) - 1}/{len(content)}")
+        body = bytes(content[start : end + 1]) + b"\0" * behaviour.surplus
+        partial = bool(match and (start or match[2]))
+        self.send_response(206 if partial else 200)
+        if partial:
+            shown, total = start + behaviour.shift_range, behaviour.total or str(len(content))
+            self.send_header("Content-Range", f"bytes {shown}-{end}/{total}")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
         self.end_headers()
@@ -227,8 +259,16 @@ class _StorageHandler(_Handler):
         behaviour = self.owner.behaviour
         cut = behaviour.cut_after.pop(0) if behaviour.cut_after else None
         stop = cut if cut is not None else behaviour.hang_after
-        self.wfile.write(body if stop is None else body[:stop])
-        self.wfile.flush()
+        body = body if stop is None else body[:stop]
+        for start in range(0, len(body), 1 << 16):
+            # One who has read enough hangs up; what was sent until then is counted.
+            try:
+                self.wfile.write(body[start : start + (1 << 16)])
+            except OSError:
+                break
+            self.owner.sent_bytes += len(body[start : start + (1 << 16)])
+        with contextlib.suppress(OSError):
+            self.wfile.flush()
         self.owner.transferred.set()
         if cut is not None:
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -117,6 +117,8 @@ def fit_text(launch: Launch, report: FitReport) -> str:
     width = max(len(name) for name, _ in parts)
     lines = [f"  {name:{width}}  {wording.size(size):>9}" for name, size in parts]
     verdict = "fits" if report.fits else f"does not fit: {wording.size(-report.margin_bytes)} too little"
+    if report.unknown and report.margin_bytes >= 0:
+        verdict = f"cannot be told: {report.unknown}"
     return "\n".join([*lines, f"{verdict}; {wording.speed(report)}"])
 
 

@@ -77,6 +77,19 @@ class ModelShape:
         sliding_window: Tokens that a windowed layer looks back; 0 for none.
         read_bytes: Weights read for each generated token: less than ``file_bytes`` for a mixture of experts and where
             the embedding table is separate from the output; 0 where unknown.
+        kv_heads_each: Key-value heads of each layer, 0 where a layer keeps a state instead; empty where all have
+            ``kv_heads``.
+        latent_length: Values cached for each token and layer in place of keys and values (multi-head latent
+            attention); 0 for none.
+        state_values: Numbers of 32 bits that each layer without key-value heads keeps for each sequence, however long
+            that is.
+        layer_bytes: Weights of each layer; empty where only their sum is known.
+        expert_bytes: Of ``layer_bytes``, those of experts; empty for none.
+        embedding_bytes: The table that tokens are looked up in, which stays in the machine's own memory; 0 where it is
+            not known apart.
+        tied: Whether that table serves as the output too, so that a card has a copy of it.
+        unknown: What is not known of this model, so that what is said of its memory may be too little; empty where
+            everything is.
     """
 
     architecture: str
@@ -90,11 +103,51 @@ class ModelShape:
     context_length: int
     sliding_window: int = 0
     read_bytes: int = 0
+    kv_heads_each: tuple[int, ...] = ()
+    latent_length: int = 0
+    state_values: int = 0
+    layer_bytes: tuple[int, ...] = ()
+    expert_bytes: tuple[int, ...] = ()
+    embedding_bytes: int = 0
+    tied: bool = False
+    unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceNeed:
+    """What one device must hold.
+
+    Attributes:
+        device: ``memory`` for the machine's own, else the card's name.
+        layers: How many of the model's layers it works on.
+        projector_bytes: What looks at pictures, where it is beside the model.
+        overhead_bytes: What the engine or the card's runtime takes beside all that.
+        free_bytes: What is free there now.
+    """
+
+    device: str
+    layers: int
+    weights_bytes: int
+    kv_bytes: int
+    compute_bytes: int
+    overhead_bytes: int
+    free_bytes: int
+    projector_bytes: int = 0
+
+    @property
+    def needs_bytes(self) -> int:
+        """Total memory."""
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.projector_bytes + self.overhead_bytes
+
+    @property
+    def margin_bytes(self) -> int:
+        """Free minus needed; negative means that it does not fit."""
+        return self.free_bytes - self.needs_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """Needs X, free Y, margin Z, and which formula said so."""
+    """Needs X, free Y, margin Z, which formula said so, and what it could not know."""
 
     weights_bytes: int
     kv_bytes: int
@@ -104,6 +157,7 @@ class FitReport:
     tok_per_s_low: float
     tok_per_s_high: float
     source: str = "formula"
+    unknown: str = ""
 
     @property
     def needs_bytes(self) -> int:
@@ -117,5 +171,5 @@ class FitReport:
 
     @property
     def fits(self) -> bool:
-        """Whether it fits."""
-        return self.margin_bytes >= 0
+        """Whether it surely fits: never where something about the model is not known."""
+        return self.margin_bytes >= 0 and not self.unknown

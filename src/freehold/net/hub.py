@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -61,6 +60,11 @@ class HubSource:
         self._retry_wait_s = retry_wait_s
 
     @property
+    def stall_s(self) -> float:
+        """Silence after which a connection counts as broken."""
+        return self._stall_s
+
+    @property
     def endpoint(self) -> str:
         """Address of the hub."""
         if self._endpoint is None:
@@ -71,7 +75,7 @@ class HubSource:
 
     async def describe(self, *, repo: str, filename: str, revision: str) -> HubFile:
         """What the hub says of a file; see ``ports.HubFiles``."""
-        metadata = await self._metadata(repo, filename, revision)
+        metadata = await self.metadata(repo, filename, revision)
         sha256 = metadata.etag or ""
         if not _SHA256.fullmatch(sha256):
             sha256 = await asyncio.to_thread(self._lfs_digest, repo, filename, revision)
@@ -114,7 +118,7 @@ class HubSource:
         import httpx2  # the client library's own HTTP library
 
         try:
-            metadata = await self._metadata(file.repo, file.filename, file.revision)
+            metadata = await self.metadata(file.repo, file.filename, file.revision)
         except HubUnreachable as error:
             raise _TransferError(str(error.values.get("reason"))) from error
         if _SHA256.fullmatch(metadata.etag or "") and metadata.etag != file.sha256:
@@ -122,8 +126,10 @@ class HubSource:
         url = metadata.location
         try:
             for _ in range(_REDIRECTS_MAX):
-                self._check_scheme(url, file)
-                headers = self._headers(url, offset=partial.size_bytes)
+                self.check_scheme(url, file.repo, file.filename)
+                headers = self.headers(url)
+                if partial.size_bytes:
+                    headers["range"] = f"bytes={partial.size_bytes}-"
                 request = client.build_request("GET", url, headers=headers, timeout=self._stall_s)
                 response = await client.send(request, stream=True, follow_redirects=False)
                 try:
@@ -137,7 +143,7 @@ class HubSource:
             raise _TransferError(_reason(error)) from error
         raise _TransferError(f"more than {_REDIRECTS_MAX} redirects")
 
-    def _headers(self, url: str, *, offset: int) -> Mapping[str, str]:
+    def headers(self, url: str) -> dict[str, str]:
         """Request headers; the token goes to the hub itself only, never to the storage that it points to."""
         from huggingface_hub.utils import build_hf_headers  # pyright: ignore[reportUnknownVariableType]  # its annotations are incomplete
 
@@ -145,18 +151,36 @@ class HubSource:
         token = self._token if self._token and _origin(url) == _origin(self.endpoint) else False
         headers: dict[str, str] = build_hf_headers(token=token, library_name="freehold")
         headers["accept-encoding"] = "identity"
-        if offset:
-            headers["range"] = f"bytes={offset}-"
         return headers
 
-    def _check_scheme(self, url: str, file: HubFile) -> None:
+    def pinned(self, url: str, repo: str, filename: str, *, revision: str) -> str:
+        """Where a file's bytes are: ``url``, or where the hub sends them itself its address of that revision."""
+        from huggingface_hub import hf_hub_url
+
+        return (
+            hf_hub_url(repo, filename, revision=revision, endpoint=self.endpoint)
+            if _origin(url) == _origin(self.endpoint)
+            else url
+        )
+
+    def check_scheme(self, url: str, repo: str, filename: str) -> None:
+        """Refuse an address that is weaker than the hub's own.
+
+        Raises:
+            HubRefused: It is.
+        """
         scheme = urlsplit(url).scheme
         allowed = {"https"} if urlsplit(self.endpoint).scheme == "https" else {"http", "https"}
         if scheme not in allowed:
             reason = f"it points to a {scheme or 'nameless'} address"
-            raise HubRefused(hub=self.endpoint, name=_name(file.repo, file.filename), reason=reason)
+            raise HubRefused(hub=self.endpoint, name=_name(repo, filename), reason=reason)
 
-    async def _metadata(self, repo: str, filename: str, revision: str) -> HfFileMetadata:
+    async def metadata(self, repo: str, filename: str, revision: str) -> HfFileMetadata:
+        """What the client library finds out about a file.
+
+        Raises:
+            ModelError: As ``describe``.
+        """
         return await asyncio.to_thread(self._metadata_now, repo, filename, revision)
 
     def _metadata_now(self, repo: str, filename: str, revision: str) -> HfFileMetadata:

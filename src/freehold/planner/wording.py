@@ -31,7 +31,11 @@ def machine(profile: HardwareProfile) -> str:
 
 def speed(report: FitReport) -> str:
     """``about 18 tok/s (estimate: 12 to 26)``, or that it was not measured."""
-    low, high = report.tok_per_s_low, report.tok_per_s_high
+    return speed_of(report.tok_per_s_low, report.tok_per_s_high)
+
+
+def speed_of(low: float, high: float) -> str:
+    """The same of an interval; of 0 to 0 that it was not measured."""
     if not high:
         return "speed not measured"
     return f"about {_rounded((low * high) ** 0.5)} tok/s (estimate: {_rounded(low)} to {_rounded(high)})"
@@ -40,7 +44,9 @@ def speed(report: FitReport) -> str:
 def needs(report: FitReport) -> str:
     """``needs 1.5 GB, 23.2 GB is free``, and what is missing where it does not fit."""
     text = f"needs {size(report.needs_bytes)}, {size(report.free_bytes)} is free"
-    return text if report.fits else f"{text}: {size(-report.margin_bytes)} too little"
+    if report.margin_bytes < 0:
+        return f"{text}: {size(-report.margin_bytes)} too little"
+    return f"{text}, but {report.unknown}" if report.unknown else text
 
 
 def choice(chosen: Choice) -> str:

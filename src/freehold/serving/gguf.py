@@ -11,13 +11,14 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from freehold.domain.errors.model import ModelFileInvalid
 from freehold.domain.hardware import ModelShape
-from freehold.serving.gguf_stream import HeaderStream, MalformedError
+from freehold.serving.gguf_cache import CacheFacts, Numbers, cache_facts
+from freehold.serving.gguf_stream import HeaderStream, MalformedError, of_descriptor, of_prefix
 from freehold.serving.gguf_tensors import Tensors, read_tensors
 from freehold.serving.gguf_types import FILE_TYPES, VALUE_ARRAY, VALUE_FORMATS, VALUE_STRING
 
@@ -36,6 +37,7 @@ _FIM_PREFIXES: Final = frozenset(
 )
 """Tokens by which llama.cpp recognises a vocabulary that can fill in the middle."""
 
+_Found = TypeVar("_Found")
 _Value = bool | int | float | str | tuple[int, ...]
 
 
@@ -64,6 +66,11 @@ class GgufHeader:
         tools: Whether the chat template knows tools.
         infill: Whether the vocabulary has fill-in-the-middle tokens.
         pooling: Whether the file is an embedding model (it states how token vectors are pooled).
+        cache: What its layers keep between tokens.
+        embedding_bytes: The token embedding table.
+        tied: Whether that table serves as the output too.
+        layer_bytes: Tensors of each layer; empty where they are not those of ``layers``.
+        expert_bytes: Of these, those of experts.
     """
 
     architecture: str
@@ -86,6 +93,11 @@ class GgufHeader:
     tools: bool
     infill: bool
     pooling: bool
+    cache: CacheFacts
+    embedding_bytes: int
+    tied: bool
+    layer_bytes: tuple[int, ...]
+    expert_bytes: tuple[int, ...]
 
     @property
     def shape(self) -> ModelShape:
@@ -102,7 +114,24 @@ class GgufHeader:
             context_length=self.context_length,
             sliding_window=self.sliding_window,
             read_bytes=self.read_bytes,
+            kv_heads_each=self.cache.kv_heads_each,
+            latent_length=self.cache.latent_length,
+            state_values=self.cache.state_values,
+            layer_bytes=self.layer_bytes,
+            expert_bytes=self.expert_bytes,
+            embedding_bytes=self.embedding_bytes,
+            tied=self.tied,
+            unknown=self.cache.unknown,
         )
+
+
+def read_weight_bytes(path: str | os.PathLike[str]) -> int:
+    """Bytes of all tensors of ``path``, which need not be a language model: a projector is none.
+
+    Raises:
+        ModelFileInvalid: It is not a GGUF file, or it cannot be read.
+    """
+    return _read_file(path, lambda stream, _file_bytes: _read_parts(stream)[1].total_bytes)
 
 
 def read_header(path: str | os.PathLike[str]) -> GgufHeader:
@@ -111,6 +140,30 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
     Raises:
         ModelFileInvalid: It is not a GGUF file that the engine could load, or it cannot be read.
     """
+    return _read_file(path, lambda stream, file_bytes: _read(stream, file_bytes=file_bytes))
+
+
+def read_prefix(prefix: bytes, *, size_bytes: int, name: str) -> GgufHeader:
+    """The same of a file whose first bytes only are here.
+
+    Args:
+        prefix: Its beginning.
+        size_bytes: Its whole length.
+        name: What errors call it.
+
+    Raises:
+        NotHereError: The header goes on behind ``prefix``; it says how far at least.
+        ModelFileInvalid: As ``read_header``.
+    """
+    try:
+        return _read(
+            HeaderStream(of_prefix(prefix, size_bytes=size_bytes), size_bytes=size_bytes), file_bytes=size_bytes
+        )
+    except (MalformedError, struct.error) as error:
+        raise ModelFileInvalid(path=name, reason=str(error)) from error
+
+
+def _read_file(path: str | os.PathLike[str], read: Callable[[HeaderStream, int], _Found]) -> _Found:
     try:
         # O_NONBLOCK: opening a named pipe must not wait for its writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -120,7 +173,7 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ModelFileInvalid(path=os.fspath(path), reason="it is not a regular file")
-        return _read(HeaderStream(descriptor, size_bytes=status.st_size), file_bytes=status.st_size)
+        return read(HeaderStream(of_descriptor(descriptor), size_bytes=status.st_size), status.st_size)
     except (MalformedError, OSError, struct.error) as error:
         raise ModelFileInvalid(path=os.fspath(path), reason=str(error)) from error
     finally:
@@ -128,6 +181,12 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
 
 
 def _read(stream: HeaderStream, *, file_bytes: int) -> GgufHeader:
+    values, tensors, infill = _read_parts(stream)
+    return _header(values, tensors, infill=infill, file_bytes=file_bytes)
+
+
+def _read_parts(stream: HeaderStream) -> tuple[dict[str, _Value], Tensors, bool]:
+    """Values, tensors, and whether the vocabulary can fill in."""
     magic = stream.take(min(len(_MAGIC), stream.remaining))
     if magic != _MAGIC:
         raise MalformedError(f"it begins with {magic!r}, not with b'GGUF'")
@@ -140,8 +199,7 @@ def _read(stream: HeaderStream, *, file_bytes: int) -> GgufHeader:
     value_count = stream.count("Q", limit=_VALUES_MAX, what="header values")
     values, infill = _read_values(stream, value_count)
     alignment = _number(values, "general.alignment", default=32, minimum=1, maximum=1 << 16)
-    tensors = read_tensors(stream, count=tensor_count, alignment=alignment)
-    return _header(values, tensors, infill=infill, file_bytes=file_bytes)
+    return values, read_tensors(stream, count=tensor_count, alignment=alignment), infill
 
 
 def _read_values(stream: HeaderStream, count: int) -> tuple[dict[str, _Value], bool]:
@@ -218,6 +276,36 @@ def _header(values: Mapping[str, _Value], tensors: Tensors, *, infill: bool, fil
         tools="tools" in template,
         infill=infill,
         pooling=_number(values, f"{architecture}.pooling_type", default=0) > 0,
+        cache=_cache(values, architecture, layers=layers, heads=heads),
+        embedding_bytes=tensors.embedding_bytes,
+        tied=tensors.tied,
+        layer_bytes=tensors.layer_bytes if len(tensors.layer_bytes) == layers else (),
+        expert_bytes=tensors.layer_expert_bytes if len(tensors.layer_bytes) == layers and tensors.expert_bytes else (),
+    )
+
+
+def _cache(values: Mapping[str, _Value], architecture: str, *, layers: int, heads: int) -> CacheFacts:
+    """What the layers keep; the numbers of ``head_count_kv`` were checked before."""
+    kv_heads = values.get(f"{architecture}.attention.head_count_kv", heads)
+
+    def number(key: str) -> int:
+        return _number(values, f"{architecture}.{key}", default=0, maximum=1 << 20)
+
+    return cache_facts(
+        architecture,
+        Numbers(
+            layers=layers,
+            heads=heads,
+            kv_heads=kv_heads if isinstance(kv_heads, tuple) else int(kv_heads),
+            latent=number("attention.kv_lora_rank"),
+            rope=number("rope.dimension_count"),
+            split_heads=number("attention.key_length_mla"),
+            interval=number("full_attention_interval"),
+            kernel=number("ssm.conv_kernel"),
+            inner=number("ssm.inner_size"),
+            state=number("ssm.state_size"),
+            groups=number("ssm.group_count"),
+        ),
     )
 
 

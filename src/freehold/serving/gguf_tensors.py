@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +18,9 @@ _DIMENSIONS_MAX: Final = 4
 _ELEMENTS_MAX: Final = 1 << 44
 _EMBEDDING: Final = "token_embd.weight"
 _OUTPUT: Final = "output.weight"
+_EXPERTS: Final = "_exps."
+_LAYER: Final = re.compile(r"blk\.([0-9]{1,4})\.", re.ASCII)
+_LAYERS_MAX: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,8 @@ class Tensors:
         vocabulary: Rows of that table; 0 where there is none.
         tied: Whether the table serves as output too, so that it is read for each token.
         quantisation: Type that holds most bytes.
+        layer_bytes: Bytes of the tensors of each layer (``blk.N.``), as far as there are any.
+        layer_expert_bytes: Of these, those of experts.
     """
 
     total_bytes: int
@@ -39,6 +46,8 @@ class Tensors:
     vocabulary: int
     tied: bool
     quantisation: str
+    layer_bytes: tuple[int, ...]
+    layer_expert_bytes: tuple[int, ...]
 
     def read_bytes(self, *, experts: int, experts_used: int) -> int:
         """Weights read for one token: only the used experts, and of an untied embedding table only one row."""
@@ -86,15 +95,29 @@ def read_tensors(stream: HeaderStream, *, count: int, alignment: int) -> Tensors
     end = _padded(stream.position, alignment) + offset_expected - _padded(last_bytes, alignment) + last_bytes
     if missing := max(0, end - stream.position - stream.remaining):
         raise MalformedError(f"it is truncated: {missing} bytes of its tensors are missing")
+    layer_bytes, layer_expert_bytes = _by_layer({name: size for name, (size, _) in sizes.items()})
     return Tensors(
         total_bytes=sum(size for size, _ in sizes.values()),
         parameters=parameters,
-        expert_bytes=sum(size for name, (size, _) in sizes.items() if "_exps." in name),
+        expert_bytes=sum(size for name, (size, _) in sizes.items() if _EXPERTS in name),
         embedding_bytes=sizes.get(_EMBEDDING, (0, 0))[0],
         vocabulary=vocabulary,
         tied=_OUTPUT not in sizes,
         quantisation=by_type.most_common(1)[0][0],
+        layer_bytes=layer_bytes,
+        layer_expert_bytes=layer_expert_bytes,
     )
+
+
+def _by_layer(sizes: Mapping[str, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Bytes of each layer, and of its experts; all of them up to the last that has any."""
+    whole, experts = Counter[int](), Counter[int]()
+    for name, size_bytes in sizes.items():
+        if (match := _LAYER.match(name)) is not None and int(match[1]) < _LAYERS_MAX:
+            whole[int(match[1])] += size_bytes
+            experts[int(match[1])] += size_bytes if _EXPERTS in name else 0
+    count = max(whole, default=-1) + 1
+    return tuple(whole[layer] for layer in range(count)), tuple(experts[layer] for layer in range(count))
 
 
 def _read_dimensions(stream: HeaderStream, name: str) -> tuple[int, ...]:

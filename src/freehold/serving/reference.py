@@ -12,6 +12,9 @@ HUB_PREFIX: Final = "hf:"
 DEFAULT_REVISION: Final = "main"
 _WORD: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,95})"
 _HUB: Final = re.compile(rf"hf:({_WORD}/{_WORD})/((?:{_WORD}/){{0,4}}{_WORD}\.gguf)(?:@({_WORD}))?", re.ASCII)
+_REMOTE: Final = re.compile(
+    rf"hf:({_WORD}/{_WORD})(?:/((?:{_WORD}/){{0,4}}{_WORD}\.(?:gguf|safetensors)))?(?:@({_WORD}))?", re.ASCII
+)
 _NAME: Final = re.compile(_WORD, re.ASCII)
 
 
@@ -37,6 +40,22 @@ class FilePath:
     """A GGUF file that the user keeps; never copied, moved or removed by Freehold."""
 
     path: str
+
+
+def parse_remote(text: str) -> HubReference:
+    """A model that is only looked at: ``hf:OWNER/REPO`` (safetensors), or one of its files, GGUF or safetensors.
+
+    Returns:
+        The reference; ``filename`` is empty where the repository is meant.
+
+    Raises:
+        ModelUnknown: It is none of these.
+    """
+    match = _REMOTE.fullmatch(text)
+    if match is None or ".." in text:
+        form = " (written hf:OWNER/REPO, hf:OWNER/REPO/FILE.gguf or hf:OWNER/REPO/FILE.safetensors)"
+        raise ModelUnknown(name=text, suggestion=form)
+    return HubReference(text=text, repo=match[1], filename=match[2] or "", revision=match[3] or DEFAULT_REVISION)
 
 
 def parse_reference(text: str) -> str | HubReference | FilePath:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from freehold.cli import fit as command
+from freehold.cli import fit_oracle
 from freehold.domain.hardware import HardwareProfile
+from freehold.planner.placement import PROJECTOR_BUFFERS_BYTES
 from tests.models import starter_model
+from tests.servers.hub_server import HubServer
+from tests.support.gguf_files import tiny_model
+from tests.support.gguf_headers import Dims, transformer, write_model
+from tests.support.safetensors_files import TINY_BYTES, write_tiny
 from tests.unit.cli.conftest import Cli
 
 
@@ -47,11 +54,22 @@ def test_more_context_than_there_is_memory(cli: Cli) -> None:
         assert each["needs_bytes"] <= each["free_bytes"]
 
 
-def test_changes_together_and_none_that_helps(cli: Cli) -> None:
-    (change,) = told(cli, "qwen3-8b", "--gpu", "6.2G", "--ctx", "8192", "--users", "4")["changes"]
-    assert change["text"].startswith("together: 8 bits, ")
-    assert told(cli, "qwen3-8b", "--gpu", "4G")["changes"] == []
-    assert "Nothing but a smaller model" in cli("fit", "qwen3-8b", "--gpu", "4G").out
+def test_changes_together_then_what_makes_it_slower_then_another_file(cli: Cli) -> None:
+    found = told(cli, "qwen3-8b", "--gpu", "6.2G", "--ctx", "8192", "--users", "4")["changes"]
+    texts = [each["text"] for each in found]
+    assert texts[0].startswith("together: 8 bits, ")
+    assert "--n-gpu-layers" in texts[1]
+    smaller = told(cli, "qwen3-8b", "--gpu", "5G", "--ctx", "4096", "--users", "1")["changes"]
+    assert any(each["text"].startswith("a file in Q") and each["fits"] for each in smaller)
+    assert all(each["fits"] and each["needs_bytes"] <= each["free_bytes"] for each in found)
+
+
+def test_nothing_helps_where_not_even_memory_holds_it(
+    cli: Cli, machine: Callable[..., HardwareProfile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "probe", lambda **_: machine(memory_free_bytes=500 << 20))
+    assert told(cli, "qwen3-8b")["changes"] == []
+    assert "Nothing but a smaller model" in cli("fit", "qwen3-8b").out
 
 
 def test_the_engine_is_asked_where_the_file_is_here(cli: Cli) -> None:
@@ -67,7 +85,7 @@ def test_the_engine_is_asked_where_the_file_is_here(cli: Cli) -> None:
 def test_an_engine_that_says_nothing_is_not_believed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(starter_model("smollm2-135m"))
     for lines in ([], [b"[]"], [b"[]", b"[[]]"], [b"[]", b"nonsense"], [b"[]", b'[[{"device": "x"}]]']):
-        monkeypatch.setattr(command, "asked_in_jail", lambda *_, said=lines, **__: said)
+        monkeypatch.setattr(fit_oracle, "asked_in_jail", lambda *_, said=lines, **__: said)
         assert told(cli, path)["source"] == "formula"
 
 
@@ -84,3 +102,92 @@ def test_no_card_here(cli: Cli) -> None:
     assert cli("fit", "qwen3-4b", "--ctx", "-1").code == 2
     assert cli("fit", "no-such-model").err.startswith("FH-MODEL-001")
     assert "embeds or ranks" in cli("fit", "bge-small-en").err
+    assert "0 to 36" in cli("fit", "qwen3-8b", "--gpu", "8G", "--gpu-layers", "37").err
+    assert "about cards" in cli("fit", "qwen3-8b", "--gpu-layers", "3").err
+
+
+def test_two_cards_each_by_itself(cli: Cli) -> None:
+    shown = cli("fit", "qwen3-8b", "--gpu", "6G,4G", "--ctx", "4096", "--users", "1")
+    assert shown.code == 0
+    assert "--tensor-split " in shown.out
+    assert "card 2 with 4.3 GB" in shown.out
+    found = told(cli, "qwen3-8b", "--gpu", "6G,4G", "--ctx", "4096", "--users", "1")
+    assert [each["device"] for each in found["devices"]] == ["memory", "card 1 with 6.4 GB", "card 2 with 4.3 GB"]
+    assert all(each["needs_bytes"] <= each["free_bytes"] for each in found["devices"])
+    assert sum(each["layers"] for each in found["devices"]) == 36
+
+
+def test_experts_on_the_processor(cli: Cli, tmp_path: Path) -> None:
+    dims = Dims(
+        layers=12,
+        width=1_024,
+        heads=16,
+        kv_heads=4,
+        head_dim=64,
+        inner=768,
+        vocabulary=32_000,
+        experts=64,
+        experts_used=8,
+    )
+    path = str(transformer(tmp_path / "experts.gguf", "qwen3moe", dims, "Q8_0"))
+    arguments = (path, "--gpu", "1.5G", "--ctx", "4096", "--users", "1")
+    shown = cli("fit", *arguments)
+    assert shown.code == 1
+    change = next(each for each in told(cli, *arguments)["changes"] if "--n-cpu-moe" in each["text"])
+    count = str(change["host_expert_layers"])
+    again = told(cli, *arguments, "--cpu-moe", count)
+    assert again["fits"]
+    assert again["devices"] == change["devices"]
+    assert not told(cli, *arguments, "--cpu-moe", str(int(count) - 1))["fits"]
+
+
+def test_a_projector_beside_the_model_is_counted(cli: Cli, tmp_path: Path) -> None:
+    dims = Dims(layers=4, width=256, heads=4, kv_heads=4, head_dim=64, inner=512, vocabulary=1_000)
+    path = str(transformer(tmp_path / "model.gguf", "llama", dims, "Q8_0"))
+    alone = told(cli, path, "--ctx", "2048", "--users", "1")
+    write_model(tmp_path / "mmproj-model.gguf", "clip", {}, [("v.patch_embd.weight", (1_024, 2_048), "F16")])
+    beside = told(cli, path, "--ctx", "2048", "--users", "1")
+    assert beside["projector_bytes"] == 1_024 * 2_048 * 2 + PROJECTOR_BUFFERS_BYTES
+    assert beside["needs_bytes"] == alone["needs_bytes"] + beside["projector_bytes"]
+    assert "  projector " in cli("fit", path).out
+
+
+def test_an_unknown_architecture_never_fits_by_the_closed_form(cli: Cli, tmp_path: Path) -> None:
+    """It has a header like a small model's, and nobody here knows what else it keeps."""
+    dims = Dims(layers=2, width=64, heads=4, kv_heads=4, head_dim=16, inner=64, vocabulary=100)
+    path = str(transformer(tmp_path / "new.gguf", "from-tomorrow", dims, "F16"))
+    for more in ((), ("--gpu", "24G")):
+        shown = cli("fit", path, "--ctx", "2048", *more)
+        assert shown.code == 1
+        assert "cannot be told: what the architecture 'from-tomorrow' keeps" in shown.out
+        assert not told(cli, path, *more)["fits"]
+    assert "cannot be told" in cli("models", path).out
+
+
+def test_safetensors_of_this_machine(cli: Cli, tmp_path: Path) -> None:
+    write_tiny(tmp_path)
+    found = told(cli, str(tmp_path), "--ctx", "2048", "--users", "1")
+    assert (found["fits"], found["source"]) == (True, "formula")
+    assert found["weights_bytes"] == TINY_BYTES
+    assert told(cli, str(tmp_path / "model.safetensors.index.json"))["weights_bytes"] == TINY_BYTES
+    assert cli("fit", str(tmp_path / "missing.safetensors")).err.startswith("FH-MODEL-001")
+
+
+def test_a_hub_is_asked_only_where_one_is_named_and_only_where_that_is_allowed(cli: Cli, home: Path) -> None:
+    files = {"org/repo/model.gguf": tiny_model()}
+    with HubServer(files) as hub:
+        home.mkdir()
+        config = home / "freehold.toml"
+        config.write_text(f'[hub]\nendpoint = "{hub.endpoint}"\n')
+        told(cli, "qwen3-4b")
+        cli("fit", "org/repo/model.gguf")
+        assert hub.seen == []
+        found = told(cli, "hf:org/repo/model.gguf", "--ctx", "512", "--users", "1")
+        assert (found["fits"], found["source"]) == (True, "formula")
+        assert len(hub.seen) == 1
+        assert "MB read, the beginnings of its files" in cli("fit", "hf:org/repo/model.gguf").err
+        seen = len(hub.seen)
+        config.write_text(f'[hub]\nendpoint = "{hub.endpoint}"\n[egress]\nbroker = "unix://{home}/b.sock"\n')
+        assert cli("fit", "hf:org/repo/model.gguf").err.startswith("FH-POLICY-")
+        assert len(hub.seen) == seen
+    assert cli("fit", "hf:org/repo/model.txt").err.startswith("FH-MODEL-001")

@@ -50,13 +50,24 @@ def test_parts_by_hand() -> None:
     launch = Launch(context_tokens=4_096, slots=2, batch_tokens=128)
     # 2 (keys, values) × 2 heads × 128 × 2 bytes × 28 layers × 8,192 tokens
     assert cache_bytes(SHAPE, launch) == 2 * 2 * 128 * 2 * 28 * 8_192 == 224 * MIB
-    assert compute_bytes(SHAPE, launch) == 4 * 128 * 151_936 + 16 * 128 * 1_536 + 2 * 128 * 8_192
+    assert compute_bytes(SHAPE, launch) == 4 * 128 * 151_936 + 20 * 128 * 1_536 + 2 * 128 * 4_096
     report = fit(SHAPE, launch, MACHINE)
     assert report.weights_bytes == 1_000 * MIB
     assert report.overhead_bytes == ENGINE_OVERHEAD_BYTES
     assert report.needs_bytes == sum((1_000 * MIB, 224 * MIB, report.compute_bytes, ENGINE_OVERHEAD_BYTES))
     assert report.margin_bytes == 12_000 * MIB - report.needs_bytes
     assert report.fits
+
+
+def test_one_cache_for_all_has_smaller_windows_and_larger_buffers() -> None:
+    """Each slot's own window has room for a batch; llama.cpp's answers for both: tests/integration/test_fit_oracle.py."""
+    shape = replace(SHAPE, architecture="gemma3", layers=30, sliding_window=1_024)
+    own = Launch(context_tokens=8_192, slots=4, batch_tokens=128)
+    one = replace(own, unified=True)
+    per_token = 2 * 2 * 128 * 2
+    assert cache_bytes(shape, own) == per_token * (5 * 4 * 8_192 + 25 * 4 * 1_280)
+    assert cache_bytes(shape, one) == per_token * (5 * 4 * 8_192 + 25 * 4_352)
+    assert compute_bytes(shape, one) > compute_bytes(shape, own)
 
 
 def test_context_is_rounded_up_as_the_engine_does() -> None:
@@ -174,6 +185,7 @@ def truth() -> Iterator[tuple[ModelShape, Launch, dict[str, str]]]:
                 batch_tokens=int(row["n_ubatch"]),
                 cache_type=row["kv_type"],
                 flash_attention=row["flash_attn"] == "1",
+                unified=True,
             ),
             row,
         )

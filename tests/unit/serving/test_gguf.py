@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,38 @@ def test_vocabulary_longer_than_one_window(tmp_path: Path) -> None:
     assert found.infill
     pairs = [*without(b"tokenizer.ggml.tokens"), array("tokenizer.ggml.tokens", STRING, [*tokens, "x<PRE>"])]
     assert not read_header(write(tmp_path, header(pairs, TENSORS) + b"\0" * TENSOR_BYTES)).infill
+
+
+def tokens_file(folder: Path, tokens: list[str | bytes]) -> Path:
+    body = text("tokenizer.ggml.tokens") + struct.pack("<IIQ", ARRAY, STRING, len(tokens)) + b"".join(map(text, tokens))
+    return write(folder, header([*without(b"tokenizer.ggml.tokens"), body], TENSORS) + b"\0" * TENSOR_BYTES)
+
+
+def test_a_token_is_found_only_where_it_is_one(tmp_path: Path) -> None:
+    """Texts are passed over in runs: one that merely holds another, with its length before it, is not that other."""
+    inside = b"x" + struct.pack("<Q", 5) + b"<PRE>"
+    for place in (0, 1, 63, 64, 100, 127, 128, 130):
+        others: list[str | bytes] = [inside * (number % 9 + 1) for number in range(200)]
+        assert not read_header(tokens_file(tmp_path, others)).infill
+        assert read_header(tokens_file(tmp_path, [*others[:place], "<PRE>", *others[place:]])).infill
+
+
+def test_longer_texts_between_short_ones_are_passed_over(tmp_path: Path) -> None:
+    lengths = [0, 1, 126, 127, 128, 129, 255, 256, 257, 65_536, 1 << 20]
+    tokens: list[str | bytes] = [b"\n" * length for length in lengths for _ in range(3)] + ["t"] * 300
+    assert read_header(tokens_file(tmp_path, tokens * 2)).layers == 2
+    with pytest.raises(ModelFileInvalid, match="a text of 1048577 bytes"):
+        read_header(tokens_file(tmp_path, [*tokens, b"\n" * ((1 << 20) + 1), *["t"] * 300_000]))
+
+
+def test_a_vocabulary_full_of_what_is_sought_costs_no_more_than_any(tmp_path: Path) -> None:
+    """Walked anew from each place where the bytes of a token are found, it cost 40 times as much."""
+    sought = (b"x" + struct.pack("<Q", 5) + b"<PRE>") * 9
+
+    def cost_s(token: bytes) -> float:
+        path = tokens_file(tmp_path, [token] * 20_000)
+        began = time.process_time()
+        assert not read_header(path).infill
+        return time.process_time() - began
+
+    assert cost_s(sought) < 15 * cost_s(b"y" * len(sought)) + 0.05

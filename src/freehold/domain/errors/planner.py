@@ -37,3 +37,15 @@ class NothingUsed(PlannerError):
 
     code = "FH-PLANNER-003"
     status = 404
+
+
+class NotSizable(PlannerError):
+    """{path} cannot be sized: {reason!s}.
+
+    A model that is not in one GGUF file is sized by the headers of its safetensors files, their index
+    (model.safetensors.index.json) and config.json beside them; of a hub only the beginnings of the files are read, and
+    no more than 128 MiB together. Whatever is not as its format demands is refused, so that nothing is said to fit by
+    numbers that are not so.
+    """
+
+    code = "FH-PLANNER-004"

@@ -24,6 +24,8 @@ _DEFAULT_TOKENS: Final = (512, 2_048, 512, 1)
 """Context, batch, batch of one pass, sequences: the first four numbers of the second structure."""
 _FLASH_OFFSET: Final = 52
 _TYPES_OFFSET: Final = 104
+_WHOLE_WINDOWS_OFFSET: Final = 140
+"""Whether layers with a window keep the whole context all the same; the server does not, the library's default does."""
 _UNIFIED_OFFSET: Final = 141
 _TYPES: Final = {"f16": 1, "q8_0": 8}
 
@@ -53,7 +55,8 @@ def _sizes(path: str, ask: dict[str, Any]) -> list[dict[str, Any]]:
     struct.pack_into("<4I", raw, _TOKENS_OFFSET, ask["tokens"], 2_048, ask["batch_tokens"], sequences)
     struct.pack_into("<i", raw, _FLASH_OFFSET, int(ask["flash_attention"]))
     struct.pack_into("<2i", raw, _TYPES_OFFSET, _TYPES[ask["cache_type"]], _TYPES[ask["cache_type"]])
-    raw[_UNIFIED_OFFSET] = 1
+    raw[_WHOLE_WINDOWS_OFFSET] = 0
+    raw[_UNIFIED_OFFSET] = int(ask["unified"])
     text = _printed(lambda: getattr(library, _PRINT)(path.encode(), ctypes.byref(model), ctypes.byref(context)))
     return [row for line in text.splitlines() if (row := _row(line)) is not None]
 
