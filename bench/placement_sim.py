@@ -79,8 +79,9 @@ def kinds(seed: int) -> tuple[Kind, ...]:
     )
 
 
-def memory_bytes(models: Sequence[Kind], share: float = 0.5) -> int:
-    """That share of what they need together, but enough for the largest."""
+def memory_bytes(models: Sequence[Kind], *, seed: int) -> int:
+    """Half, three fifths or two thirds of what they need together, but enough for the largest."""
+    share = (0.5, 0.6, 0.667)[seed % 3]
     return max(round(share * sum(each.size_bytes for each in models)), *(each.size_bytes for each in models))
 
 
@@ -148,10 +149,10 @@ class Simulation:
         *,
         looked: Callable[[State, Plan], None] = lambda _state, _plan: None,
         pinned: frozenset[str] = frozenset(),
-        bytes_max: int = 0,
+        bytes_max: int,
     ) -> None:
         self.kinds = {each.name: each for each in models}
-        self.bytes_max = bytes_max or memory_bytes(models)
+        self.bytes_max = bytes_max
         self.rules = rules
         self.looked = looked
         self.pinned = pinned

@@ -188,9 +188,3 @@ class Plan:
     closed: frozenset[str] = frozenset()
     refused: tuple[Refusal, ...] = ()
     again_s: float | None = None
-
-
-def tensor_split(held: Held, cards: tuple[str, ...]) -> tuple[float, ...]:
-    """The share of a model that each card gets, in the order of ``cards``; empty where no card holds any of it."""
-    total = sum(held.get(each, 0) for each in cards)
-    return tuple(held.get(each, 0) / total for each in cards) if total else ()

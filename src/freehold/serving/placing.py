@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from freehold.domain.errors.admission import ShuttingDown
@@ -81,6 +82,11 @@ class Placer:
         for each in models:
             self._entries.setdefault(each.id, Entry.of(each))
         self._step()
+
+    def shared(self, model: str, deployments: tuple[str, ...], *, pinned: bool) -> None:
+        """Further deployments use a model that is known already; it is pinned if any of them is."""
+        entry = self.entry(model)
+        entry.given = replace(entry.given, deployments=deployments, pinned=entry.given.pinned or pinned)
 
     def open(self) -> None:
         """Begin: models are loaded from now on."""
