@@ -22,13 +22,18 @@ def run(shape: str, seed: int, *, requests: int = REQUESTS) -> dict[str, Told]:
     """The same trace under every policy."""
     models = kinds(seed)
     asked = trace(shape, models, requests=requests, seed=seed)
-    return {name: Simulation(models, asked, rules, bytes_max=memory_bytes(models, seed=seed)).run() for name, rules in POLICIES}
+    return {
+        name: Simulation(models, asked, rules, bytes_max=memory_bytes(models, seed=seed)).run()
+        for name, rules in POLICIES
+    }
 
 
 def main() -> None:
     """Print the table."""
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 6
-    print(f"{'trace':8}{'seed':>5}  {'policy':14}{'loads':>6}{'reload s':>10}{'of lru':>8}{'p50 s':>8}{'p95 s':>8}{'max s':>8}")
+    print(
+        f"{'trace':8}{'seed':>5}  {'policy':14}{'loads':>6}{'reload s':>10}{'of lru':>8}{'p50 s':>8}{'p95 s':>8}{'max s':>8}"
+    )
     totals: dict[tuple[str, str], float] = {}
     worst, faults, longest_s = 0.0, 0, 0.0
     for shape in SHAPES:

@@ -194,7 +194,7 @@ class House:
             "limits": limits,
             "approvals": ApprovalViews(ApprovalBook(stores.approvals, clock=stores.clock)),
             "queue": QueueViews(runtime=self._current, seen=self._admission.waiting),
-            "memory": MemoryViews(self._placement.placer, clock=stores.clock),
+            "memory": MemoryViews(self._placement.placer, runtime=self._current, clock=stores.clock),
             "learning": self._learnt.views(),
             "classify": classify_views(stores, self._pipeline, self._current, self.door),
             **batch_views(stores, self._settings, self._current, self._batches, self._memory),
