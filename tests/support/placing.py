@@ -94,16 +94,24 @@ class FakeLoader:
         sizes: Gigabytes by model.
         gb: What there is.
         load_s: How long loading takes.
+        unload_s: How long it takes to end one.
         lag_s: For how long after its end a model's memory is not free yet.
     """
 
     def __init__(
-        self, sizes: Mapping[str, float], *, gb: float = 10.0, load_s: float = 2.0, lag_s: float = 0.0
+        self,
+        sizes: Mapping[str, float],
+        *,
+        gb: float = 10.0,
+        load_s: float = 2.0,
+        lag_s: float = 0.0,
+        unload_s: float = 0.1,
     ) -> None:
         self.sizes = {name: round(size * GB) for name, size in sizes.items()}
         self.bytes_max = round(gb * GB)
         self.load_s = load_s
         self.lag_s = lag_s
+        self.unload_s = unload_s
         self.there: dict[str, Held] = {}
         self.said: list[str] = []
         self.fails: dict[str, FreeholdError] = {}
@@ -128,7 +136,7 @@ class FakeLoader:
     async def unload(self, model: str) -> None:
         if model in self.there:
             self.said.append(f"unload {model}")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(self.unload_s)
             del self.there[model]
             if self.lag_s:
                 self.taken_bytes += self.sizes[model]

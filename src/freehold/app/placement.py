@@ -119,7 +119,9 @@ class Placement:
         self.know(plan)
 
     def know(self, plan: MemoryPlan) -> None:
-        """Take over other settings; the cap is read at the start only."""
+        """Take over other settings. Without a cap the one before holds: what is free now is not what models may have."""
+        if plan.cap_bytes:
+            self.placer.limit(PROCESSOR, plan.cap_bytes)
         self.placer.keep_s = plan.keep_s
         self.placer.rules = replace(RULES, patience_s=plan.patience_s)
 

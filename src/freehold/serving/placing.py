@@ -88,6 +88,11 @@ class Placer:
         entry = self.entry(model)
         entry.given = replace(entry.given, deployments=deployments, pinned=entry.given.pinned or pinned)
 
+    def limit(self, device: str, bytes_max: int) -> None:
+        """Models may have so much of a device from now on; who is idle leaves where they have more."""
+        self._devices[device] = bytes_max
+        self._step()
+
     def open(self) -> None:
         """Begin: models are loaded from now on."""
         self._is_open = True
@@ -361,7 +366,7 @@ class Placer:
             entry = self._entries[refused.model]
             self._tell(entry, refused_error(refused, entry, self.entries(), now_s=state.now_s))
         for entry in self._entries.values():
-            was_closed, entry.closed = entry.closed, entry.id in plan.closed
+            was_closed, entry.closed = entry.closed, entry.id in plan.closed or entry.id in plan.evict
             if was_closed and entry.takes:
                 self._tell(entry, None)
         if self._moving is None:
