@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -20,15 +21,13 @@ from freehold.domain.placement import PROCESSOR
 from freehold.domain.ports import Engine
 from freehold.engines.llama.engine import LlamaEngine
 from freehold.hostinfo.clock import SystemClock, SystemIds
+from freehold.net.broker import Broker
 from freehold.planner.fit import GPU_OVERHEAD_BYTES
 from freehold.serving.registry import ModelRegistry
 from tests.models import DEMO_FOLDER, starter_model
-from tests.support.egress import broker_of
 
 GB = 10**9
-MACHINE = HardwareProfile(
-    cpu_name="", cores=2, cpu_flags=frozenset(), memory_bytes=16 * GB, memory_free_bytes=8 * GB
-)
+MACHINE = HardwareProfile(cpu_name="", cores=2, cpu_flags=frozenset(), memory_bytes=16 * GB, memory_free_bytes=8 * GB)
 
 
 def compiled(folder: Path, text: str) -> Compiled:
@@ -48,7 +47,10 @@ def stores() -> Stores:
     clock = SystemClock()
     models = ModelRegistry(DEMO_FOLDER / "models")
     return cast(
-        "Stores", SimpleNamespace(models=models, clock=clock, ids=SystemIds(clock), broker=broker_of(clock))
+        "Stores",
+        SimpleNamespace(
+            models=models, clock=clock, ids=SystemIds(clock), broker=Broker(clock=clock, permit_key=b"k" * 32)
+        ),
     )
 
 
@@ -73,8 +75,11 @@ def test_two_names_of_one_file_share_one_load(tmp_path: Path, stores: Stores) ->
     assert isinstance(two, FingerprintedEngine)
 
 
-@pytest.mark.asyncio
-async def test_one_that_is_given_up_ends_once_nobody_shares_it(tmp_path: Path, stores: Stores) -> None:
+def test_one_that_is_given_up_ends_once_nobody_shares_it(tmp_path: Path, stores: Stores) -> None:
+    asyncio.run(given_up(tmp_path, stores))
+
+
+async def given_up(tmp_path: Path, stores: Stores) -> None:
     placement, engines = placed(compiled(tmp_path, deployment("one") + deployment("two")), stores)
     await engines["one"].close()
     await engines["one"].close()
@@ -103,7 +108,9 @@ def test_what_a_model_needs_on_a_processor_and_on_a_card(tmp_path: Path, stores:
         memory_free_bytes=8 * GB,
         gpus=(Gpu(name="card", vram_bytes=8 * GB, free_bytes=7 * GB),),
     )
-    found = compiled(tmp_path, deployment("here") + deployment("there", gpu_layers=-1) + deployment("half", gpu_layers=15))
+    found = compiled(
+        tmp_path, deployment("here") + deployment("there", gpu_layers=-1) + deployment("half", gpu_layers=15)
+    )
     engines = {plan.deployment.name: build_engine(plan, stores, with_card) for plan in found.deployments}
     needs = {name: need_of(cast("LlamaEngine", engine), with_card)[0] for name, engine in engines.items()}
     assert (needs["here"].card_bytes, needs["there"].each_card_bytes) == (0, GPU_OVERHEAD_BYTES)
@@ -116,4 +123,7 @@ def test_one_that_is_not_loaded_says_so_and_is_ready_once_the_start_is_over(tmp_
     assert (engines["one"].state().ready, engines["one"].state().detail) == (False, "its turn to load comes")
     entry = placement.placer.find("one")
     entry.wanted, entry.begun = False, True
-    assert (engines["one"].state().ready, engines["one"].state().detail) == (True, "not loaded; it is when it is asked for")
+    assert (engines["one"].state().ready, engines["one"].state().detail) == (
+        True,
+        "not loaded; it is when it is asked for",
+    )

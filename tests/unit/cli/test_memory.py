@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from freehold.identity.first_key import write_secret
-from tests.unit.cli.conftest import Answer, Cli, FakeServer, fake_server
+from tests.unit.cli.conftest import Cli
+from tests.unit.cli.fake_server import Answer, FakeServer, fake_server
 
 MODEL = {
     "deployments": ["small", "tiny"],
@@ -62,8 +63,24 @@ def test_what_is_in_memory_who_leaves_next_first(cli: Cli, server: FakeServer) -
         ["device", "for", "models", "set", "aside", "left"],
         ["cpu", "2.0", "GB", "0.5", "GB", "1.5", "GB"],
     ]
-    assert lines[4] == "1 small, tiny loaded 0.5 GB cpu 0.2 GB 0 0 3 min 2.5 s".split()
-    assert lines[5] == "- coder not loaded - - 0 0 - -".split()
+    assert lines[4] == [
+        "1",
+        "small,",
+        "tiny",
+        "loaded",
+        "0.5",
+        "GB",
+        "cpu",
+        "0.2",
+        "GB",
+        "0",
+        "0",
+        "3",
+        "min",
+        "2.5",
+        "s",
+    ]
+    assert lines[5] == ["-", "coder", "not", "loaded", "-", "-", "0", "0", "-", "-"]
     assert shown.out.splitlines()[-1] == "small: 0.10 s lost a GiB"
     assert json.loads(cli("ps", "--url", server.url, "--json").out) == SHOWN
 
