@@ -122,6 +122,7 @@ def _same(name: str) -> Callable[[Inside, str, str], str]:
 
 OBJECTS: dict[str, Kind] = {
     "/v1/models/{name": Kind(_same("plain"), missing="never", is_everybodys=True),
+    "/v1/admin/memory/{name": Kind(_same("small"), missing="never", is_everybodys=True),
     "kind": Kind(_same("speech"), missing="speech", is_everybodys=True),
     "receipt_id": Kind(_receipt),
     "key_id": Kind(_key),

@@ -11,6 +11,7 @@ from typing import Any
 from freehold.api.approval_views import ApprovalViews
 from freehold.api.key_views import KeyViews
 from freehold.api.limit_views import LimitViews
+from freehold.api.memory_views import MemoryViews
 from freehold.api.openapi import DocumentViews
 from freehold.api.queue_views import QueueViews
 from freehold.api.server import Api, Lifespan
@@ -27,6 +28,8 @@ from freehold.app.learning import Learnt
 from freehold.app.memory import pseudonym_keys, remembering
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
+from freehold.app.placed_engine import PlacedEngine
+from freehold.app.placement import Placement
 from freehold.app.releases import Released
 from freehold.app.rules import rulebook_of
 from freehold.app.scanning import detection
@@ -103,7 +106,13 @@ class House:
         self._machine = machine
         self._known = known
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
-        self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
+        self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
+        self._placement = Placement(
+            machine=machine, plan=compiled.memory, clock=stores.clock, queued=self._admission.waiting_at
+        )
+        built = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
+        self._engines = self._placement.take(built, self._plans)
+        self._placement.current(self._engines)
         self._detection = detection(stores.models, clock=stores.clock, names=compiled.detect.names != "off")
         detect = self._detection.rules(compiled.detect)
         cache_key = stores.cache_key
@@ -111,7 +120,6 @@ class House:
         self._fellows = fellows
         pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
-        self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
         self._retries = RetryBudgets()
         self._quotas = Quotas(
             store=stores.limits,
@@ -186,6 +194,7 @@ class House:
             "limits": limits,
             "approvals": ApprovalViews(ApprovalBook(stores.approvals, clock=stores.clock)),
             "queue": QueueViews(runtime=self._current, seen=self._admission.waiting),
+            "memory": MemoryViews(self._placement.placer, runtime=self._current, clock=stores.clock),
             "learning": self._learnt.views(),
             "classify": classify_views(stores, self._pipeline, self._current, self.door),
             **batch_views(stores, self._settings, self._current, self._batches, self._memory),
@@ -197,8 +206,8 @@ class House:
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
         """The life of the gateway: engines start in the background, everything is closed in the end."""
-        for name, engine in self._engines.items():
-            self._spawn(self._start(name, engine))
+        self._placement.placer.open()
+        self._start_all(self._engines)
         self._spawn(self._start_detector())
         self._spawn(self._keep_checkpoints())
         if self._stores.way is not None:
@@ -214,6 +223,7 @@ class House:
         for task in (
             *self._observation.tasks(self._own_metrics),
             *self._learnt.tasks(),
+            *self._placement.tasks(),
             self._memory.run(),
             *self._vaults.tasks(),
         ):
@@ -228,6 +238,7 @@ class House:
             yield
         finally:
             self._admission.close()
+            await self._placement.placer.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -259,7 +270,8 @@ class House:
             for name, plan in plans.items()
             if name not in kept
         }
-        engines = {name: kept.get(name) or built[name] for name in plans}
+        taken = self._placement.take(built, plans)
+        engines = {name: kept.get(name) or taken[name] for name in plans}
         detect = self._detection.rules(compiled.detect)
         cache_key = self._stores.cache_key
         runtime = snapshot(compiled, engines, self._known, self._price, detect=detect, cache_key=cache_key)
@@ -276,6 +288,8 @@ class House:
         )
         await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._plans, self._engines, self._runtime = plans, engines, runtime
+        self._placement.current(engines)
+        self._placement.know(compiled.memory)
         self._limit_book.currency = compiled.ledger.currency
         self._admission.keep(engines)
         self._retries.keep(engines)
@@ -283,8 +297,7 @@ class House:
         self._learnt.know(compiled)
         self._memory.keep_for(compiled.labels.memory_days)
         self._vaults.know(compiled)
-        for name, engine in built.items():
-            self._spawn(self._start(name, engine))
+        self._start_all(taken)
         if retired:
             self._spawn(self._retire(retired, before))
         log.info("configuration %s is in force", compiled.digest[:19])
@@ -294,7 +307,7 @@ class House:
         return Services(
             clock=self._stores.clock,
             authenticator=self._stores.keys,
-            admission=self._admission,
+            admission=self._placement.admission(self._admission),
             audit=own if way is None else GuardedAudit(own, way),
             journal=self._stores.journal,
             receipts=self._stores.receipts,
@@ -319,6 +332,12 @@ class House:
 
     def _price(self, deployment: Deployment, usage: Usage) -> TokenPrice | None:
         return list_price(self._stores.prices, deployment, usage=usage, unix_ms=self._stores.clock.unix_ms())
+
+    def _start_all(self, engines: Mapping[str, Engine]) -> None:
+        """Start those that are not loaded in turn."""
+        for name, engine in engines.items():
+            if not isinstance(engine, PlacedEngine):
+                self._spawn(self._start(name, engine))
 
     async def _start(self, name: str, engine: Engine) -> None:
         try:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from freehold.app.collector import Collector, providers_of
+from freehold.app.placed_engine import PlacedEngine
 from freehold.app.stores import Stores
 from freehold.domain.ports import Engine
 from freehold.domain.priority import Priority
@@ -120,6 +121,11 @@ class Observation:
             state = engine.state()
             metrics.set(table.ENGINE_READY, name, value=int(state.ready))
             metrics.set(table.ENGINE_RESTARTS, name, value=state.restarts)
+            if isinstance(engine, PlacedEngine) and (entry := engine.entry()) is not None:
+                metrics.set(table.MODEL_LOADS, name, value=entry.loads)
+                metrics.set(table.MODEL_LOAD_SECONDS, name, value=entry.load_seconds)
+                metrics.set(table.MODEL_EVICTIONS, name, value=entry.evictions)
+                metrics.set(table.MODEL_RESERVED_BYTES, name, value=sum(entry.held.values()))
         for name, line in admission.states().items():
             for priority in Priority:
                 metrics.set(table.QUEUE_DEPTH, name, priority.name.lower(), value=line.waiting_by[priority])

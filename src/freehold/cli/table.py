@@ -36,6 +36,9 @@ COMMANDS = (
     Command("receipts", "freehold.cli.receipts:receipts", "What was asked, where it went and what it cost."),
     Command("batches", "freehold.cli.batches:app", "List, show and cancel batches of requests."),
     Command("queue", "freehold.cli.queue:queue", "What runs and waits at each deployment, and whose turn is next."),
+    Command("ps", "freehold.cli.memory:ps", "Which models are in memory, and which one leaves next."),
+    Command("load", "freehold.cli.memory:load", "Load a model now."),
+    Command("unload", "freehold.cli.memory:unload", "Unload a model that nobody uses."),
     Command("scan", "freehold.cli.scan:scan", "Look for personal data and secrets in files, for pipelines too."),
     Command(
         "redact", "freehold.cli.redact:redact", "Take personal data and secrets out of a text, for good or for now."

@@ -146,6 +146,8 @@ def _engine(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
     if is_child and bool(section.program) == bool(section.base_url):
         text = "set either program (a llama-server that Freehold runs) or base_url (one that runs already)"
         yield Mistake(path=path, text=text)
+    if section.pinned and (section.engine not in _OWN_ENGINES or section.base_url):
+        yield Mistake(path=(*path, "pinned"), text="only a model that Freehold loads can be pinned; leave it out")
     if section.prompt_cache is not None:
         yield from _prompt_cache((*path, "prompt_cache"), section)
     if section.api_key is not None and not section.base_url:

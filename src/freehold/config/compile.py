@@ -13,6 +13,7 @@ from freehold.config.load import LoadedConfig
 from freehold.config.schema import Config, DeploymentSection, Learning, Ledger, RouteSection
 from freehold.config.schema_detect import Detect
 from freehold.config.schema_files import Batches, Files
+from freehold.config.schema_memory import size_bytes
 from freehold.config.secrets import read_secret
 from freehold.domain.deployment import (
     Declassify,
@@ -64,6 +65,22 @@ class DeploymentPlan:
     deployment: Deployment
     settings: EngineSettings
     said: frozenset[str]
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlan:
+    """How models share memory.
+
+    Attributes:
+        cap_bytes: Most that they may have of the processor's together; 0 for what is free at the start.
+        keep_s: A model that was not used for so long is unloaded; 0 for never.
+        patience_s: How long those who wait for one let others be used.
+    """
+
+    cap_bytes: int = 0
+    keep_s: float = 0.0
+    patience_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +113,7 @@ class Compiled:
         detect: When texts are looked through.
         broker: Unix socket of the process through which everything leaves; empty to connect from here.
         vaults: By name; ``archive`` is always among them.
+        memory: How models share memory.
     """
 
     tree: ZoneTree
@@ -123,6 +141,7 @@ class Compiled:
     rules_path: str = ""
     broker: str = ""
     vaults: Mapping[str, VaultPlan] = field(default_factory=dict[str, VaultPlan])
+    memory: MemoryPlan = field(default_factory=MemoryPlan)
 
 
 def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_broker: bool = False) -> Compiled:
@@ -182,6 +201,11 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_b
             first_tenant=next(iter(tenants), DEFAULT_TENANT),
             environment=None if as_broker else environment,
         ),
+        memory=MemoryPlan(
+            cap_bytes=size_bytes(config.memory.cap),
+            keep_s=float(config.memory.keep_alive_s),
+            patience_s=float(config.memory.patience_s),
+        ),
     )
 
 
@@ -240,6 +264,7 @@ def _deployment(
             prompt_cache=_prompt_cache(section, config),
         ),
         said=said,
+        pinned=section.pinned,
     )
 
 

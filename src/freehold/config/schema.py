@@ -13,6 +13,7 @@ from freehold.config.schema_audit import AUDIT_DAYS_LEAST, Audit
 from freehold.config.schema_detect import Detect
 from freehold.config.schema_egress import Egress
 from freehold.config.schema_files import Batches, Files
+from freehold.config.schema_memory import MemorySection
 from freehold.config.schema_route import Price, RouteSection
 from freehold.config.schema_untrusted import Output, ToolName, ToolSection
 from freehold.config.schema_vault import VaultName, VaultSection
@@ -148,6 +149,9 @@ class DeploymentSection(Section):
         ge=-1,
         le=10_000,
         description="Layers that an engine of ours puts on an accelerator, where its build has one; -1 is all.",
+    )
+    pinned: bool = Field(
+        default=False, description="Whether a model of an engine of ours, once loaded, makes way for no other."
     )
     program: str = Field(
         default="", description="Path of a llama-server program to run, with engine llama-server and no base_url."
@@ -329,6 +333,7 @@ class Config(Section):
     server: Server = Field(default=Server(), description="The listening side.")
     site: Site = Field(default=Site(), description="Where this machine stands.")
     deployments: dict[Name, DeploymentSection] = Field(default={}, description="Models on engines in zones, by name.")
+    memory: MemorySection = Field(default=MemorySection(), description="The memory that models share.")
     routes: dict[Name, RouteSection] = Field(default={}, description="What clients ask for, by name.")
     aliases: dict[Name, Name] = Field(
         default={}, description="Names that existing programs send, each with the route or deployment that it means."

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from freehold.config import schema, section
 from freehold.config.lines import KeyPath
 from freehold.config.schema import Config
+from freehold.config.schema_memory import Size
 from freehold.config.schema_untrusted import HostName
 from freehold.config.schema_vault import FileEnding, ModelName, ReaderName
 from freehold.config.section import Section
@@ -39,6 +40,7 @@ _NAMED = {
     ReaderName: "user:NAME or group:NAME",
     FileEnding: "ending",
     ModelName: "name",
+    Size: "size like 6 GiB",
 }
 _AS_THEY_ARE = (HostName, ReaderName)
 """Words that have no plural by an s."""

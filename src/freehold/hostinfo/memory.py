@@ -4,14 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from freehold.hostinfo.cgroups import memory_groups
-from freehold.hostinfo.files import number
+from freehold.hostinfo.files import number, read_text
 
 _KIB: Final = 1024
 _TEXT_BYTES_MAX: Final = 16 * _KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessMemory:
+    """What one process has in memory now.
+
+    Attributes:
+        own_bytes: That nothing but the process itself could give back.
+        file_bytes: Pages of files, which the system drops where it needs room.
+    """
+
+    own_bytes: int
+    file_bytes: int
+
+
+def process_memory(pid: int, *, root: Path = Path("/")) -> ProcessMemory | None:
+    """What a process has; ``None`` where it is gone, or the system does not say."""
+    found: dict[str, int] = {}
+    for line in read_text(root / f"proc/{pid}/status").splitlines():
+        name, _, value = line.partition(":")
+        if name in {"RssAnon", "RssShmem", "RssFile"} and (kib := number(value.removesuffix("kB"))) is not None:
+            found[name] = kib * _KIB
+    if "RssAnon" not in found:
+        return None
+    own_bytes = found["RssAnon"] + found.get("RssShmem", 0)
+    return ProcessMemory(own_bytes=own_bytes, file_bytes=found.get("RssFile", 0))
 
 
 class MemoryMeter:

@@ -40,6 +40,11 @@ def probe(*, measure: bool = False, root: Path = Path("/")) -> HardwareProfile:
     )
 
 
+def free_memory(root: Path = Path("/")) -> int:
+    """Bytes of memory that this process may still use now; 0 where nothing says."""
+    return _memory(root, read_limits(root))[1]
+
+
 def _cores(limits: CgroupLimits) -> int:
     """Processors that the scheduler may put this process on, or what its time share is worth, rounded up."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

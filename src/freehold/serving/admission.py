@@ -208,6 +208,11 @@ class SlotAdmission:
         """Running and waiting by deployment, for metrics."""
         return {name: line.state for name, line in self._lines.items()}
 
+    def waiting_at(self, deployment: str) -> int:
+        """How many wait for a slot of a deployment."""
+        line = self._lines.get(deployment)
+        return 0 if line is None else line.state.waiting
+
     def waiting(self) -> Mapping[str, LineSeen]:
         """What runs and waits by deployment, for people."""
         return {name: line.seen() for name, line in self._lines.items()}

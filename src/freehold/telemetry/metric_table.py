@@ -157,13 +157,37 @@ UPSTREAM_CONNECTIONS = MetricSpec(
 ENGINE_READY = MetricSpec(
     name="freehold_engine_ready",
     type=MetricType.GAUGE,
-    help="1 if the engine has generated a token since it started.",
+    help="1 if the engine can be asked: it has generated a token since it started, or is loaded when it is asked.",
     labels=("deployment",),
 )
 ENGINE_RESTARTS = MetricSpec(
     name="freehold_engine_restarts",
     type=MetricType.GAUGE,
     help="Starts of the engine after the first.",
+    labels=("deployment",),
+)
+MODEL_LOADS = MetricSpec(
+    name="freehold_model_loads_total",
+    type=MetricType.COUNTER,
+    help="Times that a deployment's model was loaded into memory.",
+    labels=("deployment",),
+)
+MODEL_LOAD_SECONDS = MetricSpec(
+    name="freehold_model_load_seconds_total",
+    type=MetricType.COUNTER,
+    help="Seconds that loading a deployment's model took, all times together.",
+    labels=("deployment",),
+)
+MODEL_EVICTIONS = MetricSpec(
+    name="freehold_model_evictions_total",
+    type=MetricType.COUNTER,
+    help="Times that a deployment's model was unloaded: for another one, for being idle, or by command.",
+    labels=("deployment",),
+)
+MODEL_RESERVED_BYTES = MetricSpec(
+    name="freehold_model_reserved_bytes",
+    type=MetricType.GAUGE,
+    help="Memory that is set aside for a deployment's model now, on all devices together; 0 while it is not loaded.",
     labels=("deployment",),
 )
 OVERLOAD_LEVEL = MetricSpec(
@@ -303,6 +327,10 @@ METRICS: tuple[MetricSpec, ...] = (
     UPSTREAM_CONNECTIONS,
     ENGINE_READY,
     ENGINE_RESTARTS,
+    MODEL_LOADS,
+    MODEL_LOAD_SECONDS,
+    MODEL_EVICTIONS,
+    MODEL_RESERVED_BYTES,
     AUDIT_ENTRIES,
     AUDIT_UNSYNCED,
     AUDIT_HEALTHY,

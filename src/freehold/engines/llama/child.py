@@ -43,6 +43,7 @@ class ChildSpec:
         threads: Decoding threads, at least 1.
         connections: Most connections to it at once; each holds one of its threads.
         folder: Private folder of the socket; made at each start, so its name must not be guessable.
+        card_shares: The share of it that each card gets, in the system's order; empty to leave that to llama.cpp.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ChildSpec:
     threads: int
     connections: int
     folder: str
+    card_shares: tuple[float, ...] = ()
 
     @property
     def socket(self) -> str:
@@ -94,6 +96,7 @@ class ChildSpec:
             "batch_tokens": batch,
             "memory_mib": self.memory_mib,
             "gpu_layers": settings.gpu_layers,
+            "card_shares": self.card_shares,
             "embeds": self.embeds,
             "pooling": settings.pooling,
             "command": [],
@@ -116,6 +119,8 @@ def _command(program: str, order: Mapping[str, Any]) -> list[str]:
         "--cache-ram", "0", "--slot-prompt-similarity", "0", "--fit", "off", "--offline", "--no-webui",
         "--slots", "--metrics", "--jinja", "--threads-http", str(order["connections"]), "-ngl", str(order["gpu_layers"] if order["gpu_layers"] >= 0 else 999),
     ]  # fmt: skip
+    if order["card_shares"]:
+        command += ["--tensor-split", ",".join(f"{share:.4f}" for share in order["card_shares"])]
     if order["embeds"]:
         command += ["--embeddings"]
         command += ["--pooling", order["pooling"]] if order["pooling"] else []

@@ -88,6 +88,7 @@ class LlamaEngine:
         self._cpu_flags = cpu_flags
         self._base_path = ""
         self._counts = True
+        self._card_shares: tuple[float, ...] = ()
         self._host = self._remote() if settings.base_url else self._child(cores or os.cpu_count() or 1, jitter)
 
     def _remote(self) -> Host:
@@ -125,7 +126,8 @@ class LlamaEngine:
 
         async def launch(plan: Plan) -> LlamaChild:
             self._check_processor()
-            return await LlamaChild.launch(spec, plan, client=client, clock=self._clock)
+            cards = replace(spec, card_shares=self._card_shares)
+            return await LlamaChild.launch(cards, plan, client=client, clock=self._clock)
 
         supervisor = Supervisor(
             name=deployment.name,
@@ -155,6 +157,11 @@ class LlamaEngine:
             model = replace(self._deployment.model, context_tokens=plan.context_tokens)
             self._shown, self._shown_plan = replace(self._deployment, slots=plan.slots, model=model), plan
         return self._shown
+
+    @property
+    def settings(self) -> LlamaSettings:
+        """Where the model is and how llama.cpp runs."""
+        return self._settings
 
     def state(self) -> EngineState:
         """Current state; protections that the system refused to the child are part of it."""
@@ -192,6 +199,15 @@ class LlamaEngine:
             EngineStartFailed: The child never became ready.
         """
         await self._host.start()
+
+    def use_cards(self, held: Mapping[int, int]) -> None:
+        """Where it goes from its next start on: bytes by the number of the card."""
+        total, cards = sum(held.values()), max(held, default=-1) + 1
+        self._card_shares = tuple(held.get(card, 0) / total for card in range(cards)) if total else ()
+
+    async def unload(self) -> None:
+        """End the child, which gives its memory back; ``start`` begins anew. Idempotent."""
+        await self._host.unload()
 
     async def close(self) -> None:
         """End the child and close the connections. Idempotent."""

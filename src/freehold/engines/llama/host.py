@@ -91,6 +91,10 @@ class Host(Protocol):
         """Make it ready."""
         ...
 
+    async def unload(self) -> None:
+        """End it, if it is ours; ``start`` begins anew."""
+        ...
+
     async def close(self) -> None:
         """End it, if it is ours."""
         ...
@@ -163,6 +167,10 @@ class ChildHost:
         child = self._known()
         return child.jail if child else ()
 
+    async def unload(self) -> None:
+        """End the child; ``start`` begins anew."""
+        await self._supervisor.close()
+
     async def close(self) -> None:
         """End the child and close the connections to it."""
         await self._supervisor.close()
@@ -206,6 +214,9 @@ class RemoteHost:
 
     async def start(self) -> None:
         """Nothing is sent to somebody else's server without a request."""
+
+    async def unload(self) -> None:
+        """Nothing: it is not ours to end."""
 
     async def close(self) -> None:
         """Close the connections to it."""

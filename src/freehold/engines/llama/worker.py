@@ -38,6 +38,8 @@ def _serve(order: dict[str, Any]) -> object:
     params.n_batch, params.n_ubatch = order["batch_tokens"], order["batch_tokens"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = order["threads"]
     params.n_gpu_layers = order["gpu_layers"]
+    if order["card_shares"]:
+        params.tensor_split = [*order["card_shares"], *[0.0] * (len(params.tensor_split) - len(order["card_shares"]))]
     # What was read for one request is used again only where the gateway says so: see ``seats``. With a similarity of 0 no
     # prompt is put into memory, or fetched from there, for a request that names its slot.
     params.cache_ram_mib, params.cache_idle_slots = order["memory_mib"], False

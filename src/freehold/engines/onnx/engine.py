@@ -56,6 +56,9 @@ class OnnxEngine:
         jitter: Random number from 0 to 1, for the waits between restarts.
         missing: Which packages are not there.
         launch: Starts a child.
+
+    Attributes:
+        settings: Where the model is and how it is run.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class OnnxEngine:
         launch: Callable[[ChildSpec], Awaitable[OnnxChild]] = OnnxChild.launch,
     ) -> None:
         self._deployment = deployment
+        self.settings = settings
         self._times = settings.supervision
         self._clock = clock
         self._missing = missing
@@ -125,6 +129,10 @@ class OnnxEngine:
             EngineStartFailed: The child never became ready.
         """
         await self._supervisor.start()
+
+    async def unload(self) -> None:
+        """End the child, which gives its memory back; ``start`` begins anew. Idempotent."""
+        await self._supervisor.close()
 
     async def close(self) -> None:
         """End the child. Idempotent."""

@@ -84,13 +84,15 @@ class Supervisor(Generic[ChildType]):
         )
 
     async def start(self) -> None:
-        """Start supervising; returns when the first child is ready. A second call after a failure tries again.
+        """Start supervising; returns when the first child is ready. A call after a failure, or after ``close``, begins anew.
 
         Raises:
             EngineStartFailed: It never became ready.
         """
         if self._run is None or self._run.done():
-            self._failure = None
+            # What an earlier run learnt of memory stays; whether this one works is not known yet.
+            self._failure, self._was_ready = None, False
+            self._starts = self._failures_in_row = 0
             self._settled.clear()
             self._run = asyncio.create_task(self._supervise(), name=f"supervise {self._name}")
         await self._settled.wait()

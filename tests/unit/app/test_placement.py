@@ -1,0 +1,129 @@
+"""Which engines share memory: needs read from files, one load for two names, and what the state of one says."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from freehold.app.engines import build_engine
+from freehold.app.placed_engine import FingerprintedEngine, PlacedEngine
+from freehold.app.placement import Placement, need_of
+from freehold.app.stores import Stores
+from freehold.config.compile import Compiled, MemoryPlan, compile_config
+from freehold.config.load import load
+from freehold.domain.errors.placement import NotPlaced
+from freehold.domain.hardware import Gpu, HardwareProfile
+from freehold.domain.placement import PROCESSOR
+from freehold.domain.ports import Engine
+from freehold.engines.llama.engine import LlamaEngine
+from freehold.hostinfo.clock import SystemClock, SystemIds
+from freehold.net.broker import Broker
+from freehold.planner.fit import GPU_OVERHEAD_BYTES
+from freehold.serving.registry import ModelRegistry
+from tests.models import DEMO_FOLDER, starter_model
+
+GB = 10**9
+MACHINE = HardwareProfile(cpu_name="", cores=2, cpu_flags=frozenset(), memory_bytes=16 * GB, memory_free_bytes=8 * GB)
+
+
+def compiled(folder: Path, text: str) -> Compiled:
+    file = folder / "freehold.toml"
+    file.write_text(text, encoding="utf-8")
+    return compile_config(load(file, environment={}), environment={})
+
+
+def deployment(name: str, **more: object) -> str:
+    said = "".join(f"{key} = {str(value).lower()}\n" for key, value in more.items())
+    return f'[deployments.{name}]\nengine = "embedded"\nmodel = "smollm2-135m"\n{said}'
+
+
+@pytest.fixture
+def stores() -> Stores:
+    starter_model("smollm2-135m")
+    clock = SystemClock()
+    models = ModelRegistry(DEMO_FOLDER / "models")
+    return cast(
+        "Stores",
+        SimpleNamespace(
+            models=models, clock=clock, ids=SystemIds(clock), broker=Broker(clock=clock, permit_key=b"k" * 32)
+        ),
+    )
+
+
+def placed(
+    found: Compiled, stores: Stores, *, machine: HardwareProfile = MACHINE
+) -> tuple[Placement, dict[str, Engine]]:
+    plans = {plan.deployment.name: plan for plan in found.deployments}
+    built = {name: build_engine(plan, stores, machine) for name, plan in plans.items()}
+    placement = Placement(machine=machine, plan=found.memory, clock=stores.clock, queued=lambda _name: 0)
+    return placement, placement.take(built, plans)
+
+
+def test_two_names_of_one_file_share_one_load(tmp_path: Path, stores: Stores) -> None:
+    text = deployment("one", slots=4) + deployment("two", slots=2, pinned=True) + deployment("other", batch_tokens=64)
+    placement, engines = placed(compiled(tmp_path, text), stores)
+    one, two, other = (cast("PlacedEngine", engines[name]) for name in ("one", "two", "other"))
+    assert one.inner is two.inner
+    assert one.inner is not other.inner, "run in another way"
+    assert [(engine.deployment.name, engine.deployment.slots) for engine in (one, two)] == [("one", 4), ("two", 2)]
+    entry = placement.placer.find("two")
+    assert (entry.id, entry.given.deployments, entry.given.pinned) == ("one", ("one", "two"), True)
+    assert isinstance(two, FingerprintedEngine)
+
+
+def test_one_that_is_given_up_ends_once_nobody_shares_it(tmp_path: Path, stores: Stores) -> None:
+    asyncio.run(given_up(tmp_path, stores))
+
+
+async def given_up(tmp_path: Path, stores: Stores) -> None:
+    placement, engines = placed(compiled(tmp_path, deployment("one") + deployment("two")), stores)
+    await engines["one"].close()
+    await engines["one"].close()
+    assert placement.placer.find("two").id == "one"
+    await engines["two"].close()
+    with pytest.raises(NotPlaced):
+        placement.placer.find("two")
+
+
+def test_the_cap_and_what_is_free_without_one(tmp_path: Path, stores: Stores) -> None:
+    capped, _ = placed(compiled(tmp_path, '[memory]\ncap = "2 GiB"\n' + deployment("one")), stores)
+    assert capped.placer.state().devices[PROCESSOR].bytes_max == 2 << 30
+    free, _ = placed(compiled(tmp_path, deployment("one")), stores)
+    assert free.placer.state().devices[PROCESSOR].bytes_max == 8 * GB - (256 << 20)
+    capped.know(MemoryPlan(cap_bytes=GB, keep_s=5, patience_s=0))
+    assert capped.placer.state().devices[PROCESSOR].bytes_max == GB
+    assert (capped.placer.keep_s, capped.placer.rules.patience_s) == (5, 0)
+
+
+def test_what_a_model_needs_on_a_processor_and_on_a_card(tmp_path: Path, stores: Stores) -> None:
+    with_card = HardwareProfile(
+        cpu_name="",
+        cores=2,
+        cpu_flags=frozenset(),
+        memory_bytes=16 * GB,
+        memory_free_bytes=8 * GB,
+        gpus=(Gpu(name="card", vram_bytes=8 * GB, free_bytes=7 * GB),),
+    )
+    found = compiled(
+        tmp_path, deployment("here") + deployment("there", gpu_layers=-1) + deployment("half", gpu_layers=15)
+    )
+    engines = {plan.deployment.name: build_engine(plan, stores, with_card) for plan in found.deployments}
+    needs = {name: need_of(cast("LlamaEngine", engine), with_card)[0] for name, engine in engines.items()}
+    assert (needs["here"].card_bytes, needs["there"].each_card_bytes) == (0, GPU_OVERHEAD_BYTES)
+    assert needs["here"].bytes > needs["half"].bytes > needs["there"].bytes
+    assert needs["half"].card_bytes == pytest.approx(needs["there"].card_bytes / 2, rel=0.05)
+
+
+def test_one_that_is_not_loaded_says_so_and_is_ready_once_the_start_is_over(tmp_path: Path, stores: Stores) -> None:
+    placement, engines = placed(compiled(tmp_path, deployment("one")), stores)
+    assert (engines["one"].state().ready, engines["one"].state().detail) == (False, "its turn to load comes")
+    entry = placement.placer.find("one")
+    entry.wanted, entry.begun = False, True
+    assert (engines["one"].state().ready, engines["one"].state().detail) == (
+        True,
+        "not loaded; it is when it is asked for",
+    )
