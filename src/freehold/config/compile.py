@@ -29,6 +29,7 @@ from freehold.domain.deployment import (
     TokenPrice,
     Uncalibrated,
 )
+from freehold.domain.engine_options import NO_OPTIONS, Adapter, CacheType, EngineOptions, Speculation
 from freehold.domain.labels import Level
 from freehold.domain.money import Money
 from freehold.domain.trust import Effect, Sanitise, ToolRule, TrustRules
@@ -51,6 +52,7 @@ class EngineSettings:
     batch_tokens: int
     gpu_layers: int
     prompt_cache: PromptCache
+    options: EngineOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,8 +240,25 @@ def _deployment(
             batch_tokens=section.batch_tokens,
             gpu_layers=section.gpu_layers,
             prompt_cache=_prompt_cache(section, config),
+            options=_options(section),
         ),
         said=said,
+    )
+
+
+def _options(section: DeploymentSection) -> EngineOptions:
+    return EngineOptions(
+        cache_type=None if section.kv_cache is None else CacheType(section.kv_cache),
+        flash_attention=section.flash_attention,
+        speculation=Speculation(section.speculation),
+        draft_model=section.draft_model,
+        draft_tokens=section.draft_tokens,
+        adapters=tuple(
+            Adapter(name=name, path=each.file, scale=each.scale, sha256=each.sha256)
+            for name, each in section.adapters.items()
+        ),
+        tensor_split=tuple(section.tensor_split),
+        said=frozenset(section.model_fields_set),
     )
 
 

@@ -70,6 +70,16 @@ class Evidence(Section):
     )
 
 
+class AdapterSection(Section):
+    """A LoRA adapter: small weights that change what a model does."""
+
+    file: str = Field(min_length=1, description="Path of its GGUF file.")
+    scale: float = Field(default=1.0, ge=-16, le=16, description="How strongly it acts; 1 is as it was trained.")
+    sha256: str = Field(
+        default="", pattern="^([0-9a-f]{64})?$", description="Digest that the file must have, in hex; empty for any."
+    )
+
+
 class TypedPrice(Section):
     """A list price typed in, per million tokens, in the ledger's currency."""
 
@@ -148,6 +158,33 @@ class DeploymentSection(Section):
         ge=-1,
         le=10_000,
         description="Layers that an engine of ours puts on an accelerator, where its build has one; -1 is all.",
+    )
+    tensor_split: list[float] = Field(
+        default=[],
+        description="Shares of the model for each accelerator, in any unit, for example [3, 1]; empty for an even split.",
+    )
+    kv_cache: Literal["f16", "q8_0", "q4_0"] | None = Field(
+        default=None,
+        description="How a llama.cpp of ours keeps its key-value cache: q8_0 takes about half of f16, q4_0 about a quarter,"
+        " and changes answers more. If not said: f16 where that fits.",
+    )
+    flash_attention: bool | None = Field(
+        default=None,
+        description="Whether a llama.cpp of ours computes attention without its whole score matrix. If not said: where it can.",
+    )
+    speculation: Literal["auto", "off", "draft", "lookup"] = Field(
+        default="auto",
+        description="Whether the embedded engine guesses tokens and checks several at once: draft by draft_model, lookup by"
+        " what stands in the prompt. auto only where freehold bench measured on this machine that it pays.",
+    )
+    draft_model: str = Field(
+        default="",
+        description="A smaller model with the same tokenizer that guesses, as model is given.",
+    )
+    draft_tokens: int = Field(default=0, ge=0, le=64, description="Most tokens guessed at once; 0 for what suits.")
+    adapters: dict[Name, AdapterSection] = Field(
+        default={},
+        description="LoRA adapters of a llama.cpp of ours, applied together. A route of its own needs a deployment of its own.",
     )
     program: str = Field(
         default="", description="Path of a llama-server program to run, with engine llama-server and no base_url."
