@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from freehold.cli import hardware as command
-from freehold.domain.hardware import Gpu, HardwareProfile, ProcessorState
+from freehold.domain.hardware import ENGINE_NEEDS, Gpu, HardwareProfile, ProcessorState
 from tests.unit.cli.conftest import Cli
 
 
