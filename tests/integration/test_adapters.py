@@ -38,10 +38,8 @@ ADDED = """
 engine = "embedded"
 model = "{model}"
 context_tokens = 1024
-
-[deployments.lists.adapters.short]
-file = "{adapter}"
-sha256 = "{sha256}"
+adapters = ["{adapter}"]
+adapter_digests = ["{sha256}"]
 
 [routes.listing]
 deployments = ["lists"]
@@ -57,7 +55,7 @@ def ask(gateway: Gateway, route: str, **members: object) -> str:
 
 
 def test_a_route_gets_an_adapter_without_a_restart_and_no_other_route_sees_it(tmp_path: Path) -> None:
-    model, adapter = starter_model(TINY), lora_file(tmp_path, strength=STRONG)
+    model, adapter = starter_model(TINY), lora_file(tmp_path, name="short.gguf", strength=STRONG)
     sha256 = hashlib.sha256(adapter.read_bytes()).hexdigest()
     with running(CONFIG.format(model=model), tmp_path) as gateway:
         plain = ask(gateway, "everyday")

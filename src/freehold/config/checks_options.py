@@ -8,30 +8,43 @@ from freehold.config.lines import KeyPath
 from freehold.config.mistakes import Mistake
 from freehold.config.schema import DeploymentSection
 
-_KEYS = (
-    "tensor_split", "kv_cache", "flash_attention", "speculation", "draft_model", "draft_tokens", "adapters",
-)  # fmt: skip
+_ASK_NOTHING: dict[str, tuple[object, ...]] = {
+    "tensor_split": ([],),
+    "kv_cache": (None, "f16"),
+    "flash_attention": (None, True),
+    "speculation": ("auto", "off"),
+    "draft_model": ("",),
+    "draft_tokens": (0,),
+    "adapters": ([],),
+    "adapter_digests": ([],),
+}
+"""Values of each option that are true of an engine that has no such thing."""
+
 _CARDS_MAX = 16
 _OF_EMBEDDED = ("speculation", "draft_model", "draft_tokens")
 
 
 def check_options(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:
     """Mistakes of one deployment's engine options."""
-    is_said = section.model_fields_set
     if section.engine not in {"embedded", "llama-server"} or section.base_url:
-        for key in _KEYS:
-            if key in is_said:
+        for key, nothing in _ASK_NOTHING.items():
+            if getattr(section, key) not in nothing:
                 yield Mistake(path=(*path, key), text="only for a llama.cpp that Freehold runs; leave it out")
         return
     if section.engine == "llama-server":
         for key in _OF_EMBEDDED:
-            if key in is_said:
+            if getattr(section, key) not in _ASK_NOTHING[key]:
                 yield Mistake(path=(*path, key), text="only engine 'embedded' guesses tokens; leave it out")
     if section.flash_attention is False and section.kv_cache not in {None, "f16"}:
         text = f"a cache of {section.kv_cache} needs flash attention; leave one of the two out"
         yield Mistake(path=(*path, "kv_cache"), text=text)
     yield from _speculation(path, section)
     yield from _split(path, section)
+    if section.adapter_digests and len(section.adapter_digests) != len(section.adapters):
+        text = (
+            f"{len(section.adapter_digests)} digests for {len(section.adapters)} adapters; give one for each, or none"
+        )
+        yield Mistake(path=(*path, "adapter_digests"), text=text)
 
 
 def _speculation(path: KeyPath, section: DeploymentSection) -> Iterator[Mistake]:

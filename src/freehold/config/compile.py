@@ -38,6 +38,8 @@ from freehold.domain.zones import DEVICE, LAN, Zone, ZoneTree
 DEFAULT_TENANT = "default"
 DEFAULT_TENANT_LABEL = "internal"
 _FOR_EVER_DAYS = 36_500
+_SHOWN = frozenset({"slots", "context_tokens", "gpu_layers"})
+"""Settings with a default of which "freehold models explain" says whether they were set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,19 +248,23 @@ def _deployment(
     )
 
 
+def _adapter(written: str, sha256: str) -> Adapter:
+    path, _, scale = written.partition("@")
+    name = path.rpartition("/")[2].removesuffix(".gguf")
+    return Adapter(name=name, path=path, scale=float(scale or 1), sha256=sha256)
+
+
 def _options(section: DeploymentSection) -> EngineOptions:
+    digests = section.adapter_digests or [""] * len(section.adapters)
     return EngineOptions(
         cache_type=None if section.kv_cache is None else CacheType(section.kv_cache),
         flash_attention=section.flash_attention,
         speculation=Speculation(section.speculation),
         draft_model=section.draft_model,
         draft_tokens=section.draft_tokens,
-        adapters=tuple(
-            Adapter(name=name, path=each.file, scale=each.scale, sha256=each.sha256)
-            for name, each in section.adapters.items()
-        ),
+        adapters=tuple(map(_adapter, section.adapters, digests)),
         tensor_split=tuple(section.tensor_split),
-        said=frozenset(section.model_fields_set),
+        said=_SHOWN & section.model_fields_set,
     )
 
 

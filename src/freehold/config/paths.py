@@ -27,9 +27,7 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
         if is_model_path(section.draft_model):
             update["draft_model"] = absolute(section.draft_model)
         if section.adapters:
-            update["adapters"] = {
-                name: each.model_copy(update={"file": absolute(each.file)}) for name, each in section.adapters.items()
-            }
+            update["adapters"] = [absolute(each) for each in section.adapters]
         return section.model_copy(update=update)
 
     def telemetry(section: Telemetry) -> Telemetry:

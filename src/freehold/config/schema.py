@@ -19,6 +19,8 @@ from freehold.config.schema_vault import VaultName, VaultSection
 from freehold.config.section import Name, SecretReference, Section
 
 LevelWord = Literal["public", "internal", "confidential", "restricted"]
+AdapterFile = Annotated[str, Field(pattern=r"^[^@]+\.gguf(@-?\d{1,2}(\.\d{1,3})?)?$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
@@ -67,16 +69,6 @@ class Evidence(Section):
     checked: date | None = Field(default=None, description="Date on which they were read.")
     expires: date | None = Field(
         default=None, description="From this date on the deployment is cleared for public texts only."
-    )
-
-
-class AdapterSection(Section):
-    """A LoRA adapter: small weights that change what a model does."""
-
-    file: str = Field(min_length=1, description="Path of its GGUF file.")
-    scale: float = Field(default=1.0, ge=-16, le=16, description="How strongly it acts; 1 is as it was trained.")
-    sha256: str = Field(
-        default="", pattern="^([0-9a-f]{64})?$", description="Digest that the file must have, in hex; empty for any."
     )
 
 
@@ -182,9 +174,13 @@ class DeploymentSection(Section):
         description="A smaller model with the same tokenizer that guesses, as model is given.",
     )
     draft_tokens: int = Field(default=0, ge=0, le=64, description="Most tokens guessed at once; 0 for what suits.")
-    adapters: dict[Name, AdapterSection] = Field(
-        default={},
-        description="LoRA adapters of a llama.cpp of ours, applied together. A route of its own needs a deployment of its own.",
+    adapters: list[AdapterFile] = Field(
+        default=[],
+        description="LoRA adapters of a llama.cpp of ours, applied together: paths of GGUF files, each with @ and its strength"
+        " where that is not 1. A route of its own needs a deployment of its own.",
+    )
+    adapter_digests: list[Sha256] = Field(
+        default=[], description="SHA-256 that these files must have, in hex and in the same order; empty for any."
     )
     program: str = Field(
         default="", description="Path of a llama-server program to run, with engine llama-server and no base_url."
