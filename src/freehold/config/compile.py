@@ -38,8 +38,8 @@ from freehold.domain.zones import DEVICE, LAN, Zone, ZoneTree
 DEFAULT_TENANT = "default"
 DEFAULT_TENANT_LABEL = "internal"
 _FOR_EVER_DAYS = 36_500
-_SHOWN = frozenset({"slots", "context_tokens", "gpu_layers"})
-"""Settings with a default of which "freehold models explain" says whether they were set."""
+_SHOWN = ("slots", "context_tokens", "gpu_layers")
+"""Settings of which "freehold models explain" says whether they are at their default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +264,7 @@ def _options(section: DeploymentSection) -> EngineOptions:
         draft_tokens=section.draft_tokens,
         adapters=tuple(map(_adapter, section.adapters, digests)),
         tensor_split=tuple(section.tensor_split),
-        said=_SHOWN & section.model_fields_set,
+        said=frozenset(key for key in _SHOWN if getattr(section, key) != DeploymentSection.model_fields[key].default),
     )
 
 

@@ -59,8 +59,7 @@ class EngineOptions:
         draft_tokens: Most tokens guessed at once; 0 for what suits.
         adapters: Applied together, in this order.
         tensor_split: Shares of the model for each accelerator, in any unit; empty for an even split.
-        said: Names of those settings with a default that the configuration states: ``slots``, ``context_tokens``,
-            ``gpu_layers``.
+        said: Of ``slots``, ``context_tokens`` and ``gpu_layers`` those that are not at their default.
     """
 
     cache_type: CacheType | None = None
