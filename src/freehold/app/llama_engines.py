@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from freehold.config.compile import DeploymentPlan
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard
-from freehold.domain.engine_options import Speculation
+from freehold.domain.engine_options import Adapter, Speculation
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Clock, IdSource
 from freehold.domain.speculation import SpeculationKey
@@ -113,6 +115,17 @@ def prepare_llama(plan: DeploymentPlan, *, models: ModelRegistry, machine: Hardw
     return Prepared(deployment=deployment, verified=verified, draft=draft, adapters=adapters, decided=decided)
 
 
+def digest_with(model_digest: str, adapters: Sequence[Adapter]) -> str:
+    """The digest of a model with its adapters: SHA-256 of its own one and a line ``sha256:HEX@SCALE`` for each.
+
+    Its beginning differs from the model's, since people and names go by that. Without adapters it is the model's.
+    """
+    if not adapters:
+        return model_digest
+    lines = [model_digest, *(f"sha256:{each.sha256}@{each.scale:g}" for each in adapters)]
+    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def speculation_keys(
     verified: VerifiedModel, draft: VerifiedModel | None, machine: HardwareProfile
 ) -> tuple[SpeculationKey, ...]:
@@ -180,11 +193,10 @@ def _described_by_file(plan: DeploymentPlan, card: ModelCard, adapters: tuple[Ve
     """
     said = plan.deployment.model
     names = [said.name, *(f"{each.adapter.name}@{each.adapter.scale:g}" for each in adapters)]
-    digests = [card.digest, *(f"sha256:{each.adapter.sha256}@{each.adapter.scale:g}" for each in adapters)]
     model = replace(
         card,
         name="+".join(names),
-        digest="+".join(digests),
+        digest=digest_with(card.digest, [each.adapter for each in adapters]),
         context_tokens=min(said.context_tokens, card.context_tokens),
         vision=False,
         **{name: getattr(said, name) for name in plan.said},
