@@ -74,6 +74,8 @@ EXAMPLES = {
     "deployments.NAME.tools": "true",
     "deployments.NAME.embeds": "false",
     "deployments.NAME.infill": "false",
+    "deployments.NAME.kv_cache": '"f16"',
+    "deployments.NAME.flash_attention": "true",
     "deployments.NAME.prompt_cache": '"salted"',
     "deployments.NAME.price_model": '"openai/gpt-4o-mini"',
     "deployments.NAME.evidence.url": '"https://example.com/terms"',

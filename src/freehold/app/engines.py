@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from freehold.app.llama_engines import llama_engine
 from freehold.app.stores import Stores
 from freehold.config.compile import DeploymentPlan
-from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Upstream
+from freehold.domain.deployment import EngineKind, Upstream
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
 from freehold.engines.anthropic import AnthropicEngine
 from freehold.engines.llama.engine import LlamaEngine
-from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.onnx.engine import OnnxEngine
 from freehold.engines.onnx.settings import OnnxSettings
 from freehold.engines.openai_compatible import OpenAICompatibleEngine
@@ -39,28 +39,8 @@ def build_engine(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile)
 
 
 def _llama(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> LlamaEngine:
-    settings, deployment, model_path = plan.settings, plan.deployment, ""
-    if not settings.base_url:
-        verified = stores.models.load(deployment.model.name)
-        deployment, model_path = _described_by_file(plan, verified.card), str(verified.model.path)
-    return LlamaEngine(
-        deployment=deployment,
-        settings=LlamaSettings(
-            model_path=model_path,
-            program=settings.program,
-            base_url=settings.base_url,
-            credential=settings.credential,
-            ca_file=settings.ca_file,
-            threads=settings.threads,
-            batch_tokens=settings.batch_tokens,
-            gpu_layers=settings.gpu_layers,
-            prompt_cache=settings.prompt_cache,
-        ),
-        broker=stores.broker,
-        clock=stores.clock,
-        ids=stores.ids,
-        cores=machine.cores,
-        cpu_flags=machine.cpu_flags,
+    return llama_engine(
+        plan, models=stores.models, broker=stores.broker, clock=stores.clock, ids=stores.ids, machine=machine
     )
 
 
@@ -80,16 +60,3 @@ def _onnx(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> Onn
         clock=stores.clock,
         cores=machine.cores,
     )
-
-
-def _described_by_file(plan: DeploymentPlan, card: ModelCard) -> Deployment:
-    """What the file says of the model, except for what the configuration states; never more context than it has."""
-    said = plan.deployment.model
-    model = replace(
-        card,
-        name=said.name,
-        context_tokens=min(said.context_tokens, card.context_tokens),
-        vision=False,
-        **{name: getattr(said, name) for name in plan.said},
-    )
-    return replace(plan.deployment, model=model)

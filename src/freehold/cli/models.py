@@ -21,6 +21,7 @@ from freehold.serving.gguf import read_header
 from freehold.serving.registry import InstalledModel, ModelRegistry
 
 app = App(name="models", help="What is installed, what can be had, and what fits this machine.")
+app.command("freehold.cli.models_explain:explain", name="explain")
 
 
 @app.default

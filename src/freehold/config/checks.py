@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
+from freehold.config.checks_options import check_options
 from freehold.config.checks_vault import check_vaults, folder_labels
 from freehold.config.lines import KeyPath
 from freehold.config.mistakes import Mistake, near
@@ -125,6 +126,7 @@ def _deployment(name: str, config: Config) -> Iterator[Mistake]:
     if not is_remote and section.zone not in {None, DEVICE}:
         yield Mistake(path=(*path, "zone"), text="an engine of ours runs in zone 'device'")
     yield from _engine(path, section)
+    yield from check_options(path, section)
     if section.base_url:
         yield from _address((*path, "base_url"), section.base_url, section.zone, setting="api_key")
     yield from _price_model((*path, "price_model"), section.price_model)

@@ -30,6 +30,7 @@ from freehold.domain.deployment import (
     TokenPrice,
     Uncalibrated,
 )
+from freehold.domain.engine_options import NO_OPTIONS, Adapter, CacheType, EngineOptions, Speculation
 from freehold.domain.labels import Level
 from freehold.domain.money import Money
 from freehold.domain.trust import Effect, Sanitise, ToolRule, TrustRules
@@ -38,6 +39,8 @@ from freehold.domain.zones import DEVICE, LAN, Zone, ZoneTree
 DEFAULT_TENANT = "default"
 DEFAULT_TENANT_LABEL = "internal"
 _FOR_EVER_DAYS = 36_500
+_SHOWN = ("slots", "context_tokens", "gpu_layers")
+"""Settings of which "freehold models explain" says whether they are at their default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class EngineSettings:
     batch_tokens: int
     gpu_layers: int
     prompt_cache: PromptCache
+    options: EngineOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,9 +266,30 @@ def _deployment(
             batch_tokens=section.batch_tokens,
             gpu_layers=section.gpu_layers,
             prompt_cache=_prompt_cache(section, config),
+            options=_options(section),
         ),
         said=said,
         pinned=section.pinned,
+    )
+
+
+def _adapter(written: str, sha256: str) -> Adapter:
+    path, _, scale = written.partition("@")
+    name = path.rpartition("/")[2].removesuffix(".gguf")
+    return Adapter(name=name, path=path, scale=float(scale or 1), sha256=sha256)
+
+
+def _options(section: DeploymentSection) -> EngineOptions:
+    digests = section.adapter_digests or [""] * len(section.adapters)
+    return EngineOptions(
+        cache_type=None if section.kv_cache is None else CacheType(section.kv_cache),
+        flash_attention=section.flash_attention,
+        speculation=Speculation(section.speculation),
+        draft_model=section.draft_model,
+        draft_tokens=section.draft_tokens,
+        adapters=tuple(map(_adapter, section.adapters, digests)),
+        tensor_split=tuple(section.tensor_split),
+        said=frozenset(key for key in _SHOWN if getattr(section, key) != DeploymentSection.model_fields[key].default),
     )
 
 

@@ -19,11 +19,15 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
         return str(folder / Path(path).expanduser()) if path else ""
 
     def deployment(section: DeploymentSection) -> DeploymentSection:
-        update = {"ca_file": absolute(section.ca_file), "program": absolute(section.program)}
+        update: dict[str, object] = {"ca_file": absolute(section.ca_file), "program": absolute(section.program)}
         if section.api_key is not None and section.api_key.startswith(_FILE_PREFIX):
             update["api_key"] = _FILE_PREFIX + absolute(section.api_key.removeprefix(_FILE_PREFIX))
         if section.engine in {"embedded", "llama-server"} and is_model_path(section.model):
             update["model"] = absolute(section.model)
+        if is_model_path(section.draft_model):
+            update["draft_model"] = absolute(section.draft_model)
+        if section.adapters:
+            update["adapters"] = [absolute(each) for each in section.adapters]
         return section.model_copy(update=update)
 
     def telemetry(section: Telemetry) -> Telemetry:

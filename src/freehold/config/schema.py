@@ -20,6 +20,8 @@ from freehold.config.schema_vault import VaultName, VaultSection
 from freehold.config.section import Name, SecretReference, Section
 
 LevelWord = Literal["public", "internal", "confidential", "restricted"]
+AdapterFile = Annotated[str, Field(pattern=r"^[^@]+\.gguf(@-?\d{1,2}(\.\d{1,3})?)?$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
@@ -152,6 +154,37 @@ class DeploymentSection(Section):
     )
     pinned: bool = Field(
         default=False, description="Whether a model of an engine of ours, once loaded, makes way for no other."
+    )
+    tensor_split: list[float] = Field(
+        default=[],
+        description="Shares of the model for each accelerator, in any unit, for example [3, 1]; empty for an even split.",
+    )
+    kv_cache: Literal["f16", "q8_0", "q4_0"] | None = Field(
+        default=None,
+        description="How a llama.cpp of ours keeps its key-value cache: q8_0 takes about half of f16, q4_0 about a quarter,"
+        " and changes answers more. If not said: f16 where that fits.",
+    )
+    flash_attention: bool | None = Field(
+        default=None,
+        description="Whether a llama.cpp of ours computes attention without its whole score matrix. If not said: where it can.",
+    )
+    speculation: Literal["auto", "off", "draft", "lookup"] = Field(
+        default="auto",
+        description="Whether the embedded engine guesses tokens and checks several at once: draft by draft_model, lookup by"
+        " what stands in the prompt. auto only where freehold bench measured on this machine that it pays.",
+    )
+    draft_model: str = Field(
+        default="",
+        description="A smaller model with the same tokenizer that guesses, as model is given.",
+    )
+    draft_tokens: int = Field(default=0, ge=0, le=64, description="Most tokens guessed at once; 0 for what suits.")
+    adapters: list[AdapterFile] = Field(
+        default=[],
+        description="LoRA adapters of a llama.cpp of ours, applied together: paths of GGUF files, each with @ and its strength"
+        " where that is not 1. A route of its own needs a deployment of its own.",
+    )
+    adapter_digests: list[Sha256] = Field(
+        default=[], description="SHA-256 that these files must have, in hex and in the same order; empty for any."
     )
     program: str = Field(
         default="", description="Path of a llama-server program to run, with engine llama-server and no base_url."

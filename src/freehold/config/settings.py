@@ -34,6 +34,8 @@ _NAMED = {
     section.Name: "name",
     section.SecretReference: "env:NAME or file:PATH",
     schema.Currency: "three capital letters",
+    schema.AdapterFile: "PATH.gguf or PATH.gguf@STRENGTH",
+    schema.Sha256: "64 hex digits",
     section.LogName: "text without blanks or +",
     schema.Price: "amount",
     HostName: "host, or *. and a host",
@@ -42,7 +44,7 @@ _NAMED = {
     ModelName: "name",
     Size: "size like 6 GiB",
 }
-_AS_THEY_ARE = (HostName, ReaderName)
+_AS_THEY_ARE = (HostName, ReaderName, schema.AdapterFile, schema.Sha256)
 """Words that have no plural by an s."""
 
 _PLAIN = {

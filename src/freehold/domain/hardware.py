@@ -173,3 +173,12 @@ class FitReport:
     def fits(self) -> bool:
         """Whether it surely fits: never where something about the model is not known."""
         return self.margin_bytes >= 0 and not self.unknown
+
+
+ENGINE_NEEDS = ("avx", "avx2", "bmi2", "f16c", "fma")
+"""What the embedded engine's build for x86 uses without asking: instructions of Haswell (2013) and later."""
+
+
+def missing_flags(cpu_flags: frozenset[str]) -> tuple[str, ...]:
+    """What an x86 processor lacks of what the embedded engine uses; nothing for others, and where flags are not known."""
+    return tuple(flag for flag in ENGINE_NEEDS if flag not in cpu_flags) if "sse2" in cpu_flags else ()

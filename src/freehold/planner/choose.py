@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from freehold.domain.hardware import FitReport, HardwareProfile, ModelShape
+from freehold.domain.hardware import FitReport, HardwareProfile, ModelShape, missing_flags
 from freehold.planner.fit import Launch, fit
 
 _LADDER: Final = ((4, 8_192), (4, 4_096), (2, 4_096), (1, 4_096), (1, 2_048))
@@ -86,10 +86,10 @@ def threads_for(profile: HardwareProfile) -> int:
 def unusable_reason(profile: HardwareProfile) -> str:
     """Why the embedded engine cannot run on this processor at all; empty where it can.
 
-    Its wheel is built for AVX2: on an older x86 processor it would end at the first instruction.
+    Its wheel is built for AVX2 and its contemporaries: on an older x86 processor it would end at the first instruction.
     """
-    if "sse2" in profile.cpu_flags and "avx2" not in profile.cpu_flags:
-        return "this processor has no AVX2, which the embedded engine needs; use a llama-server built for it"
+    if missing := ", ".join(missing_flags(profile.cpu_flags)).upper():
+        return f"this processor has no {missing}, which the embedded engine needs; use a llama-server built for it"
     return ""
 
 

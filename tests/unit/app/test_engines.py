@@ -47,7 +47,7 @@ ca_file = "authority.pem"
     )
     compiled = compile_config(load(file, environment={}), environment={"NEAR_KEY": "sk-live-1"})
     clients, clock = Clients(), SystemClock()
-    stores = cast("Stores", SimpleNamespace(broker=clients, clock=clock, ids=SystemIds(clock)))
+    stores = cast("Stores", SimpleNamespace(broker=clients, clock=clock, ids=SystemIds(clock), models=None))
     build_engine(compiled.deployments[0], stores, MACHINE)
     (asked,) = clients.asked
     assert (asked["name"], asked["zone"]) == ("near", LAN)

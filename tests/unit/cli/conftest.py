@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from freehold.cli.run import run
-from freehold.domain.hardware import HardwareProfile
+from freehold.domain.hardware import ENGINE_NEEDS, HardwareProfile
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def machine() -> Callable[..., HardwareProfile]:
         values: dict[str, Any] = {
             "cpu_name": "a processor",
             "cores": 8,
-            "cpu_flags": frozenset({"sse2", "avx2"}),
+            "cpu_flags": frozenset({"sse2", *ENGINE_NEEDS}),
             "memory_bytes": 16_000_000_000,
             "memory_free_bytes": 12_000_000_000,
             "bandwidth_bytes_per_s": 40_000_000_000,

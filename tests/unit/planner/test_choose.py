@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from freehold.domain.hardware import Gpu, HardwareProfile, ModelShape
+from freehold.domain.hardware import ENGINE_NEEDS, Gpu, HardwareProfile, ModelShape
 from freehold.planner import wording
 from freehold.planner.choose import ModelOption, choose, launch_for, threads_for, unusable_reason
 from freehold.planner.fit import fit
@@ -34,7 +34,7 @@ MACHINE = HardwareProfile(
     cpu_name="x",
     cores=8,
     physical_cores=4,
-    cpu_flags=frozenset({"sse2", "avx2"}),
+    cpu_flags=frozenset({"sse2", *ENGINE_NEEDS}),
     memory_bytes=16 * GIB,
     memory_free_bytes=14 * GIB,
     bandwidth_bytes_per_s=100_000_000_000,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.domain.hardware import Gpu, HardwareProfile, ModelShape
+from freehold.domain.hardware import ENGINE_NEEDS, Gpu, HardwareProfile, ModelShape
 from freehold.planner.fit import (
     ENGINE_OVERHEAD_BYTES,
     GPU_OVERHEAD_BYTES,
@@ -39,7 +39,7 @@ SHAPE = ModelShape(
 MACHINE = HardwareProfile(
     cpu_name="x",
     cores=8,
-    cpu_flags=frozenset({"sse2", "avx2"}),
+    cpu_flags=frozenset({"sse2", *ENGINE_NEEDS}),
     memory_bytes=16_000 * MIB,
     memory_free_bytes=12_000 * MIB,
     bandwidth_bytes_per_s=40_000_000_000,

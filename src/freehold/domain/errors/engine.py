@@ -60,3 +60,64 @@ class EnginePackagesMissing(EngineStartFailed):
     """
 
     code = "FH-ENGINE-015"
+
+
+class ProcessorUnfit(EngineStartFailed):
+    """The engine of {deployment} was not started: it is built for processors with {missing!s}, and this one has none. Set engine = "llama-server" and program to a llama-server built for this machine.
+
+    Started all the same it would end at the first such instruction (signal 4) and say nothing. Inside a virtual machine
+    the processor may have them and the hypervisor hide them: choose the host's processor model there. "freehold hardware"
+    shows what this machine has.
+    """
+
+    code = "FH-ENGINE-026"
+
+
+class DraftUnfit(EngineStartFailed):
+    """The model {draft} cannot draft for {model}: {reason!s}. Choose a smaller model of the same family, or set speculation = "off".
+
+    A draft model guesses tokens by their numbers, so that both models must have the same vocabulary. It is compared in
+    the headers of the two files, before either is loaded.
+    """
+
+    code = "FH-ENGINE-027"
+
+
+class AdapterInvalid(EngineStartFailed):
+    """{path} is not a LoRA adapter that can be loaded: {reason!s}.
+
+    Taken are adapters in GGUF, as llama.cpp's convert_lora_to_gguf.py writes them from a PEFT folder. The header is
+    checked before the engine sees the file.
+    """
+
+    code = "FH-ENGINE-028"
+
+
+class AdapterForeign(EngineStartFailed):
+    """The adapter {path} was not made for {model}: {reason!s}.
+
+    An adapter changes the weights of exactly the model it was trained on: architecture, names and sizes of the weights
+    must be the same. Quantisation may differ.
+    """
+
+    code = "FH-ENGINE-029"
+
+
+class AdapterChanged(EngineStartFailed):
+    """The adapter {path} has the digest {found!s}, expected {expected!s}. It was not used.
+
+    The configuration names the digest. If the file was exchanged on purpose, write the new digest there.
+    """
+
+    code = "FH-ENGINE-030"
+
+
+class BenchPromptsUnreadable(EngineError):
+    """{path} has no prompts to measure with: {reason!s}. Give a text file with prompts between lines of ---, or JSON lines with a member prompt or messages.
+
+    Nothing was started. Prompts stay on this machine and are written nowhere.
+    """
+
+    code = "FH-ENGINE-031"
+    status = 400
+    retryable = False

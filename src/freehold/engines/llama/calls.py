@@ -22,6 +22,12 @@ _TOOL_MEMBERS = ("tools", "tool_choice", "parallel_tool_calls")
 _SLOT_MEMBERS = ("id_slot", "cache_prompt")
 """By which a client would choose what is used again. Where llama.cpp is ours ``seats`` chooses when the call is sent."""
 
+_ENGINE_MEMBERS = (
+    "lora", "speculative.type", "speculative.n_max", "speculative.n_min", "speculative.p_min",
+)  # fmt: skip
+"""By which a client would switch what the deployment's owner chose. An adapter that is switched in a running llama.cpp
+answers from what was read under another one: wrong, and a leak between two routes."""
+
 
 def build_call(
     request: InferenceRequest,
@@ -56,6 +62,7 @@ def build_call(
         path, overrides, dropped = _ROUTES[request.task](request, want_logprobs)
     if request.is_generated and prompt_cache is not PromptCache.SHARED:
         overrides, dropped = {**overrides, "cache_prompt": False}, (*dropped, *_SLOT_MEMBERS)
+    dropped = (*dropped, *_ENGINE_MEMBERS)
     return UpstreamCall(
         origin=origin,
         path=path,

@@ -74,6 +74,8 @@ class ChildSpec:
         """The worker's order; it goes over standard input, so that nothing of it shows in a process list."""
         settings = self.settings
         model = Path(settings.model_path).resolve()
+        draft = Path(settings.draft_path).resolve() if settings.draft_path else None
+        adapters = [(Path(path).resolve(), scale) for path, scale in settings.adapters]
         batch = settings.batch_tokens
         if self.embeds:  # an embedding is made in one go: the batch must hold the whole text
             batch = min(plan.context_tokens, _EMBEDDING_TOKENS_MAX)
@@ -87,7 +89,13 @@ class ChildSpec:
             "key": key,
             "key_file": self.key_file,
             "model": str(model),
-            "readable": [sys.prefix, sys.base_prefix, str(model.parent)],
+            "readable": [
+                sys.prefix,
+                sys.base_prefix,
+                str(model.parent),
+                *([] if draft is None else [str(draft)]),
+                *(str(path) for path, _ in adapters),
+            ],
             "alias": self.name,
             "slots": plan.slots,
             "context_tokens": plan.context_tokens,
@@ -96,7 +104,13 @@ class ChildSpec:
             "batch_tokens": batch,
             "memory_mib": self.memory_mib,
             "gpu_layers": settings.gpu_layers,
-            "card_shares": self.card_shares,
+            "tensor_split": list(settings.tensor_split or self.card_shares),
+            "cache_type": settings.cache_type.value,
+            "flash_attention": settings.flash_attention,
+            "speculation": settings.speculation.value,
+            "draft": "" if draft is None else str(draft),
+            "draft_tokens": settings.draft_tokens,
+            "adapters": [(str(path), scale) for path, scale in adapters],
             "embeds": self.embeds,
             "pooling": settings.pooling,
             "command": [],
@@ -119,8 +133,13 @@ def _command(program: str, order: Mapping[str, Any]) -> list[str]:
         "--cache-ram", "0", "--slot-prompt-similarity", "0", "--fit", "off", "--offline", "--no-webui",
         "--slots", "--metrics", "--jinja", "--threads-http", str(order["connections"]), "-ngl", str(order["gpu_layers"] if order["gpu_layers"] >= 0 else 999),
     ]  # fmt: skip
-    if order["card_shares"]:
-        command += ["--tensor-split", ",".join(f"{share:.4f}" for share in order["card_shares"])]
+    command += ["-ctk", order["cache_type"], "-ctv", order["cache_type"]]
+    if order["flash_attention"] is not None:
+        command += ["-fa", "on" if order["flash_attention"] else "off"]
+    if order["tensor_split"]:
+        command += ["-ts", ",".join(f"{share:g}" for share in order["tensor_split"])]
+    for path, scale in order["adapters"]:
+        command += ["--lora-scaled", f"{path}:{scale:g}"]
     if order["embeds"]:
         command += ["--embeddings"]
         command += ["--pooling", order["pooling"]] if order["pooling"] else []

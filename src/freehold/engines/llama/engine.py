@@ -14,10 +14,12 @@ from dataclasses import replace
 
 from freehold.domain.deployment import Deployment, EngineFingerprint, EngineKind
 from freehold.domain.egress import EgressPermit
+from freehold.domain.engine_options import CacheType
 from freehold.domain.errors.base import FreeholdError
-from freehold.domain.errors.engine import EngineNotReady, EngineRefused, EngineStartFailed
+from freehold.domain.errors.engine import EngineNotReady, EngineRefused, ProcessorUnfit
 from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.errors.upstream import UpstreamError, UpstreamStatus
+from freehold.domain.hardware import missing_flags
 from freehold.domain.ports import Clock, EngineState, IdSource, Relay, UpstreamCall, WholeReply
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
@@ -139,15 +141,12 @@ class LlamaEngine:
         return ChildHost(supervisor, client=client, name=deployment.name)
 
     def _check_processor(self) -> None:
-        """The embedded llama.cpp is built for AVX2; without it the child would die of SIGILL and say nothing."""
-        is_x86 = platform.machine().lower() in ("x86_64", "amd64")
-        if is_x86 and not self._settings.program and self._cpu_flags and "avx2" not in self._cpu_flags:
-            raise EngineStartFailed(
-                source=self._deployment.name,
-                deployment=self._deployment.name,
-                reason="this processor has no AVX2, which the embedded llama.cpp needs; set program to a llama-server"
-                " built for it",
-            )
+        """Before a child is started: it would die of SIGILL and say nothing."""
+        if self._settings.program or platform.machine().lower() not in ("x86_64", "amd64"):
+            return
+        if missing := missing_flags(self._cpu_flags):
+            name = self._deployment.name
+            raise ProcessorUnfit(source=name, deployment=name, missing=", ".join(missing).upper())
 
     @property
     def deployment(self) -> Deployment:
@@ -162,6 +161,11 @@ class LlamaEngine:
     def settings(self) -> LlamaSettings:
         """Where the model is and how llama.cpp runs."""
         return self._settings
+
+    @property
+    def process_id(self) -> int | None:
+        """Of its child; ``None`` where none of ours runs."""
+        return self._host.process_id()
 
     def state(self) -> EngineState:
         """Current state; protections that the system refused to the child are part of it."""
@@ -184,6 +188,8 @@ class LlamaEngine:
         else:
             # The package's version ends with llama.cpp's build number; its own build_info does not know it.
             version = "b" + importlib.metadata.version("xllamacpp").rpartition(".")[2]
+        if self._settings.cache_type is not CacheType.F16:
+            version += f"+kv-{self._settings.cache_type.value}"  # fewer bits answer otherwise
         self._shown_properties = properties
         self._fingerprint = EngineFingerprint(
             engine="llama.cpp",

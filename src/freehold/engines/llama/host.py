@@ -71,6 +71,10 @@ class Host(Protocol):
         """What it runs with; ``None`` where that is not ours to say."""
         ...
 
+    def process_id(self) -> int | None:
+        """Of the process that answers; ``None`` where none of ours does."""
+        ...
+
     def state(self) -> EngineState:
         """Current state."""
         ...
@@ -148,6 +152,11 @@ class ChildHost:
         """What the child runs with."""
         return self._supervisor.plan
 
+    def process_id(self) -> int | None:
+        """Of the child, while there is one."""
+        child = self._supervisor.child
+        return None if child is None else child.pid
+
     def state(self) -> EngineState:
         """Current state."""
         return self._supervisor.state()
@@ -195,6 +204,9 @@ class RemoteHost:
         self._health = Health(clock)
         self.origin = client.origin
         self.plan: Plan | None = None
+
+    def process_id(self) -> None:
+        """It is not ours."""
 
     def state(self) -> EngineState:
         """Ready unless it is left alone since its last calls failed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from freehold.domain.deployment import PromptCache
+from freehold.domain.engine_options import CacheType, Speculation
 from freehold.engines.process.plan import Supervision
 
 _BATCH_S = 0.35
@@ -45,6 +46,14 @@ class LlamaSettings:
         batch_tokens: Prompt tokens read in one go; 0 chooses by ``batch_for``.
         memory_mib: Bound of what the embedded llama.cpp keeps of prompts that had to make way, in MiB.
         gpu_layers: Layers on an accelerator; 0 is none, -1 all.
+        tensor_split: Shares of the model for each accelerator; empty for an even split.
+        cache_type: How the key-value cache is kept.
+        flash_attention: Whether attention is computed without its whole score matrix; ``None`` where llama.cpp decides.
+        speculation: Whether tokens are guessed; never ``AUTO``, which is decided before.
+        draft_path: The verified file of the model that guesses; set exactly with ``Speculation.DRAFT``.
+        draft_tokens: Most tokens guessed at once; 0 for what suits.
+        adapters: Path and scale of each verified LoRA adapter. They are the child's for its whole life: llama.cpp uses what
+            it read under one adapter again under another (ggml-org/llama.cpp#26207).
         pooling: How an embedding model pools: ``mean``, ``cls``, ``last``; empty for what the model file says.
         prompt_cache: What is done about the cache of prompts at ``base_url``; that of a child of ours is always kept apart.
         supervision: Restart and watchdog times.
@@ -59,6 +68,13 @@ class LlamaSettings:
     batch_tokens: int = 0
     memory_mib: int = 256
     gpu_layers: int = 0
+    tensor_split: tuple[float, ...] = ()
+    cache_type: CacheType = CacheType.F16
+    flash_attention: bool | None = None
+    speculation: Speculation = Speculation.OFF
+    draft_path: str = ""
+    draft_tokens: int = 0
+    adapters: tuple[tuple[str, float], ...] = ()
     pooling: str = ""
     prompt_cache: PromptCache = PromptCache.UNUSED
     supervision: Supervision = field(default_factory=Supervision)
@@ -68,6 +84,10 @@ class LlamaSettings:
             raise ValueError("give either model_path or base_url")
         if self.program and not self.model_path:
             raise ValueError("program needs a model_path")
+        if bool(self.draft_path) is not (self.speculation is Speculation.DRAFT):
+            raise ValueError("draft_path is for speculation by a draft")
+        if self.speculation is Speculation.AUTO or (self.program and self.speculation is not Speculation.OFF):
+            raise ValueError(f"speculation {self.speculation.value!r} is not decided, or not the embedded engine's")
         if self.prompt_cache is not PromptCache.UNUSED and not (
             self.base_url and self.prompt_cache is PromptCache.SHARED
         ):

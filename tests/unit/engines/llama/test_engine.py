@@ -8,6 +8,7 @@ import pytest
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.errors.engine import EngineNotReady, EngineStartFailed
+from freehold.domain.hardware import ENGINE_NEEDS
 from freehold.domain.zones import DEVICE
 from freehold.engines.llama.child import ChildSpec
 from freehold.engines.llama.engine import LlamaEngine
@@ -122,3 +123,14 @@ def test_a_program_is_started_without_a_memory_of_its_own(tmp_path: Path) -> Non
         if program:
             assert command[command.index("--cache-ram") + 1] == "0"
             assert command[command.index("--slot-prompt-similarity") + 1] == "0"
+
+
+def test_every_instruction_set_that_the_build_uses_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    settings = LlamaSettings(model_path=str(tmp_path / "missing.gguf"))
+    has = frozenset({"sse2", *ENGINE_NEEDS})
+    for flag in ENGINE_NEEDS:
+        assert f"processors with {flag.upper()}," in refusal(engine(settings, cpu_flags=has - {flag}))
+    assert "No such file" in refusal(engine(settings, cpu_flags=has))

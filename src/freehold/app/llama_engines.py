@@ -1,0 +1,204 @@
+"""Engines that run llama.cpp: options decided for this machine, model, draft and adapters checked, then the engine."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from freehold.config.compile import DeploymentPlan
+from freehold.domain.deployment import Deployment, EngineKind, ModelCard
+from freehold.domain.engine_options import Adapter, Speculation
+from freehold.domain.hardware import HardwareProfile
+from freehold.domain.ports import Clock, IdSource
+from freehold.domain.speculation import SpeculationKey
+from freehold.engines.llama.engine import LlamaEngine
+from freehold.engines.llama.settings import LlamaSettings
+from freehold.net.broker import Broker
+from freehold.planner.options import Decided, Wanted, decide
+from freehold.serving.adapters import VerifiedAdapter, verify_adapter
+from freehold.serving.digests import DigestCache
+from freehold.serving.drafts import check_draft
+from freehold.serving.registry import ModelRegistry, VerifiedModel
+from freehold.serving.verdicts import read_verdicts
+
+_STAMPS = "stamps"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A deployment whose files were checked and whose options were decided.
+
+    Attributes:
+        deployment: As the files describe it.
+        verified: Its model.
+        draft: The model that may guess; ``None`` where none is set.
+        adapters: Its adapters.
+        decided: How it is run, and why.
+    """
+
+    deployment: Deployment
+    verified: VerifiedModel
+    draft: VerifiedModel | None
+    adapters: tuple[VerifiedAdapter, ...]
+    decided: Decided
+
+
+def llama_engine(
+    plan: DeploymentPlan,
+    *,
+    models: ModelRegistry,
+    broker: Broker,
+    clock: Clock,
+    ids: IdSource,
+    machine: HardwareProfile,
+) -> LlamaEngine:
+    """The engine of a deployment; nothing is started or called yet. May read whole files: blocks.
+
+    Raises:
+        ModelError: Its model is not here, or its file is not what it should be.
+        EngineStartFailed: Its draft or an adapter is not for this model.
+    """
+    settings = plan.settings
+    if settings.base_url:
+        own, deployment = (
+            LlamaSettings(
+                base_url=settings.base_url,
+                credential=settings.credential,
+                ca_file=settings.ca_file,
+                prompt_cache=settings.prompt_cache,
+            ),
+            plan.deployment,
+        )
+    else:
+        prepared = prepare_llama(plan, models=models, machine=machine)
+        own, deployment = _settings(plan, prepared), prepared.deployment
+    return LlamaEngine(
+        deployment=deployment,
+        settings=own,
+        broker=broker,
+        clock=clock,
+        ids=ids,
+        cores=machine.cores,
+        cpu_flags=machine.cpu_flags,
+    )
+
+
+def prepare_llama(plan: DeploymentPlan, *, models: ModelRegistry, machine: HardwareProfile) -> Prepared:
+    """Check a deployment's files, and decide how it is run. Raises as ``llama_engine``."""
+    name, options = plan.deployment.name, plan.settings.options
+    verified = models.load(plan.deployment.model.name)
+    draft = models.load(options.draft_model) if options.draft_model else None
+    if draft is not None:
+        check_draft(
+            draft.model.path,
+            verified.model.path,
+            draft_name=options.draft_model,
+            model_name=plan.deployment.model.name,
+            deployment=name,
+        )
+    digests = DigestCache(models.folder / _STAMPS)
+    adapters = tuple(
+        verify_adapter(
+            each,
+            model_path=verified.model.path,
+            model_name=plan.deployment.model.name,
+            deployment=name,
+            digests=digests,
+        )
+        for each in options.adapters
+    )
+    deployment = _described_by_file(plan, verified.card, adapters)
+    wanted = _wanted(plan, deployment, verified, draft, machine)
+    decided = decide(wanted, machine, read_verdicts(models.folder.parent))
+    return Prepared(deployment=deployment, verified=verified, draft=draft, adapters=adapters, decided=decided)
+
+
+def digest_with(model_digest: str, adapters: Sequence[Adapter]) -> str:
+    """The digest of a model with its adapters: SHA-256 of its own one and a line ``sha256:HEX@SCALE`` for each.
+
+    Its beginning differs from the model's, since people and names go by that. Without adapters it is the model's.
+    """
+    if not adapters:
+        return model_digest
+    lines = [model_digest, *(f"sha256:{each.sha256}@{each.scale:g}" for each in adapters)]
+    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def speculation_keys(
+    verified: VerifiedModel, draft: VerifiedModel | None, machine: HardwareProfile
+) -> tuple[SpeculationKey, ...]:
+    """What a verdict of guessing has to be for to hold here: by the draft where there is one, and by lookup."""
+    plain = SpeculationKey(
+        processor=f"{machine.cpu_name}, {machine.cores} cores",
+        engine="xllamacpp " + importlib.metadata.version("xllamacpp"),
+        model_sha256=verified.model.sha256,
+        kind=Speculation.LOOKUP,
+    )
+    if draft is None:
+        return (plain,)
+    return (replace(plain, kind=Speculation.DRAFT, draft_sha256=draft.model.sha256), plain)
+
+
+def _wanted(
+    plan: DeploymentPlan,
+    deployment: Deployment,
+    verified: VerifiedModel,
+    draft: VerifiedModel | None,
+    machine: HardwareProfile,
+) -> Wanted:
+    settings = plan.settings
+    is_embedded = deployment.engine is EngineKind.EMBEDDED
+    return Wanted(
+        shape=verified.header.shape,
+        quantisation=verified.header.quantisation,
+        context_tokens=deployment.model.context_tokens,
+        slots=deployment.slots,
+        threads=settings.threads,
+        batch_tokens=settings.batch_tokens,
+        gpu_layers=settings.gpu_layers,
+        embeds=deployment.model.embeds,
+        is_embedded=is_embedded,
+        options=settings.options,
+        keys=speculation_keys(verified, draft, machine) if is_embedded else (),
+        draft_bytes=0 if draft is None else draft.model.size_bytes,
+    )
+
+
+def _settings(plan: DeploymentPlan, prepared: Prepared) -> LlamaSettings:
+    settings, decided = plan.settings, prepared.decided
+    drafts = decided.speculation is Speculation.DRAFT and prepared.draft is not None
+    return LlamaSettings(
+        model_path=str(prepared.verified.model.path),
+        program=settings.program,
+        threads=settings.threads,
+        batch_tokens=settings.batch_tokens,
+        gpu_layers=settings.gpu_layers,
+        tensor_split=settings.options.tensor_split,
+        cache_type=decided.cache_type,
+        flash_attention=decided.flash_attention,
+        speculation=decided.speculation,
+        draft_path=str(prepared.draft.model.path) if drafts and prepared.draft is not None else "",
+        draft_tokens=settings.options.draft_tokens,
+        adapters=tuple((each.adapter.path, each.adapter.scale) for each in prepared.adapters),
+        prompt_cache=settings.prompt_cache,
+    )
+
+
+def _described_by_file(plan: DeploymentPlan, card: ModelCard, adapters: tuple[VerifiedAdapter, ...]) -> Deployment:
+    """What the file says of the model, except for what the configuration states; never more context than it has.
+
+    Adapters are part of the name and of the digest: receipts tell them, and nothing that was calibrated without them holds.
+    """
+    said = plan.deployment.model
+    names = [said.name, *(f"{each.adapter.name}@{each.adapter.scale:g}" for each in adapters)]
+    model = replace(
+        card,
+        name="+".join(names),
+        digest=digest_with(card.digest, [each.adapter for each in adapters]),
+        context_tokens=min(said.context_tokens, card.context_tokens),
+        vision=False,
+        **{name: getattr(said, name) for name in plan.said},
+    )
+    return replace(plan.deployment, model=model)
