@@ -1,6 +1,6 @@
 """Bar: exact spans of five texts, recall of at least .93 in five passages with 1.3 times BM25's precision at that recall.
 
-    python -m bench.vault.chunks [--vectors FOLDER] [--budgets 4000,4800,5600]
+    python -m bench.vault.chunks [--vectors FOLDER] [--budgets 5600,6400,7200]
 
 All five texts are in one file and searched as the product searches. With G the characters that answer, U those that
 were given of the right text and T all that were given: recall |G ∩ U| / |G|, precision |G ∩ U| / T, means over the
@@ -155,7 +155,7 @@ def plain_precision(table: Sequence[Figures], recall: float) -> float:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--vectors", type=Path)
-    options.add_argument("--budgets", default="4000,4800,5600")
+    options.add_argument("--budgets", default="5600,6400,7200")
     options.add_argument("--every", type=int, default=1, help="take only each n-th question")
     given = options.parse_args()
     data = shared_data("vault", "chunkeval")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,24 @@ def test_a_changed_reader_holds_from_the_next_search_on(run: Run) -> None:
             assert found is not None
             assert (found.label, found.readers) == ("x", readers)
         assert not await store.relabel("other", tenant="home", label="x", readers=EVERYBODY)
+
+    run(scenario)
+
+
+def test_how_rare_a_term_is_counts_what_may_be_read_and_nothing_else(run: Run) -> None:
+    async def scenario(store: VaultStore) -> None:
+        assert await store.rarity("word", reader=ANA) == {}
+        await made("open", "a word", "a word, two words", "a third").into(store)
+        of_three = {"word": math.log(1 + 1.5 / 2.5), "third": math.log(1 + 2.5 / 1.5)}
+        await made("hidden", "secret words", "the third", readers=SECRET).into(store)
+        await made("theirs", "word", "secret", tenant="elsewhere").into(store)
+        asked = "Is the third word secret, or words unheard of?"
+        assert await store.rarity(asked, reader=GUEST) == pytest.approx(of_three)
+        of_five = {"word": math.log(1 + 2.5 / 3.5), "third": math.log(1 + 3.5 / 2.5), "secret": math.log(1 + 4.5 / 1.5)}
+        assert await store.rarity(asked, reader=ANA) == pytest.approx(of_five)
+        assert set(await store.rarity(asked, reader=STRANGER)) == {"word", "secret"}
+        await store.erase(["hidden"], tenant="home")
+        assert await store.rarity(asked, reader=ANA) == pytest.approx(of_three)
 
     run(scenario)
 

@@ -184,12 +184,13 @@ def test_nothing_asked_or_nothing_like_it_is_nothing_found(tmp_path: Path, text:
     assert not asked(tmp_path, [made("a", "rent")], text).passages
 
 
-def test_what_may_not_be_read_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("characters_max", [0, 60])
+def test_what_may_not_be_read_changes_nothing(tmp_path: Path, characters_max: int) -> None:
     seen = [made("a", "Acme pays rent", title="lease"), made("b", "Bolt pays rent", title="lease")]
     hidden = [made(f"h{at}", "Acme rent rent", title="Acme 2019.pdf", author="Acme", readers=HIDDEN) for at in range(3)]
     question = "What rent does Acme pay, by Acme, in Acme 2019.pdf?"
-    alone = asked(tmp_path / "1", seen, question)
-    beside = asked(tmp_path / "2", [hidden[0], *seen, *hidden[1:]], question)
+    alone = asked(tmp_path / "1", seen, question, characters_max=characters_max)
+    beside = asked(tmp_path / "2", [hidden[0], *seen, *hidden[1:]], question, characters_max=characters_max)
     strip = [(each.document.id, each.text, each.score, each.words_score) for each in alone.passages]
     assert strip == [(each.document.id, each.text, each.score, each.words_score) for each in beside.passages]
     assert alone.filters == beside.filters == ANYTHING

@@ -119,6 +119,10 @@ class VaultStore(Protocol):
         """Pieces by their words, best first."""
         ...
 
+    async def rarity(self, text: str, *, reader: Reader) -> Mapping[str, float]:
+        """How rare each term of a text is (``idf``, larger is rarer) among the pieces that may be read, if any has it."""
+        ...
+
     async def search_vectors(self, vector: bytes, *, reader: Reader, filters: Filters, limit: int) -> Sequence[Hit]:
         """Pieces by their vectors, best first, exactly."""
         ...

@@ -9,7 +9,7 @@ from freehold.domain.vault import Passage
 
 JOINED_CHARACTERS_MAX = 4000
 """Longest passage that neighbours are joined to: a longer one is no place that can be shown."""
-JOINED_PARTS_CHARACTERS_MAX = 1600
+JOINED_PARTS_CHARACTERS_MAX = 2400
 """The same for parts of pieces, which are chosen to be short."""
 _BLANKS_MAX = 8
 """Neighbours have no more than blanks between them, and seldom more than an empty line."""

@@ -102,7 +102,8 @@ class VaultSearch:
     def _wanted(self, query: VaultQuery) -> int:
         """How many pieces are read: neighbours become one passage, so more than passages."""
         again = self._settings.reranked if self._ranker is not None else 0
-        return max(4 * query.limit, again)
+        cut = SOURCES_MAX if query.characters_max else 0
+        return max(4 * query.limit, again, cut)
 
     async def _vector(self, text: str) -> bytes | None:
         if self._embedder is None:
@@ -180,7 +181,9 @@ class VaultSearch:
 
     async def _joined(self, query: VaultQuery, scored: Sequence[Passage], generation: int) -> tuple[Passage, ...]:
         if query.characters_max:
-            parts = parts_of(query.text, scored[:SOURCES_MAX])
+            rarity = await self._store.rarity(query.text, reader=query.reader)
+            # Some ten milliseconds, which nobody else should wait for.
+            parts = await asyncio.to_thread(parts_of, query.text, scored[:SOURCES_MAX], rarity)
             taken = chosen(
                 parts, limit=query.limit, characters_max=query.characters_max, joined_max=JOINED_PARTS_CHARACTERS_MAX
             )

@@ -189,6 +189,14 @@ class SqliteVault:
 
         return await self._read(work)
 
+    async def rarity(self, text: str, *, reader: Reader) -> Mapping[str, float]:
+        """See ``VaultStore.rarity``."""
+        return await self._read(
+            lambda connection: store_words.rarity(
+                connection, text, pepper=self._pepper, reach=self._book.reach(connection, reader)
+            )
+        )
+
     async def search_vectors(self, vector: bytes, *, reader: Reader, filters: Filters, limit: int) -> Sequence[Hit]:
         """See ``VaultStore.search_vectors``.
 
@@ -238,7 +246,7 @@ class SqliteVault:
             reach = self._book.reach(connection, reader)
             if reach is None:
                 return []
-            condition, values = _readable(reach, filters)
+            condition, values = store_documents.readable(reach, filters)
             where = f"id > ? AND {condition} ORDER BY id"
             if not filters.sources and not filters.authors:
                 where, values = f"{where} LIMIT ?", [*values, max(limit, 0)]
@@ -259,7 +267,7 @@ class SqliteVault:
             reach = self._book.reach(connection, reader)
             if reach is None:
                 return None
-            condition, values = _readable(reach, Filters(documents=(document_id,)))
+            condition, values = store_documents.readable(reach, Filters(documents=(document_id,)))
             for row in store_documents.rows(connection, condition, values):
                 return store_documents.text_of(connection, row.row, row.secret)
             return None
@@ -378,7 +386,7 @@ class SqliteVault:
             reach = self._book.reach(connection, reader)
             if reach is None:
                 return dict.fromkeys(("documents", "chunks", "pending", "bytes"), 0)
-            condition, values = _readable(reach, ANYTHING)
+            condition, values = store_documents.readable(reach, ANYTHING)
             totals = "SELECT count(*), coalesce(sum(chunks), 0), coalesce(sum(size_bytes), 0) FROM document WHERE "
             ((documents, chunks, size_bytes),) = connection.execute(totals + condition, values).fetchall()
             waiting = "SELECT count(*) FROM chunk JOIN document ON row = document WHERE embedded = 0 AND "
@@ -425,7 +433,7 @@ class SqliteVault:
         """Ordinals of the pieces that are meant; ``None`` where all are."""
         if filters == ANYTHING:
             return None
-        condition, values = _readable(reach, filters)
+        condition, values = store_documents.readable(reach, filters)
         found = self._places.meant(store_documents.rows(connection, condition, values), filters)
         return [(row.first, row.chunks) for row in found]
 
@@ -489,10 +497,3 @@ def _remove(connection: Database, tenant: int, row: store_documents.Row) -> None
     low = tenant << ORDINAL_BITS | row.first
     store_vectors.remove(connection, low=low, count=row.chunks)
     store_documents.remove(connection, row, low=low)
-
-
-def _readable(reach: Reach, filters: Filters) -> tuple[str, list[object]]:
-    """Which documents may be read and are meant, as a condition on their rows, and its values."""
-    condition, values = store_documents.narrowed(filters)
-    may = "tenant = ? AND access IN (SELECT value FROM json_each(?))"
-    return may + condition, [reach.tenant, reach.json, *values]

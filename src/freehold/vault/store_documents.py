@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from freehold.domain.vault import Chunk, Document, Filters, Passage, Readers
+from freehold.vault.store_access import Reach
 from freehold.vault.store_database import Database
 from freehold.vault.store_schema import ORDINAL_BITS
 from freehold.vault.store_seal import (
@@ -274,7 +275,14 @@ def passages_of(
                 )
 
 
-def narrowed(filters: Filters) -> tuple[str, list[Any]]:
+def readable(reach: Reach, filters: Filters) -> tuple[str, list[Any]]:
+    """Which documents may be read and are meant, as a condition on their rows, and its values."""
+    condition, values = _narrowed(filters)
+    may = "tenant = ? AND access IN (SELECT value FROM json_each(?))"
+    return may + condition, [reach.tenant, reach.json, *values]
+
+
+def _narrowed(filters: Filters) -> tuple[str, list[Any]]:
     """A condition on documents' rows, which begins with AND or is empty, and its values."""
     condition = ""
     values: list[Any] = []

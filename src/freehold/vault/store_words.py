@@ -132,28 +132,53 @@ def search(
     view = _read_view(connection, reach.tenant)
     if view is None:
         return []
-    table = np.zeros(int(view.access.max()) + 1, dtype=bool)
-    table[[number for number in reach.allowed if number < len(table)]] = True
-    readable = table[view.access]
+    readable = _readable(view, reach)
     count = int(readable.sum())
     if not count:
         return []
     mean = max(int(view.lengths[readable].sum(dtype=np.int64)) / count, 1.0)
     norms = K1 * (1 - B + B * view.lengths / mean)
     scores = np.zeros(len(norms))
-    for number in _asked_numbers(connection, pepper, reach.tenant, text):
+    for number in _asked_numbers(connection, pepper, reach.tenant, text).values():
         positions, often = _postings(connection, number, view)
         seen = readable[positions]
         positions, often = positions[seen], often[seen]
         if len(positions):
-            idf = math.log(1 + (count - len(positions) + 0.5) / (len(positions) + 0.5))
-            scores[positions] += idf * (K1 + 1) * often / (often + norms[positions])
+            scores[positions] += _idf(len(positions), count) * (K1 + 1) * often / (often + norms[positions])
     if ranges is not None:
         scores *= _within(view, ranges)
     return [
         Hit(chunk_id=reach.tenant << ORDINAL_BITS | int(view.ordinals[at]), score=float(scores[at]))
         for at in _best(scores, limit)
     ]
+
+
+def rarity(connection: Database, text: str, *, pepper: bytes, reach: Reach | None) -> dict[str, float]:
+    """The ``idf`` that ``search`` uses of each term that is asked for and that a piece in reach has."""
+    view = None if reach is None else _read_view(connection, reach.tenant)
+    if reach is None or view is None:
+        return {}
+    readable = _readable(view, reach)
+    count = int(readable.sum())
+    found: dict[str, float] = {}
+    for term, number in _asked_numbers(connection, pepper, reach.tenant, text).items():
+        having = int(readable[_postings(connection, number, view)[0]].sum())
+        if having:
+            found[term] = _idf(having, count)
+    return found
+
+
+def _idf(having: int, count: int) -> float:
+    return math.log(1 + (count - having + 0.5) / (having + 0.5))
+
+
+def _readable(view: _View, reach: Reach) -> npt.NDArray[np.bool_]:
+    """Which pieces of the view are in reach."""
+    import numpy as np
+
+    table = np.zeros(int(view.access.max()) + 1, dtype=bool)
+    table[[number for number in reach.allowed if number < len(table)]] = True
+    return table[view.access]
 
 
 def _best(scores: npt.NDArray[np.float64], limit: int) -> Iterable[int]:
@@ -233,12 +258,12 @@ def _term_numbers(connection: Database, pepper: bytes, tenant: int, terms: Itera
     return numbers
 
 
-def _asked_numbers(connection: Database, pepper: bytes, tenant: int, text: str) -> list[int]:
-    numbers: list[int] = []
-    for term in dict.fromkeys(asked_terms(text)):
+def _asked_numbers(connection: Database, pepper: bytes, tenant: int, text: str) -> dict[str, int]:
+    numbers: dict[str, int] = {}
+    for term in asked_terms(text):
         row = (_fingerprint(pepper, tenant, term),)
-        found = connection.execute("SELECT id FROM term WHERE fingerprint = ?", row).fetchall()
-        numbers += [number for (number,) in found]
+        for (number,) in connection.execute("SELECT id FROM term WHERE fingerprint = ?", row).fetchall():
+            numbers[term] = number
     return numbers
 
 

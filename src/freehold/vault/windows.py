@@ -1,43 +1,60 @@
 """The part of a found piece that answers: a few lines of it, by the question's own words. Pure.
 
 A piece is as long as finding it needs, which is longer than an answer. Where there is a budget, pieces give up their
-parts one by one, best first, so that the same characters hold more answers. Decision 41 has what that measured.
+parts one by one, best first, so that the same characters hold more answers. Decision 48 has what that measured.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from freehold.domain.vault import Passage
 from freehold.vault.chunking import pieces_of
-from freehold.vault.words import asked_terms, kept_terms
+from freehold.vault.words import asked_terms, counted
 
-WINDOW_CHARACTERS = 300
-"""Longest part: two or three sentences."""
-SOURCES_MAX = 12
-"""Pieces that are looked into: each costs about a millisecond."""
-_OF_PIECE, _ALONE = 0.4, 0.3
-"""Weights of the piece's own score, and of the part without the ones beside it."""
+WINDOW_CHARACTERS = 400
+"""Longest part: two to four sentences."""
+SOURCES_MAX = 30
+"""Pieces that are looked into."""
+_BESIDE = (0.7, 0.4)
+"""What the words of the part beside count, and of the one beside that."""
+_OF_PIECE = 0.3
+"""Weight of the piece's own score."""
 _K1, _B = 1.2, 0.75
 
 
-def parts_of(question: str, passages: Sequence[Passage]) -> list[Passage]:
+def parts_of(question: str, passages: Sequence[Passage], rarity: Mapping[str, float]) -> list[Passage]:
     """The parts of passages, best first, scored from 0 to 1.
 
-    A part's score is its passage's, and BM25 of it alone and with the ones before and behind it, counted among these: what tells them apart is what only few of them have, and whether many passages have it doesn't matter any more.
+    A part's score is its passage's, and BM25 of its words together with those of the two parts before and the two
+    behind, which count less the farther they are: an answer seldom repeats what its question is about, but stands near
+    to it. Those may be of the piece before or behind, where that was found too; never of another document.
+
+    Args:
+        question: What was asked.
+        passages: Pieces, each once.
+        rarity: ``idf`` of the question's terms over all that the reader may read; a term that isn't there is not counted.
     """
-    parts = [part for passage in passages for part in _cut(passage)]
-    asked = asked_terms(question)
-    terms = [Counter(kept_terms(part.text).split()) for part in parts]
-    around = [_around(parts, terms, at) for at in range(len(parts))]
-    idf = _rarity(asked, terms)
-    alone, beside = _bm25(idf, terms), _bm25(idf, around)
+    in_order = sorted(passages, key=lambda each: each.chunk_id)
+    parts = [part for passage in in_order for part in _cut(passage)]
+    terms = [term for term in asked_terms(question) if term in rarity]
+    words = counted([part.text for part in parts], terms)
+    beside = _beside(parts)
+    lengths = _around([float(length) for length, _ in words], beside)
+    mean = max(math.fsum(lengths) / max(len(lengths), 1), 1.0)
+    norms = [_K1 * (1 - _B + _B * length / mean) for length in lengths]
+    scores = [0.0] * len(parts)
+    for term in terms:
+        for at, often in enumerate(_around([float(has[term]) for _, has in words], beside)):
+            if often:
+                scores[at] += rarity[term] * often * (_K1 + 1) / (often + norms[at])
+    most = max(scores, default=0.0) or 1.0
     scored = [
-        replace(part, score=(_OF_PIECE * part.score + _ALONE * one + both) / (_OF_PIECE + _ALONE + 1))
-        for part, one, both in zip(parts, alone, beside, strict=True)
+        replace(part, score=(_OF_PIECE * part.score + score / most) / (_OF_PIECE + 1))
+        for part, score in zip(parts, scores, strict=True)
     ]
     return sorted(scored, key=lambda each: (-each.score, each.document.id, each.start))
 
@@ -49,27 +66,22 @@ def _cut(passage: Passage) -> list[Passage]:
     ]
 
 
-def _around(parts: Sequence[Passage], terms: Sequence[Counter[str]], at: int) -> Counter[str]:
-    total = Counter(terms[at])
-    for beside in (at - 1, at + 1):
-        if 0 <= beside < len(parts) and parts[beside].chunk_id == parts[at].chunk_id:
-            total.update(terms[beside])
-    return total
+def _beside(parts: Sequence[Passage]) -> list[list[tuple[int, float]]]:
+    """Of each part where those are that count with it, and what: itself whole."""
+    follows = [False] + [
+        part.document.id == before.document.id and part.chunk_id - before.chunk_id <= 1
+        for before, part in itertools.pairwise(parts)
+    ]
+    found: list[list[tuple[int, float]]] = [[(at, 1.0)] for at in range(len(parts))]
+    for at in range(len(parts)):
+        for far, weight in enumerate(_BESIDE, start=1):
+            if at < far or not follows[at - far + 1]:
+                break
+            found[at].append((at - far, weight))
+            found[at - far].append((at, weight))
+    return found
 
 
-def _rarity(asked: Sequence[str], terms: Sequence[Counter[str]]) -> dict[str, float]:
-    having = {term: sum(term in each for each in terms) for term in asked}
-    return {term: math.log(1 + (len(terms) - n + 0.5) / (n + 0.5)) for term, n in having.items()}
-
-
-def _bm25(idf: dict[str, float], texts: Sequence[Counter[str]]) -> list[float]:
-    """From 0 to 1: over the best of these texts."""
-    mean = max(sum(each.total() for each in texts) / max(len(texts), 1), 1.0)
-    scores: list[float] = []
-    for terms in texts:
-        norm = _K1 * (1 - _B + _B * terms.total() / mean)
-        scores.append(
-            math.fsum(rare * often * (_K1 + 1) / (often + norm) for term, rare in idf.items() if (often := terms[term]))
-        )
-    most = max(scores, default=0.0) or 1.0
-    return [score / most for score in scores]
+def _around(numbers: Sequence[float], beside: Sequence[Sequence[tuple[int, float]]]) -> list[float]:
+    """Each number with those that count with it."""
+    return [math.fsum(numbers[at] * weight for at, weight in near) for near in beside]
