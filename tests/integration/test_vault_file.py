@@ -31,6 +31,7 @@ pytest.importorskip("apsw")
 pytest.importorskip("sqlite_vec")
 
 from freehold.vault.store_schema import connected
+from freehold.vault.store_seal import opened_values, sealed_values
 
 READER = Reader(tenant="home")
 
@@ -349,3 +350,36 @@ def test_an_erasure_that_somebody_holds_up_says_so(tmp_path: Path, monkeypatch: 
         return path.with_name("vault.db-wal").stat().st_size
 
     with_store(path, scenario)
+
+
+def test_a_file_of_the_first_version_is_taken_over_and_opens_nothing_to_anybody(tmp_path: Path) -> None:
+    path = tmp_path / "vault.db"
+    legal = Readers(level=Level.PUBLIC, names=frozenset({"group:legal"}))
+    said = {"tenant": "home", "size_bytes": 70}
+
+    async def scenario(store: VaultStore) -> None:
+        await made("letter", "a heron", readers=legal, source="upload:a/letter", **said).into(store)
+        await made("note", "a stork", source="file:///note", **said).into(store)
+
+    with_store(path, scenario)
+    connection = connected(path, KEY)
+    rows = connection.execute("SELECT row, key, about FROM document JOIN secret ON document = row").fetchall()
+    for row, secret, about in rows:
+        old = sealed_values(secret, opened_values(secret, about)[:9])
+        connection.execute("UPDATE document SET about = ? WHERE row = ?", (old, row))
+    connection.execute("DROP TABLE removed; DROP INDEX document_sent; ALTER TABLE document DROP COLUMN sent")
+    connection.execute("UPDATE meta SET value = 1 WHERE name = 'schema'")
+    connection.close()
+
+    async def later(store: Any) -> None:
+        reader = Reader(tenant="home", names=frozenset({"group:legal"}))
+        letter, note = await store.documents(reader=reader)
+        assert (letter.readers, letter.by_hand, letter.title) == (legal, legal.names, "letter")
+        assert (note.readers.names, note.by_hand) == (None, None)
+        assert await store.sent_bytes(tenant="home") == 70
+        assert await words_found(store, "heron", reader) == [("letter", 0, pytest.approx(0.9, abs=1))]
+        await store.erase(["note"], tenant="home", kept_away=[note])
+        assert await store.kept_away(note.source, tenant="home", digests=[note.sha256]) == {note.sha256}
+
+    with_store(path, later)
+    with_store(path, nothing)

@@ -126,8 +126,9 @@ class MemoryDesk:
         return len(gone)
 
     async def relabel(
-        self, vault: str, document_id: str, *, tenant: str, label: str, readers: Readers, by: str
+        self, vault: str, document_id: str, *, tenant: str, label: str, readers: Readers, by: str, by_hand: bool = True
     ) -> Document | None:
+        del by_hand
         self._check(vault, tenant)
         if document_id not in self.kept[vault]:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from freehold.app.memory import KEYS_FOLDER, key_of
 from freehold.app.snapshot import flow_rules
 from freehold.app.stores import MODELS_FOLDER, Stores
 from freehold.app.tenants import tenants_of
+from freehold.app.vault_folders import terms_at
 from freehold.app.vault_parts import Parts, RealParts
 from freehold.app.vaults import Around, Vaults
 from freehold.config.compile import Compiled
-from freehold.config.compile_vault import VaultPlan
+from freehold.config.compile_vault import FolderPlan, VaultPlan
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.labels import Label
 from freehold.domain.ports import Clock
@@ -209,16 +211,17 @@ async def watcher_of(
     Raises:
         VaultError: The vault cannot be opened.
     """
-    folders = [
-        Watched(
-            path=Path(each.path),
-            take=Take(ignore=each.ignore, kinds=each.kinds),
-            terms=Terms(tenant=each.tenant, label=each.label, readers=each.readers, by=by, tries_again=False),
-        )
-        for each in plan.folders
-        if each.watch or not watched_only
-    ]
-    opened = await vaults.open(plan.name, folders[0].terms.tenant)
+    said = Terms(tenant="", by=by, tries_again=False)
+
+    def watched(each: FolderPlan) -> Watched:
+        def terms(path: Path) -> Terms:
+            return terms_at(path, plan.folders, replace(said, tenant=each.tenant), joined=vaults.joined)
+
+        take = Take(ignore=each.ignore, kinds=each.kinds)
+        return Watched(path=Path(each.path), tenant=each.tenant, take=take, terms=terms)
+
+    folders = [watched(each) for each in plan.folders if each.watch or not watched_only]
+    opened = await vaults.open(plan.name, folders[0].tenant)
     return Watcher(
         folders, store=opened.store, ingest=opened.ingest, events=events or SystemEvents(), clock=clock, told=told
     )

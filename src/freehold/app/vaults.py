@@ -26,7 +26,7 @@ from freehold.vault.filling import fill
 from freehold.vault.ingest import Ingest, Limits
 from freehold.vault.ingest_ports import FileDone, HeldStore, Place, Terms
 from freehold.vault.making import derived_key, following
-from freehold.vault.places import INSIDE, is_inside
+from freehold.vault.places import FILE, INSIDE, is_inside
 from freehold.vault.settings_file import load_settings, settings_path
 from freehold.vault.store_model import NO_DIMENSIONS, NO_MODEL
 from freehold.vault.turn import turn
@@ -158,7 +158,14 @@ class Vaults:
     ) -> Sequence[Document]:
         """See ``VaultDesk.add``. A file that cannot be read is a document too, whose state is ``failed``."""
         place = Place(path=Path(path), source=source, name=name)
-        terms = Terms(tenant=tenant, label=label, readers=readers.names, owner=readers.owner, by=by)
+        terms = Terms(
+            tenant=tenant,
+            label=label,
+            readers=readers.names,
+            owner=readers.owner,
+            by=by,
+            sent_bytes_max=self._plan(vault, tenant).upload_bytes_max,
+        )
         return (await self.take(vault, place, terms)).documents
 
     async def take(self, vault: str, place: Place, terms: Terms) -> FileDone:
@@ -171,8 +178,19 @@ class Vaults:
         opened = await self.open(vault, terms.tenant, label=terms.label)
         return await opened.ingest.take(place, terms)
 
-    async def remove(self, vault: str, document_ids: Sequence[str], *, tenant: str, by: str) -> int:
-        """See ``VaultDesk.remove``. With a file goes what was inside it."""
+    async def remove(
+        self, vault: str, document_ids: Sequence[str], *, tenant: str, by: str, comes_back: bool = False
+    ) -> int:
+        """See ``VaultDesk.remove``. With a file goes what was inside it.
+
+        Args:
+            vault: Name of the vault.
+            document_ids: Which.
+            tenant: Whose.
+            by: Who removes them.
+            comes_back: Whether those of files come back with these, if they are found again: they are removed for
+                they were not found, and not for somebody does not want them.
+        """
         opened = await self._there(vault, tenant)
         if opened is None or not document_ids:
             return 0
@@ -180,10 +198,19 @@ class Vaults:
         wanted = {each.id: each for each in found}
         for each in found:
             wanted |= {inner.id: inner for inner in await _inside(opened.store, each)}
-        return await opened.ingest.erase(list(wanted.values()), by=by)
+        kept_away = () if comes_back else [each for each in found if each.source.startswith(FILE)]
+        return await opened.ingest.erase(list(wanted.values()), by=by, kept_away=kept_away)
 
     async def relabel(
-        self, vault: str, document_id: str, *, tenant: str, label: str, readers: Readers, by: str
+        self,
+        vault: str,
+        document_id: str,
+        *,
+        tenant: str,
+        label: str,
+        readers: Readers,
+        by: str,
+        by_hand: bool = True,
     ) -> Document | None:
         """See ``VaultDesk.relabel``. What was inside a file is closed with it: its messages are no less private than it."""
         opened = await self._there(vault, tenant)
@@ -195,8 +222,9 @@ class Vaults:
         terms = Terms(tenant=tenant, label=label, readers=readers.names, owner=readers.owner, by=by)
         for inner in await _inside(opened.store, found[0]):
             names = following(inner.readers.names, before=found[0].readers.names, now=readers.names)
-            await opened.ingest.relabel(inner, replace(terms, readers=names, owner=inner.readers.owner))
-        return await opened.ingest.relabel(found[0], terms)
+            inside = replace(terms, readers=names, owner=inner.readers.owner)
+            await opened.ingest.relabel(inner, inside, by_hand=by_hand)
+        return await opened.ingest.relabel(found[0], terms, by_hand=by_hand)
 
     # --- for who keeps them ----------------------------------------------------------------------------
 

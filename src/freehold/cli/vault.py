@@ -186,7 +186,13 @@ def relabel(
         names = None if everybody else frozenset(said.reader) or before.readers.names
         readers = Readers(level=before.readers.level, names=names, owner=said.owner or before.readers.owner)
         changed = await desk.vaults.relabel(
-            desk.name, document_id, tenant=desk.tenant, label=said.label, readers=readers, by=this_user("vault relabel")
+            desk.name,
+            document_id,
+            tenant=desk.tenant,
+            label=said.label,
+            readers=readers,
+            by=this_user("vault relabel"),
+            by_hand=everybody or bool(said.reader),
         )
         return changed or before
 
@@ -209,6 +215,8 @@ def remove(
 ) -> int:
     """Erase documents: text, pieces, vectors and what is remembered of them. Files on disk stay as they are.
 
+    What is erased does not come back with its folder until its file changes; "freehold add FILE" brings it back.
+
     Args:
         document_ids: Ids, from "freehold vault list".
         under: Those of a folder's files.
@@ -219,11 +227,15 @@ def remove(
         raise output.UsageError("Say which: ids, --under FOLDER or --gone.")
 
     async def work(desk: Desk) -> list[Document]:
-        documents = await _meant(desk, document_ids, under, gone=gone)
-        if documents and not dry_run:
+        named = await _named(desk, document_ids, under)
+        missing = await _missing(desk) if gone else []
+        for documents, comes_back in ((named, False), (missing, True)):
             ids = [each.id for each in documents]
-            await desk.vaults.remove(desk.name, ids, tenant=desk.tenant, by=this_user("vault remove"))
-        return documents
+            if ids and not dry_run:
+                await desk.vaults.remove(
+                    desk.name, ids, tenant=desk.tenant, by=this_user("vault remove"), comes_back=comes_back
+                )
+        return list({each.id: each for each in (*named, *missing)}.values())
 
     documents = at_desk(which, work)
     if as_json:
@@ -314,7 +326,7 @@ async def _keep_filling(desk: Desk) -> None:
         await asyncio.sleep(_FILL_EVERY_S)
 
 
-async def _meant(desk: Desk, ids: Sequence[str], under: str, *, gone: bool) -> list[Document]:
+async def _named(desk: Desk, ids: Sequence[str], under: str) -> list[Document]:
     """The documents that a command line names.
 
     Raises:
@@ -325,11 +337,14 @@ async def _meant(desk: Desk, ids: Sequence[str], under: str, *, gone: bool) -> l
         root = _absolute(under)
         below = await desk.vaults.held(desk.name, tenant=desk.tenant, under=source_of(root))
         found += (each for each in below if _is_under(each, root))
-    if gone:
-        documents = await desk.vaults.held(desk.name, tenant=desk.tenant, under="file://")
-        missing = await asyncio.to_thread(lambda: [each for each in documents if is_gone(each.source)])
-        found += (each for each in missing if not is_inside(each.source))
     return list({each.id: each for each in found}.values())
+
+
+async def _missing(desk: Desk) -> list[Document]:
+    """Documents whose files are not there any more."""
+    documents = await desk.vaults.held(desk.name, tenant=desk.tenant, under="file://")
+    missing = await asyncio.to_thread(lambda: [each for each in documents if is_gone(each.source)])
+    return [each for each in missing if not is_inside(each.source)]
 
 
 def _absolute(path: str) -> Path:

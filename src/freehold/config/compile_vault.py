@@ -54,6 +54,7 @@ class VaultPlan:
     key: str = field(default="", repr=False)
     keep_files: bool = False
     file_bytes_max: int = 536_870_912
+    upload_bytes_max: int = 10_737_418_240
     folders: tuple[FolderPlan, ...] = ()
 
     def serves(self, tenant: str) -> bool:
@@ -83,6 +84,7 @@ def compile_vaults(config: Config, *, first_tenant: str, environment: Mapping[st
             key=_key(name, section, environment),
             keep_files=section.keep_files,
             file_bytes_max=section.file_bytes_max,
+            upload_bytes_max=section.upload_bytes_max,
             folders=tuple(_folder(key, each, first_tenant) for key, each in section.folders.items()),
         )
         for name, section in sections.items()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from freehold.domain.errors.vault import VaultOfAnotherModel, VaultOfNewerVersion
 from freehold.vault import store_words
+from freehold.vault.places import is_sent
 from freehold.vault.store_database import Database
-from freehold.vault.store_schema import SCHEMA, VECTORS, tables
-from freehold.vault.store_seal import opened_text
+from freehold.vault.store_schema import LATER, SCHEMA, VECTORS, tables
+from freehold.vault.store_seal import opened_text, opened_values, sealed_values
 from freehold.vault.words import kept_terms
 
 _PROBE = (
@@ -40,6 +42,8 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int, is
     found = tables(connection, model=model, dimensions=dimensions, words=words)
     if int(found["schema"]) > SCHEMA:
         raise VaultOfNewerVersion(path=path.name, found=found["schema"], known=SCHEMA)
+    if int(found["schema"]) < SCHEMA:
+        _upgrade(connection)
     if (found["model"], found["dimensions"]) != (model, dimensions):
         if not is_renewed:
             raise VaultOfAnotherModel(
@@ -52,9 +56,23 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int, is
         forget_vectors(connection, dimensions=dimensions)
     if found["words"] != words:
         reindex_words(connection, found["pepper"])
-    said = (("model", model), ("dimensions", dimensions), ("words", words))
+    said = (("schema", SCHEMA), ("model", model), ("dimensions", dimensions), ("words", words))
     connection.executemany("UPDATE meta SET value = ?2 WHERE name = ?1 AND value <> ?2", said)
     return found["pepper"]
+
+
+def _upgrade(connection: Database) -> None:
+    """Make a file of the first version one of this.
+
+    Who may read its documents counts as said by hand, whoever said it: so nobody gains anything by the new version.
+    """
+    connection.execute("ALTER TABLE document ADD COLUMN sent INTEGER NOT NULL DEFAULT 0")
+    connection.execute(LATER)
+    query = "SELECT row, key, about, names FROM document JOIN secret ON secret.document = row JOIN access ON access.id = access"
+    for row, secret, sealed, names in connection.execute(query).fetchall():
+        about = [*opened_values(secret, sealed), json.loads(names) if names else None]
+        new = (int(is_sent(str(about[0]))), sealed_values(secret, about), row)
+        connection.execute("UPDATE document SET sent = ?, about = ? WHERE row = ?", new)
 
 
 def words_now() -> str:

@@ -353,3 +353,15 @@ class DocumentOutOfSight(VaultError):
     code = "FH-VAULT-082"
     status = 403
     type = "permission_error"
+
+
+class VaultUploadsFull(VaultError):
+    """The vault takes no more from clients: those of tenant {tenant} may keep {limit!s} bytes in it, {used!s} are used, and this document has {needed!s}. Remove documents that are not needed any more, or raise the vault's upload_bytes_max.
+
+    What counts is what clients sent over the API, with what was inside of it; files that were added here, and those of
+    folders, do not. Nothing of the document was kept, and what was there is as it was. How much is used is told to keys
+    with the scope admin: it counts documents that others may not see.
+    """
+
+    code = "FH-VAULT-083"
+    status = 413
