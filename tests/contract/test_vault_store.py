@@ -317,13 +317,13 @@ def test_searches_and_changes_at_the_same_time_see_whole_documents(run: Run) -> 
 
 def test_what_clients_sent_is_counted_and_bounded(run: Run) -> None:
     async def scenario(store: Any) -> None:
-        sent = made("a", "word", source="upload:a/x", size_bytes=600)
+        sent = made("a", "word".ljust(600 - 1), source="upload:a/x")
         await sent.into(store)
-        await made("b", "word", source="upload:a/x#1", size_bytes=300).into(store)
-        await made("c", "word", source="file:///c", size_bytes=5_000).into(store)
-        await made("d", "word", source="upload:d/x", size_bytes=7, tenant="other").into(store)
+        await made("b", "word".ljust(300 - 1), source="upload:a/x#1").into(store)
+        await made("c", "word".ljust(5_000 - 1), source="file:///c").into(store)
+        await made("d", "word".ljust(7 - 1), source="upload:d/x", tenant="other").into(store)
         assert await store.sent_bytes(tenant="home") == 900
-        more = made("e", "stork", source="upload:e/x", size_bytes=101)
+        more = made("e", "stork".ljust(101 - 1), source="upload:e/x")
         with pytest.raises(VaultUploadsFull) as caught:
             await more.into(store, sent_bytes_max=1_000)
         assert "may keep 1,000 bytes in it, 900 are used, and this document has 101" in caught.value.message

@@ -16,7 +16,7 @@ from typing import Any, cast
 import pytest
 
 from freehold.app.kept_key import kept_key
-from freehold.app.vaults import VAULT_KEYS_FOLDER
+from freehold.app.vault_opening import VAULT_KEYS_FOLDER
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.vault.store_schema import connected

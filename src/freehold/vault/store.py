@@ -12,7 +12,7 @@ from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passa
 from freehold.vault import store_documents, store_removed, store_vectors, store_words
 from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
 from freehold.vault.store_database import Database
-from freehold.vault.store_renew import prepare
+from freehold.vault.store_renew import check_model, prepare
 from freehold.vault.store_schema import ORDINAL_BITS, fits
 from freehold.vault.store_seal import opened_text
 from freehold.vault.store_threads import Connections
@@ -54,12 +54,13 @@ class SqliteVault:
         self._dimensions = dimensions
         self._book = AccessBook()
         self._places = store_documents.Places()
-        self._pepper = b""
+        self._model, self._pepper = "", b""
 
     async def start(self, model: str, *, is_renewed: bool) -> None:
         """Connect. Called once, by ``open_store``."""
         path = self._at.path
         prepared = partial(prepare, path=path, model=model, dimensions=self._dimensions, is_renewed=is_renewed)
+        self._model = model
         self._pepper = await self._at.start(prepared)
 
     async def add(
@@ -128,11 +129,16 @@ class SqliteVault:
         await self._at.write(work)
 
     async def put_vectors(self, vectors: Mapping[int, bytes]) -> None:
-        """See ``VaultStore.put_vectors``."""
+        """See ``VaultStore.put_vectors``.
+
+        Raises:
+            VaultOfAnotherModel: The index is of another model by now.
+        """
         for vector in vectors.values():
             fits(vector, self._dimensions, "a piece's vector")
 
         def work(connection: Database) -> None:
+            self._check_model(connection)
             touched: set[int] = set()
             for chunk_id, vector in vectors.items():
                 found = connection.execute(
@@ -184,6 +190,7 @@ class SqliteVault:
 
         Raises:
             VaultVectorsUnfit: The vector isn't of the index's size.
+            VaultOfAnotherModel: The index is of another model by now.
         """
         fits(vector, self._dimensions, "the question's vector")
 
@@ -194,6 +201,7 @@ class SqliteVault:
             ranges = self._ranges(connection, reach, filters)
             if ranges is not None and not ranges:
                 return []
+            self._check_model(connection)
             return store_vectors.search(connection, vector, reach=reach, ranges=ranges, limit=limit)
 
         return await self._at.read(work)
@@ -419,6 +427,9 @@ class SqliteVault:
     async def close(self) -> None:
         """See ``VaultStore.close``."""
         await self._at.close()
+
+    def _check_model(self, connection: Database) -> None:
+        check_model(connection, self._at.path, model=self._model, dimensions=self._dimensions)
 
     def _passages(self, connection: Database, chunk_ids: Sequence[int], reader: Reader) -> list[Passage]:
         reach = self._book.reach(connection, reader)

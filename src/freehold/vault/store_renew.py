@@ -44,21 +44,33 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int, is
         raise VaultOfNewerVersion(path=path.name, found=found["schema"], known=SCHEMA)
     if int(found["schema"]) < SCHEMA:
         _upgrade(connection)
-    if (found["model"], found["dimensions"]) != (model, dimensions):
-        if not is_renewed:
-            raise VaultOfAnotherModel(
-                path=path.name,
-                found=found["model"],
-                found_dimensions=found["dimensions"],
-                model=model,
-                dimensions=dimensions,
-            )
+    if is_renewed and (found["model"], found["dimensions"]) != (model, dimensions):
         forget_vectors(connection, dimensions=dimensions)
+    elif not is_renewed:
+        check_model(connection, path, model=model, dimensions=dimensions)
     if found["words"] != words:
         reindex_words(connection, found["pepper"])
     said = (("schema", SCHEMA), ("model", model), ("dimensions", dimensions), ("words", words))
     connection.executemany("UPDATE meta SET value = ?2 WHERE name = ?1 AND value <> ?2", said)
     return found["pepper"]
+
+
+def check_model(connection: Database, path: Path, *, model: str, dimensions: int) -> None:
+    """See that a file's vectors are of a model: another process may have them made by another one meanwhile.
+
+    Raises:
+        VaultOfAnotherModel: They are not.
+    """
+    query = "SELECT name, value FROM meta WHERE name IN ('model', 'dimensions')"
+    found = dict(connection.execute(query).fetchall())
+    if (found["model"], found["dimensions"]) != (model, dimensions):
+        raise VaultOfAnotherModel(
+            path=path.name,
+            found=found["model"],
+            found_dimensions=found["dimensions"],
+            model=model,
+            dimensions=dimensions,
+        )
 
 
 def _upgrade(connection: Database) -> None:
