@@ -13,7 +13,7 @@ from freehold.app.vault_book import VaultBook
 from freehold.app.vault_parts import Closes, Models, Parts, Searching
 from freehold.config.compile_vault import VaultPlan
 from freehold.domain.errors.base import FreeholdError
-from freehold.domain.errors.vault import VaultError, VaultUnwritable
+from freehold.domain.errors.vault import VaultError, VaultKeyMissing, VaultKeyWrong, VaultUnwritable
 from freehold.domain.ports import Clock
 from freehold.domain.vault import SearchSettings
 from freehold.domain.zones import ZoneTree
@@ -115,9 +115,12 @@ class Opening:
             VaultError: It cannot be opened.
         """
         parts, path = self._made(), self.path_of(plan.name)
-        key = await asyncio.to_thread(self._key, plan)
+        key = await asyncio.to_thread(self._key, plan, path)
         await asyncio.to_thread(_made_private, path)
-        had = await asyncio.to_thread(parts.model_of, path, key=key)
+        try:
+            had = await asyncio.to_thread(parts.model_of, path, key=key)
+        except VaultKeyWrong as error:
+            raise VaultKeyWrong(path=path.name, key=plan.key_named or str(self._key_path(plan))) from error
         store = None if had is None else await parts.store(path, key=key, model=had[0], dimensions=had[1])
         try:
             language = "" if store is None else _language(await store.languages())
@@ -166,11 +169,21 @@ class Opening:
             self._parts = self._around.parts()
         return self._parts
 
-    def _key(self, plan: VaultPlan) -> bytes:
-        """The key of a vault's file. Blocks."""
+    def _key(self, plan: VaultPlan, path: Path) -> bytes:
+        """The key of a vault's file. Blocks.
+
+        Raises:
+            VaultKeyMissing: It is gone, and the file that it opens is not.
+        """
         if plan.key:
             return derived_key(plan.key.encode(), "file")
-        return kept_key(self._around.folder / VAULT_KEYS_FOLDER / plan.name)
+        kept = self._key_path(plan)
+        if not kept.exists() and path.exists() and path.stat().st_size:
+            raise VaultKeyMissing(vault=plan.name, file=str(path), path=str(kept))
+        return kept_key(kept)
+
+    def _key_path(self, plan: VaultPlan) -> Path:
+        return self._around.folder / VAULT_KEYS_FOLDER / plan.name
 
     def _assembled(self, plan: VaultPlan, parts: Parts, store: HeldStore, models: Models, key: bytes) -> Opened:
         around = self._around

@@ -23,6 +23,7 @@ from freehold.cli.vault_desk import (
     document_json,
     readers_text,
 )
+from freehold.cli.vault_progress import counted_of
 from freehold.cli.vault_test import vault_test, vault_tune
 from freehold.domain.errors.vault import VaultDocumentUnknown
 from freehold.domain.vault import Document, Filters, Found, Readers, VaultQuery
@@ -153,6 +154,8 @@ def search(
         output.print_json(_found_json(found))
     elif not found.passages:
         output.say("Nothing was found.")
+        if not at_desk(which, _has_any):
+            output.note(_none("", failed=False, eyes=_ALL))
     else:
         for number, each in enumerate(found.passages, 1):
             page = f", page {each.page}" if each.page else ""
@@ -243,7 +246,10 @@ def remove(
         return output.OK
     for each in documents:
         output.say(f"{each.id}  {place_text(each)}")
-    output.say(f"{len(documents)} documents {'would be' if dry_run else 'are'} erased.")
+    are = "is" if len(documents) == 1 else "are"
+    output.say(f"{counted_of(len(documents), 'document')} {'would be' if dry_run else are} erased.")
+    if not dry_run and any(path_of(each.source) and not (gone and is_gone(each.source)) for each in documents):
+        output.note("Files stay as they are, and come back when they change, or by their own name: freehold add FILE")
     return output.OK
 
 
@@ -274,18 +280,8 @@ def status(*, which: Which = _DEFAULT, as_json: Json = False) -> int:
     shown = at_desk(which, work)
     if as_json:
         output.print_json(shown)
-        return output.OK
-    output.say(f"{shown['vault']} of {shown['tenant']}: {shown['documents']} documents in {shown['chunks']} pieces")
-    output.say(f"  file      {shown['file']} ({size(shown['file_bytes'])})")
-    output.say(f"  embedder  {shown['embedder'] or 'none: found by words alone'}")
-    output.say(f"  reranker  {shown['reranker'] or 'none'}")
-    for name, path in shown["folders"].items():
-        output.say(f"  folder    {name}: {path}")
-    for name, what in (("pending", "pieces without a vector"), ("failed", "documents that could not be read")):
-        if shown[name]:
-            output.say(f"  {name:8}  {shown[name]} {what}")
-    if shown["notice"]:
-        output.note(shown["notice"])
+    else:
+        _say_status(shown)
     return output.OK
 
 
@@ -317,6 +313,33 @@ def watch(*, which: Which = _DEFAULT, as_json: Json = False) -> int:
 
     at_desk(which, work)
     return output.OK
+
+
+def _say_status(shown: dict[str, Any]) -> None:
+    documents, chunks = counted_of(shown["documents"], "document"), counted_of(shown["chunks"], "piece")
+    output.say(f"{shown['vault']} of {shown['tenant']}: {documents} in {chunks}")
+    if not shown["file_bytes"]:
+        output.say(f"  file      {shown['file']}: made by the first freehold add")
+        return
+    output.say(f"  file      {shown['file']} ({size(shown['file_bytes'])})")
+    output.say(f"  embedder  {shown['embedder'] or 'none: found by words alone'}")
+    output.say(f"  reranker  {shown['reranker'] or 'none'}")
+    for name, path in shown["folders"].items():
+        is_there = Path(path).is_dir()
+        output.say(f"  folder    {name}: {path}{'' if is_there else ' (not there now; its documents stay)'}")
+    if shown["pending"] and shown["embedder"]:
+        output.say(f"  pending   {counted_of(shown['pending'], 'piece')} without a vector")
+    if shown["failed"]:
+        output.say(
+            f"  failed    {counted_of(shown['failed'], 'document')} that could not be read: freehold vault list --failed"
+        )
+    if shown["notice"]:
+        output.note(shown["notice"])
+
+
+async def _has_any(desk: Desk) -> bool:
+    reader = await desk.vaults.key_holder(desk.name, desk.tenant)
+    return bool(await desk.vaults.documents(desk.name, reader=reader, limit=1))
 
 
 async def _keep_filling(desk: Desk) -> None:

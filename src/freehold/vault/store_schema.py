@@ -143,7 +143,7 @@ def connected(path: Path, key: bytes) -> Database:
             try:
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
             except apsw.NotADBError as error:
-                raise VaultKeyWrong(path=path.name) from error
+                raise VaultKeyWrong(path=path.name, key="the one that was given") from error
             for statement in _PRAGMAS:
                 connection.execute(f"PRAGMA {statement}").fetchall()
         except BaseException:

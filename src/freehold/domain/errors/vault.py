@@ -31,7 +31,7 @@ class VaultNeedsExtra(VaultError):
 
 
 class VaultKeyWrong(VaultError):
-    """The vault {path!s} doesn't open with its key, or is no vault. Put back the key that it was made with, or restore the file from a backup; without its key a vault can't be read.
+    """The vault {path!s} doesn't open with its key ({key!s}), or is no vault. Put back the key that it was made with, or restore the file from a backup; without its key a vault can't be read.
 
     An encrypted file with another key, and a file that was never a vault, look the same.
     """
@@ -365,3 +365,22 @@ class VaultUploadsFull(VaultError):
 
     code = "FH-VAULT-083"
     status = 413
+
+
+class VaultKeyMissing(VaultError):
+    """The key of the vault {vault} is missing: {file} is there, and {path} is not. Put the key back from a backup; without it the vault can't be read by anybody. To begin anew, move the vault's file away.
+
+    No key is made for a file that has one already: it could open nothing, and would lie where yours belongs.
+    """
+
+    code = "FH-VAULT-084"
+    status = 500
+
+
+class VaultQuestionsMissing(VaultError):
+    """The questions in {path} cannot be read: {reason!s}. Name a file of UTF-8 text with one JSON object a line.
+
+    How questions are written: docs/how-to/vault-test.md, and "freehold vault test --help".
+    """
+
+    code = "FH-VAULT-085"

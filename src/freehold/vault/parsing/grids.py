@@ -213,7 +213,7 @@ def _below(rows: Sequence[_Row]) -> Grid | None:
     return next((grid for first in range(_OVER_MAX) if (grid := _grid(rows[first:])) is not None), None)
 
 
-def _grid(rows: list[_Row]) -> Grid | None:
+def _grid(rows: Sequence[_Row]) -> Grid | None:
     if sum(len(row.cells) > 1 for row in rows) < ROWS_LEAST or len(rows[0].cells) < 2:
         return None
     columns = _columns([row for row in rows if len(row.cells) > 1])
