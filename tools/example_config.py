@@ -19,7 +19,7 @@ HEAD = """\
 # - Paths are relative to this file. Secrets are never written here: env:NAME or file:PATH says where they are.
 # - "freehold config check" reports every mistake with its line; "freehold config explain server.port" says what holds.
 # - A running server takes changes over, and keeps what it has where they hold a mistake. [server], [audit],
-#   [files], [batches], [learning], [vaults], [calibration] and [telemetry] are read at the start only.
+#   [files], [batches], [learning], [calibration] and [telemetry] are read at the start only.
 """
 
 LADDER = """\

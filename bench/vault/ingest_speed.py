@@ -15,7 +15,7 @@ from freehold.hostinfo.clock import SystemClock
 from freehold.vault.parsing.limits import ParseLimits
 from tests.support.vault_files import mailbox, message, picture
 from tests.support.vault_office import Block, docx, pptx, xlsx
-from tests.support.vault_pdf import picture_pdf, text_pdf
+from tests.support.vault_pdf import drawn_pdf, grid, picture_pdf, placed, text_pdf
 
 _PAGES = 300
 _LINES = 45
@@ -44,6 +44,11 @@ def _pdf() -> bytes:
     return text_pdf([[f"Chapter {p}", *(_LINE.format(n, p) for n in range(_LINES))] for p in range(_PAGES)])
 
 
+def _tables() -> bytes:
+    rows = [["Region", "Revenue", "Cost of goods"], *([f"Region {n}", f"{n},200", f"{n}"] for n in range(_LINES))]
+    return drawn_pdf([placed(grid(rows))] * _PAGES)
+
+
 def _docx() -> bytes:
     pages: list[Block] = []
     for page in range(_PAGES):
@@ -61,6 +66,7 @@ def _html() -> bytes:
 
 SAMPLES = (
     Sample(name="report.pdf", make=_pdf, units=_PAGES, unit="pages"),
+    Sample(name="tables.pdf", make=_tables, units=_PAGES, unit="pages of tables"),
     Sample(name="report.docx", make=_docx, units=_PAGES, unit="pages"),
     Sample(name="report.html", make=_html, units=_PAGES, unit="pages"),
     Sample(
@@ -124,7 +130,7 @@ def _used_s() -> float:
 def main() -> int:
     """Print the table; 0 where the bar holds."""
     print(f"{'file':14} {'of what':>15} {'wall s':>8} {'cpu s':>8} {'a second of wall':>18} {'of one core':>13}")
-    rate = 0.0
+    rates: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for sample in SAMPLES:
             wall_s, cpu_s = asyncio.run(_measure(sample, Path(folder)))
@@ -132,11 +138,12 @@ def main() -> int:
                 f"{sample.name:14} {sample.units:>6,} {sample.unit:>13} {wall_s:7.2f} {cpu_s:8.2f}"
                 f" {sample.units / wall_s:18,.1f} {sample.units / cpu_s:13,.1f}"
             )
-            rate = rate or sample.units / max(wall_s, cpu_s)
-    holds = rate >= _PAGES_A_SECOND
+            rates[sample.name] = sample.units / max(wall_s, cpu_s)
     print(f"\n{'bar':58} {'figure':>12}  holds")
-    print(f"{'pages of text PDF a second, on one core (>= 20)':58} {rate:12.1f}  {'yes' if holds else 'NO'}")
-    return 0 if holds else 1
+    for name, what in (("report.pdf", "text PDF"), ("tables.pdf", "PDF that are a table each")):
+        holds, bar = rates[name] >= _PAGES_A_SECOND, f"pages of {what} a second, on one core (>= 20)"
+        print(f"{bar:58} {rates[name]:12.1f}  {'yes' if holds else 'NO'}")
+    return 0 if min(rates["report.pdf"], rates["tables.pdf"]) >= _PAGES_A_SECOND else 1
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from freehold.domain.errors.vault import VaultUploadsFull
 from freehold.domain.labels import Level
 from freehold.domain.vault import ANYTHING, Filters, Reader, Readers, vector_bytes
 from freehold.domain.vault_ports import VaultStore
@@ -329,5 +330,44 @@ def test_searches_and_changes_at_the_same_time_see_whole_documents(run: Run) -> 
 
         await asyncio.gather(change(), look(), look(), look())
         assert len(await words_found(store, "word", GUEST, limit=50)) == 20
+
+    run(scenario)
+
+
+def test_what_clients_sent_is_counted_and_bounded(run: Run) -> None:
+    async def scenario(store: Any) -> None:
+        sent = made("a", "word".ljust(600 - 1), source="upload:a/x")
+        await sent.into(store)
+        await made("b", "word".ljust(300 - 1), source="upload:a/x#1").into(store)
+        await made("c", "word".ljust(5_000 - 1), source="file:///c").into(store)
+        await made("d", "word".ljust(7 - 1), source="upload:d/x", tenant="other").into(store)
+        assert await store.sent_bytes(tenant="home") == 900
+        more = made("e", "stork".ljust(101 - 1), source="upload:e/x")
+        with pytest.raises(VaultUploadsFull) as caught:
+            await more.into(store, sent_bytes_max=1_000)
+        assert "may keep 1,000 bytes in it, 900 are used, and this document has 101" in caught.value.message
+        assert await store.sent_bytes(tenant="home") == 900
+        assert await words_found(store, "stork", ANA) == []
+        await more.into(store, sent_bytes_max=1_001)
+        await store.erase(["a"], tenant="home")
+        assert await store.sent_bytes(tenant="home") == 401
+        assert await store.sent_bytes(tenant="nobody") == 0
+
+    run(scenario)
+
+
+def test_readers_that_were_said_by_hand_are_kept(run: Run) -> None:
+    async def scenario(store: VaultStore) -> None:
+        await made("a", "word").into(store)
+        for hand in (frozenset({"user:ana"}), frozenset[str](), None):
+            await store.relabel("a", tenant="home", label="x", readers=EVERYBODY, by_hand=hand)
+            found = await store.document("a", reader=ANA)
+            assert found is not None
+            assert found.by_hand == hand
+        await store.relabel("a", tenant="home", label="x", readers=EVERYBODY, by_hand=frozenset({"user:ana"}))
+        await store.move("a", tenant="home", source="file:///b", title="b")
+        found = await store.document("a", reader=ANA)
+        assert found is not None
+        assert (found.by_hand, found.title, found.label) == ({"user:ana"}, "b", "x")
 
     run(scenario)

@@ -21,7 +21,7 @@ from freehold.app.stores import (
     MODELS_FOLDER,
     RECEIPTS_FOLDER,
 )
-from freehold.app.vaults import VAULT_KEYS_FOLDER, VAULTS_FOLDER
+from freehold.app.vault_opening import VAULT_KEYS_FOLDER, VAULTS_FOLDER
 from freehold.audit.bodies import BODIES_FOLDER
 from freehold.audit.subjects import SUBJECTS_FOLDER
 from freehold.domain.deployment import StreamMode

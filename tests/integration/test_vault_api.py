@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from freehold.domain.errors.vault import VaultUploadsFull
 from freehold.domain.identity import Reads
 from freehold.domain.labels import Level
 from freehold.domain.vault import Document, Readers
@@ -355,3 +356,19 @@ def test_of_several_vaults_one_is_named(gateway: Inside, monkeypatch: pytest.Mon
     answer = gateway.ask("POST", SEARCH, key=key, body={"query": "x"})
     assert answer.status == 400
     assert b"name one of: closed, other" in answer.body
+
+
+def test_how_much_clients_keep_is_told_to_an_admin_alone(gateway: Inside) -> None:
+    gateway.desk.fails = VaultUploadsFull(tenant="ours", limit="2,000", used="1,234", needed="900")
+    try:
+        body = {"name": "note.txt", "text": "a note"}
+        for scopes, used in (((), "too many are used"), (("manage",), "too many"), (("admin",), "1,234 are used")):
+            answer = gateway.ask("POST", DOCUMENTS, key=user(gateway, "ana", *scopes), body=body)
+            assert (answer.status, answer.json()["error"]["code"]) == (413, "FH-VAULT-083")
+            message = answer.json()["error"]["message"]
+            assert "may keep 2,000 bytes" in message
+            assert "this document has 900" in message
+            assert used in message
+            assert ("1,234" in message) is ("admin" in scopes)
+    finally:
+        gateway.desk.fails = None

@@ -31,6 +31,7 @@ pytest.importorskip("apsw")
 pytest.importorskip("sqlite_vec")
 
 from freehold.vault.store_schema import connected
+from freehold.vault.store_seal import opened_values, sealed_values
 
 READER = Reader(tenant="home")
 
@@ -347,5 +348,59 @@ def test_an_erasure_that_somebody_holds_up_says_so(tmp_path: Path, monkeypatch: 
 
     def log_bytes() -> int:
         return path.with_name("vault.db-wal").stat().st_size
+
+    with_store(path, scenario)
+
+
+def test_a_file_of_the_first_version_is_taken_over_and_opens_nothing_to_anybody(tmp_path: Path) -> None:
+    path = tmp_path / "vault.db"
+    legal = Readers(level=Level.PUBLIC, names=frozenset({"group:legal"}))
+
+    async def scenario(store: VaultStore) -> None:
+        await made("letter", "a heron", readers=legal, source="upload:a/letter").into(store)
+        await made("note", "a stork", source="file:///note").into(store)
+
+    with_store(path, scenario)
+    connection = connected(path, KEY)
+    rows = connection.execute("SELECT row, key, about FROM document JOIN secret ON document = row").fetchall()
+    for row, secret, about in rows:
+        old = sealed_values(secret, opened_values(secret, about)[:9])
+        connection.execute("UPDATE document SET about = ? WHERE row = ?", (old, row))
+    connection.execute("DROP TABLE removed; DROP INDEX document_sent; ALTER TABLE document DROP COLUMN sent")
+    connection.execute("UPDATE meta SET value = 1 WHERE name = 'schema'")
+    connection.close()
+
+    async def later(store: Any) -> None:
+        reader = Reader(tenant="home", names=frozenset({"group:legal"}))
+        letter, note = await store.documents(reader=reader)
+        assert (letter.readers, letter.by_hand, letter.title) == (legal, legal.names, "letter")
+        assert (note.readers.names, note.by_hand) == (None, None)
+        assert await store.sent_bytes(tenant="home") == 8
+        assert [hit[0] for hit in await words_found(store, "heron", reader)] == ["letter"]
+        await store.erase(["note"], tenant="home", kept_away=[note])
+        assert await store.kept_away(note.source, tenant="home", digests=[note.sha256]) == {note.sha256}
+
+    with_store(path, later)
+    with_store(path, nothing)
+
+
+def test_vectors_of_a_model_that_another_process_replaced_are_neither_put_nor_searched(tmp_path: Path) -> None:
+    path = tmp_path / "vault.db"
+
+    async def scenario(store: VaultStore) -> None:
+        await made("letter", "one").into(store, vectors=False)
+        ((number, _),) = await store.without_vectors(1)
+        other = await open_store(path, key=KEY, model="another", dimensions=DIMENSIONS, is_renewed=True)
+        try:
+            vector = vector_bytes([1.0] * DIMENSIONS)
+            with pytest.raises(VaultOfAnotherModel):
+                await store.put_vectors({number: vector})
+            with pytest.raises(VaultOfAnotherModel):
+                await store.search_vectors(vector, reader=READER, filters=ANYTHING, limit=1)
+            assert [found for found, _ in await other.without_vectors(1)] == [number]
+            await other.put_vectors({number: vector})
+            assert len(await other.search_vectors(vector, reader=READER, filters=ANYTHING, limit=1)) == 1
+        finally:
+            await other.close()
 
     with_store(path, scenario)

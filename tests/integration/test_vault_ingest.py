@@ -10,13 +10,16 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import pytest
 
 from freehold.app.kept_key import kept_key
-from freehold.app.vaults import VAULT_KEYS_FOLDER
+from freehold.app.vault_opening import VAULT_KEYS_FOLDER
+from freehold.cli.vault_desk import Desk, Which, at_desk
+from freehold.domain.vault import Document, VaultQuery
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.vault.store_schema import connected
@@ -25,6 +28,7 @@ from tests.support.vault_folder import mixed_folder, word_of
 for needed in ("apsw", "sqlite_vec", "kreuzberg", "pypdfium2"):
     pytest.importorskip(needed)
 
+T = TypeVar("T")
 KILLS = int(os.environ.get("FREEHOLD_INGEST_KILLS", "2"))
 FILES = 27
 DEADLINE_S = 240
@@ -56,6 +60,17 @@ def freehold(home: Path, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+def in_process(home: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[Desk], Awaitable[T]]) -> T:
+    """What a command does, without a process of its own for it."""
+    with monkeypatch.context() as patched:
+        patched.setenv("FREEHOLD_HOME", str(home))
+        return at_desk(Which(), work)
+
+
+def held_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[Document]:
+    return in_process(home, monkeypatch, lambda desk: desk.vaults.held("archive", tenant=desk.tenant))
+
+
 def add_and_kill(home: Path, folder: Path, lines: int) -> list[dict[str, Any]]:
     """Begin to add a folder, and kill it once it has said so many lines; what it said was done."""
     with subprocess.Popen(
@@ -72,25 +87,31 @@ def add_and_kill(home: Path, folder: Path, lines: int) -> list[dict[str, Any]]:
     return [each for line in said if line.endswith("\n") and "outcome" in (each := json.loads(line))]
 
 
-def test_nothing_that_was_said_to_be_done_is_lost_and_nothing_is_there_twice(tmp_path: Path) -> None:
+def test_nothing_that_was_said_to_be_done_is_lost_and_nothing_is_there_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chance, home, folder = random.Random(5), tmp_path / "home", tmp_path / "files"
     paths = mixed_folder(folder, FILES)
     done: set[str] = set()
     for _ in range(KILLS):
         said = add_and_kill(home, folder, chance.randint(1, FILES // 2))
         done |= {document["id"] for each in said for document in each["documents"]}
-        held = {each["id"]: each for each in freehold(home, "vault", "list")}
-        assert done <= held.keys()
+        assert done <= {each.id for each in held_in(home, monkeypatch)}
     *_, summary = freehold(home, "add", str(folder), "--later")
     assert summary["summary"]["failed"] == 0
-    held = freehold(home, "vault", "list")
-    assert done <= {each["id"] for each in held}
-    sources = [each["source"] for each in held]
+    held = held_in(home, monkeypatch)
+    assert done <= {each.id for each in held}
+    sources = [each.source for each in held]
     assert len(sources) == len(set(sources))
     assert sorted(each for each in sources if "#" not in each) == sorted(path.as_uri() for path in paths)
     number = FILES - 2
-    found = freehold(home, "vault", "search", word_of(number), "--limit", "1")["passages"]
-    assert [each["document"]["source"] for each in found] == [paths[number].as_uri()]
+
+    async def search(desk: Desk) -> list[str]:
+        reader = await desk.vaults.key_holder("archive", desk.tenant)
+        query = VaultQuery(vault="archive", text=word_of(number), reader=reader, limit=1)
+        return [each.document.source for each in (await desk.vaults.search(query)).passages]
+
+    assert in_process(home, monkeypatch, search) == [paths[number].as_uri()]
     *_, summary = freehold(home, "add", str(folder), "--later")
     assert {name for name, count in summary["summary"].items() if count} == {"same"}
 
@@ -110,7 +131,9 @@ def everything_in(home: Path) -> bytes:
     return b"".join(each.read_bytes() for each in files) + decrypted(home)
 
 
-def test_nothing_of_an_erased_document_is_left_in_the_data_folder(tmp_path: Path) -> None:
+def test_nothing_of_an_erased_document_is_left_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home, folder = tmp_path / "home", tmp_path / "files"
     home.mkdir(mode=0o700)
     (home / "freehold.toml").write_text("[vaults.archive]\nkeep_files = true\n", encoding="utf-8")
@@ -128,7 +151,7 @@ def test_nothing_of_an_erased_document_is_left_in_the_data_folder(tmp_path: Path
     assert database.query(lambda connection: connection.execute(remembered).fetchone()[0]) > 0
     erased = freehold(home, "vault", "remove", *(each["id"] for each in documents if "#" not in each["source"]))
     assert erased["erased"]
-    assert freehold(home, "vault", "list") == []
+    assert held_in(home, monkeypatch) == []
     assert database.query(lambda connection: connection.execute(remembered).fetchone()[0]) == 0
     events = SqliteKeys(database).events()
     database.close()

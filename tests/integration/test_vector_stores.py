@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from openai import APIStatusError, BadRequestError, NotFoundError, PermissionDeniedError
 
+from freehold.domain.errors.vault import VaultUploadsFull
 from freehold.domain.identity import Reads
 from freehold.domain.labels import Level
 from freehold.domain.vault import Readers
@@ -161,3 +162,18 @@ def test_who_is_not_the_owner_removes_nothing(gateway: Inside) -> None:
     everybodys = next(each for each in listed(gateway, client(gateway, "bo").vector_stores.files.list("archive")))
     with pytest.raises(PermissionDeniedError):
         gateway.run(client(gateway, "bo").vector_stores.files.delete(everybodys.id, vector_store_id="archive"))
+
+
+def test_a_file_for_which_there_is_no_room_stays_among_the_files(gateway: Inside) -> None:
+    ana = client(gateway, "ana")
+    file = gateway.run(ana.files.create(file=("new.txt", b"another plan"), purpose="assistants"))
+    gateway.desk.fails = VaultUploadsFull(tenant="ours", limit="2,000", used="1,234", needed="12")
+    try:
+        with pytest.raises(APIStatusError) as caught:
+            gateway.run(ana.vector_stores.files.create("archive", file_id=file.id))
+    finally:
+        gateway.desk.fails = None
+    assert (caught.value.status_code, caught.value.code) == (413, "FH-VAULT-083")
+    assert "1,234" not in str(caught.value)
+    assert gateway.run(ana.files.retrieve(file.id)).id == file.id
+    assert gateway.run(ana.vector_stores.files.create("archive", file_id=file.id)).status == "completed"

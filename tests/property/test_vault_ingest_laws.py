@@ -43,7 +43,7 @@ def change(folder: Path, step: tuple[str, str, str]) -> None:
         path.unlink()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(STEPS)
 def test_documents_are_as_their_files(steps: list[tuple[str, str, str]]) -> None:
     with tempfile.TemporaryDirectory() as root:

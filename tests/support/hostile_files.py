@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import functools
 import gzip
 import io
 import random
@@ -63,14 +64,15 @@ ENCRYPTED, DAMAGED, LARGE, COSTLY, UNKNOWN, BLANK, BROKE = (f"FH-VAULT-02{n}" fo
 UNREAD = "FH-VAULT-020"
 
 
-def deflated(piece: bytes = bytes(_BLOCK), times: int = _BLOCKS) -> tuple[bytes, int]:
-    """``piece`` again and again as one raw deflate stream, and the checksum of it all."""
+def deflated(piece: bytes = bytes(_BLOCK), times: int = _BLOCKS, *, after: bytes = b"") -> tuple[bytes, int]:
+    """``piece`` again and again as one raw deflate stream, ``after`` something else, and the checksum of it all."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    head = packer.compress(after) + packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)
-    checksum = 0
+    checksum = zlib.crc32(after)
     for _ in range(times):
         checksum = zlib.crc32(piece, checksum)
-    return block * times + packer.flush(), checksum
+    return head + block * times + packer.flush(), checksum
 
 
 def zip_of(name: str, packed: bytes, checksum: int, size: int, *, flags: int = 0, times: int = 1) -> bytes:
@@ -92,6 +94,7 @@ def zip_of(name: str, packed: bytes, checksum: int, size: int, *, flags: int = 0
     return body + directory + end
 
 
+@functools.cache
 def zip_bomb(name: str = "a.txt", *, times: int = 1, said: int | None = None) -> bytes:
     """More than a gigabyte in a megabyte."""
     packed, checksum = deflated(b"A" * _BLOCK)
@@ -262,10 +265,31 @@ _ROW = b'<row r="1"><c r="A1"><v>1</v></c></row>'
 _WORD, _SHEET, _SLIDE = "word/document.xml", "xl/workbook.xml", "ppt/slides/slide1.xml"
 
 
+@functools.cache
 def _padded_part(package: bytes, part: str, piece: bytes) -> bytes:
     """A package with a part that unpacks to half a gigabyte of ``piece``."""
-    text = part_of(package, part)
-    return replaced(package, part, text[:-8] + piece * (512 * _MIB // len(piece)))
+    text = part_of(package, part)[:-8]
+    block = piece * (_MIB // len(piece))
+    packed, checksum = deflated(block, 512, after=text)
+    last = zip_of(part, packed, checksum, len(text) + 512 * len(block))
+    return _joined(without(package, part), last)
+
+
+def without(package: bytes, part: str) -> bytes:
+    """A package without a part."""
+    with zipfile.ZipFile(io.BytesIO(package)) as old:
+        return zipped({entry.filename: old.read(entry) for entry in old.infolist() if entry.filename != part})
+
+
+def _joined(first: bytes, last: bytes) -> bytes:
+    """Two zip archives without comments as one."""
+    (count, size, start), (more, length, behind) = (struct.unpack("<HII", each[-12:-2]) for each in (first, last))
+    directory = first[start : start + size]
+    entry = bytearray(last[behind : behind + length])
+    struct.pack_into("<I", entry, 42, start)  # where its data begin now
+    body = first[:start] + last[:behind]
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, count + more, count + more, size + length, len(body), 0)
+    return body + directory + entry + end
 
 
 ARCHIVES: tuple[Hostile, ...] = (

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from freehold.domain.errors.vault import VaultUnknown
+from freehold.domain.errors.vault import VaultError, VaultUnknown
 from freehold.domain.vault import ANYTHING, Document, Filters, Found, Passage, Reader, Readers, VaultQuery
 
 _PIECE = 200
@@ -24,6 +24,8 @@ class MemoryDesk:
         self.vaults = {name: tuple(tenants) for name, tenants in vaults.items()}
         self.kept: dict[str, dict[str, tuple[Document, str]]] = {name: {} for name in vaults}
         self.changes = 0
+        self.fails: VaultError | None = None
+        """Raised by whatever adds."""
         self.asked: list[VaultQuery] = []
         self.noted: list[tuple[str, str, str]] = []
         """What was changed, which document, by whom."""
@@ -86,6 +88,8 @@ class MemoryDesk:
         self, vault: str, *, path: str, source: str, name: str, tenant: str, label: str, readers: Readers, by: str
     ) -> Sequence[Document]:
         self._check(vault, tenant)
+        if self.fails is not None:
+            raise self.fails
         raw = Path(path).read_bytes()  # noqa: ASYNC240 - a few bytes, in a test
         return [self.put(vault, raw.decode(), source=source, title=name, tenant=tenant, label=label, readers=readers,
                          by=by)]  # fmt: skip
@@ -126,8 +130,9 @@ class MemoryDesk:
         return len(gone)
 
     async def relabel(
-        self, vault: str, document_id: str, *, tenant: str, label: str, readers: Readers, by: str
+        self, vault: str, document_id: str, *, tenant: str, label: str, readers: Readers, by: str, by_hand: bool = True
     ) -> Document | None:
+        del by_hand
         self._check(vault, tenant)
         if document_id not in self.kept[vault]:
             return None

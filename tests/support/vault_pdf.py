@@ -33,6 +33,12 @@ def text_pdf(
 
     Characters beyond Latin-1 cannot be said in its font.
     """
+    drawn = [_drawn(lines, headings=headings) for lines in pages]
+    return drawn_pdf(drawn, title=title, author=author, catalog=catalog)
+
+
+def drawn_pdf(pages: Sequence[bytes], *, title: str = "", author: str = "", catalog: bytes = b"") -> bytes:
+    """A PDF of what is drawn on each page, with Helvetica as ``/F1``."""
     count = len(pages)
     kids = b" ".join(b"%d 0 R" % (4 + 2 * number) for number in range(count))
     objects: dict[int, bytes] = {
@@ -40,16 +46,33 @@ def text_pdf(
         2: b"<< /Type /Pages /Count %d /Kids [%s] >>" % (count, kids),
         3: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
     }
-    for number, lines in enumerate(pages):
+    for number, drawn in enumerate(pages):
         page = 4 + 2 * number
         objects[page] = (
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F1 3 0 R >> >>"
             b" /Contents %d 0 R >>" % (page + 1)
         )
-        objects[page + 1] = stream(_drawn(lines, headings=headings))
+        objects[page + 1] = stream(drawn)
     info = 4 + 2 * count
     objects[info] = b"<< /Title %s /Author %s /CreationDate (D:20240305100000Z) >>" % (_said(title), _said(author))
     return pdf_of(objects, info=info)
+
+
+def placed(texts: Sequence[tuple[float, float, str]], *, size: int = 10) -> bytes:
+    """Texts at their places, each drawn for itself, in the order in which they are named."""
+    return b"\n".join(b"BT /F1 %d Tf 1 0 0 1 %.1f %.1f Tm %s Tj ET" % (size, x, y, _said(text)) for x, y, text in texts)
+
+
+def grid(
+    rows: Sequence[Sequence[str]], *, x: float = 50, y: float = 780, wide: float = 120, high: float = 14
+) -> list[tuple[float, float, str]]:
+    """The cells of a table with their places, row by row."""
+    return [
+        (x + wide * column, y - high * line, cell)
+        for line, row in enumerate(rows)
+        for column, cell in enumerate(row)
+        if cell
+    ]
 
 
 def _drawn(lines: Sequence[str], *, headings: bool) -> bytes:

@@ -53,12 +53,13 @@ class Made:
     chunks: tuple[Chunk, ...]
     vectors: tuple[tuple[float, ...], ...]
 
-    async def into(self, store: VaultStore, *, vectors: bool = True) -> None:
+    async def into(self, store: VaultStore, *, vectors: bool = True, sent_bytes_max: int | None = None) -> None:
         """Add it."""
         kept = [vector_bytes(vector) for vector in self.vectors] if vectors else None
         document = self.document if vectors else replace(self.document, state="pending")
+        blob = self.text.encode("utf-8", "surrogatepass")
         await store.add(
-            document, text=self.text, chunks=self.chunks, vectors=kept, blob=self.text.encode("utf-8", "surrogatepass")
+            document, text=self.text, chunks=self.chunks, vectors=kept, blob=blob, sent_bytes_max=sent_bytes_max
         )
 
 

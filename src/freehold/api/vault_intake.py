@@ -15,7 +15,7 @@ from freehold.config.schema_files import Files as FilesSection
 from freehold.domain.errors.file import FileFormInvalid
 from freehold.domain.errors.request import FieldInvalid
 from freehold.domain.errors.server import StorageFailed
-from freehold.domain.errors.vault import DocumentOutOfSight
+from freehold.domain.errors.vault import DocumentOutOfSight, VaultUploadsFull
 from freehold.domain.files import StoredFile
 from freehold.domain.identity import Principal, reader_of
 from freehold.domain.identity import Scope as KeyScope
@@ -148,18 +148,27 @@ class VaultIntake:
         label = self._counter.label_of(principal, given.labels)
         readers = _readers(principal, given, self._parse(label))
         check_sight(principal, readers)
-        found = await self._counter.desk_of(principal, vault).add(
-            vault,
-            path=path,
-            source=f"upload:{key}/{given.name.replace('#', '_')}",  # behind a # stands what is inside of something
-            name=given.name,
-            tenant=principal.tenant.name,
-            label=label,
-            readers=readers,
-            by=principal.key_id,
-        )
+        try:
+            found = await self._counter.desk_of(principal, vault).add(
+                vault,
+                path=path,
+                source=f"upload:{key}/{given.name.replace('#', '_')}",  # behind a # stands what is inside of something
+                name=given.name,
+                tenant=principal.tenant.name,
+                label=label,
+                readers=readers,
+                by=principal.key_id,
+            )
+        except VaultUploadsFull as error:
+            raise (error if KeyScope.ADMIN in principal.scopes else _untold(error)) from None
         reader = reader_of(principal)
         return [each for each in found if reader.may_read(each.tenant, each.readers)]
+
+
+def _untold(error: VaultUploadsFull) -> VaultUploadsFull:
+    """The same without how much is used: that counts what the caller may not see."""
+    tenant, limit, needed = (error.values[name] for name in ("tenant", "limit", "needed"))
+    return VaultUploadsFull(tenant=tenant, limit=limit, used="too many", needed=needed)
 
 
 def check_sight(principal: Principal, readers: Readers) -> None:

@@ -124,6 +124,7 @@ class VaultViews:
             label=label,
             readers=replace(old.readers, names=names),
             by=principal.key_id,
+            by_hand=body.everybody or readers_said is not None,
         )
         if changed is None:
             raise NotFound(path=scope["path"])

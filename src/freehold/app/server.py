@@ -47,7 +47,7 @@ _COLLECT_AFTER_OBJECTS = 50_000
 _BACKLOG = 4096
 _CONNECTIONS_MAX = 10_000
 _OWN_DESCRIPTORS = 512
-_READ_AT_START = ("server", "audit", "egress", "calibration", "telemetry", "files", "batches", "learning", "vaults")
+_READ_AT_START = ("server", "audit", "egress", "calibration", "telemetry", "files", "batches", "learning")
 
 log = logging.getLogger("freehold.app")
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from freehold.app.vaults import Opened, Vaults
+from freehold.app.vault_folders import terms_at
+from freehold.app.vaults import Vaults
 from freehold.domain.errors.vault import VaultPathMissing
 from freehold.vault.ingest_ports import FileDone, Outcome, Place, Terms
-from freehold.vault.making import narrowed
 from freehold.vault.places import source_of
 from freehold.vault.walk import EVERYTHING, Seen, Take, walk
 
@@ -41,7 +41,8 @@ async def add_paths(
 ) -> AsyncIterator[Far]:
     """Take files and all files of folders in, one after the other; what is yielded as done is durable.
 
-    Where a path is in a folder that the configuration gives the vault, that folder's label and readers hold too.
+    Where a path is in a folder that the configuration gives the vault, that folder's label and readers hold too. What
+    somebody removed comes back where its file itself is named, and not with a folder.
 
     Args:
         vaults: The vaults.
@@ -68,7 +69,9 @@ async def add_paths(
             yield replace(far, done=FileDone(source=str(each.path), outcome=outcome, reason=each.left_out))
             continue
         place = Place(path=each.path, source=source_of(each.path), name=each.path.name, inside=_inside(each))
-        done = await opened.ingest.take(place, _terms(opened, each.path, terms, vaults))
+        meant = replace(terms, brings_back=each.path == each.root)
+        at = terms_at(each.path, opened.plan.folders, meant, joined=vaults.joined)
+        done = await opened.ingest.take(place, at)
         far = replace(
             far,
             files_done=far.files_done + 1,
@@ -92,15 +95,3 @@ def _found(paths: Sequence[Path], take: Take) -> list[Seen]:
 
 def _inside(seen: Seen) -> str:
     return seen.path.name if seen.path == seen.root else seen.path.relative_to(seen.root.parent).as_posix()
-
-
-def _terms(opened: Opened, path: Path, terms: Terms, vaults: Vaults) -> Terms:
-    """What holds for a file: what is said of it, and what the configuration says of the folders that it is in."""
-    folders = [each for each in opened.plan.folders if each.tenant == terms.tenant and path.is_relative_to(each.path)]
-    for each in folders:
-        terms = replace(
-            terms,
-            label=vaults.joined(terms.label, each.label, tenant=terms.tenant),
-            readers=narrowed(each.readers, terms.readers),
-        )
-    return terms

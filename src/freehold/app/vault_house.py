@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from freehold.app.memory import KEYS_FOLDER, key_of
 from freehold.app.snapshot import flow_rules
 from freehold.app.stores import MODELS_FOLDER, Stores
 from freehold.app.tenants import tenants_of
+from freehold.app.vault_folders import terms_at
+from freehold.app.vault_opening import Around
 from freehold.app.vault_parts import Parts, RealParts
-from freehold.app.vaults import Around, Vaults
+from freehold.app.vaults import Vaults
 from freehold.config.compile import Compiled
-from freehold.config.compile_vault import VaultPlan
+from freehold.config.compile_vault import FolderPlan, VaultPlan
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.labels import Label
 from freehold.domain.ports import Clock
@@ -140,20 +143,24 @@ class VaultHouse:
         self._clock = stores.clock
         self._keeps = keeps
         self._plans = compiled.vaults
+        self._changed = asyncio.Event()
         self._said: set[str] = set()
         folder = stores.database.path.parent
         self.desk = vaults_in(folder, compiled, self._known, database=stores.database, clock=stores.clock, parts=parts)
 
     def know(self, compiled: Compiled) -> None:
-        """Go by another configuration from now on; which vaults and folders there are is read at the start only."""
+        """Go by another configuration from now on: its vaults and folders, and what each of them says."""
         self._known.know(compiled)
+        self.desk.know(compiled.vaults)
+        self._plans = compiled.vaults
+        self._said.clear()
+        self._changed.set()
 
     def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """What runs behind until it is cancelled."""
         if not self._keeps:
-            return ()
-        watching = [plan for plan in self._plans.values() if any(each.watch for each in plan.folders)]
-        return (self._keep_filled(), *(self._keep_watching(plan) for plan in watching))
+            return (self._keep_renewed(),)
+        return (self._keep_renewed(), self._keep_filled(), self._keep_watched())
 
     async def close(self) -> None:
         """Close all of them. Idempotent."""
@@ -170,11 +177,37 @@ class VaultHouse:
                     self._say_once(name, error)
             await asyncio.sleep(_FILL_EVERY_S)
 
+    async def _keep_renewed(self) -> None:
+        """A model that comes while the gateway runs is used, and so is what "freehold vault tune" chose."""
+        while True:
+            await asyncio.sleep(_FILL_EVERY_S)
+            for name in await self.desk.renew():
+                log.info("vault %s: it searches with other models or settings from now on", name)
+                self._changed.set()
+
+    async def _keep_watched(self) -> None:
+        """Watch the folders that there are now, each vault's by what is open of it now."""
+        running: dict[str, tuple[tuple[VaultPlan, int], asyncio.Task[None]]] = {}
+        try:
+            while True:
+                self._changed.clear()
+                watched = [plan for plan in self._plans.values() if any(each.watch for each in plan.folders)]
+                wanted = {plan.name: (plan, self.desk.times(plan.name)) for plan in watched}
+                for name in [name for name, (by, _) in running.items() if wanted.get(name) != by]:
+                    await _ended(running.pop(name)[1])
+                for name, by in wanted.items():
+                    if name not in running:
+                        running[name] = (by, asyncio.create_task(self._keep_watching(by[0])))
+                await self._changed.wait()
+        finally:
+            await _ended(*(task for _, task in running.values()))
+
     async def _keep_watching(self, plan: VaultPlan) -> None:
         while True:
             try:
-                watcher = await watcher_of(self.desk, plan, clock=self._clock, told=_tell)
-                await watcher.run()
+                async with self.desk.holding(plan.name, plan.folders[0].tenant):
+                    watcher = await watcher_of(self.desk, plan, clock=self._clock, told=_tell)
+                    await watcher.run()
             except FreeholdError as error:
                 self._say_once(f"{plan.name}, watching", error)
             await asyncio.sleep(_AGAIN_AFTER_S)
@@ -183,6 +216,12 @@ class VaultHouse:
         if name not in self._said:
             self._said.add(name)
             log.warning("vault %s: %s", name, error.message)
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def watcher_of(
@@ -209,16 +248,17 @@ async def watcher_of(
     Raises:
         VaultError: The vault cannot be opened.
     """
-    folders = [
-        Watched(
-            path=Path(each.path),
-            take=Take(ignore=each.ignore, kinds=each.kinds),
-            terms=Terms(tenant=each.tenant, label=each.label, readers=each.readers, by=by, tries_again=False),
-        )
-        for each in plan.folders
-        if each.watch or not watched_only
-    ]
-    opened = await vaults.open(plan.name, folders[0].terms.tenant)
+    said = Terms(tenant="", by=by, tries_again=False)
+
+    def watched(each: FolderPlan) -> Watched:
+        def terms(path: Path) -> Terms:
+            return terms_at(path, plan.folders, replace(said, tenant=each.tenant), joined=vaults.joined)
+
+        take = Take(ignore=each.ignore, kinds=each.kinds)
+        return Watched(path=Path(each.path), tenant=each.tenant, take=take, terms=terms)
+
+    folders = [watched(each) for each in plan.folders if each.watch or not watched_only]
+    opened = await vaults.open(plan.name, folders[0].tenant)
     return Watcher(
         folders, store=opened.store, ingest=opened.ingest, events=events or SystemEvents(), clock=clock, told=told
     )

@@ -4,90 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from freehold.app.kept_key import kept_key
-from freehold.app.vault_book import VaultBook
-from freehold.app.vault_parts import Closes, Models, Parts, Searching
+from freehold.app.vault_opening import Around, Opened, Opening
+from freehold.app.vault_shelf import Shelf
 from freehold.config.compile_vault import VaultPlan
-from freehold.domain.errors.vault import VaultError, VaultUnknown, VaultUnwritable
-from freehold.domain.ports import Clock
-from freehold.domain.vault import ANYTHING, Document, Filters, Found, Reader, Readers, SearchSettings, VaultQuery
-from freehold.domain.zones import ZoneTree
-from freehold.gateway.vault_labels import VaultLabels
-from freehold.gateway.vault_memory import VaultMemory
+from freehold.domain.errors.vault import VaultOfAnotherModel, VaultUnknown
+from freehold.domain.vault import ANYTHING, Document, Filters, Found, Reader, Readers, VaultQuery
 from freehold.policy.text import parse_label
-from freehold.storage.folder import private_file
-from freehold.storage.keys import SqliteKeys
 from freehold.vault.filling import fill
-from freehold.vault.ingest import Ingest, Limits
 from freehold.vault.ingest_ports import FileDone, HeldStore, Place, Terms
-from freehold.vault.making import derived_key, following
-from freehold.vault.places import INSIDE, is_inside
-from freehold.vault.settings_file import load_settings, settings_path
-from freehold.vault.store_model import NO_DIMENSIONS, NO_MODEL
+from freehold.vault.making import following
+from freehold.vault.places import FILE, INSIDE, is_inside
 from freehold.vault.turn import turn
 
-log = logging.getLogger("freehold.app")
-
-VAULTS_FOLDER = "vaults"
-VAULT_KEYS_FOLDER = "vault-keys"
-_COMMIT_KEY = "commitments"
-_SUFFIX, _TURN_SUFFIX = ".db", ".turn"
+_TURN_SUFFIX = ".turn"
 _PAGE = 1_000
-_MOST = 0.9
-"""Share of documents in one language, from which on a vault counts as being in it."""
-
 _NOTHING: Mapping[str, int] = dict.fromkeys(("documents", "chunks", "pending", "bytes"), 0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
-    """What vaults need of the process that they are in.
-
-    Attributes:
-        folder: The data folder.
-        plans: The vaults there are, by name.
-        labels: Says how sensitive documents are.
-        memory: Remembers restricted texts.
-        events: Where events wait for the audit log.
-        tree: The site's zones.
-        clock: Time.
-        parts: Makes what a vault is made of.
-    """
-
-    folder: Path
-    plans: Mapping[str, VaultPlan]
-    labels: VaultLabels
-    memory: VaultMemory
-    events: SqliteKeys
-    tree: Callable[[], ZoneTree]
-    clock: Clock
-    parts: Callable[[], Parts]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A vault that is in use.
-
-    Attributes:
-        plan: Its settings.
-        store: Its file.
-        models: What it searches with.
-        ingest: Takes files in.
-        searching: Searches it.
-        settings: How.
-    """
-
-    plan: VaultPlan
-    store: HeldStore
-    models: Models
-    ingest: Ingest
-    searching: Searching
-    settings: SearchSettings
 
 
 class Vaults:
@@ -101,55 +36,59 @@ class Vaults:
 
     def __init__(self, around: Around) -> None:
         self._around = around
-        self._opened: dict[str, Opened] = {}
-        self._opening: dict[str, asyncio.Lock] = {}
-        self._parts: Parts | None = None
-        self._closes: list[Closes] = []
+        self._plans = dict(around.plans)
+        self._opening = Opening(around)
+        self._shelf = Shelf(self._opening.open)
 
     # --- who may use which -----------------------------------------------------------------------------
 
     def names(self, tenant: str) -> Sequence[str]:
         """Vaults that a tenant may use."""
-        return tuple(name for name, plan in self._around.plans.items() if plan.serves(tenant))
+        return tuple(name for name, plan in self._plans.items() if plan.serves(tenant))
 
     def existing(self) -> Sequence[str]:
         """Vaults that have a file."""
-        return tuple(name for name in self._around.plans if self.path_of(name).exists())
+        return tuple(name for name in self._plans if self.path_of(name).exists())
 
     def path_of(self, vault: str) -> Path:
         """The file of a vault."""
-        return self._around.folder / VAULTS_FOLDER / f"{vault}{_SUFFIX}"
+        return self._opening.path_of(vault)
 
     # --- reading ---------------------------------------------------------------------------------------
 
     async def search(self, query: VaultQuery) -> Found:
         """See ``Vault.search``."""
-        opened = await self._there(query.vault, query.reader.tenant)
-        return Found(passages=()) if opened is None else await opened.searching.search(query)
+        times = self._shelf.times(query.vault)
+        try:
+            return await self._searched(query)
+        except VaultOfAnotherModel:  # another process has its vectors made by another one: so does this, from now on
+            if times == self._shelf.times(query.vault):
+                self._shelf.put_away(query.vault)
+            return await self._searched(query)
 
     async def documents(
         self, vault: str, *, reader: Reader, filters: Filters = ANYTHING, after: str = "", limit: int = 100
     ) -> Sequence[Document]:
         """See ``VaultStore.documents``."""
-        opened = await self._there(vault, reader.tenant)
-        if opened is None:
-            return ()
-        return await opened.store.documents(reader=reader, filters=filters, after=after, limit=limit)
+        async with self._using(vault, reader.tenant) as opened:
+            if opened is None:
+                return ()
+            return await opened.store.documents(reader=reader, filters=filters, after=after, limit=limit)
 
     async def document(self, vault: str, document_id: str, *, reader: Reader) -> Document | None:
         """See ``VaultStore.document``."""
-        opened = await self._there(vault, reader.tenant)
-        return None if opened is None else await opened.store.document(document_id, reader=reader)
+        async with self._using(vault, reader.tenant) as opened:
+            return None if opened is None else await opened.store.document(document_id, reader=reader)
 
     async def text(self, vault: str, document_id: str, *, reader: Reader) -> str | None:
         """See ``VaultStore.text``."""
-        opened = await self._there(vault, reader.tenant)
-        return None if opened is None else await opened.store.text(document_id, reader=reader)
+        async with self._using(vault, reader.tenant) as opened:
+            return None if opened is None else await opened.store.text(document_id, reader=reader)
 
     async def counts(self, vault: str, *, reader: Reader) -> Mapping[str, int]:
         """See ``VaultStore.counts``."""
-        opened = await self._there(vault, reader.tenant)
-        return _NOTHING if opened is None else await opened.store.counts(reader=reader)
+        async with self._using(vault, reader.tenant) as opened:
+            return _NOTHING if opened is None else await opened.store.counts(reader=reader)
 
     # --- changing --------------------------------------------------------------------------------------
 
@@ -158,7 +97,14 @@ class Vaults:
     ) -> Sequence[Document]:
         """See ``VaultDesk.add``. A file that cannot be read is a document too, whose state is ``failed``."""
         place = Place(path=Path(path), source=source, name=name)
-        terms = Terms(tenant=tenant, label=label, readers=readers.names, owner=readers.owner, by=by)
+        terms = Terms(
+            tenant=tenant,
+            label=label,
+            readers=readers.names,
+            owner=readers.owner,
+            by=by,
+            sent_bytes_max=self._plan(vault, tenant).upload_bytes_max,
+        )
         return (await self.take(vault, place, terms)).documents
 
     async def take(self, vault: str, place: Place, terms: Terms) -> FileDone:
@@ -168,35 +114,57 @@ class Vaults:
             LabelUnreadable: The label that is said cannot be read.
             VaultError: There is no such vault for this tenant, or it takes nothing now.
         """
-        opened = await self.open(vault, terms.tenant, label=terms.label)
-        return await opened.ingest.take(place, terms)
+        plan = self._said(vault, terms.tenant, terms.label)
+        async with self._shelf.using(plan) as opened:
+            return await opened.ingest.take(place, terms)
 
-    async def remove(self, vault: str, document_ids: Sequence[str], *, tenant: str, by: str) -> int:
-        """See ``VaultDesk.remove``. With a file goes what was inside it."""
-        opened = await self._there(vault, tenant)
-        if opened is None or not document_ids:
-            return 0
-        found = await opened.store.held(tenant=tenant, ids=list(document_ids), limit=len(document_ids))
-        wanted = {each.id: each for each in found}
-        for each in found:
-            wanted |= {inner.id: inner for inner in await _inside(opened.store, each)}
-        return await opened.ingest.erase(list(wanted.values()), by=by)
+    async def remove(
+        self, vault: str, document_ids: Sequence[str], *, tenant: str, by: str, comes_back: bool = False
+    ) -> int:
+        """See ``VaultDesk.remove``. With a file goes what was inside it.
+
+        Args:
+            vault: Name of the vault.
+            document_ids: Which.
+            tenant: Whose.
+            by: Who removes them.
+            comes_back: Whether those of files come back with these, if they are found again: they are removed for
+                they were not found, and not for somebody does not want them.
+        """
+        async with self._using(vault, tenant) as opened:
+            if opened is None or not document_ids:
+                return 0
+            found = await opened.store.held(tenant=tenant, ids=list(document_ids), limit=len(document_ids))
+            wanted = {each.id: each for each in found}
+            for each in found:
+                wanted |= {inner.id: inner for inner in await _inside(opened.store, each)}
+            kept_away = () if comes_back else [each for each in found if each.source.startswith(FILE)]
+            return await opened.ingest.erase(list(wanted.values()), by=by, kept_away=kept_away)
 
     async def relabel(
-        self, vault: str, document_id: str, *, tenant: str, label: str, readers: Readers, by: str
+        self,
+        vault: str,
+        document_id: str,
+        *,
+        tenant: str,
+        label: str,
+        readers: Readers,
+        by: str,
+        by_hand: bool = True,
     ) -> Document | None:
         """See ``VaultDesk.relabel``. What was inside a file is closed with it: its messages are no less private than it."""
-        opened = await self._there(vault, tenant)
-        found = () if opened is None else await opened.store.held(tenant=tenant, ids=[document_id], limit=1)
-        if opened is None or not found:
-            return None
-        if label:
-            parse_label(label, self._around.tree(), param="label")
-        terms = Terms(tenant=tenant, label=label, readers=readers.names, owner=readers.owner, by=by)
-        for inner in await _inside(opened.store, found[0]):
-            names = following(inner.readers.names, before=found[0].readers.names, now=readers.names)
-            await opened.ingest.relabel(inner, replace(terms, readers=names, owner=inner.readers.owner))
-        return await opened.ingest.relabel(found[0], terms)
+        async with self._using(vault, tenant) as opened:
+            found = () if opened is None else await opened.store.held(tenant=tenant, ids=[document_id], limit=1)
+            if opened is None or not found:
+                return None
+            if label:
+                parse_label(label, self._around.tree(), param="label")
+            terms = Terms(tenant=tenant, label=label, readers=readers.names, owner=readers.owner, by=by)
+            for inner in await _inside(opened.store, found[0]):
+                names = following(inner.readers.names, before=found[0].readers.names, now=readers.names)
+                inside = replace(terms, readers=names, owner=inner.readers.owner)
+                await opened.ingest.relabel(inner, inside, by_hand=by_hand)
+            return await opened.ingest.relabel(found[0], terms, by_hand=by_hand)
 
     # --- for who keeps them ----------------------------------------------------------------------------
 
@@ -212,10 +180,13 @@ class Vaults:
             LabelUnreadable: ``label`` cannot be read.
             VaultError: There is no such vault for this tenant, or it cannot be opened.
         """
-        plan = self._plan(vault, tenant)
-        if label:
-            parse_label(label, self._around.tree(), param="label")
-        return await self._open(plan)
+        return await self._shelf.open(self._said(vault, tenant, label))
+
+    @contextlib.asynccontextmanager
+    async def holding(self, vault: str, tenant: str) -> AsyncGenerator[None]:
+        """Have a vault open while the body runs, whatever is known of it meanwhile; errors as ``open``."""
+        async with self._shelf.using(self._plan(vault, tenant)):
+            yield
 
     def joined(self, *labels: str, tenant: str) -> str:
         """The label that all of some labels of a tenant's documents demand; empty ones say nothing."""
@@ -227,8 +198,8 @@ class Vaults:
         Raises:
             VaultError: There is no such vault for this tenant, or it cannot be opened.
         """
-        opened = await self._there(vault, tenant)
-        return Reader(tenant=tenant) if opened is None else await opened.store.key_holder(tenant)
+        async with self._using(vault, tenant) as opened:
+            return Reader(tenant=tenant) if opened is None else await opened.store.key_holder(tenant)
 
     async def held(
         self, vault: str, *, tenant: str, ids: Sequence[str] | None = None, under: str = ""
@@ -238,13 +209,14 @@ class Vaults:
         Raises:
             VaultError: There is no such vault for this tenant, or it cannot be opened.
         """
-        opened, found, after = await self._there(vault, tenant), list[Document](), ""
-        while opened is not None:
-            page = await opened.store.held(tenant=tenant, ids=ids, under=under, after=after, limit=_PAGE)
-            found += page
-            if len(page) < _PAGE:
-                break
-            after = page[-1].id
+        found, after = list[Document](), ""
+        async with self._using(vault, tenant) as opened:
+            while opened is not None:
+                page = await opened.store.held(tenant=tenant, ids=ids, under=under, after=after, limit=_PAGE)
+                found += page
+                if len(page) < _PAGE:
+                    break
+                after = page[-1].id
         return found
 
     async def fill(self, vault: str, *, alone: bool = True) -> AsyncIterator[int]:
@@ -257,131 +229,79 @@ class Vaults:
         Raises:
             VaultError: The model gives no vectors now, or the store takes nothing.
         """
-        plan = self._around.plans[vault]
-        if not self.path_of(vault).exists():
+        plan = self._plans.get(vault)
+        if plan is None or not self.path_of(vault).exists():
             return
-        opened = await self._open(plan)
-        if opened.models.embedder is None:
-            return
-        with turn(self.path_of(vault).with_suffix(_TURN_SUFFIX)) as is_ours:
-            if is_ours or not alone:
-                async for done in fill(opened.store, opened.models.embedder):
-                    yield done
+        async with self._shelf.using(plan) as opened:
+            if opened.models.embedder is None:
+                return
+            times = self._shelf.times(vault)
+            with turn(self.path_of(vault).with_suffix(_TURN_SUFFIX)) as is_ours:
+                if is_ours or not alone:
+                    async for done in fill(opened.store, opened.models.embedder):
+                        yield done
+                        if self._shelf.times(vault) != times:  # it makes other vectors now
+                            return
 
     async def close(self) -> None:
         """Close everything. Idempotent."""
-        opened, self._opened = list(self._opened.values()), {}
-        for each in opened:
-            with contextlib.suppress(VaultError):
-                await each.store.close()
-        closes, self._closes = self._closes, []
-        await asyncio.gather(*(each.close() for each in closes))
+        await self._shelf.close()
+
+    # --- what holds now --------------------------------------------------------------------------------
+
+    def know(self, plans: Mapping[str, VaultPlan]) -> None:
+        """Go by other plans from now on: what is not among them is closed once nobody uses it, what has changed opened anew."""
+        for name in self._shelf.names:
+            if name not in plans or _kept(plans[name]) != _kept(self._plans[name]):
+                self._shelf.put_away(name)
+        self._plans = dict(plans)
+
+    def times(self, vault: str) -> int:
+        """How often a vault was put away: what was made of it before is not to be used any more."""
+        return self._shelf.times(vault)
+
+    async def renew(self) -> Sequence[str]:
+        """Have those open vaults opened anew which could search with a model that has come since, or by other settings; which."""
+        renewed: list[str] = []
+        for name in self._shelf.names:
+            opened = self._shelf.get(name)
+            if opened is not None and await asyncio.to_thread(self._opening.is_outdated, opened):
+                self._shelf.put_away(name)
+                renewed.append(name)
+        return renewed
+
+    def _said(self, vault: str, tenant: str, label: str) -> VaultPlan:
+        """The plan of a vault that is given a label; errors as ``open``."""
+        plan = self._plan(vault, tenant)
+        if label:
+            parse_label(label, self._around.tree(), param="label")
+        return plan
+
+    async def _searched(self, query: VaultQuery) -> Found:
+        async with self._using(query.vault, query.reader.tenant) as opened:
+            return Found(passages=()) if opened is None else await opened.searching.search(query)
 
     def _plan(self, vault: str, tenant: str) -> VaultPlan:
-        plan = self._around.plans.get(vault)
+        plan = self._plans.get(vault)
         if plan is None or not plan.serves(tenant):
             known = ", ".join(self.names(tenant)) or "none"
             raise VaultUnknown(vault=vault, tenant=tenant, known=known)
         return plan
 
-    async def _there(self, vault: str, tenant: str) -> Opened | None:
+    @contextlib.asynccontextmanager
+    async def _using(self, vault: str, tenant: str) -> AsyncGenerator[Opened | None]:
         """A vault that has a file; ``None`` for one that was never added to."""
         plan = self._plan(vault, tenant)
-        opened = self._opened.get(vault)
-        if opened is not None:
-            return opened
-        return await self._open(plan) if await asyncio.to_thread(self.path_of(vault).exists) else None
-
-    async def _open(self, plan: VaultPlan) -> Opened:
-        async with self._opening.setdefault(plan.name, asyncio.Lock()):
-            opened = self._opened.get(plan.name)
-            if opened is None:
-                opened = self._opened[plan.name] = await self._opened_anew(plan)
-            return opened
-
-    async def _opened_anew(self, plan: VaultPlan) -> Opened:
-        parts, path = self._made(), self.path_of(plan.name)
-        key = await asyncio.to_thread(self._key, plan)
-        await asyncio.to_thread(_made_private, path)
-        had = await asyncio.to_thread(parts.model_of, path, key=key)
-        store = None if had is None else await parts.store(path, key=key, model=had[0], dimensions=had[1])
-        try:
-            models = self._models(plan, had, "" if store is None else _language(await store.languages()))
-            model, dimensions = _size(models, had)
-            if store is not None and had != (model, dimensions):
-                await store.close()
-                store = None
-            store = store or await parts.store(path, key=key, model=model, dimensions=dimensions, is_renewed=True)
-            return await asyncio.to_thread(self._assembled, plan, parts, store, models, key)
-        except BaseException:
-            if store is not None:
-                await store.close()
-            raise
-
-    def _models(self, plan: VaultPlan, had: tuple[str, int] | None, language: str) -> Models:
-        """What a vault searches with: the model that made its vectors as long as that is here and nobody wants another."""
-        parts, kept = self._made(), "" if had is None else had[0]
-        if plan.embedder != "auto" or not kept:
-            return parts.models(embedder=plan.embedder, reranker=plan.reranker, language=language)
-        try:
-            return parts.models(embedder=kept, reranker=plan.reranker, language=language)
-        except VaultError as error:
-            notice = f"What made its vectors cannot be used, so that it is searched by words alone: {error.message}"
-            return replace(parts.models(embedder="none", reranker=plan.reranker, language=language), notice=notice)
-
-    def _made(self) -> Parts:
-        if self._parts is None:
-            self._parts = self._around.parts()
-        return self._parts
-
-    def _key(self, plan: VaultPlan) -> bytes:
-        """The key of a vault's file. Blocks."""
-        if plan.key:
-            return derived_key(plan.key.encode(), "file")
-        return kept_key(self._around.folder / VAULT_KEYS_FOLDER / plan.name)
-
-    def _assembled(self, plan: VaultPlan, parts: Parts, store: HeldStore, models: Models, key: bytes) -> Opened:
-        around = self._around
-        book = VaultBook(
-            plan.name,
-            events=around.events,
-            memory=around.memory,
-            labels=around.labels,
-            key=kept_key(around.folder / VAULT_KEYS_FOLDER / _COMMIT_KEY),
-            clock=around.clock,
-        )
-        parser = parts.parser(ocr=plan.ocr, bytes_max=plan.file_bytes_max)
-        ingest = Ingest(
-            store=store,
-            parser=parser,
-            cut=parts.cut,
-            labelling=around.labels,
-            book=book,
-            clock=around.clock,
-            key=derived_key(key, "ids"),
-            limits=Limits(
-                file_bytes_max=plan.file_bytes_max,
-                keep_files=plan.keep_files,
-                with_vectors=models.embedder is not None,
-            ),
-        )
-        self._closes += [each for each in (parser, models.embedder, models.ranker) if isinstance(each, Closes)]
-        settings = _settings(self.path_of(plan.name), models)
-        used = models if settings.reranker else replace(models, ranker=None)
-        searching = parts.search(store, used, settings)
-        return Opened(plan=plan, store=store, models=models, ingest=ingest, searching=searching, settings=settings)
+        if self._shelf.get(vault) is None and not await asyncio.to_thread(self.path_of(vault).exists):
+            yield None
+            return
+        async with self._shelf.using(plan) as opened:
+            yield opened
 
 
-def _settings(vault_file: Path, models: Models) -> SearchSettings:
-    """How a vault searches: as was chosen for its vectors, else as is best on others' questions. Blocks."""
-    plain = SearchSettings(
-        embedder="" if models.embedder is None else models.embedder.model,
-        reranker="" if models.ranker is None else models.ranker.model,
-    )
-    kept = load_settings(settings_path(vault_file))
-    if kept is None or kept.embedder != plain.embedder:
-        return plain
-    return replace(kept, reranker=plain.reranker if kept.reranker else "")
+def _kept(plan: VaultPlan) -> VaultPlan:
+    """What of a plan an open vault is made of."""
+    return replace(plan, folders=(), tenants=frozenset(), upload_bytes_max=0)
 
 
 async def _inside(store: HeldStore, document: Document) -> list[Document]:
@@ -389,30 +309,3 @@ async def _inside(store: HeldStore, document: Document) -> list[Document]:
     below = document.source + ("." if is_inside(document.source) else INSIDE)
     around = await store.by_source(document.source.partition(INSIDE)[0], tenant=document.tenant)
     return [each for each in around if each.source.startswith(below)]
-
-
-def _size(models: Models, had: tuple[str, int] | None) -> tuple[str, int]:
-    """Model and dimensions of a vault's vectors; without a model those that it has, so that they are kept."""
-    if models.embedder is not None:
-        return models.embedder.model, models.embedder.dimensions
-    return (NO_MODEL, NO_DIMENSIONS) if had is None else had
-
-
-def _language(counts: Mapping[str, int]) -> str:
-    """The language that ``_MOST`` of the documents with one are in; empty where there is none."""
-    known = {language: count for language, count in counts.items() if language}
-    most = max(known, key=lambda language: known[language], default="")
-    return most if most and known[most] >= _MOST * sum(known.values()) else ""
-
-
-def _made_private(path: Path) -> None:
-    """Make a file that nobody else may read, where it is missing.
-
-    Raises:
-        VaultUnwritable: It cannot be made.
-    """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        private_file(path)
-    except OSError as error:
-        raise VaultUnwritable(path=path, reason=error.strerror or type(error).__name__) from error

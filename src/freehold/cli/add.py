@@ -16,8 +16,9 @@ from freehold.cli import output
 from freehold.cli.key_ring import this_user
 from freehold.cli.options import Json
 from freehold.cli.vault_desk import Desk, Said, Which, at_desk, document_json
-from freehold.cli.vault_progress import ShowVectors, progress
+from freehold.cli.vault_progress import ShowVectors, counted_of, progress
 from freehold.domain.errors.vault import VaultError, VaultNothingAdded
+from freehold.vault.ingest import REMOVED
 from freehold.vault.ingest_ports import FileDone, Outcome
 from freehold.vault.places import path_of
 
@@ -51,6 +52,8 @@ class _Summary:
     Attributes:
         outcomes: How many of each.
         failed: What could not be read.
+        pages: That were read.
+        removed: Files that were left out since somebody removed their documents.
         vectors: How many were made.
         notice: What its owner should know.
     """
@@ -58,6 +61,7 @@ class _Summary:
     outcomes: Counter[Outcome] = field(default_factory=Counter[Outcome])
     failed: list[FileDone] = field(default_factory=list[FileDone])
     pages: int = 0
+    removed: int = 0
     vectors: int = 0
     notice: str = ""
 
@@ -66,6 +70,7 @@ class _Summary:
         self.pages += done.pages
         if done.outcome is Outcome.FAILED:
             self.failed.append(done)
+        self.removed += done.reason == REMOVED
 
     def json(self) -> dict[str, Any]:
         return {
@@ -151,7 +156,12 @@ def _done_json(done: FileDone) -> dict[str, Any]:
 
 def _say(summary: _Summary) -> None:
     counted = [f"{summary.outcomes[each]} {_WORDS[each]}" for each in Outcome if summary.outcomes[each]]
-    output.say((", ".join(counted) or "Nothing changed") + f"; {summary.pages} pages read.")
+    output.say((", ".join(counted) or "Nothing changed") + f"; {counted_of(summary.pages, 'page')} read.")
+    if summary.removed:
+        files = counted_of(summary.removed, "file")
+        output.say(
+            f"  {files} left out: removed from the vault by hand, and unchanged since. freehold add FILE brings one back."
+        )
     for done in summary.failed[:_SHOWN_MAX]:
         output.say(f"  {path_of(done.source) or done.source}\n    {done.reason}")
     if len(summary.failed) > _SHOWN_MAX:

@@ -23,6 +23,7 @@ from freehold.cli.vault_desk import (
     document_json,
     readers_text,
 )
+from freehold.cli.vault_progress import counted_of
 from freehold.cli.vault_test import vault_test, vault_tune
 from freehold.domain.errors.vault import VaultDocumentUnknown
 from freehold.domain.vault import Document, Filters, Found, Readers, VaultQuery
@@ -153,6 +154,8 @@ def search(
         output.print_json(_found_json(found))
     elif not found.passages:
         output.say("Nothing was found.")
+        if not at_desk(which, _has_any):
+            output.note(_none("", failed=False, eyes=_ALL))
     else:
         for number, each in enumerate(found.passages, 1):
             page = f", page {each.page}" if each.page else ""
@@ -186,7 +189,13 @@ def relabel(
         names = None if everybody else frozenset(said.reader) or before.readers.names
         readers = Readers(level=before.readers.level, names=names, owner=said.owner or before.readers.owner)
         changed = await desk.vaults.relabel(
-            desk.name, document_id, tenant=desk.tenant, label=said.label, readers=readers, by=this_user("vault relabel")
+            desk.name,
+            document_id,
+            tenant=desk.tenant,
+            label=said.label,
+            readers=readers,
+            by=this_user("vault relabel"),
+            by_hand=everybody or bool(said.reader),
         )
         return changed or before
 
@@ -209,6 +218,8 @@ def remove(
 ) -> int:
     """Erase documents: text, pieces, vectors and what is remembered of them. Files on disk stay as they are.
 
+    What is erased does not come back with its folder until its file changes; "freehold add FILE" brings it back.
+
     Args:
         document_ids: Ids, from "freehold vault list".
         under: Those of a folder's files.
@@ -219,11 +230,15 @@ def remove(
         raise output.UsageError("Say which: ids, --under FOLDER or --gone.")
 
     async def work(desk: Desk) -> list[Document]:
-        documents = await _meant(desk, document_ids, under, gone=gone)
-        if documents and not dry_run:
+        named = await _named(desk, document_ids, under)
+        missing = await _missing(desk) if gone else []
+        for documents, comes_back in ((named, False), (missing, True)):
             ids = [each.id for each in documents]
-            await desk.vaults.remove(desk.name, ids, tenant=desk.tenant, by=this_user("vault remove"))
-        return documents
+            if ids and not dry_run:
+                await desk.vaults.remove(
+                    desk.name, ids, tenant=desk.tenant, by=this_user("vault remove"), comes_back=comes_back
+                )
+        return list({each.id: each for each in (*named, *missing)}.values())
 
     documents = at_desk(which, work)
     if as_json:
@@ -231,7 +246,10 @@ def remove(
         return output.OK
     for each in documents:
         output.say(f"{each.id}  {place_text(each)}")
-    output.say(f"{len(documents)} documents {'would be' if dry_run else 'are'} erased.")
+    are = "is" if len(documents) == 1 else "are"
+    output.say(f"{counted_of(len(documents), 'document')} {'would be' if dry_run else are} erased.")
+    if not dry_run and any(path_of(each.source) and not (gone and is_gone(each.source)) for each in documents):
+        output.note("Files stay as they are, and come back when they change, or by their own name: freehold add FILE")
     return output.OK
 
 
@@ -262,18 +280,8 @@ def status(*, which: Which = _DEFAULT, as_json: Json = False) -> int:
     shown = at_desk(which, work)
     if as_json:
         output.print_json(shown)
-        return output.OK
-    output.say(f"{shown['vault']} of {shown['tenant']}: {shown['documents']} documents in {shown['chunks']} pieces")
-    output.say(f"  file      {shown['file']} ({size(shown['file_bytes'])})")
-    output.say(f"  embedder  {shown['embedder'] or 'none: found by words alone'}")
-    output.say(f"  reranker  {shown['reranker'] or 'none'}")
-    for name, path in shown["folders"].items():
-        output.say(f"  folder    {name}: {path}")
-    for name, what in (("pending", "pieces without a vector"), ("failed", "documents that could not be read")):
-        if shown[name]:
-            output.say(f"  {name:8}  {shown[name]} {what}")
-    if shown["notice"]:
-        output.note(shown["notice"])
+    else:
+        _say_status(shown)
     return output.OK
 
 
@@ -307,6 +315,33 @@ def watch(*, which: Which = _DEFAULT, as_json: Json = False) -> int:
     return output.OK
 
 
+def _say_status(shown: dict[str, Any]) -> None:
+    documents, chunks = counted_of(shown["documents"], "document"), counted_of(shown["chunks"], "piece")
+    output.say(f"{shown['vault']} of {shown['tenant']}: {documents} in {chunks}")
+    if not shown["file_bytes"]:
+        output.say(f"  file      {shown['file']}: made by the first freehold add")
+        return
+    output.say(f"  file      {shown['file']} ({size(shown['file_bytes'])})")
+    output.say(f"  embedder  {shown['embedder'] or 'none: found by words alone'}")
+    output.say(f"  reranker  {shown['reranker'] or 'none'}")
+    for name, path in shown["folders"].items():
+        is_there = Path(path).is_dir()
+        output.say(f"  folder    {name}: {path}{'' if is_there else ' (not there now; its documents stay)'}")
+    if shown["pending"] and shown["embedder"]:
+        output.say(f"  pending   {counted_of(shown['pending'], 'piece')} without a vector")
+    if shown["failed"]:
+        output.say(
+            f"  failed    {counted_of(shown['failed'], 'document')} that could not be read: freehold vault list --failed"
+        )
+    if shown["notice"]:
+        output.note(shown["notice"])
+
+
+async def _has_any(desk: Desk) -> bool:
+    reader = await desk.vaults.key_holder(desk.name, desk.tenant)
+    return bool(await desk.vaults.documents(desk.name, reader=reader, limit=1))
+
+
 async def _keep_filling(desk: Desk) -> None:
     while True:
         async for _ in desk.vaults.fill(desk.name):
@@ -314,7 +349,7 @@ async def _keep_filling(desk: Desk) -> None:
         await asyncio.sleep(_FILL_EVERY_S)
 
 
-async def _meant(desk: Desk, ids: Sequence[str], under: str, *, gone: bool) -> list[Document]:
+async def _named(desk: Desk, ids: Sequence[str], under: str) -> list[Document]:
     """The documents that a command line names.
 
     Raises:
@@ -325,11 +360,14 @@ async def _meant(desk: Desk, ids: Sequence[str], under: str, *, gone: bool) -> l
         root = _absolute(under)
         below = await desk.vaults.held(desk.name, tenant=desk.tenant, under=source_of(root))
         found += (each for each in below if _is_under(each, root))
-    if gone:
-        documents = await desk.vaults.held(desk.name, tenant=desk.tenant, under="file://")
-        missing = await asyncio.to_thread(lambda: [each for each in documents if is_gone(each.source)])
-        found += (each for each in missing if not is_inside(each.source))
     return list({each.id: each for each in found}.values())
+
+
+async def _missing(desk: Desk) -> list[Document]:
+    """Documents whose files are not there any more."""
+    documents = await desk.vaults.held(desk.name, tenant=desk.tenant, under="file://")
+    missing = await asyncio.to_thread(lambda: [each for each in documents if is_gone(each.source)])
+    return [each for each in missing if not is_inside(each.source)]
 
 
 def _absolute(path: str) -> Path:

@@ -71,7 +71,7 @@ class _Lines:
                 _work(far.files, far.size_bytes),
             )
             pages = _pages(far, self._clock, self._began_s)
-            output.note(f"{far.files_done} of {far.files} files, {pages}{left}")
+            output.note(f"{far.files_done} of {counted_of(far.files, 'file')}, {pages}{left}")
 
     def vectors(self, done: int, total: int) -> None:
         if self._is_new("vectors", done, total):
@@ -85,12 +85,17 @@ class _Lines:
         return True
 
 
+def counted_of(count: int, what: str) -> str:
+    """A number of things, in words."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def _pages(far: Far, clock: Clock, began_s: float) -> str:
     if not far.pages:
         return "nothing new yet"
     took_s = clock.monotonic_s() - began_s
     rate = f", {far.pages / took_s:.1f} pages/s" if took_s > 0 else ""
-    return f"{far.pages} pages{rate}"
+    return f"{counted_of(far.pages, 'page')}{rate}"
 
 
 def _work(files: int, size_bytes: int) -> int:

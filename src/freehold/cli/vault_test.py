@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from freehold.app.vaults import Opened
+from freehold.app.vault_opening import Opened
 from freehold.cli import output
 from freehold.cli.options import Json
 from freehold.cli.vault_desk import Desk, Eyes, Which, at_desk
@@ -79,7 +79,7 @@ def vault_tune(
     """Choose how a vault searches by questions whose answers are known, and keep that beside the vault.
 
     Fusion, share of words and reranking are chosen by nDCG@10. What is gained is measured on questions that were not
-    chosen on; where that could be chance, everything stays as it is. A running gateway takes it up at its next start.
+    chosen on; where that could be chance, everything stays as it is. A running gateway takes it up within seconds.
 
     Args:
         questions: File of questions, as "freehold vault test" takes it.

@@ -43,6 +43,7 @@ class VaultPlan:
     Attributes:
         name: Of the vault.
         key: That was given for its file; empty where one is kept in the data folder.
+        key_named: How the configuration names it, for errors.
         tenants: Who may use it; empty for all.
     """
 
@@ -52,8 +53,10 @@ class VaultPlan:
     ocr: bool = True
     tenants: frozenset[str] = frozenset()
     key: str = field(default="", repr=False)
+    key_named: str = ""
     keep_files: bool = False
     file_bytes_max: int = 536_870_912
+    upload_bytes_max: int = 10_737_418_240
     folders: tuple[FolderPlan, ...] = ()
 
     def serves(self, tenant: str) -> bool:
@@ -81,8 +84,10 @@ def compile_vaults(config: Config, *, first_tenant: str, environment: Mapping[st
             ocr=section.ocr,
             tenants=frozenset(section.tenants),
             key=_key(name, section, environment),
+            key_named=section.key or "",
             keep_files=section.keep_files,
             file_bytes_max=section.file_bytes_max,
+            upload_bytes_max=section.upload_bytes_max,
             folders=tuple(_folder(key, each, first_tenant) for key, each in section.folders.items()),
         )
         for name, section in sections.items()

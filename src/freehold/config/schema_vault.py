@@ -75,6 +75,13 @@ class VaultSection(Section):
     file_bytes_max: int = Field(
         default=536_870_912, ge=1_024, le=1_099_511_627_776, description="Largest file that is read, in bytes."
     )
+    upload_bytes_max: int = Field(
+        default=10_737_418_240,
+        ge=1_024,
+        le=1_125_899_906_842_624,
+        description="How many bytes of documents the clients of each tenant may keep in it over the API, with what is"
+        " inside of them. Files that are added here, and those of folders, do not count.",
+    )
     folders: dict[Name, VaultFolder] = Field(
         default={}, description="Folders whose files are kept in it, each under a name of your own."
     )

@@ -155,6 +155,7 @@ class Document:
         parser: What read it.
         label: How sensitive it is, as text (``policy.text``).
         readers: Who may read it.
+        by_hand: Readers that somebody said of this document alone; ``None`` where nobody did, so that its folder's hold.
         added_unix_ms: When it was added.
         chunks: How many pieces it was cut into.
         state: ``ready``, ``pending`` (found by words already, its vectors are still made) or ``failed``.
@@ -175,6 +176,7 @@ class Document:
     parser: str = ""
     label: str
     readers: Readers
+    by_hand: frozenset[str] | None = None
     added_unix_ms: int
     chunks: int = 0
     state: str = "ready"

@@ -95,6 +95,7 @@ class VaultStore(Protocol):
         chunks: Sequence[Chunk],
         vectors: Sequence[bytes] | None,
         blob: bytes | None = None,
+        sent_bytes_max: int | None = None,
     ) -> None:
         """Keep a document whole, instead of any of its tenant's with its id; durable on return.
 
@@ -104,6 +105,7 @@ class VaultStore(Protocol):
             chunks: Its pieces, in order.
             vectors: One for each; ``None``: they come later (``put_vectors``), words find it at once.
             blob: Its bytes, where they are kept.
+            sent_bytes_max: How many bytes the tenant's documents that clients sent may have together, with this one.
         """
         ...
 
@@ -161,12 +163,26 @@ class VaultStore(Protocol):
         """It is somewhere else now; nothing is embedded anew."""
         ...
 
-    async def relabel(self, document_id: str, *, tenant: str, label: str, readers: Readers) -> bool:
+    async def relabel(
+        self,
+        document_id: str,
+        *,
+        tenant: str,
+        label: str,
+        readers: Readers,
+        by_hand: frozenset[str] | None = None,
+    ) -> bool:
         """Change who may read it, from the next search on; ``False`` where there is none."""
         ...
 
-    async def erase(self, document_ids: Sequence[str], *, tenant: str) -> int:
-        """Remove all of them from the file, so that no byte of their text is left in it; how many there were."""
+    async def erase(self, document_ids: Sequence[str], *, tenant: str, kept_away: Sequence[Document] = ()) -> int:
+        """Remove all of them from the file, so that no byte of their text is left in it; how many there were.
+
+        Args:
+            document_ids: Which.
+            tenant: Whose.
+            kept_away: Those of them that are not to come back by themselves, which ``HeldStore.kept_away`` tells.
+        """
         ...
 
     async def generation(self) -> int:
@@ -256,11 +272,32 @@ class VaultDesk(Vault, Protocol):
         ...
 
     async def remove(self, vault: str, document_ids: Sequence[str], *, tenant: str, by: str) -> int:
-        """Erase documents with all that was made of them, and record that; how many there were."""
+        """Erase documents with all that was made of them, and record that; how many there were.
+
+        What was of a file does not come back by itself while the file stays as it is.
+        """
         ...
 
     async def relabel(
-        self, vault: str, document_id: str, *, tenant: str, label: str, readers: Readers, by: str
+        self,
+        vault: str,
+        document_id: str,
+        *,
+        tenant: str,
+        label: str,
+        readers: Readers,
+        by: str,
+        by_hand: bool = True,
     ) -> Document | None:
-        """Change who may read it, from the next search on, and record that. A label is never lowered by this."""
+        """Change who may read it, from the next search on, and record that. A label is never lowered by this.
+
+        Args:
+            vault: Name of the vault.
+            document_id: Which.
+            tenant: Whose.
+            label: What it is raised to; empty for nothing.
+            readers: Who may read it.
+            by: Who changes it, for the audit log.
+            by_hand: Whether its readers are said, and so hold whatever its folder says; else they stay as they were.
+        """
         ...

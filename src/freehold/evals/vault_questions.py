@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.domain.errors.vault import VaultQuestionsInvalid
+from freehold.domain.errors.vault import VaultQuestionsInvalid, VaultQuestionsMissing
 from freehold.domain.vault import Document
 
 
@@ -74,13 +74,14 @@ def read_questions(path: Path) -> tuple[VaultQuestion, ...]:
     """The questions of a file.
 
     Raises:
-        VaultQuestionsInvalid: A line is none, there is none, or it cannot be read.
+        VaultQuestionsInvalid: A line is none, or there is none.
+        VaultQuestionsMissing: The file cannot be read.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise VaultQuestionsInvalid(path=str(path), line=0, reason=reason or "it cannot be read") from error
+        raise VaultQuestionsMissing(path=str(path), reason=reason or "it cannot be read") from error
     found = [_question(path, at, line) for at, line in enumerate(lines, start=1) if line.strip()]
     if not found:
         raise VaultQuestionsInvalid(path=str(path), line=1, reason="there is nothing in the file")

@@ -7,29 +7,27 @@ hash is there with all that was in it: whatever interrupts, the next run goes on
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from freehold.domain.errors.vault import FileGone, FileTooLarge, FileUnread
+from freehold.domain.errors.vault import FileGone, FileTooLarge, FileUnread, VaultUploadsFull
 from freehold.domain.ports import Clock
 from freehold.domain.vault import Chunk, Document, Parsed
 from freehold.domain.vault_ports import FileParser
+from freehold.vault.files import NOTHING, Held, Read, open_file, read_file, stamp_at
 from freehold.vault.ingest_ports import Book, FileDone, HeldStore, Labelling, Outcome, Place, Terms
 from freehold.vault.making import (
     REASON_CHARACTERS_MAX,
+    Member,
     as_reader_of,
-    digest_of,
     document_id,
-    inside,
+    members_of,
     names_of,
     narrowed,
     ordered,
+    readers_after,
     title_after_move,
     title_of,
 )
@@ -38,7 +36,9 @@ from freehold.vault.places import FILE, is_gone, is_inside, path_of
 Cut = Callable[[Parsed], Sequence[Chunk]]
 """Cuts what was read into pieces; its title is the document's."""
 
-_PIECE_BYTES = 1024 * 1024
+REMOVED = "It was removed from the vault by hand, and has not changed since. To have it back: freehold add FILE"
+"""Why a file is left out that lies where it lay."""
+
 _OPEN_FILES = "/proc/self/fd"
 _IS_NAMED = sys.platform == "linux"
 """Whether what is open can be opened again by its number, from its beginning."""
@@ -57,38 +57,6 @@ class Limits:
     file_bytes_max: int
     keep_files: bool = False
     with_vectors: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """A file, as it was when it was hashed.
-
-    Attributes:
-        sha256: Of its bytes; empty where they could not be read.
-        size_bytes: Of them.
-        written: Day of its last change, YYYY-MM-DD.
-        stamp: Which file it was, how long, and when it was last changed in nanoseconds.
-    """
-
-    sha256: str = ""
-    size_bytes: int = 0
-    written: str = ""
-    stamp: tuple[int, int, int] = (0, 0, 0)
-
-
-NOTHING = Read()
-
-
-class Held:
-    """An open file, closed once nobody has it: a thread that still reads must never read what has its number next."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __del__(self) -> None:
-        os.close(self.number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,12 +137,40 @@ class Ingest:
             return await self._gone_now(job, error)
         except FileTooLarge as error:
             return await self._failed(job, error, NOTHING)
-        own = job.own
-        if own is not None and own.sha256 == read.sha256 and (own.state != "failed" or not terms.tries_again):
+        is_back = terms.brings_back and await self._store.bring_back(place.source, tenant=terms.tenant)
+        own, is_known = job.own, False
+        if own is not None and own.sha256 == read.sha256:
+            is_known = not is_back and (own.state != "failed" or not terms.tries_again)
+        if own is not None and is_known:
             return await self._unchanged(own, job)
+        if await self._is_kept_away(job, read.sha256):
+            await self.erase(tuple(job.here.values()), by=terms.by)
+            return FileDone(source=place.source, outcome=Outcome.LEFT_OUT, reason=REMOVED)
+        if terms.sent_bytes_max is not None:
+            await self._check_room(job, read)
         if (known := await self._elsewhere(job, read)) is not None:
             return known
         return await self._parse(job, read)
+
+    async def _is_kept_away(self, job: _Job, sha256: str) -> bool:
+        """Whether somebody removed what has come of this place."""
+        place, tenant = job.place, job.terms.tenant
+        return bool(
+            place.source.startswith(FILE)
+            and await self._store.kept_away(place.source, tenant=tenant, digests=(sha256,))
+        )
+
+    async def _check_room(self, job: _Job, read: Read) -> None:
+        """Refuse what there is no room for before it is read; what is inside of it is counted when it is kept.
+
+        Raises:
+            VaultUploadsFull: There is none.
+        """
+        most, used = job.terms.sent_bytes_max, await self._store.sent_bytes(tenant=job.terms.tenant)
+        if most is not None and used + read.size_bytes > most:
+            raise VaultUploadsFull(
+                tenant=job.terms.tenant, limit=f"{most:,}", used=f"{used:,}", needed=f"{read.size_bytes:,}"
+            )
 
     async def _gone_now(self, job: _Job, error: FileGone) -> FileDone:
         """It cannot be opened: what was read of it before is still the best that is known."""
@@ -196,18 +192,26 @@ class Ingest:
         await self.erase(documents, by=terms.by)
         return FileDone(source=source, outcome=Outcome.ERASED, documents=documents)
 
-    async def erase(self, documents: Sequence[Document], *, by: str) -> int:
-        """Erase documents of one tenant, and what was made of them; how many there were."""
+    async def erase(self, documents: Sequence[Document], *, by: str, kept_away: Sequence[Document] = ()) -> int:
+        """Erase documents of one tenant, and what was made of them; how many there were.
+
+        Args:
+            documents: Which.
+            by: Who does, for the audit log.
+            kept_away: Those of them that do not come back by themselves while their bytes lie where they lay.
+        """
         if not documents:
             return 0
         await self._book.erasing(documents, by=by)
-        return await self._store.erase([each.id for each in documents], tenant=documents[0].tenant)
+        ids = [each.id for each in documents]
+        return await self._store.erase(ids, tenant=documents[0].tenant, kept_away=kept_away)
 
-    async def relabel(self, document: Document, terms: Terms) -> Document:
-        """A document with its label raised to what ``terms`` say, and exactly their readers."""
+    async def relabel(self, document: Document, terms: Terms, *, by_hand: bool = True) -> Document:
+        """A document with its label raised to what ``terms`` say, and exactly their readers; its own if not ``by_hand``."""
         wanted = self._labelling.label(tenant=terms.tenant, said=(document.label, terms.label), names=(), text=None)
         owner = terms.owner or document.readers.owner
-        return await self._changed(document, wanted, terms.readers, owner, terms.by)
+        names, hand = (terms.readers, terms.readers) if by_hand else (document.readers.names, document.by_hand)
+        return await self._changed(document, wanted, names, hand, owner, terms.by)
 
     async def _here(self, source: str, terms: Terms) -> dict[str, Document]:
         """What the vault has of a source. What somebody else sent by the same name is another document."""
@@ -220,15 +224,16 @@ class Ingest:
         place, own = job.place, job.own
         wanted, terms = self._wanted(job), job.terms
         if own is not None:  # what holds for what is there now holds for what comes in its place
-            readers = narrowed(own.readers.names, terms.readers)
-            terms = replace(terms, readers=readers, owner=terms.owner or own.readers.owner)
+            held = own.by_hand if terms.in_folder else own.readers.names
+            terms = replace(terms, readers=narrowed(held, terms.readers), owner=terms.owner or own.readers.owner)
+        _, names = readers_after(None, terms)
         for each in await self._store.by_content(read.sha256, tenant=terms.tenant):
             if is_inside(each.source) or each.state == "failed" or each.source in job.here:
                 continue
             if place.source.startswith(FILE) and await asyncio.to_thread(is_gone, each.source):
                 await self.erase(tuple(job.here.values()), by=terms.by)
                 return await self._moved(each, replace(job, terms=terms), wanted)
-            readers = self._labelling.readers(each.label, names=terms.readers, owner=terms.owner)
+            readers = self._labelling.readers(each.label, names=names, owner=terms.owner)
             if readers == each.readers and self._joined(each, wanted) == each.label:
                 await self.erase(tuple(job.here.values()), by=terms.by)
                 found = await self._store.by_source(each.source, tenant=terms.tenant)
@@ -259,21 +264,27 @@ class Ingest:
         return FileDone(source=own.source, outcome=outcome, documents=now, reason=reason)
 
     async def _raised(self, document: Document, wanted: str, terms: Terms) -> Document:
-        """A document with its label raised to what is wanted, and its readers narrowed; never the other way."""
-        names = narrowed(document.readers.names, terms.readers)
+        """A document with its label raised to what is wanted, and the readers that hold now."""
+        hand, names = readers_after(document, terms)
         label = self._joined(document, wanted)
-        return await self._changed(document, label, names, document.readers.owner, terms.by)
+        return await self._changed(document, label, names, hand, document.readers.owner, terms.by)
 
     async def _changed(
-        self, document: Document, label: str, names: frozenset[str] | None, owner: str, by: str
+        self,
+        document: Document,
+        label: str,
+        names: frozenset[str] | None,
+        hand: frozenset[str] | None,
+        owner: str,
+        by: str,
     ) -> Document:
         readers = self._labelling.readers(label, names=names, owner=owner)
-        if (label, readers) == (document.label, document.readers):
+        if (label, readers, hand) == (document.label, document.readers, document.by_hand):
             return document
-        changed = replace(document, label=label, readers=readers)
+        changed = replace(document, label=label, readers=readers, by_hand=hand)
         text = await self._store.text(document.id, reader=as_reader_of([document])) or ""
         await self._book.relabelling(changed, text=text, by=by)
-        await self._store.relabel(document.id, tenant=document.tenant, label=label, readers=readers)
+        await self._store.relabel(document.id, tenant=document.tenant, label=label, readers=readers, by_hand=hand)
         return changed
 
     async def _parse(self, job: _Job, read: Read) -> FileDone:
@@ -282,7 +293,7 @@ class Ingest:
             parsed = await self._parser.parse(job.path, name=place.name)
         except FileUnread as error:
             return await self._failed(job, error, read)
-        if await asyncio.to_thread(_stamp, place.path) != read.stamp:
+        if await asyncio.to_thread(stamp_at, place.path) != read.stamp:
             return FileDone(
                 source=place.source,
                 outcome=Outcome.FAILED,
@@ -297,24 +308,20 @@ class Ingest:
         own, source = job.own, job.place.source
         # In a thread: markings are looked for in the whole of a text, and requests are answered meanwhile.
         whole = await asyncio.to_thread(
-            self._document, job, parsed, source=source, name=job.place.name, read=read, said=job.terms.label
+            self._document, job, parsed, name=job.place.name, read=read, said=job.terms.label, source=source, ground=own
         )
         kept: list[Document] = []
-        for place, name, member in inside(parsed, source):
-            before, sha256 = job.here.get(place), await asyncio.to_thread(digest_of, member.text)
-            if before is not None and before.sha256 == sha256 and before.state != "failed":
-                kept.append(await self._raised(before, whole.label, job.terms))
-                continue
-            size_bytes = len(member.text.encode("utf-8", "surrogatepass"))
-            inner = Read(sha256=sha256, size_bytes=size_bytes)
-            document = await asyncio.to_thread(
-                self._document, job, member, source=place, name=name, read=inner, said=whole.label
-            )
-            kept.append(await self._keep(document, member, job, None))
-        now = {source, *(each.source for each in kept)}
-        await self.erase([each for each in job.here.values() if each.source not in now], by=job.terms.by)
-        blob = await asyncio.to_thread(Path(job.path).read_bytes) if self._limits.keep_files else None
-        kept.insert(0, await self._keep(whole, parsed, job, blob))
+        try:
+            for each in await self._members(job, parsed):
+                member = await self._keep_member(job, whole, each)
+                kept.append(member)
+            now = {source, *(each.source for each in kept)}
+            await self.erase([each for each in job.here.values() if each.source not in now], by=job.terms.by)
+            blob = await asyncio.to_thread(Path(job.path).read_bytes) if self._limits.keep_files else None
+            kept.insert(0, await self._keep(whole, parsed, job, blob))
+        except VaultUploadsFull:  # of what there is no room for, nothing is kept
+            await self.erase(kept, by=job.terms.by)
+            raise
         return FileDone(
             source=source,
             outcome=Outcome.ADDED if own is None else Outcome.CHANGED,
@@ -323,6 +330,33 @@ class Ingest:
             size_bytes=read.size_bytes,
         )
 
+    async def _members(self, job: _Job, parsed: Parsed) -> list[Member]:
+        """What was inside, without what somebody removed of it, each with what is known of it."""
+        source = job.place.source
+        found = await asyncio.to_thread(lambda: list(members_of(parsed, source, job.here)))
+        if not found or not source.startswith(FILE):
+            return found
+        digests = [each.sha256 for each in found]
+        away = await self._store.kept_away(source, tenant=job.terms.tenant, digests=digests)
+        return [each for each in found if each.sha256 not in away]
+
+    async def _keep_member(self, job: _Job, whole: Document, member: Member) -> Document:
+        before = job.here.get(member.source)
+        if before is not None and before.sha256 == member.sha256 and before.state != "failed":
+            return await self._raised(before, whole.label, job.terms)
+        read = Read(sha256=member.sha256, size_bytes=len(member.parsed.text.encode("utf-8", "surrogatepass")))
+        document = await asyncio.to_thread(
+            self._document,
+            job,
+            member.parsed,
+            name=member.name,
+            read=read,
+            said=whole.label,
+            source=member.source,
+            ground=member.ground,
+        )
+        return await self._keep(document, member.parsed, job, None)
+
     async def _keep(self, document: Document, parsed: Parsed, job: _Job, blob: bytes | None) -> Document:
         before = job.here.get(document.source)
         document = replace(document, id=await self._id(document) if before is None else before.id)
@@ -330,14 +364,25 @@ class Ingest:
         state = "pending" if self._limits.with_vectors and chunks else "ready"
         document = replace(document, chunks=len(chunks), state=state)
         await self._book.adding(document, text=parsed.text, by=job.terms.by, instead=before is not None)
-        await self._store.add(document, text=parsed.text, chunks=chunks, vectors=None, blob=blob)
+        await self._store.add(
+            document,
+            text=parsed.text,
+            chunks=chunks,
+            vectors=None,
+            blob=blob,
+            sent_bytes_max=job.terms.sent_bytes_max,
+        )
         return document
 
     async def _failed(self, job: _Job, error: FileUnread, read: Read) -> FileDone:
         """A file that cannot be read is a document too, with the reason, so that nobody takes it for searched."""
         own, place, reason = job.own, job.place, _reason(error)
+        if own is None and not job.terms.brings_back and await self._is_kept_away(job, read.sha256):
+            return FileDone(source=place.source, outcome=Outcome.LEFT_OUT, reason=REMOVED)
         nothing = Parsed(text="", media_type="", parser="", warnings=(reason,))
-        document = self._document(job, nothing, source=place.source, name=place.name, read=read, said=job.terms.label)
+        document = self._document(
+            job, nothing, name=place.name, read=read, said=job.terms.label, source=place.source, ground=own
+        )
         label = self._labelling.unread(document.label)
         readers = self._labelling.readers(label, names=document.readers.names, owner=document.readers.owner)
         document = replace(document, label=label, readers=readers, state="failed")
@@ -357,15 +402,26 @@ class Ingest:
             size_bytes=read.size_bytes,
         )
 
-    def _document(self, job: _Job, parsed: Parsed, *, source: str, name: str, read: Read, said: str) -> Document:
-        """A document, as far as it is known before it is cut; its id comes later."""
-        terms, before = job.terms, job.here.get(source)
-        raised = "" if before is None else before.label  # what somebody raised stays so when the file changes
+    def _document(
+        self, job: _Job, parsed: Parsed, *, name: str, read: Read, said: str, source: str, ground: Document | None
+    ) -> Document:
+        """A document, as far as it is known before it is cut; its id comes later.
+
+        Args:
+            job: What it is of.
+            parsed: What was read.
+            name: What it is called.
+            read: Its bytes.
+            said: Its label at least.
+            source: Where it comes from.
+            ground: That whose label and readers hold for it: what somebody raised or narrowed stays so.
+        """
+        terms, raised = job.terms, "" if ground is None else ground.label
         label = self._labelling.label(
             tenant=terms.tenant, said=(said, raised), names=names_of(job.place, name), text=parsed.text
         )
-        names = terms.readers if before is None else narrowed(before.readers.names, terms.readers)
-        owner = terms.owner or ("" if before is None else before.readers.owner)
+        hand, names = readers_after(ground, terms)
+        owner = terms.owner or ("" if ground is None else ground.readers.owner)
         return Document(
             id="",
             tenant=terms.tenant,
@@ -381,6 +437,7 @@ class Ingest:
             parser=parsed.parser,
             label=label,
             readers=self._labelling.readers(label, names=names, owner=owner),
+            by_hand=hand,
             added_unix_ms=self._clock.unix_ms(),
             reason="; ".join(parsed.warnings)[:REASON_CHARACTERS_MAX],
         )
@@ -405,69 +462,6 @@ class Ingest:
 
     def _joined(self, document: Document, wanted: str) -> str:
         return self._labelling.label(tenant=document.tenant, said=(document.label, wanted), names=(), text=None)
-
-
-def open_file(place: Place) -> Held:
-    """Open a file, from the folder that was named down, through no link: one that was put into the way since leads nowhere.
-
-    Blocks. Raises:
-        FileGone: It cannot be opened.
-    """
-    parts = Path(place.inside).parts
-    if place.path.parts[-len(parts) :] != parts:
-        parts = (place.path.name,)
-    above = Path(*place.path.parts[: -len(parts)])
-    try:
-        at = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for part in parts[:-1]:
-                below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
-                os.close(at)
-                at = below
-            return Held(os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at))
-        finally:
-            os.close(at)
-    except OSError as error:
-        raise FileGone(name=place.name, reason=error.strerror or type(error).__name__) from error
-
-
-def read_file(held: Held, bytes_max: int, name: str) -> Read:
-    """Hash an open file. Blocks.
-
-    Raises:
-        FileGone: It cannot be read, or is no regular file.
-        FileTooLarge: It is larger than ``bytes_max``.
-    """
-    try:
-        with os.fdopen(held.number, "rb", closefd=False) as file:
-            found = os.fstat(held.number)
-            if not stat.S_ISREG(found.st_mode):
-                raise FileGone(name=name, reason="it is no regular file")
-            if found.st_size > bytes_max:
-                reason = f"it has {found.st_size:,} bytes, and {bytes_max:,} are read (file_bytes_max of the vault)"
-                raise FileTooLarge(name=name, reason=reason)
-            digest = hashlib.sha256()
-            while piece := file.read(_PIECE_BYTES):
-                digest.update(piece)
-    except OSError as error:
-        raise FileGone(name=name, reason=error.strerror or type(error).__name__) from error
-    return Read(
-        sha256=digest.hexdigest(),
-        size_bytes=found.st_size,
-        written=datetime.fromtimestamp(found.st_mtime, UTC).strftime("%Y-%m-%d"),
-        stamp=_stamp_of(found),
-    )
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    try:
-        return _stamp_of(path.lstat())
-    except OSError:
-        return NOTHING.stamp
-
-
-def _stamp_of(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _reason(error: FileUnread) -> str:

@@ -49,19 +49,27 @@ class Terms:
     Attributes:
         tenant: Whose they are.
         label: How sensitive their owner says they are, as text; empty for nothing said.
-        readers: Who may read them; ``None`` where nothing is said: everybody of the tenant, and of a document that is
-            there already whoever may read it now.
+        readers: Who may read them, as somebody says of them alone; ``None`` where nothing is said: everybody of the
+            tenant, and of a document that is there already whoever may read it now.
+        in_folder: Whether they lie in a folder of the vault's, so that what is said of that holds too.
+        folder_readers: Who may read what lies there; ``None`` for everybody of the tenant.
         owner: ``user:…`` who may always read them; empty for none.
         by: Who takes them in, for the audit log.
         tries_again: Whether what failed before, and is unchanged, is tried again.
+        brings_back: Whether what somebody removed comes back: only where just this file was named.
+        sent_bytes_max: How many bytes the tenant's documents that clients sent may have together; ``None`` for any.
     """
 
     tenant: str
     label: str = ""
     readers: frozenset[str] | None = None
+    in_folder: bool = False
+    folder_readers: frozenset[str] | None = None
     owner: str = ""
     by: str
     tries_again: bool = True
+    brings_back: bool = False
+    sent_bytes_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +114,18 @@ class HeldStore(VaultStore, Protocol):
 
     async def key_holder(self, tenant: str) -> Reader:
         """Somebody who may read whatever anybody of a tenant may: for commands of who holds the file and its key."""
+        ...
+
+    async def sent_bytes(self, *, tenant: str) -> int:
+        """How many bytes the documents of a tenant have that clients sent, with what was inside of them."""
+        ...
+
+    async def kept_away(self, source: str, *, tenant: str, digests: Sequence[str]) -> frozenset[str]:
+        """Those digests of bytes that somebody removed from this place, so that they do not come back by themselves."""
+        ...
+
+    async def bring_back(self, source: str, *, tenant: str) -> bool:
+        """Let everything of a place come back; whether anything was kept away."""
         ...
 
     async def languages(self) -> Mapping[str, int]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from freehold.domain.vault import Document, Parsed, Reader
-from freehold.vault.ingest_ports import Place
+from freehold.vault.ingest_ports import Place, Terms
 from freehold.vault.places import FILE, INSIDE, is_inside
 
 REASON_CHARACTERS_MAX = 1_000
@@ -49,6 +49,44 @@ def inside(parsed: Parsed, source: str) -> Iterator[tuple[str, str, Parsed]]:
         yield from inside(member, place)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Something that was inside a file.
+
+    Attributes:
+        source: Its place.
+        name: What it is called.
+        parsed: What was read of it.
+        sha256: Of its text.
+        ground: That whose label and readers hold for it; ``None`` where nothing is known.
+    """
+
+    source: str
+    name: str
+    parsed: Parsed
+    sha256: str
+    ground: Document | None
+
+
+def members_of(parsed: Parsed, source: str, here: Mapping[str, Document]) -> Iterator[Member]:
+    """Everything that was inside a file, with what holds for it.
+
+    That is what holds for the same text, whatever place it has among the others now; else for what was in its place;
+    else for the file, so that what somebody closed stays closed when something is put into it.
+
+    Args:
+        parsed: The file.
+        source: Its place.
+        here: What the vault has of it, by places.
+    """
+    texts = {each.sha256: each for each in here.values() if is_inside(each.source)}
+    texts |= {each.sha256: each for each in here.values() if is_inside(each.source) and each.by_hand is not None}
+    for place, name, member in inside(parsed, source):
+        sha256 = digest_of(member.text)
+        ground = texts.get(sha256) or here.get(place) or here.get(source)
+        yield Member(source=place, name=name, parsed=member, sha256=sha256, ground=ground)
+
+
 def names_of(place: Place, inside_name: str = "") -> tuple[str, ...]:
     """By what names rules about sources may know a file."""
     path = str(place.path) if place.source.startswith(FILE) else ""
@@ -73,6 +111,21 @@ def narrowed(now: frozenset[str] | None, said: frozenset[str] | None) -> frozens
     if now is None:
         return said
     return now & said or now
+
+
+def readers_after(before: Document | None, terms: Terms) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+    """Readers that were said of a document alone, and those that it has, once it is looked at on these terms.
+
+    What its folders say now holds, whatever they said before; what somebody said of it alone is never widened by that.
+
+    Args:
+        before: What is there; ``None`` where nothing is.
+        terms: What is said now.
+    """
+    hand = narrowed(None if before is None else before.by_hand, terms.readers)
+    if terms.in_folder:
+        return hand, narrowed(hand, terms.folder_readers)
+    return hand, narrowed(None if before is None else before.readers.names, terms.readers)
 
 
 def following(

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 FILE = "file://"
+UPLOAD = "upload:"
 INSIDE = "#"
 """Between the source of a file and the number of what was inside it."""
 
@@ -29,6 +30,11 @@ def path_of(source: str) -> Path | None:
 def is_inside(source: str) -> bool:
     """Whether it is of something that was inside a file."""
     return INSIDE in source
+
+
+def is_sent(source: str) -> bool:
+    """Whether a client sent it, or what it was inside of."""
+    return source.startswith(UPLOAD)
 
 
 def is_gone(source: str) -> bool:

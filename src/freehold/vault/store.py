@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from queue import LifoQueue
-from typing import TypeVar
 
-from freehold.domain.errors.vault import VaultClosed, VaultVectorsUnfit
+from freehold.domain.errors.vault import VaultUploadsFull, VaultVectorsUnfit
 from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passage, Reader, Readers
-from freehold.vault import store_documents, store_vectors, store_words
+from freehold.vault import store_documents, store_removed, store_vectors, store_words
 from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
 from freehold.vault.store_database import Database
-from freehold.vault.store_renew import prepare
-from freehold.vault.store_schema import ORDINAL_BITS, connected, empty_log, fits, told
+from freehold.vault.store_renew import check_model, prepare
+from freehold.vault.store_schema import ORDINAL_BITS, fits
 from freehold.vault.store_seal import opened_text
-
-T = TypeVar("T")
-_READERS = 3
+from freehold.vault.store_threads import Connections
 
 
 async def open_store(path: Path, *, key: bytes, model: str, dimensions: int, is_renewed: bool = False) -> SqliteVault:
@@ -56,32 +50,18 @@ class SqliteVault:
     """``VaultStore`` on SQLite. One thread writes, a few read; other processes may do so at the same time."""
 
     def __init__(self, path: Path, *, key: bytes, dimensions: int) -> None:
-        self._path = path
-        self._key = key
+        self._at = Connections(path, key)
         self._dimensions = dimensions
         self._book = AccessBook()
         self._places = store_documents.Places()
-        self._writing = ThreadPoolExecutor(1, thread_name_prefix="vault-writer")
-        self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix="vault-reader")
-        self._writer: Database | None = None
-        # Last in, first out: what one search read of the file is still in memory for the next.
-        self._idle: LifoQueue[Database] = LifoQueue()
-        self._closed = False
-        self._pepper = b""
+        self._model, self._pepper = "", b""
 
     async def start(self, model: str, *, is_renewed: bool) -> None:
         """Connect. Called once, by ``open_store``."""
-
-        def work() -> None:
-            self._writer = connected(self._path, self._key)
-            prepared = partial(
-                prepare, path=self._path, model=model, dimensions=self._dimensions, is_renewed=is_renewed
-            )
-            self._pepper = self._in_transaction(prepared)
-            for _ in range(_READERS):
-                self._idle.put(connected(self._path, self._key))
-
-        await self._on(self._writing, work)
+        path = self._at.path
+        prepared = partial(prepare, path=path, model=model, dimensions=self._dimensions, is_renewed=is_renewed)
+        self._model = model
+        self._pepper = await self._at.start(prepared)
 
     async def add(
         self,
@@ -91,11 +71,13 @@ class SqliteVault:
         chunks: Sequence[Chunk],
         vectors: Sequence[bytes] | None,
         blob: bytes | None = None,
+        sent_bytes_max: int | None = None,
     ) -> None:
         """See ``VaultStore.add``.
 
         Raises:
             VaultVectorsUnfit: There isn't one of the right size for each piece.
+            VaultUploadsFull: It would be beyond ``sent_bytes_max``.
         """
         if vectors is not None:
             if len(vectors) != len(chunks):
@@ -109,6 +91,15 @@ class SqliteVault:
             ((tenant, first),) = connection.execute(query, (document.tenant,)).fetchall()
             for number, old in store_documents.rows_of(connection, document.tenant, [document.id]):
                 _remove(connection, number, old)
+            if sent_bytes_max is not None:
+                used = store_documents.sent_bytes(connection, tenant)
+                if used + document.size_bytes > sent_bytes_max:
+                    raise VaultUploadsFull(
+                        tenant=document.tenant,
+                        limit=f"{sent_bytes_max:,}",
+                        used=f"{used:,}",
+                        needed=f"{document.size_bytes:,}",
+                    )
             connection.execute("UPDATE tenant SET ordinals = ? WHERE id = ?", (first + len(chunks), tenant))
             access = interned(connection, tenant, document.readers)
             row, secret = store_documents.insert(
@@ -135,14 +126,19 @@ class SqliteVault:
             if vectors is not None:
                 store_vectors.put(connection, enumerate(vectors, start=low), tenant=tenant, access=access)
 
-        await self._write(work)
+        await self._at.write(work)
 
     async def put_vectors(self, vectors: Mapping[int, bytes]) -> None:
-        """See ``VaultStore.put_vectors``."""
+        """See ``VaultStore.put_vectors``.
+
+        Raises:
+            VaultOfAnotherModel: The index is of another model by now.
+        """
         for vector in vectors.values():
             fits(vector, self._dimensions, "a piece's vector")
 
         def work(connection: Database) -> None:
+            self._check_model(connection)
             touched: set[int] = set()
             for chunk_id, vector in vectors.items():
                 found = connection.execute(
@@ -160,7 +156,7 @@ class SqliteVault:
                     (row,),
                 )
 
-        await self._write(work)
+        await self._at.write(work)
 
     async def without_vectors(self, limit: int) -> Sequence[tuple[int, str]]:
         """See ``VaultStore.without_vectors``."""
@@ -173,7 +169,7 @@ class SqliteVault:
             found = connection.execute(query, (limit,)).fetchall()
             return [(number, opened_text(secret, indexed)) for number, secret, indexed in found]
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def search_words(self, text: str, *, reader: Reader, filters: Filters, limit: int) -> Sequence[Hit]:
         """See ``VaultStore.search_words``."""
@@ -187,7 +183,7 @@ class SqliteVault:
                 return []
             return store_words.search(connection, text, pepper=self._pepper, reach=reach, ranges=ranges, limit=limit)
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def rarity(self, text: str, *, reader: Reader) -> Mapping[str, float]:
         """See ``VaultStore.rarity``."""
@@ -202,6 +198,7 @@ class SqliteVault:
 
         Raises:
             VaultVectorsUnfit: The vector isn't of the index's size.
+            VaultOfAnotherModel: The index is of another model by now.
         """
         fits(vector, self._dimensions, "the question's vector")
 
@@ -212,9 +209,10 @@ class SqliteVault:
             ranges = self._ranges(connection, reach, filters)
             if ranges is not None and not ranges:
                 return []
+            self._check_model(connection)
             return store_vectors.search(connection, vector, reach=reach, ranges=ranges, limit=limit)
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def passages(self, chunk_ids: Sequence[int], *, reader: Reader) -> Sequence[Passage]:
         """See ``VaultStore.passages``."""
@@ -222,7 +220,7 @@ class SqliteVault:
         def work(connection: Database) -> list[Passage]:
             return self._passages(connection, chunk_ids, reader)
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def neighbours(self, chunk_id: int, *, reader: Reader, before: int, after: int) -> Sequence[Passage]:
         """See ``VaultStore.neighbours``."""
@@ -235,7 +233,7 @@ class SqliteVault:
                 return self._passages(connection, around, reader)
             return []
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def documents(
         self, *, reader: Reader, filters: Filters = ANYTHING, after: str = "", limit: int = 100
@@ -253,7 +251,7 @@ class SqliteVault:
             found = self._places.meant(store_documents.rows(connection, where, (after, *values)), filters)
             return self._documents(connection, reach.tenant, reader.tenant, islice(found, max(limit, 0)))
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def document(self, document_id: str, *, reader: Reader) -> Document | None:
         """See ``VaultStore.document``."""
@@ -272,7 +270,7 @@ class SqliteVault:
                 return store_documents.text_of(connection, row.row, row.secret)
             return None
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def by_source(self, source: str, *, tenant: str) -> Sequence[Document]:
         """See ``VaultStore.by_source``."""
@@ -285,7 +283,7 @@ class SqliteVault:
             same = (row for row in found if row.source == source or row.source.startswith(f"{source}#"))
             return self._documents(connection, number, tenant, same)
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def by_content(self, sha256: str, *, tenant: str) -> Sequence[Document]:
         """See ``VaultStore.by_content``."""
@@ -296,7 +294,7 @@ class SqliteVault:
             found = store_documents.rows(connection, "tenant = ? AND content = ? ORDER BY id", (number, content))
             return self._documents(connection, number, tenant, found)
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def held(
         self, *, tenant: str, ids: Sequence[str] | None = None, under: str = "", after: str = "", limit: int = 1_000
@@ -308,11 +306,11 @@ class SqliteVault:
             found = store_documents.held(connection, number, ids=ids, under=under, after=after, limit=limit)
             return self._documents(connection, number, tenant, found)
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def key_holder(self, tenant: str) -> Reader:
         """See ``HeldStore.key_holder``."""
-        return await self._read(
+        return await self._at.read(
             lambda connection: self._book.everybody(
                 connection, store_documents.tenant_number(connection, tenant), tenant
             )
@@ -320,7 +318,37 @@ class SqliteVault:
 
     async def languages(self) -> Mapping[str, int]:
         """See ``HeldStore.languages``."""
-        return await self._read(store_documents.languages)
+        return await self._at.read(store_documents.languages)
+
+    async def sent_bytes(self, *, tenant: str) -> int:
+        """See ``HeldStore.sent_bytes``."""
+
+        def work(connection: Database) -> int:
+            return store_documents.sent_bytes(connection, store_documents.tenant_number(connection, tenant))
+
+        return await self._at.read(work)
+
+    async def kept_away(self, source: str, *, tenant: str, digests: Sequence[str]) -> frozenset[str]:
+        """See ``HeldStore.kept_away``."""
+
+        def work(connection: Database) -> frozenset[str]:
+            number = store_documents.tenant_number(connection, tenant)
+            return store_removed.kept_away(connection, self._pepper, number, source, digests)
+
+        return await self._at.read(work)
+
+    async def bring_back(self, source: str, *, tenant: str) -> bool:
+        """See ``HeldStore.bring_back``."""
+
+        def work(connection: Database) -> bool:
+            number = store_documents.tenant_number(connection, tenant)
+            return store_removed.forget(connection, self._pepper, number, source)
+
+        def is_any(connection: Database) -> bool:
+            number = store_documents.tenant_number(connection, tenant)
+            return store_removed.is_any(connection, self._pepper, number, source)
+
+        return await self._at.read(is_any) and await self._at.write(work)
 
     async def move(self, document_id: str, *, tenant: str, source: str, title: str) -> None:
         """See ``VaultStore.move``."""
@@ -328,18 +356,26 @@ class SqliteVault:
         def work(connection: Database) -> None:
             for number, row in store_documents.rows_of(connection, tenant, [document_id]):
                 place = store_documents.place_number(self._pepper, number, source)
-                about = row.changed(source=source, title=title)
+                about = row.moved(source=source, title=title)
                 connection.execute("UPDATE document SET place = ?, about = ? WHERE row = ?", (place, about, row.row))
 
-        await self._write(work)
+        await self._at.write(work)
 
-    async def relabel(self, document_id: str, *, tenant: str, label: str, readers: Readers) -> bool:
+    async def relabel(
+        self,
+        document_id: str,
+        *,
+        tenant: str,
+        label: str,
+        readers: Readers,
+        by_hand: frozenset[str] | None = None,
+    ) -> bool:
         """See ``VaultStore.relabel``."""
 
         def work(connection: Database) -> bool:
             for number, row in store_documents.rows_of(connection, tenant, [document_id]):
                 access = interned(connection, number, readers)
-                about = row.changed(label=label)
+                about = row.relabelled(label=label, by_hand=by_hand)
                 connection.execute("UPDATE document SET access = ?, about = ? WHERE row = ?", (access, about, row.row))
                 store_words.set_access(connection, tenant=number, first=row.first, count=row.chunks, access=access)
                 low = number << ORDINAL_BITS | row.first
@@ -347,9 +383,9 @@ class SqliteVault:
                 return True
             return False
 
-        return await self._write(work)
+        return await self._at.write(work)
 
-    async def erase(self, document_ids: Sequence[str], *, tenant: str) -> int:
+    async def erase(self, document_ids: Sequence[str], *, tenant: str, kept_away: Sequence[Document] = ()) -> int:
         """See ``VaultStore.erase``.
 
         Raises:
@@ -362,12 +398,13 @@ class SqliteVault:
             for number, row in found:
                 _remove(connection, number, row)
             for number in {number for number, _ in found}:
+                store_removed.remember(connection, self._pepper, number, kept_away)
                 forget_unused(connection, number)
             return len(found)
 
-        count = await self._write(work)
+        count = await self._at.write(work)
         self._places.forget()
-        await self._on(self._writing, self._purge)
+        await self._at.purge()
         return count
 
     async def generation(self) -> int:
@@ -377,7 +414,7 @@ class SqliteVault:
             ((value,),) = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchall()
             return value
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def counts(self, *, reader: Reader) -> Mapping[str, int]:
         """See ``VaultStore.counts``."""
@@ -393,23 +430,14 @@ class SqliteVault:
             ((pending,),) = connection.execute(waiting + condition, values).fetchall()
             return {"documents": documents, "chunks": chunks, "pending": pending, "bytes": size_bytes}
 
-        return await self._read(work)
+        return await self._at.read(work)
 
     async def close(self) -> None:
         """See ``VaultStore.close``."""
-        if self._closed:
-            return
-        self._closed = True
+        await self._at.close()
 
-        def work() -> None:
-            self._reading.shutdown()
-            while not self._idle.empty():
-                self._idle.get().close()
-            if self._writer is not None:
-                self._writer.close()
-
-        await asyncio.get_running_loop().run_in_executor(self._writing, work)
-        self._writing.shutdown()
+    def _check_model(self, connection: Database) -> None:
+        check_model(connection, self._at.path, model=self._model, dimensions=self._dimensions)
 
     def _passages(self, connection: Database, chunk_ids: Sequence[int], reader: Reader) -> list[Passage]:
         reach = self._book.reach(connection, reader)
@@ -436,58 +464,6 @@ class SqliteVault:
         condition, values = store_documents.readable(reach, filters)
         found = self._places.meant(store_documents.rows(connection, condition, values), filters)
         return [(row.first, row.chunks) for row in found]
-
-    async def _read(self, work: Callable[[Database], T]) -> T:
-        def run() -> T:
-            connection = self._idle.get()
-            try:
-                with told(self._path):
-                    # One transaction: everything that a search looks at is of one generation.
-                    connection.execute("BEGIN")
-                    try:
-                        return work(connection)
-                    finally:
-                        connection.execute("ROLLBACK")
-            finally:
-                self._idle.put(connection)
-
-        return await self._on(self._reading, run)
-
-    async def _write(self, work: Callable[[Database], T]) -> T:
-        def counted(connection: Database) -> T:
-            done = work(connection)
-            connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")
-            return done
-
-        return await self._on(self._writing, lambda: self._in_transaction(counted))
-
-    def _in_transaction(self, work: Callable[[Database], T]) -> T:
-        connection = self._writing_connection
-        with told(self._path):
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                done = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            return done
-
-    async def _on(self, executor: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        if self._closed:
-            raise VaultClosed(path=self._path.name)
-        return await asyncio.get_running_loop().run_in_executor(executor, work)
-
-    @property
-    def _writing_connection(self) -> Database:
-        if self._writer is None:
-            raise VaultClosed(path=self._path.name)
-        return self._writer
-
-    def _purge(self) -> None:
-        with told(self._path):
-            empty_log(self._writing_connection, self._path)
 
 
 def _remove(connection: Database, tenant: int, row: store_documents.Row) -> None:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from freehold.domain.vault import Chunk, Document, Filters, Passage, Readers
+from freehold.vault.places import is_sent
 from freehold.vault.store_access import Reach
 from freehold.vault.store_database import Database
 from freehold.vault.store_schema import ORDINAL_BITS
@@ -69,7 +70,7 @@ class Row:
     def document(self, tenant: str, readers: Readers) -> Document:
         """Itself."""
         number, size_bytes, media_type, written, added_unix_ms, state = self._plain
-        source, title, author, sha256, language, pages, parser, label, reason = self.about
+        source, title, author, sha256, language, pages, parser, label, reason, by_hand = self.about
         return Document(
             id=number,
             tenant=tenant,
@@ -85,25 +86,33 @@ class Row:
             parser=parser,
             label=label,
             readers=readers,
+            by_hand=None if by_hand is None else frozenset(by_hand),
             added_unix_ms=added_unix_ms,
             chunks=self.chunks,
             state=state,
             reason=reason,
         )
 
-    def changed(self, *, source: str | None = None, title: str | None = None, label: str | None = None) -> bytes:
-        """What is said about it, with something else said."""
-        about = list(self.about)
-        for at, value in ((0, source), (1, title), (7, label)):
-            if value is not None:
-                about[at] = value
-        return sealed_values(self.secret, about)
+    def moved(self, *, source: str, title: str) -> bytes:
+        """What is said about it, at another place."""
+        return sealed_values(self.secret, [source, title, *self.about[2:]])
+
+    def relabelled(self, *, label: str, by_hand: frozenset[str] | None) -> bytes:
+        """What is said about it, under another label."""
+        return sealed_values(self.secret, [*self.about[:7], label, self.about[8], _names(by_hand)])
 
 
 def rows(connection: Database, where: str, values: Sequence[Any]) -> list[Row]:
     """Rows for which ``where``, which is text of ours, holds."""
     # All at once: a statement that isn't read to its end keeps its transaction open, and the file's log from shrinking.
     return [Row(found) for found in connection.execute(_SELECT + where, tuple(values)).fetchall()]
+
+
+def sent_bytes(connection: Database, tenant: int) -> int:
+    """How many bytes the documents of a tenant have that clients sent, whoever may read them."""
+    query = "SELECT coalesce(sum(size_bytes), 0) FROM document WHERE tenant = ? AND sent = 1"
+    ((used,),) = connection.execute(query, (tenant,)).fetchall()
+    return used
 
 
 def tenant_number(connection: Database, name: str) -> int:
@@ -147,7 +156,7 @@ def insert(
     """Write a document's row; its number and its key."""
     connection.execute(
         "INSERT INTO document (tenant, id, access, first, chunks, place, content, size_bytes, media_type, written,"
-        " added_unix_ms, state, about) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'')",
+        " added_unix_ms, state, sent, about) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'')",
         (
             tenant,
             document.id,
@@ -161,6 +170,7 @@ def insert(
             document.written,
             document.added_unix_ms,
             document.state,
+            int(is_sent(document.source)),
         ),
     )
     row = connection.last_insert_rowid()
@@ -175,9 +185,14 @@ def insert(
         document.parser,
         document.label,
         document.reason,
+        _names(document.by_hand),
     )
     connection.execute("UPDATE document SET about = ? WHERE row = ?", (sealed_values(secret, about), row))
     return row, secret
+
+
+def _names(names: frozenset[str] | None) -> list[str] | None:
+    return None if names is None else sorted(names)
 
 
 def place_number(pepper: bytes, tenant: int, source: str) -> int:

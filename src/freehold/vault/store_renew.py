@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from freehold.domain.errors.vault import VaultOfAnotherModel, VaultOfNewerVersion
 from freehold.vault import store_codes, store_words
+from freehold.vault.places import is_sent
 from freehold.vault.store_database import Database
-from freehold.vault.store_schema import SCHEMA, VECTORS, tables
-from freehold.vault.store_seal import opened_text
+from freehold.vault.store_schema import LATER, SCHEMA, VECTORS, tables
+from freehold.vault.store_seal import opened_text, opened_values, sealed_values
 from freehold.vault.words import kept_terms
 
 _PROBE = (
@@ -40,23 +42,51 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int, is
     found = tables(connection, model=model, dimensions=dimensions, words=words)
     if int(found["schema"]) > SCHEMA:
         raise VaultOfNewerVersion(path=path.name, found=found["schema"], known=SCHEMA)
+    if int(found["schema"]) < SCHEMA:
+        _upgrade(connection)
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'code'").fetchall():
         store_codes.fill(connection)
-    if (found["model"], found["dimensions"]) != (model, dimensions):
-        if not is_renewed:
-            raise VaultOfAnotherModel(
-                path=path.name,
-                found=found["model"],
-                found_dimensions=found["dimensions"],
-                model=model,
-                dimensions=dimensions,
-            )
+    if is_renewed and (found["model"], found["dimensions"]) != (model, dimensions):
         forget_vectors(connection, dimensions=dimensions)
+    elif not is_renewed:
+        check_model(connection, path, model=model, dimensions=dimensions)
     if found["words"] != words:
         reindex_words(connection, found["pepper"])
-    said = (("model", model), ("dimensions", dimensions), ("words", words))
+    said = (("schema", SCHEMA), ("model", model), ("dimensions", dimensions), ("words", words))
     connection.executemany("UPDATE meta SET value = ?2 WHERE name = ?1 AND value <> ?2", said)
     return found["pepper"]
+
+
+def check_model(connection: Database, path: Path, *, model: str, dimensions: int) -> None:
+    """See that a file's vectors are of a model: another process may have them made by another one meanwhile.
+
+    Raises:
+        VaultOfAnotherModel: They are not.
+    """
+    query = "SELECT name, value FROM meta WHERE name IN ('model', 'dimensions')"
+    found = dict(connection.execute(query).fetchall())
+    if (found["model"], found["dimensions"]) != (model, dimensions):
+        raise VaultOfAnotherModel(
+            path=path.name,
+            found=found["model"],
+            found_dimensions=found["dimensions"],
+            model=model,
+            dimensions=dimensions,
+        )
+
+
+def _upgrade(connection: Database) -> None:
+    """Make a file of the first version one of this.
+
+    Who may read its documents counts as said by hand, whoever said it: so nobody gains anything by the new version.
+    """
+    connection.execute("ALTER TABLE document ADD COLUMN sent INTEGER NOT NULL DEFAULT 0")
+    connection.execute(LATER)
+    query = "SELECT row, key, about, names FROM document JOIN secret ON secret.document = row JOIN access ON access.id = access"
+    for row, secret, sealed, names in connection.execute(query).fetchall():
+        about = [*opened_values(secret, sealed), json.loads(names) if names else None]
+        new = (int(is_sent(str(about[0]))), sealed_values(secret, about), row)
+        connection.execute("UPDATE document SET sent = ?, about = ? WHERE row = ?", new)
 
 
 def words_now() -> str:

@@ -19,7 +19,7 @@ from freehold.domain.errors.vault import (
 from freehold.vault.store_database import Database
 from freehold.vault.store_seal import hold_keys_still
 
-SCHEMA = 1
+SCHEMA = 2
 KEY_BYTES = 32
 BUSY_TIMEOUT_S = 30
 CIPHER = "aegis"
@@ -53,7 +53,7 @@ CREATE TABLE document (
     row INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, id TEXT NOT NULL, access INTEGER NOT NULL,
     first INTEGER NOT NULL, chunks INTEGER NOT NULL, place INTEGER NOT NULL, content INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL, media_type TEXT NOT NULL, written TEXT NOT NULL, added_unix_ms INTEGER NOT NULL,
-    state TEXT NOT NULL, about BLOB NOT NULL, UNIQUE (tenant, id)
+    state TEXT NOT NULL, sent INTEGER NOT NULL, about BLOB NOT NULL, UNIQUE (tenant, id)
 );
 CREATE INDEX document_place ON document (place);
 CREATE INDEX document_content ON document (content);
@@ -71,6 +71,12 @@ CREATE TABLE term (id INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint INTEGER NOT
 CREATE TABLE posting (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE view (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
+LATER = """
+CREATE INDEX document_sent ON document (tenant, size_bytes) WHERE sent = 1;
+CREATE TABLE removed (place INTEGER NOT NULL, content INTEGER NOT NULL, PRIMARY KEY (place, content)) WITHOUT ROWID;
+"""
+"""What the second version has beyond the first: an index of what clients sent, and what is not to come back."""
+
 VECTORS = """
 CREATE VIRTUAL TABLE vector USING vec0(
     chunk INTEGER PRIMARY KEY, tenant INTEGER PARTITION KEY, access INTEGER,
@@ -137,7 +143,7 @@ def connected(path: Path, key: bytes) -> Database:
             try:
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
             except apsw.NotADBError as error:
-                raise VaultKeyWrong(path=path.name) from error
+                raise VaultKeyWrong(path=path.name, key="the one that was given") from error
             for statement in _PRAGMAS:
                 connection.execute(f"PRAGMA {statement}").fetchall()
         except BaseException:
@@ -149,7 +155,7 @@ def connected(path: Path, key: bytes) -> Database:
 def tables(connection: Database, *, model: str, dimensions: int, words: str) -> dict[str, Any]:
     """What the file says of itself; in a transaction. Makes the tables where there are none."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall():
-        connection.execute(_TABLES)
+        connection.execute(_TABLES + LATER)
         connection.execute(VECTORS.format(dimensions=dimensions))
         said = {
             "schema": SCHEMA,

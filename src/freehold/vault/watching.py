@@ -49,11 +49,19 @@ class FolderEvents(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """A folder, and on what terms its files are taken in."""
+    """A folder.
+
+    Attributes:
+        path: Where it is.
+        tenant: Whose its documents are.
+        take: What of it is taken.
+        terms: On what terms the file at a path is taken in.
+    """
 
     path: Path
+    tenant: str
     take: Take
-    terms: Terms
+    terms: Callable[[Path], Terms]
 
 
 class Watcher:
@@ -151,7 +159,7 @@ class Watcher:
                     name=seen.path.name,
                     inside=seen.path.relative_to(folder.path).as_posix(),
                 )
-                await self._take(place, folder.terms)
+                await self._take(place, folder.terms(seen.path))
 
     async def _take(self, place: Place, terms: Terms) -> None:
         try:
@@ -162,7 +170,7 @@ class Watcher:
             return
         if not done.settled:
             self._waiting[place.path] = self._clock.monotonic_s()
-        if done.outcome is not Outcome.SAME:
+        if done.outcome not in {Outcome.SAME, Outcome.LEFT_OUT}:
             self._told(done)
         elif done.documents and done.documents[0].source != place.source:
             self._copies.setdefault(done.documents[0].source, {})[place.path] = place
@@ -189,8 +197,8 @@ class Watcher:
             for each in there:
                 for copy in self._copies.pop(each.source, {}).values():  # which the document is moved to
                     if await asyncio.to_thread(copy.path.is_file):
-                        await self._take(copy, folder.terms)
-                done = await self._ingest.gone(each.source, folder.terms)
+                        await self._take(copy, folder.terms(copy.path))
+                done = await self._ingest.gone(each.source, folder.terms(parent))
                 if done is not None:
                     self._told(done)
 
@@ -207,9 +215,9 @@ class Watcher:
     async def _documents(self, folder: Watched, path: Path) -> list[Document]:
         """Documents of a file, and of everything below a folder."""
         source = source_of(path)
-        found = list(await self._store.by_source(source, tenant=folder.terms.tenant))
+        found = list(await self._store.by_source(source, tenant=folder.tenant))
         after = ""
-        while page := await self._store.held(tenant=folder.terms.tenant, under=source + "/", after=after, limit=_PAGE):
+        while page := await self._store.held(tenant=folder.tenant, under=source + "/", after=after, limit=_PAGE):
             found += page
             after = page[-1].id
         return found

@@ -136,8 +136,16 @@ def test_showing_and_relabelling(cli: Cli, folder: Path) -> None:
 def test_removing(cli: Cli, folder: Path) -> None:
     cli("add", str(folder))
     dry = cli("vault", "remove", "--under", str(folder / "inner"), "--dry-run")
-    assert dry.out.splitlines()[-1] == "1 documents would be erased."
-    cli("vault", "remove", "--under", str(folder / "inner"))
+    assert dry.out.splitlines()[-1] == "1 document would be erased."
+    removed = cli("vault", "remove", "--under", str(folder / "inner"))
+    assert removed.out.splitlines()[-1] == "1 document is erased."
+    assert "freehold add FILE" in removed.err
+    again = cli("add", str(folder)).out.splitlines()
+    assert "2 left out" in again[0]
+    assert (
+        again[1]
+        == "  1 file left out: removed from the vault by hand, and unchanged since. freehold add FILE brings one back."
+    )
     assert {each["title"] for each in json.loads(cli("vault", "list", "--json").out)} == {"heron.txt", "bad.txt"}
     assert cli("vault", "remove", "--gone").out == "0 documents are erased.\n"
     (folder / "heron.txt").unlink()
@@ -147,6 +155,31 @@ def test_removing(cli: Cli, folder: Path) -> None:
     assert cli("vault", "search", "heron").out == "Nothing was found.\n"
 
 
+def test_a_vault_without_its_key_says_so_and_makes_no_other(cli: Cli, folder: Path, home: Path) -> None:
+    assert cli("vault", "search", "heron").err.startswith("There are no documents.")
+    assert "made by the first freehold add" in cli("vault", "status").out
+    cli("add", str(folder), "--later")
+    key = home / "vault-keys" / "archive"
+    kept = key.read_text(encoding="utf-8")
+    key.unlink()
+    missing = cli("vault", "list")
+    assert (missing.code, missing.err[:13]) == (1, "FH-VAULT-084:")
+    assert str(key) in missing.err
+    assert not key.exists()
+    key.write_text("0" * len(kept), encoding="utf-8")
+    key.chmod(0o600)
+    wrong = cli("vault", "list")
+    assert (wrong.code, wrong.err[:13]) == (1, "FH-VAULT-010:")
+    assert str(key) in wrong.err
+    key.write_text(kept, encoding="utf-8")
+    assert cli("vault", "list").code == 0
+
+
+def test_questions_that_are_not_there_are_told(cli: Cli, tmp_path: Path) -> None:
+    shown = cli("vault", "test", str(tmp_path / "none.jsonl"))
+    assert (shown.code, shown.err[:13]) == (1, "FH-VAULT-085:")
+
+
 def test_folders_of_the_configuration(cli: Cli, folder: Path, home: Path) -> None:
     home.mkdir()
     text = (
@@ -154,7 +187,7 @@ def test_folders_of_the_configuration(cli: Cli, folder: Path, home: Path) -> Non
         'ignore = ["inner"]\nwatch = false\n'
     )
     (home / "freehold.toml").write_text(text, encoding="utf-8")
-    assert cli("add").out.splitlines()[0] == "1 added, 1 failed; 1 pages read."
+    assert cli("add").out.splitlines()[0] == "1 added, 1 failed; 1 page read."
     (document,) = json.loads(cli("vault", "list", "--json", "--source", "heron").out)
     assert (document["label"].partition(";")[0], document["readers"]) == ("confidential", ["group:legal"])
     # And what is named in such a folder is held to the same.

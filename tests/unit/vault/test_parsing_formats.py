@@ -199,10 +199,10 @@ def test_what_is_in_an_archive_is_read_and_what_is_not_read_is_said(pack: str) -
 @pytest.mark.skipif(not HAS_SIGHT, reason="the extra ocr is not installed")
 def test_a_picture_and_a_scanned_page_are_read_by_their_looks() -> None:
     lines = ["The contract ends in March", "Total amount 4711 Euro"]
-    parsed = read("a.png", picture(lines))
+    parsed = read("a.png", picture(lines, width=600))
     assert parsed.text.splitlines() == lines
     assert parsed.parser.startswith("rapidocr")
-    scan = read("a.pdf", picture_pdf([(picture(lines, kind="JPEG"), 1_000, 160)]))
+    scan = read("a.pdf", picture_pdf([(picture(lines[1:], kind="JPEG", width=600), 600, 100)]))
     assert "4711" in scan.text
     assert (scan.pages, scan.blocks[0].page, scan.warnings) == (1, 1, ())
 

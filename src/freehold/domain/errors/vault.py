@@ -31,7 +31,7 @@ class VaultNeedsExtra(VaultError):
 
 
 class VaultKeyWrong(VaultError):
-    """The vault {path!s} doesn't open with its key, or is no vault. Put back the key that it was made with, or restore the file from a backup; without its key a vault can't be read.
+    """The vault {path!s} doesn't open with its key ({key!s}), or is no vault. Put back the key that it was made with, or restore the file from a backup; without its key a vault can't be read.
 
     An encrypted file with another key, and a file that was never a vault, look the same.
     """
@@ -353,3 +353,34 @@ class DocumentOutOfSight(VaultError):
     code = "FH-VAULT-082"
     status = 403
     type = "permission_error"
+
+
+class VaultUploadsFull(VaultError):
+    """The vault takes no more from clients: those of tenant {tenant} may keep {limit!s} bytes in it, {used!s} are used, and this document has {needed!s}. Remove documents that are not needed any more, or raise the vault's upload_bytes_max.
+
+    What counts is what clients sent over the API, with what was inside of it; files that were added here, and those of
+    folders, do not. Nothing of the document was kept, and what was there is as it was. How much is used is told to keys
+    with the scope admin: it counts documents that others may not see.
+    """
+
+    code = "FH-VAULT-083"
+    status = 413
+
+
+class VaultKeyMissing(VaultError):
+    """The key of the vault {vault} is missing: {file} is there, and {path} is not. Put the key back from a backup; without it the vault can't be read by anybody. To begin anew, move the vault's file away.
+
+    No key is made for a file that has one already: it could open nothing, and would lie where yours belongs.
+    """
+
+    code = "FH-VAULT-084"
+    status = 500
+
+
+class VaultQuestionsMissing(VaultError):
+    """The questions in {path} cannot be read: {reason!s}. Name a file of UTF-8 text with one JSON object a line.
+
+    How questions are written: docs/how-to/vault-test.md, and "freehold vault test --help".
+    """
+
+    code = "FH-VAULT-085"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from freehold.domain.errors.vault import FileDamaged, FileEncrypted, FileWithoutText
 from freehold.vault.parsing.draft import Draft, normal, one_line
+from freehold.vault.parsing.grids import Box, Grid, Line, grids_of, may_have_grids
 from freehold.vault.parsing.limits import Spent
 from freehold.vault.parsing.looks import Sight
 
@@ -33,6 +35,8 @@ _HEADING_CHARACTERS = 120
 _LARGER = 1.15
 _HEADING_SIZES = 4
 _RUNNING_PAGES = 3
+_PLACED_MAX = 30_000
+"""Characters of a page that are looked at for tables; a full page of small print has a quarter of that."""
 
 
 Document = Any
@@ -40,6 +44,10 @@ Document = Any
 
 Page = Any
 """``pypdfium2.PdfPage``."""
+
+
+Rows = tuple[tuple[tuple[str, ...], ...], ...]
+"""Tables, each its rows."""
 
 
 def load_pdf_library() -> Any:
@@ -129,10 +137,12 @@ class _Page:
     Attributes:
         lines: Each with the size of its letters in points; 0.0 where there are none.
         seen: Whether it was read by its looks.
+        tables: Rows of tables, each under the number of the line that it stands before.
     """
 
     lines: list[tuple[str, float]]
     seen: bool = False
+    tables: dict[int, Rows] = field(default_factory=dict[int, "Rows"])
 
 
 def _read_page(document: Document, number: int, spent: Spent, sight: Sight) -> _Page | None:
@@ -142,35 +152,88 @@ def _read_page(document: Document, number: int, spent: Spent, sight: Sight) -> _
     except load_pdf_library().PdfiumError:
         return None
     try:
-        lines = _lines(page, spent)
-        if sum(character.isalnum() for line, _ in lines for character in line) < _TEXT_LEAST and _has_pictures(page):
+        found = _layer(page, spent)
+        lines = found.lines
+        letters = sum(character.isalnum() for line, _ in lines for character in line)
+        if letters < _TEXT_LEAST and not found.tables and _has_pictures(page):
             seen = sight.page(lambda scale: page.render(scale=scale).to_numpy(), page.get_size(), spent)
             if seen or not lines:
                 return _Page(lines=[(line, 0.0) for line in seen.split("\n") if line], seen=True)
-        return _Page(lines=lines)
     except load_pdf_library().PdfiumError:
         return None
+    else:
+        return found
     finally:
         page.close()
 
 
-def _lines(page: Page, spent: Spent) -> list[tuple[str, float]]:
-    """The lines of a page's text layer, and how large their letters are."""
+def _layer(page: Page, spent: Spent) -> _Page:
+    """A page's text layer: its lines, how large their letters are, and its tables."""
     layer = page.get_textpage()
     try:
         if layer.count_chars() > spent.limits.characters_max:
             raise spent.too_large(f"its text is longer than {spent.limits.characters_max:,} characters")
         text = layer.get_text_range()
-        found: list[tuple[str, float]] = []
+        lines: list[tuple[int, str, float]] = []
         at = 0
         for line in text.split("\n"):
-            middle = at + len(line) // 2
+            lines.append((at, line.rstrip("\r"), _size(layer, text, at, len(line.rstrip()))))
             at += len(line) + 1
-            if bare := normal(_HYPHEN.sub("", line)).strip():
-                found.append((bare, round(load_pdf_library().raw.FPDFText_GetFontSize(layer.raw, middle), 1)))
-        return found
+        # Where characters and their places are not one to one, as with characters beyond the first plane, none is known.
+        grids = _grids(layer, lines) if layer.count_chars() == len(text) <= _PLACED_MAX else []
     finally:
         layer.close()
+    taken = {number: grid for grid in grids for number in grid.lines}
+    shown = _Page(lines=[])
+    for number, (_, line, size) in enumerate(lines):
+        grid = taken.get(number)
+        if grid is None:
+            if bare := normal(_HYPHEN.sub("", line)).strip():
+                shown.lines.append((bare, size))
+        elif number == min(grid.lines):
+            shown.tables[len(shown.lines)] = (*shown.tables.get(len(shown.lines), ()), grid.rows)
+    return shown
+
+
+def _size(layer: Any, text: str, start: int, length: int) -> float:
+    """How large the letters of a line are: its middle one's; a blank that the library put in has no size of its own."""
+    middle = next((at for at in range(start + length // 2, start - 1, -1) if not text[at : at + 1].isspace()), start)
+    return round(load_pdf_library().raw.FPDFText_GetFontSize(layer.raw, middle), 1)
+
+
+def _grids(layer: Any, lines: Sequence[tuple[int, str, float]]) -> list[Grid]:
+    """The tables of a page, by the places of its characters."""
+    boxes = _Boxes(layer)
+    ends = [
+        (line, size, boxes.at(start), boxes.at(start + len(line.rstrip()) - 1))
+        for start, line, size in lines
+        if line.strip()
+    ]
+    if not may_have_grids(ends):
+        return []
+    return grids_of(
+        [
+            Line(text=line, size=size, boxes=[boxes.at(start + place) for place in range(len(line))])
+            for start, line, size in lines
+        ]
+    )
+
+
+class _Boxes:
+    """Places of a page's characters."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer.raw
+        self._get = load_pdf_library().raw.FPDFText_GetCharBox
+        self._values = [ctypes.c_double() for _ in range(4)]
+        self._to = [ctypes.byref(value) for value in self._values]
+
+    def at(self, number: int) -> Box:
+        """Of one character; nothing where it has none."""
+        if not self._get(self._layer, number, *self._to):
+            return (0.0, 0.0, 0.0, 0.0)
+        left, right, bottom, top = self._values
+        return left.value, right.value, bottom.value, top.value
 
 
 def _has_pictures(page: Page) -> bool:
@@ -221,7 +284,11 @@ def _add_page(
         if _bare(title) not in said:
             draft.under(title, level=level)
     kept: list[str] = []
-    for line, size in page.lines:
+    for place, (line, size) in enumerate(page.lines):
+        if place in page.tables:
+            draft.add("\n".join(kept), page=number)
+            kept = []
+            _add_tables(draft, page.tables[place], number)
         level = named.get(_bare(line)) or (0 if line in not_ or not _may_be_heading(line) else levels.get(size, 0))
         if level:
             draft.add("\n".join(kept), page=number)
@@ -230,6 +297,12 @@ def _add_page(
         else:
             kept.append(line)
     draft.add("\n".join(kept), page=number)
+    _add_tables(draft, page.tables.get(len(page.lines), ()), number)
+
+
+def _add_tables(draft: Draft, tables: Rows, number: int) -> None:
+    for rows in tables:
+        draft.table(rows, page=number)
 
 
 def _may_be_heading(line: str) -> bool:
