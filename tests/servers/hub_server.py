@@ -61,6 +61,8 @@ class HubServer:
         files: Content by ``OWNER/REPO/FILE``.
         revisions: Those that exist, in every repository.
         behaviour: May be changed while running.
+        commits: Id and title of each, the newest first.
+        commit: The newest.
         seen: ``METHOD path`` of each request to the hub.
         ranges: The ``Range`` header of each request to the storage, empty for none.
         headers: Headers of the last request by server: ``hub``, ``storage``.
@@ -69,6 +71,8 @@ class HubServer:
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
         self.revisions = {"main", COMMIT}
+        self.commits: list[tuple[str, str]] = []
+        self.commit = COMMIT
         self.behaviour = HubBehaviour()
         self.seen: list[str] = []
         self.ranges: list[str] = []
@@ -148,7 +152,9 @@ class _HubHandler(_Handler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        if url.path.startswith("/api/models/"):
+        if url.path.startswith("/api/models/") and "/commits/" in url.path:
+            self._commits()
+        elif url.path.startswith("/api/models/"):
             self._info(url.path.removeprefix("/api/models/"), parse_qs(url.query))
         else:
             self._resolve()
@@ -168,17 +174,27 @@ class _HubHandler(_Handler):
             self.answer(404, {"X-Error-Code": "RevisionNotFound"})
         elif key not in self.owner.files:
             self.answer(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+        elif filename == "README.md":  # small files are not in the storage
+            self.answer(200, {"X-Repo-Commit": COMMIT, "ETag": '"readme"'}, self.owner.files[key])
         else:
             content = self.owner.files[key]
             etag = "0" * 40 if behaviour.plain_etag else hashlib.sha256(content).hexdigest()
             location = f"{self.owner.storage}/{key}?signature=x"
             headers = {
-                "X-Repo-Commit": COMMIT,
+                "X-Repo-Commit": self.owner.commit,
                 "X-Linked-Etag": f'"{etag}"',
                 "X-Linked-Size": str(len(content)),
                 "Location": location.replace("http", behaviour.downgrade, 1) if behaviour.downgrade else location,
             }
             self.answer(302, headers)
+
+    def _commits(self) -> None:
+        self.owner.seen.append(f"GET {self.path}")
+        body = [
+            {"id": each, "title": title, "message": "", "authors": [{"user": "o"}], "date": "2026-11-29T10:00:00.000Z"}
+            for each, title in self.owner.commits
+        ]
+        self.answer(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
     def _info(self, path: str, query: dict[str, list[str]]) -> None:
         self.owner.seen.append(f"GET /api/models/{path}")
