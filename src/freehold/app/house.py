@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 from freehold.api.approval_views import ApprovalViews
@@ -25,6 +26,8 @@ from freehold.app.key_events import record_key_events
 from freehold.app.known import Known
 from freehold.app.learning import Learnt
 from freehold.app.memory import pseudonym_keys, remembering
+from freehold.app.model_trust import trust_of
+from freehold.app.model_watch import ModelWatch, changes
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
 from freehold.app.releases import Released
@@ -34,7 +37,6 @@ from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
 from freehold.app.vault_house import VaultHouse
 from freehold.app.vault_views import vault_views
-from freehold.audit.records import policy_change_record
 from freehold.config.compile import Compiled
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.errors.base import FreeholdError
@@ -102,8 +104,11 @@ class House:
         self._stores = stores
         self._machine = machine
         self._known = known
+        stores.models.trust = trust_of(compiled.models)
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
+        self._watch = ModelWatch(stores.models)
+        self._watch.hold(self._engines.values())
         self._detection = detection(stores.models, clock=stores.clock, names=compiled.detect.names != "off")
         detect = self._detection.rules(compiled.detect)
         cache_key = stores.cache_key
@@ -235,6 +240,7 @@ class House:
             self._memory.close()
             await self._vaults.close()
             await asyncio.gather(*(each.close() for each in (*self._engines.values(), self._detection.engine)))
+            self._watch.close()
             await self._observation.close()
             await self._stores.broker.close()
             with contextlib.suppress(FreeholdError):
@@ -249,33 +255,32 @@ class House:
             FreeholdError: The new one does not work; the old one stays in force.
         """
         await asyncio.to_thread(rulebook_of, compiled)  # before anything is built: what does not hold changes nothing
+        self._stores.models.trust = trust_of(compiled.models)
         tenants = tenants_of(compiled)
         plans = {plan.deployment.name: plan for plan in compiled.deployments}
-        if plans == self._plans and compiled.digest == self._runtime.config_digest:
+        same = {name for name in self._engines if self._plans.get(name) == plans.get(name)}
+        moved = same & await asyncio.to_thread(self._watch.moved, plans, self._engines)
+        if plans == self._plans and compiled.digest == self._runtime.config_digest and not moved:
             return
-        kept = {name: engine for name, engine in self._engines.items() if self._plans.get(name) == plans.get(name)}
+        kept = {name: engine for name, engine in self._engines.items() if name in same - moved}
         built = {
             name: await asyncio.to_thread(build_engine, plan, self._stores, self._machine)
             for name, plan in plans.items()
             if name not in kept
         }
+        tried = await self._tried({name: built[name] for name in moved})
         engines = {name: kept.get(name) or built[name] for name in plans}
         detect = self._detection.rules(compiled.detect)
         cache_key = self._stores.cache_key
         runtime = snapshot(compiled, engines, self._known, self._price, detect=detect, cache_key=cache_key)
+        runtime = replace(runtime, epoch=self._runtime.epoch + 1)
         retired = [engine for name, engine in self._engines.items() if engines.get(name) is not engine]
-        before = self._runtime.config_digest
-        self._stores.audit.append(
-            policy_change_record(
-                unix_ms=self._stores.clock.unix_ms(),
-                tenant=next(iter(tenants)),
-                before=before,
-                after=compiled.digest,
-                source="reload",
-            )
-        )
+        before, tenant = self._runtime, next(iter(tenants))
+        for record in changes(before, runtime, moved, unix_ms=self._stores.clock.unix_ms(), tenant=tenant):
+            self._stores.audit.append(record)
         await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._plans, self._engines, self._runtime = plans, engines, runtime
+        self._watch.hold(built.values())
         self._limit_book.currency = compiled.ledger.currency
         self._admission.keep(engines)
         self._retries.keep(engines)
@@ -284,9 +289,10 @@ class House:
         self._memory.keep_for(compiled.labels.memory_days)
         self._vaults.know(compiled)
         for name, engine in built.items():
-            self._spawn(self._start(name, engine))
+            if name not in tried:
+                self._spawn(self._start(name, engine))
         if retired:
-            self._spawn(self._retire(retired, before))
+            self._spawn(self._retire(retired, before.epoch))
         log.info("configuration %s is in force", compiled.digest[:19])
 
     def _services(self) -> Services:
@@ -341,11 +347,30 @@ class House:
         except FreeholdError as error:
             log.error("no text can be looked through, so that none leaves: %s", error.message)  # noqa: TRY400 - the message is all there is
 
-    async def _retire(self, engines: list[Engine], config_digest: str) -> None:
-        """Close engines of an old configuration once the requests that began under it have ended."""
-        while self._pipeline.active(config_digest):  # noqa: ASYNC110 - a reload is rare, a request is not
+    async def _tried(self, engines: Mapping[str, Engine]) -> frozenset[str]:
+        """Start other versions of models before they take over, where memory holds both; those that were started.
+
+        One that does not run never takes over.
+
+        Raises:
+            FreeholdError: One does not run; all are closed again.
+        """
+        if not self._watch.has_room(engines.values()):
+            return frozenset()
+        try:
+            for engine in engines.values():
+                await engine.start()
+        except FreeholdError:
+            await asyncio.gather(*(engine.close() for engine in engines.values()))
+            raise
+        return frozenset(engines)
+
+    async def _retire(self, engines: list[Engine], epoch: int) -> None:
+        """Close engines of an old snapshot once the requests that began under it have ended."""
+        while self._pipeline.active(epoch):  # noqa: ASYNC110 - a reload is rare, a request is not
             await asyncio.sleep(_RETIRE_EVERY_S)
         await asyncio.gather(*(engine.close() for engine in engines))
+        self._watch.let_go(engines)
 
     async def _keep_checkpoints(self) -> None:
         while True:

@@ -78,6 +78,22 @@ def remove(name: str, /, *, as_json: Json = False) -> int:
     return output.OK
 
 
+for _target, _name in (
+    ("model_versions:list_models", "list"),
+    ("model_versions:pull_newer", "pull"),
+    ("model_versions:verify", "verify"),
+    ("model_versions:pin", "pin"),
+    ("model_versions:updates", "updates"),
+    ("model_canary:canary", "canary"),
+    ("model_canary:switch", "switch"),
+    ("model_versions:rollback", "rollback"),
+    ("model_versions:gc", "gc"),
+    ("model_signing:key", "key"),
+    ("model_signing:sign", "sign"),
+):
+    app.command(f"freehold.cli.{_target}", name=_name)
+
+
 def _one(registry: ModelRegistry, name: str, *, as_json: bool) -> int:
     installed = registry.find(name)
     entry = registry.catalogue.entries.get(name)

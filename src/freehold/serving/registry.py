@@ -6,6 +6,7 @@
                                   packed file
     manifests/DIGEST.json         its licence, origin, size
     names/…json                   where a name leads, led before, and may be switched to
+    signatures/…note              signed words on a content by a name
     stamps/…json                  digests of files in their present state
     partial/DIGEST.partial        what a pull has fetched so far
 """
@@ -25,6 +26,7 @@ from freehold.serving.installed import InstalledModel, VerifiedModel, VerifiedOn
 from freehold.serving.manifests import Manifest, Shelf, suffix_of
 from freehold.serving.names import NameBook, NameState
 from freehold.serving.reference import FilePath, HubReference, parse_reference
+from freehold.serving.signed import EverybodyTrusted, Signatures, Trust, manifest_text
 
 _VERSION: Final = re.compile(r"(.+)@sha256:([0-9a-f]{64})", re.DOTALL)
 """A name with the digest that is meant, whatever the name leads to by then."""
@@ -36,6 +38,13 @@ class ModelRegistry:
     Args:
         folder: Created when something is installed; the owner's alone.
         catalogue: Names to suggest; the one that comes with Freehold by default.
+
+    Attributes:
+        folder: As above.
+        shelf: Contents, and what is known of each.
+        names: Where names lead.
+        signatures: Signed words on models.
+        trust: Whose count; nobody's, and none is asked for, until somebody says so.
     """
 
     def __init__(self, folder: Path, *, catalogue: Catalogue | None = None) -> None:
@@ -43,6 +52,8 @@ class ModelRegistry:
         self._catalogue = catalogue
         self.shelf = Shelf(folder)
         self.names = NameBook(folder / "names")
+        self.signatures = Signatures(folder / "signatures")
+        self.trust: Trust = EverybodyTrusted()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -110,6 +121,21 @@ class ModelRegistry:
             if found != expected:
                 raise DigestMismatch(name=model.name, found=found, expected=expected)
 
+    def check_signed(self, model: InstalledModel) -> None:
+        """Hold a model against the signature that came with it, by the word of those who are trusted.
+
+        Raises:
+            SignatureWrong: Somebody trusted has signed something else.
+            SignatureMissing: Nobody trusted has signed it, and that is asked for.
+        """
+        name = _base(model.name)
+        manifest = self.shelf.read(model.sha256)
+        if manifest is None:  # a file of the user's own: there is no manifest to sign
+            self.trust.check("", "", name=name)
+            return
+        note = self.signatures.read(name, model.sha256)
+        self.trust.check(manifest_text(manifest, name), note, name=name)
+
     def load(self, reference: str) -> VerifiedModel:
         """Resolve, verify and read the header: what must precede every start of an engine.
 
@@ -122,6 +148,7 @@ class ModelRegistry:
         if model.packed:
             raise ModelFileInvalid(path=reference, reason="it is no GGUF file; the vault uses it, and no deployment")
         self.verify(model)
+        self.check_signed(model)
         return VerifiedModel(model=model, header=read_header(model.path))
 
     def load_onnx(self, reference: str) -> VerifiedOnnx:
@@ -137,6 +164,7 @@ class ModelRegistry:
             known = ", ".join(name for name, each in entries if each.onnx is not None and not each.onnx.labels)
             raise ModelFileInvalid(path=reference, reason=f"engine onnx runs these models of the catalogue: {known}")
         self.verify(model)
+        self.check_signed(model)
         return VerifiedOnnx(model=model, tokenizer=model.tokenizer, entry=entry, pooling=entry.onnx.pooling)
 
     def load_tagger(self, name: str) -> VerifiedTagger:
@@ -395,3 +423,9 @@ class ModelRegistry:
         led = [state.name for state in self.states() if state.sha256 == manifest.sha256]
         order = {name: place for place, name in enumerate(manifest.names)}
         return sorted(led, key=lambda name: (order.get(name, len(order)), name))
+
+
+def _base(name: str) -> str:
+    """The name of a version."""
+    match = _VERSION.fullmatch(name)
+    return name if match is None else match[1]

@@ -64,7 +64,9 @@ def test_a_calibrated_judge_says_what_is_at_most_lost() -> None:
     sure_right, sure_wrong = Pair(alike=False, old_chance=1.0), Pair(alike=False, old_chance=0.0)
     assert compare(same + [sure_wrong] * 12).verdict is CanaryVerdict.NOT_WORSE
     assert compare(same + [sure_right] * 12).verdict is CanaryVerdict.UNDECIDED
-    assert compare(same[:40] + [sure_right] * 40).verdict is CanaryVerdict.WORSE
+    doubted = compare(same[:40] + [sure_right] * 40)
+    assert doubted.verdict is CanaryVerdict.UNDECIDED, "another answer may be right, too: that needs somebody who knows"
+    assert doubted.low < -0.5
     half = compare(same + [Pair(alike=False, old_chance=0.5)] * 12)
     assert compare(same + [sure_right] * 12).low < half.low < compare(same + [sure_wrong] * 12).low
 
@@ -74,7 +76,7 @@ def test_the_bound_lies_below_what_was_seen_and_its_score_is_the_level(lost: int
     n = lost + won + both
     low = lower_bound(lost, won, n)
     assert -1.0 <= low <= ((won - lost) / n if n else 0.0)
-    if -1.0 < low and n:
+    if low > -1.0 and n:
         assert score(lost, won, n, low) == pytest.approx(1.6449, abs=0.01)
     if won:
         assert lower_bound(lost + 1, won - 1, n) <= low
@@ -106,6 +108,6 @@ def test_as_many_questions_as_are_told_are_enough() -> None:
     for _ in range(1_000):
         differing = sum(draw.random() < 24 / 202 for _ in range(needed))
         lost = sum(draw.random() < 0.5 for _ in range(differing))
-        passed += compare(pairs(lost, differing - lost, needed)).verdict.passes
+        passed += score(lost, differing - lost, needed, -0.05) > 1.6449
     assert passed / 1_000 >= 0.77
     assert questions_needed(1_000, 1_000, delta=0.001) == 0, "no number that anybody would ask"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -201,4 +200,4 @@ def test_a_damaged_name_leads_nowhere(registry: ModelRegistry, two: tuple, conte
 
 
 def test_names_are_the_owners_alone(registry: ModelRegistry, two: tuple) -> None:
-    assert os.stat(registry.names.folder).st_mode & 0o077 == 0
+    assert Path(registry.names.folder).stat().st_mode & 0o077 == 0
