@@ -192,10 +192,14 @@ def _record_text(record: CanaryRecord) -> str:
         return f"{told}\n  {record.reason}"
     lines = [
         told,
-        (f"  questions   {record.questions:,}: {record.lost} lost, {record.won} won,"
-        f" {record.unknown} on which they differ and nobody knows who is right"),
-        (f"  difference  {record.low:+.1%} to {record.high:+.1%} of right answers (95 % on each side);"
-        f" a loss of {record.delta:.1%} is borne"),
+        (
+            f"  questions   {record.questions:,}: {record.lost} lost, {record.won} won,"
+            f" {record.unknown} on which they differ and nobody knows who is right"
+        ),
+        (
+            f"  difference  {record.low:+.1%} to {record.high:+.1%} of right answers (95 % on each side);"
+            f" a loss of {record.delta:.1%} is borne"
+        ),
     ]
     if record.more:
         lines.append(f"  undecided; some {record.more:,} more questions would decide it")
