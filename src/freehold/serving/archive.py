@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 BLOCK: Final = 512
 _PIECE_BYTES: Final = 1 << 20
 _NAME_BYTES_MAX: Final = 100
+_OCTAL_MAX: Final = 8 << 30
 _MAGICS: Final = (b"ustar\x0000", b"ustar  \x00")
 _OCTAL: Final = re.compile(rb"[ ]*([0-7]{1,11})[ \0]*")
 
@@ -166,20 +167,33 @@ class ArchiveReader:
             raise ArchiveError("it is no tar archive of a form that is taken")
         if head[156:157] not in {b"0", b"\0"}:
             raise ArchiveError("it holds something that is no plain file")
-        if head[157:257].strip(b"\0") or head[345:500].strip(b"\0"):
+        prefix = _text(head[345:500])
+        if head[157:257].strip(b"\0") or (prefix and head[257:265] != _MAGICS[0]):
             raise ArchiveError("a header says more than a name and a size")
-        raw, _, rest = head[:_NAME_BYTES_MAX].partition(b"\0")
-        if not raw or rest.strip(b"\0") or not raw.isascii():
-            raise ArchiveError("a file's name cannot be read")
-        return raw.decode("ascii"), _number(head[124:136])
+        name = _text(head[:_NAME_BYTES_MAX])
+        if not name:
+            raise ArchiveError("a file has no name")
+        return f"{prefix}/{name}" if prefix else name, _number(head[124:136])
 
 
 def _header(name: str, size_bytes: int) -> bytes:
-    if len(name.encode()) > _NAME_BYTES_MAX or not name.isascii():
-        raise ArchiveError(f"{name!r} is too long for a name in an archive")
+    """The POSIX header; GNU's for what is longer than the former can say."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = size_bytes, 0o644
-    return info.tobuf(tarfile.GNU_FORMAT)
+    try:
+        head = info.tobuf(tarfile.USTAR_FORMAT if size_bytes < _OCTAL_MAX else tarfile.GNU_FORMAT, "ascii", "strict")
+    except ValueError as error:
+        raise ArchiveError(f"{name!r} cannot be a name in an archive ({error})") from error
+    if len(head) != BLOCK:
+        raise ArchiveError(f"{name!r} is too long for a name in an archive")
+    return head
+
+
+def _text(field: bytes) -> str:
+    raw, _, rest = field.partition(b"\0")
+    if rest.strip(b"\0") or not raw.isascii():
+        raise ArchiveError("a file's name cannot be read")
+    return raw.decode("ascii")
 
 
 def _number(field: bytes) -> int:

@@ -20,8 +20,8 @@ NOTE_BYTES_MAX: Final = 1 << 16
 _FILES_MAX: Final = 5_000
 _PATH: Final = re.compile(
     r"models/sha256-[0-9a-f]{64}\.(?:gguf|onnx|json|e5)"
-    r"|wheels/[A-Za-z0-9][A-Za-z0-9._+!-]{0,90}\.whl"
-    r"|licences/[A-Za-z0-9][A-Za-z0-9._+-]{0,85}\.txt"
+    r"|wheels/[A-Za-z0-9][A-Za-z0-9._+!-]{0,95}\.whl"
+    r"|licences/[A-Za-z0-9][A-Za-z0-9._+-]{0,95}\.txt"
     r"|sbom\.json",
     re.ASCII,
 )

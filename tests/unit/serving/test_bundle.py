@@ -36,7 +36,8 @@ def source(tmp_path: Path) -> ModelRegistry:
 def bundle(source: ModelRegistry, tmp_path: Path) -> Path:
     wheel = tmp_path / "a-1-py3-none-any.whl"
     wheel.write_bytes(b"PK" + bytes(range(256)) * 9)
-    extras = [Extra(path="wheels/a-1-py3-none-any.whl", file=wheel)]
+    long = f"wheels/a-1-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.{'b' * 34}.whl"
+    extras = [Extra(path="wheels/a-1-py3-none-any.whl", file=wheel), Extra(path=long, file=wheel)]
     export(source, ["tiny", "hf:o/r/f.gguf"], tmp_path / "b.tar", extras=extras, about=ABOUT)
     return tmp_path / "b.tar"
 
