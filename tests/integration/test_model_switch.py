@@ -32,7 +32,7 @@ slots = 2
 """
 QUESTIONS = (
     ("What is the capital of France?", "Paris"), ("What is the capital of Japan?", "Tokyo"),
-    ("What is the capital of Italy?", "Rome"), ("What is the capital of Germany?", "Berlin"),
+    ("What is the capital of Italy?", "Rome"),
 )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def test_a_failed_canary_leaves_the_old_version_serving(
 ) -> None:
     state = ModelRegistry(home / "models").state(NAME)
     assert state is not None
-    old = f"sha256:{state.sha256}"
+    old, new = f"sha256:{state.sha256}", f"sha256:{state.waiting}"
     with running(CONFIG, tmp_path) as gateway:
         assert serves(gateway) == old
         assert run(("models", "switch", NAME)) == 1, "nobody has compared them"
@@ -101,15 +101,9 @@ def test_a_failed_canary_leaves_the_old_version_serving(
         assert serves(gateway) == old
         assert ModelRegistry(home / "models").find(NAME).digest == old
 
-
-def test_one_command_goes_back(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    state = ModelRegistry(home / "models").state(NAME)
-    assert state is not None
-    old, new = f"sha256:{state.sha256}", f"sha256:{state.waiting}"
-    with running(CONFIG, tmp_path) as gateway:
+        # On one's word it is taken, without a restart; and one command goes back.
         assert run(("models", "switch", NAME, "--without-canary")) == 0
         eventually(becomes(gateway, new), within_s=60, what="the new version")
-        capsys.readouterr()
         assert run(("models", "rollback", NAME)) == 0
         eventually(becomes(gateway, old), within_s=60, what="the version before")
         capsys.readouterr()

@@ -49,7 +49,7 @@ class Comparison:
         old: The version that serves.
         new: The one that may take over.
         prompts: The saved set.
-        folder: Where answers are kept, so that the old version need not answer the same again.
+        folder: Where answers are kept meanwhile.
         delta: Loss of right answers that is borne.
         calibrations: Those whose word on the old version's answers counts where nobody knows what is right.
     """

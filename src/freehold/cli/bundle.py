@@ -43,7 +43,7 @@ def export(
     /,
     *,
     extra: tuple[str, ...] = (),
-    wheels: bool = True,
+    wheels: Annotated[bool, Parameter(negative="--no-wheels")] = True,
     key: str = "",
     as_json: Json = False,
 ) -> int:

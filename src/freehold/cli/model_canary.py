@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from freehold.cli import output
 from freehold.cli.learnt import open_learnt
 from freehold.cli.model_versions import chosen
 from freehold.cli.options import ConfigFile, Json
-from freehold.cli.pulling import MODELS_FOLDER
+from freehold.cli.pulling import trusted_registry
 from freehold.config.load import data_folder, load
 from freehold.domain.errors.model_versions import CanaryFailed, CanaryImpossible, CanaryMissing
 from freehold.hostinfo.clock import SystemClock
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from freehold.app.canary import Comparison
     from freehold.evals.canary import Prompt
 
-ANSWERS_FOLDER = "canaries"
 DELTA_PERCENT = 5.0
 _SHORT = 12
 
@@ -79,7 +79,7 @@ def switch(
         delta: Right answers in a hundred that may be lost; 5 if not given.
         without_canary: Take the version without a comparison.
     """
-    registry = ModelRegistry(data_folder() / MODELS_FOLDER)
+    registry = trusted_registry(config)
     old, new = chosen(registry, name, to)
     if prompts:
         record = _compared(name, to=new.sha256, prompts=prompts, delta=delta, tenant="", config=config)
@@ -108,13 +108,12 @@ def _compared(name: str, *, to: str, prompts: str, delta: float, tenant: str, co
     if not 0.0 < delta < 100.0:
         raise output.UsageError(f"--delta is {delta:g}; it lies between 0 and 100, without either.")
     folder = data_folder()
-    registry = ModelRegistry(folder / MODELS_FOLDER)
+    registry = trusted_registry(config)
     old, new = chosen(registry, name, to)
-    answers = folder / ANSWERS_FOLDER
-    answers.mkdir(mode=0o700, parents=True, exist_ok=True)
     asked = _prompts(name, prompts, tenant=tenant, config=config)
-    comparison = Comparison(name=name, old=old, new=new, prompts=asked, folder=answers, delta=delta / 100.0)
-    record = _ask(comparison, registry, folder, config)
+    with tempfile.TemporaryDirectory(prefix=".canary-", dir=folder) as answers:  # nobody's text stays
+        comparison = Comparison(name=name, old=old, new=new, prompts=asked, folder=Path(answers), delta=delta / 100.0)
+        record = _ask(comparison, registry, folder, config)
     keep_record(registry.folder, record)
     return record
 

@@ -9,7 +9,16 @@ from cyclopts import Parameter
 
 from freehold.cli import output
 from freehold.cli.options import ConfigFile, Json
-from freehold.cli.pulling import hub_endpoint, model_json, model_lines, pull_beside, pull_model, registry_of, update_of
+from freehold.cli.pulling import (
+    hub_endpoint,
+    model_json,
+    model_lines,
+    pull_beside,
+    pull_model,
+    registry_of,
+    trusted_registry,
+    update_of,
+)
 from freehold.config.load import data_folder
 from freehold.domain.errors.base import FreeholdError
 from freehold.hostinfo.clock import SystemClock
@@ -151,13 +160,13 @@ def updates(
     return output.OK
 
 
-def rollback(name: str, /, *, as_json: Json = False) -> int:
+def rollback(name: str, /, *, config: ConfigFile = "", as_json: Json = False) -> int:
     """Let the version before serve again. A running server takes it over within seconds.
 
     Args:
         name: Which.
     """
-    state = rolled_back(registry_of(data_folder()), name, unix_ms=SystemClock().unix_ms())
+    state = rolled_back(trusted_registry(config), name, unix_ms=SystemClock().unix_ms())
     if as_json:
         output.print_json({"name": name, "digest": f"sha256:{state.sha256}", "waiting": f"sha256:{state.waiting}"})
     else:

@@ -29,6 +29,22 @@ def registry_of(folder: Path) -> ModelRegistry:
     return ModelRegistry(folder / MODELS_FOLDER)
 
 
+def trusted_registry(config: str) -> ModelRegistry:
+    """The models of this machine, as far as the configuration trusts them.
+
+    Raises:
+        ConfigInvalid: It holds mistakes.
+        SigningKeyUnusable: A key in it is none.
+    """
+    from freehold.app.model_trust import trust_of  # lazy: loads cryptography
+    from freehold.cli.configured import loaded_or_default
+    from freehold.config.compile import compile_models
+
+    registry = registry_of(data_folder())
+    registry.trust = trust_of(compile_models(loaded_or_default(config).config))
+    return registry
+
+
 def hub_endpoint(config: str) -> str:
     """The hub that the configuration names; empty for the library's own, also where there is no configuration.
 

@@ -205,6 +205,7 @@ def loadable(registry: ModelRegistry, reference: str) -> InstalledModel:
     if model.tokenizer is None and not model.packed:
         return registry.load(reference).model
     registry.verify(model)
+    registry.check_signed(model)
     return model
 
 
