@@ -27,7 +27,7 @@ from freehold.evals.question import digest
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
 from freehold.routing.calibration import Calibration
-from freehold.routing.canary import DELTA, compare
+from freehold.routing.canary import DELTA, Finding, compare
 from freehold.routing.ladder import appraise
 from freehold.serving.canary_records import CanaryRecord
 from freehold.serving.installed import InstalledModel
@@ -97,8 +97,24 @@ async def compare_versions(comparison: Comparison, *, engine_of: Callable[[str],
     except FreeholdError as error:
         return replace(record, reason=f"it does not run: {error.code}: {error.message}")
     found = compare(pairs_of(comparison.prompts, old, new, chance=chance), delta=comparison.delta)
-    return replace(
-        record,
+    return record_of(
+        found,
+        name=record.name,
+        old_sha256=record.old_sha256,
+        new_sha256=record.new_sha256,
+        unix_ms=record.unix_ms,
+        question_digest=record.question_digest,
+    )
+
+
+def record_of(
+    found: Finding, *, name: str, old_sha256: str, new_sha256: str, unix_ms: int, question_digest: str = ""
+) -> CanaryRecord:
+    """What is kept of a finding."""
+    return CanaryRecord(
+        name=name,
+        old_sha256=old_sha256,
+        new_sha256=new_sha256,
         verdict=found.verdict.value,
         passes=found.verdict.passes,
         questions=found.questions,
@@ -107,7 +123,10 @@ async def compare_versions(comparison: Comparison, *, engine_of: Callable[[str],
         unknown=found.unknown,
         low=found.low,
         high=found.high,
+        delta=found.delta,
         more=found.more,
+        question_digest=question_digest,
+        unix_ms=unix_ms,
     )
 
 

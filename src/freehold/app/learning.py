@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from freehold.api.learning_views import LearningCare, LearningStores, LearningViews
+from freehold.app.canary_live import live_canaries
 from freehold.app.fellows import Fellows
 from freehold.app.observation import Observation
 from freehold.app.stores import Stores
@@ -85,6 +86,7 @@ class Learnt:
                 may_run=lambda: door.level is Level.OPEN,
                 key_is_good=lambda key_id: key_id in stores.keys.good_ids,
                 told=observation.shadow,
+                seen=live_canaries(stores.models.folder),
             )
             bounds = Bounds(
                 at_once=section.shadows_at_once,

@@ -16,7 +16,7 @@ from freehold.cli.pulling import trusted_registry
 from freehold.config.load import data_folder, load
 from freehold.domain.errors.model_versions import CanaryFailed, CanaryImpossible, CanaryMissing
 from freehold.hostinfo.clock import SystemClock
-from freehold.serving.canary_records import CanaryRecord, keep_record, read_record
+from freehold.serving.canary_records import CanaryRecord, keep_record, read_live, read_record
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.versions import switch as switched
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DELTA_PERCENT = 5.0
 _SHORT = 12
+_PER_CENT = 100.0
 
 
 def canary(
@@ -34,6 +35,7 @@ def canary(
     *,
     to: str = "",
     prompts: str = "",
+    live: bool = False,
     delta: float = DELTA_PERCENT,
     tenant: str = "",
     config: ConfigFile = "",
@@ -48,10 +50,19 @@ def canary(
         to: Digest of the version, or its beginning; the one that waits if not given.
         prompts: File of questions, one JSON object a line with "id" and "prompt" and, where the answer is known,
             "grade" and "answers"; the questions of "freehold gold" if not given.
+        live: Ask nothing; go by what a route's canary has answered to live requests until now.
         delta: Right answers in a hundred that may be lost; 5 if not given.
         tenant: Only this tenant's gold questions.
     """
-    record = _compared(name, to=to, prompts=prompts, delta=delta, tenant=tenant, config=config)
+    if not 0.0 < delta < _PER_CENT:
+        raise output.UsageError(f"--delta is {delta:g}; it lies between 0 and 100, without either.")
+    if live and prompts:
+        raise output.UsageError("--live asks nothing; leave --prompts out.")
+    record = (
+        _seen_live(name, to=to, delta=delta, config=config)
+        if live
+        else _compared(name, to=to, prompts=prompts, delta=delta, tenant=tenant, config=config)
+    )
     if as_json:
         output.print_json(_record_json(record))
     else:
@@ -79,6 +90,8 @@ def switch(
         delta: Right answers in a hundred that may be lost; 5 if not given.
         without_canary: Take the version without a comparison.
     """
+    if not 0.0 < delta < _PER_CENT:
+        raise output.UsageError(f"--delta is {delta:g}; it lies between 0 and 100, without either.")
     registry = trusted_registry(config)
     old, new = chosen(registry, name, to)
     if prompts:
@@ -105,15 +118,36 @@ def _compared(name: str, *, to: str, prompts: str, delta: float, tenant: str, co
     """Compare, and keep what was found."""
     from freehold.app.canary import Comparison  # lazy: loads engines
 
-    if not 0.0 < delta < 100.0:
-        raise output.UsageError(f"--delta is {delta:g}; it lies between 0 and 100, without either.")
     folder = data_folder()
     registry = trusted_registry(config)
     old, new = chosen(registry, name, to)
     asked = _prompts(name, prompts, tenant=tenant, config=config)
     with tempfile.TemporaryDirectory(prefix=".canary-", dir=folder) as answers:  # nobody's text stays
-        comparison = Comparison(name=name, old=old, new=new, prompts=asked, folder=Path(answers), delta=delta / 100.0)
+        comparison = Comparison(
+            name=name, old=old, new=new, prompts=asked, folder=Path(answers), delta=delta / _PER_CENT
+        )
         record = _ask(comparison, registry, folder, config)
+    keep_record(registry.folder, record)
+    return record
+
+
+def _seen_live(name: str, *, to: str, delta: float, config: str) -> CanaryRecord:
+    """Decide by what was answered to live requests, and keep that.
+
+    Raises:
+        CanaryImpossible: Nothing was.
+    """
+    from freehold.app.canary import record_of  # lazy: loads engines
+    from freehold.routing.canary import Pair, compare
+
+    registry = trusted_registry(config)
+    old, new = chosen(registry, name, to)
+    pairs = read_live(registry.folder, old_sha256=old.sha256, new_sha256=new.sha256)
+    if not pairs:
+        reason = "no live request was answered by both; a route asks a canary with canary and canary_share"
+        raise CanaryImpossible(name=name, reason=reason)
+    found = compare((Pair(alike=each.alike, old_chance=each.old_chance) for each in pairs), delta=delta / _PER_CENT)
+    record = record_of(found, name=name, old_sha256=old.sha256, new_sha256=new.sha256, unix_ms=SystemClock().unix_ms())
     keep_record(registry.folder, record)
     return record
 

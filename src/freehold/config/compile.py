@@ -326,6 +326,8 @@ def _route(name: str, section: RouteSection, currency: str) -> Route:
         when_busy=tuple(Instead(word) for word in section.when_busy),
         when_down=tuple(Instead(word) for word in section.when_down),
         shadow_share=section.shadow_share,
+        canary=section.canary,
+        canary_share=section.canary_share,
         doubt=Doubt(
             second_opinion=section.second_opinion or "",
             samples=section.samples,

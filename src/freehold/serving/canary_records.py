@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from freehold.serving.digests import write_atomically
 from freehold.serving.names import DIGEST
 
 _FOLDER = "canaries"
+LIVE_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,37 @@ def read_record(models_folder: Path, *, old_sha256: str, new_sha256: str) -> Can
     except (OSError, msgspec.MsgspecError):
         return None
     return found if (found.old_sha256, found.new_sha256) == (old_sha256, new_sha256) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePair:
+    """Two answers to one live request: whether they say the same, and the calibrated chance that the old one is right."""
+
+    alike: bool | None
+    old_chance: float | None
+
+
+def keep_live(models_folder: Path, *, old_sha256: str, new_sha256: str, pair: LivePair) -> None:
+    """Add one comparison of live requests; beyond ``LIVE_MAX`` none is kept. Workers may do so at the same time."""
+    path = _path(models_folder, old_sha256, new_sha256).with_suffix(".live")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    line = msgspec.json.encode(pair) + b"\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if os.fstat(descriptor).st_size < LIVE_MAX * len(line):
+            os.write(descriptor, line)  # short enough to be whole or not at all
+    finally:
+        os.close(descriptor)
+
+
+def read_live(models_folder: Path, *, old_sha256: str, new_sha256: str) -> list[LivePair]:
+    """The comparisons of live requests of these two versions; a line that cannot be read is passed over."""
+    path = _path(models_folder, old_sha256, new_sha256).with_suffix(".live")
+    found: list[LivePair] = []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        with contextlib.suppress(msgspec.MsgspecError):
+            found.append(msgspec.json.decode(line, type=LivePair))
+    return found
 
 
 def _path(models_folder: Path, old_sha256: str, new_sha256: str) -> Path:
