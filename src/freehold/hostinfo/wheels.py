@@ -213,7 +213,7 @@ def _wheel_tags(text: str) -> str:
 
 def _license(distribution: metadata.Distribution) -> str:
     told = distribution.metadata
-    words = told.get("License-Expression") or told.get("License") or ""
+    words = next(iter(told.get_all("License-Expression") or told.get_all("License") or ()), "")
     if words and "\n" not in words and len(words) <= 100:
         return words
     classifiers = [each for each in told.get_all("Classifier") or () if each.startswith("License ::")]
