@@ -107,12 +107,10 @@ class House:
         stores.models.trust = trust_of(compiled.models)
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._engines = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
-        self._watch = ModelWatch(stores.models)
-        self._watch.hold(self._engines.values())
+        self._watch = ModelWatch(stores.models, self._engines.values())
         self._detection = detection(stores.models, clock=stores.clock, names=compiled.detect.names != "off")
         detect = self._detection.rules(compiled.detect)
-        cache_key = stores.cache_key
-        self._runtime = snapshot(compiled, self._engines, known, self._price, detect=detect, cache_key=cache_key)
+        self._runtime = snapshot(compiled, self._engines, known, self._price, detect=detect, cache_key=stores.cache_key)
         self._fellows = fellows
         pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)

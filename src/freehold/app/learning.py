@@ -65,8 +65,7 @@ class Learnt:
         self._clock = stores.clock
         self._care = LearningCare(run_length=section.alarm_run_length, days=section.certificate_days)
         self._looks = fellows is None or not fellows.seat.worker
-        self._changed, self._forget = asyncio.Event(), forget
-        self._erased = 0
+        self._changed, self._forget, self._erased = asyncio.Event(), forget, 0
         self.outcomes = SqliteOutcomes(stores.database, most=section.outcomes_max)
         self.certificates = SqliteCertificates(stores.database)
         self.standings = LiveStandings()

@@ -23,11 +23,13 @@ class ModelWatch:
 
     Args:
         models: The models of this machine.
+        running: Engines whose files are held from the beginning.
     """
 
-    def __init__(self, models: ModelRegistry) -> None:
+    def __init__(self, models: ModelRegistry, running: Iterable[Engine] = ()) -> None:
         self._models = models
         self._holds: dict[int, Hold] = {}
+        self.hold(running)
 
     def hold(self, engines: Iterable[Engine]) -> None:
         """Hold the files of these engines."""
