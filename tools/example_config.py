@@ -61,6 +61,7 @@ LEAVES = {"labels.mip.NAME": "2096f6a2-d2f7-48be-b329-b73aaa526e5d"}
 EXAMPLES = {
     "learning.shadow_money_per_month": "5.00",
     "memory.cap": '"6 GiB"',
+    "models.unsigned": '"refuse"',
     "deployments.NAME.engine": '"openai"',
     "deployments.NAME.model": '"gpt-4o-mini"',
     "deployments.NAME.zone": '"world"',

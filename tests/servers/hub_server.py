@@ -69,6 +69,8 @@ class HubServer:
         files: Content by ``OWNER/REPO/FILE``.
         revisions: Those that exist, in every repository.
         behaviour: May be changed while running.
+        commits: Id and title of each, the newest first.
+        commit: The newest.
         seen: ``METHOD path`` of each request to the hub.
         ranges: The ``Range`` header of each request to the storage, empty for none.
         headers: Headers of the last request by server: ``hub``, ``storage``.
@@ -79,6 +81,8 @@ class HubServer:
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
         self.revisions = {"main", COMMIT}
+        self.commits: list[tuple[str, str]] = []
+        self.commit = COMMIT
         self.behaviour = HubBehaviour()
         self.seen: list[str] = []
         self.ranges: list[str] = []
@@ -160,7 +164,9 @@ class _HubHandler(_Handler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        if url.path.startswith("/api/models/"):
+        if url.path.startswith("/api/models/") and "/commits/" in url.path:
+            self._commits()
+        elif url.path.startswith("/api/models/"):
             self._info(url.path.removeprefix("/api/models/"), parse_qs(url.query))
         else:
             self._resolve()
@@ -183,14 +189,16 @@ class _HubHandler(_Handler):
         elif key in self.owner.plain:
             content = self.owner.files[key]
             digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
-            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{digest}"', "Accept-Ranges": "bytes"}
+            headers = {"X-Repo-Commit": self.owner.commit, "ETag": f'"{digest}"', "Accept-Ranges": "bytes"}
             self._plain(content, headers)
+        elif filename == "README.md":  # small files are not in the storage
+            self.answer(200, {"X-Repo-Commit": COMMIT, "ETag": '"readme"'}, self.owner.files[key])
         else:
             content = self.owner.files[key]
             etag = "0" * 40 if behaviour.plain_etag else hashlib.sha256(content).hexdigest()
             location = f"{self.owner.storage}/{key}?signature=x"
             headers = {
-                "X-Repo-Commit": COMMIT,
+                "X-Repo-Commit": self.owner.commit,
                 "X-Linked-Etag": f'"{etag}"',
                 "X-Linked-Size": behaviour.linked_size or str(len(content)),
                 "Location": location.replace("http", behaviour.downgrade, 1) if behaviour.downgrade else location,
@@ -204,6 +212,14 @@ class _HubHandler(_Handler):
             self.answer(206, {**headers, **shown}, content[start : end + 1])
         else:
             self.answer(200, headers, content)
+
+    def _commits(self) -> None:
+        self.owner.seen.append(f"GET {self.path}")
+        body = [
+            {"id": each, "title": title, "message": "", "authors": [{"user": "o"}], "date": "2026-11-29T10:00:00.000Z"}
+            for each, title in self.owner.commits
+        ]
+        self.answer(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
     def _info(self, path: str, query: dict[str, list[str]]) -> None:
         self.owner.seen.append(f"GET /api/models/{path}")

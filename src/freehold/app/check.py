@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from freehold.app.model_trust import verifier_key
 from freehold.app.rules import rulebook_of
 from freehold.config.checks import zone_tree
 from freehold.config.compile import Compiled, compile_config
@@ -14,6 +15,7 @@ from freehold.config.secrets import read_secret
 from freehold.domain.deployment import EngineKind
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.config import SecretUnreadable
+from freehold.domain.errors.model_versions import SigningKeyUnusable
 from freehold.domain.errors.policy import PolicyError, RulesInvalid
 from freehold.domain.zones import DEVICE
 from freehold.policy.text import parse_label
@@ -35,7 +37,13 @@ def problems(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> list[st
         Lines that begin with ``FILE:LINE`` where the value came from the file; empty where nothing is wrong. A
         secret itself is in none of them.
     """
-    found = [*_secrets(loaded, environment), *_files(loaded), *_labels(loaded), *_rules(loaded, environment)]
+    found = [
+        *_secrets(loaded, environment),
+        *_files(loaded),
+        *_labels(loaded),
+        *_keys(loaded),
+        *_rules(loaded, environment),
+    ]
     return [f"{loaded.provenance.get(dotted(path), 'default')}: {dotted(path)}: {text}" for path, text in found]
 
 
@@ -86,6 +94,14 @@ def _labels(loaded: LoadedConfig) -> Iterator[tuple[KeyPath, str]]:
             parse_label(text, tree)
         except FreeholdError as error:
             yield path, f"{text!r} cannot be read: {error.values.get('reason', error.message)}"
+
+
+def _keys(loaded: LoadedConfig) -> Iterator[tuple[KeyPath, str]]:
+    for text in loaded.config.models.trusted_keys:
+        try:
+            verifier_key(text)
+        except SigningKeyUnusable as error:
+            yield ("models", "trusted_keys"), f"{text[:80]!r} is no public key: {error.values.get('reason', '')}"
 
 
 def _rules(loaded: LoadedConfig, environment: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:

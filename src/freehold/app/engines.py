@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 from freehold.app.llama_engines import llama_engine
-from freehold.app.stores import Stores
 from freehold.config.compile import DeploymentPlan
 from freehold.domain.deployment import EngineKind, Upstream
 from freehold.domain.hardware import HardwareProfile
-from freehold.domain.ports import Engine
+from freehold.domain.ports import Clock, Engine, IdSource
 from freehold.engines.anthropic import AnthropicEngine
 from freehold.engines.llama.engine import LlamaEngine
 from freehold.engines.onnx.engine import OnnxEngine
 from freehold.engines.onnx.settings import OnnxSettings
 from freehold.engines.openai_compatible import OpenAICompatibleEngine
+from freehold.net.broker import Broker
+from freehold.serving.registry import ModelRegistry
 
 
-def build_engine(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> Engine:
+class EngineParts(Protocol):
+    """What engines are built from: the stores of a gateway, or what a command has of them."""
+
+    @property
+    def models(self) -> ModelRegistry:
+        """The models of this machine."""
+        ...
+
+    @property
+    def broker(self) -> Broker:
+        """The way out."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+        ...
+
+    @property
+    def ids(self) -> IdSource:
+        """Ids."""
+        ...
+
+
+def build_engine(plan: DeploymentPlan, stores: EngineParts, machine: HardwareProfile) -> Engine:
     """The engine of one deployment; nothing is started or called yet. May read a whole model file: blocks.
 
     Raises:
@@ -38,13 +64,13 @@ def build_engine(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile)
     return remote(deployment=deployment, upstream=upstream, broker=stores.broker, clock=stores.clock)
 
 
-def _llama(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> LlamaEngine:
+def _llama(plan: DeploymentPlan, stores: EngineParts, machine: HardwareProfile) -> LlamaEngine:
     return llama_engine(
         plan, models=stores.models, broker=stores.broker, clock=stores.clock, ids=stores.ids, machine=machine
     )
 
 
-def _onnx(plan: DeploymentPlan, stores: Stores, machine: HardwareProfile) -> OnnxEngine:
+def _onnx(plan: DeploymentPlan, stores: EngineParts, machine: HardwareProfile) -> OnnxEngine:
     deployment = plan.deployment
     verified = stores.models.load_onnx(deployment.model.name)
     card = verified.card

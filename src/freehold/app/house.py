@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Collection, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 from freehold.api.approval_views import ApprovalViews
@@ -26,6 +27,8 @@ from freehold.app.key_events import record_key_events
 from freehold.app.known import Known
 from freehold.app.learning import Learnt
 from freehold.app.memory import pseudonym_keys, remembering
+from freehold.app.model_trust import trust_of
+from freehold.app.model_watch import ModelWatch, changes
 from freehold.app.observation import Observation
 from freehold.app.outliers import leave_outliers_alone
 from freehold.app.placed_engine import PlacedEngine
@@ -37,7 +40,6 @@ from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
 from freehold.app.vault_house import VaultHouse
 from freehold.app.vault_views import vault_views
-from freehold.audit.records import policy_change_record
 from freehold.config.compile import Compiled
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.errors.base import FreeholdError
@@ -105,6 +107,7 @@ class House:
         self._stores = stores
         self._machine = machine
         self._known = known
+        stores.models.trust = trust_of(compiled.models)
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
         self._placement = Placement(
@@ -113,10 +116,10 @@ class House:
         built = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
         self._engines = self._placement.take(built, self._plans)
         self._placement.current(self._engines)
+        self._watch = ModelWatch(stores.models, built.values())
         self._detection = detection(stores.models, clock=stores.clock, names=compiled.detect.names != "off")
         detect = self._detection.rules(compiled.detect)
-        cache_key = stores.cache_key
-        self._runtime = snapshot(compiled, self._engines, known, self._price, detect=detect, cache_key=cache_key)
+        self._runtime = snapshot(compiled, self._engines, known, self._price, detect=detect, cache_key=stores.cache_key)
         self._fellows = fellows
         pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
@@ -246,6 +249,7 @@ class House:
             self._memory.close()
             await self._vaults.close()
             await asyncio.gather(*(each.close() for each in (*self._engines.values(), self._detection.engine)))
+            self._watch.close()
             await self._observation.close()
             await self._stores.broker.close()
             with contextlib.suppress(FreeholdError):
@@ -260,36 +264,35 @@ class House:
             FreeholdError: The new one does not work; the old one stays in force.
         """
         await asyncio.to_thread(rulebook_of, compiled)  # before anything is built: what does not hold changes nothing
+        self._stores.models.trust = trust_of(compiled.models)
         tenants = tenants_of(compiled)
         plans = {plan.deployment.name: plan for plan in compiled.deployments}
-        if plans == self._plans and compiled.digest == self._runtime.config_digest:
+        same = {name for name in self._engines if self._plans.get(name) == plans.get(name)}
+        moved = same & await asyncio.to_thread(self._watch.moved, plans, self._engines)
+        if plans == self._plans and compiled.digest == self._runtime.config_digest and not moved:
             return
-        kept = {name: engine for name, engine in self._engines.items() if self._plans.get(name) == plans.get(name)}
+        kept = {name: engine for name, engine in self._engines.items() if name in same - moved}
         built = {
             name: await asyncio.to_thread(build_engine, plan, self._stores, self._machine)
             for name, plan in plans.items()
             if name not in kept
         }
         taken = self._placement.take(built, plans)
+        await self._try({name: taken[name] for name in moved}, taken.values())
         engines = {name: kept.get(name) or taken[name] for name in plans}
         detect = self._detection.rules(compiled.detect)
         cache_key = self._stores.cache_key
         runtime = snapshot(compiled, engines, self._known, self._price, detect=detect, cache_key=cache_key)
+        runtime = replace(runtime, epoch=self._runtime.epoch + 1)
         retired = [engine for name, engine in self._engines.items() if engines.get(name) is not engine]
-        before = self._runtime.config_digest
-        self._stores.audit.append(
-            policy_change_record(
-                unix_ms=self._stores.clock.unix_ms(),
-                tenant=next(iter(tenants)),
-                before=before,
-                after=compiled.digest,
-                source="reload",
-            )
-        )
+        before, tenant = self._runtime, next(iter(tenants))
+        for record in changes(before, runtime, moved, unix_ms=self._stores.clock.unix_ms(), tenant=tenant):
+            self._stores.audit.append(record)
         await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._plans, self._engines, self._runtime = plans, engines, runtime
         self._placement.current(engines)
         self._placement.know(compiled.memory)
+        self._watch.hold(built.values())
         self._limit_book.currency = compiled.ledger.currency
         self._admission.keep(engines)
         self._retries.keep(engines)
@@ -299,7 +302,7 @@ class House:
         self._vaults.know(compiled)
         self._start_all(taken)
         if retired:
-            self._spawn(self._retire(retired, before))
+            self._spawn(self._retire(retired, before.epoch))
         log.info("configuration %s is in force", compiled.digest[:19])
 
     def _services(self) -> Services:
@@ -360,11 +363,26 @@ class House:
         except FreeholdError as error:
             log.error("no text can be looked through, so that none leaves: %s", error.message)  # noqa: TRY400 - the message is all there is
 
-    async def _retire(self, engines: list[Engine], config_digest: str) -> None:
-        """Close engines of an old configuration once the requests that began under it have ended."""
-        while self._pipeline.active(config_digest):  # noqa: ASYNC110 - a reload is rare, a request is not
+    async def _try(self, moved: Mapping[str, Engine], taken: Collection[Engine]) -> None:
+        """Load other versions of models before they take over, where memory holds both; one that fails never does.
+
+        Raises:
+            FreeholdError: One does not run; all that was taken is given up again.
+        """
+        if not self._watch.has_room(moved.values()):
+            return
+        try:
+            await self._placement.load(moved.values())
+        except FreeholdError:
+            await asyncio.gather(*(engine.close() for engine in taken))
+            raise
+
+    async def _retire(self, engines: list[Engine], epoch: int) -> None:
+        """Close engines of an old snapshot once the requests that began under it have ended."""
+        while self._pipeline.active(epoch):  # noqa: ASYNC110 - a reload is rare, a request is not
             await asyncio.sleep(_RETIRE_EVERY_S)
         await asyncio.gather(*(engine.close() for engine in engines))
+        self._watch.let_go(engines)
 
     async def _keep_checkpoints(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from freehold.api.learning_views import LearningCare, LearningStores, LearningViews
+from freehold.app.canary_live import live_canaries
 from freehold.app.fellows import Fellows
 from freehold.app.observation import Observation
 from freehold.app.stores import Stores
@@ -64,8 +65,7 @@ class Learnt:
         self._clock = stores.clock
         self._care = LearningCare(run_length=section.alarm_run_length, days=section.certificate_days)
         self._looks = fellows is None or not fellows.seat.worker
-        self._changed, self._forget = asyncio.Event(), forget
-        self._erased = 0
+        self._changed, self._forget, self._erased = asyncio.Event(), forget, 0
         self.outcomes = SqliteOutcomes(stores.database, most=section.outcomes_max)
         self.certificates = SqliteCertificates(stores.database)
         self.standings = LiveStandings()
@@ -85,6 +85,7 @@ class Learnt:
                 may_run=lambda: door.level is Level.OPEN,
                 key_is_good=lambda key_id: key_id in stores.keys.good_ids,
                 told=observation.shadow,
+                seen=live_canaries(stores.models.folder),
             )
             bounds = Bounds(
                 at_once=section.shadows_at_once,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +36,8 @@ _BATCH_TOKENS_ON_CARD: Final = 512
 _EMBEDDING_TOKENS_MAX: Final = 2_048
 _RESERVE_BYTES: Final = 256 * _MIB
 """Left to the rest of the machine of what is free at the start, where nobody set a cap."""
+
+_LOAD_WITHIN_S: Final = 600.0
 
 _ONNX_FACTOR: Final = 2
 """Times the size of its file that an ONNX model takes: the weights, and what they are computed with."""
@@ -137,6 +139,22 @@ class Placement:
                 taken[name] = engine
         self.placer.know(wanted)
         return taken
+
+    async def load(self, engines: Collection[Engine]) -> None:
+        """Load these now, where all fit beside what is there: nobody leaves for them, and they stay as others do.
+
+        Raises:
+            EngineError: One does not load.
+        """
+        models = {each.model for each in engines if isinstance(each, PlacedEngine)}
+        entries = [self.placer.entry(model) for model in models]
+        state = self.placer.state()
+        held = sum(each.held.get(PROCESSOR, 0) for each in state.residents.values())
+        if held + sum(each.given.need.bytes for each in entries) > state.devices[PROCESSOR].bytes_max:
+            return
+        for model in models:
+            await self.placer.use(model, deadline_s=self._clock.monotonic_s() + _LOAD_WITHIN_S)
+            self.placer.leave(model)
 
     def current(self, engines: Mapping[str, Engine]) -> None:
         """Which engines are in force, for who asks by a deployment's name."""

@@ -1,4 +1,4 @@
-"""Reloading: on SIGHUP, or when the file or that of its rules changed. A new configuration that is bad leaves the old one in force."""
+"""Reloading: on SIGHUP, or when the file, that of its rules or the name of a model changed. A new configuration that is bad leaves the old one in force."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Reloader:
     Args:
         path: The file; ``None`` for a gateway that was started without one.
         rules: Path of the file of rules that it names; empty for none.
+        also: Folders in which files are renamed where something else changes that what is in force is made of.
         read: Reads and compiles it.
         replace: Puts a compiled configuration in force.
     """
@@ -38,11 +39,13 @@ class Reloader:
         path: Path | None,
         *,
         rules: str = "",
+        also: tuple[Path, ...] = (),
         read: Callable[[], Compiled],
         replace: Callable[[Compiled], Coroutine[Any, Any, None]],
     ) -> None:
         self._path = path
         self._rules = rules
+        self._also = also
         self._read = read
         self._replace = replace
         self._seen = self._state()
@@ -94,7 +97,7 @@ class Reloader:
         return True
 
     def _state(self) -> tuple[_State | None, ...]:
-        return tuple(_state_of(each) for each in (self._path, Path(self._rules) if self._rules else None))
+        return tuple(_state_of(each) for each in (self._path, Path(self._rules) if self._rules else None, *self._also))
 
 
 def _state_of(path: Path | None) -> _State | None:

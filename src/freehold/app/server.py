@@ -168,7 +168,13 @@ def _run(
 
     @contextlib.asynccontextmanager
     async def life() -> AsyncGenerator[None]:
-        reloader = Reloader(loaded.path, rules=compiled.rules_path, read=lambda: _reread(loaded), replace=house.replace)
+        reloader = Reloader(
+            loaded.path,
+            rules=compiled.rules_path,
+            also=(stores.models.names.folder,),
+            read=lambda: _reread(loaded),
+            replace=house.replace,
+        )
         async with house.run(), reloader.watching(), witnessing(loaded, stores):
             calm_collector()
             yield

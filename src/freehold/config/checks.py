@@ -221,6 +221,7 @@ def _routes(config: Config, names: Names) -> Iterator[Mistake]:
         yield from _prerouter(path, route, config, names)
         yield from _worth(path, route)
         yield from _unheard(path, route, config)
+        yield from _canary(path, route, config)
 
 
 def _unheard(path: KeyPath, route: RouteSection, config: Config) -> Iterator[Mistake]:
@@ -245,6 +246,27 @@ def _unheard(path: KeyPath, route: RouteSection, config: Config) -> Iterator[Mis
             *(("prerouter",) if route.prerouter != "off" else ()),
         ):
             yield Mistake(path=(*path, key), text=text)
+
+
+def _canary(path: KeyPath, route: RouteSection, config: Config) -> Iterator[Mistake]:
+    """A canary answers nobody, and what it is asked stays on this device."""
+    if not route.canary:
+        if route.canary_share:
+            yield Mistake(path=(*path, "canary_share"), text="it is the share of a canary, and none is named")
+        return
+    section = config.deployments.get(route.canary)
+    if section is None:
+        known = ", ".join(config.deployments) or "none"
+        text = f"there is no deployment {route.canary!r}; there are: {known}"
+    elif (section.zone or DEVICE) != DEVICE:
+        text = f"{route.canary} is in the zone {section.zone}; a canary is asked on this device only"
+    elif route.canary in route.deployments:
+        text = f"{route.canary} answers on this route; a canary is compared with what does"
+    elif config.learning.outcomes_max == 0:
+        text = "it learns from outcomes, and [learning] outcomes_max = 0 keeps none; leave one out"
+    else:
+        return
+    yield Mistake(path=(*path, "canary"), text=text)
 
 
 def _worth(path: KeyPath, route: RouteSection) -> Iterator[Mistake]:

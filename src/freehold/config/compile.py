@@ -88,6 +88,21 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTrustPlan:
+    """Whose signatures on models count.
+
+    Attributes:
+        keys: Public keys, as text.
+        unsigned: Whether models that none of them signed are used.
+        says_unsigned: Whether somebody wrote that, so that it holds for bundles, too.
+    """
+
+    keys: tuple[str, ...] = ()
+    unsigned: bool = True
+    says_unsigned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
     """A configuration in domain values. Labels are still text: reading them is policy's business.
 
@@ -118,6 +133,7 @@ class Compiled:
         broker: Unix socket of the process through which everything leaves; empty to connect from here.
         vaults: By name; ``archive`` is always among them.
         memory: How models share memory.
+        models: Whose signatures on models count.
     """
 
     tree: ZoneTree
@@ -146,6 +162,7 @@ class Compiled:
     broker: str = ""
     vaults: Mapping[str, VaultPlan] = field(default_factory=dict[str, VaultPlan])
     memory: MemoryPlan = field(default_factory=MemoryPlan)
+    models: ModelTrustPlan = ModelTrustPlan()
 
 
 def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_broker: bool = False) -> Compiled:
@@ -200,6 +217,7 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_b
             link_hosts=tuple(config.output.link_hosts),
         ),
         detect=config.detect,
+        models=compile_models(config),
         vaults=compile_vaults(
             config,
             first_tenant=next(iter(tenants), DEFAULT_TENANT),
@@ -210,6 +228,15 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_b
             keep_s=float(config.memory.keep_alive_s),
             patience_s=float(config.memory.patience_s),
         ),
+    )
+
+
+def compile_models(config: Config) -> ModelTrustPlan:
+    """Whose signatures count; where nobody said what becomes of the unsigned, keys mean that they are refused."""
+    section = config.models
+    unsigned = section.unsigned == "allow" if section.unsigned is not None else not section.trusted_keys
+    return ModelTrustPlan(
+        keys=tuple(section.trusted_keys), unsigned=unsigned, says_unsigned=section.unsigned == "allow"
     )
 
 
@@ -349,6 +376,8 @@ def _route(name: str, section: RouteSection, currency: str) -> Route:
         when_busy=tuple(Instead(word) for word in section.when_busy),
         when_down=tuple(Instead(word) for word in section.when_down),
         shadow_share=section.shadow_share,
+        canary=section.canary,
+        canary_share=section.canary_share,
         doubt=Doubt(
             second_opinion=section.second_opinion or "",
             samples=section.samples,

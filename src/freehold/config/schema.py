@@ -14,6 +14,7 @@ from freehold.config.schema_detect import Detect
 from freehold.config.schema_egress import Egress
 from freehold.config.schema_files import Batches, Files
 from freehold.config.schema_memory import MemorySection
+from freehold.config.schema_models import Models
 from freehold.config.schema_route import Price, RouteSection
 from freehold.config.schema_untrusted import Output, ToolName, ToolSection
 from freehold.config.schema_vault import VaultName, VaultSection
@@ -398,5 +399,6 @@ class Config(Section):
         description="Private documents that are searched, by name; one called archive is there without being named.",
     )
     calibration: Calibration = Field(default=Calibration(), description="Calibrations of one's own.")
+    models: Models = Field(default=Models(), description="Whose signatures on models count.")
     hub: Hub = Field(default=Hub(), description="Where models are pulled from.")
     telemetry: Telemetry = Field(default=Telemetry(), description="Where spans are sent.")

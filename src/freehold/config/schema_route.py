@@ -110,6 +110,17 @@ class RouteSection(Section):
         description="Share of accepted answers about which the next permitted deployment is asked afterwards, to learn"
         " whether they were right. It costs what such a request costs, and nobody waits for it.",
     )
+    canary: str = Field(
+        default="",
+        description='Deployment on this device with another version of a model, model = "NAME@sha256:DIGEST", that is'
+        " asked a share of the same requests afterwards, to be compared. Clients never get its answers from this route.",
+    )
+    canary_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of answered requests that the canary is asked too, when nothing else runs here.",
+    )
     prerouter: Literal["off", "watch", "on"] = Field(
         default="off",
         description="Whether a chat's question is looked at before the first attempt: watch makes its vector and changes"

@@ -283,6 +283,9 @@ class Route:
         when_busy: What to do where a deployment has no free slot, first choice first.
         when_down: What to do where it is not ready, or left alone for its failures.
         shadow_share: Share of accepted answers about which a stronger deployment is asked afterwards, 0 to 1.
+        canary: A deployment on this device, of another version of a model, that is asked some of the same afterwards to be
+            compared; empty for none.
+        canary_share: Share of answered requests that it is asked, 0 to 1.
         doubt: What else is asked in the grey zone.
         prerouter: Whether the question is looked at before the first attempt.
         embedder: The deployment that makes vectors of questions for it.
@@ -311,6 +314,8 @@ class Route:
     when_busy: tuple[Instead, ...] = (Instead.QUEUE,)
     when_down: tuple[Instead, ...] = (Instead.QUEUE,)
     shadow_share: float = 0.0
+    canary: str = ""
+    canary_share: float = 0.0
     doubt: Doubt = NO_DOUBT
     prerouter: Prerouter = Prerouter.OFF
     embedder: str = ""

@@ -34,6 +34,21 @@ class HubFile:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubNotes:
+    """What the makers of a model say of a version. Other people's words: shown as text, never as markup.
+
+    Attributes:
+        license: As the model's card states it; empty where it states none.
+        text: The card, without what only a terminal or a page would act on; its beginning where it is long.
+        changes: Titles of the commits since the version that is here, the newest first, each with its date.
+    """
+
+    license: str
+    text: str
+    changes: tuple[str, ...]
+
+
 class HubFiles(Protocol):
     """Files of a model hub; implemented in ``net``."""
 
@@ -60,6 +75,23 @@ class HubFiles(Protocol):
 
         Raises:
             ModelError: As ``describe``. What was written until then stays.
+        """
+        ...
+
+
+class HubWords(Protocol):
+    """What is written about files of a model hub; implemented in ``net``."""
+
+    async def notes(self, *, repo: str, revision: str, since: str) -> HubNotes:
+        """What is said of a version.
+
+        Args:
+            repo: ``OWNER/NAME``.
+            revision: The commit of the version.
+            since: The commit of the version that is here; empty where it is not known.
+
+        Raises:
+            ModelError: As ``HubFiles.describe``; a repository without a card has an empty text.
         """
         ...
 

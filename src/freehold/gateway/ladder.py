@@ -251,7 +251,7 @@ class Climb:
                 and not is_measured
                 and (commits or not more_permitted)
                 # An answer that follows another one says whether that was right.
-                and not (self._answers and self.services.learn.wants(draft.principal))
+                and not ((self._answers or route.canary_share) and self.services.learn.wants(draft.principal))
                 # What is to be known again has to be read.
                 and not self.services.memory.wants(draft.principal, draft.label_said or draft.label)
             ),

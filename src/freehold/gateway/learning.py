@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from freehold.domain.certificates import LabelKind
 from freehold.domain.decisions import Action
+from freehold.domain.deployment import Route
 from freehold.domain.errors.request import UnknownModel
 from freehold.domain.identity import Principal
 from freehold.domain.judging_ports import OutcomeStore
@@ -149,8 +150,11 @@ class Learning:
             found = _by_gold(judged, found, graded)
             if not graded.found.done():
                 graded.found.set_result(found)
-        elif shadows is not None and target:
-            _offer(shadows, judged, found, target)
+        elif shadows is not None:
+            if target:
+                _offer(shadows, judged, found, target)
+            if shadows.canary(judged, route):
+                _offer_canary(shadows, judged, found, route)
         return found
 
 
@@ -165,6 +169,16 @@ def _offer(shadows: Shadows, judged: Judged, found: Sequence[AnswerOutcome], tar
     for outcome in found:
         if outcome.answered:
             shadows.offer(judged, outcome, judged.answers[place], target)
+
+
+def _offer_canary(shadows: Shadows, judged: Judged, found: Sequence[AnswerOutcome], route: Route) -> None:
+    """The canary may be asked what the client asked, whatever became of the answer."""
+    place = judged.receipt.answered_index
+    if place is None or place not in judged.answers:
+        return
+    for outcome in found:
+        if outcome.answered:
+            shadows.offer_canary(judged, outcome, judged.answers[place], route)
 
 
 def _by_gold(judged: Judged, found: Sequence[AnswerOutcome], graded: Graded) -> list[AnswerOutcome]:

@@ -48,15 +48,15 @@ class Pipeline:
         self._services = services
         self._prerouting = prerouting
         self._runtime = runtime
-        self._active: Counter[str] = Counter()
+        self._active: Counter[int] = Counter()
         self._footings = Footings(runtime())
         self._flow = Flow(memory=services.memory, files=services.files)
         self._recorder = Recorder(services)
         self._retrieving = Retrieving(services)
 
-    def active(self, config_digest: str | None = None) -> int:
-        """Requests being answered now: all, or those that began under one configuration."""
-        return self._active.total() if config_digest is None else self._active[config_digest]
+    def active(self, epoch: int | None = None) -> int:
+        """Requests being answered now: all, or those that began under one snapshot (``Runtime.epoch``)."""
+        return self._active.total() if epoch is None else self._active[epoch]
 
     def authenticate(self, credential: str | None) -> Principal:
         """Who asks? Done before the body is read.
@@ -88,7 +88,7 @@ class Pipeline:
         climb: Climb | None = None
         held: Held | None = None
         grounding: Grounding | None = None
-        self._active[runtime.config_digest] += 1
+        self._active[runtime.epoch] += 1
         try:
             try:
                 footing, asking = await self._label(draft, runtime)
@@ -104,7 +104,7 @@ class Pipeline:
                 raise
             receipt = await self._recorder.record(draft, Outcome.COMPLETE)
         finally:
-            self._active[runtime.config_digest] -= 1
+            self._active[runtime.epoch] -= 1
         if climb is None or held is None:
             if grounding is not None:
                 abstain(sink, request, grounding, receipt)

@@ -78,6 +78,7 @@ class Runtime:
         detect: When texts are looked through for what raises their label; ``None`` for never.
         trusted_vaults: Vaults whose documents are as good as their owner's own words.
         cache_key: By which scopes of caches are made; a fresh one keeps them apart as well, but nobody else knows them.
+        epoch: How many snapshots were in force before: two of one configuration may run other engines.
     """
 
     tree: ZoneTree
@@ -98,6 +99,7 @@ class Runtime:
     detect: DetectRules | None = None
     trusted_vaults: frozenset[str] = frozenset()
     cache_key: bytes = field(default_factory=partial(os.urandom, 32), repr=False)
+    epoch: int = 0
 
     def route_for(self, model: str) -> Route:
         """The route that a client means by ``model``: a route, a deployment on its own, or an alias of either.

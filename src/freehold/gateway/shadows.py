@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -51,6 +51,7 @@ class Shadow:
         answer: Its text.
         target: Who is asked.
         until_s: When it is too late.
+        is_canary: Whether it is another version that is to be compared, instead of a stronger model that is believed.
     """
 
     judged: Judged
@@ -58,6 +59,28 @@ class Shadow:
     answer: LookedInto
     target: str
     until_s: float
+    is_canary: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Both versions' answers to one request, compared; no text is in it.
+
+    Attributes:
+        old_digest: ``sha256:…`` of the version that answered the client.
+        new_digest: Of the canary's.
+        alike: Whether they say the same; ``None`` where that cannot be told.
+        old_chance: Calibrated probability that the client's answer is right; ``None`` where nothing is calibrated.
+    """
+
+    old_digest: str
+    new_digest: str
+    alike: bool | None
+    old_chance: float | None
+
+
+async def _unseen(_seen: Seen) -> None:
+    """Nobody keeps it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +113,7 @@ class Around:
         may_run: Whether the machine has time for what nobody waits for.
         key_is_good: Whether a key opens anything still.
         told: Told the deployment and what became of each: ``asked``, ``dropped``, ``failed``.
+        seen: Told what canaries answered.
     """
 
     pipeline: Callable[[], Pipeline]
@@ -102,6 +126,7 @@ class Around:
     may_run: Callable[[], bool]
     key_is_good: Callable[[str], bool] = lambda _: True
     told: Callable[[str, str], None] = lambda _deployment, _what: None
+    seen: Callable[[Seen], Awaitable[None]] = _unseen
 
 
 class Shadows:
@@ -144,15 +169,33 @@ class Shadows:
                 return name
         return ""
 
+    def canary(self, judged: Judged, route: Route) -> str:
+        """The canary that could be asked the same; empty for none. It is on this device, whatever a reload says."""
+        engine = self._around.runtime().engines.get(route.canary) if route.canary_share else None
+        if engine is None or judged.receipt.answered_by is None or not engine.deployment.is_on_device:
+            return ""
+        return "" if unable_reason(judged.request, engine.deployment) else route.canary
+
+    def offer_canary(self, judged: Judged, outcome: AnswerOutcome, answer: LookedInto, route: Route) -> None:
+        """Draw whether the route's canary is asked the same."""
+        if self._around.lot() < route.canary_share:
+            self._put(judged, outcome, answer, route.canary, is_canary=True)
+
     def offer(self, judged: Judged, outcome: AnswerOutcome, answer: LookedInto, target: str) -> None:
         """Draw whether ``target`` is asked about an answer, with the chance that its outcome names."""
-        if self._around.lot() >= outcome.sought:
-            return
+        if self._around.lot() < outcome.sought:
+            self._put(judged, outcome, answer, target)
+
+    def _put(
+        self, judged: Judged, outcome: AnswerOutcome, answer: LookedInto, target: str, *, is_canary: bool = False
+    ) -> None:
         if len(self._waiting) >= WAITING_MAX:
             self._around.told(target, "dropped")
             return
         until_s = self._around.clock.monotonic_s() + _WAIT_S
-        self._waiting.append(Shadow(judged=judged, outcome=outcome, answer=answer, target=target, until_s=until_s))
+        self._waiting.append(
+            Shadow(judged=judged, outcome=outcome, answer=answer, target=target, until_s=until_s, is_canary=is_canary)
+        )
         self._wake.set()
 
     def forget(self, tenant: str = "") -> None:
@@ -234,9 +277,20 @@ class Shadows:
         await self._pay(receipt, shadow.target)
         ours, theirs = shadow.answer, kept.answer
         right = agrees_with(ours.text, ours.tool_calls, theirs.text, theirs.tool_calls)
-        if right is not None:
+        if shadow.is_canary:
+            await self._compare(shadow, alike=right)
+        elif right is not None:
             labelled = replace(shadow.outcome, right=right, label_kind=LabelKind.AGREEMENT, judged_by=shadow.target)
             self._around.store.keep(labelled)
+
+    async def _compare(self, shadow: Shadow, *, alike: bool | None) -> None:
+        """A canary's answer says nothing of the client's: it is not believed, only compared."""
+        engine = self._around.runtime().engines.get(shadow.target)
+        old, new = shadow.outcome.scored_on.model_digest, "" if engine is None else engine.deployment.model.digest
+        if old and new:
+            await self._around.seen(
+                Seen(old_digest=old, new_digest=new, alike=alike, old_chance=shadow.outcome.probability)
+            )
 
     def _is_spent(self) -> bool:
         most = self._bounds.micros_per_month

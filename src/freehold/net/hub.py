@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import unicodedata
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 from freehold.domain.errors.model import DigestMismatch, HubRefused, HubUnreachable, ModelError, ModelUnknown
-from freehold.domain.model_ports import HubFile, ProgressSink, PullProgress
+from freehold.domain.model_ports import HubFile, HubNotes, ProgressSink, PullProgress
 from freehold.net.partial_file import PartialFile
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _METADATA_TIMEOUT_S: Final = 10.0
 _BLOCK_BYTES: Final = 1 << 20
 _REDIRECTS_MAX: Final = 5
+_CARD: Final = "README.md"
+_CARD_BYTES_MAX: Final = 1 << 16
+_CHANGES_MAX: Final = 50
+_TITLE_CHARACTERS: Final = 160
 _RETRYABLE: Final = frozenset({403, 404, 408, 410, 416, 425, 429, 500, 502, 503, 504})
 """403, 404 and 410 among them: the address of the bytes is a signed one that expires while a long fetch goes on."""
 
@@ -88,6 +94,12 @@ class HubSource:
             sha256=sha256,
             size_bytes=metadata.size,
         )
+
+    async def notes(self, *, repo: str, revision: str, since: str) -> HubNotes:
+        """What is said of a version; see ``ports.HubWords``."""
+        card = await asyncio.to_thread(self._card, repo, revision)
+        changes = await asyncio.to_thread(self._changes, repo, revision, since)
+        return HubNotes(license=card_license(card), text=plain_text(card), changes=changes)
 
     async def fetch(self, file: HubFile, *, target: str, progress: ProgressSink) -> str:
         """Fetch the file; see ``ports.HubFiles``. A cancelled call stops at once and keeps what it has."""
@@ -218,6 +230,48 @@ class HubSource:
                 return sibling.lfs.sha256
         return ""
 
+    def _card(self, repo: str, revision: str) -> str:
+        """The beginning of the model's card; empty where it has none."""
+        import httpx2
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.utils import get_session
+
+        url = hf_hub_url(repo, _CARD, revision=revision, endpoint=self.endpoint)
+        headers = dict(self._headers(url, offset=0))
+        found = bytearray()
+        try:
+            with get_session().stream(
+                "GET", url, headers=headers, timeout=_METADATA_TIMEOUT_S, follow_redirects=False
+            ) as response:
+                if response.status_code == HTTPStatus.NOT_FOUND:
+                    return ""
+                if response.status_code != HTTPStatus.OK:
+                    raise HubUnreachable(hub=self.endpoint, reason=f"it answered {response.status_code} for the card")
+                for chunk in response.iter_raw():
+                    found += chunk
+                    if len(found) >= _CARD_BYTES_MAX:
+                        break
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            raise HubUnreachable(hub=self.endpoint, reason=_reason(error)) from error
+        return bytes(found[:_CARD_BYTES_MAX]).decode("utf-8", errors="replace")
+
+    def _changes(self, repo: str, revision: str, since: str) -> tuple[str, ...]:
+        """Titles of the commits from ``revision`` back to ``since``; of the last few where that is not among them."""
+        import httpx2
+        from huggingface_hub import HfApi
+
+        try:
+            api = HfApi(endpoint=self.endpoint, token=self._token or False, library_name="freehold")
+            commits = api.list_repo_commits(repo, revision=revision)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, TypeError):
+            return ()  # a mirror without a history still has its files
+        found: list[str] = []
+        for each in commits[:_CHANGES_MAX]:
+            if each.commit_id == since:
+                break
+            found.append(plain_text(f"{each.created_at:%Y-%m-%d} {each.title}").replace("\n", " ")[:_TITLE_CHARACTERS])
+        return tuple(found)
+
     def _translate(self, error: Exception, repo: str, filename: str, revision: str) -> ModelError:
         """Our error for one of the library's."""
         from huggingface_hub import errors
@@ -310,6 +364,19 @@ def _silence_telemetry() -> None:
 
 def _name(repo: str, filename: str) -> str:
     return f"hf:{repo}/{filename}"
+
+
+def plain_text(text: str) -> str:
+    """Other people's words for a terminal: no control, no direction and no invisible characters."""
+    plain = text.replace("\r\n", "\n").replace("\t", " ")
+    return "".join(each for each in plain if each == "\n" or unicodedata.category(each)[0] not in "CZ" or each == " ")
+
+
+def card_license(card: str) -> str:
+    """The licence that the head of a card states; empty where it states none."""
+    head = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
+    stated = re.search(r"^license(?:_name)?:[ ]*([^\n]{1,100})$", head[1], re.MULTILINE) if head else None
+    return plain_text(stated[1]).strip(" '\"") if stated else ""
 
 
 def _origin(url: str) -> str:

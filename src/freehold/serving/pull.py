@@ -32,6 +32,7 @@ from freehold.serving.pull_lock import pull_lock
 from freehold.serving.reference import HubReference
 from freehold.serving.registry import InstalledModel, ModelRegistry
 from freehold.serving.threads import in_thread
+from freehold.serving.updates import Offer
 
 Source = Literal["auto", "hub", "packages"]
 
@@ -41,7 +42,7 @@ _DISK_MARGIN_BYTES: Final = 256 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
-    """What a name stands for; ``repo`` is empty where the hub has no such file."""
+    """What a name stands for; ``repo`` is empty where the hub has no such file. What ``waits`` does not serve yet."""
 
     name: str
     repo: str
@@ -52,6 +53,7 @@ class _Wanted:
     packages: PackageOrigin | None
     onnx: OnnxForm | None = None
     packed: bool = False
+    waits: bool = False
 
 
 def free_disk_bytes(folder: Path) -> int:
@@ -146,6 +148,41 @@ class Puller:
             return False
         return True
 
+    async def pull_beside(
+        self,
+        offer: Offer,
+        *,
+        progress: ProgressSink = _ignore_progress,
+        notice: Callable[[str], None] = _ignore_notice,
+    ) -> InstalledModel:
+        """Fetch the newer version of a name, checked as ``pull`` checks, beside the one that serves.
+
+        Args:
+            offer: Of ``updates``; exactly what it names is fetched, whatever the hub has by now.
+            progress: Receives each step.
+            notice: Receives sentences that the user should read.
+
+        Raises:
+            ModelError: As ``pull``.
+        """
+        wanted = _Wanted(
+            name=offer.name,
+            repo=offer.repo,
+            filename=offer.filename,
+            revision=offer.revision,
+            sha256=offer.sha256,
+            license=offer.license,
+            packages=offer.packages,
+            waits=True,
+        )
+        source: Source = "hub" if offer.repo else "packages"
+        try:
+            return await self._fetch(wanted, source=source, progress=progress, notice=notice)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise self._too_small(offer.name, needs=0) from error
+
     async def _fetch(
         self, wanted: _Wanted, *, source: Source, progress: ProgressSink, notice: Callable[[str], None]
     ) -> InstalledModel:
@@ -222,7 +259,8 @@ class Puller:
                 await in_thread(self._registry.verify, model)
             except (DigestMismatch, ModelFileInvalid):
                 return None
-            return self._registry.add_name(
+            keep = self._registry.add_waiting if wanted.waits else self._registry.add_name
+            return keep(
                 sha256,
                 name=wanted.name,
                 license_text=model.license or wanted.license,
@@ -239,6 +277,8 @@ class Puller:
             _discard(partial)
             raise DigestMismatch(name=wanted.name, found=found, expected=expected)
         license_text, tokenizer = wanted.license, None
+        if wanted.waits:
+            return await self._finish_beside(wanted, partial, origin=origin)
         if wanted.onnx is not None:
             tokenizer = self._partial(wanted.onnx.tokenizer.sha256), wanted.onnx.tokenizer.sha256
         elif not wanted.packed:
@@ -257,6 +297,22 @@ class Puller:
             unix_ms=self._clock.unix_ms(),
             tokenizer=tokenizer,
             packed=wanted.packed,
+        )
+
+    async def _finish_beside(self, wanted: _Wanted, partial: Path, *, origin: str) -> InstalledModel:
+        """A right file becomes the version that waits, where it is a model at all."""
+        try:
+            header = await in_thread(read_header, partial)
+        except ModelFileInvalid:
+            _discard(partial)
+            raise
+        return self._registry.install_beside(
+            partial,
+            name=wanted.name,
+            sha256=wanted.sha256,
+            license_text=wanted.license or header.license,
+            origin=origin,
+            unix_ms=self._clock.unix_ms(),
         )
 
     def _wanted(self, name: str, installed: InstalledModel | None) -> _Wanted:

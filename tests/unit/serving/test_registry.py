@@ -127,8 +127,10 @@ def test_a_name_leads_to_one_content(registry: ModelRegistry) -> None:
     old = install(registry, "name", tiny_model(name="One."))
     new = install(registry, "name", tiny_model(name="Two."))
     assert registry.find("name") == new
-    assert not old.path.exists()
+    assert old.path.exists(), "the version before is kept: the garbage collection removes it"
     assert len(registry.installed()) == 1
+    assert registry.remove("name") == old.size_bytes + new.size_bytes
+    assert not old.path.exists()
 
 
 def test_references(registry: ModelRegistry, tmp_path: Path) -> None:

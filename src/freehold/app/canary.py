@@ -1,0 +1,197 @@
+"""Both versions of a model answer a saved set of questions here, one after the other, and what follows is kept.
+
+A gateway that runs goes on serving meanwhile: nothing of its data folder is locked, and engines of our own answer, so
+that no more than one further copy of the model is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from freehold.app.engines import EngineParts, build_engine
+from freehold.app.snapshot import CalibrationLookup
+from freehold.config.compile import Compiled, DeploymentPlan
+from freehold.domain.deployment import EngineKind
+from freehold.domain.errors.base import FreeholdError
+from freehold.domain.errors.model_versions import CanaryImpossible
+from freehold.domain.hardware import HardwareProfile
+from freehold.domain.ports import Clock, Engine
+from freehold.evals.calibrate import Graded, ask_all, known_fingerprint
+from freehold.evals.canary import Chance, Prompt, pairs_of
+from freehold.evals.question import digest
+from freehold.hostinfo.clock import SystemClock, SystemIds
+from freehold.net.broker import Broker
+from freehold.routing.calibration import Calibration
+from freehold.routing.canary import DELTA, Finding, compare
+from freehold.routing.ladder import appraise
+from freehold.serving.canary_records import CanaryRecord
+from freehold.serving.installed import InstalledModel
+from freehold.serving.registry import ModelRegistry
+
+log = logging.getLogger("freehold.app")
+
+FAILED = "failed"
+WORKLOAD = "general"
+_CONTEXT_TOKENS = 4_096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What is compared.
+
+    Attributes:
+        name: The name that is to be switched.
+        old: The version that serves.
+        new: The one that may take over.
+        prompts: The saved set.
+        folder: Where answers are kept meanwhile.
+        delta: Loss of right answers that is borne.
+        calibrations: Those whose word on the old version's answers counts where nobody knows what is right.
+    """
+
+    name: str
+    old: InstalledModel
+    new: InstalledModel
+    prompts: Sequence[Prompt]
+    folder: Path
+    delta: float = DELTA
+    calibrations: Sequence[Calibration] = ()
+
+
+async def compare_versions(comparison: Comparison, *, engine_of: Callable[[str], Engine], clock: Clock) -> CanaryRecord:
+    """Ask both, and decide.
+
+    Args:
+        comparison: What.
+        engine_of: The engine of a version, by its reference ``NAME@sha256:DIGEST``; on this device. It is closed here.
+        clock: Time.
+
+    Returns:
+        What was found. A new version that does not run has failed, and does not pass.
+
+    Raises:
+        CanaryImpossible: The version that serves does not run.
+    """
+    questions = [each.question for each in comparison.prompts]
+    record = CanaryRecord(
+        name=comparison.name,
+        old_sha256=comparison.old.sha256,
+        new_sha256=comparison.new.sha256,
+        verdict=FAILED,
+        passes=False,
+        delta=comparison.delta,
+        question_digest=digest(questions),
+        unix_ms=clock.unix_ms(),
+    )
+    try:
+        old, chance = await _answers(comparison, comparison.old, engine_of, clock)
+    except FreeholdError as error:
+        raise CanaryImpossible(name=comparison.name, reason=f"the version that serves: {error.message}") from error
+    try:
+        new, _ = await _answers(comparison, comparison.new, engine_of, clock)
+    except FreeholdError as error:
+        return replace(record, reason=f"it does not run: {error.code}: {error.message}")
+    found = compare(pairs_of(comparison.prompts, old, new, chance=chance), delta=comparison.delta)
+    return record_of(
+        found,
+        name=record.name,
+        old_sha256=record.old_sha256,
+        new_sha256=record.new_sha256,
+        unix_ms=record.unix_ms,
+        question_digest=record.question_digest,
+    )
+
+
+def record_of(
+    found: Finding, *, name: str, old_sha256: str, new_sha256: str, unix_ms: int, question_digest: str = ""
+) -> CanaryRecord:
+    """What is kept of a finding."""
+    return CanaryRecord(
+        name=name,
+        old_sha256=old_sha256,
+        new_sha256=new_sha256,
+        verdict=found.verdict.value,
+        passes=found.verdict.passes,
+        questions=found.questions,
+        lost=found.lost,
+        won=found.won,
+        unknown=found.unknown,
+        low=found.low,
+        high=found.high,
+        delta=found.delta,
+        more=found.more,
+        question_digest=question_digest,
+        unix_ms=unix_ms,
+    )
+
+
+async def _answers(
+    comparison: Comparison, model: InstalledModel, engine_of: Callable[[str], Engine], clock: Clock
+) -> tuple[list[Graded], Chance]:
+    """A version's answers, and how far its confidence can be trusted."""
+    engine = await asyncio.to_thread(engine_of, f"{comparison.name}@sha256:{model.sha256}")
+    try:
+        await engine.start()
+        fingerprint = await known_fingerprint(engine, clock=clock)
+        name = engine.deployment.name
+        calibrations = CalibrationLookup({name: engine}, comparison.calibrations)(name, WORKLOAD)
+        questions = [each.question for each in comparison.prompts]
+        graded = await ask_all(engine, questions, fingerprint=fingerprint, folder=comparison.folder, clock=clock)
+    finally:
+        await engine.close()
+
+    def chance(signals: Mapping[str, float]) -> float | None:
+        return appraise(signals, calibrations)[0].probability
+
+    return graded, chance
+
+
+@dataclass(frozen=True, slots=True)
+class OwnParts:
+    """What an engine needs that is built beside a running gateway."""
+
+    models: ModelRegistry
+    broker: Broker
+    clock: SystemClock
+    ids: SystemIds
+
+    @classmethod
+    def of(cls, models: ModelRegistry) -> OwnParts:
+        """Parts that lock nothing and connect to nowhere but this device."""
+        clock = SystemClock()
+        broker = Broker(clock=clock, permit_key=secrets.token_bytes(32))
+        return cls(models=models, broker=broker, clock=clock, ids=SystemIds(clock))
+
+
+def engine_maker(
+    compiled: Compiled, name: str, *, parts: EngineParts, machine: HardwareProfile
+) -> Callable[[str], Engine]:
+    """Builds the engine of a version as the configuration runs that model, which it does somewhere (``runs``)."""
+    plan = next(plan for plan in compiled.deployments if runs(plan, name))
+
+    def build(reference: str) -> Engine:
+        model = replace(plan.deployment.model, name=reference)
+        return build_engine(replace(plan, deployment=replace(plan.deployment, model=model)), parts, machine)
+
+    return build
+
+
+def runs(plan: DeploymentPlan, name: str) -> bool:
+    """Whether a deployment is an engine of ours with the model of this name."""
+    kinds = {EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER}
+    is_ours = plan.deployment.engine in kinds and not plan.settings.base_url
+    return is_ours and plan.deployment.model.name == name
+
+
+def plain_flags(name: str) -> dict[str, object]:
+    """A configuration that runs a model that no configuration runs."""
+    return {
+        "deployments.canary.engine": EngineKind.EMBEDDED.value,
+        "deployments.canary.model": name,
+        "deployments.canary.context_tokens": _CONTEXT_TOKENS,
+    }

@@ -1,0 +1,83 @@
+"""Which version of each model runs here, and whether its name leads to another one by now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from freehold.audit.records import model_switch_record, policy_change_record
+from freehold.config.compile import DeploymentPlan
+from freehold.domain.deployment import EngineKind
+from freehold.domain.ports import AuditRecord, Engine
+from freehold.gateway.runtime import Runtime
+from freehold.hostinfo.probe import probe
+from freehold.serving.manifests import Hold
+from freehold.serving.registry import ModelRegistry
+
+_OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.ONNX})
+_ROOM = 1.3
+"""Memory for a second copy, as a multiple of its file: weights, cache and buffers."""
+
+
+class ModelWatch:
+    """Keeps the files of running engines from the garbage collection, and tells which were switched.
+
+    Args:
+        models: The models of this machine.
+        running: Engines whose files are held from the beginning.
+    """
+
+    def __init__(self, models: ModelRegistry, running: Iterable[Engine] = ()) -> None:
+        self._models = models
+        self._holds: dict[int, Hold] = {}
+        self.hold(running)
+
+    def hold(self, engines: Iterable[Engine]) -> None:
+        """Hold the files of these engines."""
+        for engine in engines:
+            digest = engine.deployment.model.digest.removeprefix("sha256:")
+            manifest = self._models.shelf.read(digest) if digest else None
+            if manifest is not None and id(engine) not in self._holds:
+                self._holds[id(engine)] = Hold(self._models.shelf.model_path(manifest))
+
+    def let_go(self, engines: Iterable[Engine]) -> None:
+        """Let go of those of engines that were closed."""
+        for engine in engines:
+            if (hold := self._holds.pop(id(engine), None)) is not None:
+                hold.close()
+
+    def close(self) -> None:
+        """Let go of all."""
+        for hold in self._holds.values():
+            hold.close()
+        self._holds.clear()
+
+    def moved(self, plans: Mapping[str, DeploymentPlan], engines: Mapping[str, Engine]) -> frozenset[str]:
+        """Deployments whose model's name leads to another version than the one that runs."""
+        found: set[str] = set()
+        for name, plan in plans.items():
+            engine = engines.get(name)
+            if engine is None or plan.deployment.engine not in _OURS or plan.settings.base_url:
+                continue
+            model = self._models.find(plan.deployment.model.name)
+            running = engine.deployment.model.digest
+            if model is not None and running and model.digest != running:
+                found.add(name)
+        return frozenset(found)
+
+    def has_room(self, engines: Iterable[Engine]) -> bool:
+        """Whether these fit into memory beside what runs."""
+        size_bytes = sum(engine.deployment.model.size_bytes for engine in engines)
+        return _ROOM * size_bytes < probe().memory_free_bytes
+
+
+def changes(
+    before: Runtime, after: Runtime, moved: Collection[str], *, unix_ms: int, tenant: str
+) -> Iterator[AuditRecord]:
+    """What the audit log is told of a reload: another configuration, and other versions of models."""
+    if before.config_digest != after.config_digest:
+        yield policy_change_record(
+            unix_ms=unix_ms, tenant=tenant, before=before.config_digest, after=after.config_digest, source="reload"
+        )
+    for name in sorted(moved):
+        old, new = before.engines[name].deployment.model, after.engines[name].deployment.model
+        yield model_switch_record(unix_ms=unix_ms, tenant=tenant, deployment=name, before=old.digest, after=new.digest)

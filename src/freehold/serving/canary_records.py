@@ -1,0 +1,110 @@
+"""What comparisons of versions found, kept beside the models: a switch asks for the one of exactly these two."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from freehold.serving.digests import write_atomically
+from freehold.serving.names import DIGEST
+
+_FOLDER = "canaries"
+LIVE_MAX = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryRecord:
+    """One comparison. Counts and digests alone; no question and no answer is in it.
+
+    Attributes:
+        name: The name that is to be switched.
+        old_sha256: The version that served.
+        new_sha256: The other one.
+        verdict: ``better``, ``not worse``, ``worse``, ``undecided``, or ``failed`` for one that did not run.
+        passes: Whether the new version may take over.
+        questions: Answered by both.
+        lost: That the old one alone answered right.
+        won: That the new one alone did.
+        unknown: On which they differ, and nobody knows who is right.
+        low: Bounds of the difference of the shares of right answers, each one-sided at 95 %.
+        high: As above.
+        delta: Loss that is borne.
+        more: Further questions that would decide it.
+        question_digest: ``sha256:…`` of the questions.
+        unix_ms: When.
+        reason: Why it did not run; empty where it did.
+    """
+
+    name: str
+    old_sha256: str
+    new_sha256: str
+    verdict: str
+    passes: bool
+    questions: int = 0
+    lost: int = 0
+    won: int = 0
+    unknown: int = 0
+    low: float = -1.0
+    high: float = 1.0
+    delta: float = 0.0
+    more: int = 0
+    question_digest: str = ""
+    unix_ms: int = 0
+    reason: str = ""
+
+
+def keep_record(models_folder: Path, record: CanaryRecord) -> None:
+    """Keep a comparison; it replaces the last one of the same two versions."""
+    path = _path(models_folder, record.old_sha256, record.new_sha256)
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(record)))
+
+
+def read_record(models_folder: Path, *, old_sha256: str, new_sha256: str) -> CanaryRecord | None:
+    """The last comparison of these two versions; ``None`` where there is none that can be read."""
+    try:
+        found = msgspec.json.decode(_path(models_folder, old_sha256, new_sha256).read_bytes(), type=CanaryRecord)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return found if (found.old_sha256, found.new_sha256) == (old_sha256, new_sha256) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePair:
+    """Two answers to one live request: whether they say the same, and the calibrated chance that the old one is right."""
+
+    alike: bool | None
+    old_chance: float | None
+
+
+def keep_live(models_folder: Path, *, old_sha256: str, new_sha256: str, pair: LivePair) -> None:
+    """Add one comparison of live requests; beyond ``LIVE_MAX`` none is kept. Workers may do so at the same time."""
+    path = _path(models_folder, old_sha256, new_sha256).with_suffix(".live")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    line = msgspec.json.encode(pair) + b"\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if os.fstat(descriptor).st_size < LIVE_MAX * len(line):
+            os.write(descriptor, line)  # short enough to be whole or not at all
+    finally:
+        os.close(descriptor)
+
+
+def read_live(models_folder: Path, *, old_sha256: str, new_sha256: str) -> list[LivePair]:
+    """The comparisons of live requests of these two versions; a line that cannot be read is passed over."""
+    path = _path(models_folder, old_sha256, new_sha256).with_suffix(".live")
+    found: list[LivePair] = []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        with contextlib.suppress(msgspec.MsgspecError):
+            found.append(msgspec.json.decode(line, type=LivePair))
+    return found
+
+
+def _path(models_folder: Path, old_sha256: str, new_sha256: str) -> Path:
+    for digest in (old_sha256, new_sha256):
+        if not DIGEST.fullmatch(digest):
+            raise ValueError(f"{digest!r} is not a sha256 in lower-case hex")
+    return models_folder / _FOLDER / f"{old_sha256[:32]}-{new_sha256[:32]}.json"

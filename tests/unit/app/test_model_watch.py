@@ -1,0 +1,136 @@
+"""A running gateway and a name that is switched: it takes the new version over, or the old one serves on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freehold.app import house as house_module
+from freehold.app.house import House
+from freehold.app.known import Known
+from freehold.app.model_watch import ModelWatch
+from freehold.app.snapshot import tenants_of
+from freehold.app.stores import Stores, open_stores
+from freehold.config.compile import Compiled, DeploymentPlan, compile_config
+from freehold.config.load import load
+from freehold.domain.errors.engine import EngineStartFailed
+from freehold.hostinfo.probe import probe
+from freehold.serving.registry import ModelRegistry
+from freehold.serving.versions import collect, rollback, switch
+from tests.support.fake_engine import FakeEngine
+from tests.support.gguf_files import tiny_model
+from tests.unit.serving.test_registry import digest, install
+
+NAME = "hf:o/r/f.gguf"
+CONFIG = f'[deployments.small]\nengine = "embedded"\nmodel = "{NAME}"\n'
+NEW = tiny_model(name="Two.")
+
+
+@dataclass(slots=True)
+class Local(FakeEngine):
+    """Stands for an engine of ours."""
+
+    refuses: bool = False
+    happened: list[str] = field(default_factory=list)
+
+    async def start(self) -> None:
+        if self.refuses:
+            raise EngineStartFailed(deployment="small", reason="it has no legs")
+        self.happened.append("start")
+
+    async def close(self) -> None:
+        self.happened.append("close")
+
+
+@contextmanager
+def gateway(folder: Path, monkeypatch: pytest.MonkeyPatch, *, refuses: Callable[[str], bool] = lambda _: False) -> Any:
+    """A house whose engines are scripted, two versions of one model, and all engines that were made."""
+    registry = ModelRegistry(folder / "data" / "models")
+    install(registry, NAME)
+    (registry.folder / "fetched").write_bytes(NEW)
+    registry.install_beside(
+        registry.folder / "fetched", name=NAME, sha256=digest(NEW), license_text="", origin="", unix_ms=1
+    )
+    made: list[Local] = []
+
+    def build(plan: DeploymentPlan, stores: Stores, machine: object) -> Local:
+        card = stores.models.load(plan.deployment.model.name).card
+        made.append(Local(deployment=replace(plan.deployment, model=card), refuses=refuses(card.digest)))
+        return made[-1]
+
+    monkeypatch.setattr(house_module, "build_engine", build)
+    (folder / "freehold.toml").write_text(CONFIG)
+    loaded = load(folder / "freehold.toml")
+    compiled: Compiled = compile_config(loaded, environment={})
+    data = folder / "data"
+    with open_stores(data, origin="x", tree=compiled.tree, tenants=tenants_of(compiled)) as stores:
+        yield House(stores=stores, compiled=compiled, known=Known(), machine=probe()), compiled, registry, made
+
+
+async def settled() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def test_a_switch_is_taken_over_and_gone_back_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with gateway(tmp_path, monkeypatch) as (house, compiled, registry, made):
+
+        async def test() -> None:
+            async with house.run():
+                await settled()
+                await house.replace(compiled)
+                assert len(made) == 1, "nothing was switched"
+                switch(registry, NAME, digest(NEW), unix_ms=2)
+                assert collect(registry, remove=True, rollbacks=True).in_use, "what runs is left alone"
+                await house.replace(compiled)
+                await settled()
+                assert house.engines["small"] is made[1]
+                assert made[1].deployment.model.digest == f"sha256:{digest(NEW)}"
+                assert made[0].happened == ["start", "close"]
+                assert made[1].happened == ["start"], "once"
+                rollback(registry, NAME, unix_ms=3)
+                await house.replace(compiled)
+                assert house.engines["small"].deployment.model.digest == f"sha256:{digest(tiny_model())}"
+
+        asyncio.run(test())
+
+
+def test_a_version_that_does_not_start_leaves_the_old_one_serving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuses = f"sha256:{digest(NEW)}".__eq__
+    with gateway(tmp_path, monkeypatch, refuses=refuses) as (house, compiled, registry, made):
+
+        async def test() -> None:
+            async with house.run():
+                await settled()
+                switch(registry, NAME, digest(NEW), unix_ms=2)
+                with pytest.raises(EngineStartFailed, match="no legs"):
+                    await house.replace(compiled)
+                assert house.engines["small"] is made[0]
+                assert made[0].happened == ["start"]
+                assert made[1].happened == ["close"]
+
+        asyncio.run(test())
+
+
+def test_without_room_for_both_the_new_one_takes_over_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ModelWatch, "has_room", lambda _self, _engines: False)
+    with gateway(tmp_path, monkeypatch) as (house, compiled, registry, made):
+
+        async def test() -> None:
+            async with house.run():
+                await settled()
+                switch(registry, NAME, digest(NEW), unix_ms=2)
+                await house.replace(compiled)
+                await settled()
+                assert house.engines["small"] is made[1]
+                assert made[1].happened == ["start"]
+
+        asyncio.run(test())
