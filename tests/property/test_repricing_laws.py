@@ -176,7 +176,16 @@ def test_views_come_to_the_same_sums_whatever_they_are_by(receipts: tuple[Receip
             view.add(receipt)
         sums: dict[str, int] = {}
         for line in view.lines():
-            for name in ("requests", "answered", "at_home", "escalated", "attempts", "unpriced", "compared", "energy_mwh"):
+            for name in (
+                "requests",
+                "answered",
+                "at_home",
+                "escalated",
+                "attempts",
+                "unpriced",
+                "compared",
+                "energy_mwh",
+            ):
                 sums[name] = sums.get(name, 0) + getattr(line, name)
             for name in ("spent", "counterfactual", "saved"):
                 for currency, micros in getattr(line, name).items():

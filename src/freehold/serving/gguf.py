@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from freehold.domain.errors.model import ModelFileInvalid
-from freehold.domain.hardware import ModelShape
+from freehold.domain.hardware import ModelShape, WeightRead
 from freehold.serving.gguf_stream import HeaderStream, MalformedError
 from freehold.serving.gguf_tensors import Tensors, read_tensors
 from freehold.serving.gguf_types import FILE_TYPES, VALUE_ARRAY, VALUE_FORMATS, VALUE_STRING
@@ -64,6 +64,7 @@ class GgufHeader:
         tools: Whether the chat template knows tools.
         infill: Whether the vocabulary has fill-in-the-middle tokens.
         pooling: Whether the file is an embedding model (it states how token vectors are pooled).
+        reads: Weights read for each generated token by their type.
     """
 
     architecture: str
@@ -86,6 +87,7 @@ class GgufHeader:
     tools: bool
     infill: bool
     pooling: bool
+    reads: tuple[WeightRead, ...] = ()
 
     @property
     def shape(self) -> ModelShape:
@@ -102,6 +104,7 @@ class GgufHeader:
             context_length=self.context_length,
             sliding_window=self.sliding_window,
             read_bytes=self.read_bytes,
+            reads=self.reads,
         )
 
 
@@ -218,6 +221,7 @@ def _header(values: Mapping[str, _Value], tensors: Tensors, *, infill: bool, fil
         tools="tools" in template,
         infill=infill,
         pooling=_number(values, f"{architecture}.pooling_type", default=0) > 0,
+        reads=tensors.reads(experts=experts, experts_used=used),
     )
 
 
