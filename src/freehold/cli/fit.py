@@ -10,12 +10,12 @@ from typing import Literal
 
 from freehold.cli import output
 from freehold.cli.jailed_child import asked_in_jail
+from freehold.cli.machine_speed import this_machine
 from freehold.cli.models import fit_json
 from freehold.cli.options import Json
 from freehold.cli.pulling import registry_of
 from freehold.config.load import data_folder
 from freehold.domain.hardware import FitReport, Gpu, HardwareProfile, ModelShape
-from freehold.hostinfo.probe import probe
 from freehold.planner import wording
 from freehold.planner.choose import launch_for
 from freehold.planner.fit import Launch, fit
@@ -59,7 +59,7 @@ def fit_model(
     if ctx < 0 or users < 0:
         raise output.UsageError("--ctx and --users are above 0.")
     asked = _asked(model)
-    profile = probe(measure=True)
+    profile, told = this_machine(data_folder())
     launch = launch_for(asked.shape, profile)
     launch = replace(launch, context_tokens=ctx or launch.context_tokens, slots=users or launch.slots, cache_type=cache)
     card = _card(gpu, profile)
@@ -72,11 +72,14 @@ def fit_model(
                 **fit_json(launch, report),
                 "margin_bytes": report.margin_bytes,
                 "source": report.source,
+                "speed_source": told,
                 "changes": [{"text": each.text, **fit_json(each.launch, each.report)} for each in changes],
             }
         )
         return output.OK if report.fits else output.FAILED
     output.say(_text(launch, report))
+    if card is None:
+        output.say(f"  {told}")
     if not report.fits:
         output.say("To make it fit:" if changes else "Nothing but a smaller model, or a stronger quantisation, helps.")
         for each in changes:

@@ -2,7 +2,7 @@
 
 Writing: ``max(worked / (threads^0.9·rate), read / (copy·share)) + 4·layers·width·depth / (threads·attention) + a·layers``.
 Reading a prompt of ``n`` tokens: ``(worked weights·n) / (threads^0.9·rate) + 2·layers·width·n² / (threads·attention)``, and
-for each batch ``a·layers``. Weights are counted as so many of Q4_K (``weight_types``): a type is slower than another by the
+for each batch ``a·layers``; all of it times what a slow clock, or others' use of the caches, makes slower alike. Weights are counted as so many of Q4_K (``weight_types``): a type is slower than another by the
 same factor on all processors of a kind, and what they have in common is what a run on the machine tells.
 
 The constants, and how far each may be off, are from three models on one processor, quiet and crowded
@@ -27,6 +27,7 @@ _CACHE_BYTES: Final = 2.0
 """Of a value in the cache; others are not asked for at the depth at which speeds are stated."""
 
 CONSTANTS: Final = {
+    "all": 0.0,
     "write": math.log(17e9),
     "share": math.log(0.95),
     "attention": math.log(20e9),
@@ -42,7 +43,7 @@ def write_seconds(constants: Constants, device: Device, load: Load, depth_tokens
     if device.bandwidth_bytes_per_s:
         seconds = max(seconds, load.read_bytes / (device.bandwidth_bytes_per_s * math.exp(constants["share"])))
     seconds += 4 * load.layers * load.width * depth_tokens / (threads * math.exp(constants["attention"]))
-    return seconds + load.layers * _MS * math.exp(constants["layer"])
+    return (seconds + load.layers * _MS * math.exp(constants["layer"])) * math.exp(constants["all"])
 
 
 def read_seconds(constants: Constants, device: Device, load: Load, prompt_tokens: float) -> float:
@@ -51,18 +52,18 @@ def read_seconds(constants: Constants, device: Device, load: Load, prompt_tokens
     seconds = load.worked_weights * prompt_tokens / (threads * math.exp(constants["read"]))
     seconds += 2 * load.layers * load.width * prompt_tokens**2 / (threads * math.exp(constants["attention"]))
     batches = max(1, math.ceil(prompt_tokens / _BATCH_TOKENS))
-    return seconds + batches * load.layers * _MS * math.exp(constants["layer"])
+    return (seconds + batches * load.layers * _MS * math.exp(constants["layer"])) * math.exp(constants["all"])
 
 
 WRITING: Final = Form(
     seconds=write_seconds,
-    moved={"write": 0.5, "attention": 0.3, "layer": 0.3},
+    moved={"all": 0.6, "write": 0.15, "attention": 0.2, "layer": 0.2},
     band=math.log(1.45),
     measured_band=math.log(1.2),
 )
 READING: Final = Form(
     seconds=read_seconds,
-    moved={"read": 0.5, "attention": 0.3},
+    moved={"all": 0.6, "read": 0.15, "attention": 0.2},
     band=math.log(2.0),
     measured_band=math.log(1.35),
     reads_prompts=True,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from freehold.cli import fit as command
+from freehold.cli import machine_speed
 from freehold.domain.hardware import HardwareProfile
 from tests.models import starter_model
 from tests.unit.cli.conftest import Cli
@@ -20,7 +21,7 @@ def _this_machine(machine: Callable[..., HardwareProfile], monkeypatch: pytest.M
         assert measure
         return machine()
 
-    monkeypatch.setattr(command, "probe", probed)
+    monkeypatch.setattr(machine_speed, "probe", probed)
 
 
 def told(cli: Cli, *arguments: str) -> dict[str, Any]:
