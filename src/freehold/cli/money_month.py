@@ -100,8 +100,8 @@ def energy_text(energy_mwh: int, measured_mwh: int) -> str:
     if measured_mwh >= energy_mwh:
         return f"energy: {whole}, measured by the processor's and the cards' counters"
     if not measured_mwh:
-        return f"energy: {whole}, estimated from the watts in [hardware]; no counter was readable"
-    return f"energy: {whole}, {measured_mwh / energy_mwh:.0%} of it measured, the rest estimated from the watts in [hardware]"
+        return f"energy: {whole}, estimated from the watts in [ledger]; no counter was readable"
+    return f"energy: {whole}, {measured_mwh / energy_mwh:.0%} of it measured, the rest estimated from the watts in [ledger]"
 
 
 def check_text(found: Repriced, span: Span) -> str:
