@@ -218,4 +218,4 @@ def test_a_ledger_that_says_something_else_is_found(cli: Cli, home: Path, kept: 
 def test_what_is_no_month(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
     shown = cli("money", *arguments)
     assert shown.code == 2
-    assert message in shown.err
+    assert message in shown.err + shown.out
