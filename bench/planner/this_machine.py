@@ -1,8 +1,8 @@
 """How near the expected speed of each starter model is to what it does on this very machine.
 
 Each model is left out in turn: the machine's constants are moved by runs of the others, and the left out one is predicted.
-The runs of all models are interleaved, so that others who use the machine meanwhile disturb all alike; the middle of each
-counts. By the time that the engine's threads had (what it does with the machine to itself), and by the clock.
+The runs of all models are interleaved, so that others who use the machine meanwhile disturb all alike. By the
+time that the engine's threads had (what it does with the machine to itself) the fastest counts, by the clock the middle.
 ``python -m bench.planner.this_machine [ROUNDS]``; the bar is 10 %.
 """
 
