@@ -171,7 +171,7 @@ def main() -> None:
     folder = shared_data("hardware")
     found, read = rows(folder, "tg"), rows(folder, "pp")
     writing = Form(seconds=write_seconds, moved=WRITE_MOVED, band=0.0, measured_band=0.0)
-    reading = Form(seconds=read_seconds, moved=READ_MOVED, band=0.0, measured_band=0.0)
+    reading = Form(seconds=read_seconds, moved=READ_MOVED, band=0.0, measured_band=0.0, reads_prompts=True)
     print("writing, each device left out          MAPE  median     p90")
     for name, share in (("bandwidth / file", 1.0), ("0.85 of it (ggufit)", 0.85), ("0.55 of it (llmfit)", 0.55)):
         print(f"  {name:34s}{mape(simple(found, share))}")
@@ -216,6 +216,7 @@ def write_table(told: dict[str, tuple[Constants, float, float]]) -> None:
             f"    moved={dict(moving)!r},".replace("'", '"'),
             f"    band={width:.4f},",
             f"    measured_band={known:.4f},",
+            *(["    reads_prompts=True,"] if name == "reading" else []),
             ")",
             f"{name.upper()}_CONSTANTS = {{",
             *(f'    "{each}": {value:.4f},' for each, value in constants.items()),

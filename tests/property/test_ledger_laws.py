@@ -12,7 +12,8 @@ from freehold.domain.deployment import TokenPrice
 from freehold.domain.money import Money
 from freehold.domain.receipt import Receipt
 from freehold.domain.response import Usage
-from freehold.ledger.pricing import MachineTime, OwnedHardware, cost_of_machine_time, cost_of_tokens
+from freehold.ledger.machine import MachineTime, OwnedHardware
+from freehold.ledger.pricing import cost_of_machine_time, cost_of_tokens
 from freehold.ledger.rounding import divide_half_even
 from tests.support.ledger import entries
 from tests.support.receipts import receipts

@@ -12,7 +12,7 @@ from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Outc
 from freehold.domain.declassified import Act, LeftOut
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.money import Money
-from freehold.domain.receipt import Attempt, Cost, Receipt, Role
+from freehold.domain.receipt import Attempt, Cost, ListPrice, Receipt, Role
 from freehold.domain.response import EngineTimings, FinishReason, Usage
 from freehold.domain.retrieved import Retrieved, RetrievedDocument
 from freehold.domain.zones import DEVICE, LAN, Zone
@@ -131,6 +131,7 @@ _confidences = st.builds(
     calibrated_on=_names,
     scope=st.sampled_from(["whole", "prefix-32"]),
 )
+_basis = st.lists(st.integers(-1, 2**53), max_size=4).map(tuple)
 _attempts = st.builds(
     Attempt,
     deployment=_names,
@@ -173,6 +174,8 @@ _attempts = st.builds(
         source=_names,
         price_version=_names,
         effective=_names,
+        basis=_basis,
+        measured=st.booleans(),
     ),
     error_code=_names,
     error_message=_names,
@@ -213,6 +216,9 @@ def receipts(draw: st.DrawFn) -> Receipt:
         error_code=draw(_names),
         counterfactual=draw(st.none() | _money),
         counterfactual_model=draw(_names),
+        counterfactual_price=draw(
+            st.none() | st.builds(ListPrice, source=_names, price_version=_names, effective=_names, basis=_basis)
+        ),
         total_ms=draw(_times_ms),
         audit_index=draw(st.none() | _counts),
         config_digest=draw(_names),

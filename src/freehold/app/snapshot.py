@@ -18,7 +18,7 @@ from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.money import Money
 from freehold.domain.ports import Engine
 from freehold.gateway.runtime import Deadlines, Runtime
-from freehold.ledger.pricing import OwnedHardware
+from freehold.ledger.machine import OwnedHardware
 from freehold.policy.flow import FlowRules
 from freehold.policy.markings import Markings
 from freehold.policy.sources import in_force

@@ -9,7 +9,8 @@ from dataclasses import replace
 from freehold.domain.certificates import WHOLE
 from freehold.domain.deployment import Deployment, Route, TokenPrice
 from freehold.domain.response import Usage
-from freehold.ledger.pricing import OwnedHardware, cost_of_attempt
+from freehold.ledger.machine import OwnedHardware
+from freehold.ledger.pricing import cost_of_attempt
 from freehold.routing.calibration import Calibration
 from freehold.routing.ladder import bought_of
 from freehold.routing.paired import PairedOutcomes, RecordedModel, best_choice, cost_optimal, with_choice

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from freehold.cli import first_run, output
 from freehold.cli.first_run import Proposal, Reply
+from freehold.cli.machine_speed import this_machine
 from freehold.cli.pulling import pull_model, registry_of
 from freehold.config.load import FILE_NAME
 from freehold.domain.errors.model import HubUnreachable, ModelDoesNotFit
 from freehold.domain.hardware import HardwareProfile
-from freehold.hostinfo.probe import probe
 from freehold.planner import wording
 from freehold.planner.choose import Choice, launch_for, unusable_reason
 from freehold.planner.fit import fit
@@ -36,8 +36,10 @@ def first_start(folder: Path, *, model: str, yes: bool, as_json: bool, endpoint:
     Raises:
         ModelError: The model does not fit, or cannot be had.
     """
-    profile = probe(measure=True)
+    profile, told = this_machine(folder)
     _tell(f"This machine: {wording.machine(profile)}.")
+    if profile.measured is not None:
+        _tell(f"{told[0].upper()}{told[1:]}.")
     if reason := unusable_reason(profile):
         output.note(f"The embedded engine cannot run here: {reason}.")
         return None

@@ -8,9 +8,10 @@ from typing import Literal
 from freehold.cli import output
 from freehold.cli.fit_model import Asked, asked_of
 from freehold.cli.fit_oracle import ENGINE, engines_own
+from freehold.cli.machine_speed import this_machine
 from freehold.cli.options import Json
+from freehold.config.load import data_folder
 from freehold.domain.hardware import DeviceNeed, Gpu, HardwareProfile
-from freehold.hostinfo.probe import probe
 from freehold.planner import wording
 from freehold.planner.choose import launch_for
 from freehold.planner.fit import fit
@@ -63,7 +64,7 @@ def fit_model(
     if ctx < 0 or users < 0:
         raise output.UsageError("--ctx and --users are above 0.")
     asked = asked_of(model)
-    profile = probe(measure=True)
+    profile, told = this_machine(data_folder())
     machine = Machine(profile=profile, cards=_cards(gpu, profile), projector_bytes=asked.projector_bytes)
     launch = launch_for(asked.shape, profile)
     launch = replace(launch, context_tokens=ctx or launch.context_tokens, slots=users or launch.slots, cache_type=cache)
@@ -73,9 +74,11 @@ def fit_model(
     )
     answer = _answer(asked, setting, machine)
     if as_json:
-        output.print_json(_json(model, answer))
+        output.print_json({**_json(model, answer), "speed_source": told})
     else:
         output.say(_text(answer))
+        if not machine.cards:
+            output.say(f"  {told}")
     return output.OK if answer.report.fits else output.FAILED
 
 

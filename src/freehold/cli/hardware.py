@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
+from pathlib import Path
 
 from freehold.cli import output
+from freehold.cli.machine_speed import this_machine, write_runs
 from freehold.cli.options import Json
-from freehold.domain.hardware import Gpu
+from freehold.cli.pulling import registry_of
+from freehold.config.load import data_folder
+from freehold.domain.errors.planner import NothingToRun
+from freehold.domain.hardware import Gpu, ModelShape
+from freehold.hostinfo.clock import SystemClock
 from freehold.hostinfo.power import processor_state
 from freehold.hostinfo.probe import probe
 from freehold.planner import wording
-from freehold.planner.choose import unusable_reason
+from freehold.planner.choose import threads_for, unusable_reason
+from freehold.serving.gguf import read_header
 
+_RUN_BYTES_MAX = 2_000_000_000
+_RUN_MODELS_MAX = 3
 _TELLING = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve")
 
 
-def hardware(*, as_json: Json = False) -> int:
-    """Show what this machine has for models: processor, memory, cards, bandwidth, power, and whether heat slows it down."""
-    profile = probe(measure=True)
+def hardware(*, run: bool = False, as_json: Json = False) -> int:
+    """Show what this machine has for models: processor, memory, cards, bandwidth, power, and whether heat slows it down.
+
+    Args:
+        run: Run each installed model that is no larger than 2 GB for some seconds, smallest first and three at most, and keep
+            how fast it was: fit, plan and up go by that.
+    """
+    folder = data_folder()
+    if run:
+        _run(folder)
+    profile, told = this_machine(folder)
     state = processor_state()
     if as_json:
         document = asdict(profile) | {"cpu_flags": sorted(profile.cpu_flags), "processor": asdict(state)}
-        output.print_json(document)
+        output.print_json({**document, "speed_source": told})
         return output.OK
     flags = [each for each in _TELLING if each in profile.cpu_flags]
     memory = f"{wording.size(profile.memory_bytes)}, {wording.size(profile.memory_free_bytes)} free"
@@ -41,11 +59,37 @@ def hardware(*, as_json: Json = False) -> int:
     ]
     if not profile.gpus:
         rows.append(("card", "none found"))
+    rows.append(("speed", told))
     if reason := unusable_reason(profile):
         rows.append(("engine", reason))
     width = max(len(name) for name, _ in rows)
     output.say("\n".join(f"{name:{width}}  {text}" for name, text in rows))
     return output.OK
+
+
+def _run(folder: Path) -> None:
+    """Run what is installed, and keep how fast it was."""
+    profile = probe(measure=True)
+    if reason := unusable_reason(profile):
+        raise output.UsageError(f"--run: {reason}.")
+    found: list[tuple[str, Path, ModelShape]] = []
+    for each in registry_of(folder).installed():
+        if each.path.suffix == ".gguf" and each.path.stat().st_size <= _RUN_BYTES_MAX:
+            header = read_header(each.path)
+            if not header.pooling:
+                found.append((each.names[0], each.path, header.shape))
+    chosen = sorted(found, key=lambda each: each[2].file_bytes)[:_RUN_MODELS_MAX]
+    if not chosen:
+        raise NothingToRun(size=wording.size(_RUN_BYTES_MAX))
+    output.note(f"Running {', '.join(name for name, _, _ in chosen)}; some seconds each.")
+    # Loads the engine's libraries, which only this needs.
+    from freehold.app.machine_run import measure
+
+    runs = asyncio.run(measure(chosen, threads=threads_for(profile), unix_ms=SystemClock().unix_ms()))
+    path = write_runs(folder, profile, runs)
+    for name, written, read in zip(runs.models, runs.writing, runs.reading, strict=True):
+        output.note(f"{name}: writes {written.tok_per_s:.1f} tok/s, reads {read.tok_per_s:.1f} tok/s")
+    output.note(f"Kept in {path}.")
 
 
 def _heat(celsius: float, slowed: int) -> str:

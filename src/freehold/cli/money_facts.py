@@ -87,10 +87,11 @@ def from_receipts(days: int) -> Facts:
         )
     home = sum(each.requests for each in answered if each.zone in {DEVICE, LAN})
     bill = micros / _MICROS * _DAYS_A_MONTH / days
+    escalated = sum(each.escalated for each in answered)
     return Facts(
         demand=Demand(bill_a_month=bill),
         told=f"{requests:,} receipts of the last {days} days: ${micros / _MICROS:,.2f} in the cloud,"
-        f" {home / requests:.1%} answered at home",
+        f" {home / requests:.1%} answered at home, {escalated / requests:.1%} escalated",
         measured={"accept": measured_share(home, requests), "escalate": Spread.fixed(0.0)},
     )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from freehold.cli import output
+from freehold.cli.machine_speed import this_machine
 from freehold.cli.options import Json
 from freehold.cli.pulling import registry_of
 from freehold.config.load import data_folder
 from freehold.planner import wording
 from freehold.planner.choose import ModelOption
 from freehold.planner.devices import SHEETS
-from freehold.planner.plan import Served, Wanted, plan
+from freehold.planner.plan import Served, Wanted, plan, plan_here
 
 
 def plan_hardware(
@@ -49,26 +50,31 @@ def plan_hardware(
         if each.context_tokens >= ctx
     ]
     wanted = Wanted(context_tokens=ctx, prompt_tokens=prompt, users=users, tok_per_s=tok_s, first_token_s=first_token)
-    found = plan(options, SHEETS, wanted)
+    profile, told = this_machine(data_folder())
+    here = plan_here(options, profile, wanted)
+    found = ((here,) if here is not None else ()) + plan(options, SHEETS, wanted)
     quantisations = {each.name: each.quantisation for each in chosen}
     if as_json:
-        output.print_json([_document(each, quantisations) for each in found])
+        output.print_json([{**_document(each, quantisations), "this_machine": each is here} for each in found])
     elif not found:
         output.say("No device of the table serves that. Fewer users, less context, or a slower answer would do.")
     else:
-        output.say(_text(found, quantisations))
+        output.say(_text(found, quantisations, here, users))
+        output.say(
+            f"This machine: {told if here is not None else 'no model of the catalogue is that fast on its processor'}."
+        )
     return output.OK if found else output.FAILED
 
 
-def _text(found: tuple[Served, ...], quantisations: dict[str, str]) -> str:
+def _text(found: tuple[Served, ...], quantisations: dict[str, str], here: Served | None, users: int) -> str:
     rows = [
         (
-            each.device.name,
+            "this machine" if each is here else each.device.name,
             f"{each.option.name} {quantisations[each.option.name]}",
             f"{wording.size(each.report.needs_bytes)} of {wording.size(each.report.free_bytes)}",
             f"{each.each.tok_per_s:.0f} ({each.each.low:.0f} to {each.each.high:.0f})",
-            f"{each.together:.0f}",
-            f"{each.first_token_s:.1f} s",
+            f"{each.together:.0f} ({each.each.low * users:.0f} to {each.each.high * users:.0f})",
+            f"{each.first_token_s:.1f} s (at most {each.first_token_high_s:.1f})",
             "yes" if each.surely else "likely",
         )
         for each in found
@@ -96,5 +102,7 @@ def _document(each: Served, quantisations: dict[str, str]) -> dict[str, object]:
         "tok_per_s_high": round(each.each.high, 1),
         "together_tok_per_s": round(each.together, 1),
         "first_token_s": round(each.first_token_s, 2),
+        "first_token_s_high": round(each.first_token_high_s, 2),
+        "source": each.each.source,
         "surely": each.surely,
     }

@@ -24,7 +24,12 @@ from freehold.planner.page import page
 from freehold.planner.repatriate import answer
 
 _MICROS = 1_000_000
+_WAYS = {"cloud": "the cloud alone", "hybrid": "home, doubtful ones in the cloud", "local": "home alone"}
 _DRAWS_MAX = 200_000
+_NOT_JUDGED = (
+    "Whether a cheaper cloud model is good enough was not said: judge it on your own questions (freehold calibrate, freehold"
+    " replay), and name it with --cheapest."
+)
 
 
 @Parameter(name="*")
@@ -110,7 +115,7 @@ def repatriate(
         spreads = {name: asdict(each) for name, each in zip(NAMES, assumptions.spreads, strict=True)}
         output.print_json({**asdict(told), "assumptions": spreads, "from": facts.told})
     else:
-        output.say(_text(told, facts, hardware))
+        output.say(_text(told, facts, hardware, judged=cheapest is not None))
     return output.OK
 
 
@@ -170,7 +175,7 @@ def _changed(assumptions: Assumptions, typed: Sequence[str]) -> Assumptions:
     return assumptions.replaced(changes)
 
 
-def _text(told: Repatriation, facts: Facts, hardware: str) -> str:
+def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: bool) -> str:
     result = told.result
     rows = [
         (name, f"{spread.p10:,.0f}", f"{spread.p50:,.0f}", f"{spread.p90:,.0f}")
@@ -179,6 +184,15 @@ def _text(told: Repatriation, facts: Facts, hardware: str) -> str:
             ("net present value, $", result.npv),
             ("payback, months (999: never)", result.payback_months),
         )
+    ]
+    served = [
+        (
+            _WAYS[each.name],
+            f"{each.a_month:,.2f}",
+            f"{each.cloud_share:.0%}",
+            "yes" if each.same_quality else "no: what was turned down stays so",
+        )
+        for each in told.ways
     ]
     swings = [(each.name, f"{each.at_low:,.0f}", f"{each.at_high:,.0f}") for each in result.tornado[:5]]
     return "\n".join(
@@ -196,10 +210,13 @@ def _text(told: Repatriation, facts: Facts, hardware: str) -> str:
             f"compared     {told.price.input_per_mtok:g}/{told.price.output_per_mtok:g} per M tokens ({told.price_source})",
             f"owning       ${result.month.total:,.2f} a month at the most likely values ({hardware})",
             "",
+            output.table(served, head=("a month of", "$", "of the cloud's bill", "same quality")),
+            "",
             output.table(rows, head=("", "1 in 10 below", "middle", "1 in 10 above")),
             "",
             output.table(swings, head=("decides most", "at its low", "at its high")),
             "",
+            *([] if judged else [_NOT_JUDGED]),
             f"{result.draws:,} draws, seed {result.seed}. Put your own numbers in with --set; --json shows all of them.",
         ]
     )

@@ -199,6 +199,23 @@ class Advice(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way to serve all that is asked, at the most likely values.
+
+    Attributes:
+        name: ``cloud``, ``hybrid`` or ``local``.
+        a_month: What it costs in a month.
+        cloud_share: Share of the cloud's bill that is paid all the same.
+        same_quality: Whether every answer is as good as the cloud's: at home alone those are not that were turned down.
+    """
+
+    name: str
+    a_month: float
+    cloud_share: float
+    same_quality: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repatriation:
     """What to do about a bill, and why.
 
@@ -211,6 +228,7 @@ class Repatriation:
         bill_a_month: The cloud's bill now.
         compared_bill_a_month: The same at ``price``, which may be a cheaper model's that is good enough.
         result: Whether owning pays against that.
+        ways: All in the cloud, the doubtful ones in the cloud, and none.
     """
 
     advice: Advice
@@ -221,3 +239,4 @@ class Repatriation:
     bill_a_month: float
     compared_bill_a_month: float
     result: BreakEven
+    ways: tuple[Way, ...] = ()

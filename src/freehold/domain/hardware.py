@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from freehold.domain.speed import MachineRuns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
@@ -54,6 +56,7 @@ class HardwareProfile:
         gpus: Accelerators found.
         bandwidth_bytes_per_s: Memory traffic (read plus written) measured by a short copy; 0 where not measured.
         physical_cores: Of ``cores``, those that are not a second thread of another one; 0 where unknown.
+        measured: Models that were run on it; ``None`` where none was.
     """
 
     cpu_name: str
@@ -64,6 +67,22 @@ class HardwareProfile:
     gpus: tuple[Gpu, ...] = ()
     bandwidth_bytes_per_s: int = 0
     physical_cores: int = 0
+    measured: MachineRuns | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightRead:
+    """What is read of one type of weights.
+
+    Attributes:
+        type: As ggml calls it, for example ``Q4_K``.
+        read_bytes: Of it, for each token that is written.
+        block_weights: How many of its weights take part in each token of a prompt: all but those of the output.
+    """
+
+    type: str
+    read_bytes: int
+    block_weights: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +109,7 @@ class ModelShape:
         tied: Whether that table serves as the output too, so that a card has a copy of it.
         unknown: What is not known of this model, so that what is said of its memory may be too little; empty where
             everything is.
+        reads: The same by type of weights; empty where unknown.
     """
 
     architecture: str
@@ -143,6 +163,8 @@ class DeviceNeed:
     def margin_bytes(self) -> int:
         """Free minus needed; negative means that it does not fit."""
         return self.free_bytes - self.needs_bytes
+
+    reads: tuple[WeightRead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

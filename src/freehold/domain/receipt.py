@@ -28,6 +28,9 @@ class Cost:
         source: Where the price comes from, for example ``genai-prices`` or ``owned-hardware``.
         price_version: Version of that source.
         effective: Date from which the price holds, ISO 8601; empty where the source has none.
+        basis: The whole numbers that it was computed from besides the tokens, as ``ledger.basis`` says: the amount can be
+            computed again from them. Empty where it is unpriced, and in receipts from before they were kept.
+        measured: Whether ``energy_mwh`` rests on a counter; else on the watts that the owner stated.
     """
 
     amount: Money | None
@@ -35,6 +38,18 @@ class Cost:
     source: str
     price_version: str = ""
     effective: str = ""
+    basis: tuple[int, ...] = ()
+    measured: bool = False
+
+
+@value
+class ListPrice:
+    """Where a price to compare with comes from; the members are as in ``Cost``."""
+
+    source: str
+    price_version: str = ""
+    effective: str = ""
+    basis: tuple[int, ...] = ()
 
 
 class Role(StrEnum):
@@ -112,6 +127,7 @@ class Receipt:
         error_code: Code of the error the client got, if any.
         counterfactual: What the same tokens cost at the named cloud model; ``None`` where unpriced.
         counterfactual_model: That model; empty where none is configured.
+        counterfactual_price: Its price; ``None`` where unpriced, and in receipts from before it was kept.
         total_ms: From arrival to the last byte.
         audit_index: Place of this request's record in the audit log, as of its attempts' egresses in the same one.
         removed: What was taken out of the answer before the client got it: kind and how often, in order of the kinds.
@@ -144,6 +160,7 @@ class Receipt:
     error_code: str = ""
     counterfactual: Money | None = None
     counterfactual_model: str = ""
+    counterfactual_price: ListPrice | None = None
     total_ms: float
     audit_index: int | None = None
     config_digest: str = ""

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from freehold.domain.certificates import WHOLE, LabelKind
 from freehold.domain.decisions import Action, Confidence, ConfidenceStatus, Outcome, PolicyDecision, Verdict
 from freehold.domain.declassified import Act, LeftOut
+from freehold.domain.json_members import (
+    flag,
+    integer,
+    member_object,
+    newer_text,
+    number,
+    objects,
+    optional,
+    text,
+    texts,
+)
 from freehold.domain.labels import Label, LabelSource, Level
-from freehold.domain.money import Money
-from freehold.domain.receipt import Attempt, Cost, Receipt, Role
+from freehold.domain.receipt import Attempt, Receipt, Role
+from freehold.domain.receipt_money import (
+    cost_document,
+    cost_of,
+    list_price_document,
+    list_price_of,
+    money_document,
+    money_of,
+)
 from freehold.domain.response import EngineTimings, FinishReason, Usage
 from freehold.domain.retrieved import Retrieved, RetrievedDocument
 from freehold.domain.zones import Zone
@@ -21,7 +39,6 @@ from freehold.domain.zones import Zone
 SCHEMA = 1
 _OBJECT = "freehold.receipt"
 
-T = TypeVar("T")
 _Json = Mapping[str, Any]
 
 
@@ -55,9 +72,10 @@ def receipt_document(receipt: Receipt) -> dict[str, object]:
         "answered_by": answered.deployment if answered else None,
         "answered_index": receipt.answered_index,
         "bytes_left": receipt.bytes_left,
-        "cost": _money(receipt.cost),
-        "counterfactual": _money(receipt.counterfactual),
+        "cost": money_document(receipt.cost),
+        "counterfactual": money_document(receipt.counterfactual),
         "counterfactual_model": receipt.counterfactual_model,
+        "counterfactual_price": list_price_document(receipt.counterfactual_price),
         "total_ms": receipt.total_ms,
         "label": label_document(receipt.label),
         "label_sources": [
@@ -118,49 +136,52 @@ def receipt_from_document(document: _Json) -> Receipt:
     if document.get("object") != _OBJECT or document.get("schema") != SCHEMA:
         raise ValueError(f"this is not a {_OBJECT} of schema {SCHEMA}")
     return Receipt(
-        id=_text(document, "id"),
-        created_unix_ms=_integer(document, "created_unix_ms"),
-        tenant=_text(document, "tenant"),
-        key_id=_text(document, "key_id"),
-        task=_text(document, "task"),
-        model_asked=_text(document, "model_asked"),
-        route=_text(document, "route"),
-        stream=_flag(document, "stream"),
-        label=_label_of(_object(document, "label")),
+        id=text(document, "id"),
+        created_unix_ms=integer(document, "created_unix_ms"),
+        tenant=text(document, "tenant"),
+        key_id=text(document, "key_id"),
+        task=text(document, "task"),
+        model_asked=text(document, "model_asked"),
+        route=text(document, "route"),
+        stream=flag(document, "stream"),
+        label=_label_of(member_object(document, "label")),
         label_sources=tuple(
             LabelSource(
-                origin=_text(source, "origin"), rule=_text(source, "rule"), label=_label_of(_object(source, "label"))
+                origin=text(source, "origin"),
+                rule=text(source, "rule"),
+                label=_label_of(member_object(source, "label")),
             )
-            for source in _objects(document, "label_sources")
+            for source in objects(document, "label_sources")
         ),
         decisions=tuple(
             PolicyDecision(
-                deployment=_text(decision, "deployment"),
-                allowed=_flag(decision, "allowed"),
-                rules=_texts(decision, "rules"),
-                reasons=_texts(decision, "reasons"),
+                deployment=text(decision, "deployment"),
+                allowed=flag(decision, "allowed"),
+                rules=texts(decision, "rules"),
+                reasons=texts(decision, "reasons"),
             )
-            for decision in _objects(document, "decisions")
+            for decision in objects(document, "decisions")
         ),
-        steps=_texts(document, "steps"),
-        detours=_texts(document, "detours") if "detours" in document else (),
-        attempts=tuple(_attempt_of(attempt) for attempt in _objects(document, "attempts")),
-        outcome=Outcome(_text(document, "outcome")),
-        answered_index=_optional(_integer, document, "answered_index"),
-        error_code=_text(document, "error_code"),
-        counterfactual=_money_of(document, "counterfactual"),
-        counterfactual_model=_text(document, "counterfactual_model"),
-        total_ms=_number(document, "total_ms"),
-        audit_index=_optional(_integer, document, "audit_index"),
-        config_digest=_text(document, "config_digest"),
-        client_request_id=_newer_text(document, "client_request_id"),
-        traceparent=_newer_text(document, "traceparent"),
-        audit_log=_newer_text(document, "audit_log"),
-        purpose=_newer_text(document, "purpose") or "answer",
-        for_request=_newer_text(document, "for_request"),
-        detectors=_texts(document, "detectors") if "detectors" in document else (),
-        removed=_counts_of(_object(document, "removed")) if "removed" in document else (),
-        retrieved=_retrieved_of(_optional(_object, document, "retrieved")) if "retrieved" in document else None,
+        steps=texts(document, "steps"),
+        detours=texts(document, "detours") if "detours" in document else (),
+        attempts=tuple(_attempt_of(attempt) for attempt in objects(document, "attempts")),
+        outcome=Outcome(text(document, "outcome")),
+        answered_index=optional(integer, document, "answered_index"),
+        error_code=text(document, "error_code"),
+        counterfactual=money_of(document, "counterfactual"),
+        counterfactual_model=text(document, "counterfactual_model"),
+        counterfactual_price=list_price_of(document.get("counterfactual_price")),
+        total_ms=number(document, "total_ms"),
+        audit_index=optional(integer, document, "audit_index"),
+        config_digest=text(document, "config_digest"),
+        client_request_id=newer_text(document, "client_request_id"),
+        traceparent=newer_text(document, "traceparent"),
+        audit_log=newer_text(document, "audit_log"),
+        purpose=newer_text(document, "purpose") or "answer",
+        for_request=newer_text(document, "for_request"),
+        detectors=texts(document, "detectors") if "detectors" in document else (),
+        removed=_counts_of(member_object(document, "removed")) if "removed" in document else (),
+        retrieved=_retrieved_of(optional(member_object, document, "retrieved")) if "retrieved" in document else None,
     )
 
 
@@ -211,35 +232,35 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "bytes_left": attempt.bytes_left,
         "left_out": _left_out(attempt.left_out),
         "egress_index": attempt.egress_index,
-        "cost": _cost(attempt.cost),
+        "cost": cost_document(attempt.cost),
     }
 
 
 def _attempt_of(document: _Json) -> Attempt:
-    finish = _optional(_text, document, "finish_reason")
+    finish = optional(text, document, "finish_reason")
     return Attempt(
-        deployment=_text(document, "deployment"),
-        zone=Zone(_text(document, "zone")),
-        model=_text(document, "model"),
-        model_digest=_text(document, "model_digest"),
-        outcome=Outcome(_text(document, "outcome")),
-        usage=_usage_of(_object(document, "usage")),
-        confidence=_confidence_of(_optional(_object, document, "confidence")),
-        verdict=_verdict_of(_optional(_object, document, "verdict")),
+        deployment=text(document, "deployment"),
+        zone=Zone(text(document, "zone")),
+        model=text(document, "model"),
+        model_digest=text(document, "model_digest"),
+        outcome=Outcome(text(document, "outcome")),
+        usage=_usage_of(member_object(document, "usage")),
+        confidence=_confidence_of(optional(member_object, document, "confidence")),
+        verdict=_verdict_of(optional(member_object, document, "verdict")),
         finish_reason=None if finish is None else FinishReason(finish),
-        timings=_timings_of(_optional(_object, document, "timings")),
-        queue_ms=_number(document, "queue_ms"),
-        started_ms=_number(document, "started_ms"),
-        first_token_ms=_optional(_number, document, "first_token_ms"),
-        ended_ms=_number(document, "ended_ms"),
-        bytes_left=_integer(document, "bytes_left"),
-        egress_index=_optional(_integer, document, "egress_index"),
-        cost=_cost_of(_optional(_object, document, "cost")),
-        error_code=_text(document, "error_code"),
-        error_message=_text(document, "error_message"),
-        role=Role(_newer_text(document, "role") or Role.ANSWER),
-        prefix=_confidence_of(_optional(_object, document, "prefix")) if "prefix" in document else None,
-        left_out=_left_out_of(_optional(_object, document, "left_out")) if "left_out" in document else None,
+        timings=_timings_of(optional(member_object, document, "timings")),
+        queue_ms=number(document, "queue_ms"),
+        started_ms=number(document, "started_ms"),
+        first_token_ms=optional(number, document, "first_token_ms"),
+        ended_ms=number(document, "ended_ms"),
+        bytes_left=integer(document, "bytes_left"),
+        egress_index=optional(integer, document, "egress_index"),
+        cost=cost_of(optional(member_object, document, "cost")),
+        error_code=text(document, "error_code"),
+        error_message=text(document, "error_message"),
+        role=Role(newer_text(document, "role") or Role.ANSWER),
+        prefix=_confidence_of(optional(member_object, document, "prefix")) if "prefix" in document else None,
+        left_out=_left_out_of(optional(member_object, document, "left_out")) if "left_out" in document else None,
     )
 
 
@@ -258,10 +279,10 @@ def _left_out_of(document: _Json | None) -> LeftOut | None:
     if document is None:
         return None
     return LeftOut(
-        act=Act(_text(document, "act")),
-        label=_text(document, "label"),
-        counts=_counts_of(_object(document, "counts")),
-        answered=_counts_of(_object(document, "answered")),
+        act=Act(text(document, "act")),
+        label=text(document, "label"),
+        counts=_counts_of(member_object(document, "counts")),
+        answered=_counts_of(member_object(document, "answered")),
     )
 
 
@@ -285,30 +306,30 @@ def _retrieved_of(document: _Json | None) -> Retrieved | None:
     if document is None:
         return None
     return Retrieved(
-        vault=_text(document, "vault"),
-        generation=_integer(document, "generation"),
-        support=_optional(_number, document, "support"),
-        abstained=_flag(document, "abstained"),
+        vault=text(document, "vault"),
+        generation=integer(document, "generation"),
+        support=optional(number, document, "support"),
+        abstained=flag(document, "abstained"),
         documents=tuple(
             RetrievedDocument(
-                id=_text(each, "id"),
-                label=_text(each, "label"),
-                passages=_integer(each, "passages"),
-                raised=_flag(each, "raised"),
+                id=text(each, "id"),
+                label=text(each, "label"),
+                passages=integer(each, "passages"),
+                raised=flag(each, "raised"),
             )
-            for each in _objects(document, "documents")
+            for each in objects(document, "documents")
         ),
-        left_out=_counts_of(_object(document, "left_out")),
+        left_out=_counts_of(member_object(document, "left_out")),
     )
 
 
 def _usage_of(document: _Json) -> Usage:
     return Usage(
-        input_tokens=_integer(document, "input_tokens"),
-        output_tokens=_integer(document, "output_tokens"),
-        cached_tokens=_integer(document, "cached_tokens"),
-        reasoning_tokens=_integer(document, "reasoning_tokens"),
-        measured=_flag(document, "measured"),
+        input_tokens=integer(document, "input_tokens"),
+        output_tokens=integer(document, "output_tokens"),
+        cached_tokens=integer(document, "cached_tokens"),
+        reasoning_tokens=integer(document, "reasoning_tokens"),
+        measured=flag(document, "measured"),
     )
 
 
@@ -316,11 +337,11 @@ def _timings_of(document: _Json | None) -> EngineTimings | None:
     if document is None:
         return None
     return EngineTimings(
-        prompt_tokens=_integer(document, "prompt_tokens"),
-        cached_tokens=_integer(document, "cached_tokens"),
-        prompt_ms=_number(document, "prompt_ms"),
-        generated_tokens=_integer(document, "generated_tokens"),
-        generation_ms=_number(document, "generation_ms"),
+        prompt_tokens=integer(document, "prompt_tokens"),
+        cached_tokens=integer(document, "cached_tokens"),
+        prompt_ms=number(document, "prompt_ms"),
+        generated_tokens=integer(document, "generated_tokens"),
+        generation_ms=number(document, "generation_ms"),
     )
 
 
@@ -340,134 +361,47 @@ def _confidence(confidence: Confidence | None) -> dict[str, object] | None:
 def _confidence_of(document: _Json | None) -> Confidence | None:
     if document is None:
         return None
-    signals = _object(document, "signals")
+    signals = member_object(document, "signals")
     return Confidence(
-        probability=_optional(_number, document, "probability"),
-        status=ConfidenceStatus(_text(document, "status")),
-        signals={name: _number(signals, name) for name in signals},
-        calibrated_on=_text(document, "calibrated_on"),
-        scope=_newer_text(document, "scope") or WHOLE,
+        probability=optional(number, document, "probability"),
+        status=ConfidenceStatus(text(document, "status")),
+        signals={name: number(signals, name) for name in signals},
+        calibrated_on=text(document, "calibrated_on"),
+        scope=newer_text(document, "scope") or WHOLE,
     )
 
 
 def _verdict_of(document: _Json | None) -> Verdict | None:
     if document is None:
         return None
-    kind = _optional(_text, document, "certified_by") if "certified_by" in document else None
+    kind = optional(text, document, "certified_by") if "certified_by" in document else None
     return Verdict(
-        action=Action(_text(document, "action")),
-        reason=_text(document, "reason"),
-        threshold=_optional(_number, document, "threshold"),
-        certificate=_newer_text(document, "certificate"),
+        action=Action(text(document, "action")),
+        reason=text(document, "reason"),
+        threshold=optional(number, document, "threshold"),
+        certificate=newer_text(document, "certificate"),
         certified_by=None if kind is None else LabelKind(kind),
     )
 
 
-def _cost(cost: Cost | None) -> dict[str, object] | None:
-    if cost is None:
-        return None
-    return {
-        "money": _money(cost.amount),
-        "energy_mwh": cost.energy_mwh,
-        "source": cost.source,
-        "price_version": cost.price_version,
-        "effective": cost.effective,
-    }
-
-
-def _cost_of(document: _Json | None) -> Cost | None:
-    if document is None:
-        return None
-    return Cost(
-        amount=_money_of(document, "money"),
-        energy_mwh=_optional(_integer, document, "energy_mwh"),
-        source=_text(document, "source"),
-        price_version=_text(document, "price_version"),
-        effective=_text(document, "effective"),
-    )
-
-
-def _money(money: Money | None) -> dict[str, object] | None:
-    if money is None:
-        return None
-    return {"micros": money.micros, "currency": money.currency, "amount": f"{money.amount:.6f}"}
-
-
-def _money_of(document: _Json, name: str) -> Money | None:
-    money = _optional(_object, document, name)
-    return None if money is None else Money(micros=_integer(money, "micros"), currency=_text(money, "currency"))
-
-
 def _label_of(document: _Json) -> Label:
-    word = _text(document, "level")
+    word = text(document, "level")
     levels = {level.word: level for level in Level}
     if word not in levels:
         raise ValueError(f"there is no level {word!r}")
-    readers = _optional(_texts, document, "readers")
+    readers = optional(texts, document, "readers")
     return Label(
         level=levels[word],
-        kinds=frozenset(_texts(document, "kinds")),
-        zones=frozenset(Zone(zone) for zone in _texts(document, "zones")),
+        kinds=frozenset(texts(document, "kinds")),
+        zones=frozenset(Zone(zone) for zone in texts(document, "zones")),
         readers=None if readers is None else frozenset(readers),
-        trusted=_flag(document, "trusted"),
+        trusted=flag(document, "trusted"),
     )
 
 
 def _counts_of(document: _Json) -> tuple[tuple[str, int], ...]:
-    return tuple((name, _integer(document, name)) for name in sorted(document))
+    return tuple((name, integer(document, name)) for name in sorted(document))
 
 
 def _iso(unix_ms: int) -> str:
     return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-# --- members by type -----------------------------------------------------------------------------
-
-
-def _member(document: _Json, name: str, *kinds: type) -> Any:
-    if name not in document:
-        raise ValueError(f"the receipt lacks {name!r}")
-    value = document[name]
-    # A boolean is an int for Python, but not for JSON.
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise ValueError(f"{name!r} of the receipt is of a wrong type: {type(value).__name__}")
-    return value
-
-
-def _text(document: _Json, name: str) -> str:
-    return _member(document, name, str)
-
-
-def _newer_text(document: _Json, name: str) -> str:
-    """A member that receipts of earlier versions lack."""
-    return _text(document, name) if name in document else ""
-
-
-def _integer(document: _Json, name: str) -> int:
-    return _member(document, name, int)
-
-
-def _number(document: _Json, name: str) -> float:
-    return float(_member(document, name, int, float))
-
-
-def _flag(document: _Json, name: str) -> bool:
-    return _member(document, name, bool)
-
-
-def _object(document: _Json, name: str) -> _Json:
-    return _member(document, name, dict)
-
-
-def _objects(document: _Json, name: str) -> list[_Json]:
-    found: list[Any] = _member(document, name, list)
-    return [_object({name: value}, name) for value in found]
-
-
-def _texts(document: _Json, name: str) -> tuple[str, ...]:
-    found: list[Any] = _member(document, name, list)
-    return tuple(_text({name: value}, name) for value in found)
-
-
-def _optional(read: Callable[[_Json, str], T], document: _Json, name: str) -> T | None:
-    return None if name in document and document[name] is None else read(document, name)

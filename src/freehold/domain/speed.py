@@ -56,6 +56,8 @@ class Load:
         active_parameters: Weights that take part in one token.
         layers: Blocks.
         width: Of the model.
+        worked_bytes: On a processor, ``read_bytes`` as bytes of Q4_K that take as long; 0 where unknown.
+        worked_weights: On a processor, weights that take part in a token of a prompt, as weights of Q4_K; 0 where unknown.
     """
 
     weights: WeightClass
@@ -65,6 +67,8 @@ class Load:
     active_parameters: float
     layers: int
     width: int
+    worked_bytes: float = 0.0
+    worked_weights: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,27 @@ class Measured:
     depth_tokens: float = 0.0
     prompt_tokens: int = 0
     tok_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineRuns:
+    """Models that were run on the processor of this machine.
+
+    Attributes:
+        threads: That computed.
+        writing: Runs that wrote.
+        reading: Runs that read a prompt.
+        models: Their names.
+        unix_ms: When.
+        taken_share: Share of the time that others took the processor meanwhile.
+    """
+
+    threads: int
+    writing: tuple[Measured, ...]
+    reading: tuple[Measured, ...]
+    models: tuple[str, ...]
+    unix_ms: int
+    taken_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

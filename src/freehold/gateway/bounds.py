@@ -21,7 +21,8 @@ from freehold.domain.zones import DEVICE, LAN
 from freehold.gateway.pricing import list_price
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime
-from freehold.ledger.pricing import MachineTime, cost_of_machine_time, cost_of_tokens
+from freehold.ledger.machine import MachineTime
+from freehold.ledger.pricing import cost_of_machine_time, cost_of_tokens
 
 TEMPLATE_TOKENS = 256
 """What a chat template may add to a conversation: its own system prompt, marks of turns, words about tools."""

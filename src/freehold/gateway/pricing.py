@@ -10,6 +10,7 @@ from freehold.domain.zones import WORLD
 from freehold.gateway.attempt import AttemptRun
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime
+from freehold.ledger import pricing
 from freehold.ledger.pricing import cost_of_attempt, counterfactual
 
 
@@ -52,4 +53,5 @@ def price_counterfactual(prices: PriceBook, draft: ReceiptDraft) -> None:
     usage = draft.attempts[draft.answered_index].usage
     price = prices.price(model, usage=usage, unix_ms=draft.created_unix_ms)
     draft.counterfactual = None if price is None else counterfactual(usage, price)
+    draft.counterfactual_price = None if price is None else pricing.list_price(price)
     draft.counterfactual_model = model

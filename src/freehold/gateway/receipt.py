@@ -11,7 +11,7 @@ from freehold.domain.identity import Principal
 from freehold.domain.labels import Label, LabelSource
 from freehold.domain.money import Money
 from freehold.domain.ports import Clock, Reservation
-from freehold.domain.receipt import Attempt, Receipt
+from freehold.domain.receipt import Attempt, ListPrice, Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.retrieved import Retrieved
 from freehold.gateway.cleaning import Channels
@@ -47,6 +47,7 @@ class ReceiptDraft:
     answered_index: int | None = None
     counterfactual: Money | None = None
     counterfactual_model: str = ""
+    counterfactual_price: ListPrice | None = None
     audit_index: int | None = None
     audit_log: str = ""
     reserved: Reservation | None = None
@@ -99,6 +100,7 @@ class ReceiptDraft:
             error_code=error_code,
             counterfactual=self.counterfactual,
             counterfactual_model=self.counterfactual_model,
+            counterfactual_price=self.counterfactual_price,
             total_ms=self.elapsed_ms(),
             audit_index=self.audit_index,
             audit_log=self.audit_log,

@@ -38,7 +38,7 @@ from freehold.domain.vault_ports import NoVault, Vault
 from freehold.domain.zones import ZoneTree
 from freehold.gateway.load import DeviceLoad
 from freehold.hostinfo.clock import any_share
-from freehold.ledger.pricing import OwnedHardware
+from freehold.ledger.machine import OwnedHardware
 from freehold.policy.flow import FlowRules
 from freehold.policy.rulebook import Rulebook
 from freehold.routing.calibration import Calibration

@@ -131,7 +131,7 @@ def usage_csv(lines: Sequence[UsageLine], by: By, *, names: Mapping[str, str]) -
     text = io.StringIO()
     writer = csv.DictWriter(text, head, restval="", lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: as_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
@@ -204,5 +204,6 @@ def _costs(line: UsageLine) -> list[dict[str, object]]:
     return [{"micros": each.micros, "currency": each.currency, "amount": f"{each.amount:.6f}"} for each in line.cost]
 
 
-def _cell(value: object) -> object:
+def as_cell(value: object) -> object:
+    """A value as a cell of a table: what a spreadsheet would take for a program is a text."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

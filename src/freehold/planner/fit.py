@@ -5,8 +5,7 @@ Memory is told in ``memory`` and, over several devices, in ``placement``.
 The weights are a mapped file. Where the engine packs them anew for the processor, the resident size shows both copies;
 the file's pages can be dropped and are not counted twice here.
 
-Speed: one token reads the active weights and the cache once (roofline model, Williams et al. 2009), limited by the
-memory or by the threads, plus a fixed time for each layer.
+Speed: ``planner.speed_cpu``, moved by runs of this machine where there are any.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from freehold.planner.memory import (
     compute_bytes,
     windowed_layers,
 )
+from freehold.planner.speed_cpu import writes
 
 __all__ = [
     "CACHE_BYTES_PER_VALUE",
@@ -31,22 +31,9 @@ __all__ = [
     "Launch",
     "cache_bytes",
     "compute_bytes",
-    "decode_seconds",
     "fit",
     "windowed_layers",
 ]
-
-_COPY_SHARE: Final = 0.95
-"""Share of the memory traffic of a plain copy that decoding reaches when the memory is what limits it."""
-
-_THREAD_BYTES_PER_S: Final = 17e9
-"""Quantised weights that one thread works through in a second; measured with AVX2 code on models of 0.1 to 1.5 B."""
-
-_LAYER_S: Final = 0.0001
-"""Time a layer beside reading it: synchronising threads, small operations."""
-
-_SPREAD: Final = 1.45
-"""Factor each way; for a model of this form it held 88 % of the devices that its constants were not fitted on."""
 
 _SPEED_DEPTH_TOKENS: Final = 512
 """Tokens in the cache at which the speed is stated."""
@@ -78,16 +65,8 @@ def fit(shape: ModelShape, launch: Launch, profile: HardwareProfile, *, gpu: Gpu
     )
 
 
-def decode_seconds(shape: ModelShape, *, bandwidth_bytes_per_s: float, threads: int) -> float:
-    """Expected time of one token of one stream on the processor."""
-    short = Launch(context_tokens=_SPEED_DEPTH_TOKENS, slots=1)
-    read_bytes = (shape.read_bytes or shape.file_bytes) + cache_bytes(shape, short)
-    bytes_per_s = min(bandwidth_bytes_per_s * _COPY_SHARE, threads * _THREAD_BYTES_PER_S)
-    return read_bytes / bytes_per_s + _LAYER_S * shape.layers
-
-
 def _speed(shape: ModelShape, launch: Launch, profile: HardwareProfile) -> tuple[float, float]:
     if not profile.bandwidth_bytes_per_s:
         return 0.0, 0.0
-    seconds = decode_seconds(shape, bandwidth_bytes_per_s=profile.bandwidth_bytes_per_s, threads=launch.threads)
-    return 1 / seconds / _SPREAD, 1 / seconds * _SPREAD
+    found = writes(shape, profile, threads=launch.threads, depth_tokens=_SPEED_DEPTH_TOKENS)
+    return found.low, found.high

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from freehold.domain.hardware import FitReport, Gpu, HardwareProfile, ModelShape
 from freehold.domain.speed import Device, Load, ThroughputEstimate, WeightClass
-from freehold.planner.choose import ModelOption
+from freehold.planner.choose import ModelOption, threads_for
 from freehold.planner.devices import Sheet
 from freehold.planner.fit import CACHE_BYTES_PER_VALUE, Launch, fit
 from freehold.planner.speed import estimate
+from freehold.planner.speed_cpu import processor, reads, writes
 from freehold.planner.speed_table import READING, READING_CONSTANTS, WRITING, WRITING_CONSTANTS
 
 _NO_MACHINE = HardwareProfile(cpu_name="", cores=1, cpu_flags=frozenset(), memory_bytes=0, memory_free_bytes=0)
@@ -49,6 +50,7 @@ class Served:
         first_token_s: Expected time to read a usual prompt, when nobody else's is read.
         enough: Whether the expected speeds are what is wanted.
         surely: Whether they are even at the slow end of their intervals.
+        first_token_high_s: The same time at the slow end of its interval.
     """
 
     device: Device
@@ -59,6 +61,7 @@ class Served:
     first_token_s: float
     enough: bool
     surely: bool
+    first_token_high_s: float
 
 
 def plan(options: Iterable[ModelOption], sheets: Iterable[Sheet], wanted: Wanted) -> tuple[Served, ...]:
@@ -94,6 +97,53 @@ def serve(option: ModelOption, sheet: Sheet, wanted: Wanted) -> Served | None:
         first_token_s=first_token_s,
         enough=each.tok_per_s >= wanted.tok_per_s and _soon(first_token_s, wanted),
         surely=each.low >= wanted.tok_per_s and _soon(slowest_s, wanted),
+        first_token_high_s=slowest_s,
+    )
+
+
+def plan_here(options: Iterable[ModelOption], profile: HardwareProfile, wanted: Wanted) -> Served | None:
+    """The largest model that this machine's processor serves fast enough; ``None`` where none is."""
+    ranked = sorted(options, key=lambda each: -each.parameters)
+    served = (serve_here(option, profile, wanted) for option in ranked)
+    return next((each for each in served if each is not None and each.enough), None)
+
+
+def serve_here(option: ModelOption, profile: HardwareProfile, wanted: Wanted) -> Served | None:
+    """One model on the processor of this machine; ``None`` where it does not fit, or nothing is known of its speed.
+
+    A step for several users takes as long as one for one of them, until it takes as long as reading as many tokens of a
+    prompt, which is what it is: a batch.
+    """
+    threads = threads_for(profile)
+    launch = Launch(context_tokens=wanted.context_tokens, slots=wanted.users, threads=threads)
+    report = fit(option.shape, launch, profile)
+    if not report.fits or not profile.bandwidth_bytes_per_s:
+        return None
+    alone = writes(option.shape, profile, threads=threads, depth_tokens=wanted.context_tokens / 2)
+    reading = reads(option.shape, profile, threads=threads, prompt_tokens=wanted.prompt_tokens)
+    each = _batched(alone, reading, wanted.users)
+    first_token_s, slowest_s = wanted.prompt_tokens / reading.tok_per_s, wanted.prompt_tokens / reading.low
+    return Served(
+        device=processor(profile, threads),
+        option=option,
+        report=report,
+        each=each,
+        together=each.tok_per_s * wanted.users,
+        first_token_s=first_token_s,
+        enough=each.tok_per_s >= wanted.tok_per_s and _soon(first_token_s, wanted),
+        surely=each.low >= wanted.tok_per_s and _soon(slowest_s, wanted),
+        first_token_high_s=slowest_s,
+    )
+
+
+def _batched(alone: ThroughputEstimate, reading: ThroughputEstimate, users: int) -> ThroughputEstimate:
+    if users == 1:
+        return alone
+    return ThroughputEstimate(
+        tok_per_s=min(alone.tok_per_s, reading.tok_per_s / users),
+        low=min(alone.low, reading.low / users),
+        high=min(alone.high, reading.high / users),
+        source=alone.source,
     )
 
 

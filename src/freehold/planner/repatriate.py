@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from freehold.domain.economics import Advice, BreakEven, Demand, Repatriation, Spread, TokenPrices
-from freehold.planner.assumptions import Assumptions, Draws
+from freehold.domain.economics import Advice, BreakEven, Demand, Repatriation, Spread, TokenPrices, Way
+from freehold.planner.assumptions import Assumed, Assumptions, Draws
 from freehold.planner.break_even import bill_of, break_even
-from freehold.planner.owning import blend
+from freehold.planner.owning import blend, own_month, stays_home
 
 SURE = 0.8
 """Share of the draws from which an answer is given; between it and its opposite there is none."""
@@ -61,6 +61,25 @@ def answer(
         bill_a_month=bill,
         compared_bill_a_month=compared,
         result=result,
+        ways=ways(modes, compared),
+    )
+
+
+def ways(values: Assumed, bill: float) -> tuple[Way, ...]:
+    """What a month costs in the cloud alone, at home with the cloud for what is doubtful, and at home alone.
+
+    The hybrid pays for the hardware and for the share of the bill that does not stay at home: ``own + (1 - accept·(1 -
+    escalate))·bill``. At home alone nothing is paid for that share, and its answers are not good enough.
+
+    Args:
+        values: One value of each assumption.
+        bill: What the cloud costs in a month for all of it.
+    """
+    own, left = own_month(values).total, 1 - stays_home(values)
+    return (
+        Way(name="cloud", a_month=bill, cloud_share=1.0, same_quality=True),
+        Way(name="hybrid", a_month=own + left * bill, cloud_share=left, same_quality=True),
+        Way(name="local", a_month=own, cloud_share=0.0, same_quality=left <= 0),
     )
 
 

@@ -43,12 +43,14 @@ class Form:
         moved: Constants that a measured run moves, each with the spread of its prior.
         band: Half width of the interval for a device without a run, as a logarithm.
         measured_band: The same with runs.
+        reads_prompts: Whether it is about reading a prompt; else about writing.
     """
 
     seconds: Callable[[Constants, Device, Load, float], float]
     moved: Mapping[str, float]
     band: float
     measured_band: float
+    reads_prompts: bool = False
 
 
 def write_seconds(constants: Constants, device: Device, load: Load, depth_tokens: float) -> float:
@@ -79,7 +81,14 @@ def read_seconds(constants: Constants, device: Device, load: Load, prompt_tokens
 
 
 def estimate(
-    form: Form, constants: Constants, device: Device, load: Load, tokens: float, *, runs: Sequence[Measured] = ()
+    form: Form,
+    constants: Constants,
+    device: Device,
+    load: Load,
+    tokens: float,
+    *,
+    runs: Sequence[Measured] = (),
+    is_measured: bool = False,
 ) -> ThroughputEstimate:
     """Expected speed with its interval.
 
@@ -90,13 +99,15 @@ def estimate(
         load: What the model asks of it.
         tokens: In the cache for writing; of the prompt for reading.
         runs: Measured on this device, of the same kind.
+        is_measured: Whether runs on this device are in the constants already.
     """
     known = moved(form, constants, device, runs)
     seconds = form.seconds(known, device, load, tokens)
-    speed = (tokens if form.seconds is read_seconds else 1) / seconds
-    spread = math.exp(form.measured_band if runs else form.band)
+    speed = (tokens if form.reads_prompts else 1) / seconds
+    is_measured = is_measured or bool(runs)
+    spread = math.exp(form.measured_band if is_measured else form.band)
     return ThroughputEstimate(
-        tok_per_s=speed, low=speed / spread, high=speed * spread, source="measured" if runs else "table"
+        tok_per_s=speed, low=speed / spread, high=speed * spread, source="measured" if is_measured else "table"
     )
 
 

@@ -56,6 +56,7 @@ READING = Form(
     moved={"share f16": 0.7, "share quantised": 0.7, "share experts": 0.7, "layer": 0.5, "weights": 0.5},
     band=1.2164,
     measured_band=0.4314,
+    reads_prompts=True,
 )
 READING_CONSTANTS = {
     "share": -0.9998,

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from freehold.domain.errors.model import ModelUnknown
-from freehold.domain.hardware import ModelShape
+from freehold.domain.hardware import ModelShape, WeightRead
 from freehold.serving.reference import FilePath, HubReference, parse_reference
 
 _RESOURCE = "catalogue.toml"
@@ -64,6 +64,7 @@ class CatalogueShape:
     vocabulary: int
     sliding_window: int = 0
     read_bytes: int = 0
+    reads: tuple[WeightRead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +152,7 @@ class CatalogueEntry:
             context_length=self.context_tokens,
             sliding_window=shape.sliding_window,
             read_bytes=shape.read_bytes,
+            reads=shape.reads,
         )
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from freehold.domain.errors.model import ModelFileInvalid
-from freehold.domain.hardware import ModelShape
+from freehold.domain.hardware import ModelShape, WeightRead
 from freehold.serving.gguf_cache import CacheFacts, Numbers, cache_facts
 from freehold.serving.gguf_stream import HeaderStream, MalformedError, of_descriptor, of_prefix
 from freehold.serving.gguf_tensors import Tensors, read_tensors
@@ -71,6 +71,7 @@ class GgufHeader:
         tied: Whether that table serves as the output too.
         layer_bytes: Tensors of each layer; empty where they are not those of ``layers``.
         expert_bytes: Of these, those of experts.
+        reads: Weights read for each generated token by their type.
     """
 
     architecture: str
@@ -98,6 +99,7 @@ class GgufHeader:
     tied: bool
     layer_bytes: tuple[int, ...]
     expert_bytes: tuple[int, ...]
+    reads: tuple[WeightRead, ...] = ()
 
     @property
     def shape(self) -> ModelShape:
@@ -122,6 +124,7 @@ class GgufHeader:
             embedding_bytes=self.embedding_bytes,
             tied=self.tied,
             unknown=self.cache.unknown,
+            reads=self.reads,
         )
 
 
@@ -279,6 +282,7 @@ def _header(values: Mapping[str, _Value], tensors: Tensors, *, infill: bool, fil
         cache=_cache(values, architecture, layers=layers, heads=heads),
         embedding_bytes=tensors.embedding_bytes,
         tied=tensors.tied,
+        reads=tensors.reads(experts=experts, experts_used=used),
         layer_bytes=tensors.layer_bytes if len(tensors.layer_bytes) == layers else (),
         expert_bytes=tensors.layer_expert_bytes if len(tensors.layer_bytes) == layers and tensors.expert_bytes else (),
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from freehold.domain.hardware import WeightRead
 from freehold.serving.gguf_stream import HeaderStream, MalformedError
 from freehold.serving.gguf_types import TENSOR_TYPES
 
@@ -37,6 +38,7 @@ class Tensors:
         quantisation: Type that holds most bytes.
         layer_bytes: Bytes of the tensors of each layer (``blk.N.``), as far as there are any.
         layer_expert_bytes: Of these, those of experts.
+        matrices: Name, type, bytes and weights of each tensor of more than one dimension.
     """
 
     total_bytes: int
@@ -48,6 +50,20 @@ class Tensors:
     quantisation: str
     layer_bytes: tuple[int, ...]
     layer_expert_bytes: tuple[int, ...]
+    matrices: tuple[tuple[str, str, int, int], ...] = ()
+
+    def reads(self, *, experts: int, experts_used: int) -> tuple[WeightRead, ...]:
+        """What is read for one token by type of weights, and how many weights take part in a token of a prompt."""
+        read, block = Counter[str](), Counter[str]()
+        idle = experts > 0 and 0 < experts_used < experts
+        for name, kind, size_bytes, elements in self.matrices:
+            share = experts_used / experts if idle and "_exps." in name else 1.0
+            is_table = name == _EMBEDDING
+            if not is_table or self.tied:
+                read[kind] += round(size_bytes * share)
+            if not is_table and name != _OUTPUT:
+                block[kind] += round(elements * share)
+        return tuple(WeightRead(type=kind, read_bytes=read[kind], block_weights=block[kind]) for kind in sorted(read))
 
     def read_bytes(self, *, experts: int, experts_used: int) -> int:
         """Weights read for one token: only the used experts, and of an untied embedding table only one row."""
@@ -69,6 +85,7 @@ def read_tensors(stream: HeaderStream, *, count: int, alignment: int) -> Tensors
         raise MalformedError(f"{count} tensors, 1 to {_TENSORS_MAX} are taken")
     sizes: dict[str, tuple[int, int]] = {}
     by_type: Counter[str] = Counter()
+    matrices: list[tuple[str, str, int, int]] = []
     vocabulary = parameters = offset_expected = 0
     for _ in range(count):
         name = stream.text(limit_bytes=_NAME_BYTES_MAX)
@@ -88,6 +105,8 @@ def read_tensors(stream: HeaderStream, *, count: int, alignment: int) -> Tensors
         offset_expected += _padded(size_bytes, alignment)
         sizes[name] = (size_bytes, elements)
         by_type[kind.name] += size_bytes
+        if len(dimensions) > 1:
+            matrices.append((name, kind.name, size_bytes, elements))
         parameters += elements
         if name == _EMBEDDING and len(dimensions) > 1:
             vocabulary = dimensions[1]
@@ -106,6 +125,7 @@ def read_tensors(stream: HeaderStream, *, count: int, alignment: int) -> Tensors
         quantisation=by_type.most_common(1)[0][0],
         layer_bytes=layer_bytes,
         layer_expert_bytes=layer_expert_bytes,
+        matrices=tuple(matrices),
     )
 
 

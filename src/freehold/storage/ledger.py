@@ -58,6 +58,27 @@ class RequestRow:
     counterfactual_micros: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRow:
+    """Attempts of one tenant and deployment at one price; ``currency`` is ``None`` for the unpriced ones.
+
+    Attributes:
+        source: Where the price comes from.
+        price_version: Which edition of that source.
+        effective: Date from which it holds; empty where the source has none, and in rows from before it was kept.
+    """
+
+    tenant: str
+    deployment: str
+    zone: Zone
+    currency: str | None
+    source: str
+    price_version: str
+    effective: str
+    attempts: int
+    amount_micros: int
+
+
 class _Span(NamedTuple):
     from_unix_ms: int
     to_unix_ms: int
@@ -93,6 +114,26 @@ class SqliteLedger:
         """Requests by outcome, zone and currency, from the first moment up to but without the second."""
         found = await self._rows("requests", _Span(from_unix_ms, to_unix_ms, tenant), _requests_of)
         return tuple(msgspec.convert(row, RequestRow) for row in _summed(found, _REQUEST_KEYS, _REQUEST_SUMS))
+
+    async def prices(self, *, from_unix_ms: int, to_unix_ms: int, tenant: str | None) -> tuple[PriceRow, ...]:
+        """Attempts by tenant, deployment and price.
+
+        Args:
+            from_unix_ms: The beginning of ten seconds of the clock, as a day's is.
+            to_unix_ms: The same; up to it, but without it.
+            tenant: Whose; ``None`` for all tenants.
+
+        Raises:
+            ValueError: A moment is no such beginning: a row is not told apart within ten seconds.
+        """
+        if from_unix_ms % SPAN_MS or to_unix_ms % SPAN_MS:
+            raise ValueError(f"{from_unix_ms} and {to_unix_ms} must be beginnings of ten seconds")
+        values = {"from_unix_ms": from_unix_ms, "to_unix_ms": to_unix_ms, "tenant": tenant}
+
+        def query(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+            return [dict(row) for row in connection.execute(self._sql["prices"], values)]
+
+        return tuple(msgspec.convert(row, PriceRow) for row in await self._database.read(query))
 
     async def _rows(self, statement: str, span: _Span, of_page: Callable[[PageRows], Iterable[_Sums]]) -> list[_Sums]:
         """What rows that lie wholly in the span come to, and what there is of it on pages that lie in it in part."""

@@ -36,7 +36,7 @@ _ARRAY_MARK = 0xDD
 _COMMON_FIELDS = (
     "tenant", "outcome", "answered_index", "attempts", "policy", "key_id", "task", "model_asked", "route", "stream",
     "steps", "detours", "error_code", "counterfactual_model", "audit_log", "config_digest",
-    "purpose", "detectors",
+    "purpose", "detectors", "counterfactual_price",
 )  # fmt: skip
 _POLICY_FIELDS = ("label", "label_sources", "decisions")
 _OWN_FIELDS = (
@@ -91,6 +91,8 @@ class CostPart(msgspec.Struct, gc=False):
     source: str
     price_version: str
     effective: str
+    basis: tuple[int, ...] = ()
+    measured: bool = False
 
 
 class AttemptPart(msgspec.Struct, array_like=True, gc=False):

@@ -18,9 +18,9 @@ _ESCALATE = "escalate"
 _UNPRICED = CostPart(amount=None, energy_mwh=None, source=UNPRICED, price_version="", effective="")
 _CURRENCY_OF_NOTHING = Money(micros=0).currency
 
-# Span of the clock, tenant, deployment, zone, currency, source, price version, key; and span, tenant, outcome, zone, the
+# Span of the clock, tenant, deployment, zone, currency, source, price version, key, date of the price; and span, tenant, outcome, zone, the
 # currencies of the cost and of what it is compared with, and the key.
-_SpendKey = tuple[int, str, str, str, str | None, str, str, str]
+_SpendKey = tuple[int, str, str, str, str | None, str, str, str, str]
 _RequestKey = tuple[int, str, str, str, str | None, str | None, str]
 # Time, escalated, bytes that left, cost, price to compare with.
 _Request = tuple[int, bool, int, int, int]
@@ -29,7 +29,8 @@ _Request = tuple[int, bool, int, int, int]
 class SpendSums(NamedTuple):
     """Attempts of one page that have all but their numbers in common; ``currency`` is ``None`` for unpriced ones.
 
-    ``amount_micros`` is ``None`` there too, never 0. Of ``estimated`` attempts the tokens are estimates.
+    ``amount_micros`` is ``None`` there too, never 0. Of ``estimated`` attempts the tokens are estimates. ``effective`` is
+    the date from which the price holds; empty where its source has none.
     """
 
     last_unix_ms: int
@@ -50,6 +51,7 @@ class SpendSums(NamedTuple):
     cached_tokens: int
     reasoning_tokens: int
     estimated: int
+    effective: str
 
 
 class RequestSums(NamedTuple):
@@ -161,6 +163,7 @@ class PageRows:
                     cost.source,
                     cost.price_version,
                     common.key_id,
+                    cost.effective,
                 )
                 group = groups.get(key)
                 if group is None:
@@ -223,6 +226,7 @@ class PageRows:
             cached_tokens=sum(attempt.cached_tokens for attempt in attempts),
             reasoning_tokens=sum(attempt.reasoning_tokens for attempt in attempts),
             estimated=len(attempts) - sum(attempt.measured for attempt in attempts),
+            effective=key[8],
         )
 
     def _request_row(self, key: _RequestKey, group: Sequence[_Request], place: int) -> RequestSums:

@@ -15,7 +15,7 @@ from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Route,
 from freehold.domain.money import Money
 from freehold.domain.response import Usage
 from freehold.domain.zones import DEVICE, WORLD, Zone
-from freehold.ledger.pricing import OwnedHardware
+from freehold.ledger.machine import OwnedHardware
 from freehold.routing.paired import PairedOutcomes, RecordedModel
 from tests.support.routing import calibration
 

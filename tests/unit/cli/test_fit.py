@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from freehold.cli import fit as command
-from freehold.cli import fit_oracle
+from freehold.cli import fit_oracle, machine_speed
 from freehold.domain.hardware import HardwareProfile
 from freehold.planner.placement import PROJECTOR_BUFFERS_BYTES
 from tests.models import starter_model
@@ -27,7 +27,7 @@ def _this_machine(machine: Callable[..., HardwareProfile], monkeypatch: pytest.M
         assert measure
         return machine()
 
-    monkeypatch.setattr(command, "probe", probed)
+    monkeypatch.setattr(machine_speed, "probe", probed)
 
 
 def told(cli: Cli, *arguments: str) -> dict[str, Any]:

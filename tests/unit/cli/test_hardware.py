@@ -8,13 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from freehold.cli import hardware as command
+from freehold.cli import machine_speed
 from freehold.domain.hardware import ENGINE_NEEDS, Gpu, HardwareProfile, ProcessorState
 from tests.unit.cli.conftest import Cli
 
 
 def test_everything_is_said(cli: Cli, machine: Callable[..., HardwareProfile], monkeypatch: pytest.MonkeyPatch) -> None:
     hot = Gpu(name="Hot Card", vram_bytes=24 << 30, free_bytes=1 << 30, power_w=300, celsius=91, throttled=True)
-    monkeypatch.setattr(command, "probe", lambda measure: machine(gpus=(hot,)))
+    monkeypatch.setattr(machine_speed, "probe", lambda **_: machine(gpus=(hot,)))
     monkeypatch.setattr(
         command, "processor_state", lambda: ProcessorState(power_w=65.25, celsius=80, slowed_by_heat=1_234)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,57 @@ def test_errors_say_what_to_do(cli: Cli, tmp_path: Path) -> None:
         assert why in shown.err
     assert cli("repatriate", "--mtok", "1", "--model", "openai/nothing-of-the-kind").err.startswith("FH-PLANNER-002")
     assert cli("repatriate", "--days", "7", "--price", "2/10").err.startswith("FH-PLANNER-003")
+
+
+# --- one month -------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_month_by_what_is_asked(cli: Cli) -> None:
+    shown = cli("money", "--by", "tenant")
+    assert shown.code == 0
+    assert "acme" in shown.out
+    assert "estimated from the watts in [ledger]" in shown.out
+    for by in ("model", "workload", "day"):
+        (line,) = json.loads(cli("money", "--by", by, "--json").out)["data"][:1] or [{}]
+        assert by in line
+    head, row = cli("money", "--by", "tenant", "--csv").out.splitlines()[:2]
+    cells = dict(zip(head.split(","), row.split(","), strict=True))
+    assert (cells["tenant"], cells["requests"], cells["compared"]) == ("acme", "5", "3")
+    assert cells["saved_usd"] == "149.999964"
+
+
+@pytest.mark.usefixtures("kept")
+def test_receipts_from_before_are_counted_as_such(cli: Cli) -> None:
+    shown = cli("money", "--check")
+    assert shown.code == 0
+    assert "do not say what they were computed from" in shown.out
+    found = json.loads(cli("money", "--check", "--json").out)
+    assert found["holds"] is True
+    assert sum(each["without_basis"] for each in found["lines"]) == sum(each["attempts"] for each in found["lines"])
+
+
+def test_a_ledger_that_says_something_else_is_found(cli: Cli, home: Path, kept: int) -> None:
+    del kept
+    database = sqlite3.connect(home / "freehold.db")
+    database.execute("UPDATE ledger_spend SET amount_micros = amount_micros + 1 WHERE deployment = 'cloud'")
+    database.commit()
+    database.close()
+    shown = cli("money", "--check")
+    assert shown.code == 1
+    assert "NOT THE SAME: the ledger of acme at owned-1 ff" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--by", "day", "--check"), "--by goes without --check"),
+        (("--csv",), "for one month"),
+        (("--by", "day", "--month", "then"), "is no month"),
+        (("--by", "day", "--csv", "--json"), "without --json"),
+    ],
+)
+def test_what_is_no_month(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
+    shown = cli("money", *arguments)
+    assert shown.code == 2
+    assert message in shown.err + shown.out

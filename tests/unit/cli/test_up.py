@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from freehold.app import server
-from freehold.cli import first_start
+from freehold.cli import first_start, machine_speed
 from freehold.cli.snippets import snippets
 from freehold.config.load import LoadedConfig
 from freehold.domain.errors.model import HubUnreachable
@@ -57,7 +57,7 @@ class World:
 def world(home: Path, monkeypatch: pytest.MonkeyPatch, machine: Callable[..., HardwareProfile]) -> World:
     made = World(home=home)
     monkeypatch.setattr(first_start, "pull_model", made.pull)
-    monkeypatch.setattr(first_start, "probe", lambda **_: machine())
+    monkeypatch.setattr(machine_speed, "probe", lambda **_: machine())
     monkeypatch.setattr(server, "serve", made.serve)
     return made
 
@@ -191,7 +191,7 @@ def test_without_a_hub_the_other_model_is_only_taken_if_agreed(
 def test_a_processor_without_avx2_is_told(
     cli: Cli, world: World, machine: Callable[..., HardwareProfile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_start, "probe", lambda **_: machine(cpu_flags=frozenset({"sse2"})))
+    monkeypatch.setattr(machine_speed, "probe", lambda **_: machine(cpu_flags=frozenset({"sse2"})))
     shown = cli("up", "--yes")
     assert shown.code == 1
     assert "AVX2" in shown.err
@@ -201,7 +201,7 @@ def test_a_processor_without_avx2_is_told(
 def test_too_little_memory_for_every_model_is_told(
     cli: Cli, world: World, machine: Callable[..., HardwareProfile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_start, "probe", lambda **_: machine(memory_free_bytes=50_000_000))
+    monkeypatch.setattr(machine_speed, "probe", lambda **_: machine(memory_free_bytes=50_000_000))
     shown = cli("up", "--yes")
     assert shown.code == 1
     assert "too little" in shown.err

@@ -36,7 +36,7 @@ from freehold.domain.response import EmbeddingResult, RerankResult, Usage
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone
 from freehold.gateway.bounds import TEMPLATE_TOKENS, bound_of
 from freehold.gateway.receipt import ReceiptDraft
-from freehold.ledger.pricing import OwnedHardware
+from freehold.ledger.machine import OwnedHardware
 from freehold.policy.flow import FlowRules
 from freehold.wire.messages_request import decode_count_tokens
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank

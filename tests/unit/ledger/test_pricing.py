@@ -10,9 +10,8 @@ from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms,
 from freehold.domain.money import Money
 from freehold.domain.response import Usage
 from freehold.domain.zones import DEVICE, LAN, Zone
+from freehold.ledger.machine import MachineTime, OwnedHardware
 from freehold.ledger.pricing import (
-    MachineTime,
-    OwnedHardware,
     cost_of_attempt,
     cost_of_machine_time,
     cost_of_tokens,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.domain.economics import Advice, Demand, Repatriation, Spread, TokenPrices
-from freehold.planner.assumptions import NAMES
+from freehold.planner.assumptions import NAMES, Assumptions
 from freehold.planner.break_even import histogram
 from freehold.planner.hardware_kinds import KINDS, assumptions_of
+from freehold.planner.owning import own_month
 from freehold.planner.page import page
-from freehold.planner.repatriate import answer, measured_share
+from freehold.planner.repatriate import answer, measured_share, ways
 
 CLOUD = TokenPrices(input_per_mtok=2, output_per_mtok=10)
 
@@ -75,3 +77,15 @@ def test_a_page_where_nothing_is_open() -> None:
     text = page(result, known)
     assert "Nothing: every number is known." in text
     assert "&lt;typed&gt;" in text
+
+
+def test_a_hybrid_pays_for_the_hardware_and_for_what_does_not_stay() -> None:
+    values = replace(Assumptions.of_a_server().modes(), accept=0.8, escalate=0.25)
+    own = own_month(values).total
+    cloud, hybrid, local = ways(values, 10_000.0)
+    assert (cloud.a_month, cloud.cloud_share) == (10_000.0, 1.0)
+    assert hybrid.a_month == pytest.approx(own + 0.4 * 10_000)
+    assert (local.a_month, local.same_quality) == (own, False)
+    assert ways(replace(values, accept=1.0, escalate=0.0), 10_000.0)[2].same_quality
+    # All is asked again: the cloud's bill and the hardware.
+    assert ways(replace(values, escalate=1.0), 10_000.0)[1].a_month == pytest.approx(own + 10_000)

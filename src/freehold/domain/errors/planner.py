@@ -49,3 +49,13 @@ class NotSizable(PlannerError):
     """
 
     code = "FH-PLANNER-004"
+
+
+class NothingToRun(PlannerError):
+    """No model is installed that could be run to measure this machine: a GGUF file of at most {size!s} that writes. Fetch one: freehold pull smollm2-135m
+
+    A run of some seconds says how fast this machine is; other models' speeds follow from it, by their weights and layers.
+    """
+
+    code = "FH-PLANNER-010"
+    status = 404

@@ -71,3 +71,19 @@ WHERE
             OR last_unix_ms >= :to_unix_ms AND last_unix_ms < :to_unix_ms + :span_ms AND first_unix_ms < :to_unix_ms)
             AND (:tenant IS NULL OR tenant = :tenant)
     )
+
+-- name: prices
+SELECT
+    tenant,
+    deployment,
+    zone,
+    currency,
+    source,
+    price_version,
+    effective,
+    SUM(attempts) AS attempts,
+    COALESCE(SUM(amount_micros), 0) AS amount_micros
+FROM ledger_spend
+WHERE
+    last_unix_ms >= :from_unix_ms AND last_unix_ms < :to_unix_ms AND (:tenant IS NULL OR tenant = :tenant)
+GROUP BY 1, 2, 3, 4, 5, 6, 7
