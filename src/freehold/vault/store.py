@@ -14,8 +14,8 @@ from typing import TypeVar
 from freehold.domain.errors.vault import VaultClosed, VaultVectorsUnfit
 from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passage, Reader, Readers
 from freehold.vault import store_documents, store_vectors, store_words
-from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
-from freehold.vault.store_database import Database
+from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned, readable
+from freehold.vault.store_database import Database, InUse
 from freehold.vault.store_renew import prepare
 from freehold.vault.store_schema import ORDINAL_BITS, connected, empty_log, fits, told
 from freehold.vault.store_seal import opened_text
@@ -238,7 +238,7 @@ class SqliteVault:
             reach = self._book.reach(connection, reader)
             if reach is None:
                 return []
-            condition, values = _readable(reach, filters)
+            condition, values = readable(reach, filters)
             where = f"id > ? AND {condition} ORDER BY id"
             if not filters.sources and not filters.authors:
                 where, values = f"{where} LIMIT ?", [*values, max(limit, 0)]
@@ -259,7 +259,7 @@ class SqliteVault:
             reach = self._book.reach(connection, reader)
             if reach is None:
                 return None
-            condition, values = _readable(reach, Filters(documents=(document_id,)))
+            condition, values = readable(reach, Filters(documents=(document_id,)))
             for row in store_documents.rows(connection, condition, values):
                 return store_documents.text_of(connection, row.row, row.secret)
             return None
@@ -378,7 +378,7 @@ class SqliteVault:
             reach = self._book.reach(connection, reader)
             if reach is None:
                 return dict.fromkeys(("documents", "chunks", "pending", "bytes"), 0)
-            condition, values = _readable(reach, ANYTHING)
+            condition, values = readable(reach, ANYTHING)
             totals = "SELECT count(*), coalesce(sum(chunks), 0), coalesce(sum(size_bytes), 0) FROM document WHERE "
             ((documents, chunks, size_bytes),) = connection.execute(totals + condition, values).fetchall()
             waiting = "SELECT count(*) FROM chunk JOIN document ON row = document WHERE embedded = 0 AND "
@@ -425,15 +425,17 @@ class SqliteVault:
         """Ordinals of the pieces that are meant; ``None`` where all are."""
         if filters == ANYTHING:
             return None
-        condition, values = _readable(reach, filters)
+        condition, values = readable(reach, filters)
         found = self._places.meant(store_documents.rows(connection, condition, values), filters)
         return [(row.first, row.chunks) for row in found]
 
     async def _read(self, work: Callable[[Database], T]) -> T:
+        use = InUse()
+
         def run() -> T:
             connection = self._idle.get()
             try:
-                with told(self._path):
+                with told(self._path), use.of(connection):
                     # One transaction: everything that a search looks at is of one generation.
                     connection.execute("BEGIN")
                     try:
@@ -443,7 +445,11 @@ class SqliteVault:
             finally:
                 self._idle.put(connection)
 
-        return await self._on(self._reading, run)
+        try:
+            return await self._on(self._reading, run)
+        except asyncio.CancelledError:
+            use.interrupt()
+            raise
 
     async def _write(self, work: Callable[[Database], T]) -> T:
         def counted(connection: Database) -> T:
@@ -489,10 +495,3 @@ def _remove(connection: Database, tenant: int, row: store_documents.Row) -> None
     low = tenant << ORDINAL_BITS | row.first
     store_vectors.remove(connection, low=low, count=row.chunks)
     store_documents.remove(connection, row, low=low)
-
-
-def _readable(reach: Reach, filters: Filters) -> tuple[str, list[object]]:
-    """Which documents may be read and are meant, as a condition on their rows, and its values."""
-    condition, values = store_documents.narrowed(filters)
-    may = "tenant = ? AND access IN (SELECT value FROM json_each(?))"
-    return may + condition, [reach.tenant, reach.json, *values]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from freehold.domain.labels import Level
-from freehold.domain.vault import Reader, Readers
+from freehold.domain.vault import Filters, Reader, Readers
 from freehold.vault.store_database import Database
+from freehold.vault.store_documents import narrowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +98,10 @@ def forget_unused(connection: Database, tenant: int) -> None:
         "DELETE FROM access WHERE tenant = ? AND NOT EXISTS (SELECT 1 FROM document WHERE access = access.id)",
         (tenant,),
     )
+
+
+def readable(reach: Reach, filters: Filters) -> tuple[str, list[object]]:
+    """Which documents may be read and are meant, as a condition on their rows, and its values."""
+    condition, values = narrowed(filters)
+    may = "tenant = ? AND access IN (SELECT value FROM json_each(?))"
+    return may + condition, [reach.tenant, reach.json, *values]
