@@ -51,6 +51,7 @@ class VaultPlan:
     reranker: str = "auto"
     ocr: bool = True
     tenants: frozenset[str] = frozenset()
+    trusted: bool = False
     key: str = field(default="", repr=False)
     keep_files: bool = False
     file_bytes_max: int = 536_870_912
@@ -80,6 +81,7 @@ def compile_vaults(config: Config, *, first_tenant: str, environment: Mapping[st
             reranker=section.reranker,
             ocr=section.ocr,
             tenants=frozenset(section.tenants),
+            trusted=section.trusted,
             key=_key(name, section, environment),
             keep_files=section.keep_files,
             file_bytes_max=section.file_bytes_max,
