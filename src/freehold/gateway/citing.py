@@ -88,7 +88,7 @@ class CitingSink(PassingSink):
     """
 
     __slots__ = (
-        "_abstained", "_citer", "_found", "_head", "_held", "_is_json", "_is_over", "_logprobs", "_options", "_request",
+        "_abstained", "_citer", "_found", "_has_said", "_head", "_held", "_is_json", "_is_over", "_logprobs", "_options", "_request",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +104,7 @@ class CitingSink(PassingSink):
         self._logprobs: list[float] = []
         self._head: JsonObject = {}
         self._abstained = False
+        self._has_said = False
         self._is_over = False
 
     def chunk(self, chunk: ResponseChunk) -> None:
@@ -191,6 +192,7 @@ class CitingSink(PassingSink):
     def _checked(self, piece: str) -> str:
         if self._is_json:
             return piece
+        self._has_said = self._has_said or _has_words(piece)
         if self._options.abstains is not None and self._options.holds:
             self._held.append(piece)
             return ""
@@ -199,13 +201,20 @@ class CitingSink(PassingSink):
     def _rest(self) -> str:
         """What is left of the text; the whole of it, or what is said instead, where it was held back for that."""
         if not self._options.holds:
-            return self._citer.close()
+            text = self._citer.close()
+            return self._instead() if self._says_nothing() else text
         text = self._citer.feed("".join(self._held)) + self._citer.close()
         self._held.clear()
-        if self._is_not_good_enough():
-            self._abstained = True
-            return self._options.abstention
-        return text
+        return self._instead() if self._says_nothing() or self._is_not_good_enough() else text
+
+    def _says_nothing(self) -> bool:
+        """Whether nothing is left of what was said, and so nothing was shown: numbers of documents are no answer."""
+        may_abstain = self._options.abstains is not None and not self._abstained
+        return may_abstain and self._has_said and not _has_words(self._citer.cited.text)
+
+    def _instead(self) -> str:
+        self._abstained = True
+        return self._options.abstention
 
     def _is_not_good_enough(self) -> bool:
         """Whether the documents do not say what the answer says; none has no text, and JSON is no sentence."""
@@ -236,3 +245,7 @@ def member_of(payload: Mapping[str, object]) -> JsonObject:
     """The member ``vault`` of an answer, or an empty object."""
     given = payload.get(MEMBER)
     return cast("JsonObject", given) if isinstance(given, dict) else {}
+
+
+def _has_words(text: str) -> bool:
+    return any(each.isalnum() for each in text)

@@ -5,6 +5,7 @@ Stands before the surface's sink where passages went into a prompt, and nowhere 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -33,6 +34,8 @@ ITSELF = Deployment(
 """What answers where no model is asked."""
 
 _MS_PER_S = 1000
+_HEAD = ("id", "created", "model", "system_fingerprint", "service_tier")
+"""Of an event, what all events of one answer have alike."""
 
 
 def found_sink(sink: Sink, request: InferenceRequest, grounding: Grounding) -> Sink:
@@ -113,31 +116,45 @@ class FoundSink(PassingSink):
         grounding: What was found.
     """
 
-    __slots__ = ("_grounding", "_request")
+    __slots__ = ("_grounding", "_opens", "_request")
 
     def __init__(self, sink: Sink, request: InferenceRequest, grounding: Grounding) -> None:
         super().__init__(sink)
         self._request = request
         self._grounding = grounding
+        self._opens = False
 
     def started(self, deployment: Deployment) -> None:
-        """Told on; a stream says at once what was found."""
+        """Told on; a stream says with its first event what was found."""
         self._sink.started(deployment)
-        if self._request.stream:
-            opening = _event(self._request, {"role": "assistant", "content": ""}, told=told_of(self._grounding))
-            self._sink.chunk(opening)
+        self._opens = self._request.stream
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """One event; what an upstream says in a member of ours is not passed on."""
         payload = chunk.payload
         if payload is not None and VAULT in payload:
             chunk = replace(chunk, payload={name: each for name, each in payload.items() if name != VAULT})
+        self._open(chunk.payload)
         self._sink.chunk(chunk)
+
+    def _open(self, payload: Mapping[str, Any] | None) -> None:
+        """Say what was found, once, as a part of the same answer as what follows: clients tell answers by their id."""
+        if not self._opens:
+            return
+        self._opens = False
+        opening = _event(self._request, {"role": "assistant", "content": ""}, told=told_of(self._grounding))
+        head = {name: payload[name] for name in _HEAD if name in payload} if payload is not None else {}
+        self._sink.chunk(replace(opening, payload={**(opening.payload or {}), **head}))
 
     def collected(self, answer: Aggregator) -> None:
         """A whole answer, with what was found."""
         answer.add(ResponseChunk(payload={VAULT: told_of(self._grounding)}))
         self._sink.collected(answer)
+
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
+        """The end; of a stream without any event, what was found is told before it."""
+        self._open(None)
+        self._sink.finished(receipt, end=end)
 
 
 def _event(

@@ -338,6 +338,27 @@ def test_quotes_are_checked_before_they_are_shown_and_sources_told(stream: bool)
     assert annotations[0]["file_citation"]["file_id"] == "alder"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("said", ["[1]", " [1] [2]\n", "[1]. [2]"])
+def test_an_answer_that_is_nothing_but_numbers_of_documents_is_none(stream: bool, said: str) -> None:
+    at = house(engine("small", default=FakeAnswer(text=said)))
+    at.vault = FakeVault(kept=(SECRET, PLAIN))
+    sink = asyncio.run(at.ask(asked(stream=stream)))
+    assert sink.text.strip(" .\n") == NOT_IN_DOCUMENTS.strip(".")
+    last = sink.chunks[-1].payload if stream else sink.answer.whole(asked(), model="m")
+    assert cast("Any", last)["vault"]["abstained"]
+
+
+def test_all_events_of_a_stream_are_of_one_answer() -> None:
+    at, _, _ = home_and_cloud(SECRET)
+    sink = asyncio.run(at.ask(asked(stream=True)))
+    payloads = [each.payload for each in sink.chunks if each.payload]
+    assert "vault" in payloads[0]
+    for name in ("id", "created", "model"):
+        assert len({each[name] for each in payloads}) == 1, name  # pyright: ignore[reportArgumentType] - hashable
+    assert sum("passages" in cast("Any", each.get("vault", {})) for each in payloads) == 1
+
+
 def test_where_values_are_taken_out_of_answers_no_passage_tells_them() -> None:
     pii = passage("Write to ann@example.com about Alder.", document="mail", label="restricted")
     at = house(engine("small", default=FakeAnswer(text='Write to "ann@example.com about Alder."')), redact_answers=True)

@@ -336,7 +336,7 @@ class VaultLate(VaultError):
 
 
 class VaultChanged(VaultError):
-    """Documents of the vault {vault} that were found for this request were changed, closed or removed before it was sent, so that it was not. Ask again: then it is answered from what they are now.
+    """Documents of the vault {vault} that were found for this request were changed, closed or removed before it was sent; nothing was sent. Ask again: then it is answered from what they are now.
 
     Before a prompt goes to a model, its documents are looked at once more: each must be what it was when it was found, be
     readable by who asks, and have no stricter label.
