@@ -160,14 +160,7 @@ class Retrieving:
         if grounding.abstains:
             return grounding
         raised, asking = labels.raised(passages)
-        draft.standing = Standing(
-            vault=ask.vault,
-            reader=query.reader,
-            documents={each.document.id: each.document.sha256 for each in passages},
-            label=raised.label,
-            patience=patience,
-            tree=runtime.tree,
-        )
+        draft.standing = _standing(passages, query, raised.label, patience, runtime)
         draft.request = with_passages(draft.request, passages)
         draft.label, draft.label_text, draft.label_said = raised.label, raised.label_text, raised.label
         of_text = draft.label_sources[len(footing.sources) :]  # why the request's own text is not trusted
@@ -277,6 +270,20 @@ class _Labels:
         source = LabelSource(origin=ORIGIN, rule=ORIGIN, label=label)
         decision = self._footings.raised(self._asking, self._footing, (source,)).decision(wanted)
         return decision.allowed and not decision.is_declassified
+
+
+def _standing(
+    passages: Sequence[Passage], query: VaultQuery, label: Label, patience: Patience, runtime: Runtime
+) -> Standing:
+    """What the documents of a prompt are now, by which they are looked at again."""
+    return Standing(
+        vault=query.vault,
+        reader=query.reader,
+        documents={each.document.id: each.document.sha256 for each in passages},
+        label=label,
+        patience=patience,
+        tree=runtime.tree,
+    )
 
 
 def _room_bytes(request: InferenceRequest, footing: Footing, vault: str) -> int:
