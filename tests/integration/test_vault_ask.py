@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ path = "{folder}/office"
 tenants = ["other"]
 embedder = "none"
 """
-SCRIPTED = 'engine = "openai"\nmodel = "scripted-home"\nzone = "device"\nbase_url = "{home}"'
+SCRIPTED = 'engine = "openai"\nmodel = "scripted-home"\nzone = "device"\nbase_url = "{home}"\nslots = 1'
 
 
 class ReadingServer(OpenAIServer):
@@ -248,6 +249,50 @@ def test_documents_of_another_tenant_are_not_found(site: Archive) -> None:
     answer, _ = site.ask(QUESTION, model="cloud-first", key=key, extra_body={"vault": True})
     assert answer["choices"][0]["message"]["content"] == NOT_IN_DOCUMENTS
     assert answer["vault"]["passages"] == []
+
+
+def _waits(site: Archive, running: int, waiting: int) -> bool:
+    (home,) = [each for each in site.gateway.get("/v1/admin/queue")["data"] if each["deployment"] == "home"]
+    return (home["running"], home["waiting"]) == (running, waiting)
+
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [("DELETE", None), ("PATCH", {"readers": ["user:somebody"]}), ("PATCH", {"label": "restricted"}), ("PATCH", {})],
+)
+def test_what_is_closed_while_a_question_waits_is_in_no_prompt(site: Archive, method: str, body: Any) -> None:
+    text = f"The heron {method.lower()}s on the roof {len(str(body))} times."
+    with ThreadPoolExecutor(2) as pool, site.gateway.http() as client:
+        added = client.post("/v1/vault/documents", json={"name": "heron.txt", "text": text, "everybody": True})
+        document = added.json()["data"][0]["id"]
+        site.home.release.clear()
+        slow = pool.submit(site.ask, "slow", model="at-home", stream=False)
+        try:
+            eventually(lambda: _waits(site, 1, 0), what="one that runs")
+            before = len(site.home.exchanges)
+            messages = [{"role": "user", "content": f"How often is it so: {text}"}]
+            asking = {"model": "at-home", "messages": messages, "vault": True}
+            asked = pool.submit(client.post, "/v1/chat/completions", json=asking, timeout=30)
+            eventually(lambda: _waits(site, 1, 1), what="one that waits")
+            path = f"/v1/vault/documents/{document}"
+            if body != {}:
+                with site.gateway.http() as other:
+                    assert other.request(method, path, json=body).status_code == 200
+        finally:
+            for _ in range(20):
+                site.home.let_go()
+                if slow.done():
+                    break
+                wait([slow], timeout=0.5)
+        reply = asked.result()
+        if body == {}:
+            assert reply.status_code == 200
+            return
+        assert reply.status_code == 409, reply.text
+        assert reply.json()["error"]["freehold_code"] == "FH-VAULT-091"
+        assert not any(b"heron" in each.raw for each in site.home.exchanges[before:])
+        receipt = site.gateway.receipt(reply.headers["freehold-receipt"])
+        assert (receipt["outcome"], receipt["error_code"], receipt["bytes_left"]) == ("refused", "FH-VAULT-091", 0)
 
 
 @pytest.mark.models

@@ -60,7 +60,7 @@ def test_a_watched_folder_is_searched_as_it_is(tmp_path: Path, monkeypatch: pyte
 
         await until(has_vectors)
 
-    with inside(tmp_path, config=CONFIG + vault) as gateway:
+    with inside(tmp_path, config=CONFIG + vault, own_vaults=True) as gateway:
         gateway.run(work(gateway))
 
 
@@ -68,7 +68,7 @@ def test_a_gateway_without_a_vault_loads_none_of_it(tmp_path: Path) -> None:
     # Of what is heavy; watchfiles is loaded by uvicorn wherever it is installed.
     program = (
         "import sys; from pathlib import Path; from tests.support.inside import inside\n"
-        "with inside(Path(sys.argv[1])): pass\n"
+        "with inside(Path(sys.argv[1]), own_vaults=True): pass\n"
         "heavy = {'apsw', 'sqlite_vec', 'kreuzberg', 'pypdfium2', 'onnxruntime', 'magika', 'rapidocr'}\n"
         "print(sorted(heavy & sys.modules.keys()), (Path(sys.argv[1]) / 'data' / 'vaults').exists())\n"
     )

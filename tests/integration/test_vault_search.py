@@ -298,3 +298,29 @@ def test_within_a_budget_the_part_that_answers_is_given(tmp_path: Path) -> None:
     assert len(found.text) <= 600
     assert found.text == documents[0].text[found.start : found.end]
     assert sum(len(each.text) for each in (found, *others)) <= 700
+
+
+def test_documents_that_are_passed_over_make_room_for_those_of_further_ranks(tmp_path: Path) -> None:
+    closed = Readers(level=Level.CONFIDENTIAL)
+    documents = [
+        *(made(f"c{n}", f"the lease ends in May {n}", vectors=points(1), readers=closed) for n in range(110)),
+        *(made(f"s{n}", f"the lease ends in June {n}", vectors=points(2)) for n in range(4)),
+        *(made(f"p{n}", f"a lease may end {n}", vectors=points(3)) for n in range(3)),
+    ]
+
+    async def use(store: VaultStore) -> None:
+        for each in documents:
+            await each.into(store)
+        search = VaultSearch(store, embedder=Points({"lease ends": 1}))
+        query = VaultQuery(vault="archive", text="lease ends", reader=ANA, limit=3)
+
+        async def ids(**more: object) -> set[str]:
+            return {each.document.id for each in (await search.search(replace(query, **more))).passages}
+
+        assert {each[0] for each in await ids()} == {"c"}
+        cleared = replace(ANA, clearance=Level.PUBLIC)
+        assert {each[0] for each in await ids(reader=cleared)} == {"s"}
+        over = frozenset(f"s{n}" for n in range(4))
+        assert await ids(reader=cleared, without=over) == {"p0", "p1", "p2"}
+
+    with_store(tmp_path / "vault", use)

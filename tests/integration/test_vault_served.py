@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from freehold.domain.identity import Reads
-from tests.support.inside import inside
+from tests.support.inside import CONFIG, inside
 
 
 def test_what_is_added_over_the_api_is_found_by_its_readers_alone(tmp_path: Path) -> None:
@@ -59,3 +59,14 @@ def test_scores_and_order_are_those_of_a_house_without_what_is_hidden(tmp_path: 
     (tmp_path / "with").mkdir()
     (tmp_path / "without").mkdir()
     assert seen(tmp_path / "with", hidden=True) == seen(tmp_path / "without", hidden=False)
+
+
+def test_a_vault_that_is_searched_by_words_alone_waits_for_no_vectors(tmp_path: Path) -> None:
+    vault = '\n[vaults.archive]\nembedder = "none"\nreranker = "none"\n'
+    with inside(tmp_path, config=CONFIG + vault, own_vaults=True) as gateway:
+        key = gateway.key("ours", "infer")[0]
+        body = {"name": "note.txt", "text": "The heron stands on the roof."}
+        assert gateway.ask("POST", "/v1/vault/documents", key=key, body=body).status == 201
+        store = gateway.ask("GET", "/v1/vector_stores/archive", key=key).json()
+        assert (store["status"], store["file_counts"]["completed"]) == ("completed", 1)
+        assert gateway.ask("GET", "/v1/vault", key=key).json()["data"][0]["pending"] == 0

@@ -74,15 +74,13 @@ def test_no_deployment_sees_what_the_join_forbids(
     found: tuple[object, ...], order: list[Zone], *, only: bool, own: str, stream: bool
 ) -> None:
     at, engines = _house(list(order))
-    at.vault = FakeVault(documents=found)  # pyright: ignore[reportArgumentType] - passages
+    at.vault = FakeVault(kept=found)  # pyright: ignore[reportArgumentType] - passages
     request = replace(asked(vault={"only_what_may_leave": only}, stream=stream), label_header=own)
     with contextlib.suppress(FreeholdError):
         asyncio.run(at.ask(request))
     receipt = at.receipt
     readable = [
-        each
-        for each in FakeVault(documents=found).documents
-        if READER.may_read(each.document.tenant, each.document.readers)
+        each for each in FakeVault(kept=found).kept if READER.may_read(each.document.tenant, each.document.readers)
     ]  # pyright: ignore[reportArgumentType] - passages
     for name, each in engines.items():
         for call in each.calls:

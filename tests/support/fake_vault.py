@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.vault import VaultUnknown
 from freehold.domain.labels import Level
-from freehold.domain.vault import DEFAULT_VAULT, Document, Found, Passage, Readers, VaultQuery
+from freehold.domain.vault import (
+    ANYTHING,
+    DEFAULT_VAULT,
+    Document,
+    Filters,
+    Found,
+    Passage,
+    Reader,
+    Readers,
+    VaultQuery,
+)
 
 
 def passage(
@@ -48,17 +58,19 @@ class FakeVault:
     """Finds all that may be read.
 
     Attributes:
-        documents: What there is.
+        kept: What there is.
         support: Of every search.
         fails: Raised instead.
         queries: What was asked.
+        looks: How often documents were looked at again.
     """
 
-    documents: tuple[Passage, ...] = ()
+    kept: tuple[Passage, ...] = ()
     support: float | None = None
     fails: FreeholdError | None = None
     known: tuple[str, ...] = (DEFAULT_VAULT,)
     queries: list[VaultQuery] = field(default_factory=list[VaultQuery])
+    looks: int = 0
 
     async def search(self, query: VaultQuery) -> Found:
         """As told."""
@@ -68,9 +80,23 @@ class FakeVault:
         if query.vault not in self.known:
             raise VaultUnknown(vault=query.vault, tenant=query.reader.tenant, known=", ".join(self.known))
         readable = [
-            each for each in self.documents if query.reader.may_read(each.document.tenant, each.document.readers)
+            each
+            for each in self.kept
+            if query.reader.may_read(each.document.tenant, each.document.readers)
+            and each.document.id not in query.without
         ]
         return Found(passages=tuple(readable[: query.limit]), support=self.support, generation=7)
+
+    async def documents(
+        self, vault: str, *, reader: Reader, filters: Filters = ANYTHING, after: str = "", limit: int = 100
+    ) -> Sequence[Document]:
+        """Those that may be read now."""
+        del vault, after
+        self.looks += 1
+        now = {each.document.id: each.document for each in self.kept}
+        return [
+            each for each in now.values() if each.id in filters.documents and reader.may_read(each.tenant, each.readers)
+        ][:limit]
 
     def names(self, tenant: str) -> Sequence[str]:
         """Those that are known."""

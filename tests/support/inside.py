@@ -238,6 +238,22 @@ def _parsed(raw: bytes) -> Answer:
     return Answer(int(line.split(" ")[1]) if line else 0, headers, body, raw)
 
 
+class MemoryVaults:
+    """In the place of ``app.vault_house.VaultHouse``: documents in memory, and nothing that runs behind."""
+
+    def __init__(self, desk: MemoryDesk) -> None:
+        self.desk = desk
+
+    def know(self, compiled: object) -> None:
+        del compiled
+
+    def tasks(self) -> tuple[()]:
+        return ()
+
+    async def close(self) -> None:
+        return
+
+
 @contextmanager
 def inside(
     folder: Path, *, config: str = CONFIG, upstream: OpenAIServer | None = None, own_vaults: bool = False
@@ -258,9 +274,10 @@ def inside(
             open_stores(folder / "data", origin="inside.example/log", tree=compiled.tree, tenants=tenants_of(compiled))
         )
         desk = MemoryDesk({"archive": ("ours", "theirs"), "closed": ("theirs",)})
-        house = House(
-            stores=stores, compiled=compiled, known=Known(), machine=probe(), vaults=None if own_vaults else desk
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            if not own_vaults:
+                patch.setattr("freehold.app.house.VaultHouse", lambda *_, **__: MemoryVaults(desk))
+            house = House(stores=stores, compiled=compiled, known=Known(), machine=probe())
         api = house.api(hosts=HOSTS, body_limit_bytes=loaded.config.server.body_limit_bytes)
         served = uvicorn.Config(
             api,

@@ -39,6 +39,8 @@ class MemoryDesk:
         words = set(query.text.lower().split())
         found: list[tuple[float, Document, str]] = []
         for document, text in self._readable(query.vault, query.reader, query.filters):
+            if document.id in query.without:
+                continue
             hits = sum(1 for word in text.lower().split() if word.strip(".,") in words)
             if hits:
                 found.append((float(hits), document, text))

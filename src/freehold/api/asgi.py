@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from freehold.api.exchange import ClientLeft, Headers
 from freehold.domain.errors.request import BodyTooLarge, NotHttp, RequestTimeout
 
+T = TypeVar("T")
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
@@ -87,6 +88,29 @@ async def read_body(scope: Scope, receive: Receive, *, limit_bytes: int) -> byte
         raise RequestTimeout(seconds=_BODY_S) from None
     finally:
         timer.cancel()
+
+
+async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """What comes of some work for a client whose body is read; where it leaves before, the work is cancelled.
+
+    Raises:
+        ClientLeft: It did.
+    """
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientLeft
+        return working.result()
+    finally:
+        for each in (working, leaving):
+            each.cancel()
+        await asyncio.wait((working, leaving))
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _this_task() -> asyncio.Task[Any]:

@@ -51,6 +51,7 @@ class ViewRoute:
         body_bytes_max: Longest body, which the view finds in ``scope["body"]``; 0 where none is read.
         streams: The view reads the body itself, piece by piece, from ``scope["receive"]``.
         asks: The view makes requests in the caller's name, for as long as its key opens something.
+        waits: What it does may take long, and ends with the key, or when its client leaves.
         surface: Whose clients ask, for how its errors are told.
     """
 
@@ -61,6 +62,7 @@ class ViewRoute:
     body_bytes_max: int = 0
     streams: bool = False
     asks: bool = False
+    waits: bool = False
     surface: Surface = CHAT
 
 
@@ -121,7 +123,7 @@ VIEW_ROUTES = (
     ViewRoute("POST", "/v1/feedback", "learning.feedback", INFER, body_bytes_max=_SMALL_BODY),
     ViewRoute("POST", "/v1/gold", "learning.gold", INFER, body_bytes_max=_TEXTS_BODY, asks=True),
     ViewRoute("GET", "/v1/vault", "vault.listed", INFER),
-    ViewRoute("POST", "/v1/vault/search", "vault.searched", INFER, body_bytes_max=_QUERY_BODY),
+    ViewRoute("POST", "/v1/vault/search", "vault.searched", INFER, body_bytes_max=_QUERY_BODY, waits=True),
     ViewRoute("GET", "/v1/vault/documents", "vault.documents", INFER),
     ViewRoute("POST", "/v1/vault/documents", "vault.added", INFER, streams=True),
     ViewRoute("GET", "/v1/vault/documents/{document_id}", "vault.shown", INFER),
@@ -131,13 +133,13 @@ VIEW_ROUTES = (
     ViewRoute("GET", "/v1/vector_stores", "vector_stores.listed", INFER),
     ViewRoute("POST", "/v1/vector_stores", "vector_stores.created", INFER),
     ViewRoute("GET", "/v1/vector_stores/{vault}", "vector_stores.shown", INFER),
-    ViewRoute("POST", "/v1/vector_stores/{vault}/search", "vector_stores.searched", INFER, body_bytes_max=_QUERY_BODY),
+    ViewRoute("POST", "/v1/vector_stores/{vault}/search", "vector_stores.searched", INFER, _QUERY_BODY, waits=True),
     ViewRoute("GET", "/v1/vector_stores/{vault}/files", "vector_stores.files", INFER),
     ViewRoute("POST", "/v1/vector_stores/{vault}/files", "vector_stores.attached", INFER, body_bytes_max=_SMALL_BODY),
     ViewRoute("GET", "/v1/vector_stores/{vault}/files/{document_id}", "vector_stores.file", INFER),
     ViewRoute("DELETE", "/v1/vector_stores/{vault}/files/{document_id}", "vector_stores.removed", INFER),
     ViewRoute("GET", "/v1/vector_stores/{vault}/files/{document_id}/content", "vector_stores.content", INFER),
-    ViewRoute("POST", "/mcp", "mcp.answered", INFER, body_bytes_max=_QUERY_BODY),
+    ViewRoute("POST", "/mcp", "mcp.answered", INFER, body_bytes_max=_QUERY_BODY, waits=True),
     ViewRoute("GET", "/api/tags", "house.ollama_tags", INFER, surface=OLLAMA_CHAT),
     ViewRoute("POST", "/api/show", "house.ollama_show", INFER, body_bytes_max=_SMALL_BODY, surface=OLLAMA_CHAT),
     ViewRoute("GET", "/api/version", "house.ollama_version", OPEN, surface=OLLAMA_CHAT),

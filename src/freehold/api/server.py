@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.routing import Route, Router
 
-from freehold.api.asgi import FileBody, Receive, Scope, Send, decoded, header, read_body, reply
+from freehold.api.asgi import FileBody, Receive, Scope, Send, decoded, header, read_body, reply, while_there
 from freehold.api.asgi_exchange import AsgiExchange
 from freehold.api.errors import unexpected
 from freehold.api.exchange import ClientLeft, Headers
@@ -125,8 +125,10 @@ class Api:
                 scope["receive"] = receive
             elif row.body_bytes_max:
                 scope["body"] = await read_body(scope, receive, limit_bytes=row.body_bytes_max)
-            with self._inference.ending(principal.key_id) if row.asks and principal else contextlib.nullcontext():
-                status, body, headers = await view(scope, principal)
+            is_ended = row.asks or row.waits
+            with self._inference.ending(principal.key_id) if is_ended and principal else contextlib.nullcontext():
+                working = view(scope, principal)
+                status, body, headers = await (while_there(receive, working) if row.waits else working)
             await reply(send, status, body, headers, head_only=scope["method"] == "HEAD")
 
         return Route(rows[0].path, _AsgiEndpoint(endpoint), name=rows[0].view)
@@ -159,7 +161,7 @@ def _by_path(rows: Iterable[ViewRoute]) -> list[list[ViewRoute]]:
 
 def _method_of(
     views: Mapping[str, object], name: str
-) -> Callable[[Scope, Any], Awaitable[tuple[int, bytes | FileBody, Headers]]]:
+) -> Callable[[Scope, Any], Coroutine[Any, Any, tuple[int, bytes | FileBody, Headers]]]:
     group, _, method = name.partition(".")
     return getattr(views[group], method)
 

@@ -15,6 +15,7 @@ from freehold.domain.errors.vault import VaultUnknown
 from freehold.domain.identity import Principal, Scope, reader_of
 from freehold.domain.vault import ANYTHING, Document, Filters, Found, Passage, VaultQuery
 from freehold.domain.vault_ports import VaultDesk
+from freehold.gateway.standing import Patience
 from freehold.policy.labelling import LABEL_HEADER
 from freehold.wire.vault_schema import DocumentList, DocumentView, FiltersBody, PassageView, VaultSearchView, VaultView
 
@@ -37,11 +38,20 @@ class VaultCounter:
         desk: What may be done to vaults; ``None`` where there are none.
         label_of: The label of what a caller gives, from labels that it said.
         joined: The label that all of some labels demand, which were kept as text.
+        patience: How long a search that begins now is waited for.
     """
 
-    def __init__(self, desk: VaultDesk | None, *, label_of: LabelOf, joined: Callable[[Iterable[str]], str]) -> None:
+    def __init__(
+        self,
+        desk: VaultDesk | None,
+        *,
+        label_of: LabelOf,
+        joined: Callable[[Iterable[str]], str],
+        patience: Callable[[], Patience],
+    ) -> None:
         self._desk = desk
         self._joined = joined
+        self._patience = patience
         self.label_of = label_of
 
     def names(self, principal: Principal) -> Sequence[str]:
@@ -95,9 +105,11 @@ class VaultCounter:
 
         Raises:
             VaultUnknown: There is no such vault.
+            VaultLate: It does not answer in the time that a request may take.
             VaultError: It cannot be searched.
         """
-        return await self.desk_of(principal, query.vault).search(query)
+        desk = self.desk_of(principal, query.vault)
+        return await self._patience().wait(desk.search(query), vault=query.vault)
 
     async def find(self, principal: Principal, document_id: str, *, vault: str | None = None) -> Seen | None:
         """A document that the caller may read, in one vault or in any; ``None`` for all others alike.

@@ -46,7 +46,6 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
 from freehold.domain.response import Usage
-from freehold.domain.vault_ports import VaultDesk
 from freehold.engines.ejection import WINDOW_S
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.pricing import list_price
@@ -87,7 +86,6 @@ class House:
         logs: Logs | None = None,
         collector: Collector | None = None,
         fellows: Fellows | None = None,
-        vaults: VaultDesk | None = None,
     ) -> None:
         """Build every engine; start none.
 
@@ -99,7 +97,6 @@ class House:
             logs: The process's logging, where it is ours.
             collector: Where spans are sent; ``None`` for nowhere.
             fellows: The way to fellow workers; ``None`` for a process on its own.
-            vaults: Private documents in place of those of the data folder.
 
         Raises:
             ModelError: A model is not here, or its file is not what it should be.
@@ -146,7 +143,6 @@ class House:
         )
         self._released = Released(stores, self._current, tidies=fellows is None or fellows.seat.worker == 0)
         self._vaults = VaultHouse(stores, compiled, self._current, keeps=fellows is None or fellows.seat.worker == 0)
-        self._desk = self._vaults.desk if vaults is None else vaults
         self._pipeline = Pipeline(services=self._services(), runtime=self._current, prerouting=self._learnt.prerouting)
         self._settings = compiled
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
@@ -202,7 +198,7 @@ class House:
             "classify": classify_views(stores, self._pipeline, self._current, self.door),
             **batch_views(stores, self._settings, self._current, self._batches, self._memory),
             **self._released.views(),
-            **vault_views(stores, self._settings, self._current, self._desk),
+            **vault_views(stores, self._settings, self._current, self._vaults.desk),
         }
         return {**views, "document": DocumentViews(views)}
 
@@ -326,7 +322,7 @@ class House:
             releases=self._released.live,
             approvals=self._stores.approvals,
             detector=self._detection.scanner,
-            vault=self._desk,
+            vault=self._vaults.desk,
             pseudonym_key=pseudonym_keys(self._stores),
         )
 

@@ -75,6 +75,7 @@ def snapshot(
         policy=rulebook_of(compiled),
         trust=compiled.trust,
         detect=detect,
+        trusted_vaults=frozenset(name for name, plan in compiled.vaults.items() if plan.trusted),
         cache_key=cache_key,
     )
 

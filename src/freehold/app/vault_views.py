@@ -15,6 +15,7 @@ from freehold.domain.identity import Principal
 from freehold.domain.labels import Label
 from freehold.domain.vault_ports import VaultDesk
 from freehold.gateway.runtime import Runtime
+from freehold.gateway.standing import Patience
 from freehold.policy.labelling import joined, label_of_given
 from freehold.policy.text import parse_label
 
@@ -33,7 +34,11 @@ def vault_views(
     def parse(text: str) -> Label:
         return parse_label(text, runtime().tree)
 
-    counter = VaultCounter(desk, label_of=label_of, joined=join)
+    def patience() -> Patience:
+        total_s = runtime().deadlines.total_s
+        return Patience(clock=stores.clock, until_s=stores.clock.monotonic_s() + total_s, total_s=total_s)
+
+    counter = VaultCounter(desk, label_of=label_of, joined=join, patience=patience)
     intake = VaultIntake(counter, files=stores.files, settings=compiled.files, parse=parse, ids=stores.ids)
     return {
         "vault": VaultViews(counter, intake=intake),

@@ -86,9 +86,12 @@ class Vaults:
             return None if opened is None else await opened.store.text(document_id, reader=reader)
 
     async def counts(self, vault: str, *, reader: Reader) -> Mapping[str, int]:
-        """See ``VaultStore.counts``."""
+        """See ``VaultStore.counts``. Where nothing makes vectors, no piece waits for one."""
         async with self._using(vault, reader.tenant) as opened:
-            return _NOTHING if opened is None else await opened.store.counts(reader=reader)
+            if opened is None:
+                return _NOTHING
+            counts = await opened.store.counts(reader=reader)
+            return counts if opened.models.embedder is not None else {**counts, "pending": 0}
 
     # --- changing --------------------------------------------------------------------------------------
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from html import escape
 
 from freehold.audit.report import Kind, Table
+from freehold.wire.page import page_head
 
 _TITLES = {
     Kind.PROCESSING: "Record of processing",
@@ -69,22 +68,11 @@ def as_page(table: Table, *, of: str, sources: Sequence[Source]) -> str:
         of: The span in words.
         sources: The logs that it was read from.
     """
-    digest = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     title = _TITLES[table.kind]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.head)
     rows = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
     read = "".join(f"<li>{escape(_told(each))}</li>" for each in sources)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(title)}</title>
-<style>{_STYLE}</style>
-</head>
+    return f"""{page_head(title, _STYLE)}
 <body>
 <h1>{escape(title)}</h1>
 <p>{escape(of)}. Read from audit logs that verify; terms of deployments are those configured when the report was made.</p>

@@ -52,6 +52,7 @@ class VaultPlan:
     reranker: str = "auto"
     ocr: bool = True
     tenants: frozenset[str] = frozenset()
+    trusted: bool = False
     key: str = field(default="", repr=False)
     key_named: str = ""
     keep_files: bool = False
@@ -83,6 +84,7 @@ def compile_vaults(config: Config, *, first_tenant: str, environment: Mapping[st
             reranker=section.reranker,
             ocr=section.ocr,
             tenants=frozenset(section.tenants),
+            trusted=section.trusted,
             key=_key(name, section, environment),
             key_named=section.key or "",
             keep_files=section.keep_files,

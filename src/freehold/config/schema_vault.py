@@ -64,6 +64,12 @@ class VaultSection(Section):
     )
     ocr: bool = Field(default=True, description="Whether text in images and scanned pages is read, with the extra ocr.")
     tenants: list[Name] = Field(default=[], description="Tenants that may use it; all if none is named.")
+    trusted: bool = Field(
+        default=False,
+        description="Whether what its documents say is as good as the words of who asks, so that passages of them leave the"
+        " context of a chat trusted; a change holds from the next reload on. Not where mail, web pages or files of others"
+        " are in it.",
+    )
     key: SecretReference | None = Field(
         default=None,
         description="Key that its file is encrypted with, by reference: env:NAME or file:PATH. If not said, one is made and"

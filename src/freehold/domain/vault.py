@@ -316,6 +316,7 @@ class VaultQuery:
         characters_max: Of all passages together; 0 for no bound.
         filters: What they must be like, beside what the question says.
         infer_filters: Whether the question's own words (a year, a file's name, an author) narrow the search.
+        without: Ids of documents that are passed over, for those of further ranks.
     """
 
     vault: str
@@ -325,6 +326,7 @@ class VaultQuery:
     characters_max: int = 0
     filters: Filters = ANYTHING
     infer_filters: bool = True
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,6 +209,16 @@ class Vault(Protocol):
         """
         ...
 
+    async def documents(
+        self, vault: str, *, reader: Reader, filters: Filters = ANYTHING, after: str = "", limit: int = 100
+    ) -> Sequence[Document]:
+        """See ``VaultStore.documents``.
+
+        Raises:
+            VaultError: As ``search``.
+        """
+        ...
+
     def names(self, tenant: str) -> Sequence[str]:
         """Vaults that a tenant may use."""
         ...
@@ -225,6 +235,17 @@ class NoVault:
         """
         raise VaultUnknown(vault=query.vault, tenant=query.reader.tenant, known="none")
 
+    async def documents(
+        self, vault: str, *, reader: Reader, filters: Filters = ANYTHING, after: str = "", limit: int = 100
+    ) -> Sequence[Document]:
+        """There are none.
+
+        Raises:
+            VaultUnknown: Always.
+        """
+        del filters, after, limit
+        raise VaultUnknown(vault=vault, tenant=reader.tenant, known="none")
+
     def names(self, tenant: str) -> Sequence[str]:  # noqa: ARG002 - a port's
         """None."""
         return ()
@@ -232,12 +253,6 @@ class NoVault:
 
 class VaultDesk(Vault, Protocol):
     """Everything that may be done to vaults: what the API, the command line and the watcher call."""
-
-    async def documents(
-        self, vault: str, *, reader: Reader, filters: Filters = ANYTHING, after: str = "", limit: int = 100
-    ) -> Sequence[Document]:
-        """See ``VaultStore.documents``."""
-        ...
 
     async def document(self, vault: str, document_id: str, *, reader: Reader) -> Document | None:
         """See ``VaultStore.document``."""

@@ -90,3 +90,79 @@ class Sink(Protocol):
             end: How the upstream's own stream ended, where that passed through.
         """
         ...
+
+
+class PassingSink:
+    """Passes an answer on, event by event: the base of whatever looks into one on its way. Implements ``Sink``.
+
+    Args:
+        sink: Where it goes.
+    """
+
+    __slots__ = ("_sink",)
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """None: nothing passes as it came."""
+        return None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client is behind."""
+        return self._sink.is_full
+
+    async def drained(self) -> None:
+        """Wait for it."""
+        await self._sink.drained()
+
+    def limited(self, reservation: Reservation) -> None:
+        """Told on."""
+        self._sink.limited(reservation)
+
+    def waits(self, place: Place) -> None:
+        """Told on."""
+        self._sink.waits(place)
+
+    def waited(self, queue_ms: float) -> None:
+        """Told on."""
+        self._sink.waited(queue_ms)
+
+    def started(self, deployment: Deployment) -> None:
+        """Told on."""
+        self._sink.started(deployment)
+
+    def chunk(self, chunk: ResponseChunk) -> None:
+        """Told on."""
+        self._sink.chunk(chunk)
+
+    @property
+    def events(self) -> Callable[[bytes], bool]:
+        """Nothing passes as it came."""
+        raise RuntimeError("an answer that is looked into came as it was")
+
+    def whole(self, body: bytes) -> None:
+        """Nothing passes as it came."""
+        raise RuntimeError(f"an answer of {len(body)} bytes that is looked into came as it was")
+
+    def collected(self, answer: Aggregator) -> None:
+        """Told on."""
+        self._sink.collected(answer)
+
+    def vectors(self, result: EmbeddingResult) -> None:
+        """Told on."""
+        self._sink.vectors(result)
+
+    def ranked(self, result: RerankResult) -> None:
+        """Told on."""
+        self._sink.ranked(result)
+
+    def counted(self, count: TokenCount) -> None:
+        """Told on."""
+        self._sink.counted(count)
+
+    def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
+        """Told on."""
+        self._sink.finished(receipt, end=end)

@@ -97,8 +97,7 @@ class AttemptRun:
     async def chunks(self, deadline_s: float) -> AsyncGenerator[ResponseChunk]:
         """Run a chat or completion call. Closing this generator aborts the upstream connection at once."""
         call = self._prepared()
-        if not self.deployment.is_on_device:
-            await self._leave(call)
+        await self._let_go(call)
         self.answer = answer = Aggregator()
         stream = self.engine.stream(call, permit=self.permit, deadline_s=deadline_s)
         async with contextlib.aclosing(stream):
@@ -116,16 +115,14 @@ class AttemptRun:
     async def relay(self, deadline_s: float) -> Relay:
         """Run the call of a stream that passes through; who has the relay reads it, and notes its first token."""
         call = self._prepared()
-        if not self.deployment.is_on_device:
-            await self._leave(call)
+        await self._let_go(call)
         self.relayed = relay = await self.engine.relay(call, permit=self.permit, deadline_s=deadline_s)
         return relay
 
     async def whole(self, deadline_s: float) -> WholeReply:
         """Run the call of a whole answer that passes through."""
         call = self._prepared()
-        if not self.deployment.is_on_device:
-            await self._leave(call)
+        await self._let_go(call)
         self.replied = whole = await self.engine.relay_whole(call, permit=self.permit, deadline_s=deadline_s)
         self.first_token_ms = self.draft.elapsed_ms()
         return whole
@@ -133,8 +130,7 @@ class AttemptRun:
     async def vectors(self, deadline_s: float) -> EmbeddingResult:
         """Run an embedding call."""
         call = self._prepared()
-        if not self.deployment.is_on_device:
-            await self._leave(call)
+        await self._let_go(call)
         result = await self.engine.embed(call, permit=self.permit, deadline_s=deadline_s)
         self.first_token_ms = self.draft.elapsed_ms()
         self.told_usage = result.usage
@@ -143,8 +139,7 @@ class AttemptRun:
     async def ranking(self, deadline_s: float) -> RerankResult:
         """Run a rerank call."""
         call = self._prepared()
-        if not self.deployment.is_on_device:
-            await self._leave(call)
+        await self._let_go(call)
         result = await self.engine.rerank(call, permit=self.permit, deadline_s=deadline_s)
         self.first_token_ms = self.draft.elapsed_ms()
         self.told_usage = result.usage
@@ -155,8 +150,7 @@ class AttemptRun:
         tokens: int | None = None
         if self.engine.counts:
             call = self._prepared()
-            if not self.deployment.is_on_device:
-                await self._leave(call)
+            await self._let_go(call)
             tokens = await self.engine.count(call, permit=self.permit, deadline_s=deadline_s)
         self.first_token_ms = self.draft.elapsed_ms()
         self.told_usage = Usage()
@@ -171,6 +165,19 @@ class AttemptRun:
             as_it_comes=self.as_it_comes,
             cache_scope=self.footing.cache_scope,
         )
+
+    async def _let_go(self, call: UpstreamCall) -> None:
+        """Let it go out: what is in it still holds, and where it leaves this device, that is on record.
+
+        Raises:
+            VaultChanged: A document in it is not what it was when this was decided, or not for its caller any more.
+            EgressDenied: It may not leave.
+            AuditError: That it leaves cannot be recorded.
+        """
+        if self.draft.standing is not None:
+            await self.draft.standing.check(self.services.vault)
+        if not self.deployment.is_on_device:
+            await self._leave(call)
 
     async def _leave(self, call: UpstreamCall) -> None:
         """Beyond this device: have the intent on disk before anything is sent."""

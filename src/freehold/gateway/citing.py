@@ -12,14 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from freehold.domain.deployment import Deployment
-from freehold.domain.place import Place
-from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
-from freehold.domain.request import Dialect, InferenceRequest, Task
-from freehold.domain.response import EmbeddingResult, FinishReason, RerankResult, ResponseChunk, TokenCount
+from freehold.domain.request import InferenceRequest, Task
+from freehold.domain.response import FinishReason, ResponseChunk
 from freehold.domain.vault import NOT_IN_DOCUMENTS, Found
-from freehold.gateway.answer import Sink
+from freehold.gateway.answer import PassingSink, Sink
 from freehold.vault.cite import Cited, CiteOptions, Citer
 from freehold.wire.citations import annotations_of, citations_told
 from freehold.wire.openai_whole import Aggregator
@@ -78,7 +75,7 @@ def vault_member(
     }
 
 
-class CitingSink:
+class CitingSink(PassingSink):
     """Passes an answer on, checked against the passages of its prompt; implements ``gateway.answer.Sink``.
 
     An answer that is JSON for a program is passed on as it is, without citations.
@@ -91,14 +88,13 @@ class CitingSink:
     """
 
     __slots__ = (
-        "_abstained", "_citer", "_found", "_head", "_held", "_is_json", "_is_over", "_logprobs", "_options", "_request",
-        "_sink",
+        "_abstained", "_citer", "_found", "_has_said", "_head", "_held", "_is_json", "_is_over", "_logprobs", "_options", "_request",
     )  # fmt: skip
 
     def __init__(
         self, sink: Sink, found: Found, request: InferenceRequest, options: CitingOptions | None = None
     ) -> None:
-        self._sink = sink
+        super().__init__(sink)
         self._found = found
         self._request = request
         self._options = options or CitingOptions()
@@ -108,51 +104,13 @@ class CitingSink:
         self._logprobs: list[float] = []
         self._head: JsonObject = {}
         self._abstained = False
+        self._has_said = False
         self._is_over = False
-
-    @property
-    def dialect(self) -> Dialect | None:
-        """None: nothing passes as it came."""
-        return None
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the client is behind."""
-        return self._sink.is_full
-
-    async def drained(self) -> None:
-        """Wait for it."""
-        await self._sink.drained()
-
-    def limited(self, reservation: Reservation) -> None:
-        """Told on."""
-        self._sink.limited(reservation)
-
-    def waits(self, place: Place) -> None:
-        """Told on."""
-        self._sink.waits(place)
-
-    def waited(self, queue_ms: float) -> None:
-        """Told on."""
-        self._sink.waited(queue_ms)
-
-    def started(self, deployment: Deployment) -> None:
-        """Told on."""
-        self._sink.started(deployment)
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """One event of a stream; what is checked of it goes on."""
         for each in self._pieces(chunk):
             self._sink.chunk(each)
-
-    @property
-    def events(self) -> Callable[[bytes], bool]:
-        """Nothing passes as it came."""
-        raise RuntimeError("an answer that is checked came as it was")
-
-    def whole(self, body: bytes) -> None:
-        """Nothing passes as it came."""
-        raise RuntimeError(f"an answer of {len(body)} bytes that is checked came as it was")
 
     def collected(self, answer: Aggregator) -> None:
         """A whole answer, checked as one event."""
@@ -174,18 +132,6 @@ class CitingSink:
         for each in (*self._pieces(event), *self._ended()):
             told.add(each)
         self._sink.collected(told)
-
-    def vectors(self, result: EmbeddingResult) -> None:
-        """Told on."""
-        self._sink.vectors(result)
-
-    def ranked(self, result: RerankResult) -> None:
-        """Told on."""
-        self._sink.ranked(result)
-
-    def counted(self, count: TokenCount) -> None:
-        """Told on."""
-        self._sink.counted(count)
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
         """The end; what an answer that never said that it ended still has, goes before it."""
@@ -246,6 +192,7 @@ class CitingSink:
     def _checked(self, piece: str) -> str:
         if self._is_json:
             return piece
+        self._has_said = self._has_said or _has_words(piece)
         if self._options.abstains is not None and self._options.holds:
             self._held.append(piece)
             return ""
@@ -254,13 +201,20 @@ class CitingSink:
     def _rest(self) -> str:
         """What is left of the text; the whole of it, or what is said instead, where it was held back for that."""
         if not self._options.holds:
-            return self._citer.close()
+            text = self._citer.close()
+            return self._instead() if self._says_nothing() else text
         text = self._citer.feed("".join(self._held)) + self._citer.close()
         self._held.clear()
-        if self._is_not_good_enough():
-            self._abstained = True
-            return self._options.abstention
-        return text
+        return self._instead() if self._says_nothing() or self._is_not_good_enough() else text
+
+    def _says_nothing(self) -> bool:
+        """Whether nothing is left of what was said, and so nothing was shown: numbers of documents are no answer."""
+        may_abstain = self._options.abstains is not None and not self._abstained
+        return may_abstain and self._has_said and not _has_words(self._citer.cited.text)
+
+    def _instead(self) -> str:
+        self._abstained = True
+        return self._options.abstention
 
     def _is_not_good_enough(self) -> bool:
         """Whether the documents do not say what the answer says; none has no text, and JSON is no sentence."""
@@ -291,3 +245,7 @@ def member_of(payload: Mapping[str, object]) -> JsonObject:
     """The member ``vault`` of an answer, or an empty object."""
     given = payload.get(MEMBER)
     return cast("JsonObject", given) if isinstance(given, dict) else {}
+
+
+def _has_words(text: str) -> bool:
+    return any(each.isalnum() for each in text)

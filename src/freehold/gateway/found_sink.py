@@ -5,7 +5,7 @@ Stands before the surface's sink where passages went into a prompt, and nowhere 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,14 +13,12 @@ from typing import Any
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.identity import Scope
 from freehold.domain.ids import uuid7_unix_ms
-from freehold.domain.place import Place
-from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
-from freehold.domain.request import Dialect, InferenceRequest
-from freehold.domain.response import EmbeddingResult, FinishReason, RerankResult, ResponseChunk, TokenCount
+from freehold.domain.request import InferenceRequest
+from freehold.domain.response import FinishReason, ResponseChunk
 from freehold.domain.vault import NOT_IN_DOCUMENTS, Found
 from freehold.domain.zones import DEVICE
-from freehold.gateway.answer import Sink
+from freehold.gateway.answer import PassingSink, Sink
 from freehold.gateway.citing import CitingOptions, CitingSink
 from freehold.gateway.retrieving import Grounding
 from freehold.vault.abstaining import AnswerSigns, should_abstain
@@ -36,6 +34,8 @@ ITSELF = Deployment(
 """What answers where no model is asked."""
 
 _MS_PER_S = 1000
+_HEAD = ("id", "created", "model", "system_fingerprint", "service_tier")
+"""Of an event, what all events of one answer have alike."""
 
 
 def found_sink(sink: Sink, request: InferenceRequest, grounding: Grounding) -> Sink:
@@ -107,7 +107,7 @@ def abstain(sink: Sink, request: InferenceRequest, grounding: Grounding, receipt
     told.finished(receipt)
 
 
-class FoundSink:
+class FoundSink(PassingSink):
     """Passes an answer on; implements ``gateway.answer.Sink``.
 
     Args:
@@ -116,81 +116,44 @@ class FoundSink:
         grounding: What was found.
     """
 
-    __slots__ = ("_grounding", "_request", "_sink")
+    __slots__ = ("_grounding", "_opens", "_request")
 
     def __init__(self, sink: Sink, request: InferenceRequest, grounding: Grounding) -> None:
-        self._sink = sink
+        super().__init__(sink)
         self._request = request
         self._grounding = grounding
-
-    @property
-    def dialect(self) -> Dialect | None:
-        """None: nothing passes as it came."""
-        return None
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the client is behind."""
-        return self._sink.is_full
-
-    async def drained(self) -> None:
-        """Wait for it."""
-        await self._sink.drained()
-
-    def limited(self, reservation: Reservation) -> None:
-        """Told on."""
-        self._sink.limited(reservation)
-
-    def waits(self, place: Place) -> None:
-        """Told on."""
-        self._sink.waits(place)
-
-    def waited(self, queue_ms: float) -> None:
-        """Told on."""
-        self._sink.waited(queue_ms)
+        self._opens = False
 
     def started(self, deployment: Deployment) -> None:
-        """Told on; a stream says at once what was found."""
+        """Told on; a stream says with its first event what was found."""
         self._sink.started(deployment)
-        if self._request.stream:
-            opening = _event(self._request, {"role": "assistant", "content": ""}, told=told_of(self._grounding))
-            self._sink.chunk(opening)
+        self._opens = self._request.stream
 
     def chunk(self, chunk: ResponseChunk) -> None:
         """One event; what an upstream says in a member of ours is not passed on."""
         payload = chunk.payload
         if payload is not None and VAULT in payload:
             chunk = replace(chunk, payload={name: each for name, each in payload.items() if name != VAULT})
+        self._open(chunk.payload)
         self._sink.chunk(chunk)
 
-    @property
-    def events(self) -> Callable[[bytes], bool]:
-        """Nothing passes as it came."""
-        raise RuntimeError("an answer from documents came as it was")
-
-    def whole(self, body: bytes) -> None:
-        """Nothing passes as it came."""
-        raise RuntimeError(f"an answer of {len(body)} bytes from documents came as it was")
+    def _open(self, payload: Mapping[str, Any] | None) -> None:
+        """Say what was found, once, as a part of the same answer as what follows: clients tell answers by their id."""
+        if not self._opens:
+            return
+        self._opens = False
+        opening = _event(self._request, {"role": "assistant", "content": ""}, told=told_of(self._grounding))
+        head = {name: payload[name] for name in _HEAD if name in payload} if payload is not None else {}
+        self._sink.chunk(replace(opening, payload={**(opening.payload or {}), **head}))
 
     def collected(self, answer: Aggregator) -> None:
         """A whole answer, with what was found."""
         answer.add(ResponseChunk(payload={VAULT: told_of(self._grounding)}))
         self._sink.collected(answer)
 
-    def vectors(self, result: EmbeddingResult) -> None:
-        """Nobody asks for vectors from documents."""
-        raise RuntimeError(f"vectors from documents: {result.usage}")
-
-    def ranked(self, result: RerankResult) -> None:
-        """Nor for a ranking."""
-        raise RuntimeError(f"a ranking from documents: {result.usage}")
-
-    def counted(self, count: TokenCount) -> None:
-        """Nor for a count."""
-        raise RuntimeError(f"a count from documents: {count}")
-
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
-        """The end."""
+        """The end; of a stream without any event, what was found is told before it."""
+        self._open(None)
         self._sink.finished(receipt, end=end)
 
 

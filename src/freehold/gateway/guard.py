@@ -12,16 +12,13 @@ from functools import partial
 from typing import Any, cast
 
 from freehold.domain.decisions import PolicyDecision
-from freehold.domain.deployment import Deployment
 from freehold.domain.errors.untrusted import ServerToolRefused
 from freehold.domain.labels import Level
-from freehold.domain.place import Place
-from freehold.domain.ports import Reservation
 from freehold.domain.receipt import Receipt
-from freehold.domain.request import Dialect, Purpose, Task
-from freehold.domain.response import EmbeddingResult, FinishReason, RerankResult, ResponseChunk, TokenCount
+from freehold.domain.request import Purpose, Task
+from freehold.domain.response import FinishReason, ResponseChunk
 from freehold.domain.trust import Approvals, Asker, HeldCall, HeldState, ToolCall
-from freehold.gateway.answer import Sink
+from freehold.gateway.answer import PassingSink, Sink
 from freehold.gateway.cleaning import Channels, Cleaning
 from freehold.gateway.footing import Footing
 from freehold.gateway.held import Held
@@ -95,7 +92,7 @@ def guarded(
     )
 
 
-class GuardedSink:
+class GuardedSink(PassingSink):
     """Passes an answer on, cleaned; implements ``gateway.answer.Sink``.
 
     Args:
@@ -109,7 +106,7 @@ class GuardedSink:
 
     __slots__ = (
         "_approvals", "_because", "_calls", "_channels", "_draft", "_head", "_held", "_is_over", "_left", "_needs_human",
-        "_settled", "_sink", "_undeclared",
+        "_settled", "_undeclared",
     )  # fmt: skip
 
     def __init__(
@@ -122,7 +119,7 @@ class GuardedSink:
         needs_human: Callable[[ToolCall], str],
         because: str,
     ) -> None:
-        self._sink = sink
+        super().__init__(sink)
         self._draft = draft
         self._channels = channels
         self._approvals = approvals
@@ -135,36 +132,6 @@ class GuardedSink:
         self._is_over = False
         self._left: list[ResponseChunk] = []
         self._settled: Aggregator | None = None
-
-    @property
-    def dialect(self) -> Dialect | None:
-        """None: nothing passes as it came."""
-        return None
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the client is behind."""
-        return self._sink.is_full
-
-    async def drained(self) -> None:
-        """Wait for it."""
-        await self._sink.drained()
-
-    def limited(self, reservation: Reservation) -> None:
-        """Told on."""
-        self._sink.limited(reservation)
-
-    def waits(self, place: Place) -> None:
-        """Told on."""
-        self._sink.waits(place)
-
-    def waited(self, queue_ms: float) -> None:
-        """Told on."""
-        self._sink.waited(queue_ms)
-
-    def started(self, deployment: Deployment) -> None:
-        """Told on."""
-        self._sink.started(deployment)
 
     async def settle(self, held: Held) -> None:
         """Decide on every call of an answer, and clean what is left to send of it, before its receipt is kept.
@@ -238,15 +205,6 @@ class GuardedSink:
             for each in self._pieces(chunk):
                 self._sink.chunk(each)
 
-    @property
-    def events(self) -> Callable[[bytes], bool]:
-        """Nothing passes as it came."""
-        raise RuntimeError("an answer that is guarded came as it was")
-
-    def whole(self, body: bytes) -> None:
-        """Nothing passes as it came."""
-        raise RuntimeError(f"an answer of {len(body)} bytes that is guarded came as it was")
-
     def collected(self, answer: Aggregator) -> None:
         """A whole answer, as it was settled."""
         self._sink.collected(self._settled or self._as_one(answer))
@@ -265,18 +223,6 @@ class GuardedSink:
         for each in (*self._pieces(event), *self._ended(_NO_END)):
             told.add(each)
         return told
-
-    def vectors(self, result: EmbeddingResult) -> None:
-        """Told on."""
-        self._sink.vectors(result)
-
-    def ranked(self, result: RerankResult) -> None:
-        """Told on."""
-        self._sink.ranked(result)
-
-    def counted(self, count: TokenCount) -> None:
-        """Told on."""
-        self._sink.counted(count)
 
     def finished(self, receipt: Receipt, *, end: bytes = b"") -> None:
         """The end."""

@@ -15,6 +15,7 @@ from freehold.domain.receipt import Attempt, ListPrice, Receipt
 from freehold.domain.request import InferenceRequest
 from freehold.domain.retrieved import Retrieved
 from freehold.gateway.cleaning import Channels
+from freehold.gateway.standing import Standing
 
 REFUSED_BELOW_STATUS = 500
 
@@ -24,7 +25,7 @@ class ReceiptDraft:
     """A receipt in the making: the one mutable thing that follows a request through the pipeline.
 
     ``label_said`` is the label without what detectors find, which they would find again. ``asked`` is the request as its
-    client sent it, ``request`` the same with passages of documents where there are any.
+    client sent it, ``request`` the same with passages of documents where there are any, and ``standing`` what these were.
     """
 
     request: InferenceRequest
@@ -53,6 +54,7 @@ class ReceiptDraft:
     reserved: Reservation | None = None
     cleaned: Channels | None = None
     retrieved: Retrieved | None = None
+    standing: Standing | None = None
     asked: InferenceRequest = field(init=False)
     created_unix_ms: int = field(init=False)
     arrived_s: float = field(init=False)

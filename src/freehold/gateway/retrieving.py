@@ -6,16 +6,14 @@ refused: its caller asked for documents, and an answer without them would pass f
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from freehold.domain.deployment import Deployment, Route
-from freehold.domain.errors.upstream import UpstreamTimeout
 from freehold.domain.errors.vault import VaultNoRoom, VaultNothingAsked
 from freehold.domain.identity import Scope, reader_of
-from freehold.domain.labels import Label, LabelSource
+from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.request import InferenceRequest, Purpose, Task
 from freehold.domain.retrieved import Retrieved, RetrievedDocument
 from freehold.domain.vault import DEFAULT_VAULT, Found, Passage, VaultAsk, VaultQuery
@@ -24,6 +22,7 @@ from freehold.gateway.footing import Asking, Footing, Footings
 from freehold.gateway.grounding import INSTRUCTION, framed, question_of, with_passages
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
+from freehold.gateway.standing import Patience, Standing
 from freehold.policy.lattice import bottom, join, leq
 from freehold.policy.text import format_label
 
@@ -40,6 +39,9 @@ _BYTES_PER_TOKEN = 3
 """Of a prompt, rather too few: what is too long for a context is refused by its engine."""
 
 _ROOM_BYTES_MIN = 600
+
+_ROUNDS_MAX = 4
+"""Searches for what takes the place of passages that may not leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ class Retrieving:
 
         Raises:
             VaultError: There is no such vault, no question, no room, or it cannot be searched.
-            UpstreamTimeout: It is not searched within the time that the request may take.
+            VaultLate: It is not searched within the time that the request may take.
             FreeholdError: Without any passage it would be refused, too.
         """
         draft.steps.append(STEP)
@@ -137,12 +139,13 @@ class Retrieving:
             characters_max=room_bytes,
             filters=ask.filters,
         )
-        found = await self._searched(query, draft, runtime)
+        total_s = runtime.deadlines.total_s
+        patience = Patience(clock=self._services.clock, until_s=draft.arrived_s + total_s, total_s=total_s)
         labels = _Labels(runtime, footings, footing, asking, vault=ask.vault)
-        passages, left_out = tuple(found.passages), Counter[str]()
-        if ask.only_what_may_leave and passages:
-            passages, left_out = labels.that_may_leave(passages, draft.request)
-        passages = _that_fit(passages, room_bytes)
+        found, left_out = await self._searched(query, patience), Counter[str]()
+        if ask.only_what_may_leave and found.passages:
+            found, left_out = await self._that_may_leave(query, found, labels, draft.request, patience)
+        passages = _that_fit(found.passages, room_bytes)
         grounding = Grounding(
             footing=footing, asking=asking, ask=ask, vault=ask.vault, question=question, found=found, passages=passages
         )
@@ -157,30 +160,46 @@ class Retrieving:
         if grounding.abstains:
             return grounding
         raised, asking = labels.raised(passages)
+        draft.standing = _standing(passages, query, raised.label, patience, runtime)
         draft.request = with_passages(draft.request, passages)
         draft.label, draft.label_text, draft.label_said = raised.label, raised.label_text, raised.label
         of_text = draft.label_sources[len(footing.sources) :]  # why the request's own text is not trusted
         draft.label_sources = (*raised.sources, *of_text) if of_text else raised.sources
         return replace(grounding, footing=raised, asking=asking)
 
-    async def _searched(self, query: VaultQuery, draft: ReceiptDraft, runtime: Runtime) -> Found:
+    async def _searched(self, query: VaultQuery, patience: Patience) -> Found:
         """What is found; a search that hangs holds no request beyond its deadline.
 
         Raises:
-            UpstreamTimeout: It took longer than the request may.
+            VaultLate: It took longer than the request may.
             VaultError: It cannot be searched.
         """
-        total_s = runtime.deadlines.total_s
-        left_s = draft.arrived_s + total_s - self._services.clock.monotonic_s()
-        searching = asyncio.ensure_future(self._services.vault.search(query))
-        try:
-            await asyncio.wait((searching,), timeout=max(left_s, 0.0))
-            if searching.done():
-                return searching.result()
-        finally:
-            searching.cancel()
-        what = "search the documents"
-        raise UpstreamTimeout(source="freehold", deployment=query.vault, what=what, seconds=total_s)
+        return await patience.wait(self._services.vault.search(query), vault=query.vault)
+
+    async def _that_may_leave(
+        self, query: VaultQuery, found: Found, labels: _Labels, request: InferenceRequest, patience: Patience
+    ) -> tuple[Found, Counter[str]]:
+        """What is found of what may leave: where a passage may not, those of further ranks take its place.
+
+        Looked for again without its document, and with no clearance beyond what may leave, so that no number of
+        documents above that hides one below. What is counted is what the asker may read: nothing else is ever found.
+
+        Raises:
+            VaultLate: As ``_searched``.
+            VaultError: As there.
+        """
+        left_out, without = Counter[str](), set[str]()
+        kept, dropped = labels.that_may_leave(found.passages, request)
+        for _ in range(_ROUNDS_MAX):
+            left_out.update(labels.of(each).level.word for each in dropped)
+            if not dropped:
+                break
+            without |= {each.document.id for each in dropped}
+            clearance = min(query.reader.clearance, labels.highest(request))
+            query = replace(query, without=frozenset(without), reader=replace(query.reader, clearance=clearance))
+            found = await self._searched(query, patience)
+            kept, dropped = labels.that_may_leave(found.passages, request)
+        return replace(found, passages=kept), left_out
 
 
 class _Labels:
@@ -222,25 +241,49 @@ class _Labels:
 
     def that_may_leave(
         self, passages: Sequence[Passage], request: InferenceRequest
-    ) -> tuple[tuple[Passage, ...], Counter[str]]:
-        """Those with which the request goes where it would go first without any; of the others how many of which level."""
-        wanted = self._footing.plan(request).steps[0]
-        joined, kept, left_out = bottom(self._tree), list[Passage](), Counter[str]()
+    ) -> tuple[tuple[Passage, ...], list[Passage]]:
+        """Those with which the request goes where it would go first without any, and the others."""
+        wanted = self._wanted(request)
+        joined, kept, left_out = bottom(self._tree), list[Passage](), list[Passage]()
         for each in passages:
-            label = self.of(each)
-            both = join(joined, label)
+            both = join(joined, self.of(each))
             if both == joined or self._may_have(wanted, both):
                 joined = both
                 kept.append(each)
             else:
-                left_out[label.level.word] += 1
+                left_out.append(each)
         return tuple(kept), left_out
+
+    def highest(self, request: InferenceRequest) -> Level:
+        """The highest level of a document that may go along: above that none may, whatever else its label says."""
+        wanted, least = self._wanted(request), bottom(self._tree)
+        allowed = [
+            level for level in Level if self._may_have(wanted, replace(least, level=level, trusted=self._is_trusted))
+        ]
+        return max(allowed, default=Level.PUBLIC)
+
+    def _wanted(self, request: InferenceRequest) -> Deployment:
+        return self._footing.plan(request).steps[0]
 
     def _may_have(self, wanted: Deployment, label: Label) -> bool:
         """Whether a deployment may have the request with text of a label, without anything taken out of it."""
         source = LabelSource(origin=ORIGIN, rule=ORIGIN, label=label)
         decision = self._footings.raised(self._asking, self._footing, (source,)).decision(wanted)
         return decision.allowed and not decision.is_declassified
+
+
+def _standing(
+    passages: Sequence[Passage], query: VaultQuery, label: Label, patience: Patience, runtime: Runtime
+) -> Standing:
+    """What the documents of a prompt are now, by which they are looked at again."""
+    return Standing(
+        vault=query.vault,
+        reader=query.reader,
+        documents={each.document.id: each.document.sha256 for each in passages},
+        label=label,
+        patience=patience,
+        tree=runtime.tree,
+    )
 
 
 def _room_bytes(request: InferenceRequest, footing: Footing, vault: str) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-from hashlib import sha256
 from html import escape
 
 from freehold.domain.economics import Advice, BreakEven, Repatriation
 from freehold.planner.assumptions import NAMES, Assumptions
+from freehold.wire.page import page_head
 
 _TITLES = {
     Advice.MOVE: "Bring it home",
@@ -35,20 +34,9 @@ _SHOWN = 8
 
 def page(told: Repatriation, assumptions: Assumptions) -> str:
     """The whole page."""
-    digest = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     title = _TITLES[told.advice]
     reasons = "".join(f"<li>{escape(each)}</li>" for each in told.because)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(title)}</title>
-<style>{_STYLE}</style>
-</head>
+    return f"""{page_head(title, _STYLE)}
 <body>
 <h1>{escape(title)}</h1>
 <ul>{reasons}</ul>

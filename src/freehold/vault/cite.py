@@ -238,6 +238,7 @@ class Citer:
     def _quoting(self, text: str, cited: Sequence[int]) -> None:
         """Show a text with its quotes checked, and without numbers of sources."""
         place = plain = 0
+        begun = self._length
         while place < len(text):
             behind = place
             if (code := code_end(text, place, is_whole=True)) is not None:
@@ -245,6 +246,10 @@ class Citer:
                 continue
             if (marker := _MARKER.match(text, place)) is not None:
                 behind = marker.end()
+                if (
+                    self._length == begun and plain == place
+                ):  # nothing is before it: the blank behind it separates nothing
+                    behind += len(text[behind:]) - len(text[behind:].lstrip(" "))
             elif isinstance(quote := quote_at(text, place, is_whole=True), Quoted):
                 self._tell(text[plain:place])
                 self._quote(text[quote.start : quote.end], cited)

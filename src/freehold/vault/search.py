@@ -122,9 +122,19 @@ class VaultSearch:
         reader, limit = query.reader, self._settings.candidates
         by_words = self._store.search_words(query.text, reader=reader, filters=filters, limit=limit)
         if vector is None:
-            return _Hits(await by_words, ())
+            return await self._without(query, _Hits(await by_words, ()))
         by_vectors = self._store.search_vectors(vector, reader=reader, filters=filters, limit=limit)
         words, vectors = await asyncio.gather(by_words, by_vectors)
+        return await self._without(query, _Hits(words, vectors))
+
+    async def _without(self, query: VaultQuery, hits: _Hits) -> _Hits:
+        """What was found but for pieces of documents that are passed over."""
+        if not query.without:
+            return hits
+        numbers = list(dict.fromkeys(hit.chunk_id for hit in (*hits.words, *hits.vectors)))
+        found = await self._store.passages(numbers, reader=query.reader)
+        kept = {each.chunk_id for each in found if each.document.id not in query.without}
+        words, vectors = ([hit for hit in half if hit.chunk_id in kept] for half in (hits.words, hits.vectors))
         return _Hits(words, vectors)
 
     async def _narrowed(self, query: VaultQuery, vector: bytes | None, hits: _Hits) -> tuple[_Hits, Filters]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -59,6 +61,35 @@ class Database(Protocol):
         """Of the row that was written last."""
         ...
 
+    def interrupt(self) -> None:
+        """End the statement that another thread runs, with an error; nothing where none runs."""
+        ...
+
     def close(self) -> None:
         """Close it."""
         ...
+
+
+class InUse:
+    """What one thread does with a connection, which another may stop: nobody waits for what comes of it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._connection: Database | None = None
+
+    @contextmanager
+    def of(self, connection: Database) -> Generator[None]:
+        """Use it inside; behind this it is for others, and never stopped."""
+        with self._lock:
+            self._connection = connection
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connection = None
+
+    def interrupt(self) -> None:
+        """Stop the statement that runs; the connection may be used again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.interrupt()

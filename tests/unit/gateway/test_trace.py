@@ -18,7 +18,7 @@ REPEATED = ("admit", "attempt", "judge", "verdict")
 def test_executed_steps_are_those_of_the_architecture_page() -> None:
     table = re.findall(r"^\| `(\w+)` \|", ARCHITECTURE, re.MULTILINE)
     at = house(engine("small"), engine("large"))
-    at.vault = FakeVault(documents=(passage("the answer is 43"),))
+    at.vault = FakeVault(kept=(passage("the answer is 43"),))
     asyncio.run(at.ask(replace(chat(), vault=VaultAsk())))
     once = list(dict.fromkeys(at.receipt.steps))
     assert once == table

@@ -213,3 +213,11 @@ def test_refusals(text: str) -> None:
 )
 def test_answers_are_no_refusals(text: str) -> None:
     assert not is_refusal(text)
+
+
+@pytest.mark.parametrize("said", ["[1] 3 May 2031", "[1]  3 May 2031", "[1] [2] 3 May 2031"])
+def test_a_number_before_a_sentence_leaves_no_blank(said: str) -> None:
+    found = cite(said, [passage("The Alder contract ends on 3 May 2031."), passage("Nothing.", number=1)])
+    assert found.text == "3 May 2031 [1]"
+    (only,) = found.citations
+    assert (only.answer_start, only.answer_end) == (0, len("3 May 2031"))

@@ -323,6 +323,30 @@ class VaultNoRoom(VaultError):
     code = "FH-VAULT-061"
 
 
+class VaultLate(VaultError):
+    """The vault {vault} did not answer within {seconds!s} s. Ask again, or give requests more time with total_s under [deadlines] in freehold.toml.
+
+    A search may take what a request may take in all. What was begun for it is given up.
+    """
+
+    code = "FH-VAULT-090"
+    status = 504
+    type = "api_error"
+    retryable = True
+
+
+class VaultChanged(VaultError):
+    """Documents of the vault {vault} that were found for this request were changed, closed or removed before it was sent; nothing was sent. Ask again: then it is answered from what they are now.
+
+    Before a prompt goes to a model, its documents are looked at once more: each must be what it was when it was found, be
+    readable by who asks, and have no stricter label.
+    """
+
+    code = "FH-VAULT-091"
+    status = 409
+    retryable = True
+
+
 class VaultsConfigured(VaultError):
     """Vaults are made in the configuration, not over the API. Add [vaults.NAME] to freehold.toml and start the gateway anew; then put documents into it.
 

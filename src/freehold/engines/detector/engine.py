@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import secrets
 import tempfile
@@ -12,19 +11,15 @@ from collections.abc import Awaitable, Callable
 from freehold.domain.detect_ports import Looked
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.detect import DetectorFailed
-from freehold.domain.errors.upstream import UpstreamBroken
 from freehold.domain.ports import Clock, EngineState
 from freehold.engines.detector.child import DetectorChild, DetectorSpec, NameModel
+from freehold.engines.process.asked import AskedChild, ChildDiedError, ChildDownError
 from freehold.engines.process.jail import Measure
-from freehold.engines.process.plan import Plan, Supervision
-from freehold.engines.process.supervisor import Supervisor
+from freehold.engines.process.plan import Supervision
 from freehold.hostinfo.clock import any_share
 from freehold.net.deadlines import Expiry
 
-_DEATH_NOTICED_S = 0.5
 _HALF = re.compile("[\ud800-\udfff]")
-_RETRY_S = 30.0
-"""A child that could not be started is not tried again by every text."""
 
 
 class DetectorEngine:
@@ -54,29 +49,19 @@ class DetectorEngine:
         self._no_model = no_model or "there is no model that marks names"
         self._has_model = model is not None
         self._clock = clock
-        self._times = times or Supervision()
         folder = f"{tempfile.gettempdir()}/freehold-{secrets.token_hex(8)}"
         spec = DetectorSpec(module=module, model=model, folder=folder)
-        self._failed_s: float | None = None
-        self._starting: asyncio.Task[None] | None = None
-        self._is_closed = False
-
-        async def launched(plan: Plan) -> DetectorChild:
-            del plan  # one piece at a time
-            return await launch(spec)
-
-        self._supervisor = Supervisor(
-            name="detector", plan=Plan(slots=1, context_tokens=0), times=self._times, launch=launched, jitter=jitter
+        self._child = AskedChild(
+            name="detector", launch=lambda: launch(spec), clock=clock, times=times or Supervision(), jitter=jitter
         )
 
     def state(self) -> EngineState:
         """Current state."""
-        return self._supervisor.state()
+        return self._child.state()
 
     def jail_report(self) -> tuple[Measure, ...]:
         """What the child gave up and what the system refused; empty before its start."""
-        child = self._supervisor.child
-        return child.jail if child is not None else ()
+        return self._child.jail_report()
 
     async def start(self) -> None:
         """Make it ready ahead of the first piece.
@@ -84,16 +69,11 @@ class DetectorEngine:
         Raises:
             EngineStartFailed: The child never became ready.
         """
-        await self._supervisor.start()
+        await self._child.start()
 
     async def close(self) -> None:
         """End the child, for good. Idempotent."""
-        self._is_closed = True
-        starting, self._starting = self._starting, None
-        if starting is not None:
-            starting.cancel()
-            await asyncio.wait({starting})
-        await self._supervisor.close()
+        await self._child.close()
 
     async def look(self, piece: str, *, names: bool, deadline_s: float) -> Looked:
         """Look through one piece; see ``PieceReader``.
@@ -105,11 +85,13 @@ class DetectorEngine:
         piece = _HALF.sub("\ufffd", piece)  # half a character cannot be said to the child; places stay what they are
         try:
             with Expiry(asyncio.get_running_loop(), deadline_s):
-                looked = await self._ask(piece, names=wanted, deadline_s=deadline_s)
+                left_s = deadline_s - self._clock.monotonic_s()
+                asked = {"piece": piece, "names": wanted}
+                looked = await self._child.ask(lambda child: child.ask(asked), wait_s=left_s)
         except TimeoutError:
             raise DetectorFailed(reason="the time was over") from None
-        except DetectorFailed:
-            raise
+        except (ChildDownError, ChildDiedError) as error:
+            raise DetectorFailed(reason=str(error)) from error
         except FreeholdError as error:
             raise DetectorFailed(reason=error.message.rstrip(".")) from error
         if any(each.end > len(piece) for each in looked.findings):
@@ -118,37 +100,3 @@ class DetectorEngine:
             missed = "; ".join(filter(None, (looked.missed, f"names were not looked for: {self._no_model}")))
             return Looked(findings=looked.findings, missed=missed, versions=looked.versions)
         return looked
-
-    async def _ask(self, piece: str, *, names: bool, deadline_s: float) -> Looked:
-        await self._begun()
-        left_s = deadline_s - self._clock.monotonic_s()
-        life = await self._supervisor.ready(wait_s=left_s)
-        progress = False
-        life.begin_wait()
-        try:
-            looked = await life.child.ask({"piece": piece, "names": names})
-        except UpstreamBroken as error:
-            # Once its death is known, whoever comes next waits for another one.
-            with contextlib.suppress(TimeoutError):
-                death = await life.death(within_s=_DEATH_NOTICED_S)
-                raise DetectorFailed(reason=f"its process ended {death.how}") from error
-            raise
-        else:
-            progress = True
-            return looked
-        finally:
-            life.end_wait(progress=progress)
-
-    async def _begun(self) -> None:
-        """Have it started once by whoever comes first; one that is cancelled starts it for the others all the same."""
-        if self._is_closed:  # a text that is still looked through at the end must not leave a child behind
-            raise DetectorFailed(reason="it was closed")
-        now_s = self._clock.monotonic_s()
-        if self._starting is None or (self._failed_s is not None and now_s - self._failed_s > _RETRY_S):
-            self._failed_s = None
-            self._starting = asyncio.create_task(self._supervisor.start(), name="start detector")
-        try:
-            await asyncio.shield(self._starting)
-        except FreeholdError:
-            self._failed_s = self._failed_s if self._failed_s is not None else now_s
-            raise

@@ -40,6 +40,11 @@ class TextModel:
     query_prefix: str = ""
     threads: int = 1
 
+    @property
+    def ranks(self) -> bool:
+        """Whether it ranks; else it embeds."""
+        return not self.dimensions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedSpec:
@@ -63,6 +68,7 @@ class EmbedSpec:
             "readable": [sys.prefix, sys.base_prefix, path, *([tokenizer] if tokenizer else [])],
             "model": path,
             "tokenizer": tokenizer,
+            "ranks": model.ranks,
             "pooling": model.pooling,
             "tokens_max": model.tokens_max,
             "query_prefix": model.query_prefix,
@@ -101,8 +107,7 @@ class EmbedChild(FramedChild[bytes]):
         Raises:
             EngineRefused: It computes something else than it is wanted for.
         """
-        ranks = not self._model.dimensions
-        message = {"text": _PROBE, "question": _PROBE} if ranks else {"text": _PROBE, "query": True}
+        message = {"text": _PROBE, "question": _PROBE} if self._model.ranks else {"text": _PROBE, "query": True}
         found = await self.ask_for_itself(message)
         wanted = self._model.dimensions or 1
         if len(found) != wanted * _FLOAT_BYTES:

@@ -20,20 +20,16 @@ _DOCUMENT_TOKENS_LEAST = 64
 """Of a passage at least, however long the question is."""
 
 
-class Model(Protocol):
-    """What computes."""
+class Embeds(Protocol):
+    """What makes vectors."""
 
     def vector(self, text: str, *, query: bool) -> bytes:
         """Unit vector of a text."""
         ...
 
-    def relevance(self, question: str, text: str) -> bytes:
-        """How well a text answers a question, one number from 0 to 1."""
-        ...
 
-
-class OnnxText:
-    """A model of ONNX form.
+class OnnxEmbeds:
+    """A model of ONNX form that embeds.
 
     Args:
         model: It.
@@ -45,46 +41,54 @@ class OnnxText:
         self._prefix = query_prefix
 
     def vector(self, text: str, *, query: bool) -> bytes:
-        """See ``Model``."""
+        """See ``Embeds``."""
         return self._model.embed_whole(self._prefix + text if query else text)
 
-    def relevance(self, question: str, text: str) -> bytes:
-        """See ``Model``; of a question that leaves no room for a text, the beginning."""
-        while self._model.count("", query=question) + _DOCUMENT_TOKENS_LEAST > self._model.tokens_max:
-            question = question[: len(question) // 2]
-        return self._model.rank(question, text, document_tokens_max=None, cut=True).numbers
 
+class Embedding:
+    """The task of a model that embeds."""
 
-class E5Text:
-    """The model of ``e5``."""
-
-    def __init__(self, model: E5Model) -> None:
+    def __init__(self, model: Embeds) -> None:
         self._model = model
 
-    def vector(self, text: str, *, query: bool) -> bytes:
-        """See ``Model``."""
-        return self._model.vector(text, query=query)
+    def numbers(self, asked: Mapping[str, Any]) -> bytes:
+        """Unit vector of a text."""
+        return self._model.vector(asked["text"], query=asked["query"])
 
-    def relevance(self, question: str, text: str) -> bytes:
-        """Never asked for."""
-        raise NotImplementedError("it ranks nothing")
+
+class Ranking:
+    """The task of a model that ranks."""
+
+    def __init__(self, model: OnnxModel) -> None:
+        self._model = model
+
+    def numbers(self, asked: Mapping[str, Any]) -> bytes:
+        """How well a text answers a question, from 0 to 1; of a question that leaves no room for one, the beginning."""
+        question: str = asked["question"]
+        while self._model.count("", query=question) + _DOCUMENT_TOKENS_LEAST > self._model.tokens_max:
+            question = question[: len(question) // 2]
+        return self._model.rank(question, asked["text"], document_tokens_max=None, cut=True).numbers
+
+
+Task = Embedding | Ranking
+"""What a worker does: one of both for all its life, as its model is made for."""
 
 
 def main() -> None:
     """Run one order."""
     order, descriptor = begin()
-    model = loaded(order)
+    task = loaded(order)
     with os.fdopen(descriptor, "wb", buffering=0) as answers:
         for asked in messages(sys.stdin.buffer):
-            write_whole(answers, answer(model, asked))
+            write_whole(answers, answer(task, asked))
     # No orderly stop: the model's memory goes with the process.
     os._exit(0)
 
 
-def loaded(order: Mapping[str, Any]) -> Model:
-    """The model of an order (``child.EmbedSpec.order``)."""
+def loaded(order: Mapping[str, Any]) -> Task:
+    """The task of an order (``child.EmbedSpec.order``), with its model."""
     if not order["tokenizer"]:
-        return E5Text(E5Model(path=order["model"], threads=order["threads"]))
+        return Embedding(E5Model(path=order["model"], threads=order["threads"]))
     model = OnnxModel(
         model=order["model"],
         tokenizer=order["tokenizer"],
@@ -92,17 +96,13 @@ def loaded(order: Mapping[str, Any]) -> Model:
         tokens_max=order["tokens_max"],
         threads=order["threads"],
     )
-    return OnnxText(model, query_prefix=order["query_prefix"])
+    return Ranking(model) if order["ranks"] else Embedding(OnnxEmbeds(model, query_prefix=order["query_prefix"]))
 
 
-def answer(model: Model, asked: Mapping[str, Any]) -> bytes:
+def answer(task: Task, asked: Mapping[str, Any]) -> bytes:
     """The frame that answers one message; one that asks for nothing is a sign of life."""
     head: dict[str, object] = {"id": asked["id"]}
-    if "text" not in asked:
-        return frame(head)
-    if "question" in asked:
-        return frame(head, model.relevance(asked["question"], asked["text"]))
-    return frame(head, model.vector(asked["text"], query=asked["query"]))
+    return frame(head, task.numbers(asked)) if "text" in asked else frame(head)
 
 
 if __name__ == "__main__":

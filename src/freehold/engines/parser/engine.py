@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from freehold.domain.errors.base import FreeholdError
-from freehold.domain.errors.upstream import UpstreamBroken
 from freehold.domain.errors.vault import FileBroke, FileGone, FileParserDown, FileTooLarge
 from freehold.domain.ports import Clock, EngineState
 from freehold.domain.vault import Parsed
 from freehold.engines.parser.child import Heard, ParserChild, ParserSpec, read_of
 from freehold.engines.parser.scratch import Scratch
+from freehold.engines.process.asked import AskedChild, ChildDiedError, ChildDownError
 from freehold.engines.process.jail import Measure
-from freehold.engines.process.life import Life
-from freehold.engines.process.plan import Plan, Supervision
-from freehold.engines.process.supervisor import Supervisor
+from freehold.engines.process.plan import Supervision
 from freehold.hostinfo.clock import any_share
-
-_DEATH_NOTICED_S = 0.5
-_RETRY_S = 30.0
-"""A child that could not be started is not tried again by every file."""
 
 _OVER_S = 30.0
 """Beyond the time of one file, after which the child that should have ended its reader is ended itself."""
@@ -78,7 +70,6 @@ class ParserEngine:
         launch: Callable[[ParserSpec], Awaitable[ParserChild]] = ParserChild.launch,
     ) -> None:
         self._limits = limits
-        self._clock = clock
         self._times = times or Supervision(stall_s=limits["seconds_max"] + _OVER_S)
         self._scratch = scratch = Scratch()
         self._folder = scratch.folder
@@ -86,29 +77,21 @@ class ParserEngine:
         self._turn = asyncio.Lock()
         self._number = 0
         self._sees = False
-        self._dying: Life[ParserChild] | None = None
-        self._failed_s: float | None = None
-        self._starting: asyncio.Task[None] | None = None
-        self._is_closed = False
         self.cost: Cost | None = None
 
-        async def launched(plan: Plan) -> ParserChild:
-            del plan  # one file at a time
+        async def launched() -> ParserChild:
             await asyncio.to_thread(scratch.begin)
             return await launch(spec)
 
-        self._supervisor = Supervisor(
-            name="parser", plan=Plan(slots=1, context_tokens=0), times=self._times, launch=launched, jitter=jitter
-        )
+        self._child = AskedChild(name="parser", launch=launched, clock=clock, times=self._times, jitter=jitter)
 
     def state(self) -> EngineState:
         """Current state."""
-        return self._supervisor.state()
+        return self._child.state()
 
     def jail_report(self) -> tuple[Measure, ...]:
         """What the child gave up and what the system refused; empty before its start."""
-        child = self._supervisor.child
-        return child.jail if child is not None else ()
+        return self._child.jail_report()
 
     async def start(self) -> None:
         """Make it ready ahead of the first file.
@@ -116,16 +99,11 @@ class ParserEngine:
         Raises:
             EngineStartFailed: The child never became ready.
         """
-        await self._supervisor.start()
+        await self._child.start()
 
     async def close(self) -> None:
         """End the child, for good. Idempotent."""
-        self._is_closed = True
-        starting, self._starting = self._starting, None
-        if starting is not None:
-            starting.cancel()
-            await asyncio.wait({starting})
-        await self._supervisor.close()
+        await self._child.close()
         await asyncio.to_thread(self._scratch.end)
 
     async def parse(self, path: str, *, name: str) -> Parsed:
@@ -138,10 +116,10 @@ class ParserEngine:
         async with self._turn:
             try:
                 heard = await self._ask(path, name)
-            except FileBroke:
-                raise
-            except UpstreamBroken as error:
-                raise FileBroke(name=name, reason="its process ended") from error
+            except ChildDownError as error:
+                raise FileParserDown(reason=str(error)) from error
+            except ChildDiedError as error:
+                raise FileBroke(name=name, reason=error.how or str(error)) from error
             self.cost = Cost(seconds=heard.head.seconds, peak_bytes=heard.head.peak_bytes)
             # What was read may be long: telling it apart must not hold up other requests.
             parsed = await asyncio.to_thread(read_of, heard, name=name, limits=self._limits)
@@ -149,54 +127,21 @@ class ParserEngine:
             return parsed
 
     async def _ask(self, path: str, name: str) -> Heard:
-        await self._begun()
-        dying, self._dying = self._dying, None
-        if dying is not None:  # once its death is known, there is another one to wait for
-            await dying.death()
-        try:
-            life = await self._supervisor.ready(wait_s=self._times.ready_wait_s)
-        except FreeholdError as error:
-            raise FileParserDown(reason=error.message.rstrip(".")) from error
         self._number += 1
         place = Path(self._folder, f"{_IN}{self._number}")
-        progress = False
         copied = False
-        life.begin_wait()
-        try:
-            await asyncio.to_thread(_copy, path, place, name, int(self._limits["bytes_max"]))
-            copied = True
-            heard = await life.child.ask({"file": str(place), "name": _name_hint(name), "sees": self._sees})
-        except UpstreamBroken as error:
-            self._dying = life
-            with contextlib.suppress(TimeoutError):
-                death = await life.death(within_s=_DEATH_NOTICED_S)
-                raise FileBroke(name=name, reason=death.how) from error
-            raise
-        except asyncio.CancelledError:
-            if copied:  # nobody waits for what it computes, and the next file shall not wait for that
-                life.child.kill()
-                self._dying = life
-            raise
-        else:
-            progress = True
-            return heard
-        finally:
-            life.end_wait(progress=progress)
-            _remove(place)
 
-    async def _begun(self) -> None:
-        """Have it started once by whoever comes first; one that is cancelled starts it for the others all the same."""
-        if self._is_closed:
-            raise FileParserDown(reason="it was closed")
-        now_s = self._clock.monotonic_s()
-        if self._starting is None or (self._failed_s is not None and now_s - self._failed_s > _RETRY_S):
-            self._failed_s = None
-            self._starting = asyncio.create_task(self._supervisor.start(), name="start parser")
-        try:
-            await asyncio.shield(self._starting)
-        except FreeholdError as error:
-            self._failed_s = self._failed_s if self._failed_s is not None else now_s
-            raise FileParserDown(reason=error.message.rstrip(".")) from error
+        async def read(child: ParserChild) -> Heard:
+            nonlocal copied
+            try:
+                await asyncio.to_thread(_copy, path, place, name, int(self._limits["bytes_max"]))
+                copied = True
+                return await child.ask({"file": str(place), "name": _name_hint(name), "sees": self._sees})
+            finally:
+                _remove(place)
+
+        # Where nobody waits for what it reads, the next file shall not wait for that.
+        return await self._child.ask(read, wait_s=self._times.ready_wait_s, is_spoilt=lambda: copied)
 
 
 def _name_hint(name: str) -> str:

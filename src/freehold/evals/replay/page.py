@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from html import escape
 
 from freehold.evals.replay.options import Score
@@ -32,29 +30,19 @@ from freehold.evals.replay.wording import (
     told,
     value_of,
 )
+from freehold.wire.page import page_head
 
 
 def as_page(found: Replay) -> str:
     """The whole page."""
     names = " and ".join(dict.fromkeys(report.set for report in found.workloads))
-    digest = base64.b64encode(sha256(STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     options = found.options
     intervals = f"Intervals hold 95 % of {options.resamples} resamples. " if options.resamples else ""
     contents = "".join(
         f'<li><a href="#w{place}">{escape(heading(report))}</a></li>' for place, report in enumerate(found.workloads)
     )
     sections = "\n".join(_section(report, found, f"w{place}") for place, report in enumerate(found.workloads))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Replay of {escape(names)}</title>
-<style>{STYLE}</style>
-</head>
+    return f"""{page_head(f"Replay of {names}", STYLE)}
 <body>
 <header>
 <p class="brand">Freehold</p>
