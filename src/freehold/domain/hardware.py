@@ -96,6 +96,7 @@ class ModelShape:
         sliding_window: Tokens that a windowed layer looks back; 0 for none.
         read_bytes: Weights read for each generated token: less than ``file_bytes`` for a mixture of experts and where
             the embedding table is separate from the output; 0 where unknown.
+        reads: The same by type of weights; empty where unknown.
         kv_heads_each: Key-value heads of each layer, 0 where a layer keeps a state instead; empty where all have
             ``kv_heads``.
         latent_length: Values cached for each token and layer in place of keys and values (multi-head latent
@@ -109,7 +110,6 @@ class ModelShape:
         tied: Whether that table serves as the output too, so that a card has a copy of it.
         unknown: What is not known of this model, so that what is said of its memory may be too little; empty where
             everything is.
-        reads: The same by type of weights; empty where unknown.
     """
 
     architecture: str
@@ -123,6 +123,7 @@ class ModelShape:
     context_length: int
     sliding_window: int = 0
     read_bytes: int = 0
+    reads: tuple[WeightRead, ...] = ()
     kv_heads_each: tuple[int, ...] = ()
     latent_length: int = 0
     state_values: int = 0

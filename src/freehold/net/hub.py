@@ -237,7 +237,7 @@ class HubSource:
         from huggingface_hub.utils import get_session
 
         url = hf_hub_url(repo, _CARD, revision=revision, endpoint=self.endpoint)
-        headers = dict(self._headers(url, offset=0))
+        headers = self.headers(url)
         found = bytearray()
         try:
             with get_session().stream(

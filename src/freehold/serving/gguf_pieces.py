@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from freehold.serving.gguf_stream import HeaderStream, MalformedError
+from freehold.serving.gguf_stream import HeaderStream, MalformedError, of_descriptor
 from freehold.serving.gguf_types import TENSOR_TYPES, VALUE_ARRAY, VALUE_FORMATS, VALUE_STRING
 
 _MAGIC: Final = b"GGUF"
@@ -65,7 +65,7 @@ def read_pieces(path: str | os.PathLike[str]) -> Pieces:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise MalformedError("it is not a regular file")
-        return _read(descriptor, HeaderStream(descriptor, size_bytes=status.st_size))
+        return _read(descriptor, HeaderStream(of_descriptor(descriptor), size_bytes=status.st_size))
     except struct.error as error:
         raise MalformedError(str(error)) from error
     finally:

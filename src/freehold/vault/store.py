@@ -187,7 +187,7 @@ class SqliteVault:
 
     async def rarity(self, text: str, *, reader: Reader) -> Mapping[str, float]:
         """See ``VaultStore.rarity``."""
-        return await self._read(
+        return await self._at.read(
             lambda connection: store_words.rarity(
                 connection, text, pepper=self._pepper, reach=self._book.reach(connection, reader)
             )
