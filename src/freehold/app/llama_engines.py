@@ -197,6 +197,7 @@ def _described_by_file(plan: DeploymentPlan, card: ModelCard, adapters: tuple[Ve
         card,
         name="+".join(names),
         digest=digest_with(card.digest, [each.adapter for each in adapters]),
+        weights_digest=card.digest if adapters else "",
         context_tokens=min(said.context_tokens, card.context_tokens),
         vision=False,
         **{name: getattr(said, name) for name in plan.said},

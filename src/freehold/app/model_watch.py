@@ -34,7 +34,7 @@ class ModelWatch:
     def hold(self, engines: Iterable[Engine]) -> None:
         """Hold the files of these engines."""
         for engine in engines:
-            digest = engine.deployment.model.digest.removeprefix("sha256:")
+            digest = _weights(engine).removeprefix("sha256:")
             manifest = self._models.shelf.read(digest) if digest else None
             if manifest is not None and id(engine) not in self._holds:
                 self._holds[id(engine)] = Hold(self._models.shelf.model_path(manifest))
@@ -59,7 +59,7 @@ class ModelWatch:
             if engine is None or plan.deployment.engine not in _OURS or plan.settings.base_url:
                 continue
             model = self._models.find(plan.deployment.model.name)
-            running = engine.deployment.model.digest
+            running = _weights(engine)
             if model is not None and running and model.digest != running:
                 found.add(name)
         return frozenset(found)
@@ -68,6 +68,12 @@ class ModelWatch:
         """Whether these fit into memory beside what runs."""
         size_bytes = sum(engine.deployment.model.size_bytes for engine in engines)
         return _ROOM * size_bytes < probe().memory_free_bytes
+
+
+def _weights(engine: Engine) -> str:
+    """Digest of the file that it runs; adapters are not part of it."""
+    model = engine.deployment.model
+    return model.weights_digest or model.digest
 
 
 def changes(

@@ -17,6 +17,7 @@ from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.placement import PROCESSOR, Held, Need
 from freehold.domain.ports import Admission, Clock, Engine
 from freehold.engines.llama.engine import LlamaEngine
+from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.onnx.engine import OnnxEngine
 from freehold.hostinfo.graphics import cards
 from freehold.hostinfo.memory import process_memory
@@ -250,8 +251,10 @@ def need_of(engine: LlamaEngine | OnnxEngine, machine: HardwareProfile) -> tuple
         slots=deployment.slots,
         batch_tokens=min(deployment.model.context_tokens, _EMBEDDING_TOKENS_MAX) if embeds else batch,
         prompt_cache_bytes=spare_bytes,
+        cache_type=settings.cache_type.value,
     )
     report = fit(shape, launch, machine)
+    report = replace(report, weights_bytes=report.weights_bytes + sum(map(_size_bytes, _beside(settings))))
     if not on_cards:
         return Need(bytes=report.needs_bytes), spare_bytes, file_bytes
     model_bytes = report.weights_bytes + report.kv_bytes + report.compute_bytes
@@ -263,6 +266,16 @@ def need_of(engine: LlamaEngine | OnnxEngine, machine: HardwareProfile) -> tuple
         each_card_bytes=GPU_OVERHEAD_BYTES,
     )
     return need, spare_bytes, file_bytes
+
+
+def _beside(settings: LlamaSettings) -> tuple[str, ...]:
+    """What is loaded with the model: the one that guesses, and adapters."""
+    draft = (settings.draft_path,) if settings.draft_path else ()
+    return (*draft, *(path for path, _ in settings.adapters))
+
+
+def _size_bytes(path: str) -> int:
+    return Path(path).stat().st_size
 
 
 def _devices(machine: HardwareProfile, plan: MemoryPlan) -> dict[str, int]:

@@ -42,7 +42,7 @@ def fit_model(
     gpu: str = "",
     gpu_layers: int = -1,
     cpu_moe: int = 0,
-    cache: Literal["f16", "q8_0"] = "f16",
+    cache: Literal["f16", "q8_0", "q4_0"] = "f16",
     as_json: Json = False,
 ) -> int:
     """Say what a model needs, what is free, and what to change where it does not fit. Nothing is loaded.

@@ -26,7 +26,9 @@ class ModelCard:
 
     Attributes:
         name: The model's name at its engine.
-        digest: ``sha256:…`` of the weights; empty for a model that is not ours to hash.
+        digest: ``sha256:…`` of the weights, with the adapters that change them; empty for a model that is not ours to
+            hash.
+        weights_digest: ``sha256:…`` of the weights alone, where there are adapters; empty for ``digest``.
         context_tokens: Longest prompt plus answer.
         tools: Whether it can call tools.
         vision: Whether it takes images.
@@ -39,6 +41,7 @@ class ModelCard:
 
     name: str
     digest: str = ""
+    weights_digest: str = ""
     context_tokens: int = 4096
     tools: bool = True
     vision: bool = False

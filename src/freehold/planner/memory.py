@@ -17,7 +17,7 @@ from freehold.domain.hardware import ModelShape
 CACHE_PAD_TOKENS: Final = 256
 """llama.cpp rounds the cache up to whole multiples of this."""
 
-CACHE_BYTES_PER_VALUE: Final = {"f16": 2.0, "q8_0": 34 / 32}
+CACHE_BYTES_PER_VALUE: Final = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 
 STATE_BYTES_PER_VALUE: Final = 4
 """States are kept in 32 bits whatever the type of the cache is."""
@@ -42,7 +42,7 @@ class Launch:
         slots: Requests at once; the cache holds ``slots × context_tokens``.
         threads: Threads that compute.
         batch_tokens: Prompt tokens worked on at once (``n_ubatch``).
-        cache_type: Type of the cache's values, ``f16`` or ``q8_0``.
+        cache_type: Type of the cache's values, ``f16``, ``q8_0`` or ``q4_0``.
         flash_attention: Whether attention is computed without its whole score matrix.
         prompt_cache_bytes: Budget for prompts kept beside the slots.
         unified: Whether all slots share one cache (``--kv-unified``). The engine here gives each its own, as llama-server

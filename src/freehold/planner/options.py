@@ -15,9 +15,6 @@ from freehold.domain.speculation import PAYS_FROM, SpeculationKey, SpeculationVe
 from freehold.planner import wording
 from freehold.planner.fit import Launch, fit
 
-_CACHE_SHARE: Final = {CacheType.F16: 1.0, CacheType.Q8_0: 34 / 64, CacheType.Q4_0: 18 / 64}
-"""Bytes of a cache against one of 16 bits: blocks of 32 values and one scale of 16 bits."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -191,13 +188,9 @@ def _cache(wanted: Wanted, machine: HardwareProfile) -> tuple[CacheType, str]:
 
 
 def _report(wanted: Wanted, machine: HardwareProfile, cache_type: CacheType) -> FitReport:
-    launch = Launch(context_tokens=wanted.context_tokens, slots=wanted.slots)
+    launch = Launch(context_tokens=wanted.context_tokens, slots=wanted.slots, cache_type=cache_type.value)
     report = fit(wanted.shape, launch, machine)
-    return replace(
-        report,
-        kv_bytes=round(report.kv_bytes * _CACHE_SHARE[cache_type]),
-        weights_bytes=report.weights_bytes + wanted.draft_bytes,
-    )
+    return replace(report, weights_bytes=report.weights_bytes + wanted.draft_bytes)
 
 
 def _flash(wanted: Wanted, cache_type: CacheType) -> tuple[bool | None, str]:
