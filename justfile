@@ -122,3 +122,19 @@ bench-vault *args:
 bench-planner:
     {{python}} -m bench.planner.memory
     {{python}} -m bench.planner.fit_speed
+
+# this machine's speed, each starter model predicted from the others (a quiet machine)
+bench-machine:
+    {{python}} -m bench.planner.this_machine
+
+# models that share memory, against least-recently-used: a number of seeds
+bench-placement *args:
+    {{python}} -m bench.placement {{args}}
+
+# the registry: what is refused, what goes on after a break, what canaries let pass: --real
+bench-registry *args:
+    {{python}} -m bench.registry {{args}}
+
+# whether guessing tokens pays here, and answers the same
+bench-speculation *args:
+    {{python}} -m bench.speculation {{args}}

@@ -1,4 +1,4 @@
-"""What was measured of guessing tokens on this machine: one small file, beside what the planner was calibrated with."""
+"""What was measured of guessing tokens on this machine: one small file, beside its speed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from freehold.domain.speculation import SpeculationVerdict
 from freehold.serving.digests import write_atomically
 
-SPECULATION_FILE: Final = "planner/speculation.json"
+SPECULATION_FILE: Final = "machine-speculation.json"
 """In the data folder."""
 
 _KEPT: Final = 256
