@@ -157,6 +157,20 @@ ROWS = [
             Panel("Ready", [(now(table.ENGINE_READY), "{{deployment}}")]),
             Panel("Restarts", [(now(table.ENGINE_RESTARTS), "{{deployment}}")]),
             Panel("Connections", [(now(table.UPSTREAM_CONNECTIONS), "{{deployment}} {{state}}")]),
+            Panel("Memory set aside", [(now(table.MODEL_RESERVED_BYTES), "{{deployment}}")], "bytes"),
+            Panel(
+                "Models loaded and unloaded",
+                [
+                    (rate(table.MODEL_LOADS, "deployment"), "loaded {{deployment}}"),
+                    (rate(table.MODEL_EVICTIONS, "deployment"), "unloaded {{deployment}}"),
+                ],
+            ),
+            Panel(
+                "Time spent loading",
+                [(rate(table.MODEL_LOAD_SECONDS, "deployment"), "{{deployment}}")],
+                "percentunit",
+                "Near 1 a model is always being loaded: more memory, or fewer models, would help.",
+            ),
         ],
     ),
     Row(

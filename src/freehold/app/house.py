@@ -107,9 +107,8 @@ class House:
         stores.models.trust = trust_of(compiled.models)
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
-        self._placement = Placement(
-            machine=machine, plan=compiled.memory, clock=stores.clock, queued=self._admission.waiting_at
-        )
+        queued = self._admission.waiting_at
+        self._placement = Placement(machine=machine, plan=compiled.memory, clock=stores.clock, queued=queued)
         built = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
         self._engines = self._placement.take(built, self._plans)
         self._placement.current(self._engines)

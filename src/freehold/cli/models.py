@@ -21,7 +21,6 @@ from freehold.serving.gguf import read_header
 from freehold.serving.registry import InstalledModel, ModelRegistry
 
 app = App(name="models", help="What is installed, what can be had, and what fits this machine.")
-app.command("freehold.cli.models_explain:explain", name="explain")
 
 
 @app.default
@@ -94,6 +93,11 @@ for _target, _name, _help in (
         "freehold.cli.model_versions:verify",
         "verify",
         "Read the files of models whole, and hold them against their digests.",
+    ),
+    (
+        "freehold.cli.models_explain:explain",
+        "explain",
+        "Show how a model is run on this machine: each option, who chose it, and why.",
     ),
     ("freehold.cli.model_versions:pin", "pin", "Keep a name from being switched."),
     ("freehold.cli.model_versions:updates", "updates", "Ask whether there is a newer version, and show its notes."),
