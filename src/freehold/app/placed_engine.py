@@ -35,6 +35,7 @@ class PlacedEngine:
         deployment: What this one is called; ``None`` where that is the inner one's own.
         placer: Who loads it.
         model: Its id there.
+        share: This deployment's part in it; what it is decides whoever made it.
         closes: Gives up this deployment's share in it.
     """
 
@@ -45,10 +46,12 @@ class PlacedEngine:
         deployment: Deployment | None,
         placer: Placer,
         model: str,
+        share: object,
         closes: Callable[[], Awaitable[None]],
     ) -> None:
         self.inner = inner
         self.model = model
+        self.share = share
         self._named = deployment
         self._placer = placer
         self._closes = closes
