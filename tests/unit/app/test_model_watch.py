@@ -20,7 +20,6 @@ from freehold.app.stores import Stores, open_stores
 from freehold.config.compile import Compiled, DeploymentPlan, compile_config
 from freehold.config.load import load
 from freehold.domain.errors.engine import EngineStartFailed
-from freehold.domain.errors.server import StorageFailed
 from freehold.hostinfo.probe import probe
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.versions import collect, rollback, switch
@@ -148,11 +147,11 @@ def test_what_a_reload_built_in_vain_is_closed_and_nothing_else_has_changed(
                 trust, held = registry_of(house).trust, set(house._watch._holds)
 
                 def fails(*_given: object, **_named: object) -> None:
-                    raise StorageFailed(name="x", reason="y")
+                    raise EngineStartFailed(deployment="small", reason="it cannot be put in force")
 
                 monkeypatch.setattr(house_module, "snapshot", fails)
                 switch(registry, NAME, digest(NEW), unix_ms=2)
-                with pytest.raises(StorageFailed):
+                with pytest.raises(EngineStartFailed, match="in force"):
                     await house.replace(compiled)
                 assert house.engines["small"] is made[0]
                 assert made[1].happened == ["start", "close"]
