@@ -29,7 +29,6 @@ from freehold.serving.placed import Wanted
 from freehold.serving.placed_admission import PlacedAdmission
 from freehold.serving.placement import RULES
 from freehold.serving.placing import Placer
-from freehold.serving.room import way_for
 
 log = logging.getLogger("freehold.app")
 
@@ -249,14 +248,6 @@ class Placement:
     def tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """What is to run as long as the gateway does."""
         return (self.placer.keep_measured(),)
-
-    def fits(self, name: str) -> bool:
-        """Whether a deployment's model is in memory, or could be without anybody leaving for it."""
-        model = self._models.get(name)
-        if model is None:
-            return True
-        entry, state = self.placer.entry(model), self.placer.state()
-        return entry.takes or (entry.phase is None and way_for(state, state.models[model], leavers=()) is not None)
 
     def _placed(self, engine: LlamaEngine | OnnxEngine, plan: DeploymentPlan, fresh: dict[str, Wanted]) -> PlacedEngine:
         deployment = engine.deployment

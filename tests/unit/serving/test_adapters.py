@@ -117,3 +117,17 @@ def test_drafts_must_share_the_vocabulary(tmp_path: Path) -> None:
         check()
     with pytest.raises(DraftUnfit, match="it has 500 tokens"):
         check(*map(str, range(500)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        gguf.pair("general.alignment", gguf.STRING, "abc"),
+        gguf.pair("general.alignment", gguf.STRING, "32"),
+        gguf.pair("general.alignment", gguf.U32, 0),
+        gguf.pair("general.alignment", gguf.U32, 1 << 20),
+    ],
+)
+def test_an_alignment_that_is_none_is_told(tmp_path: Path, wrong: bytes) -> None:
+    with pytest.raises(MalformedError, match="alignment"):
+        read_pieces(gguf.write(tmp_path, gguf.header([wrong], [])))
