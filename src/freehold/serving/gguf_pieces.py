@@ -130,10 +130,10 @@ def _texts(raw: bytes, count: int) -> tuple[bytes, ...]:
 
 
 def _tensors(stream: HeaderStream, count: int, values: Mapping[str, Value]) -> dict[str, tuple[int, ...]]:
-    alignment = values.get("general.alignment", _ALIGNMENT)
-    is_number = isinstance(alignment, int) and not isinstance(alignment, bool)
-    if not is_number or not 1 <= alignment <= _ALIGNMENT_MAX or alignment & (alignment - 1):
-        raise MalformedError(f"its alignment is {str(alignment)[:64]!r}, not a power of two")
+    said = values.get("general.alignment", _ALIGNMENT)
+    alignment = said if isinstance(said, int) else 0
+    if not 1 <= alignment <= _ALIGNMENT_MAX or alignment & (alignment - 1):
+        raise MalformedError(f"its alignment is {str(said)[:64]!r}, not a power of two")
     tensors: dict[str, tuple[int, ...]] = {}
     expected = end = 0
     for _ in range(count):

@@ -463,3 +463,16 @@ def test_one_that_cannot_be_ended_keeps_no_other_from_moving() -> None:
         await placer.close()
 
     run(scenario)
+
+
+def test_who_is_refused_is_not_told_how_many_others_ask() -> None:
+    async def scenario() -> None:
+        loader = FakeLoader(TWO)
+        placer = placer_of(loader, pinned=frozenset({"a"}))
+        for _ in range(3):
+            await placer.use("a", deadline_s=now_s() + 60)
+        with pytest.raises(NoMemoryBeside, match=r"a holds 6.0 GB, pinned, used within the last minute\)"):
+            await ask(placer, "b")
+        await placer.close()
+
+    run(scenario)
