@@ -107,13 +107,7 @@ class House:
         stores.models.trust = trust_of(compiled.models)
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
-        self._placement = Placement(
-            machine=machine,
-            plan=compiled.memory,
-            clock=stores.clock,
-            queued=self._admission.waiting_at,
-            digest=stores.models.shelf.digests.digest,
-        )
+        self._placement = self._placement_of(compiled)
         built = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
         self._engines = self._placement.take(built, self._plans)
         self._placement.current(self._engines)
@@ -152,6 +146,15 @@ class House:
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
         self._api: Api | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _placement_of(self, compiled: Compiled) -> Placement:
+        return Placement(
+            machine=self._machine,
+            plan=compiled.memory,
+            clock=self._stores.clock,
+            queued=self._admission.waiting_at,
+            digest=self._stores.models.shelf.digests.digest,
+        )
 
     @property
     def engines(self) -> Mapping[str, Engine]:

@@ -61,10 +61,8 @@ class Learnt:
         forget: Callable[[str], object],
     ) -> None:
         section = compiled.learning
-        self._stores = stores
-        self._pipeline = pipeline
-        self._runtime = runtime
-        self._clock = stores.clock
+        self._stores, self._clock = stores, stores.clock
+        self._pipeline, self._runtime = pipeline, runtime
         self._care = LearningCare(run_length=section.alarm_run_length, days=section.certificate_days)
         self._looks = fellows is None or not fellows.seat.worker
         self._changed, self._forget, self._erased = asyncio.Event(), forget, 0
