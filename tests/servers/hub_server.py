@@ -219,7 +219,8 @@ class _HubHandler(_Handler):
             {"id": each, "title": title, "message": "", "authors": [{"user": "o"}], "date": "2026-11-29T10:00:00.000Z"}
             for each, title in self.owner.commits
         ]
-        self.answer(200, {"Content-Type": "application/json"}, json.dumps(body).encode())
+        more = f'<http://{self.headers["host"]}{self.path}>; rel="next"'  # a hub can have a history without an end
+        self.answer(200, {"Content-Type": "application/json", "Link": more}, json.dumps(body).encode())
 
     def _info(self, path: str, query: dict[str, list[str]]) -> None:
         self.owner.seen.append(f"GET /api/models/{path}")

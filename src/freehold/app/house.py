@@ -40,7 +40,7 @@ from freehold.app.snapshot import snapshot, tenants_of
 from freehold.app.stores import Stores
 from freehold.app.vault_house import VaultHouse
 from freehold.app.vault_views import vault_views
-from freehold.config.compile import Compiled
+from freehold.config.compile import Compiled, DeploymentPlan
 from freehold.domain.deployment import Deployment, TokenPrice
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.hardware import HardwareProfile
@@ -107,12 +107,11 @@ class House:
         stores.models.trust = trust_of(compiled.models)
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
-        queued = self._admission.waiting_at
-        self._placement = Placement(machine=machine, plan=compiled.memory, clock=stores.clock, queued=queued)
+        self._placement = self._placement_of(compiled)
         built = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
         self._engines = self._placement.take(built, self._plans)
         self._placement.current(self._engines)
-        self._watch = ModelWatch(stores.models, built.values())
+        self._watch = ModelWatch(stores.models, self._engines.values())
         self._detection = detection(stores.models, clock=stores.clock, names=compiled.detect.names != "off")
         detect = self._detection.rules(compiled.detect)
         self._runtime = snapshot(compiled, self._engines, known, self._price, detect=detect, cache_key=stores.cache_key)
@@ -147,6 +146,15 @@ class House:
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
         self._api: Api | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _placement_of(self, compiled: Compiled) -> Placement:
+        return Placement(
+            machine=self._machine,
+            plan=compiled.memory,
+            clock=self._stores.clock,
+            queued=self._admission.waiting_at,
+            digest=self._stores.models.shelf.digests.digest,
+        )
 
     @property
     def engines(self) -> Mapping[str, Engine]:
@@ -259,35 +267,64 @@ class House:
             FreeholdError: The new one does not work; the old one stays in force.
         """
         await asyncio.to_thread(rulebook_of, compiled)  # before anything is built: what does not hold changes nothing
-        self._stores.models.trust = trust_of(compiled.models)
-        tenants = tenants_of(compiled)
         plans = {plan.deployment.name: plan for plan in compiled.deployments}
         same = {name for name in self._engines if self._plans.get(name) == plans.get(name)}
         moved = same & await asyncio.to_thread(self._watch.moved, plans, self._engines)
         if plans == self._plans and compiled.digest == self._runtime.config_digest and not moved:
             return
         kept = {name: engine for name, engine in self._engines.items() if name in same - moved}
-        built = {
-            name: await asyncio.to_thread(build_engine, plan, self._stores, self._machine)
-            for name, plan in plans.items()
-            if name not in kept
-        }
-        taken = self._placement.take(built, plans)
-        await self._try({name: taken[name] for name in moved}, taken.values())
-        engines = {name: kept.get(name) or taken[name] for name in plans}
+        trust, self._stores.models.trust = self._stores.models.trust, trust_of(compiled.models)
+        new: dict[str, Engine] = {}
+        try:
+            tried = await self._build({name: plan for name, plan in plans.items() if name not in kept}, moved, new)
+            await self._swap(compiled, plans, moved, {name: kept.get(name) or new[name] for name in plans})
+        except BaseException:  # cancelled, too: what was built must not stay in memory, where nobody would use it
+            if self._plans is not plans:
+                self._stores.models.trust = trust
+                self._watch.let_go(new.values())
+                await asyncio.gather(*(engine.close() for engine in new.values()))
+            raise
+        self._start_all({name: engine for name, engine in new.items() if name not in tried})
+        log.info("configuration %s is in force", compiled.digest[:19])
+
+    async def _build(
+        self, plans: Mapping[str, DeploymentPlan], moved: Collection[str], new: dict[str, Engine]
+    ) -> Collection[str]:
+        """Build engines and have them hold their files; other versions of models are loaded. They are in ``new`` then.
+
+        Returns:
+            Names of those that run already.
+
+        Raises:
+            FreeholdError: One cannot be built, or does not run. In ``new`` is what has to be closed.
+        """
+        for name, plan in plans.items():
+            new[name] = await asyncio.to_thread(build_engine, plan, self._stores, self._machine)
+        new |= self._placement.take(dict(new), plans)
+        self._watch.hold(new.values())
+        return await self._try({name: new[name] for name in moved})
+
+    async def _swap(
+        self,
+        compiled: Compiled,
+        plans: dict[str, DeploymentPlan],
+        moved: Collection[str],
+        engines: dict[str, Engine],
+    ) -> None:
+        """Put engines in force with the configuration that they are of."""
         detect = self._detection.rules(compiled.detect)
         cache_key = self._stores.cache_key
         runtime = snapshot(compiled, engines, self._known, self._price, detect=detect, cache_key=cache_key)
         runtime = replace(runtime, epoch=self._runtime.epoch + 1)
         retired = [engine for name, engine in self._engines.items() if engines.get(name) is not engine]
-        before, tenant = self._runtime, next(iter(tenants))
+        before, tenants = self._runtime, tenants_of(compiled)
+        tenant = next(iter(tenants))
         for record in changes(before, runtime, moved, unix_ms=self._stores.clock.unix_ms(), tenant=tenant):
             self._stores.audit.append(record)
         await asyncio.to_thread(self._stores.keys.reload, tenants)
         self._plans, self._engines, self._runtime = plans, engines, runtime
         self._placement.current(engines)
         self._placement.know(compiled.memory)
-        self._watch.hold(built.values())
         self._limit_book.currency = compiled.ledger.currency
         self._admission.keep(engines)
         self._retries.keep(engines)
@@ -295,10 +332,8 @@ class House:
         self._learnt.know(compiled)
         self._memory.keep_for(compiled.labels.memory_days)
         self._vaults.know(compiled)
-        self._start_all(taken)
         if retired:
             self._spawn(self._retire(retired, before.epoch))
-        log.info("configuration %s is in force", compiled.digest[:19])
 
     def _services(self) -> Services:
         own, way = self._stores.audit, self._stores.way
@@ -358,22 +393,22 @@ class House:
         except FreeholdError as error:
             log.error("no text can be looked through, so that none leaves: %s", error.message)  # noqa: TRY400 - the message is all there is
 
-    async def _try(self, moved: Mapping[str, Engine], taken: Collection[Engine]) -> None:
+    async def _try(self, moved: Mapping[str, Engine]) -> Collection[str]:
         """Load other versions of models before they take over, where memory holds both; one that fails never does.
 
         Raises:
-            FreeholdError: One does not run; all that was taken is given up again.
+            FreeholdError: One does not run.
         """
         if not self._watch.has_room(moved.values()):
-            return
-        try:
-            await self._placement.load(moved.values())
-        except FreeholdError:
-            await asyncio.gather(*(engine.close() for engine in taken))
-            raise
+            return ()
+        for engine in moved.values():
+            if not isinstance(engine, PlacedEngine):
+                await engine.start()
+        await self._placement.load(moved.values())
+        return moved.keys()
 
     async def _retire(self, engines: list[Engine], epoch: int) -> None:
-        """Close engines of an old snapshot once the requests that began under it have ended."""
+        """Close engines of an old snapshot once the requests that began under it, or before, have ended."""
         while self._pipeline.active(epoch):  # noqa: ASYNC110 - a reload is rare, a request is not
             await asyncio.sleep(_RETIRE_EVERY_S)
         await asyncio.gather(*(engine.close() for engine in engines))

@@ -12,11 +12,13 @@ from freehold.api.learning_views import LearningCare, LearningStores, LearningVi
 from freehold.app.canary_live import live_canaries
 from freehold.app.fellows import Fellows
 from freehold.app.observation import Observation
+from freehold.app.placed_engine import PlacedEngine
 from freehold.app.stores import Stores
 from freehold.config.compile import Compiled
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.judging_ports import Learner, NothingLearnt
 from freehold.domain.money import Money
+from freehold.domain.ports import Engine
 from freehold.gateway.learning import Learning
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.prerouting import Prerouting
@@ -59,10 +61,8 @@ class Learnt:
         forget: Callable[[str], object],
     ) -> None:
         section = compiled.learning
-        self._stores = stores
-        self._pipeline = pipeline
-        self._runtime = runtime
-        self._clock = stores.clock
+        self._stores, self._clock = stores, stores.clock
+        self._pipeline, self._runtime = pipeline, runtime
         self._care = LearningCare(run_length=section.alarm_run_length, days=section.certificate_days)
         self._looks = fellows is None or not fellows.seat.worker
         self._changed, self._forget, self._erased = asyncio.Event(), forget, 0
@@ -86,6 +86,7 @@ class Learnt:
                 key_is_good=lambda key_id: key_id in stores.keys.good_ids,
                 told=observation.shadow,
                 seen=live_canaries(stores.models.folder),
+                fits=lambda name: _fits(runtime().engines.get(name)),
             )
             bounds = Bounds(
                 at_once=section.shadows_at_once,
@@ -209,3 +210,8 @@ class Learnt:
             except TimeoutError:
                 continue
             self._changed.clear()
+
+
+def _fits(engine: Engine | None) -> bool:
+    """Whether nobody has to leave memory for it, who would have to be loaded again for the next one who asks."""
+    return not isinstance(engine, PlacedEngine) or engine.fits()

@@ -122,7 +122,7 @@ def digest_with(model_digest: str, adapters: Sequence[Adapter]) -> str:
     """
     if not adapters:
         return model_digest
-    lines = [model_digest, *(f"sha256:{each.sha256}@{each.scale:g}" for each in adapters)]
+    lines = [model_digest, *(f"sha256:{each.sha256}@{each.told_scale}" for each in adapters)]
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -192,7 +192,7 @@ def _described_by_file(plan: DeploymentPlan, card: ModelCard, adapters: tuple[Ve
     Adapters are part of the name and of the digest: receipts tell them, and nothing that was calibrated without them holds.
     """
     said = plan.deployment.model
-    names = [said.name, *(f"{each.adapter.name}@{each.adapter.scale:g}" for each in adapters)]
+    names = [said.name, *(f"{each.adapter.name}@{each.adapter.told_scale}" for each in adapters)]
     model = replace(
         card,
         name="+".join(names),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 
+from freehold.app.placed_engine import PlacedEngine
 from freehold.audit.records import model_switch_record, policy_change_record
 from freehold.config.compile import DeploymentPlan
 from freehold.domain.deployment import EngineKind
 from freehold.domain.ports import AuditRecord, Engine
+from freehold.engines.llama.engine import LlamaEngine
 from freehold.gateway.runtime import Runtime
 from freehold.hostinfo.probe import probe
 from freehold.serving.manifests import Hold
@@ -28,28 +31,36 @@ class ModelWatch:
 
     def __init__(self, models: ModelRegistry, running: Iterable[Engine] = ()) -> None:
         self._models = models
-        self._holds: dict[int, Hold] = {}
+        self._holds: dict[int, tuple[Engine, tuple[Hold, ...]]] = {}
         self.hold(running)
 
     def hold(self, engines: Iterable[Engine]) -> None:
         """Hold the files of these engines."""
         for engine in engines:
-            digest = _weights(engine).removeprefix("sha256:")
-            manifest = self._models.shelf.read(digest) if digest else None
-            if manifest is not None and id(engine) not in self._holds:
-                self._holds[id(engine)] = Hold(self._models.shelf.model_path(manifest))
+            paths = self._files(engine)
+            if paths and id(engine) not in self._holds:  # the engine is kept with it, so that its id stays its own
+                self._holds[id(engine)] = engine, tuple(map(Hold, paths))
 
     def let_go(self, engines: Iterable[Engine]) -> None:
         """Let go of those of engines that were closed."""
         for engine in engines:
-            if (hold := self._holds.pop(id(engine), None)) is not None:
+            _, holds = self._holds.pop(id(engine), (engine, ()))
+            for hold in holds:
                 hold.close()
 
     def close(self) -> None:
         """Let go of all."""
-        for hold in self._holds.values():
-            hold.close()
-        self._holds.clear()
+        self.let_go([engine for engine, _ in self._holds.values()])
+
+    def _files(self, engine: Engine) -> list[Path]:
+        """What of the models folder it is loaded from, now or later: the model, and the one that guesses."""
+        digest = _weights(engine).removeprefix("sha256:")
+        manifest = self._models.shelf.read(digest) if digest else None
+        found = [] if manifest is None else [self._models.shelf.model_path(manifest)]
+        inner = engine.inner if isinstance(engine, PlacedEngine) else engine
+        if isinstance(inner, LlamaEngine) and inner.settings.draft_path:
+            found.append(Path(inner.settings.draft_path))
+        return found
 
     def moved(self, plans: Mapping[str, DeploymentPlan], engines: Mapping[str, Engine]) -> frozenset[str]:
         """Deployments whose model's name leads to another version than the one that runs."""

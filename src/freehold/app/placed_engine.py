@@ -17,6 +17,7 @@ from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.serving.placed import Entry
 from freehold.serving.placing import Placer
+from freehold.serving.room import way_for
 
 
 class Unloads(Engine, Protocol):
@@ -35,6 +36,7 @@ class PlacedEngine:
         deployment: What this one is called; ``None`` where that is the inner one's own.
         placer: Who loads it.
         model: Its id there.
+        share: This deployment's part in it; what it is decides whoever made it.
         closes: Gives up this deployment's share in it.
     """
 
@@ -45,10 +47,12 @@ class PlacedEngine:
         deployment: Deployment | None,
         placer: Placer,
         model: str,
+        share: object,
         closes: Callable[[], Awaitable[None]],
     ) -> None:
         self.inner = inner
         self.model = model
+        self.share = share
         self._named = deployment
         self._placer = placer
         self._closes = closes
@@ -68,6 +72,13 @@ class PlacedEngine:
             return self._placer.entry(self.model)
         except NotPlaced:
             return None
+
+    def fits(self) -> bool:
+        """Whether its model is in memory, or could be without another one leaving for it."""
+        entry, state = self.entry(), self._placer.state()
+        if entry is None:
+            return False
+        return entry.takes or (entry.phase is None and way_for(state, state.models[entry.id], leavers=()) is not None)
 
     def state(self) -> EngineState:
         """Ready is also a model that will be loaded when it is asked for; not one that never was, or failed."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from freehold.app.placed_engine import FingerprintedEngine, PlacedEngine, Unloads
-from freehold.config.compile import DeploymentPlan, EngineSettings, MemoryPlan
+from freehold.config.compile import DeploymentPlan, MemoryPlan
 from freehold.domain.deployment import Deployment
+from freehold.domain.errors.engine import EngineStartFailed
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.placement import PROCESSOR, Held, Need
@@ -50,27 +51,75 @@ not needed any more, and do not count."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """What a model is loaded from, so that what it takes can be read."""
+    """What a model is loaded from, so that what it takes can be read.
+
+    ``digests`` are of the files that an engine was built for: what is loaded later has to be the same.
+    """
 
     engine: Unloads
     file_bytes: int
+    digests: Mapping[Path, str] = field(default_factory=dict[Path, str])
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """A deployment's part in a model that several may share; of one name there are two while it is reloaded."""
+
+    name: str
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """A model that is loaded once, for whom it was first, and who shares it."""
+
+    deployment: Deployment
+    shares: list[Share]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Deployments that share it."""
+        return tuple(dict.fromkeys(each.name for each in self.shares))
 
 
 class EngineLoader:
     """Implements ``placed.Loader`` by starting and ending engines."""
 
-    def __init__(self, *, has_cards: bool) -> None:
+    def __init__(self, *, has_cards: bool, digest: Callable[[Path], str] | None = None) -> None:
         self._has_cards = has_cards
+        self._digest = digest
         self.measures: dict[str, Measure] = {}
 
     async def load(self, model: str, held: Held) -> None:
-        """Start the engine where ``held`` says; it has generated a token when this returns."""
+        """Start the engine where ``held`` says; it has generated a token when this returns.
+
+        Raises:
+            EngineStartFailed: It does not start, or its files are not any more what it was built for: receipts would name
+                a version that did not answer.
+        """
         engine = self.measures[model].engine
+        await asyncio.to_thread(self._check, self.measures[model])
         shares = {device: size for device, size in held.items() if device != PROCESSOR}
         if shares and isinstance(engine, LlamaEngine):
             engine.use_cards({int(device.removeprefix("gpu")): size for device, size in shares.items()})
         await engine.start()
         log.info("%s is ready: %s", engine.deployment.name, engine.state().detail)
+
+    def digests(self, paths: Iterable[str]) -> dict[Path, str]:
+        """Those of files, where they are looked at."""
+        return {} if self._digest is None else {Path(each): self._digest(Path(each)) for each in paths}
+
+    def _check(self, measure: Measure) -> None:
+        name = measure.engine.deployment.name
+        for path, known in measure.digests.items():
+            try:
+                found = self.digests([str(path)])[path]
+            except OSError as error:
+                reason = f"{path} cannot be read ({error.strerror})"
+                raise EngineStartFailed(source=name, deployment=name, reason=reason) from error
+            if found != known:
+                reason = f"{path} is another file than when this server began; restart it to use this one"
+                raise EngineStartFailed(source=name, deployment=name, reason=reason)
 
     async def unload(self, model: str) -> None:
         """End its child."""
@@ -107,15 +156,23 @@ class Placement:
         plan: How models share memory.
         clock: On the event loop's scale.
         queued: How many wait for a slot of a deployment.
+        digest: Digest of a file, read whole only where it changed; ``None`` for files that never do.
     """
 
     def __init__(
-        self, *, machine: HardwareProfile, plan: MemoryPlan, clock: Clock, queued: Callable[[str], int]
+        self,
+        *,
+        machine: HardwareProfile,
+        plan: MemoryPlan,
+        clock: Clock,
+        queued: Callable[[str], int],
+        digest: Callable[[Path], str] | None = None,
     ) -> None:
         self._machine = machine
         self._clock = clock
-        self._loader = EngineLoader(has_cards=bool(machine.gpus))
-        self._shared: dict[str, tuple[Deployment, EngineSettings, list[str]]] = {}
+        self._loader = EngineLoader(has_cards=bool(machine.gpus), digest=digest)
+        self._shared: dict[str, Shared] = {}
+        self._ids: set[str] = set()
         self._models: dict[str, str] = {}
         self._made = 0
         self.placer = Placer(self._loader, devices=_devices(machine, plan), clock=clock, queued=queued)
@@ -129,16 +186,30 @@ class Placement:
         self.placer.rules = replace(RULES, patience_s=plan.patience_s)
 
     def take(self, engines: Mapping[str, Engine], plans: Mapping[str, DeploymentPlan]) -> dict[str, Engine]:
-        """The engines, those of ours in the hands of the placer: none of them starts by itself any more."""
-        wanted: list[Wanted] = []
+        """The engines, those of ours in the hands of the placer: none of them starts by itself any more.
+
+        All or none: where one cannot be taken, no other has been.
+        """
+        fresh: dict[str, Wanted] = {}
         taken: dict[str, Engine] = {}
-        for name, engine in engines.items():
-            plan = plans[name]
-            if isinstance(engine, LlamaEngine | OnnxEngine) and not plan.settings.base_url:
-                taken[name] = self._placed(engine, plan, wanted)
-            else:
-                taken[name] = engine
-        self.placer.know(wanted)
+        try:
+            for name, engine in engines.items():
+                plan = plans[name]
+                if isinstance(engine, LlamaEngine | OnnxEngine) and not plan.settings.base_url:
+                    taken[name] = self._placed(engine, plan, fresh)
+                else:
+                    taken[name] = engine
+        except BaseException:
+            for each in taken.values():
+                if isinstance(each, PlacedEngine) and self._drop(each.model, each.share) is not None:
+                    del self._loader.measures[each.model]
+            raise
+        for model, wanted in fresh.items():
+            shared = self._shared[model]
+            pinned = any(each.pinned for each in shared.shares)
+            fresh[model] = replace(wanted, deployments=shared.names, pinned=pinned)
+        self.placer.know(fresh.values())
+        self._tell_shares(each.model for each in taken.values() if isinstance(each, PlacedEngine))
         return taken
 
     async def load(self, engines: Collection[Engine]) -> None:
@@ -148,7 +219,7 @@ class Placement:
             EngineError: One does not load.
         """
         models = {each.model for each in engines if isinstance(each, PlacedEngine)}
-        entries = [self.placer.entry(model) for model in models]
+        entries = [entry for entry in map(self.placer.entry, models) if entry.phase is None]
         state = self.placer.state()
         held = sum(each.held.get(PROCESSOR, 0) for each in state.residents.values())
         if held + sum(each.given.need.bytes for each in entries) > state.devices[PROCESSOR].bytes_max:
@@ -158,8 +229,17 @@ class Placement:
             self.placer.leave(model)
 
     def current(self, engines: Mapping[str, Engine]) -> None:
-        """Which engines are in force, for who asks by a deployment's name."""
-        self._models = {name: each.model for name, each in engines.items() if isinstance(each, PlacedEngine)}
+        """Which engines are in force, for who asks by a deployment's name.
+
+        Those that were before are pinned no longer: who waits for what replaced them waits only until they are done.
+        """
+        placed = {name: each for name, each in engines.items() if isinstance(each, PlacedEngine)}
+        self._models = {name: each.model for name, each in placed.items()}
+        in_force = [each.share for each in placed.values()]
+        for model, shared in self._shared.items():
+            for share in shared.shares:
+                share.pinned = share.pinned and share in in_force
+            self._tell_shares([model])
 
     def admission(self, slots: Admission) -> PlacedAdmission:
         """Slots that come with their models."""
@@ -169,53 +249,69 @@ class Placement:
         """What is to run as long as the gateway does."""
         return (self.placer.keep_measured(),)
 
-    def _placed(self, engine: LlamaEngine | OnnxEngine, plan: DeploymentPlan, wanted: list[Wanted]) -> PlacedEngine:
+    def _placed(self, engine: LlamaEngine | OnnxEngine, plan: DeploymentPlan, fresh: dict[str, Wanted]) -> PlacedEngine:
         deployment = engine.deployment
-        model = self._same_load(deployment, plan.settings)
+        share = Share(deployment.name, plan.pinned)
+        model = self._same_load(engine)
         named = None
         if model is None:
-            self._made += 1
-            model = deployment.name if deployment.name not in self._shared else f"{deployment.name}#{self._made}"
-            need, spare_bytes, file_bytes = need_of(engine, self._machine)
-            self._shared[model] = (deployment, plan.settings, [deployment.name])
-            self._loader.measures[model] = Measure(engine=engine, file_bytes=file_bytes)
-            wanted.append(
-                Wanted(
-                    id=model,
-                    deployments=(deployment.name,),
-                    model=deployment.model.name,
-                    need=need,
-                    spare_bytes=spare_bytes,
-                    pinned=plan.pinned,
-                )
+            try:
+                need, spare_bytes, file_bytes = need_of(engine, self._machine)
+                digests = self._loader.digests(_files(engine))
+            except OSError as error:
+                reason = f"{error.filename} cannot be read ({error.strerror})"
+                raise EngineStartFailed(source=deployment.name, deployment=deployment.name, reason=reason) from error
+            model = self._new_id(deployment.name)
+            self._shared[model] = Shared(deployment=deployment, shares=[share])
+            self._loader.measures[model] = Measure(engine=engine, file_bytes=file_bytes, digests=digests)
+            fresh[model] = Wanted(
+                id=model,
+                deployments=(deployment.name,),
+                model=deployment.model.name,
+                need=need,
+                spare_bytes=spare_bytes,
             )
         else:
             named = deployment
-            sharing = self._shared[model][2]
-            sharing.append(deployment.name)
-            known = [each for each in wanted if each.id == model]
-            for each in known:
-                shared = replace(each, deployments=tuple(sharing), pinned=each.pinned or plan.pinned)
-                wanted[wanted.index(each)] = shared
-            if not known:
-                self.placer.shared(model, tuple(sharing), pinned=plan.pinned)
-            log.info("%s shares what %s loads: their weights are the same", deployment.name, sharing[0])
+            shares = self._shared[model].shares
+            shares.append(share)
+            log.info("%s shares what %s loads: their weights are the same", deployment.name, shares[0].name)
         inner = self._loader.measures[model].engine
         kind = FingerprintedEngine if isinstance(inner, Fingerprinted) else PlacedEngine
 
         async def closes() -> None:
-            await self._give_up(model, deployment.name)
+            await self._give_up(model, share)
 
-        return kind(inner, deployment=named, placer=self.placer, model=model, closes=closes)
+        return kind(inner, deployment=named, placer=self.placer, model=model, share=share, closes=closes)
 
-    def _same_load(self, deployment: Deployment, settings: EngineSettings) -> str | None:
-        """The model that is loaded for another deployment and does for this one: same weights, run in the same way."""
-        for model, (other, theirs, _) in self._shared.items():
+    def _new_id(self, name: str) -> str:
+        """An id that no model ever had: one that is still on its way out must not be taken for another."""
+        model = name
+        while model in self._ids:
+            self._made += 1
+            model = f"{name}#{self._made}"
+        self._ids.add(model)
+        return model
+
+    def _tell_shares(self, models: Iterable[str]) -> None:
+        for model in models:
+            shared = self._shared[model]
+            self.placer.shared(model, shared.names, pinned=any(each.pinned for each in shared.shares))
+
+    def _same_load(self, engine: LlamaEngine | OnnxEngine) -> str | None:
+        """The model that is loaded for another deployment and does for this one: same weights, run in the same way.
+
+        What was decided counts, not what was asked for: draft, adapters and their scales, types of caches.
+        """
+        deployment = engine.deployment
+        for model, shared in self._shared.items():
+            other = shared.deployment
             mine, their = deployment.model, other.model
             if (
                 mine.digest
                 and mine.digest == their.digest
-                and theirs == settings
+                and deployment.engine == other.engine
+                and _is_run_alike(engine, self._loader.measures[model].engine)
                 and (mine.embeds, mine.infill, mine.reranks) == (their.embeds, their.infill, their.reranks)
                 and deployment.slots <= other.slots
                 and mine.context_tokens <= their.context_tokens
@@ -223,16 +319,25 @@ class Placement:
                 return model
         return None
 
-    async def _give_up(self, model: str, name: str) -> None:
+    def _drop(self, model: str, share: object) -> Unloads | None:
+        """Take a share from a model; its engine where nobody has one any more."""
         shared = self._shared.get(model)
-        if shared is None or name not in shared[2]:
-            return
-        shared[2].remove(name)
-        if shared[2]:
-            return
+        if shared is None or share not in shared.shares:
+            return None
+        shared.shares[:] = [each for each in shared.shares if each is not share]
+        if shared.shares:
+            return None
         del self._shared[model]
-        await self.placer.forget(model)
-        await self._loader.measures.pop(model).engine.close()
+        return self._loader.measures[model].engine
+
+    async def _give_up(self, model: str, share: object) -> None:
+        engine = self._drop(model, share)
+        if engine is not None:
+            await self.placer.forget(model)
+            del self._loader.measures[model]
+            await engine.close()
+        elif model in self._shared:
+            self._tell_shares([model])
 
 
 def need_of(engine: LlamaEngine | OnnxEngine, machine: HardwareProfile) -> tuple[Need, int, int]:
@@ -266,6 +371,20 @@ def need_of(engine: LlamaEngine | OnnxEngine, machine: HardwareProfile) -> tuple
         each_card_bytes=GPU_OVERHEAD_BYTES,
     )
     return need, spare_bytes, file_bytes
+
+
+def _is_run_alike(one: LlamaEngine | OnnxEngine, other: Unloads) -> bool:
+    """Whether two engines of the same weights run them in the same way; those may be in two files."""
+    if not isinstance(other, LlamaEngine | OnnxEngine):
+        return False
+    path = other.settings.model_path
+    return replace(one.settings, model_path=path) == other.settings
+
+
+def _files(engine: LlamaEngine | OnnxEngine) -> tuple[str, ...]:
+    """What an engine is loaded from, as far as it is named by its settings."""
+    path = engine.settings.model_path
+    return (path,) if isinstance(engine, OnnxEngine) else (path, *_beside(engine.settings))
 
 
 def _beside(settings: LlamaSettings) -> tuple[str, ...]:

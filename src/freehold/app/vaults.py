@@ -254,8 +254,8 @@ class Vaults:
 
     def know(self, plans: Mapping[str, VaultPlan]) -> None:
         """Go by other plans from now on: what is not among them is closed once nobody uses it, what has changed opened anew."""
-        for name in self._shelf.names:
-            if name not in plans or _kept(plans[name]) != _kept(self._plans[name]):
+        for name, plan in self._plans.items():  # also one that is just being opened: it is of the plan before
+            if name not in plans or _kept(plans[name]) != _kept(plan):
                 self._shelf.put_away(name)
         self._plans = dict(plans)
 

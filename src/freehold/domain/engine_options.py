@@ -46,6 +46,11 @@ class Adapter:
     scale: float = 1.0
     sha256: str = ""
 
+    @property
+    def told_scale(self) -> str:
+        """Its scale as people write it, and never the same for two that are not."""
+        return exact(self.scale)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
@@ -73,3 +78,9 @@ class EngineOptions:
 
 
 NO_OPTIONS = EngineOptions()
+
+
+def exact(number: float) -> str:
+    """A number in few digits where these are exact, else in all that it takes."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)

@@ -55,8 +55,8 @@ class Pipeline:
         self._retrieving = Retrieving(services)
 
     def active(self, epoch: int | None = None) -> int:
-        """Requests being answered now: all, or those that began under one snapshot (``Runtime.epoch``)."""
-        return self._active.total() if epoch is None else self._active[epoch]
+        """Requests being answered now: all, or those that began under one snapshot (``Runtime.epoch``) or before it."""
+        return sum(count for began, count in self._active.items() if epoch is None or began <= epoch)
 
     def authenticate(self, credential: str | None) -> Principal:
         """Who asks? Done before the body is read.

@@ -114,6 +114,7 @@ class Around:
         key_is_good: Whether a key opens anything still.
         told: Told the deployment and what became of each: ``asked``, ``dropped``, ``failed``.
         seen: Told what canaries answered.
+        fits: Whether a deployment can be asked without a model of this device leaving memory for it.
     """
 
     pipeline: Callable[[], Pipeline]
@@ -127,6 +128,7 @@ class Around:
     key_is_good: Callable[[str], bool] = lambda _: True
     told: Callable[[str, str], None] = lambda _deployment, _what: None
     seen: Callable[[Seen], Awaitable[None]] = _unseen
+    fits: Callable[[str], bool] = lambda _: True
 
 
 class Shadows:
@@ -230,6 +232,9 @@ class Shadows:
             self._around.told(self._waiting.popleft().target, "dropped")
         while self._waiting and len(self._running) < self._bounds.at_once and self._is_quiet(self._waiting[0]):
             shadow = self._waiting.popleft()
+            if not self._around.fits(shadow.target):  # whoever is loaded would have to come back for the next client
+                self._around.told(shadow.target, "dropped")
+                continue
             task = asyncio.get_running_loop().create_task(self._ask(shadow))
             self._running[task] = shadow.judged.receipt.tenant
             task.add_done_callback(self._ended)
@@ -247,7 +252,10 @@ class Shadows:
 
     async def _ask(self, shadow: Shadow) -> None:
         judged, kept = shadow.judged, KeptAnswer()
-        if shadow.target not in self._around.runtime().engines or not self._around.key_is_good(judged.principal.key_id):
+        target = self._around.runtime().engines.get(shadow.target)
+        # A reload may have put another deployment in the place of this name while the shadow waited.
+        is_elsewhere = target is None or (shadow.is_canary and not target.deployment.is_on_device)
+        if is_elsewhere or not self._around.key_is_good(judged.principal.key_id):
             self._around.told(shadow.target, "dropped")
             return
         if self._is_spent():
@@ -278,15 +286,18 @@ class Shadows:
         ours, theirs = shadow.answer, kept.answer
         right = agrees_with(ours.text, ours.tool_calls, theirs.text, theirs.tool_calls)
         if shadow.is_canary:
-            await self._compare(shadow, alike=right)
+            await self._compare(shadow, receipt, alike=right)
         elif right is not None:
             labelled = replace(shadow.outcome, right=right, label_kind=LabelKind.AGREEMENT, judged_by=shadow.target)
             self._around.store.keep(labelled)
 
-    async def _compare(self, shadow: Shadow, *, alike: bool | None) -> None:
-        """A canary's answer says nothing of the client's: it is not believed, only compared."""
-        engine = self._around.runtime().engines.get(shadow.target)
-        old, new = shadow.outcome.scored_on.model_digest, "" if engine is None else engine.deployment.model.digest
+    async def _compare(self, shadow: Shadow, receipt: Receipt, *, alike: bool | None) -> None:
+        """A canary's answer says nothing of the client's: it is not believed, only compared.
+
+        Which version answered says the receipt: by now another one may run.
+        """
+        answered = receipt.answered_by
+        old, new = shadow.outcome.scored_on.model_digest, "" if answered is None else answered.model_digest
         if old and new:
             await self._around.seen(
                 Seen(old_digest=old, new_digest=new, alike=alike, old_chance=shadow.outcome.probability)

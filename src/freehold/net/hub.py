@@ -8,11 +8,12 @@ has), and may use a transfer protocol of its own that no proxy can look into.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import unicodedata
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from freehold.domain.errors.model import DigestMismatch, HubRefused, HubUnreachable, ModelError, ModelUnknown
 from freehold.domain.model_ports import HubFile, HubNotes, ProgressSink, PullProgress
@@ -30,6 +31,7 @@ _REDIRECTS_MAX: Final = 5
 _CARD: Final = "README.md"
 _CARD_BYTES_MAX: Final = 1 << 16
 _CHANGES_MAX: Final = 50
+_HISTORY_BYTES_MAX: Final = 1 << 20
 _TITLE_CHARACTERS: Final = 160
 _RETRYABLE: Final = frozenset({403, 404, 408, 410, 416, 425, 429, 500, 502, 503, 504})
 """403, 404 and 410 among them: the address of the bytes is a signed one that expires while a long fetch goes on."""
@@ -232,44 +234,53 @@ class HubSource:
 
     def _card(self, repo: str, revision: str) -> str:
         """The beginning of the model's card; empty where it has none."""
-        import httpx2
         from huggingface_hub import hf_hub_url
-        from huggingface_hub.utils import get_session
 
         url = hf_hub_url(repo, _CARD, revision=revision, endpoint=self.endpoint)
-        headers = self.headers(url)
+        return self._beginning(url, _CARD_BYTES_MAX, what="the card").decode("utf-8", errors="replace")
+
+    def _beginning(self, url: str, most: int, *, what: str) -> bytes:
+        """At most so many first bytes of what an address of the hub gives, wherever else that points; none of nothing.
+
+        Raises:
+            HubUnreachable: There is no answer, or another one than that.
+        """
+        import httpx2
+        from huggingface_hub.utils import get_session
+
         found = bytearray()
         try:
             with get_session().stream(
-                "GET", url, headers=headers, timeout=_METADATA_TIMEOUT_S, follow_redirects=False
+                "GET", url, headers=self.headers(url), timeout=_METADATA_TIMEOUT_S, follow_redirects=False
             ) as response:
                 if response.status_code == HTTPStatus.NOT_FOUND:
-                    return ""
+                    return b""
                 if response.status_code != HTTPStatus.OK:
-                    raise HubUnreachable(hub=self.endpoint, reason=f"it answered {response.status_code} for the card")
+                    raise HubUnreachable(hub=self.endpoint, reason=f"it answered {response.status_code} for {what}")
                 for chunk in response.iter_raw():
                     found += chunk
-                    if len(found) >= _CARD_BYTES_MAX:
+                    if len(found) >= most:
                         break
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise HubUnreachable(hub=self.endpoint, reason=_reason(error)) from error
-        return bytes(found[:_CARD_BYTES_MAX]).decode("utf-8", errors="replace")
+        return bytes(found[:most])
 
     def _changes(self, repo: str, revision: str, since: str) -> tuple[str, ...]:
-        """Titles of the commits from ``revision`` back to ``since``; of the last few where that is not among them."""
-        import httpx2
-        from huggingface_hub import HfApi
+        """Titles of the commits from ``revision`` back to ``since``; of the last few where that is not among them.
 
+        Of the first page only: the client library would follow the hub to page after page, without an end.
+        """
+        url = f"{self.endpoint}/api/models/{repo}/commits/{quote(revision, safe='')}"
         try:
-            api = HfApi(endpoint=self.endpoint, token=self._token or False, library_name="freehold")
-            commits = api.list_repo_commits(repo, revision=revision)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, TypeError):
+            commits = json.loads(self._beginning(url, _HISTORY_BYTES_MAX, what="the history"))
+            told = [(str(each["id"]), str(each["date"]), str(each["title"])) for each in commits[:_CHANGES_MAX]]
+        except (HubUnreachable, ValueError, KeyError, TypeError, RecursionError):
             return ()  # a mirror without a history still has its files
         found: list[str] = []
-        for each in commits[:_CHANGES_MAX]:
-            if each.commit_id == since:
+        for commit, date, title in told:
+            if commit == since:
                 break
-            found.append(plain_text(f"{each.created_at:%Y-%m-%d} {each.title}").replace("\n", " ")[:_TITLE_CHARACTERS])
+            found.append(plain_text(f"{date[:10]} {title}").replace("\n", " ")[:_TITLE_CHARACTERS])
         return tuple(found)
 
     def _translate(self, error: Exception, repo: str, filename: str, revision: str) -> ModelError:

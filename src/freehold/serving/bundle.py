@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.model import DiskTooSmall, ModelFileInvalid
-from freehold.domain.errors.model_versions import BundleImpossible, BundleInvalid
+from freehold.domain.errors.model_versions import BundleImpossible, BundleInvalid, ModelPinned
 from freehold.serving import bundle_manifest
 from freehold.serving.archive import ArchiveError, ArchiveReader, ArchiveWriter
 from freehold.serving.bundle_manifest import BundleFile, BundleManifest, BundleModel, paths_of
@@ -166,6 +166,8 @@ def import_bundle(path: Path, registry: ModelRegistry, *, folder: Path, check: C
         with path.open("rb") as stream:
             reader = ArchiveReader(stream)
             content, manifest = _read_manifest(path, reader, check)
+            for model in manifest.models:
+                _check_beside(registry, model)
             _check_disk(path, folder, manifest)
             for name in ("models", "wheels", "licences"):
                 (aside / name).mkdir(mode=0o700)
@@ -198,6 +200,28 @@ def _read_manifest(path: Path, reader: ArchiveReader, check: Check) -> tuple[byt
         raise BundleInvalid(path=str(path), reason=error.message) from error
 
 
+def _check_beside(registry: ModelRegistry, model: BundleModel) -> None:
+    """See that a model changes nothing of what is here: not what is known of a content, and not what a name serves.
+
+    A GGUF model waits where its name serves another version. Other forms cannot wait; of those that the program knows by
+    name, only the very file that it knows is taken.
+
+    Raises:
+        ModelPinned: Its name is pinned to another version, and it could not wait.
+        ValueError: It is not what is here by that digest, or by that name.
+    """
+    known, state = registry.shelf.read(model.sha256), registry.state(model.name)
+    if known is not None and (known.tokenizer_sha256, known.packed) != (model.tokenizer_sha256, model.packed):
+        raise ValueError(f"it holds {model.name} as something else than what is here by that digest")
+    if not model.tokenizer_sha256 and not model.packed:
+        return
+    entry = registry.catalogue.entries.get(model.name)
+    if entry is not None and entry.sha256 and entry.sha256 != model.sha256:
+        raise ValueError(f"its {model.name} is not the file that Freehold knows by that name")
+    if state is not None and state.pinned and state.sha256 != model.sha256:
+        raise ModelPinned(name=model.name, digest=f"sha256:{state.sha256}")
+
+
 def _check_disk(path: Path, folder: Path, manifest: BundleManifest) -> None:
     needs = sum(each.size_bytes for each in manifest.files) + _MARGIN_BYTES
     free = shutil.disk_usage(folder).free
@@ -211,7 +235,7 @@ def _placed(manifest: BundleManifest, registry: ModelRegistry, aside: Path, rest
     waiting: list[str] = []
     for model in manifest.models:
         (serving if _install(registry, model, aside, unix_ms) else waiting).append(model.name)
-        if model.note:
+        if model.note and not registry.signatures.read(model.name, model.sha256):
             registry.signatures.keep(model.name, model.sha256, model.note)
     if not rest.exists():
         shutil.rmtree(aside / "models")
@@ -225,14 +249,16 @@ def _install(registry: ModelRegistry, model: BundleModel, aside: Path, unix_ms: 
     own, *beside = paths_of(model)
     tokenizer = (aside / beside[0], model.tokenizer_sha256) if beside else None
     state = registry.state(model.name)
+    known = registry.shelf.read(model.sha256)
+    license_text, origin = (model.license, model.origin) if known is None else (known.license, known.origin)
     is_other = state is not None and state.sha256 != model.sha256
     if is_other and tokenizer is None and not model.packed:  # other forms change with the program's own catalogue
         registry.install_beside(
             aside / own,
             name=model.name,
             sha256=model.sha256,
-            license_text=model.license,
-            origin=model.origin,
+            license_text=license_text,
+            origin=origin,
             unix_ms=unix_ms,
         )
         return False
@@ -240,8 +266,8 @@ def _install(registry: ModelRegistry, model: BundleModel, aside: Path, unix_ms: 
         aside / own,
         name=model.name,
         sha256=model.sha256,
-        license_text=model.license,
-        origin=model.origin,
+        license_text=license_text,
+        origin=origin,
         unix_ms=unix_ms,
         tokenizer=tokenizer,
         packed=model.packed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -98,9 +99,18 @@ def decode(content: bytes, *, archive_bytes: int) -> BundleManifest:
         raise ValueError(f"it is of the form {manifest.form[:40]!r}; {FORM!r} is taken")
     if len(manifest.files) > _FILES_MAX:
         raise ValueError(f"it announces {len(manifest.files):,} files; {_FILES_MAX:,} are taken at most")
+    _check_texts(manifest)
     _check_files(manifest, archive_bytes)
     _check_models(manifest)
     return manifest
+
+
+def _check_texts(manifest: BundleManifest) -> None:
+    """What is shown on a terminal later controls none."""
+    own = (manifest.freehold, manifest.python, manifest.platform, manifest.wheels_from)
+    for text in (*own, *(text for model in manifest.models for text in (model.license, model.origin))):
+        if any(unicodedata.category(each)[0] == "C" and each not in "\n\t" for each in text):
+            raise ValueError(f"it says {text[:40]!a}, in which there are characters that no text has")
 
 
 def _check_files(manifest: BundleManifest, archive_bytes: int) -> None:

@@ -27,6 +27,7 @@ _TENSOR_ELEMENTS_MAX: Final = 1 << 44
 _NAME_BYTES_MAX: Final = 128
 _DIMENSIONS_MAX: Final = 4
 _ALIGNMENT: Final = 32
+_ALIGNMENT_MAX: Final = 1 << 16
 _TOKENS_KEY: Final = "tokenizer.ggml.tokens"
 
 Value = bool | int | float | str
@@ -129,9 +130,10 @@ def _texts(raw: bytes, count: int) -> tuple[bytes, ...]:
 
 
 def _tensors(stream: HeaderStream, count: int, values: Mapping[str, Value]) -> dict[str, tuple[int, ...]]:
-    alignment = int(values.get("general.alignment", _ALIGNMENT))
-    if alignment < 1 or alignment & (alignment - 1):
-        raise MalformedError(f"its alignment is {alignment}, not a power of two")
+    said = values.get("general.alignment", _ALIGNMENT)
+    alignment = said if isinstance(said, int) else 0
+    if not 1 <= alignment <= _ALIGNMENT_MAX or alignment & (alignment - 1):
+        raise MalformedError(f"its alignment is {str(said)[:64]!r}, not a power of two")
     tensors: dict[str, tuple[int, ...]] = {}
     expected = end = 0
     for _ in range(count):

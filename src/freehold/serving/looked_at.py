@@ -22,6 +22,8 @@ _FIRST_BYTES: Final = 1 << 22
 """Most headers of GGUF end within; those of large vocabularies take a second read."""
 _GGUF_HEADER_MAX: Final = 1 << 26
 _SAFETENSORS_FIRST_BYTES: Final = 1 << 16
+_HEADERS_BYTES_MAX: Final = 1 << 27
+"""Of all files of a model: the largest known have some 20 MB. One file alone may have a quarter of this."""
 INDEX: Final = "model.safetensors.index.json"
 SINGLE: Final = "model.safetensors"
 CONFIG: Final = "config.json"
@@ -74,7 +76,7 @@ async def look_at(files: Beginnings, filename: str) -> LookedAt:
     folder = filename.rpartition("/")[0]
     prefix = f"{folder}/" if folder else ""
     if filename.endswith(".safetensors"):
-        parts = [await _tensors(files, filename)]
+        parts = [(await _tensors(files, filename))[0]]
     else:
         parts = await _all_tensors(files, prefix)
     weights = safetensors.together(parts)
@@ -103,22 +105,28 @@ async def _all_tensors(files: Beginnings, prefix: str) -> list[safetensors.Weigh
     try:
         index = await _whole(files, prefix + INDEX, most=safetensors.INDEX_BYTES_MAX)
     except ModelUnknown:
-        return [await _tensors(files, prefix + SINGLE)]
+        return [(await _tensors(files, prefix + SINGLE))[0]]
     parts: list[safetensors.Weights] = []
+    read_bytes = 0
     for shard, names in safetensors.shards_of(index, name=prefix + INDEX).items():
-        part = await _tensors(files, prefix + shard)
+        if read_bytes > _HEADERS_BYTES_MAX:
+            reason = f"the headers of its files have more than {_HEADERS_BYTES_MAX >> 20} MiB together"
+            raise NotSizable(path=prefix + INDEX, reason=reason)
+        part, length = await _tensors(files, prefix + shard)
+        read_bytes += length
         if frozenset(part.size_bytes) != names:
             raise NotSizable(path=prefix + shard, reason="it has other tensors than the index says")
         parts.append(part)
     return parts
 
 
-async def _tensors(files: Beginnings, filename: str) -> safetensors.Weights:
+async def _tensors(files: Beginnings, filename: str) -> tuple[safetensors.Weights, int]:
+    """What a file's header says, and how many bytes were read of it."""
     size_bytes = await files.size_bytes(filename)
     start = await files.first(filename, min(_SAFETENSORS_FIRST_BYTES, size_bytes))
     length = safetensors.header_length(start, size_bytes=size_bytes, name=filename)
     header = start[:length] if length <= len(start) else await files.first(filename, length)
-    return safetensors.read_tensors(header, size_bytes=size_bytes, name=filename)
+    return safetensors.read_tensors(header, size_bytes=size_bytes, name=filename), length
 
 
 async def _whole(files: Beginnings, filename: str, *, most: int) -> bytes:

@@ -32,7 +32,10 @@ def memory_of(device: str) -> str:
 
 
 def holders(entries: Iterable[Entry], device: str, *, now_s: float) -> str:
-    """``CHAT-8B holds 5.2 GB, idle 3 min``, of all that hold some of a device, largest first."""
+    """``CHAT-8B holds 5.2 GB, idle 3 min``, of all that hold some of a device, largest first.
+
+    Whoever asks is told this: how many others ask is not for them to know.
+    """
     found = sorted(
         (each for each in entries if each.phase is not None and each.held.get(device)),
         key=lambda each: -each.held[device],
@@ -40,7 +43,7 @@ def holders(entries: Iterable[Entry], device: str, *, now_s: float) -> str:
     said: list[str] = []
     for each in found:
         doing = "pinned, " if each.given.pinned else ""
-        doing += f"answers {each.in_use}" if each.in_use else idle(now_s - each.last_used_s)
+        doing += idle(now_s - each.last_used_s if not each.in_use else 0.0)
         if each.phase is Phase.LOADING:
             doing = "being loaded"
         said.append(f"{each.name} holds {size(each.held[device])}, {doing}")

@@ -84,9 +84,10 @@ class Placer:
         self._step()
 
     def shared(self, model: str, deployments: tuple[str, ...], *, pinned: bool) -> None:
-        """Further deployments use a model that is known already; it is pinned if any of them is."""
+        """From now on these deployments use a model that is known already, and it is pinned or not."""
         entry = self.entry(model)
-        entry.given = replace(entry.given, deployments=deployments, pinned=entry.given.pinned or pinned)
+        entry.given = replace(entry.given, deployments=deployments, pinned=pinned)
+        self._step()
 
     def limit(self, device: str, bytes_max: int) -> None:
         """Models may have so much of a device from now on; who is idle leaves where they have more."""
@@ -156,7 +157,7 @@ class Placer:
 
     def try_use(self, model: str) -> bool:
         """Have a model stay for a request, if it is loaded and takes new ones. ``leave`` follows."""
-        entry = self._entries[model]
+        entry = self.entry(model)
         if not entry.takes:
             return False
         entry.demand.came(now_s=self._clock.monotonic_s())
@@ -198,10 +199,10 @@ class Placer:
         """Have a model stay for a call of its engine. ``part`` follows, unless this raises as ``use`` does.
 
         A call of a request that has a slot never waits. Others, which were admitted nowhere, wait only for a model that
-        is expected in time.
+        is expected in time. Whose call it is cannot be told: as long as requests keep a model that makes way, all calls run.
         """
         entry = self.entry(model)
-        if entry.phase is not Phase.LOADED or (entry.closed and entry.calls >= entry.slots):
+        if entry.phase is not Phase.LOADED or (entry.closed and not entry.slots):
             left_s = deadline_s - self._clock.monotonic_s()
             if self.expected_s(entry) > left_s:
                 entry.demand.came(now_s=self._clock.monotonic_s())
@@ -418,7 +419,12 @@ class Placer:
             return
         wanted = entry.wanted
         entry.began(plan.held, now_s=self._clock.monotonic_s())
-        if not await self._really_free(plan):
+        try:
+            is_free = await self._really_free(plan)
+        except BaseException:
+            entry.gone()
+            raise
+        if not is_free:
             entry.gone()
             if wanted:
                 self._not_now(entry)
@@ -431,8 +437,10 @@ class Placer:
     async def _leaves(self, entry: Entry, *, for_model: str) -> None:
         now_s = self._clock.monotonic_s()
         idle_s = now_s - entry.last_used_s
-        await self._loader.unload(entry.id)
-        entry.gone()
+        try:
+            await self._loader.unload(entry.id)
+        finally:  # one that is on its way out for ever would keep all others from moving
+            entry.gone()
         entry.evictions += 1
         reason = f"{self._entries[for_model].name} needs its memory" if for_model in self._entries else "it left"
         log.info("%s is unloaded after %.0f s idle: %s", entry.name, max(0.0, idle_s), reason)
@@ -453,9 +461,11 @@ class Placer:
         try:
             await self._loader.load(entry.id, plan.held)
         except FreeholdError as error:
-            await self._loader.unload(entry.id)
-            entry.failed(error, now_s=self._clock.monotonic_s())
-            entry.begun = True
+            try:
+                await self._loader.unload(entry.id)
+            finally:
+                entry.failed(error, now_s=self._clock.monotonic_s())
+                entry.begun = True
             log.error("%s: %s", error.code, error.message)  # noqa: TRY400 - the message is all there is to say
             self._tell(entry, error)
             return

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
+from freehold.domain.errors.model_versions import ModelPinned
 from freehold.serving.catalogue import Catalogue, load_catalogue
 from freehold.serving.digests import sync_folder
 from freehold.serving.gguf import read_header
@@ -229,6 +230,9 @@ class ModelRegistry:
 
         The header must have been read; the rename is atomic and durable, and replaces a damaged file of that digest.
         An ONNX model brings its tokenizer, with its digest, which was found too.
+
+        Raises:
+            ModelPinned: The name is pinned to another content.
         """
         with self.names.changing():  # the garbage collection must not meet a file that nothing leads to yet
             self._place(fetched, sha256=sha256, tokenizer=tokenizer, packed=packed)
@@ -283,6 +287,9 @@ class ModelRegistry:
 
         What it led to before stays as the version to go back to. What is known of a content's tokenizer and its form
         stays known.
+
+        Raises:
+            ModelPinned: The name is pinned to another one.
         """
         with self.names.changing():
             return self._named(
@@ -297,6 +304,8 @@ class ModelRegistry:
 
     def _named(self, sha256: str, *, name: str, unix_ms: int, **known: Any) -> InstalledModel:
         state = self.state(name)
+        if state is not None and state.pinned and state.sha256 != sha256:
+            raise ModelPinned(name=name, digest=f"sha256:{state.sha256}")
         manifest = self._described(sha256, name=name, unix_ms=unix_ms, **known)
         if state is None:
             state = NameState(name=name, sha256=sha256, changed_unix_ms=unix_ms)

@@ -134,3 +134,62 @@ def test_without_room_for_both_the_new_one_takes_over_first(tmp_path: Path, monk
                 assert made[1].happened == ["start"]
 
         asyncio.run(test())
+
+
+def test_what_a_reload_built_in_vain_is_closed_and_nothing_else_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gateway(tmp_path, monkeypatch) as (house, compiled, registry, made):
+
+        async def test() -> None:
+            async with house.run():
+                await settled()
+                trust, held = registry_of(house).trust, set(house._watch._holds)
+
+                def fails(*_given: object, **_named: object) -> None:
+                    raise EngineStartFailed(deployment="small", reason="it cannot be put in force")
+
+                monkeypatch.setattr(house_module, "snapshot", fails)
+                switch(registry, NAME, digest(NEW), unix_ms=2)
+                with pytest.raises(EngineStartFailed, match="in force"):
+                    await house.replace(compiled)
+                assert house.engines["small"] is made[0]
+                assert made[1].happened == ["start", "close"]
+                assert (registry_of(house).trust, set(house._watch._holds)) == (trust, held)
+
+        asyncio.run(test())
+
+
+def test_requests_that_began_two_reloads_ago_keep_their_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with gateway(tmp_path, monkeypatch) as (house, compiled, registry, made):
+
+        async def test() -> None:
+            async with house.run():
+                await settled()
+                house._pipeline._active[house._runtime.epoch - 1] += 1
+                switch(registry, NAME, digest(NEW), unix_ms=2)
+                await house.replace(compiled)
+                await settled()
+                assert house.engines["small"] is made[1]
+                assert made[0].happened == ["start"]
+
+        asyncio.run(test())
+
+
+def test_files_of_engines_that_are_placed_are_held_by_what_is_closed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = house_module.build_engine
+    with gateway(tmp_path, monkeypatch) as (house, compiled, registry, _):
+        monkeypatch.setattr(house_module, "build_engine", build)
+        real = House(stores=house._stores, compiled=compiled, known=Known(), machine=probe())
+        assert [type(each).__name__ for each in real.engines.values()] == ["FingerprintedEngine"]
+        assert set(real._watch._holds) == set(map(id, real.engines.values()))
+        house._watch.close()
+        manifest = registry.shelf.all()[0]
+        real._watch.let_go(real.engines.values())
+        assert not registry.shelf.in_use(manifest)
+
+
+def registry_of(house: House) -> ModelRegistry:
+    return house._stores.models

@@ -9,12 +9,14 @@ from typing import cast
 
 import pytest
 
+from freehold.app import placement as placement_module
 from freehold.app.engines import build_engine
 from freehold.app.placed_engine import FingerprintedEngine, PlacedEngine
 from freehold.app.placement import Placement, need_of
 from freehold.app.stores import Stores
 from freehold.config.compile import Compiled, MemoryPlan, compile_config
 from freehold.config.load import load
+from freehold.domain.errors.engine import EngineStartFailed
 from freehold.domain.errors.placement import NotPlaced
 from freehold.domain.hardware import Gpu, HardwareProfile
 from freehold.domain.placement import PROCESSOR
@@ -127,3 +129,124 @@ def test_one_that_is_not_loaded_says_so_and_is_ready_once_the_start_is_over(tmp_
         True,
         "not loaded; it is when it is asked for",
     )
+
+
+def taken(placement: Placement, stores: Stores, found: Compiled) -> dict[str, PlacedEngine]:
+    """What a reload takes."""
+    plans = {plan.deployment.name: plan for plan in found.deployments}
+    built = {name: build_engine(plan, stores, MACHINE) for name, plan in plans.items()}
+    return {name: cast("PlacedEngine", engine) for name, engine in placement.take(built, plans).items()}
+
+
+def test_what_is_on_its_way_out_is_never_taken_for_what_a_reload_brings(tmp_path: Path, stores: Stores) -> None:
+    """Two reloads in a row: the second comes while the engine of the first is still being ended."""
+
+    async def test() -> None:
+        placement, engines = placed(compiled(tmp_path, deployment("one")), stores)
+        second = taken(placement, stores, compiled(tmp_path, deployment("one", batch_tokens=64)))["one"]
+        ends, unload = asyncio.Event(), placement._loader.unload
+
+        async def slow(model: str) -> None:
+            await ends.wait()
+            await unload(model)
+
+        placement._loader.unload = slow  # type: ignore[method-assign]
+        closing = asyncio.create_task(engines["one"].close())
+        await asyncio.sleep(0)
+        third = taken(placement, stores, compiled(tmp_path, deployment("one", batch_tokens=32)))["one"]
+        ends.set()
+        await closing
+        assert len({cast("PlacedEngine", engines["one"]).model, second.model, third.model}) == 3
+        assert (third.entry() is None, third.model in placement._loader.measures) == (False, True)
+
+    asyncio.run(test())
+
+
+def test_who_left_keeps_no_other_from_leaving_memory(tmp_path: Path, stores: Stores) -> None:
+    async def test() -> None:
+        text = deployment("one", pinned=True) + deployment("two")
+        placement, engines = placed(compiled(tmp_path, text), stores)
+        entry = placement.placer.find("two")
+        assert entry.given.pinned
+        await engines["one"].close()
+        assert (entry.given.deployments, entry.given.pinned) == (("two",), False)
+        with pytest.raises(NotPlaced):
+            placement.placer.find("one")
+
+    asyncio.run(test())
+
+
+def test_a_share_is_given_up_once_though_its_name_has_another(tmp_path: Path, stores: Stores) -> None:
+    async def test() -> None:
+        found = compiled(tmp_path, deployment("one"))
+        placement, engines = placed(found, stores)
+        again = taken(placement, stores, found)["one"]
+        assert placement.placer.find("one").given.deployments == ("one",)
+        await engines["one"].close()
+        await engines["one"].close()
+        assert again.entry() is not None
+        await again.close()
+        assert again.entry() is None
+
+    asyncio.run(test())
+
+
+def test_what_is_replaced_is_pinned_no_longer(tmp_path: Path, stores: Stores) -> None:
+    """Otherwise who asks for the new one is refused, as long as the old one answers its last requests."""
+    placement, engines = placed(compiled(tmp_path, deployment("one", pinned=True)), stores)
+    placement.current(engines)
+    new = taken(placement, stores, compiled(tmp_path, deployment("one", pinned=True, batch_tokens=64)))
+    old = cast("PlacedEngine", engines["one"]).entry()
+    assert old is not None
+    assert old.given.pinned, "the new one may still fail"
+    placement.current(new)
+    assert (old.given.pinned, placement.placer.find("one").given.pinned) == (False, True)
+
+
+def test_all_are_taken_or_none(tmp_path: Path, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    placement, _ = placed(compiled(tmp_path, deployment("one")), stores)
+    before = (placement.placer.entries(), dict(placement._loader.measures))
+
+    def gone(engine: LlamaEngine, machine: HardwareProfile) -> object:
+        if engine.deployment.name == "three":
+            raise FileNotFoundError(2, "No such file or directory", "/gone")
+        return need_of(engine, machine)
+
+    monkeypatch.setattr(placement_module, "need_of", gone)
+    text = deployment("one") + deployment("two", batch_tokens=64) + deployment("three", batch_tokens=32)
+    with pytest.raises(EngineStartFailed, match="/gone cannot be read"):
+        taken(placement, stores, compiled(tmp_path, text))
+    assert (placement.placer.entries(), dict(placement._loader.measures)) == before
+    assert [each.name for each in placement._shared["one"].shares] == ["one"]
+
+
+def test_a_file_that_changed_while_it_was_not_loaded_is_not_loaded_under_its_old_name(
+    tmp_path: Path, stores: Stores
+) -> None:
+    """A receipt would tell the digest of a file that did not answer."""
+
+    async def test() -> None:
+        found = compiled(tmp_path, deployment("one"))
+        plans = {plan.deployment.name: plan for plan in found.deployments}
+        digests = {"now": "a" * 64}
+        placement = Placement(
+            machine=MACHINE,
+            plan=found.memory,
+            clock=stores.clock,
+            queued=lambda _name: 0,
+            digest=lambda _path: digests["now"],
+        )
+        placement.take({"one": build_engine(plans["one"], stores, MACHINE)}, plans)
+        digests["now"] = "b" * 64
+        with pytest.raises(EngineStartFailed, match="is another file than when this server began"):
+            await placement._loader.load("one", {})
+
+    asyncio.run(test())
+
+
+def test_it_is_known_whether_somebody_would_have_to_leave(tmp_path: Path, stores: Stores) -> None:
+    placement, engines = placed(compiled(tmp_path, deployment("one")), stores)
+    one = cast("PlacedEngine", engines["one"])
+    assert one.fits()
+    placement.placer.limit(PROCESSOR, GB // 100)
+    assert not one.fits()

@@ -139,6 +139,30 @@ def test_a_search_that_runs_ends_as_it_began(house: House, then: str) -> None:
     run(house, work)
 
 
+def test_one_that_is_being_opened_while_its_plan_changes_does_not_stay_open_by_the_one_before(house: House) -> None:
+    async def work() -> None:
+        house.know("[vaults.law]\n")
+        await house.take("a.txt", "heron", "law")
+        shelf = house.house.desk._shelf
+        shelf.put_away("law")
+        opens, open_it = asyncio.Event(), shelf._opening
+
+        async def slow(plan: Any) -> Any:
+            await opens.wait()
+            return await open_it(plan)
+
+        shelf._opening = slow
+        running = asyncio.ensure_future(house.found("heron", "law"))
+        while not shelf._locks["law"].locked():
+            await asyncio.sleep(0)
+        house.know("[vaults.law]\nocr = false\n")
+        opens.set()
+        assert await running == ["heron"]
+        assert shelf.get("law") is None
+
+    run(house, work)
+
+
 def test_what_is_not_changed_stays_open(house: House) -> None:
     async def work() -> None:
         await house.take("a.txt", "heron")

@@ -82,6 +82,54 @@ def test_nothing_goes_to_a_canary_beyond_this_device() -> None:
     asyncio.run(test())
 
 
+def test_nothing_goes_to_what_a_reload_put_in_its_place() -> None:
+    """The same name, beyond this device by the time that the canary's turn comes."""
+
+    async def test() -> None:
+        made, seen = bench()
+        await made.ask()
+        assert made.shadows.waiting == 1
+        elsewhere = FakeEngine(deployment("next", LAN, digest=NEW), default=FakeAnswer(text="blue"))
+        made.engines["next"] = elsewhere
+        await made.settle()
+        assert not elsewhere.calls
+        assert (seen, made.told) == ([], [("next", "dropped")])
+
+    asyncio.run(test())
+
+
+def test_no_model_leaves_memory_for_a_canary() -> None:
+    """The next client would have to wait until it is loaded again."""
+
+    async def test() -> None:
+        made, seen = bench()
+        made.shadows._around = replace(made.shadows._around, fits=lambda name: name != "next")
+        await made.ask()
+        await made.settle()
+        assert not made.engines["next"].calls
+        assert (seen, made.told) == ([], [("next", "dropped")])
+
+    asyncio.run(test())
+
+
+def test_the_version_that_answered_is_the_receipts_own() -> None:
+    async def test() -> None:
+        made, seen = bench()
+        await made.ask()
+        tell = made.shadows._around.told
+        later = FakeEngine(deployment("next", DEVICE, digest="sha256:" + "c" * 64))
+
+        def reloaded(name: str, what: str) -> None:
+            made.engines["next"] = later
+            tell(name, what)
+
+        made.shadows._around = replace(made.shadows._around, told=reloaded)
+        await made.settle()
+        assert [each.new_digest for each in seen] == [NEW]
+
+    asyncio.run(test())
+
+
 def test_a_share_is_drawn_and_none_is_none() -> None:
     async def test() -> None:
         made, seen = bench(route=replace(ROUTE, canary_share=0.5))

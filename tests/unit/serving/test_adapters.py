@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from freehold.app.llama_engines import digest_with
 from freehold.domain.engine_options import Adapter
 from freehold.domain.errors.engine import AdapterChanged, AdapterForeign, AdapterInvalid, DraftUnfit, EngineStartFailed
 from freehold.serving.adapters import VerifiedAdapter, verify_adapter
@@ -117,3 +118,24 @@ def test_drafts_must_share_the_vocabulary(tmp_path: Path) -> None:
         check()
     with pytest.raises(DraftUnfit, match="it has 500 tokens"):
         check(*map(str, range(500)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        gguf.pair("general.alignment", gguf.STRING, "abc"),
+        gguf.pair("general.alignment", gguf.STRING, "32"),
+        gguf.pair("general.alignment", gguf.U32, 0),
+        gguf.pair("general.alignment", gguf.U32, 1 << 20),
+    ],
+)
+def test_an_alignment_that_is_none_is_told(tmp_path: Path, wrong: bytes) -> None:
+    with pytest.raises(MalformedError, match="alignment"):
+        read_pieces(gguf.write(tmp_path, gguf.header([wrong], [])))
+
+
+def test_scales_that_differ_are_told_apart() -> None:
+    """By the digest that they are part of, caches and calibrations are kept apart."""
+    near = [Adapter(name="a", path="a", scale=scale, sha256="a" * 64) for scale in (0.12345671, 0.12345672, 0.5, 1.0)]
+    assert len({digest_with("sha256:x", [each]) for each in near}) == 4
+    assert [each.told_scale for each in near] == ["0.12345671", "0.12345672", "0.5", "1"]

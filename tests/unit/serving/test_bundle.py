@@ -7,15 +7,17 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from freehold.domain.errors.model_versions import BundleInvalid
+from freehold.domain.errors.model_versions import BundleInvalid, ModelPinned
 from freehold.serving.archive import ArchiveError, ArchiveReader, ArchiveWriter
 from freehold.serving.bundle import Extra, Imported, export, import_bundle
 from freehold.serving.bundle_manifest import FORM, BundleManifest
 from freehold.serving.registry import ModelRegistry
+from freehold.serving.versions import pin
 from tests.support.gguf_files import tiny_model
 from tests.unit.serving.test_registry import digest, install
 
@@ -180,6 +182,21 @@ HOSTILE: dict[str, tuple[list, dict | bytes]] = {
             models=[{"name": "m", "sha256": digest(GGUF), "license": "", "origin": ""}],
         ),
     ),
+    "a text that controls a terminal": ([WHEEL], manifest_of(WHEEL, platform="\x1b]0;x\x07")),
+    "a licence that does": (
+        [(f"models/sha256-{digest(tiny_model())}.gguf", tiny_model())],
+        manifest_of(
+            (f"models/sha256-{digest(tiny_model())}.gguf", tiny_model()),
+            models=[{"name": "m", "sha256": digest(tiny_model()), "license": "MIT\u202e", "origin": ""}],
+        ),
+    ),
+    "another file by a name that Freehold knows": (
+        [(f"models/sha256-{digest(GGUF)}.e5", GGUF)],
+        manifest_of(
+            (f"models/sha256-{digest(GGUF)}.e5", GGUF),
+            models=[{"name": "multilingual-e5-small", "sha256": digest(GGUF), "license": "", "origin": "", "packed": True}],
+        ),
+    ),
     "model by a hostile name": (
         [(f"models/sha256-{digest(tiny_model())}.gguf", tiny_model())],
         manifest_of(
@@ -237,3 +254,37 @@ def test_a_file_that_changes_while_it_is_written_spoils_the_bundle(tmp_path: Pat
         writer = ArchiveWriter(io.BytesIO())
         with pytest.raises(ArchiveError, match="is not what it was"):
             writer.add_file("f", path, size_bytes=size, sha256=digest(right))
+
+
+def test_what_is_known_of_a_model_that_is_here_stays_known(bundle: Path, target: ModelRegistry) -> None:
+    """Whoever signed it signed that; and its form is how it is found."""
+    install(target, "mine", tiny_model())
+    before = target.shelf.read(digest(tiny_model()))
+    target.signatures.keep("tiny", digest(tiny_model()), "signed")
+    content = tiny_model()
+    one = {"name": "tiny", "sha256": digest(content), "license": "else", "origin": "elsewhere", "note": "wrong"}
+    path = f"models/sha256-{digest(content)}.gguf"
+    bundle.write_bytes(made([(path, content)], manifest_of((path, content), models=[one])))
+    taken(bundle, target)
+    after = target.shelf.read(digest(content))
+    assert (after.license, after.origin, after.packed) == (before.license, before.origin, False)
+    assert target.signatures.read("tiny", digest(content)) == "signed"
+    path = f"models/sha256-{digest(content)}.e5"
+    bundle.write_bytes(made([(path, content)], manifest_of((path, content), models=[{**one, "packed": True}])))
+    with pytest.raises(BundleInvalid, match="something else"):
+        taken(bundle, target)
+    assert target.load("mine").header
+
+
+def test_a_pinned_name_is_moved_by_no_bundle_and_no_pull(target: ModelRegistry, tmp_path: Path) -> None:
+    old, content = install(target, "words", tiny_model()), b"other"
+    target.shelf.write(replace(target.shelf.read(old.sha256), packed=True))
+    pin(target, "words", on=True)
+    path = f"models/sha256-{digest(content)}.e5"
+    one = {"name": "words", "sha256": digest(content), "license": "", "origin": "", "packed": True}
+    (tmp_path / "b.tar").write_bytes(made([(path, content)], manifest_of((path, content), models=[one])))
+    with pytest.raises(ModelPinned):
+        taken(tmp_path / "b.tar", target)
+    assert target.state("words").sha256 == old.sha256
+    with pytest.raises(ModelPinned):
+        target.add_name(digest(content), name="words", license_text="", origin="", unix_ms=1)

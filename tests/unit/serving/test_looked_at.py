@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
 
 import pytest
 
 from freehold.domain.errors.model import ModelFileInvalid
 from freehold.domain.errors.planner import NotSizable
+from freehold.serving import looked_at, safetensors
 from freehold.serving.looked_at import look_at
 from tests.support.gguf_files import ARRAY, STRING, U32, text, tiny_model
 
@@ -69,3 +71,33 @@ def test_safetensors_that_claim_much(filename: str) -> None:
     with pytest.raises(NotSizable):
         asyncio.run(look_at(files, filename))
     assert sum(files.read) <= 1 << 16
+
+
+class Padded:
+    """A repository of a thousand files with one tensor each, and headers as long as one may be."""
+
+    header = safetensors.HEADER_BYTES_MAX
+
+    def __init__(self) -> None:
+        self.read_bytes = 0
+        weights = {f"layers.{number}.w": f"m-{number}.safetensors" for number in range(1_000)}
+        self.index = json.dumps({"weight_map": weights}).encode()
+
+    async def size_bytes(self, filename: str) -> int:
+        return len(self.index) if filename.endswith(".json") else 8 + self.header + 2
+
+    async def first(self, filename: str, count: int) -> bytes:
+        if filename.endswith(".json"):
+            return self.index[:count]
+        self.read_bytes += count
+        number = filename.removeprefix("m-").removesuffix(".safetensors")
+        told = json.dumps({f"layers.{number}.w": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]}}).encode()
+        return (self.header.to_bytes(8, "little") + told.ljust(self.header))[:count]
+
+
+def test_many_headers_together_are_no_more_than_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looked_at, "_HEADERS_BYTES_MAX", 1 << 26)
+    files = Padded()
+    with pytest.raises(NotSizable, match="together"):
+        asyncio.run(look_at(files, ""))
+    assert files.read_bytes <= 1 << 27

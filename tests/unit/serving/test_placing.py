@@ -354,10 +354,10 @@ def test_calls_of_those_who_have_a_slot_never_wait_and_others_wait_for_no_cold_m
         other = asyncio.create_task(ask(placer, "b"))
         await soon(lambda: placer.entry("a").closed)
         await placer.join("a", deadline_s=now_s())
-        with pytest.raises(LoadTooLate):
-            await placer.join("a", deadline_s=now_s() + 1)  # has no slot of its own
-        placer.part("a")
         placer.leave("a")
+        with pytest.raises(LoadTooLate):
+            await placer.join("a", deadline_s=now_s() + 1)  # no request keeps it any more
+        placer.part("a")
         await other
         await placer.close()
 
@@ -415,5 +415,64 @@ def test_nothing_is_loaded_before_it_begins() -> None:
             placer.entry("a")
         await asyncio.sleep(5)
         assert loader.said == []
+
+    run(scenario)
+
+
+def test_a_call_of_nobody_takes_no_place_of_a_call_that_has_one() -> None:
+    """Else the request would wait for the model that it keeps from leaving."""
+
+    async def scenario() -> None:
+        loader = FakeLoader(TWO)
+        placer = placer_of(loader)
+        await placer.use("a", deadline_s=now_s() + 10)
+        entry = placer.entry("a")
+        await asyncio.sleep(30)
+        other = asyncio.create_task(ask(placer, "b"))
+        await soon(lambda: entry.closed)
+        await placer.join("a", deadline_s=now_s() + 1)
+        await asyncio.wait_for(placer.join("a", deadline_s=now_s() + 1), 0.1)
+        for _ in range(2):
+            placer.part("a")
+        placer.leave("a")
+        with pytest.raises(LoadTooLate):
+            await placer.join("a", deadline_s=now_s() + 1)
+        await other
+        await placer.close()
+
+    run(scenario)
+
+
+def test_one_that_cannot_be_ended_keeps_no_other_from_moving() -> None:
+    async def scenario() -> None:
+        loader = FakeLoader(TWO)
+        placer = placer_of(loader)
+        await ask(placer, "a")
+
+        async def fails(model: str) -> None:
+            del loader.there[model]
+            raise OSError("no such process")
+
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+        loader.unload = fails  # type: ignore[method-assign]
+        first = asyncio.create_task(ask(placer, "b"))
+        await soon(lambda: "a" not in loader.there)
+        await asyncio.sleep(1)
+        await ask(placer, "b", within_s=60)
+        await first
+        await placer.close()
+
+    run(scenario)
+
+
+def test_who_is_refused_is_not_told_how_many_others_ask() -> None:
+    async def scenario() -> None:
+        loader = FakeLoader(TWO)
+        placer = placer_of(loader, pinned=frozenset({"a"}))
+        for _ in range(3):
+            await placer.use("a", deadline_s=now_s() + 60)
+        with pytest.raises(NoMemoryBeside, match=r"a holds 6.0 GB, pinned, used within the last minute\)"):
+            await ask(placer, "b")
+        await placer.close()
 
     run(scenario)

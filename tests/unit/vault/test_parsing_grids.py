@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import math
 import time
 
 import pytest
 
 from freehold.domain.vault import BlockKind, Parsed
 from freehold.vault.chunking import chunks_of
+from freehold.vault.parsing.grids import Line, grids_of
 from freehold.vault.parsing.limits import ParseLimits
 from freehold.vault.parsing.read import FileReader
 from tests.support.vault_pdf import drawn_pdf, grid, placed, text_pdf
@@ -164,3 +167,28 @@ def test_pages_of_text_cost_no_more_than_they_did(monkeypatch: pytest.MonkeyPatc
     READER.read_bytes(text_pdf([lines] * 20), name="a.pdf")
     assert len(asked) <= 2 * 20 * 41
     assert time.process_time() - began_s < 20 / 20  # the bar: 20 pages a second
+
+
+def test_what_has_more_columns_than_anybody_reads_takes_no_time() -> None:
+    """Each cell is held against each column: of three rows with a thousand cells each that would be millions of times."""
+    wide = [
+        Line(
+            text="7" * 1_500,
+            size=1.0,
+            boxes=[(3.0 * place, 3.0 * place + 1, 10.0 - 2 * row, 11.0 - 2 * row) for place in range(1_500)],
+        )
+        for row in range(3)
+    ]
+    before_s = time.process_time()
+    assert grids_of(wide) == []
+    assert time.process_time() - before_s < 1.0
+
+
+def test_places_that_are_none_are_no_places() -> None:
+    from freehold.vault.parsing.pages import _Boxes
+
+    boxes = object.__new__(_Boxes)
+    boxes._layer, boxes._to = None, []
+    boxes._values = [ctypes.c_double(each) for each in (1.0, math.nan, math.inf, 2.0)]
+    boxes._get = lambda *_given: True
+    assert boxes.at(0) == (0.0, 0.0, 0.0, 0.0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from freehold.domain.engine_options import exact
 from freehold.domain.errors.engine import EngineRefused
 from freehold.domain.errors.upstream import UpstreamError, UpstreamUnreachable
 from freehold.domain.ports import Clock
@@ -139,7 +140,7 @@ def _command(program: str, order: Mapping[str, Any]) -> list[str]:
     if order["tensor_split"]:
         command += ["-ts", ",".join(f"{share:g}" for share in order["tensor_split"])]
     for path, scale in order["adapters"]:
-        command += ["--lora-scaled", f"{path}:{scale:g}"]
+        command += ["--lora-scaled", f"{path}:{exact(scale)}"]
     if order["embeds"]:
         command += ["--embeddings"]
         command += ["--pooling", order["pooling"]] if order["pooling"] else []

@@ -217,7 +217,7 @@ def _grid(rows: Sequence[_Row]) -> Grid | None:
     if sum(len(row.cells) > 1 for row in rows) < ROWS_LEAST or len(rows[0].cells) < 2:
         return None
     columns = _columns([row for row in rows if len(row.cells) > 1])
-    if len(columns) < 2:
+    if not 2 <= len(columns) <= _COLUMNS_MAX:
         return None
     written: list[list[str]] = []
     for row in rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -198,7 +199,8 @@ def _layer(page: Page, spent: Spent) -> _Page:
 def _size(layer: Any, text: str, start: int, length: int) -> float:
     """How large the letters of a line are: its middle one's; a blank that the library put in has no size of its own."""
     middle = next((at for at in range(start + length // 2, start - 1, -1) if not text[at : at + 1].isspace()), start)
-    return round(load_pdf_library().raw.FPDFText_GetFontSize(layer.raw, middle), 1)
+    size = load_pdf_library().raw.FPDFText_GetFontSize(layer.raw, middle)
+    return round(size, 1) if math.isfinite(size) else 0.0
 
 
 def _grids(layer: Any, lines: Sequence[tuple[int, str, float]]) -> list[Grid]:
@@ -232,8 +234,9 @@ class _Boxes:
         """Of one character; nothing where it has none."""
         if not self._get(self._layer, number, *self._to):
             return (0.0, 0.0, 0.0, 0.0)
-        left, right, bottom, top = self._values
-        return left.value, right.value, bottom.value, top.value
+        left, right, bottom, top = (each.value for each in self._values)
+        is_somewhere = all(map(math.isfinite, (left, right, bottom, top)))
+        return (left, right, bottom, top) if is_somewhere else (0.0, 0.0, 0.0, 0.0)
 
 
 def _has_pictures(page: Page) -> bool:
