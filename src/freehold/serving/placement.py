@@ -6,8 +6,9 @@ never leaves, and for what cannot fit nobody has to leave at all.
 
 Whoever waits for a model lets those go on that are in use, for a time: until all who wait for it have waited together
 as long as it would cost to have the others leave. Models that are asked for in turn are so not loaded for one request
-each. Where nobody else comes meanwhile nothing is won by that, and the less is waited the fewer come. After ``Rules.patience_s`` they have their turn in any case: models that stand in their way take no new requests,
-once they have been there for as long as they took to load.
+each. That pays only where others come meanwhile: the fewer do, the less is waited. After ``Rules.patience_s`` they have
+their turn in any case: models that stand in their way take no new requests, once they have been there for as long as
+they took to load.
 """
 
 from __future__ import annotations
