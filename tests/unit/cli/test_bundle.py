@@ -50,3 +50,18 @@ def test_a_key_is_never_written_over(cli: Cli, tmp_path: Path) -> None:
     shown = cli("models", "key", "models.example.org", file)
     assert shown.code == 1
     assert shown.err.rstrip().endswith("cannot be used: File exists.")
+
+
+def test_models_that_cannot_be_listed_are_not_said_to_be_none(cli: Cli, home: Path) -> None:
+    """A file where the folder belongs stands in for a folder of somebody else: tests may run as root."""
+    folder = data_folder() / "models"
+    folder.mkdir(parents=True)
+    (folder / "names").write_text("")
+    for words in (("models",), ("models", "list"), ("models", "verify"), ("models", "gc")):
+        shown = cli(*words)
+        assert (shown.code, shown.out) == (1, "")
+        assert shown.err.startswith("FH-MODEL-024: ")
+
+
+def test_verifying_nothing_says_so(cli: Cli, home: Path) -> None:
+    assert cli("models", "verify").out == "No model is installed.\n"

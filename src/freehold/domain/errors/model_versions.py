@@ -130,6 +130,16 @@ class ModelInUse(ModelError):
     status = 409
 
 
+class ModelsUnreadable(ModelError):
+    """The models in {folder!s} cannot be read or changed: {reason!s}. Run this as the user whom they belong to.
+
+    Models are kept for one user; nobody else reads their list. FREEHOLD_HOME names another data folder.
+    """
+
+    code = "FH-MODEL-024"
+    status = 500
+
+
 class BundleImpossible(ModelError):
     """No bundle was made: {reason!s}.
 
