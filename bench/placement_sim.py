@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from freehold.domain.placement import PROCESSOR, Held, Memory, Model, Need, Phase, Plan, Resident, State, Waits
-from freehold.serving.demand import Demand
+from freehold.serving.demand import Company, Demand
 from freehold.serving.placed import SOON_S
 from freehold.serving.placement import RULES, Rules, decide
 
@@ -163,6 +163,7 @@ class Simulation:
         self.missing_s: dict[str, float] = {}
         self.used_s = dict.fromkeys(self.kinds, 0.0)
         self.demand = {name: Demand() for name in self.kinds}
+        self.company = Company()
         self.events: list[tuple[float, int, str, object]] = []
         self.serial = itertools.count()
         for each in asked:
@@ -190,6 +191,7 @@ class Simulation:
 
     def came(self, asked: Asked) -> None:
         self.demand[asked.model].came(now_s=self.now_s)
+        self.company.came()
         self.queues[asked.model].append(asked)
 
     def ended(self, name: str) -> None:
@@ -231,9 +233,15 @@ class Simulation:
             if queue and one is None:
                 self.missing_s.setdefault(name, max(queue[0].at_s, self.used_s[name]))
 
+    def waits(self, name: str) -> bool:
+        """Whether somebody waits for it to be there."""
+        one = self.residents.get(name)
+        return bool(self.queues[name]) and (one is None or one.phase is not Phase.LOADED or one.closed)
+
     def step(self) -> None:
         """Decide, and do it."""
         state = self.state()
+        self.company.seen(now_s=self.now_s, somebody_waits=any(map(self.waits, self.queues)))
         plan = decide(state, self.rules)
         self.looked(state, plan)
         for name, one in self.residents.items():
@@ -266,6 +274,7 @@ class Simulation:
                 for name, kind in self.kinds.items()
             },
             residents=dict(self.residents),
+            company_per_s=self.company.per_s(now_s=self.now_s),
             waiting={
                 name: Waits(
                     model=name,

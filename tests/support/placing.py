@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 
 from freehold.domain.errors.base import FreeholdError
@@ -48,6 +49,7 @@ def state(
     cards: Mapping[str, float] | None = None,
     free: Mapping[str, float] | None = None,
     keep_s: float = 0.0,
+    company_per_s: float = math.inf,
 ) -> State:
     """What a decision is made from."""
     sizes = {PROCESSOR: gb, **(cards or {})}
@@ -65,6 +67,7 @@ def state(
         residents=dict(loaded or {}),
         waiting={each.model: each for each in waiting},
         keep_s=keep_s,
+        company_per_s=company_per_s,
     )
 
 

@@ -85,7 +85,7 @@ def make_key(name: str, path: Path) -> VerifierKey:
         signer = Signer(name, secrets.token_bytes(_SEED_BYTES))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except (OSError, ValueError) as error:
-        raise SigningKeyUnusable(path=str(path), reason=str(error)) from error
+        raise SigningKeyUnusable(path=str(path), reason=getattr(error, "strerror", None) or str(error)) from error
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(f"{signer.private_text}\n")
     return signer.verifier

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
+import shutil
 import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +65,7 @@ def export(
     if not models:
         raise BundleImpossible(reason='no model is installed; "freehold pull NAME" fetches one')
     unix_ms = SystemClock().unix_ms()
-    with tempfile.TemporaryDirectory(prefix="freehold-bundle-", dir=target.parent) as scratch:
+    with _scratch(target) as scratch:
         packed = _packed(Path(scratch), extra) if wheels else []
         about = BundleManifest(
             form=FORM,
@@ -79,7 +82,9 @@ def export(
     if as_json:
         output.print_json({"path": str(target), "models": list(chosen), "files": len(whole.files), "signed": bool(key)})
     else:
-        output.say(f"{target}: {size(target.stat().st_size)}, {len(chosen)} models, {len(packed)} wheels.")
+        output.say(
+            f"{target}: {size(target.stat().st_size)}, {_counted(len(chosen), 'model')}, {_counted(len(packed), 'wheel')}."
+        )
         if packed:
             output.say(f"The wheels are for Python {about.python} on {about.platform}; {_WHEELS_FROM}.")
             output.say("There: tar -xf FILE wheels && pip install --no-index --find-links wheels freehold")
@@ -134,6 +139,23 @@ def import_(
         output.say(f'{name}: waits beside the version that serves; "freehold models switch {name}" lets it take over')
     output.say(f"Wheels, licences and the list of both are in {found.folder}.")
     return output.OK
+
+
+@contextlib.contextmanager
+def _scratch(target: Path) -> Generator[str]:
+    """A folder beside the bundle, on the same disk: what does not fit there is known before."""
+    try:
+        scratch = tempfile.mkdtemp(prefix="freehold-bundle-", dir=target.parent)
+    except OSError as error:
+        raise BundleImpossible(reason=f"{target.parent} cannot be written to: {error.strerror}") from error
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _packed(folder: Path, extras: tuple[str, ...]) -> list[Packed]:

@@ -115,6 +115,8 @@ def verify(
             output.say(f"{_shortened(name)}: {wrong or 'whole'}")
         for path in registry.damaged():
             output.say(f"{path}: cannot be read")
+        if not rows and not registry.damaged():
+            output.say("No model is installed.")
     is_wrong = any(wrong for _, wrong in rows) or bool(registry.damaged())
     return output.FAILED if is_wrong else output.OK
 

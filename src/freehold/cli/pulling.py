@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -12,6 +13,7 @@ from freehold.cli import output
 from freehold.config.load import data_folder, find_file, load
 from freehold.config.schema import Config
 from freehold.domain.errors.config import ConfigMissing
+from freehold.domain.errors.model_versions import ModelsUnreadable
 from freehold.domain.errors.policy import EgressNotBrokered
 from freehold.domain.model_ports import ProgressSink, PullProgress
 from freehold.hostinfo.clock import SystemClock
@@ -25,8 +27,20 @@ _BAR_CHARACTERS = 20
 
 
 def registry_of(folder: Path) -> ModelRegistry:
-    """The models of a data folder."""
-    return ModelRegistry(folder / MODELS_FOLDER)
+    """The models of a data folder.
+
+    Raises:
+        ModelsUnreadable: They are there, and this user may not list them.
+    """
+    models = folder / MODELS_FOLDER
+    for each in (models, models / "manifests", models / "names"):
+        try:
+            os.scandir(each).close()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ModelsUnreadable(folder=str(models), reason=error.strerror or str(error)) from error
+    return ModelRegistry(models)
 
 
 def trusted_registry(config: str) -> ModelRegistry:

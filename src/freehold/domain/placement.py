@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -124,6 +125,8 @@ class State:
         residents: Those that have memory, by id.
         waiting: Who waits, by model.
         keep_s: A model that was not used for so long leaves; 0 for never.
+        company_per_s: Requests that come a second while somebody waits for memory, going by those that came; infinite
+            where nobody counts.
     """
 
     now_s: float
@@ -132,6 +135,7 @@ class State:
     residents: Mapping[str, Resident] = field(default_factory=dict[str, Resident])
     waiting: Mapping[str, Waits] = field(default_factory=dict[str, Waits])
     keep_s: float = 0.0
+    company_per_s: float = math.inf
 
 
 class Why(StrEnum):

@@ -55,9 +55,11 @@ def needed(root: str, extras: Iterable[str] = ()) -> tuple[metadata.Distribution
     What it names and is not installed is for another platform or another extra: what is installed runs.
 
     Raises:
-        WheelError: It is not installed, or nothing of an extra is.
+        WheelError: It is not installed, or it has no such extra.
     """
-    wanted = [(root, frozenset(map(normal, extras)))]
+    asked_for = frozenset(map(normal, extras))
+    _check_extras(root, asked_for)
+    wanted = [(root, asked_for)]
     found: dict[str, metadata.Distribution] = {}
     taken: set[tuple[str, frozenset[str]]] = set()
     while wanted:
@@ -74,6 +76,16 @@ def needed(root: str, extras: Iterable[str] = ()) -> tuple[metadata.Distribution
         found[normal(name)] = distribution
         wanted += _requirements(distribution, asked)
     return tuple(found[name] for name in sorted(found))
+
+
+def _check_extras(root: str, asked_for: frozenset[str]) -> None:
+    try:
+        stated = metadata.metadata(root).get_all("Provides-Extra") or []
+    except metadata.PackageNotFoundError as error:
+        raise WheelError(f"{root} is not installed as a package") from error
+    known = {normal(each) for each in stated}
+    for extra in sorted(asked_for - known):
+        raise WheelError(f"{root} has no extra {extra!r}; it has {', '.join(sorted(known)) or 'none'}")
 
 
 def _requirements(distribution: metadata.Distribution, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:

@@ -110,10 +110,15 @@ def export(
             os.fsync(stream.fileno())
         part.replace(target)
     except (OSError, ArchiveError) as error:
-        raise BundleImpossible(reason=str(error)) from error
+        raise BundleImpossible(reason=_reason(error)) from error
     finally:
         part.unlink(missing_ok=True)
     return whole
+
+
+def _reason(error: Exception) -> str:
+    """Why, without numbers of the system and without the path, which the message has."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _write(
@@ -182,7 +187,7 @@ def import_bundle(path: Path, registry: ModelRegistry, *, folder: Path, check: C
     except ModelFileInvalid as error:
         raise BundleInvalid(path=str(path), reason=f"a model in it is none: {error.values['reason']}") from error
     except (ArchiveError, OSError, ValueError) as error:
-        raise BundleInvalid(path=str(path), reason=str(error)) from error
+        raise BundleInvalid(path=str(path), reason=_reason(error)) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

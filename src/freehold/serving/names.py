@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from freehold.domain.errors.model_versions import ModelsUnreadable
 from freehold.serving.digests import sync_folder, write_atomically
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -121,10 +122,17 @@ class NameBook:
 
     @contextmanager
     def changing(self) -> Generator[None]:
-        """Keep other processes from changing anything meanwhile; waits for them. Not to be nested."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Keep other processes from changing anything meanwhile; waits for them. Not to be nested.
+
+        Raises:
+            ModelsUnreadable: This user may not change the folder.
+        """
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self._folder / ".lock", flags, 0o600)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self._folder / ".lock", flags, 0o600)
+        except OSError as error:
+            raise ModelsUnreadable(folder=str(self._folder.parent), reason=error.strerror or str(error)) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -6,8 +6,9 @@ never leaves, and for what cannot fit nobody has to leave at all.
 
 Whoever waits for a model lets those go on that are in use, for a time: until all who wait for it have waited together
 as long as it would cost to have the others leave. Models that are asked for in turn are so not loaded for one request
-each. After ``Rules.patience_s`` they have their turn in any case: models that stand in their way take no new requests,
-once they have been there for as long as they took to load.
+each. That pays only where others come meanwhile: the fewer do, the less is waited. After ``Rules.patience_s`` they have
+their turn in any case: models that stand in their way take no new requests, once they have been there for as long as
+they took to load.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ class Rules:
     Attributes:
         patience_s: After so long a model that is waited for has its turn, whoever is busy.
         regret_share: It has it before, once its requests have waited together for this share of what it costs.
+        company_share: It waits as long as that only where others come while somebody waits: one or more in so many
+            reloads of what would leave. Of fewer, in proportion.
         turn_share: A model that took so many seconds to load may stay for this many times as long, while it is busy.
         rank: Who leaves first.
     """
 
     patience_s: float = 30.0
     regret_share: float = 8.0
+    company_share: float = 4.0
     turn_share: float = 1.0
     rank: Rank = by_cost
 
@@ -93,7 +97,9 @@ def next_to_leave(state: State, rules: Rules = RULES) -> tuple[tuple[str, float]
 
 def _due_s(state: State, waits: Waits, way: Way, rules: Rules) -> float:
     """From when on a model may have others leave: at once where nothing is lost by it."""
-    owed_s = rules.regret_share * way.regret_s - waits.waited_s
+    reload_s = sum(state.models[each].reload_s for each in way.evict)
+    company = min(1.0, rules.company_share * state.company_per_s * reload_s) if reload_s else 0.0
+    owed_s = rules.regret_share * way.regret_s * company - waits.waited_s
     return min(waits.oldest_s + rules.patience_s, state.now_s + max(0.0, owed_s) / waits.count)
 
 

@@ -19,6 +19,7 @@ from freehold.domain.errors.placement import LoadTooLate, ModelBusy, NotPlaced
 from freehold.domain.place import Place
 from freehold.domain.placement import Memory, Phase, Plan, State
 from freehold.domain.ports import Clock
+from freehold.serving.demand import Company
 from freehold.serving.memory_words import refused_error
 from freehold.serving.placed import Entry, Loader, Waiter, Wanted
 from freehold.serving.placement import RULES, Rules, decide, expected_due_s
@@ -69,6 +70,7 @@ class Placer:
         self.keep_s = keep_s
         self.rules = rules
         self._entries: dict[str, Entry] = {}
+        self._company = Company()
         self._measured: tuple[float, Mapping[str, int]] = (-math.inf, {})
         self._moving: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -151,6 +153,7 @@ class Placer:
             residents=residents,
             waiting=waiting,
             keep_s=self.keep_s,
+            company_per_s=self._company.per_s(now_s=now_s),
         )
 
     # --- using ---------------------------------------------------------------------------------------
@@ -161,6 +164,7 @@ class Placer:
         if not entry.takes:
             return False
         entry.demand.came(now_s=self._clock.monotonic_s())
+        self._company.came()
         entry.slots += 1
         return True
 
@@ -181,6 +185,7 @@ class Placer:
         """
         entry, now_s = self.entry(model), self._clock.monotonic_s()
         entry.demand.came(now_s=now_s)
+        self._company.came()
         if not entry.takes:
             if entry.failure is not None and now_s < entry.failed_until_s:
                 raise entry.failure
@@ -362,6 +367,7 @@ class Placer:
         if not self._is_open:
             return
         state = self.state()
+        self._company.seen(now_s=state.now_s, somebody_waits=bool(state.waiting))
         plan = decide(state, self.rules)
         for refused in plan.refused:
             entry = self._entries[refused.model]
@@ -442,7 +448,11 @@ class Placer:
         finally:  # one that is on its way out for ever would keep all others from moving
             entry.gone()
         entry.evictions += 1
-        reason = f"{self._entries[for_model].name} needs its memory" if for_model in self._entries else "it left"
+        if for_model in self._entries:
+            reason = f"{self._entries[for_model].name} needs its memory"
+        else:
+            is_over = self.keep_s and idle_s >= self.keep_s
+            reason = "nobody used it for so long" if is_over else "by hand, or models may have less memory now"
         log.info("%s is unloaded after %.0f s idle: %s", entry.name, max(0.0, idle_s), reason)
 
     async def _really_free(self, plan: Plan) -> bool:

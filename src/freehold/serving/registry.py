@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
-from freehold.domain.errors.model_versions import ModelPinned
+from freehold.domain.errors.model_versions import ModelInUse, ModelPinned
 from freehold.serving.catalogue import Catalogue, load_catalogue
 from freehold.serving.digests import sync_folder
 from freehold.serving.gguf import read_header
@@ -200,6 +200,7 @@ class ModelRegistry:
 
         Raises:
             ModelNotInstalled: It is not here.
+            ModelInUse: A gateway of this machine runs a file of it that no other name keeps. Nothing was removed.
         """
         with self.names.changing():
             mine = [each for each in self.shelf.all() if name in each.names]
@@ -207,6 +208,9 @@ class ModelRegistry:
             if state is None:
                 raise ModelNotInstalled(name=name)
             wanted = {state.sha256, state.waiting, *state.earlier}
+            alone = wanted - self._held(but=name)
+            if any(each.sha256 in alone and self.shelf.in_use(each) for each in self.shelf.all()):
+                raise ModelInUse(name=name)
             self.names.remove(name)
             for manifest in mine:
                 self.shelf.write(replace(manifest, names=tuple(each for each in manifest.names if each != name)))
@@ -359,9 +363,10 @@ class ModelRegistry:
         """Manifests and names that cannot be read; "freehold doctor" shows them, everything else passes over them."""
         return (*self.shelf.damaged(), *self.names.damaged())
 
-    def _held(self) -> set[str]:
-        """Digests that some name needs, or may go back to."""
-        return {digest for state in self.states() for digest in (state.sha256, state.waiting, *state.earlier)}
+    def _held(self, *, but: str = "") -> set[str]:
+        """Digests that some name needs, or may go back to; of all names but one."""
+        names = (state for state in self.states() if state.name != but)
+        return {digest for state in names for digest in (state.sha256, state.waiting, *state.earlier)}
 
     def _described(
         self,

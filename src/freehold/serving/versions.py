@@ -101,7 +101,7 @@ def version(registry: ModelRegistry, name: str, digest: str = "") -> InstalledMo
         fitting = [each for each in there if wanted and each.model.sha256.startswith(wanted)]
     if len(fitting) != 1:
         known = ", ".join(f"{each.model.sha256[:_SHORT]} ({each.standing})" for each in there)
-        raise VersionUnknown(name=name, version=digest or "that waits", known=f"There are: {known}.")
+        raise VersionUnknown(name=name, version=repr(digest) if digest else "that waits", known=f"There are: {known}.")
     return fitting[0].model
 
 

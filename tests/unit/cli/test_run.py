@@ -55,7 +55,30 @@ def test_golden_help_of_each_command(cli: Cli, command: str) -> None:
             "keys": [("new",), ("list",), ("revoke",)],
             "batches": [("list",), ("show",), ("cancel",)],
             "audit": [("verify",)],
-            "models": [(), ("remove",)],
+            "bundle": [("export",), ("import",)],
+            "models": [
+                (),
+                *(
+                    (each,)
+                    for each in (
+                        [
+                            "canary",
+                            "explain",
+                            "gc",
+                            "key",
+                            "list",
+                            "pin",
+                            "pull",
+                            "remove",
+                            "rollback",
+                            "sign",
+                            "switch",
+                            "updates",
+                            "verify",
+                        ]
+                    )
+                ),
+            ],
             "limits": [("list",), ("set",), ("remove",)],
             "tenants": [("list",), ("show",)],
             "approvals": [("list",), ("show",), ("allow",), ("deny",)],

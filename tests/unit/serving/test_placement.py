@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from freehold.domain.placement import Phase, Why
 from freehold.serving.placement import RULES, decide, expected_due_s, next_to_leave
 from tests.support.placing import GB, loaded, model, on_cards, resident, state, waits
@@ -100,6 +102,18 @@ def test_those_who_wait_let_others_go_on_until_they_have_waited_for_what_it_cost
     assert decide(later).load == "a"
     four = replace(first, now_s=due_s / 4, waiting={"a": waits("a", now_s=due_s / 4, count=4)})
     assert decide(four).load == "a", "four who wait have waited for it together sooner"
+
+
+def test_who_is_alone_hardly_waits_and_company_makes_him_wait() -> None:
+    """He who asks two models in turn needs the one that leaves soon, but not before he is answered."""
+    hot = model("hot", 8, soon=1.0, reload_s=3)
+    due_s: list[float] = []
+    for company_per_s in (0.0, 0.01, 0.1, 1.0):
+        there = loaded(resident(hot))
+        now = state(model("a", 4), hot, loaded=there, waiting=(waits("a"),), company_per_s=company_per_s)
+        due_s.append(expected_due_s(now, now.models["a"]))
+    full_s = RULES.regret_share * 3.0
+    assert due_s == [0.0, pytest.approx(full_s * 0.12), full_s, full_s]
 
 
 def test_nobody_waits_for_one_that_nobody_will_miss() -> None:

@@ -92,6 +92,21 @@ def test_many_who_ask_in_turn_are_answered_with_few_loads_and_nobody_starves() -
     run(scenario)
 
 
+def test_who_is_alone_and_asks_two_in_turn_waits_little_more_than_they_take_to_load() -> None:
+    async def scenario() -> None:
+        loader = FakeLoader(TWO)
+        placer = placer_of(loader)
+        took: list[float] = []
+        for number in range(10):
+            asked_s = now_s()
+            took.append(await ask(placer, "ab"[number % 2]) - asked_s)
+        assert max(took[2:]) <= 2 * (loader.load_s + 1)
+        assert sum(took[-4:]) / 4 <= 1.6 * loader.load_s, "the longer he is alone the less he waits"
+        await placer.close()
+
+    run(scenario)
+
+
 def test_one_is_loaded_at_a_time_and_all_that_fit_stay() -> None:
     async def scenario() -> None:
         loader = FakeLoader(dict.fromkeys("abcd", 2.0))

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
+from freehold.domain.errors.model_versions import ModelInUse
 from freehold.serving import digests
+from freehold.serving.manifests import Hold
 from freehold.serving.registry import InstalledModel, ModelRegistry
 from tests.support.gguf_files import tiny_model
 
@@ -121,6 +123,19 @@ def test_two_names_share_one_file_and_the_last_removes_it(registry: ModelRegistr
     assert registry.installed() == ()
     with pytest.raises(ModelNotInstalled):
         registry.remove("b-name")
+
+
+def test_what_a_gateway_runs_is_removed_only_where_another_name_keeps_it(registry: ModelRegistry) -> None:
+    first = install(registry, "a-name")
+    registry.add_name(first.sha256, name="b-name", license_text="MIT", origin="test", unix_ms=1)
+    hold = Hold(first.path)
+    assert registry.remove("a-name") == 0
+    with pytest.raises(ModelInUse, match="'b-name' is used by a running server"):
+        registry.remove("b-name")
+    assert registry.find("b-name") is not None
+    assert first.path.exists()
+    hold.close()
+    assert registry.remove("b-name") == first.size_bytes
 
 
 def test_a_name_leads_to_one_content(registry: ModelRegistry) -> None:

@@ -142,6 +142,14 @@ def test_collection_keeps_what_serves_waits_and_is_gone_back_to(registry: ModelR
     assert registry.state(NAME).held == {third.sha256}
 
 
+def test_a_version_that_is_not_here_is_said_plainly(registry: ModelRegistry) -> None:
+    install(registry, "lonely")
+    with pytest.raises(VersionUnknown, match="'lonely' has no version that waits here"):
+        version(registry, "lonely")
+    with pytest.raises(VersionUnknown, match="'lonely' has no version 'abc' here"):
+        version(registry, "lonely", "abc")
+
+
 def test_collection_leaves_alone_what_a_gateway_runs(registry: ModelRegistry, two: tuple) -> None:
     old, new = two
     switch(registry, NAME, new.sha256, unix_ms=5)

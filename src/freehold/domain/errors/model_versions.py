@@ -4,7 +4,7 @@ from freehold.domain.errors.model import ModelError
 
 
 class VersionUnknown(ModelError):
-    """{name} has no version {version} here. {known!s}
+    """{name} has no version {version!s} here. {known!s}
 
     "freehold models list" shows which versions of a model are kept. "freehold models pull NAME" fetches a newer one
     beside the one that serves.
@@ -118,6 +118,26 @@ class BundleUnsigned(ModelError):
 
     code = "FH-MODEL-021"
     status = 403
+
+
+class ModelInUse(ModelError):
+    """{name} is used by a running server: it was not removed. Take it from the configuration, or stop the server, and try again.
+
+    A file that an engine has open would be read again when the engine starts anew, and would not be there.
+    """
+
+    code = "FH-MODEL-023"
+    status = 409
+
+
+class ModelsUnreadable(ModelError):
+    """The models in {folder!s} cannot be read or changed: {reason!s}. Run this as the user whom they belong to.
+
+    Models are kept for one user; nobody else reads their list. FREEHOLD_HOME names another data folder.
+    """
+
+    code = "FH-MODEL-024"
+    status = 500
 
 
 class BundleImpossible(ModelError):

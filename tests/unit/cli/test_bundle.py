@@ -1,0 +1,67 @@
+"""``freehold bundle`` and ``freehold models key`` as somebody types them wrongly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from freehold.config.load import data_folder
+from freehold.serving.registry import ModelRegistry
+from tests.unit.cli.conftest import Cli
+from tests.unit.serving.test_registry import install
+
+
+@pytest.fixture
+def model(home: Path) -> str:
+    install(ModelRegistry(data_folder() / "models"), "tiny")
+    return "tiny"
+
+
+def test_one_model_is_exported_and_taken_in_again(cli: Cli, model: str, tmp_path: Path) -> None:
+    file = str(tmp_path / "a.tar")
+    assert "1 model, 0 wheels" in cli("bundle", "export", file, model, "--no-wheels").out
+    assert cli("bundle", "import", file, "--unsigned").code == 0
+
+
+def test_a_folder_that_is_not_there(cli: Cli, model: str, tmp_path: Path) -> None:
+    shown = cli("bundle", "export", str(tmp_path / "no" / "a.tar"), model, "--no-wheels")
+    assert shown.code == 1
+    assert shown.err.startswith("FH-MODEL-022: ")
+    assert "cannot be written to: No such file or directory" in shown.err
+
+
+def test_an_extra_that_is_none(cli: Cli, model: str, tmp_path: Path) -> None:
+    shown = cli("bundle", "export", str(tmp_path / "a.tar"), model, "--extra", "nosuch")
+    assert shown.code == 1
+    assert "freehold has no extra 'nosuch'; it has " in shown.err
+    assert not any(tmp_path.glob("*.tar"))
+
+
+def test_a_bundle_that_is_not_there(cli: Cli) -> None:
+    shown = cli("bundle", "import", "nosuch.tar", "--unsigned")
+    assert shown.code == 1
+    assert "'nosuch.tar' was not taken: No such file or directory." in shown.err
+
+
+def test_a_key_is_never_written_over(cli: Cli, tmp_path: Path) -> None:
+    file = str(tmp_path / "site.key")
+    assert cli("models", "key", "models.example.org", file).code == 0
+    shown = cli("models", "key", "models.example.org", file)
+    assert shown.code == 1
+    assert shown.err.rstrip().endswith("cannot be used: File exists.")
+
+
+def test_models_that_cannot_be_listed_are_not_said_to_be_none(cli: Cli, home: Path) -> None:
+    """A file where the folder belongs stands in for a folder of somebody else: tests may run as root."""
+    folder = data_folder() / "models"
+    folder.mkdir(parents=True)
+    (folder / "names").write_text("")
+    for words in (("models",), ("models", "list"), ("models", "verify"), ("models", "gc")):
+        shown = cli(*words)
+        assert (shown.code, shown.out) == (1, "")
+        assert shown.err.startswith("FH-MODEL-024: ")
+
+
+def test_verifying_nothing_says_so(cli: Cli, home: Path) -> None:
+    assert cli("models", "verify").out == "No model is installed.\n"
