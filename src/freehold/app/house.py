@@ -21,6 +21,7 @@ from freehold.app.batches import batch_runner, batch_views
 from freehold.app.brokered import GuardedAudit
 from freehold.app.classifiers import classify_views
 from freehold.app.collector import Collector
+from freehold.app.energy import EnergyMeter
 from freehold.app.engines import build_engine
 from freehold.app.fellows import Fellows
 from freehold.app.key_events import record_key_events
@@ -47,9 +48,11 @@ from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
 from freehold.domain.response import Usage
 from freehold.engines.ejection import WINDOW_S
+from freehold.gateway.load import DeviceLoad
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.pricing import list_price
 from freehold.gateway.runtime import Runtime, Services
+from freehold.hostinfo.energy import EnergyCounters
 from freehold.hostinfo.heap import keep_heap_small
 from freehold.hostinfo.memory import MemoryMeter
 from freehold.identity.approval_book import ApprovalBook
@@ -120,6 +123,7 @@ class House:
         self._fellows = fellows
         pages = None if fellows is None else fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
+        self._load = DeviceLoad(None if fellows is None else fellows.load)
         self._retries = RetryBudgets()
         self._quotas = Quotas(
             store=stores.limits,
@@ -216,6 +220,7 @@ class House:
         self._spawn(self._released.keep())
         self._spawn(self._keep_outliers_out())
         self._spawn(self._keep_watch())
+        self._spawn(EnergyMeter(self._load, find=EnergyCounters.find, clock=self._stores.clock).run())
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
         if self._fellows is not None:
             self._spawn(self._fellows.keep_filled(self._admission))
@@ -313,6 +318,7 @@ class House:
             prices=self._stores.prices,
             observe=self._observation.observe,
             quotas=self._quotas,
+            load=self._load,
             retries=self._retries,
             audit_log=self._stores.audit.origin,
             learn=self._learnt.learner,
