@@ -110,9 +110,8 @@ class House:
         stores.models.trust = trust_of(compiled.models)
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
-        self._placement = Placement(
-            machine=machine, plan=compiled.memory, clock=stores.clock, queued=self._admission.waiting_at
-        )
+        queued = self._admission.waiting_at
+        self._placement = Placement(machine=machine, plan=compiled.memory, clock=stores.clock, queued=queued)
         built = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
         self._engines = self._placement.take(built, self._plans)
         self._placement.current(self._engines)
@@ -121,9 +120,8 @@ class House:
         detect = self._detection.rules(compiled.detect)
         self._runtime = snapshot(compiled, self._engines, known, self._price, detect=detect, cache_key=stores.cache_key)
         self._fellows = fellows
-        pages = None if fellows is None else fellows.pages
+        self._load, pages = DeviceLoad(fellows and fellows.load), fellows and fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
-        self._load = DeviceLoad(None if fellows is None else fellows.load)
         self._retries = RetryBudgets()
         self._quotas = Quotas(
             store=stores.limits,
