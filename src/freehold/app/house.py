@@ -106,12 +106,12 @@ class House:
         """
         self._stores = stores
         self._machine = machine
-        self._known = known
+        self._known, self._settings = known, compiled
         stores.models.trust = trust_of(compiled.models)
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
-        queued = self._admission.waiting_at
-        self._placement = Placement(machine=machine, plan=compiled.memory, clock=stores.clock, queued=queued)
+        clock, queued = stores.clock, self._admission.waiting_at
+        self._placement = Placement(machine=machine, plan=compiled.memory, clock=clock, queued=queued)
         built = {name: build_engine(plan, stores, machine) for name, plan in self._plans.items()}
         self._engines = self._placement.take(built, self._plans)
         self._placement.current(self._engines)
@@ -146,7 +146,6 @@ class House:
         self._released = Released(stores, self._current, tidies=fellows is None or fellows.seat.worker == 0)
         self._vaults = VaultHouse(stores, compiled, self._current, keeps=fellows is None or fellows.seat.worker == 0)
         self._pipeline = Pipeline(services=self._services(), runtime=self._current, prerouting=self._learnt.prerouting)
-        self._settings = compiled
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
         self._api: Api | None = None
         self._tasks: set[asyncio.Task[None]] = set()
