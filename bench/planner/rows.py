@@ -26,13 +26,15 @@ _DENSE_SHARE = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One run; ``tokens`` as ``planner.speed.estimate`` takes them, ``engine`` for who ran what."""
+    """One run; ``tokens`` as ``planner.speed.estimate`` takes them, ``engine`` for who ran what, ``kind`` the table's family of devices
+    and type of weights."""
 
     device: Device
     run: Measured
     tokens: float
     engine: tuple[str, str]
     file_bytes: float
+    kind: tuple[str, str]
 
     @property
     def seconds(self) -> float:
@@ -82,4 +84,5 @@ def _row(each: dict[str, str], widths: dict[str, int]) -> Row:
         tokens=float(n) if reading else depth,
         engine=(each["source"], each["backend"]),
         file_bytes=float(each["file_bytes"]),
+        kind=(each["family"], each["quant"]),
     )

@@ -1,4 +1,4 @@
-"""What a worker shares with its fellow workers: slots, what is used of limits, and one page of metrics."""
+"""What a worker shares with its fellow workers: slots, what is used of limits and of the machine, and one page of metrics."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Self
 from freehold.domain.deployment import Deployment
 from freehold.identity.limit_table import LimitTable
 from freehold.serving.admission import SlotAdmission, TurnQueue
+from freehold.serving.load_table import LoadTable
 from freehold.serving.shared_slots import REFILL_EVERY_S, Bells, SharedQueue
 from freehold.serving.slot_table import SlotTable
 from freehold.telemetry.workers import WorkerPages
@@ -19,6 +20,7 @@ from freehold.telemetry.workers import WorkerPages
 WORKERS_FOLDER = "workers"
 SLOTS_FILE = "slots"
 LIMITS_FILE = "limits"
+LOAD_FILE = "load"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Fellows:
     seat: Seat
     table: SlotTable
     limits: LimitTable
+    load: LoadTable
     bells: Bells
     pages: WorkerPages
 
@@ -61,6 +64,7 @@ class Fellows:
             seat=seat,
             table=SlotTable.open(shared / SLOTS_FILE),
             limits=LimitTable.open(shared / LIMITS_FILE, worker=seat.worker),
+            load=LoadTable.open(shared / LOAD_FILE, worker=seat.worker),
             bells=Bells(mine, others),
             pages=WorkerPages(shared, str(seat.worker)),
         )

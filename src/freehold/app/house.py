@@ -21,6 +21,7 @@ from freehold.app.batches import batch_runner, batch_views
 from freehold.app.brokered import GuardedAudit
 from freehold.app.classifiers import classify_views
 from freehold.app.collector import Collector
+from freehold.app.energy import EnergyMeter
 from freehold.app.engines import build_engine
 from freehold.app.fellows import Fellows
 from freehold.app.key_events import record_key_events
@@ -47,9 +48,11 @@ from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Engine
 from freehold.domain.response import Usage
 from freehold.engines.ejection import WINDOW_S
+from freehold.gateway.load import DeviceLoad
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.pricing import list_price
 from freehold.gateway.runtime import Runtime, Services
+from freehold.hostinfo.energy import EnergyCounters
 from freehold.hostinfo.heap import keep_heap_small
 from freehold.hostinfo.memory import MemoryMeter
 from freehold.identity.approval_book import ApprovalBook
@@ -103,7 +106,7 @@ class House:
         """
         self._stores = stores
         self._machine = machine
-        self._known = known
+        self._known, self._settings = known, compiled
         stores.models.trust = trust_of(compiled.models)
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
@@ -116,7 +119,7 @@ class House:
         detect = self._detection.rules(compiled.detect)
         self._runtime = snapshot(compiled, self._engines, known, self._price, detect=detect, cache_key=stores.cache_key)
         self._fellows = fellows
-        pages = None if fellows is None else fellows.pages
+        self._load, pages = DeviceLoad(fellows and fellows.load), fellows and fellows.pages
         self._observation = Observation(stores, self._runtime, logs=logs, collector=collector, pages=pages)
         self._retries = RetryBudgets()
         self._quotas = Quotas(
@@ -142,7 +145,6 @@ class House:
         self._released = Released(stores, self._current, tidies=fellows is None or fellows.seat.worker == 0)
         self._vaults = VaultHouse(stores, compiled, self._current, keeps=fellows is None or fellows.seat.worker == 0)
         self._pipeline = Pipeline(services=self._services(), runtime=self._current, prerouting=self._learnt.prerouting)
-        self._settings = compiled
         self._batches = batch_runner(stores, compiled, self._pipeline, self.door, self._current, fellows)
         self._api: Api | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -223,6 +225,7 @@ class House:
         self._spawn(self._released.keep())
         self._spawn(self._keep_outliers_out())
         self._spawn(self._keep_watch())
+        self._spawn(EnergyMeter(self._load, find=EnergyCounters.find, clock=self._stores.clock).run())
         self._spawn(keep_heap_small(served=lambda: self._stores.audit.size, active=self._pipeline.active))
         if self._fellows is not None:
             self._spawn(self._fellows.keep_filled(self._admission))
@@ -347,6 +350,7 @@ class House:
             prices=self._stores.prices,
             observe=self._observation.observe,
             quotas=self._quotas,
+            load=self._load,
             retries=self._retries,
             audit_log=self._stores.audit.origin,
             learn=self._learnt.learner,

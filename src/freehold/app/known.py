@@ -50,7 +50,7 @@ def known_from(loaded: LoadedConfig, data_folder: Path) -> Known:
     folder = calibrations_folder(loaded, data_folder)
     own = (calibration.from_json(text) for _, text in _texts(folder))
     certificates = _read("certificate", folder / CERTIFICATES_FOLDER, certificate.from_json)
-    outcomes = _read("table of outcomes", folder / OUTCOMES_FOLDER, paired.from_json)
+    outcomes = outcomes_in(folder / OUTCOMES_FOLDER)
     return Known(
         calibrations=(*shipped_calibrations(), *own),
         certificates=(*shipped_certificates(), *certificates),
@@ -66,6 +66,11 @@ def calibrations_folder(loaded: LoadedConfig, data_folder: Path) -> Path:
 def certificates_in(folder: Path) -> list[Certificate]:
     """The certificates of a folder, by name; none where there is no folder."""
     return _read("certificate", folder, certificate.from_json)
+
+
+def outcomes_in(folder: Path) -> list[PairedOutcomes]:
+    """The tables of recorded outcomes of a folder, by name; none where there is no folder."""
+    return _read("table of outcomes", folder, paired.from_json)
 
 
 def _read(what: str, folder: Path, decode: Callable[[str], T]) -> list[T]:

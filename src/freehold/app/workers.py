@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from freehold.app.fellows import LIMITS_FILE, SLOTS_FILE, WORKERS_FOLDER, BellPipes
+from freehold.app.fellows import LIMITS_FILE, LOAD_FILE, SLOTS_FILE, WORKERS_FOLDER, BellPipes
 from freehold.app.listener import LAST_WORDS_S
 from freehold.app.reload import Reloader
 from freehold.app.rules import rulebook_of
@@ -27,6 +27,7 @@ from freehold.config.handover import hand_over
 from freehold.config.load import LoadedConfig
 from freehold.domain.errors.server import WorkerFailed
 from freehold.identity.limit_table import LimitTable
+from freehold.serving.load_table import LoadTable
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.slot_table import SlotTable
 from freehold.storage import disk
@@ -146,10 +147,12 @@ class Workers:
         forget_pages(shared)
         table, bells = SlotTable.make(shared / SLOTS_FILE, workers=self._workers), BellPipes(self._workers)
         limits = LimitTable.make(shared / LIMITS_FILE, workers=self._workers)
+        load = LoadTable.make(shared / LOAD_FILE, workers=self._workers)
         loop = asyncio.get_running_loop()
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, self._told_to_stop)
-        posts = [asyncio.ensure_future(self._keep(worker, (table, limits), bells)) for worker in range(self._workers)]
+        tables = (table, limits, load)
+        posts = [asyncio.ensure_future(self._keep(worker, tables, bells)) for worker in range(self._workers)]
         reloader = Reloader(
             self._loaded.path,
             rules=self._loaded.config.policy.rules,
@@ -164,11 +167,11 @@ class Workers:
                 post.result()
         finally:
             await self._end(posts)
-            table.close()
-            limits.close()
+            for each in tables:
+                each.close()
             bells.close()
 
-    async def _keep(self, worker: int, tables: tuple[SlotTable, LimitTable], bells: BellPipes) -> None:
+    async def _keep(self, worker: int, tables: tuple[SlotTable, LimitTable, LoadTable], bells: BellPipes) -> None:
         """Have one worker running until told to stop.
 
         Raises:

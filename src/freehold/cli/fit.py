@@ -15,7 +15,7 @@ from freehold.domain.hardware import DeviceNeed, Gpu, HardwareProfile
 from freehold.planner import wording
 from freehold.planner.choose import launch_for
 from freehold.planner.fit import fit
-from freehold.planner.memory import Launch
+from freehold.planner.memory import CARD_BATCH_TOKENS, Launch
 from freehold.planner.placement import MEMORY, Machine, SpreadReport, score
 from freehold.planner.remedies import Remedy, Setting, remedies
 
@@ -68,6 +68,8 @@ def fit_model(
     machine = Machine(profile=profile, cards=_cards(gpu, profile), projector_bytes=asked.projector_bytes)
     launch = launch_for(asked.shape, profile)
     launch = replace(launch, context_tokens=ctx or launch.context_tokens, slots=users or launch.slots, cache_type=cache)
+    if machine.cards:
+        launch = replace(launch, batch_tokens=CARD_BATCH_TOKENS)
     _check_layers(asked, machine, gpu_layers=gpu_layers, cpu_moe=cpu_moe)
     setting = Setting(
         shape=asked.shape, launch=launch, host_expert_layers=cpu_moe, layers=None if gpu_layers < 0 else gpu_layers

@@ -11,8 +11,10 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from freehold.cli import output
+from freehold.cli.cheapest import NOT_JUDGED, Judged, cheapest_judged, own_outcomes
 from freehold.cli.money_facts import Facts, from_export, from_receipts
 from freehold.cli.options import Json
+from freehold.domain.deployment import TokenPrice
 from freehold.domain.economics import Demand, Repatriation, Spread, TokenPrices
 from freehold.domain.errors.planner import PriceUnknown
 from freehold.domain.response import Usage
@@ -20,16 +22,13 @@ from freehold.hostinfo.clock import SystemClock
 from freehold.ledger.book import GenaiPriceBook
 from freehold.planner.assumptions import NAMES, Assumptions
 from freehold.planner.hardware_kinds import assumptions_of
+from freehold.planner.owning import blend
 from freehold.planner.page import page
 from freehold.planner.repatriate import answer
 
 _MICROS = 1_000_000
 _WAYS = {"cloud": "the cloud alone", "hybrid": "home, doubtful ones in the cloud", "local": "home alone"}
 _DRAWS_MAX = 200_000
-_NOT_JUDGED = (
-    "Whether a cheaper cloud model is good enough was not said: judge it on your own questions (freehold calibrate, freehold"
-    " replay), and name it with --cheapest."
-)
 
 
 @Parameter(name="*")
@@ -58,7 +57,8 @@ class Cloud:
     Attributes:
         model: The cloud model that is paid for now, as PROVIDER/MODEL.
         price: Its price IN/OUT in dollars per million tokens, where it is not in the price data, or yours is another.
-        cheapest: The cheapest cloud model that passes the same quality bar, as PROVIDER/MODEL.
+        cheapest: The cheapest cloud model that passes the same quality bar, as PROVIDER/MODEL. Where answers of several
+            models to your own questions are recorded (freehold calibrate), it is found by them if not given.
         cheapest_price: Its price, IN/OUT.
     """
 
@@ -95,10 +95,12 @@ def repatriate(
         raise output.UsageError(f"--draws is {draws}; 100 to {_DRAWS_MAX:,} are taken.")
     facts = _facts(volume)
     now, source = _price(cloud.model, cloud.price, "--model", "--price")
-    cheapest, cheapest_source = None, ""
-    if cloud.cheapest or cloud.cheapest_price:
-        cheapest, cheapest_source = _price(cloud.cheapest, cloud.cheapest_price, "--cheapest", "--cheapest-price")
     assumptions = _changed(assumptions_of(hardware).replaced(facts.measured), set_)
+    judged, cheapest, cheapest_source = _judged(cloud, now, assumptions), None, ""
+    if judged.model or cloud.cheapest or cloud.cheapest_price:
+        cheapest, cheapest_source = _price(
+            cloud.cheapest or judged.model, cloud.cheapest_price, "--cheapest", "--cheapest-price"
+        )
     told = answer(
         assumptions,
         facts.demand,
@@ -113,9 +115,9 @@ def repatriate(
         Path(html).write_text(page(told, assumptions), encoding="utf-8")
     if as_json:
         spreads = {name: asdict(each) for name, each in zip(NAMES, assumptions.spreads, strict=True)}
-        output.print_json({**asdict(told), "assumptions": spreads, "from": facts.told})
+        output.print_json({**asdict(told), "assumptions": spreads, "from": facts.told, "cheapest": judged.told})
     else:
-        output.say(_text(told, facts, hardware, judged=cheapest is not None))
+        output.say(_text(told, facts, hardware, judged=judged.told))
     return output.OK
 
 
@@ -146,16 +148,38 @@ def _price(model: str, typed: str, model_option: str, price_option: str) -> tupl
         return TokenPrices(input_per_mtok=inputs, output_per_mtok=outputs), "as typed"
     if not model:
         raise output.UsageError(f"Say what is compared with: {model_option} PROVIDER/MODEL, or {price_option} IN/OUT.")
-    found = GenaiPriceBook().price(model, usage=Usage(), unix_ms=SystemClock().unix_ms())
+    found = _listed(model)
     if found is None:
         raise PriceUnknown(model=repr(model))
     since = f", valid since {found.effective}" if found.effective else ""
-    return (
-        TokenPrices(
-            input_per_mtok=found.input_micros_per_mtok / _MICROS, output_per_mtok=found.output_micros_per_mtok / _MICROS
-        ),
-        f"{model}, {found.price_version}{since}",
+    return _prices(found), f"{model}, {found.price_version}{since}"
+
+
+def _listed(model: str) -> TokenPrice | None:
+    return GenaiPriceBook().price(model, usage=Usage(), unix_ms=SystemClock().unix_ms())
+
+
+def _prices(found: TokenPrice) -> TokenPrices:
+    return TokenPrices(
+        input_per_mtok=found.input_micros_per_mtok / _MICROS, output_per_mtok=found.output_micros_per_mtok / _MICROS
     )
+
+
+def _judged(cloud: Cloud, now: TokenPrices, assumptions: Assumptions) -> Judged:
+    """What is the cheapest that is good enough: as said, else by this house's own recorded answers."""
+    if cloud.cheapest or cloud.cheapest_price:
+        return Judged(told=f"That {cloud.cheapest or 'the cheapest'} is good enough is taken as you said it.")
+    if not cloud.model:
+        return Judged(told=NOT_JUDGED)
+    modes = assumptions.modes()
+
+    def price_of(model: str) -> TokenPrices | None:
+        if model == cloud.model:
+            return now
+        found = _listed(model)
+        return None if found is None else _prices(found)
+
+    return cheapest_judged(own_outcomes(), cloud.model, price_of=price_of, cost=lambda price: blend(price, modes))
 
 
 def _changed(assumptions: Assumptions, typed: Sequence[str]) -> Assumptions:
@@ -175,7 +199,7 @@ def _changed(assumptions: Assumptions, typed: Sequence[str]) -> Assumptions:
     return assumptions.replaced(changes)
 
 
-def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: bool) -> str:
+def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str) -> str:
     result = told.result
     rows = [
         (name, f"{spread.p10:,.0f}", f"{spread.p50:,.0f}", f"{spread.p90:,.0f}")
@@ -216,7 +240,7 @@ def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: bool) -> s
             "",
             output.table(swings, head=("decides most", "at its low", "at its high")),
             "",
-            *([] if judged else [_NOT_JUDGED]),
+            judged,
             f"{result.draws:,} draws, seed {result.seed}. Put your own numbers in with --set; --json shows all of them.",
         ]
     )

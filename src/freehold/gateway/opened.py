@@ -8,6 +8,7 @@ from freehold.domain.decisions import Confidence, Outcome, Verdict
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.ports import Slot
 from freehold.gateway.attempt import AttemptRun
+from freehold.gateway.load import Share, Ticket
 from freehold.gateway.pricing import price_attempt
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime, Services
@@ -28,6 +29,7 @@ class Opened:
     slot: Slot | None = None
     paid_for: str = ""
     _run: AttemptRun | None = None
+    _ticket: Ticket | None = None
 
     @property
     def is_open(self) -> bool:
@@ -49,7 +51,9 @@ class Opened:
     def begin(self, run: AttemptRun) -> AttemptRun:
         """An attempt begins."""
         self._run = run
-        self.services.load.enter()
+        hardware = self.runtime.hardware
+        if hardware is not None and hardware.zone == run.deployment.zone:
+            self._ticket = self.services.load.enter(self.services.clock.monotonic_s())
         return run
 
     def close(
@@ -61,11 +65,11 @@ class Opened:
         error: FreeholdError | None = None,
     ) -> None:
         """It is over: price it, note it, and give back what it took."""
-        run, share_permille, tokens = self.run, self.services.load.leave(), 0
+        run, share, tokens = self.run, self._left(), 0
         self._run = None
         try:
             usage, ended_ms = run.usage(outcome), self.draft.elapsed_ms()
-            cost = price_attempt(run, usage, self.runtime, ended_ms=ended_ms, share_permille=share_permille)
+            cost = price_attempt(run, usage, self.runtime, ended_ms=ended_ms, share=share)
             self.draft.attempts.append(
                 run.close(
                     outcome,
@@ -81,6 +85,13 @@ class Opened:
             tokens = tokens or int(usage.measured and outcome is Outcome.COMPLETE)
         finally:
             self.release(tokens=tokens)
+
+    def _left(self) -> Share:
+        """What it had of the machine, where that is owned."""
+        ticket, self._ticket = self._ticket, None
+        if ticket is None:
+            return Share(permille=1_000)
+        return self.services.load.leave(ticket, self.services.clock.monotonic_s())
 
     def abandon(self, outcome: Outcome) -> None:
         """The request is over: book what an attempt that still runs has used until now, and leave nothing taken."""

@@ -8,6 +8,7 @@ from freehold.domain.receipt import Cost
 from freehold.domain.response import Usage
 from freehold.domain.zones import WORLD
 from freehold.gateway.attempt import AttemptRun
+from freehold.gateway.load import Share
 from freehold.gateway.receipt import ReceiptDraft
 from freehold.gateway.runtime import Runtime
 from freehold.ledger import pricing
@@ -21,7 +22,7 @@ def list_price(prices: PriceBook, deployment: Deployment, *, usage: Usage, unix_
     return prices.price(deployment.price_model, usage=usage, unix_ms=unix_ms) if deployment.price_model else None
 
 
-def price_attempt(run: AttemptRun, usage: Usage, runtime: Runtime, *, ended_ms: float, share_permille: int) -> Cost:
+def price_attempt(run: AttemptRun, usage: Usage, runtime: Runtime, *, ended_ms: float, share: Share) -> Cost:
     """What an attempt cost until now.
 
     Args:
@@ -29,7 +30,7 @@ def price_attempt(run: AttemptRun, usage: Usage, runtime: Runtime, *, ended_ms: 
         usage: Its tokens.
         runtime: Says what owned hardware costs.
         ended_ms: When it ended, on the attempt's scale.
-        share_permille: The attempt's share of this machine.
+        share: What it had of owned hardware. Counters are this device's: of another machine they say nothing.
     """
     draft, deployment = run.draft, run.deployment
     return cost_of_attempt(
@@ -37,7 +38,8 @@ def price_attempt(run: AttemptRun, usage: Usage, runtime: Runtime, *, ended_ms: 
         usage=usage,
         busy_ms=ended_ms - run.started_ms,
         hardware=runtime.hardware,
-        share_permille=share_permille,
+        share_permille=share.permille,
+        measured_mw=share.measured_mw if deployment.is_on_device else None,
         price=list_price(run.services.prices, deployment, usage=usage, unix_ms=draft.created_unix_ms),
     )
 

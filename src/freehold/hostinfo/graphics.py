@@ -1,4 +1,4 @@
-"""Cards of this machine: NVIDIA's by their own program, AMD's by the kernel's files, Apple's as a share of the memory."""
+"""Cards of this machine: NVIDIA's by their own program or library, AMD's by the kernel's files, Apple's as a share of the memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Final
 
 from freehold.domain.hardware import Gpu
 from freehold.hostinfo.files import number, read_text
+from freehold.hostinfo.nvml import HOT_REASONS, Nvml, nvml
 
 _TOOL_TIMEOUT_S: Final = 3.0
 _MIB: Final = 1 << 20
@@ -21,8 +22,6 @@ _APPLE_SHARE: Final = 0.75
 _QUERY: Final = "--query-gpu=name,memory.total,memory.free,power.draw,temperature.gpu,clocks_throttle_reasons.active"
 _COLUMNS: Final = 6
 _IDLE_REASON: Final = 0x1
-_HOT_REASONS: Final = 0x20 | 0x40 | 0x08
-"""Software and hardware slow-down by heat, and hardware slow-down at all (NVML's nvmlClocksThrottleReasons)."""
 
 Tool = Callable[..., str]
 
@@ -41,7 +40,14 @@ def tool(name: str, *arguments: str) -> str:
     return done.stdout.decode("utf-8", errors="replace")
 
 
-def cards(root: Path, *, memory_bytes: int = 0, free_bytes: int = 0, ask: Tool = tool) -> tuple[Gpu, ...]:
+def cards(
+    root: Path,
+    *,
+    memory_bytes: int = 0,
+    free_bytes: int = 0,
+    ask: Tool = tool,
+    driver: Callable[[], Nvml | None] | None = None,
+) -> tuple[Gpu, ...]:
     """All cards found; none where nothing says that there are any.
 
     Args:
@@ -49,8 +55,11 @@ def cards(root: Path, *, memory_bytes: int = 0, free_bytes: int = 0, ask: Tool =
         memory_bytes: Of the machine, for processors that share it with their graphics.
         free_bytes: Free of it.
         ask: Runs a program of the system.
+        driver: Opens NVIDIA's library, for where its program is missing; by default where ``root`` is the system's.
     """
     nvidia = parse_nvidia_smi(ask("nvidia-smi", _QUERY, "--format=csv,noheader,nounits"))
+    if not nvidia:
+        nvidia = _by_library(driver or (nvml if root == Path("/") else _no_driver))
     return (*nvidia, *_amd(root), *_apple(memory_bytes, free_bytes, ask))
 
 
@@ -70,27 +79,52 @@ def parse_nvidia_smi(text: str) -> tuple[Gpu, ...]:
                 free_bytes=free_mib * _MIB,
                 power_w=_decimal(row[3]),
                 celsius=_decimal(row[4]),
-                throttled=bool(_hexadecimal(row[5]) & _HOT_REASONS),
+                throttled=bool(_hexadecimal(row[5]) & HOT_REASONS),
             )
         )
     return tuple(found)
 
 
+def _no_driver() -> None:
+    return None
+
+
+def _by_library(driver: Callable[[], Nvml | None]) -> tuple[Gpu, ...]:
+    opened = driver()
+    if opened is None:
+        return ()
+    try:
+        return opened.cards()
+    finally:
+        opened.close()
+
+
+def amd_cards(root: Path) -> tuple[Path, ...]:
+    """Folders of AMD's graphics, those in processors among them."""
+    return tuple(
+        card / "device"
+        for card in sorted((root / "sys/class/drm").glob("card[0-9]*"))
+        if "-" not in card.name and read_text(card / "device/vendor").strip() == _AMD
+    )
+
+
+def in_processor(device: Path) -> bool:
+    """Whether AMD's graphics are part of a processor: what they may take of its memory is more than they have."""
+    own, shared = (number(read_text(device / f"mem_info_{each}_total")) or 0 for each in ("vram", "gtt"))
+    return own < shared
+
+
 def _amd(root: Path) -> tuple[Gpu, ...]:
     """By ``amdgpu``'s files. A processor's graphics count with what they may take of the machine's memory (GTT)."""
     found: list[Gpu] = []
-    for card in sorted((root / "sys/class/drm").glob("card[0-9]*")):
-        device = card / "device"
-        if "-" in card.name or read_text(device / "vendor").strip() != _AMD:
-            continue
+    for device in amd_cards(root):
         own, used = number(read_text(device / "mem_info_vram_total")), number(read_text(device / "mem_info_vram_used"))
         shared = number(read_text(device / "mem_info_gtt_total")) or 0
         shared_used = number(read_text(device / "mem_info_gtt_used")) or 0
         if own is None or used is None:
             continue
-        is_small = own < shared
-        total, taken = (own + shared, used + shared_used) if is_small else (own, used)
-        name = read_text(device / "product_name").strip() or f"AMD graphics ({card.name})"
+        total, taken = (own + shared, used + shared_used) if in_processor(device) else (own, used)
+        name = read_text(device / "product_name").strip() or f"AMD graphics ({device.parent.name})"
         sensors = next(iter(sorted((device / "hwmon").glob("hwmon*"))), device)
         microwatts = number(read_text(sensors / "power1_average"))
         millidegrees = number(read_text(sensors / "temp1_input"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from freehold.domain.hardware import ProcessorState
+from freehold.hostinfo.energy import counted_uj, grown_uj, rapl_counters
 from freehold.hostinfo.files import number, read_text
 
 _MICRO: Final = 1e-6
@@ -27,32 +28,21 @@ def processor_state(
     The energy counters (RAPL) are readable by root only on most systems since they tell what others compute; then power is
     not known, and 0.
     """
-    packages = [
-        each for each in sorted((root / "sys/class/powercap").glob("intel-rapl:*")) if each.name.count(":") == 1
-    ]
-    before, began = [_energy(each) for each in packages], clock()
+    counters = rapl_counters(root)
+    before, began = [counted_uj(each) for each in counters], clock()
     if any(each is not None for each in before):
         (wait or threading.Event().wait)(seconds)
-    after, ended = [_energy(each) for each in packages], clock()
+    after, ended = [counted_uj(each) for each in counters], clock()
     joules = 0.0
-    for package, first, last in zip(packages, before, after, strict=True):
+    for counter, first, last in zip(counters, before, after, strict=True):
         if first is not None and last is not None:
-            joules += (last - first if last >= first else last - first + _range(package)) * _MICRO
+            joules += grown_uj(counter, first, last) * _MICRO
     passed = ended - began
     return ProcessorState(
         power_w=joules / passed if joules and passed > 0 else 0.0,
         celsius=_hottest(root),
         slowed_by_heat=_slowed(root),
     )
-
-
-def _energy(package: Path) -> int | None:
-    return number(read_text(package / "energy_uj"))
-
-
-def _range(package: Path) -> int:
-    """Where the counter begins again."""
-    return number(read_text(package / "max_energy_range_uj")) or 0
 
 
 def _hottest(root: Path) -> float:

@@ -22,6 +22,9 @@ CACHE_BYTES_PER_VALUE: Final = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 STATE_BYTES_PER_VALUE: Final = 4
 """States are kept in 32 bits whatever the type of the cache is."""
 
+CARD_BATCH_TOKENS: Final = 512
+"""Prompt tokens that are worked on at once on a card, as llama-server does where it is not told otherwise."""
+
 ENGINE_OVERHEAD_BYTES: Final = 96 << 20
 """The engine's process without model: interpreter, library, server buffers. Measured: 40 to 65 MiB."""
 
@@ -85,6 +88,24 @@ def layer_cache_bytes(shape: ModelShape, launch: Launch) -> tuple[int, ...]:
         else:
             found.append(round(width * value_bytes * (window_tokens if is_windowed(shape, layer) else tokens)))
     return tuple(found)
+
+
+def cache_read_bytes(shape: ModelShape, depth_tokens: float) -> float:
+    """What is read of caches and states, in 16 and 32 bits, for a token that is written behind ``depth_tokens`` others.
+
+    By the kinds of ``layer_cache_bytes``, without rounding up: all of them, those in the window, one latent vector each, or a
+    state whatever the depth is.
+    """
+    total = 0.0
+    for layer in range(shape.layers):
+        heads = shape.kv_heads_each[layer] if shape.kv_heads_each else shape.kv_heads
+        if not heads:
+            total += STATE_BYTES_PER_VALUE * shape.state_values
+            continue
+        width = shape.latent_length or 2 * heads * shape.head_dim
+        seen = min(depth_tokens, shape.sliding_window) if is_windowed(shape, layer) else depth_tokens
+        total += width * CACHE_BYTES_PER_VALUE["f16"] * seen
+    return total
 
 
 def compute_bytes(shape: ModelShape, launch: Launch) -> int:

@@ -9,7 +9,9 @@ from freehold.domain.hardware import FitReport, Gpu, HardwareProfile, ModelShape
 from freehold.domain.speed import Device, Load, ThroughputEstimate, WeightClass
 from freehold.planner.choose import ModelOption, threads_for
 from freehold.planner.devices import Sheet
-from freehold.planner.fit import CACHE_BYTES_PER_VALUE, Launch, fit
+from freehold.planner.fit import Launch, fit
+from freehold.planner.memory import CARD_BATCH_TOKENS, cache_read_bytes
+from freehold.planner.placement import Machine, score
 from freehold.planner.speed import estimate
 from freehold.planner.speed_cpu import processor, reads, writes
 from freehold.planner.speed_table import READING, READING_CONSTANTS, WRITING, WRITING_CONSTANTS
@@ -78,14 +80,15 @@ def plan(options: Iterable[ModelOption], sheets: Iterable[Sheet], wanted: Wanted
 
 def serve(option: ModelOption, sheet: Sheet, wanted: Wanted) -> Served | None:
     """One model on one device; ``None`` where it does not fit."""
-    launch = Launch(context_tokens=wanted.context_tokens, slots=wanted.users, batch_tokens=512)
-    card = Gpu(name=sheet.device.name, vram_bytes=sheet.memory_bytes, free_bytes=sheet.memory_bytes)
-    report = fit(option.shape, launch, _NO_MACHINE, gpu=card)
+    report = _on_card(option.shape, sheet, wanted)
     if not report.fits:
         return None
-    load = load_of(option)
-    each = estimate(WRITING, WRITING_CONSTANTS, sheet.device, of_users(load, wanted.users), wanted.context_tokens / 2)
-    reading = estimate(READING, READING_CONSTANTS, sheet.device, load, wanted.prompt_tokens)
+    depth_tokens = wanted.context_tokens / 2
+    load = load_of(option, depth_tokens)
+    each = estimate(WRITING, WRITING_CONSTANTS, sheet.device, of_users(load, wanted.users), depth_tokens)
+    reading = estimate(
+        READING, READING_CONSTANTS, sheet.device, load_of(option, wanted.prompt_tokens), wanted.prompt_tokens
+    )
     first_token_s = wanted.prompt_tokens / reading.tok_per_s
     slowest_s = wanted.prompt_tokens / reading.low
     return Served(
@@ -98,6 +101,24 @@ def serve(option: ModelOption, sheet: Sheet, wanted: Wanted) -> Served | None:
         enough=each.tok_per_s >= wanted.tok_per_s and _soon(first_token_s, wanted),
         surely=each.low >= wanted.tok_per_s and _soon(slowest_s, wanted),
         first_token_high_s=slowest_s,
+    )
+
+
+def _on_card(shape: ModelShape, sheet: Sheet, wanted: Wanted) -> FitReport:
+    """What ``freehold fit --gpu`` says of the card; of the machine around it nothing is known but that it must hold the rest."""
+    launch = Launch(context_tokens=wanted.context_tokens, slots=wanted.users, batch_tokens=CARD_BATCH_TOKENS)
+    card = Gpu(name=sheet.device.name, vram_bytes=sheet.memory_bytes, free_bytes=sheet.memory_bytes)
+    found = score(shape, launch, Machine(profile=_NO_MACHINE, cards=(card,)))
+    need = found.needs[-1]
+    return FitReport(
+        weights_bytes=need.weights_bytes,
+        kv_bytes=need.kv_bytes,
+        compute_bytes=need.compute_bytes,
+        overhead_bytes=need.overhead_bytes,
+        free_bytes=need.free_bytes,
+        tok_per_s_low=0.0,
+        tok_per_s_high=0.0,
+        unknown=found.unknown,
     )
 
 
@@ -147,8 +168,8 @@ def _batched(alone: ThroughputEstimate, reading: ThroughputEstimate, users: int)
     )
 
 
-def load_of(option: ModelOption) -> Load:
-    """What a model asks of a device, by the numbers of its header."""
+def load_of(option: ModelOption, depth_tokens: float) -> Load:
+    """What a model asks of a device that has ``depth_tokens`` tokens in its cache, by the numbers of its header."""
     shape = option.shape
     read_bytes = shape.read_bytes or shape.file_bytes
     bits = shape.file_bytes * _BITS_A_BYTE / max(1, option.parameters)
@@ -158,16 +179,11 @@ def load_of(option: ModelOption) -> Load:
         weights=weights,
         read_bytes=read_bytes,
         file_bytes=shape.file_bytes,
-        cache_bytes_per_token=cache_bytes_per_token(shape),
+        cache_bytes_per_token=cache_read_bytes(shape, depth_tokens) / max(1.0, depth_tokens),
         active_parameters=option.parameters * read_bytes / shape.file_bytes if sparse else option.parameters,
         layers=shape.layers,
         width=shape.embedding_length,
     )
-
-
-def cache_bytes_per_token(shape: ModelShape) -> float:
-    """Keys and values of all layers, in 16 bits."""
-    return 2 * shape.kv_heads * shape.head_dim * CACHE_BYTES_PER_VALUE["f16"] * shape.layers
 
 
 def of_users(load: Load, users: int) -> Load:

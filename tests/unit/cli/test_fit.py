@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from freehold.cli import fit as command
 from freehold.cli import fit_oracle, machine_speed
 from freehold.domain.hardware import HardwareProfile
 from freehold.planner.placement import PROJECTOR_BUFFERS_BYTES
@@ -47,7 +46,7 @@ def test_more_context_than_there_is_memory(cli: Cli) -> None:
     shown = cli("fit", "qwen3-8b", "--gpu", "8G", "--ctx", "32768", "--users", "4")
     assert shown.code == 1
     assert "It does not fit" in shown.out
-    assert "To make it fit:\n  a context of 4,096 tokens: needs 8.2 GB" in shown.out
+    assert "To make it fit:\n  a context of 4,096 tokens: needs 8.5 GB" in shown.out
     found = told(cli, "qwen3-8b", "--gpu", "8G", "--ctx", "32768", "--users", "4")
     assert found["margin_bytes"] < 0
     for each in found["changes"]:
@@ -67,7 +66,7 @@ def test_changes_together_then_what_makes_it_slower_then_another_file(cli: Cli) 
 def test_nothing_helps_where_not_even_memory_holds_it(
     cli: Cli, machine: Callable[..., HardwareProfile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "probe", lambda **_: machine(memory_free_bytes=500 << 20))
+    monkeypatch.setattr(machine_speed, "probe", lambda **_: machine(memory_free_bytes=500 << 20))
     assert told(cli, "qwen3-8b")["changes"] == []
     assert "Nothing but a smaller model" in cli("fit", "qwen3-8b").out
 

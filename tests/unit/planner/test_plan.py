@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from freehold.domain.hardware import ModelShape
+from freehold.domain.hardware import Gpu, HardwareProfile, ModelShape
 from freehold.domain.speed import WeightClass
 from freehold.planner.choose import ModelOption
 from freehold.planner.devices import SHEETS
+from freehold.planner.memory import CARD_BATCH_TOKENS, Launch, cache_read_bytes
+from freehold.planner.placement import Machine, score
 from freehold.planner.plan import Wanted, load_of, of_users, plan, serve
 
 GB = 1_000_000_000
@@ -72,17 +74,17 @@ def test_sure_is_more_than_enough() -> None:
 
 
 def test_weights_are_told_apart() -> None:
-    assert load_of(LARGE).weights is WeightClass.QUANTISED
-    assert load_of(SPARSE).weights is WeightClass.EXPERTS
+    assert load_of(LARGE, 4_096).weights is WeightClass.QUANTISED
+    assert load_of(SPARSE, 4_096).weights is WeightClass.EXPERTS
     halves = replace(LARGE, shape=replace(SHAPE, file_bytes=16 * GB))
-    assert load_of(halves).weights is WeightClass.HALVES
-    assert load_of(SPARSE).active_parameters == pytest.approx(21 * GB / 6)
+    assert load_of(halves, 4_096).weights is WeightClass.HALVES
+    assert load_of(SPARSE, 4_096).active_parameters == pytest.approx(21 * GB / 6)
 
 
 def test_users_of_experts_read_more_until_all_are_read() -> None:
-    load = load_of(SPARSE)
+    load = load_of(SPARSE, 4_096)
     assert [of_users(load, users).read_bytes / GB for users in (1, 3, 6, 50)] == [2, 6, 12, 12]
-    assert of_users(load_of(LARGE), 50).read_bytes == 5 * GB
+    assert of_users(load_of(LARGE, 4_096), 50).read_bytes == 5 * GB
 
 
 def test_sheets_are_whole() -> None:
@@ -92,3 +94,38 @@ def test_sheets_are_whole() -> None:
         assert each.memory_bytes > 8 * GB
         assert each.device.bandwidth_bytes_per_s > 1e11
         assert each.device.flops > 1e12
+
+
+def test_what_is_read_of_a_cache_is_what_is_kept_of_it() -> None:
+    assert cache_read_bytes(SHAPE, 1_000) == 36 * 2 * 8 * 128 * 2 * 1_000
+    windowed = replace(SHAPE, architecture="gpt-oss", sliding_window=128)
+    assert cache_read_bytes(windowed, 1_000) == 18 * 4_096 * 1_000 + 18 * 4_096 * 128
+    assert cache_read_bytes(windowed, 100) == cache_read_bytes(SHAPE, 100)
+    latent = replace(SHAPE, kv_heads=1, latent_length=576)
+    assert cache_read_bytes(latent, 1_000) == 36 * 576 * 2 * 1_000
+    states = replace(SHAPE, kv_heads_each=(8,) * 6 + (0,) * 30, state_values=1_000)
+    assert cache_read_bytes(states, 1_000) == 6 * 4_096 * 1_000 + 30 * 4 * 1_000
+    assert cache_read_bytes(states, 2_000) == 6 * 4_096 * 2_000 + 30 * 4 * 1_000
+
+
+def test_a_window_makes_a_deep_cache_faster() -> None:
+    windowed = replace(LARGE, shape=replace(SHAPE, architecture="gpt-oss", sliding_window=128))
+    whole, short = (serve(each, CARD, Wanted(context_tokens=32_768)) for each in (LARGE, windowed))
+    assert whole is not None
+    assert short is not None
+    assert short.each.tok_per_s > whole.each.tok_per_s
+    assert load_of(LARGE, 16_384).cache_bytes_per_token == 36 * 4_096
+
+
+def test_memory_is_what_fit_says_of_the_card() -> None:
+    shape = replace(SHAPE, embedding_bytes=400_000_000)
+    found = serve(replace(LARGE, shape=shape), CARD, Wanted(users=2))
+    assert found is not None
+    card = Gpu(name="card", vram_bytes=CARD.memory_bytes, free_bytes=CARD.memory_bytes)
+    profile = HardwareProfile(
+        cpu_name="", cores=8, cpu_flags=frozenset(), memory_bytes=64 * GB, memory_free_bytes=64 * GB
+    )
+    launch = Launch(context_tokens=8_192, slots=2, batch_tokens=CARD_BATCH_TOKENS)
+    told = score(shape, launch, Machine(profile=profile, cards=(card,))).needs[-1]
+    assert found.report.needs_bytes == told.needs_bytes
+    assert found.report.weights_bytes == 5 * GB - 400_000_000
