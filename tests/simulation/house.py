@@ -47,6 +47,7 @@ from freehold.policy.look import look
 from freehold.policy.text import parse_label
 from freehold.routing.calibration import Calibration, Feature
 from freehold.routing.prefix import scope_of
+from freehold.serving.registry import ModelRegistry
 from freehold.storage.approvals import SqliteApprovals
 from tests.simulation.loop import SimLoop
 from tests.simulation.pipe import SOCKET_MODULE, Pipe, arrivals
@@ -257,6 +258,7 @@ class SimHouse:
             "files": NoBatches(),
             "batches": NoBatches(),
             "batches_folder": Path("/nowhere"),
+            "models": ModelRegistry(Path("/nowhere/models")),
             "cache_key": b"a key that no scope is told by",
         }
         return Stores(**dict.fromkeys((each.name for each in fields(Stores)), None) | given)

@@ -62,7 +62,7 @@ def fit_model(
         cache: How the key-value cache is kept.
     """
     if ctx < 0 or users < 0:
-        raise output.UsageError("--ctx and --users are above 0.")
+        raise output.UsageError("--ctx and --users are 0, for what suits, or more.")
     asked = asked_of(model)
     profile, told = this_machine(data_folder())
     machine = Machine(profile=profile, cards=_cards(gpu, profile), projector_bytes=asked.projector_bytes)

@@ -81,7 +81,7 @@ def _run(folder: Path) -> None:
     chosen = sorted(found, key=lambda each: each[2].file_bytes)[:_RUN_MODELS_MAX]
     if not chosen:
         raise NothingToRun(size=wording.size(_RUN_BYTES_MAX))
-    output.note(f"Running {', '.join(name for name, _, _ in chosen)}; some seconds each.")
+    output.note(f"Running {', '.join(name for name, _, _ in chosen)}; up to a minute each where the machine is busy.")
     # Loads the engine's libraries, which only this needs.
     from freehold.app.machine_run import measure
 
