@@ -147,7 +147,7 @@ def _nothing_first(key: Sequence[str | None]) -> list[tuple[bool, str | None]]:
 def as_written_before(receipt: Receipt) -> Receipt:
     """Without what an earlier version did not know of."""
     attempts = tuple(replace(each, role=Role.ANSWER, prefix=None, left_out=None) for each in receipt.attempts)
-    return replace(receipt, attempts=attempts, removed=(), detectors=(), retrieved=None)
+    return replace(receipt, attempts=attempts, removed=(), detectors=(), retrieved=None, counterfactual_price=None)
 
 
 def kept_in(folder: Path, pages: Sequence[Sequence[Receipt]], old_pages: int) -> Database:

@@ -174,8 +174,10 @@ def test_a_line_that_is_no_question_is_an_error_that_names_it(line: str, reason:
 def test_a_file_of_nothing_and_no_file_are_errors(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    for name in ("empty", "bytes", "none"):
-        with pytest.raises(VaultQuestionsInvalid):
+    with pytest.raises(VaultQuestionsInvalid):
+        read_questions(tmp_path / "empty")
+    for name in ("bytes", "none"):
+        with pytest.raises(VaultQuestionsMissing):
             read_questions(tmp_path / name)
 
 

@@ -51,7 +51,7 @@ class NotPlaced(EngineError):
     """
 
     code = "FH-ENGINE-020"
-    status = 404
+    status = 409
     type = "invalid_request_error"
     retryable = False
 
