@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from freehold.api.asgi import JSON, Headers, Scope
-from freehold.domain.errors.placement import NotPlaced
+from freehold.domain.errors.placement import DeploymentUnknown
 from freehold.domain.identity import Principal
 from freehold.domain.ports import Clock
 from freehold.gateway.runtime import Runtime
@@ -51,7 +51,7 @@ class MemoryViews:
     def _named(self, scope: Scope) -> str:
         name: str = scope["path_params"]["name"]
         if name not in self._runtime().engines:
-            raise NotPlaced(deployment=name)
+            raise DeploymentUnknown(deployment=name)
         return name
 
     def _shown(self) -> View:

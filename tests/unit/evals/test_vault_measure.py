@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.domain.errors.vault import VaultComparedInvalid, VaultQuestionsInvalid, VaultRankerUnfit
+from freehold.domain.errors.vault import (
+    VaultComparedInvalid,
+    VaultQuestionsInvalid,
+    VaultQuestionsMissing,
+    VaultRankerUnfit,
+)
 from freehold.domain.labels import Level
 from freehold.domain.vault import Document, Found, Hit, Passage, Reader, Readers, SearchSettings, VaultQuery
 from freehold.evals.vault_measure import Measuring, Outcome, auc, figures_of

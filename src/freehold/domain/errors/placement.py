@@ -56,6 +56,18 @@ class NotPlaced(EngineError):
     retryable = False
 
 
+class DeploymentUnknown(EngineError):
+    """{deployment} is no deployment of this server. "freehold ps" lists those whose models it loads.
+
+    Names are those of the configuration, as [deployments.NAME] has them, not those of models or routes.
+    """
+
+    code = "FH-ENGINE-021"
+    status = 404
+    type = "invalid_request_error"
+    retryable = False
+
+
 class LoadTooLate(AdmissionError):
     """{deployment} is {state!s}: it is expected in about {expected_s!s} s, and this request may wait {allowed_s!s} s. Try again in {retry_s!s} s.
 
