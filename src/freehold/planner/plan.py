@@ -89,19 +89,7 @@ def serve(option: ModelOption, sheet: Sheet, wanted: Wanted) -> Served | None:
     reading = estimate(
         READING, READING_CONSTANTS, sheet.device, load_of(option, wanted.prompt_tokens), wanted.prompt_tokens
     )
-    first_token_s = wanted.prompt_tokens / reading.tok_per_s
-    slowest_s = wanted.prompt_tokens / reading.low
-    return Served(
-        device=sheet.device,
-        option=option,
-        report=report,
-        each=each,
-        together=each.tok_per_s * wanted.users,
-        first_token_s=first_token_s,
-        enough=each.tok_per_s >= wanted.tok_per_s and _soon(first_token_s, wanted),
-        surely=each.low >= wanted.tok_per_s and _soon(slowest_s, wanted),
-        first_token_high_s=slowest_s,
-    )
+    return _served(sheet.device, option, report, each, reading, wanted)
 
 
 def _on_card(shape: ModelShape, sheet: Sheet, wanted: Wanted) -> FitReport:
@@ -143,9 +131,20 @@ def serve_here(option: ModelOption, profile: HardwareProfile, wanted: Wanted) ->
     alone = writes(option.shape, profile, threads=threads, depth_tokens=wanted.context_tokens / 2)
     reading = reads(option.shape, profile, threads=threads, prompt_tokens=wanted.prompt_tokens)
     each = _batched(alone, reading, wanted.users)
+    return _served(processor(profile, threads), option, report, each, reading, wanted)
+
+
+def _served(
+    device: Device,
+    option: ModelOption,
+    report: FitReport,
+    each: ThroughputEstimate,
+    reading: ThroughputEstimate,
+    wanted: Wanted,
+) -> Served:
     first_token_s, slowest_s = wanted.prompt_tokens / reading.tok_per_s, wanted.prompt_tokens / reading.low
     return Served(
-        device=processor(profile, threads),
+        device=device,
         option=option,
         report=report,
         each=each,
