@@ -104,7 +104,7 @@ def test_the_command_shows_every_source_and_the_audit_log_has_the_rules(home: Si
         "--url",
         home.gateway.base_url.removesuffix("/v1"),
     ]
-    environment = {**os.environ, "FREEHOLD_DATA": str(home.gateway.data)}
+    environment = {**os.environ, "FREEHOLD_HOME": str(home.gateway.data)}
     said = subprocess.run(
         [*command, "--key-file", str(home.gateway.data / "first-key")],
         capture_output=True, text=True, check=False, env=environment, timeout=60,

@@ -174,7 +174,7 @@ def test_the_command_says_which_document_raised_the_label(site: Archive) -> None
         sys.executable, "-m", "freehold", "receipts", receipt["id"],
         "--url", site.gateway.base_url.removesuffix("/v1"), "--key-file", str(site.gateway.data / "first-key"),
     ]  # fmt: skip
-    environment = {**os.environ, "FREEHOLD_DATA": str(site.gateway.data)}
+    environment = {**os.environ, "FREEHOLD_HOME": str(site.gateway.data)}
     said = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
     (caused,) = [each["id"] for each in receipt["retrieved"]["documents"] if each["raised"]]
     assert f"1 of document {caused}: restricted;zones=device; it raised the label" in said.stdout, said.stderr
