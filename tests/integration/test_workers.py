@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +90,10 @@ def owner(workers: list[int], port: int) -> int:
     table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     inodes = {f"socket:[{line[9]}]" for line in table if line[1].endswith(f":{port:04X}")}
     for pid in workers:
-        if any(str(each.readlink()) in inodes for each in Path(f"/proc/{pid}/fd").iterdir()):
-            return pid
+        for each in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed since the folder was read
+                if str(each.readlink()) in inodes:
+                    return pid
     raise AssertionError(f"no worker has the port {port}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.placement import BAR, REQUESTS
@@ -36,7 +36,7 @@ def laws(state: State, plan: Plan) -> None:
         assert plan.load != refused.model
         assert refused.needs_bytes > refused.most_bytes
     if plan.closed and all(each.phase is Phase.LOADED for each in state.residents.values()):
-        overdue = [each for each in state.waiting.values() if state.now_s - each.oldest_s >= RULES.patience_s]
+        overdue = [each for each in state.waiting.values() if state.now_s >= each.oldest_s + RULES.patience_s]
         assert any(each.model not in state.residents for each in overdue), "nobody is closed for nothing"
 
 
@@ -47,6 +47,7 @@ def laws(state: State, plan: Plan) -> None:
     tight=st.floats(0.35, 1.2),
     pinned=st.sets(st.sampled_from(("m0", "m3")), max_size=1),
 )
+@example(seed=36, shape="zipf", tight=1.0, pinned=set())  # patience is over at a moment that no sum of floats says exactly
 def test_every_decision_keeps_the_laws_and_all_that_fit_are_served(
     seed: int, shape: str, tight: float, pinned: set[str]
 ) -> None:

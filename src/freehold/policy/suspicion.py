@@ -34,7 +34,9 @@ _SUSPICIOUS = re.compile(_SIGNS)
 _MAY_BE = re.compile(rf"{_SIGNS}|(?<![^{BREAKS}])[:=]")
 _HINTED = re.compile(rf"(?i:{_HINT})[^{BREAKS}]{{0,40}}[{BREAKS}]\Z")
 _HINTED_CHARACTERS_MAX = 64
-_CAPITALS = re.compile(rf"(?:(?<!\S)[\"'“‘„«(\[*_-]{{0,3}}[A-ZÀ-ÖØ-Þ]\S{{0,60}}[ \u00a0]){{1,{CAPITALS_MAX}}}\Z")
+_CAPITALS = re.compile(
+    rf"(?:(?<![^{BREAKS}])[\"'“‘„«(\[*_-]{{0,3}}[A-ZÀ-ÖØ-Þ][^{BREAKS}]{{0,60}}[ \u00a0]){{1,{CAPITALS_MAX}}}\Z"
+)
 _SHORT_NUMBER = re.compile(
     rf"(?<![^{BREAKS}])[\[($€£*_~\"']{{0,3}}\d{{1,4}}(?:\.\d{{1,3}}|(?:,\d{{3}}){{1,3}})?[a-z]{{0,3}}[])%€$*_~.,:;!?\"']{{0,4}}"
     rf"(?:(?=[{BREAKS}]+[^{BREAKS}\d]*[^\W\d_][^{BREAKS}\d]*[{BREAKS}])|[{BREAKS}]*\Z)"
@@ -70,5 +72,5 @@ def words_end(text: str) -> int:
 
 def capitals_begin(text: str, start: int, end: int) -> int:
     """Where the words with a capital begin that stand last in a stretch, on one line: ``end`` where there is none."""
-    found = _CAPITALS.search(text, start, end)
-    return end if found is None else found.start()
+    found = _CAPITALS.search(text[start:end])  # sliced: what stands before it is not there in every cutting
+    return end if found is None else start + found.start()
