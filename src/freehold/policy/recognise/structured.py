@@ -87,6 +87,6 @@ def _again(text: str, found: Iterable[Finding]) -> Iterator[Finding]:
         for coded in lengths.get(match.group(), ()):
             length, lead = divmod(coded, 4)
             start, end = match.start() - lead, match.start() - lead + length
-            known = values[match.group()].get(text[start:end]) if start >= 0 else None
+            known = values[match.group()].get(text[start:end]) if start >= 0 and end <= len(text) else None
             if known is not None and not (text[end : end + 1].isalnum() or text[end : end + 1] in {"_", "("}):
                 yield Finding(start=start, end=end, kind=known.kind, type=known.type, score=known.score)
