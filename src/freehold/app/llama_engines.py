@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from freehold.config.compile import DeploymentPlan
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard
@@ -18,12 +19,10 @@ from freehold.engines.llama.settings import LlamaSettings
 from freehold.net.broker import Broker
 from freehold.planner.options import Decided, Wanted, decide
 from freehold.serving.adapters import VerifiedAdapter, verify_adapter
-from freehold.serving.digests import DigestCache
+from freehold.serving.checked_files import CheckedFiles
 from freehold.serving.drafts import check_draft
 from freehold.serving.registry import ModelRegistry, VerifiedModel
 from freehold.serving.verdicts import read_verdicts
-
-_STAMPS = "stamps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ def llama_engine(
         ModelError: Its model is not here, or its file is not what it should be.
         EngineStartFailed: Its draft or an adapter is not for this model.
     """
-    settings = plan.settings
+    settings, files = plan.settings, None
     if settings.base_url:
         own, deployment = (
             LlamaSettings(
@@ -74,6 +73,7 @@ def llama_engine(
     else:
         prepared = prepare_llama(plan, models=models, machine=machine)
         own, deployment = _settings(plan, prepared), prepared.deployment
+        files = CheckedFiles(_files(prepared), digests=models.shelf.digests, deployment=deployment.name)
     return LlamaEngine(
         deployment=deployment,
         settings=own,
@@ -82,6 +82,7 @@ def llama_engine(
         ids=ids,
         cores=machine.cores,
         cpu_flags=machine.cpu_flags,
+        files=files,
     )
 
 
@@ -98,14 +99,13 @@ def prepare_llama(plan: DeploymentPlan, *, models: ModelRegistry, machine: Hardw
             model_name=plan.deployment.model.name,
             deployment=name,
         )
-    digests = DigestCache(models.folder / _STAMPS)
     adapters = tuple(
         verify_adapter(
             each,
             model_path=verified.model.path,
             model_name=plan.deployment.model.name,
             deployment=name,
-            digests=digests,
+            digests=models.shelf.digests,
         )
         for each in options.adapters
     )
@@ -184,6 +184,15 @@ def _settings(plan: DeploymentPlan, prepared: Prepared) -> LlamaSettings:
         adapters=tuple((each.adapter.path, each.adapter.scale) for each in prepared.adapters),
         prompt_cache=settings.prompt_cache,
     )
+
+
+def _files(prepared: Prepared) -> dict[Path, str]:
+    """What the engine is loaded from, with the digests that were right; the draft only where it guesses."""
+    models = [prepared.verified]
+    if prepared.decided.speculation is Speculation.DRAFT and prepared.draft is not None:
+        models.append(prepared.draft)
+    adapters = {Path(each.adapter.path): each.adapter.sha256 for each in prepared.adapters}
+    return {each.model.path: each.model.sha256 for each in models} | adapters
 
 
 def _described_by_file(plan: DeploymentPlan, card: ModelCard, adapters: tuple[VerifiedAdapter, ...]) -> Deployment:

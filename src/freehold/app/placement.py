@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,14 +51,10 @@ not needed any more, and do not count."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """What a model is loaded from, so that what it takes can be read.
-
-    ``digests`` are of the files that an engine was built for: what is loaded later has to be the same.
-    """
+    """What a model is loaded from, so that what it takes can be read."""
 
     engine: Unloads
     file_bytes: int
-    digests: Mapping[Path, str] = field(default_factory=dict[Path, str])
 
 
 @dataclass(slots=True, eq=False)
@@ -85,41 +81,22 @@ class Shared:
 class EngineLoader:
     """Implements ``placed.Loader`` by starting and ending engines."""
 
-    def __init__(self, *, has_cards: bool, digest: Callable[[Path], str] | None = None) -> None:
+    def __init__(self, *, has_cards: bool) -> None:
         self._has_cards = has_cards
-        self._digest = digest
         self.measures: dict[str, Measure] = {}
 
     async def load(self, model: str, held: Held) -> None:
         """Start the engine where ``held`` says; it has generated a token when this returns.
 
         Raises:
-            EngineStartFailed: It does not start, or its files are not any more what it was built for: receipts would name
-                a version that did not answer.
+            EngineStartFailed: It does not start.
         """
         engine = self.measures[model].engine
-        await asyncio.to_thread(self._check, self.measures[model])
         shares = {device: size for device, size in held.items() if device != PROCESSOR}
         if shares and isinstance(engine, LlamaEngine):
             engine.use_cards({int(device.removeprefix("gpu")): size for device, size in shares.items()})
         await engine.start()
         log.info("%s is ready: %s", engine.deployment.name, engine.state().detail)
-
-    def digests(self, paths: Iterable[str]) -> dict[Path, str]:
-        """Those of files, where they are looked at."""
-        return {} if self._digest is None else {Path(each): self._digest(Path(each)) for each in paths}
-
-    def _check(self, measure: Measure) -> None:
-        name = measure.engine.deployment.name
-        for path, known in measure.digests.items():
-            try:
-                found = self.digests([str(path)])[path]
-            except OSError as error:
-                reason = f"{path} cannot be read ({error.strerror})"
-                raise EngineStartFailed(source=name, deployment=name, reason=reason) from error
-            if found != known:
-                reason = f"{path} is another file than when this server began; restart it to use this one"
-                raise EngineStartFailed(source=name, deployment=name, reason=reason)
 
     async def unload(self, model: str) -> None:
         """End its child."""
@@ -156,7 +133,6 @@ class Placement:
         plan: How models share memory.
         clock: On the event loop's scale.
         queued: How many wait for a slot of a deployment.
-        digest: Digest of a file, read whole only where it changed; ``None`` for files that never do.
     """
 
     def __init__(
@@ -166,11 +142,10 @@ class Placement:
         plan: MemoryPlan,
         clock: Clock,
         queued: Callable[[str], int],
-        digest: Callable[[Path], str] | None = None,
     ) -> None:
         self._machine = machine
         self._clock = clock
-        self._loader = EngineLoader(has_cards=bool(machine.gpus), digest=digest)
+        self._loader = EngineLoader(has_cards=bool(machine.gpus))
         self._shared: dict[str, Shared] = {}
         self._ids: set[str] = set()
         self._models: dict[str, str] = {}
@@ -257,13 +232,12 @@ class Placement:
         if model is None:
             try:
                 need, spare_bytes, file_bytes = need_of(engine, self._machine)
-                digests = self._loader.digests(_files(engine))
             except OSError as error:
                 reason = f"{error.filename} cannot be read ({error.strerror})"
                 raise EngineStartFailed(source=deployment.name, deployment=deployment.name, reason=reason) from error
             model = self._new_id(deployment.name)
             self._shared[model] = Shared(deployment=deployment, shares=[share])
-            self._loader.measures[model] = Measure(engine=engine, file_bytes=file_bytes, digests=digests)
+            self._loader.measures[model] = Measure(engine=engine, file_bytes=file_bytes)
             fresh[model] = Wanted(
                 id=model,
                 deployments=(deployment.name,),
@@ -379,12 +353,6 @@ def _is_run_alike(one: LlamaEngine | OnnxEngine, other: Unloads) -> bool:
         return False
     path = other.settings.model_path
     return replace(one.settings, model_path=path) == other.settings
-
-
-def _files(engine: LlamaEngine | OnnxEngine) -> tuple[str, ...]:
-    """What an engine is loaded from, as far as it is named by its settings."""
-    path = engine.settings.model_path
-    return (path,) if isinstance(engine, OnnxEngine) else (path, *_beside(engine.settings))
 
 
 def _beside(settings: LlamaSettings) -> tuple[str, ...]:

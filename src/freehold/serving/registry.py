@@ -21,6 +21,7 @@ from typing import Any, Final
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
 from freehold.domain.errors.model_versions import ModelInUse, ModelPinned
 from freehold.serving.catalogue import Catalogue, load_catalogue
+from freehold.serving.checked_files import CheckedFiles
 from freehold.serving.digests import sync_folder
 from freehold.serving.gguf import read_header
 from freehold.serving.installed import InstalledModel, VerifiedModel, VerifiedOnnx, VerifiedTagger, VerifiedText
@@ -111,10 +112,7 @@ class ModelRegistry:
             DigestMismatch: It has another one.
             ModelFileInvalid: It cannot be read.
         """
-        files = [(model.path, model.sha256)]
-        if model.tokenizer is not None:
-            files.append((model.tokenizer, model.tokenizer_sha256))
-        for path, expected in files:
+        for path, expected in model.files.items():
             try:
                 found = self.shelf.digests.digest(path, fresh=fresh)
             except OSError as error:
@@ -137,11 +135,15 @@ class ModelRegistry:
         note = self.signatures.read(name, model.sha256)
         self.trust.check(manifest_text(manifest, name), note, name=name)
 
+    def checked_files(self, model: InstalledModel, *, of: str) -> CheckedFiles:
+        """The files of a model that was verified, to be looked at before each start of the engine ``of`` a deployment."""
+        return CheckedFiles(model.files, digests=self.shelf.digests, deployment=of)
+
     def load(self, reference: str) -> VerifiedModel:
         """Resolve, verify and read the header: what must precede every start of an engine.
 
         Raises:
-            ModelError: As ``resolve`` and ``verify``.
+            ModelError: As ``resolve``, ``verify`` and ``check_signed``.
         """
         model = self.resolve(reference)
         if model.tokenizer is not None:
@@ -156,7 +158,7 @@ class ModelRegistry:
         """The same for a model that the engine ``onnx`` runs: one of the catalogue.
 
         Raises:
-            ModelError: As ``resolve`` and ``verify``.
+            ModelError: As ``resolve``, ``verify`` and ``check_signed``.
         """
         model = self.resolve(reference)
         entry = self.catalogue.entries.get(reference)
@@ -172,20 +174,21 @@ class ModelRegistry:
         """The same for a model of the catalogue that marks names in texts, which no deployment serves.
 
         Raises:
-            ModelError: As ``resolve`` and ``verify``.
+            ModelError: As ``resolve``, ``verify`` and ``check_signed``.
         """
         model = self.resolve(name)
         entry = self.catalogue.entries.get(name)
         if model.tokenizer is None or entry is None or entry.onnx is None or not entry.onnx.labels:
             raise ModelFileInvalid(path=name, reason="it is no model that marks names in texts")
         self.verify(model)
+        self.check_signed(model)
         return VerifiedTagger(model=model, tokenizer=model.tokenizer, labels=entry.onnx.labels)
 
     def load_text(self, name: str) -> VerifiedText:
         """The same for a model of the catalogue that embeds or ranks for the vault.
 
         Raises:
-            ModelError: As ``resolve`` and ``verify``.
+            ModelError: As ``resolve``, ``verify`` and ``check_signed``.
         """
         model = self.resolve(name)
         entry = self.catalogue.entries.get(name)
@@ -193,6 +196,7 @@ class ModelRegistry:
         if entry is None or not fits or (model.tokenizer is None and not model.packed):
             raise ModelFileInvalid(path=name, reason="the vault can use no file of its form")
         self.verify(model)
+        self.check_signed(model)
         return VerifiedText(model=model, entry=entry)
 
     def remove(self, name: str) -> int:
