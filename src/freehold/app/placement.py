@@ -23,7 +23,8 @@ from freehold.engines.onnx.engine import OnnxEngine
 from freehold.hostinfo.graphics import cards
 from freehold.hostinfo.memory import process_memory
 from freehold.hostinfo.probe import free_memory
-from freehold.planner.fit import ENGINE_OVERHEAD_BYTES, GPU_OVERHEAD_BYTES, Launch, fit
+from freehold.planner.fit import ENGINE_OVERHEAD_BYTES, GPU_OVERHEAD_BYTES, fit
+from freehold.planner.launching import Asked, launch_of
 from freehold.serving.gguf import read_header
 from freehold.serving.placed import Wanted
 from freehold.serving.placed_admission import PlacedAdmission
@@ -33,9 +34,6 @@ from freehold.serving.placing import Placer
 log = logging.getLogger("freehold.app")
 
 _MIB: Final = 1 << 20
-_BATCH_TOKENS: Final = 128
-_BATCH_TOKENS_ON_CARD: Final = 512
-_EMBEDDING_TOKENS_MAX: Final = 2_048
 _RESERVE_BYTES: Final = 256 * _MIB
 """Left to the rest of the machine of what is free at the start, where nobody set a cap."""
 
@@ -323,16 +321,16 @@ def need_of(engine: LlamaEngine | OnnxEngine, machine: HardwareProfile) -> tuple
     settings, deployment = engine.settings, engine.deployment
     shape, embeds = read_header(path).shape, deployment.model.embeds
     on_cards = settings.gpu_layers != 0 and bool(machine.gpus)
-    batch = settings.batch_tokens or (_BATCH_TOKENS_ON_CARD if on_cards else _BATCH_TOKENS)
     spare_bytes = 0 if settings.program or embeds else settings.memory_mib * _MIB
-    launch = Launch(
+    asked = Asked(
         context_tokens=deployment.model.context_tokens,
         slots=deployment.slots,
-        batch_tokens=min(deployment.model.context_tokens, _EMBEDDING_TOKENS_MAX) if embeds else batch,
-        prompt_cache_bytes=spare_bytes,
+        batch_tokens=settings.batch_tokens,
+        embeds=embeds,
         cache_type=settings.cache_type.value,
+        prompt_cache_bytes=spare_bytes,
     )
-    report = fit(shape, launch, machine)
+    report = fit(shape, launch_of(asked, on_card=on_cards), machine)
     report = replace(report, weights_bytes=report.weights_bytes + sum(map(_size_bytes, _beside(settings))))
     if not on_cards:
         return Need(bytes=report.needs_bytes), spare_bytes, file_bytes

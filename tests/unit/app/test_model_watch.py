@@ -21,6 +21,7 @@ from freehold.config.compile import Compiled, DeploymentPlan, compile_config
 from freehold.config.load import load
 from freehold.domain.errors.engine import EngineStartFailed
 from freehold.hostinfo.probe import probe
+from freehold.serving.manifests import Facts
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.versions import collect, rollback, switch
 from tests.support.fake_engine import FakeEngine
@@ -55,7 +56,7 @@ def gateway(folder: Path, monkeypatch: pytest.MonkeyPatch, *, refuses: Callable[
     install(registry, NAME)
     (registry.folder / "fetched").write_bytes(NEW)
     registry.install_beside(
-        registry.folder / "fetched", name=NAME, sha256=digest(NEW), license_text="", origin="", unix_ms=1
+        registry.folder / "fetched", name=NAME, sha256=digest(NEW), facts=Facts(license="", origin="", unix_ms=1)
     )
     made: list[Local] = []
 
