@@ -11,6 +11,7 @@ from pathlib import Path
 from freehold.config.compile import DeploymentPlan
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard
 from freehold.domain.engine_options import Adapter, Speculation
+from freehold.domain.errors.model_versions import AdapterUnsigned, SignatureMissing
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Clock, IdSource
 from freehold.domain.speculation import SpeculationKey
@@ -109,10 +110,26 @@ def prepare_llama(plan: DeploymentPlan, *, models: ModelRegistry, machine: Hardw
         )
         for each in options.adapters
     )
+    _check_vouched(options.adapters, adapters, models)
     deployment = _described_by_file(plan, verified.card, adapters)
     wanted = _wanted(plan, deployment, verified, draft, machine)
     decided = decide(wanted, machine, read_verdicts(models.folder.parent))
     return Prepared(deployment=deployment, verified=verified, draft=draft, adapters=adapters, decided=decided)
+
+
+def _check_vouched(asked: Sequence[Adapter], found: Sequence[VerifiedAdapter], models: ModelRegistry) -> None:
+    """Where signatures are asked for an adapter, which can have none, needs a digest in the configuration.
+
+    Raises:
+        AdapterUnsigned: One has none.
+    """
+    for adapter, verified in zip(asked, found, strict=True):
+        if adapter.sha256:
+            continue
+        try:
+            models.trust.check("", "", name=adapter.name)
+        except SignatureMissing as error:
+            raise AdapterUnsigned(path=adapter.path, found=verified.adapter.sha256) from error
 
 
 def digest_with(model_digest: str, adapters: Sequence[Adapter]) -> str:

@@ -192,13 +192,13 @@ class Supervisor(Generic[ChildType]):
 
     async def _one_life(self) -> tuple[Death, float]:
         """Start a child and serve with it: how it ended, and for how many seconds it was ready."""
-        self._starts += 1
-        if self._starts == 1:
+        if not self._starts:
             self._detail = "loading"
         if self._files is not None:
             await asyncio.to_thread(self._files.check)
         self._failure = None
         self._settled.clear()
+        self._starts += 1
         try:
             child = await self._launch(self._plan)
         except OSError as error:
