@@ -239,6 +239,7 @@ model = "smollm2-135m"
 [deployments.elsewhere]
 engine = "llama-server"
 model = "their.gguf"
+zone = "device"
 base_url = "http://127.0.0.1:9"
 """
 
