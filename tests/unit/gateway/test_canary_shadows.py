@@ -194,7 +194,9 @@ def test_a_verdict_follows_from_live_requests(tmp_path: Path, monkeypatch: pytes
     old, content = install(registry, name), tiny_model(name="Two.")
     (registry.folder / "fetched").write_bytes(content)
     new = digest(content)
-    registry.install_beside(registry.folder / "fetched", name=name, sha256=new, facts=Facts(license="", origin="", unix_ms=1))
+    registry.install_beside(
+        registry.folder / "fetched", name=name, sha256=new, facts=Facts(license="", origin="", unix_ms=1)
+    )
     assert run(("models", "canary", name, "--live")) == 1, "nobody was asked"
     for _ in range(60):
         keep_live(registry.folder, old_sha256=old.sha256, new_sha256=new, pair=LivePair(alike=True, old_chance=None))
