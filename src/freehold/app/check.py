@@ -11,6 +11,7 @@ from freehold.config.checks import zone_tree
 from freehold.config.compile import Compiled, compile_config
 from freehold.config.lines import KeyPath, dotted
 from freehold.config.load import LoadedConfig
+from freehold.config.paths import is_model_path
 from freehold.config.secrets import read_secret
 from freehold.domain.deployment import EngineKind
 from freehold.domain.errors.base import FreeholdError
@@ -19,6 +20,9 @@ from freehold.domain.errors.model_versions import SigningKeyUnusable
 from freehold.domain.errors.policy import PolicyError, RulesInvalid
 from freehold.domain.zones import DEVICE
 from freehold.policy.text import parse_label
+from freehold.serving.gguf_types import MAGIC
+
+_LLAMA = frozenset({"embedded", "llama-server"})
 
 UNDECLARED_TOOLS = (
     "none is declared, so from the second turn of an agent on every call waits for a human; say what each does:"
@@ -40,6 +44,7 @@ def problems(loaded: LoadedConfig, *, environment: Mapping[str, str]) -> list[st
     found = [
         *_secrets(loaded, environment),
         *_files(loaded),
+        *_models(loaded),
         *_labels(loaded),
         *_keys(loaded),
         *_rules(loaded, environment),
@@ -81,6 +86,31 @@ def _files(loaded: LoadedConfig) -> Iterator[tuple[KeyPath, str]]:
     folder = loaded.config.calibration.folder
     if folder and not Path(folder).is_dir():
         yield ("calibration", "folder"), f"there is no folder {folder}"
+
+
+def _models(loaded: LoadedConfig) -> Iterator[tuple[KeyPath, str]]:
+    """Files of models that are named by their paths. What is named otherwise is pulled, and told of where it is used."""
+    for name, section in loaded.config.deployments.items():
+        if section.engine not in _LLAMA or section.base_url:
+            continue
+        named = [(key, getattr(section, key)) for key in ("model", "draft_model")]
+        files = [(key, text) for key, text in named if is_model_path(text)]
+        files += [("adapters", each.partition("@")[0]) for each in section.adapters]
+        for key, file in files:
+            if reason := _no_gguf(Path(file)):
+                yield ("deployments", name, key), reason
+
+
+def _no_gguf(path: Path) -> str:
+    """Why there can be no model or adapter in a file, by its beginning; empty where there can."""
+    if not path.is_file():
+        return f"there is no file {path}"
+    try:
+        with path.open("rb") as stream:
+            begins = stream.read(len(MAGIC))
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
+    return "" if begins == MAGIC else f"{path} is no GGUF file"
 
 
 def _labels(loaded: LoadedConfig) -> Iterator[tuple[KeyPath, str]]:

@@ -85,4 +85,5 @@ def _onnx(plan: DeploymentPlan, stores: EngineParts, machine: HardwareProfile) -
         ),
         clock=stores.clock,
         cores=machine.cores,
+        files=stores.models.checked_files(verified.model, of=deployment.name),
     )

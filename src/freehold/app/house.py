@@ -155,7 +155,6 @@ class House:
             plan=compiled.memory,
             clock=self._stores.clock,
             queued=self._admission.waiting_at,
-            digest=self._stores.models.shelf.digests.digest,
         )
 
     @property

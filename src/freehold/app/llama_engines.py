@@ -6,10 +6,12 @@ import hashlib
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from freehold.config.compile import DeploymentPlan
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard
 from freehold.domain.engine_options import Adapter, Speculation
+from freehold.domain.errors.model_versions import AdapterUnsigned, SignatureMissing
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Clock, IdSource
 from freehold.domain.speculation import SpeculationKey
@@ -18,12 +20,10 @@ from freehold.engines.llama.settings import LlamaSettings
 from freehold.net.broker import Broker
 from freehold.planner.options import Decided, Wanted, decide
 from freehold.serving.adapters import VerifiedAdapter, verify_adapter
-from freehold.serving.digests import DigestCache
+from freehold.serving.checked_files import CheckedFiles
 from freehold.serving.drafts import check_draft
 from freehold.serving.registry import ModelRegistry, VerifiedModel
 from freehold.serving.verdicts import read_verdicts
-
-_STAMPS = "stamps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def llama_engine(
         ModelError: Its model is not here, or its file is not what it should be.
         EngineStartFailed: Its draft or an adapter is not for this model.
     """
-    settings = plan.settings
+    settings, files = plan.settings, None
     if settings.base_url:
         own, deployment = (
             LlamaSettings(
@@ -74,6 +74,7 @@ def llama_engine(
     else:
         prepared = prepare_llama(plan, models=models, machine=machine)
         own, deployment = _settings(plan, prepared), prepared.deployment
+        files = CheckedFiles(_files(prepared), digests=models.shelf.digests, deployment=deployment.name)
     return LlamaEngine(
         deployment=deployment,
         settings=own,
@@ -82,6 +83,7 @@ def llama_engine(
         ids=ids,
         cores=machine.cores,
         cpu_flags=machine.cpu_flags,
+        files=files,
     )
 
 
@@ -98,21 +100,36 @@ def prepare_llama(plan: DeploymentPlan, *, models: ModelRegistry, machine: Hardw
             model_name=plan.deployment.model.name,
             deployment=name,
         )
-    digests = DigestCache(models.folder / _STAMPS)
     adapters = tuple(
         verify_adapter(
             each,
             model_path=verified.model.path,
             model_name=plan.deployment.model.name,
             deployment=name,
-            digests=digests,
+            digests=models.shelf.digests,
         )
         for each in options.adapters
     )
+    _check_vouched(options.adapters, adapters, models)
     deployment = _described_by_file(plan, verified.card, adapters)
     wanted = _wanted(plan, deployment, verified, draft, machine)
     decided = decide(wanted, machine, read_verdicts(models.folder.parent))
     return Prepared(deployment=deployment, verified=verified, draft=draft, adapters=adapters, decided=decided)
+
+
+def _check_vouched(asked: Sequence[Adapter], found: Sequence[VerifiedAdapter], models: ModelRegistry) -> None:
+    """Where signatures are asked for an adapter, which can have none, needs a digest in the configuration.
+
+    Raises:
+        AdapterUnsigned: One has none.
+    """
+    for adapter, verified in zip(asked, found, strict=True):
+        if adapter.sha256:
+            continue
+        try:
+            models.trust.check("", "", name=adapter.name)
+        except SignatureMissing as error:
+            raise AdapterUnsigned(path=adapter.path, found=verified.adapter.sha256) from error
 
 
 def digest_with(model_digest: str, adapters: Sequence[Adapter]) -> str:
@@ -184,6 +201,15 @@ def _settings(plan: DeploymentPlan, prepared: Prepared) -> LlamaSettings:
         adapters=tuple((each.adapter.path, each.adapter.scale) for each in prepared.adapters),
         prompt_cache=settings.prompt_cache,
     )
+
+
+def _files(prepared: Prepared) -> dict[Path, str]:
+    """What the engine is loaded from, with the digests that were right; the draft only where it guesses."""
+    models = [prepared.verified]
+    if prepared.decided.speculation is Speculation.DRAFT and prepared.draft is not None:
+        models.append(prepared.draft)
+    adapters = {Path(each.adapter.path): each.adapter.sha256 for each in prepared.adapters}
+    return {each.model.path: each.model.sha256 for each in models} | adapters
 
 
 def _described_by_file(plan: DeploymentPlan, card: ModelCard, adapters: tuple[VerifiedAdapter, ...]) -> Deployment:

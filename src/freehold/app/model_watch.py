@@ -1,7 +1,8 @@
-"""Which version of each model runs here, and whether its name leads to another one by now."""
+"""Which version of each model runs here, and whether its name leads to another one, or its file is another one, by now."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from freehold.config.compile import DeploymentPlan
 from freehold.domain.deployment import EngineKind
 from freehold.domain.ports import AuditRecord, Engine
 from freehold.engines.llama.engine import LlamaEngine
+from freehold.engines.onnx.engine import OnnxEngine
 from freehold.gateway.runtime import Runtime
 from freehold.hostinfo.probe import probe
 from freehold.serving.manifests import Hold
 from freehold.serving.registry import ModelRegistry
+
+log = logging.getLogger("freehold.app")
 
 _OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.ONNX})
 _ROOM = 1.3
@@ -63,7 +67,10 @@ class ModelWatch:
         return found
 
     def moved(self, plans: Mapping[str, DeploymentPlan], engines: Mapping[str, Engine]) -> frozenset[str]:
-        """Deployments whose model's name leads to another version than the one that runs."""
+        """Deployments whose model is another one by now than the one that runs.
+
+        Its name leads to another version, or a file that its owner keeps was exchanged. May read such a file whole.
+        """
         found: set[str] = set()
         for name, plan in plans.items():
             engine = engines.get(name)
@@ -73,7 +80,16 @@ class ModelWatch:
             running = _weights(engine)
             if model is not None and running and model.digest != running:
                 found.add(name)
+            elif exchanged := self._exchanged(engine):
+                log.info("%s: %s changed", name, ", ".join(map(str, exchanged)))
+                found.add(name)
         return frozenset(found)
+
+    def _exchanged(self, engine: Engine) -> tuple[Path, ...]:
+        """Files of its owner's that it was built from and that are others now: what was pulled is never changed in its place."""
+        inner = engine.inner if isinstance(engine, PlacedEngine) else engine
+        files = inner.files if isinstance(inner, LlamaEngine | OnnxEngine) else None
+        return () if files is None else files.exchanged(outside=self._models.folder)
 
     def has_room(self, engines: Iterable[Engine]) -> bool:
         """Whether these fit into memory beside what runs."""

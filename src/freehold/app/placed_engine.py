@@ -12,7 +12,7 @@ from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.placement import NotPlaced
 from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.placement import Phase
-from freehold.domain.ports import Engine, EngineState, Relay, UpstreamCall, WholeReply
+from freehold.domain.ports import Engine, EngineState, UpstreamCall
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.serving.placed import Entry
@@ -101,7 +101,7 @@ class PlacedEngine:
         await self._closes()
 
     @property
-    def relays(self) -> None:
+    def relaying(self) -> None:
         """Never: engines of ours are looked into."""
         return None
 
@@ -117,14 +117,6 @@ class PlacedEngine:
         return self.inner.prepare(
             request, want_logprobs=want_logprobs, as_it_comes=as_it_comes, cache_scope=cache_scope
         )
-
-    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
-        """Never called; see ``relays``."""
-        raise NotImplementedError("engines of ours are looked into")
-
-    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
-        """Never called; see ``relays``."""
-        raise NotImplementedError("engines of ours are looked into")
 
     async def stream(
         self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float

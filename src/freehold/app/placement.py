@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,8 @@ from freehold.engines.onnx.engine import OnnxEngine
 from freehold.hostinfo.graphics import cards
 from freehold.hostinfo.memory import process_memory
 from freehold.hostinfo.probe import free_memory
-from freehold.planner.fit import ENGINE_OVERHEAD_BYTES, GPU_OVERHEAD_BYTES, Launch, fit
+from freehold.planner.fit import ENGINE_OVERHEAD_BYTES, GPU_OVERHEAD_BYTES, fit
+from freehold.planner.launching import Asked, launch_of
 from freehold.serving.gguf import read_header
 from freehold.serving.placed import Wanted
 from freehold.serving.placed_admission import PlacedAdmission
@@ -33,9 +34,6 @@ from freehold.serving.placing import Placer
 log = logging.getLogger("freehold.app")
 
 _MIB: Final = 1 << 20
-_BATCH_TOKENS: Final = 128
-_BATCH_TOKENS_ON_CARD: Final = 512
-_EMBEDDING_TOKENS_MAX: Final = 2_048
 _RESERVE_BYTES: Final = 256 * _MIB
 """Left to the rest of the machine of what is free at the start, where nobody set a cap."""
 
@@ -51,14 +49,10 @@ not needed any more, and do not count."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """What a model is loaded from, so that what it takes can be read.
-
-    ``digests`` are of the files that an engine was built for: what is loaded later has to be the same.
-    """
+    """What a model is loaded from, so that what it takes can be read."""
 
     engine: Unloads
     file_bytes: int
-    digests: Mapping[Path, str] = field(default_factory=dict[Path, str])
 
 
 @dataclass(slots=True, eq=False)
@@ -85,41 +79,22 @@ class Shared:
 class EngineLoader:
     """Implements ``placed.Loader`` by starting and ending engines."""
 
-    def __init__(self, *, has_cards: bool, digest: Callable[[Path], str] | None = None) -> None:
+    def __init__(self, *, has_cards: bool) -> None:
         self._has_cards = has_cards
-        self._digest = digest
         self.measures: dict[str, Measure] = {}
 
     async def load(self, model: str, held: Held) -> None:
         """Start the engine where ``held`` says; it has generated a token when this returns.
 
         Raises:
-            EngineStartFailed: It does not start, or its files are not any more what it was built for: receipts would name
-                a version that did not answer.
+            EngineStartFailed: It does not start.
         """
         engine = self.measures[model].engine
-        await asyncio.to_thread(self._check, self.measures[model])
         shares = {device: size for device, size in held.items() if device != PROCESSOR}
         if shares and isinstance(engine, LlamaEngine):
             engine.use_cards({int(device.removeprefix("gpu")): size for device, size in shares.items()})
         await engine.start()
         log.info("%s is ready: %s", engine.deployment.name, engine.state().detail)
-
-    def digests(self, paths: Iterable[str]) -> dict[Path, str]:
-        """Those of files, where they are looked at."""
-        return {} if self._digest is None else {Path(each): self._digest(Path(each)) for each in paths}
-
-    def _check(self, measure: Measure) -> None:
-        name = measure.engine.deployment.name
-        for path, known in measure.digests.items():
-            try:
-                found = self.digests([str(path)])[path]
-            except OSError as error:
-                reason = f"{path} cannot be read ({error.strerror})"
-                raise EngineStartFailed(source=name, deployment=name, reason=reason) from error
-            if found != known:
-                reason = f"{path} is another file than when this server began; restart it to use this one"
-                raise EngineStartFailed(source=name, deployment=name, reason=reason)
 
     async def unload(self, model: str) -> None:
         """End its child."""
@@ -156,7 +131,6 @@ class Placement:
         plan: How models share memory.
         clock: On the event loop's scale.
         queued: How many wait for a slot of a deployment.
-        digest: Digest of a file, read whole only where it changed; ``None`` for files that never do.
     """
 
     def __init__(
@@ -166,11 +140,10 @@ class Placement:
         plan: MemoryPlan,
         clock: Clock,
         queued: Callable[[str], int],
-        digest: Callable[[Path], str] | None = None,
     ) -> None:
         self._machine = machine
         self._clock = clock
-        self._loader = EngineLoader(has_cards=bool(machine.gpus), digest=digest)
+        self._loader = EngineLoader(has_cards=bool(machine.gpus))
         self._shared: dict[str, Shared] = {}
         self._ids: set[str] = set()
         self._models: dict[str, str] = {}
@@ -257,13 +230,12 @@ class Placement:
         if model is None:
             try:
                 need, spare_bytes, file_bytes = need_of(engine, self._machine)
-                digests = self._loader.digests(_files(engine))
             except OSError as error:
                 reason = f"{error.filename} cannot be read ({error.strerror})"
                 raise EngineStartFailed(source=deployment.name, deployment=deployment.name, reason=reason) from error
             model = self._new_id(deployment.name)
             self._shared[model] = Shared(deployment=deployment, shares=[share])
-            self._loader.measures[model] = Measure(engine=engine, file_bytes=file_bytes, digests=digests)
+            self._loader.measures[model] = Measure(engine=engine, file_bytes=file_bytes)
             fresh[model] = Wanted(
                 id=model,
                 deployments=(deployment.name,),
@@ -349,16 +321,16 @@ def need_of(engine: LlamaEngine | OnnxEngine, machine: HardwareProfile) -> tuple
     settings, deployment = engine.settings, engine.deployment
     shape, embeds = read_header(path).shape, deployment.model.embeds
     on_cards = settings.gpu_layers != 0 and bool(machine.gpus)
-    batch = settings.batch_tokens or (_BATCH_TOKENS_ON_CARD if on_cards else _BATCH_TOKENS)
     spare_bytes = 0 if settings.program or embeds else settings.memory_mib * _MIB
-    launch = Launch(
+    asked = Asked(
         context_tokens=deployment.model.context_tokens,
         slots=deployment.slots,
-        batch_tokens=min(deployment.model.context_tokens, _EMBEDDING_TOKENS_MAX) if embeds else batch,
-        prompt_cache_bytes=spare_bytes,
+        batch_tokens=settings.batch_tokens,
+        embeds=embeds,
         cache_type=settings.cache_type.value,
+        prompt_cache_bytes=spare_bytes,
     )
-    report = fit(shape, launch, machine)
+    report = fit(shape, launch_of(asked, on_card=on_cards), machine)
     report = replace(report, weights_bytes=report.weights_bytes + sum(map(_size_bytes, _beside(settings))))
     if not on_cards:
         return Need(bytes=report.needs_bytes), spare_bytes, file_bytes
@@ -379,12 +351,6 @@ def _is_run_alike(one: LlamaEngine | OnnxEngine, other: Unloads) -> bool:
         return False
     path = other.settings.model_path
     return replace(one.settings, model_path=path) == other.settings
-
-
-def _files(engine: LlamaEngine | OnnxEngine) -> tuple[str, ...]:
-    """What an engine is loaded from, as far as it is named by its settings."""
-    path = engine.settings.model_path
-    return (path,) if isinstance(engine, OnnxEngine) else (path, *_beside(engine.settings))
 
 
 def _beside(settings: LlamaSettings) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Reloading: on SIGHUP, or when the file, that of its rules or the name of a model changed. A new configuration that is bad leaves the old one in force."""
+"""Reloading: on SIGHUP, or when the file, that of its rules, the name of a model or a model's own file changed. A new configuration that is bad leaves the old one in force."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 
 from freehold.app.waiting import set_within
 from freehold.config.compile import Compiled
+from freehold.config.paths import is_model_path
+from freehold.domain.deployment import EngineKind
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.config import ConfigInvalid
 from freehold.domain.errors.policy import RulesInvalid
@@ -19,6 +21,7 @@ from freehold.domain.errors.policy import RulesInvalid
 log = logging.getLogger("freehold.app")
 
 _LOOK_EVERY_S = 2.0
+_LLAMA = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER})
 
 _State = tuple[int, int, int]
 
@@ -29,6 +32,7 @@ class Reloader:
     Args:
         path: The file; ``None`` for a gateway that was started without one.
         rules: Path of the file of rules that it names; empty for none.
+        models: Files of models that it names (``own_files``). They are taken over once they have come to rest.
         also: Folders in which files are renamed where something else changes that what is in force is made of.
         read: Reads and compiles it.
         replace: Puts a compiled configuration in force.
@@ -39,16 +43,19 @@ class Reloader:
         path: Path | None,
         *,
         rules: str = "",
+        models: tuple[Path, ...] = (),
         also: tuple[Path, ...] = (),
         read: Callable[[], Compiled],
         replace: Callable[[Compiled], Coroutine[Any, Any, None]],
     ) -> None:
         self._path = path
         self._rules = rules
+        self._models = models
         self._also = also
         self._read = read
         self._replace = replace
         self._seen = self._state()
+        self._models_seen = self._models_last = self._models_state()
         self._wanted = False
         self._look = asyncio.Event()
 
@@ -74,10 +81,11 @@ class Reloader:
         while True:
             await set_within(self._look, _LOOK_EVERY_S)
             self._look.clear()
-            state = self._state()
-            if self._wanted or state != self._seen:
+            state, models = self._state(), self._models_state()
+            rests, self._models_last = models == self._models_last, models  # copying a model takes a while
+            if self._wanted or state != self._seen or (rests and models != self._models_seen):
                 self._wanted = False
-                self._seen = state
+                self._seen, self._models_seen = state, models
                 await self.reload()
 
     async def reload(self) -> bool:
@@ -87,6 +95,9 @@ class Reloader:
             if compiled.rules_path != self._rules:
                 self._rules = compiled.rules_path
                 self._seen = self._state()
+            if (models := own_files(compiled)) != self._models:
+                self._models = models
+                self._models_seen = self._models_last = self._models_state()
             await self._replace(compiled)
         except FreeholdError as error:
             told = error.mistakes if isinstance(error, ConfigInvalid | RulesInvalid) else (error.message,)
@@ -98,6 +109,20 @@ class Reloader:
 
     def _state(self) -> tuple[_State | None, ...]:
         return tuple(_state_of(each) for each in (self._path, Path(self._rules) if self._rules else None, *self._also))
+
+    def _models_state(self) -> tuple[_State | None, ...]:
+        return tuple(map(_state_of, self._models))
+
+
+def own_files(compiled: Compiled) -> tuple[Path, ...]:
+    """Files of models and adapters that a configuration names by their paths, for engines of ours."""
+    found: list[str] = []
+    for plan in compiled.deployments:
+        options = plan.settings.options
+        if plan.deployment.engine in _LLAMA and not plan.settings.base_url:
+            found += filter(is_model_path, (plan.deployment.model.name, options.draft_model))
+            found += (each.path for each in options.adapters)
+    return tuple(map(Path, dict.fromkeys(found)))
 
 
 def _state_of(path: Path | None) -> _State | None:

@@ -13,6 +13,7 @@ from freehold.engines.detector.child import NameModel
 from freehold.engines.detector.engine import DetectorEngine
 from freehold.engines.onnx.packages import INSTALL, NAMES_PACKAGES, missing_packages
 from freehold.gateway.scanner import Scanner
+from freehold.serving.installed import VerifiedTagger
 from freehold.serving.registry import ModelRegistry
 
 MODEL = "rampart"
@@ -58,8 +59,14 @@ def detection(registry: ModelRegistry, *, clock: Clock, names: bool = True) -> D
         clock: Time.
         names: Whether names will ever be asked for; without, the child loads no model.
     """
-    model, why = name_model(registry) if names else (None, "")
-    engine = DetectorEngine(module=_WORKER, model=model, no_model=why, clock=clock)
+    found, why = _tagger(registry) if names else (None, "")
+    engine = DetectorEngine(
+        module=_WORKER,
+        model=None if found is None else _name_model(found),
+        no_model=why,
+        clock=clock,
+        files=None if found is None else registry.checked_files(found.model, of="detector"),
+    )
     return Detection(
         scanner=Scanner(reader=engine, clock=clock), engine=engine, no_names=why if names else "they are not asked for"
     )
@@ -67,17 +74,23 @@ def detection(registry: ModelRegistry, *, clock: Clock, names: bool = True) -> D
 
 def name_model(registry: ModelRegistry) -> tuple[NameModel | None, str]:
     """The model that marks names, or why there is none."""
+    found, why = _tagger(registry)
+    return None if found is None else _name_model(found), why
+
+
+def _tagger(registry: ModelRegistry) -> tuple[VerifiedTagger | None, str]:
     if missing := missing_packages(NAMES_PACKAGES):
         return None, f"{', '.join(missing)} are not installed; install them with: {INSTALL}"
     try:
-        found = registry.load_tagger(MODEL)
+        return registry.load_tagger(MODEL), ""
     except ModelError as error:
         return None, error.message.rstrip(".")
-    version = f"{MODEL}-{found.model.sha256[:_DIGEST_SHOWN]}"
-    model = NameModel(
-        version=version,
+
+
+def _name_model(found: VerifiedTagger) -> NameModel:
+    return NameModel(
+        version=f"{MODEL}-{found.model.sha256[:_DIGEST_SHOWN]}",
         model_path=str(found.model.path),
         tokenizer_path=str(found.tokenizer),
         labels=found.labels,
     )
-    return model, ""

@@ -23,7 +23,7 @@ from freehold.app.collector import Collector
 from freehold.app.house import House
 from freehold.app.known import known_from
 from freehold.app.listener import LAST_WORDS_S, Listener
-from freehold.app.reload import Reloader
+from freehold.app.reload import Reloader, own_files
 from freehold.app.rules import rulebook_of
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores, prepare
@@ -171,6 +171,7 @@ def _run(
         reloader = Reloader(
             loaded.path,
             rules=compiled.rules_path,
+            models=own_files(compiled),
             also=(stores.models.names.folder,),
             read=lambda: _reread(loaded),
             replace=house.replace,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold.app.memory import KEYS_FOLDER, key_of
+from freehold.app.model_trust import trust_of
 from freehold.app.snapshot import flow_rules
 from freehold.app.stores import MODELS_FOLDER, Stores
 from freehold.app.tenants import tenants_of
@@ -28,6 +29,7 @@ from freehold.gateway.runtime import Runtime
 from freehold.gateway.vault_labels import VaultLabels
 from freehold.gateway.vault_memory import VaultMemory
 from freehold.policy.flow import FlowRules
+from freehold.serving.registry import ModelRegistry
 from freehold.storage.database import Database
 from freehold.storage.keys import SqliteKeys
 from freehold.storage.memory import SqliteMemory
@@ -47,7 +49,7 @@ _AGAIN_AFTER_S = 60.0
 
 
 class Known:
-    """What holds now of tenants and rules: replaced where the configuration is.
+    """What holds now of tenants, rules and signatures on models: replaced where the configuration is.
 
     Args:
         compiled: The configuration.
@@ -62,6 +64,7 @@ class Known:
         """Go by another configuration from now on."""
         self._tenants = {name: tenant.label for name, tenant in tenants_of(compiled).items()}
         self._rules, self._tree = flow_rules(compiled), compiled.tree
+        self.signatures = compiled.models
         self.memory_days = compiled.labels.memory_days
 
     def rules(self) -> FlowRules:
@@ -102,6 +105,12 @@ def vaults_in(
         clock=clock,
         keep_days=lambda: known.memory_days,
     )
+
+    def models() -> ModelRegistry:
+        registry = ModelRegistry(folder / MODELS_FOLDER)
+        registry.trust = trust_of(known.signatures)
+        return registry
+
     return Vaults(
         Around(
             folder=folder,
@@ -111,7 +120,7 @@ def vaults_in(
             events=SqliteKeys(database),
             tree=known.tree,
             clock=clock,
-            parts=parts or (lambda: RealParts(folder / MODELS_FOLDER, clock)),
+            parts=parts or (lambda: RealParts(models, clock)),
         )
     )
 

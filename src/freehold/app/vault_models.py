@@ -9,6 +9,7 @@ from freehold.domain.errors.vault import VaultModelMissing, VaultNeedsExtra, Vau
 from freehold.engines.embed.child import TextModel
 from freehold.engines.embed.engine import LocalEmbedder, LocalRanker
 from freehold.engines.onnx.packages import missing_packages
+from freehold.serving.installed import VerifiedText
 from freehold.serving.registry import ModelRegistry
 from freehold.vault.choice import ENGLISH, reads_english, reads_foreign
 
@@ -29,12 +30,14 @@ def local_embedder(registry: ModelRegistry, name: str, *, threads: int = 1) -> L
         VaultNeedsExtra: What runs it is not installed.
         ModelError: Its file is not what it should be.
     """
-    return LocalEmbedder(text_model(registry, name, threads=threads))
+    found = _verified(registry, name)
+    return LocalEmbedder(_model(found, threads), files=registry.checked_files(found.model, of=name))
 
 
 def local_ranker(registry: ModelRegistry, name: str, *, threads: int = 1) -> EnglishRanker:
     """The reranker of a name; as ``local_embedder``."""
-    return EnglishRanker(text_model(registry, name, threads=threads))
+    found = _verified(registry, name)
+    return EnglishRanker(_model(found, threads), files=registry.checked_files(found.model, of=name))
 
 
 class EnglishRanker(LocalRanker):
@@ -54,13 +57,20 @@ class EnglishRanker(LocalRanker):
 
 def text_model(registry: ModelRegistry, name: str, *, threads: int = 1) -> TextModel:
     """A verified model as its child needs it; raises as ``local_embedder``."""
+    return _model(_verified(registry, name), threads)
+
+
+def _verified(registry: ModelRegistry, name: str) -> VerifiedText:
     if missing := missing_packages():
         raise VaultNeedsExtra(missing=", ".join(missing), extra="vault")
     try:
-        found = registry.load_text(name)
+        return registry.load_text(name)
     except ModelNotInstalled:
         raise VaultModelMissing(model=name, folder=str(registry.folder), purpose="The vault") from None
-    entry = found.entry
+
+
+def _model(found: VerifiedText, threads: int) -> TextModel:
+    entry, name = found.entry, found.entry.name
     return TextModel(
         name=name,
         model_path=str(found.model.path),

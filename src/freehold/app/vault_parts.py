@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -92,14 +92,14 @@ class RealParts:
     """The parts of this installation.
 
     Args:
-        models_folder: Where models are.
+        models: The models of this machine, as far as they are trusted now.
         clock: Time.
         threads: Computing threads of a model.
     """
 
-    def __init__(self, models_folder: Path, clock: Clock, *, threads: int = 1) -> None:
+    def __init__(self, models: Callable[[], ModelRegistry], clock: Clock, *, threads: int = 1) -> None:
         self._threads = threads
-        self._models_folder = models_folder
+        self._models = models
         self._clock = clock
 
     async def store(
@@ -114,14 +114,14 @@ class RealParts:
 
     def models(self, *, embedder: str, reranker: str, language: str) -> Models:
         """See ``Parts``."""
-        registry = ModelRegistry(self._models_folder)
+        registry = self._models()
         missing = missing_packages()
 
         def has(name: str) -> bool:
             return not missing and registry.find(name) is not None
 
         choice = choose_models(
-            has, folder=str(self._models_folder), embedder=embedder, reranker=reranker, language=language
+            has, folder=str(registry.folder), embedder=embedder, reranker=reranker, language=language
         )
         notice = choice.notice
         if missing and embedder != NONE:

@@ -19,7 +19,7 @@ from typing import Any
 
 from freehold.app.fellows import LIMITS_FILE, LOAD_FILE, SLOTS_FILE, WORKERS_FOLDER, BellPipes
 from freehold.app.listener import LAST_WORDS_S
-from freehold.app.reload import Reloader
+from freehold.app.reload import Reloader, own_files
 from freehold.app.rules import rulebook_of
 from freehold.app.stores import MODELS_FOLDER
 from freehold.config.compile import Compiled, compile_config
@@ -156,6 +156,7 @@ class Workers:
         reloader = Reloader(
             self._loaded.path,
             rules=self._loaded.config.policy.rules,
+            models=own_files(compile_config(self._loaded, environment=os.environ)),
             also=(ModelRegistry(self._folder / MODELS_FOLDER).names.folder,),
             read=self._compiled,
             replace=self._replace,

@@ -14,7 +14,7 @@ from freehold.app.benched import Variant, plain_plan, running, varied, verdicts_
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
 from freehold.cli.options import ConfigFile, Json
-from freehold.cli.pulling import registry_of
+from freehold.cli.pulling import trusted_registry
 from freehold.config.compile import DeploymentPlan
 from freehold.config.load import data_folder
 from freehold.domain.deployment import EngineKind
@@ -64,7 +64,7 @@ def bench(
     if len({each.name for each in variants}) < len(variants):
         raise output.UsageError("--with: a set of options is given twice.")
     folder, machine, clock = data_folder(), probe(), SystemClock()
-    models = registry_of(folder)
+    models = trusted_registry(config)
 
     async def measure() -> tuple[Row, ...]:
         async with running(variants, models=models, machine=machine, clock=clock, starting=_starting) as found:

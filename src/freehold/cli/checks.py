@@ -27,6 +27,7 @@ from freehold.hostinfo.clock import SystemClock
 from freehold.net.broker import Broker
 from freehold.planner import wording
 from freehold.planner.choose import unusable_reason
+from freehold.serving.registry import ModelRegistry
 from freehold.storage.folder import DataFolder
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -154,8 +155,8 @@ def check_processor(profile: HardwareProfile) -> list[Check]:
 
 
 def check_models(folder: Path, compiled: Compiled) -> Iterator[Check]:
-    """Whether every model file still has its digest, and every deployment its model."""
-    registry = registry_of(folder)
+    """Whether every model file still has its digest, and every deployment its model, signed where that is asked for."""
+    registry = _trusted(folder, compiled)
     for path in registry.damaged():
         yield bad("model", f"{path} cannot be read; pull the model again")
     wanted = [plan.deployment.model.name for plan in compiled.deployments if _has_own_file(plan)]
@@ -163,6 +164,8 @@ def check_models(folder: Path, compiled: Compiled) -> Iterator[Check]:
         try:
             model = registry.resolve(name)
             registry.verify(model, fresh=True)
+            if name in wanted:
+                registry.check_signed(model)
         except FreeholdError as error:
             yield bad(f"model {name}", f"{error.code}: {error.message}")
         else:
@@ -188,12 +191,21 @@ def check_names(folder: Path, compiled: Compiled) -> list[Check]:
     wanted = compiled.detect.names
     if wanted == "off":
         return [remark("names", "not looked for in texts that leave (detect.names)")]
-    model, why = name_model(registry_of(folder))
+    model, why = name_model(_trusted(folder, compiled))
     if model is not None:
         return [good("names", f"looked for in texts that leave, with {model.version}")]
     if wanted == "required":
         return [bad("names", f"every text stays on this device: {why}")]
     return [remark("names", f"not looked for in texts that leave: {why}")]
+
+
+def _trusted(folder: Path, compiled: Compiled) -> ModelRegistry:
+    """The models of a data folder, as far as the configuration trusts them."""
+    from freehold.app.model_trust import trust_of  # lazy: loads cryptography
+
+    registry = registry_of(folder)
+    registry.trust = trust_of(compiled.models)
+    return registry
 
 
 _OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.ONNX})

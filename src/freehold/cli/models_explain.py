@@ -7,9 +7,8 @@ from freehold.app.llama_engines import prepare_llama
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
 from freehold.cli.options import ConfigFile, Json
-from freehold.cli.pulling import registry_of
+from freehold.cli.pulling import trusted_registry
 from freehold.config.compile import DeploymentPlan
-from freehold.config.load import data_folder
 from freehold.domain.deployment import EngineKind
 from freehold.hostinfo.probe import probe
 from freehold.planner import wording
@@ -24,7 +23,7 @@ def explain(name: str, /, *, config: ConfigFile = "", as_json: Json = False) -> 
         name: A deployment of the configuration, an installed model, or the path of a GGUF file.
     """
     plan = _plan(name, config)
-    found = prepare_llama(plan, models=registry_of(data_folder()), machine=probe(measure=True))
+    found = prepare_llama(plan, models=trusted_registry(config), machine=probe(measure=True))
     reasons, report = found.decided.reasons, found.decided.report
     if as_json:
         output.print_json(

@@ -15,8 +15,7 @@ from cyclopts import Parameter
 from freehold.app.scanning import detection
 from freehold.cli import output
 from freehold.cli.options import Json
-from freehold.cli.pulling import registry_of
-from freehold.config.load import data_folder
+from freehold.cli.pulling import trusted_registry
 from freehold.domain.errors.detect import ScanUnreadable
 from freehold.domain.findings import Finding, Scan
 from freehold.hostinfo.clock import SystemClock
@@ -118,9 +117,9 @@ def _texts(files: Sequence[str]) -> tuple[dict[str, str], dict[str, ScanUnreadab
 
 
 async def look_through(texts: Sequence[str], *, names: bool, within_s: float) -> Scan:
-    """Look through texts with a detector of our own, and end it."""
+    """Look through texts with a detector of our own, and end it. Its model has to be one that the configuration trusts."""
     clock = SystemClock()
-    detector = detection(registry_of(data_folder()), clock=clock, names=names)
+    detector = detection(trusted_registry(""), clock=clock, names=names)
     try:
         return await detector.scanner.scan(texts, deadline_s=clock.monotonic_s() + within_s, names=names)
     finally:

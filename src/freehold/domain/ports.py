@@ -149,6 +149,23 @@ class Relay(PassedThrough, Protocol):
         ...
 
 
+class Relaying(Protocol):
+    """An engine's answers as they came, for clients that speak its own dialect."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """In which they are."""
+        ...
+
+    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
+        """Run a call of a client that streams; returns when the answer's head is there. Raises as ``Engine.stream``."""
+        ...
+
+    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
+        """Run a call of a client that does not stream. Raises as ``Engine.stream``."""
+        ...
+
+
 class Engine(Protocol):
     """One deployment that can be called. Always a stream underneath; whoever wants a whole answer aggregates."""
 
@@ -174,8 +191,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def relays(self) -> Dialect | None:
-        """In which dialect its answers may pass through as they came; ``None`` where they never do."""
+    def relaying(self) -> Relaying | None:
+        """What passes its answers through as they came; ``None`` where they are always looked into."""
         ...
 
     def prepare(
@@ -186,24 +203,13 @@ class Engine(Protocol):
         Args:
             request: What is asked.
             want_logprobs: Alternatives a token to ask for, 0 for none.
-            as_it_comes: The call is for ``relay`` or ``relay_whole``: what the client asked for, and as it asked.
+            as_it_comes: The call is for ``relaying``: what the client asked for, and as it asked.
             cache_scope: For whom and under which label (``policy.cache_scope``): what an engine keeps of a prompt is used
                 again within it only. Empty is a scope too: that of the house's own calls.
 
         Raises:
             RequestError: The deployment cannot serve this request.
         """
-        ...
-
-    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
-        """Run a call of a client that streams; returns when the answer's head is there. Only where ``relays``.
-
-        Raises as ``stream``.
-        """
-        ...
-
-    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
-        """Run a call of a client that does not stream. Only where ``relays``. Raises as ``stream``."""
         ...
 
     def stream(

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Self
 
 from freehold.domain.deployment import Deployment, EngineKind, Upstream
 from freehold.domain.egress import EgressPermit
@@ -50,8 +51,13 @@ class AnthropicEngine(RemoteEngine):
         self._leaves = not deployment.is_on_device
 
     @property
-    def relays(self) -> Dialect:
-        """Its own."""
+    def relaying(self) -> Self:
+        """Itself."""
+        return self
+
+    @property
+    def dialect(self) -> Dialect:
+        """In which its answers pass through as they came."""
         return Dialect.ANTHROPIC
 
     def prepare(
@@ -83,7 +89,7 @@ class AnthropicEngine(RemoteEngine):
         return self._call(path, body, request)
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
-        """Run the call of a stream; see ``domain.ports.Engine``."""
+        """Run the call of a stream; see ``domain.ports.Relaying``."""
         health = self.health.call()
 
         async def read(reply: StepReply) -> EventRelay:
@@ -95,7 +101,7 @@ class AnthropicEngine(RemoteEngine):
         return await self._relayed(call, permit, deadline_s, health, read)
 
     async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
-        """Run the call of a whole answer; see ``domain.ports.Engine``."""
+        """Run the call of a whole answer; see ``domain.ports.Relaying``."""
         health = self.health.call()
 
         async def read(reply: StepReply) -> WholeMessage:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -52,8 +52,13 @@ class OpenAICompatibleEngine(RemoteEngine):
         self._said: tuple[str, str] = ("", "")
 
     @property
-    def relays(self) -> Dialect:
-        """Its own."""
+    def relaying(self) -> Self:
+        """Itself."""
+        return self
+
+    @property
+    def dialect(self) -> Dialect:
+        """In which its answers pass through as they came."""
         return Dialect.OPENAI
 
     def prepare(
@@ -81,7 +86,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         return self._call(OPENAI_PATHS[request.task], body, request, want_logprobs=wanted)
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
-        """Run the call of a stream; see ``domain.ports.Engine``."""
+        """Run the call of a stream; see ``domain.ports.Relaying``."""
         health = self.health.call()
         read = partial(
             openai_relay.stream, call=call, deployment=self._deployment, health=health, credential=self._credential
@@ -89,7 +94,7 @@ class OpenAICompatibleEngine(RemoteEngine):
         return await self._relayed(call, permit, deadline_s, health, read)
 
     async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
-        """Run the call of a whole answer; see ``domain.ports.Engine``."""
+        """Run the call of a whole answer; see ``domain.ports.Relaying``."""
         health = self.health.call()
         read = partial(openai_relay.whole, call=call, deployment=self._deployment)
         answer = await self._relayed(call, permit, deadline_s, health, read)

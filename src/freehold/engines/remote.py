@@ -11,8 +11,8 @@ from freehold.domain.deployment import Deployment, EngineFingerprint, Upstream
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamStatus
-from freehold.domain.ports import Clock, EngineState, Relay, UpstreamCall, WholeReply
-from freehold.domain.request import Dialect, InferenceRequest
+from freehold.domain.ports import Clock, EngineState, Relaying, UpstreamCall
+from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.engines.base import Reply, StepReply
 from freehold.engines.counting import token_count
@@ -90,8 +90,8 @@ class RemoteEngine(ABC):
         await self._client.close()
 
     @property
-    def relays(self) -> Dialect | None:
-        """In which dialect its answers may pass through as they came."""
+    def relaying(self) -> Relaying | None:
+        """What passes its answers through as they came; see ``domain.ports.Engine``."""
         return None
 
     @abstractmethod
@@ -172,14 +172,6 @@ class RemoteEngine(ABC):
 
     async def _token_count(self, reply: Reply, call: UpstreamCall) -> int | None:  # noqa: ARG002 - as its like have it
         return await token_count(reply, deployment=self._deployment)
-
-    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
-        """Run the call of a stream; see ``domain.ports.Engine``."""
-        raise NotImplementedError(f"{type(self).__name__} does not relay")
-
-    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
-        """Run the call of a whole answer; see ``domain.ports.Engine``."""
-        raise NotImplementedError(f"{type(self).__name__} does not relay")
 
     async def _relayed(
         self,

@@ -14,7 +14,7 @@ from freehold.domain.errors.audit import AuditError
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.findings import Look
-from freehold.domain.ports import Engine, Relay, UpstreamCall, WholeReply
+from freehold.domain.ports import Engine, Relay, Relaying, UpstreamCall, WholeReply
 from freehold.domain.receipt import Attempt, AuditRecord, Cost, Role
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
@@ -51,7 +51,7 @@ class AttemptRun:
     """The state of one attempt. One of its ways of running is taken once; ``close`` turns it into an ``Attempt``.
 
     Attributes:
-        as_it_comes: The answer passes through: nobody looks into it.
+        relaying: What the answer passes through; ``None`` where it is looked into.
         role: What it is for.
         asks: What is asked instead of the client's own request; ``None`` for that.
         deployment: Where it runs, as that was when it began.
@@ -66,7 +66,7 @@ class AttemptRun:
     draft: ReceiptDraft
     footing: Footing
     want_logprobs: int
-    as_it_comes: bool = False
+    relaying: Relaying | None = None
     queue_ms: float = 0.0
     role: Role = Role.ANSWER
     asks: InferenceRequest | None = None
@@ -116,14 +116,14 @@ class AttemptRun:
         """Run the call of a stream that passes through; who has the relay reads it, and notes its first token."""
         call = self._prepared()
         await self._let_go(call)
-        self.relayed = relay = await self.engine.relay(call, permit=self.permit, deadline_s=deadline_s)
+        self.relayed = relay = await self._passes().relay(call, permit=self.permit, deadline_s=deadline_s)
         return relay
 
     async def whole(self, deadline_s: float) -> WholeReply:
         """Run the call of a whole answer that passes through."""
         call = self._prepared()
         await self._let_go(call)
-        self.replied = whole = await self.engine.relay_whole(call, permit=self.permit, deadline_s=deadline_s)
+        self.replied = whole = await self._passes().relay_whole(call, permit=self.permit, deadline_s=deadline_s)
         self.first_token_ms = self.draft.elapsed_ms()
         return whole
 
@@ -158,11 +158,16 @@ class AttemptRun:
             return TokenCount(tokens=max(1, self.request.text_bytes // _BYTES_PER_TOKEN), measured=False)
         return TokenCount(tokens=tokens)
 
+    def _passes(self) -> Relaying:
+        if self.relaying is None:
+            raise ValueError("an answer that is looked into does not pass through")
+        return self.relaying
+
     def _prepared(self) -> UpstreamCall:
         return self.engine.prepare(
             self.request,
             want_logprobs=self.want_logprobs,
-            as_it_comes=self.as_it_comes,
+            as_it_comes=self.relaying is not None,
             cache_scope=self.footing.cache_scope,
         )
 

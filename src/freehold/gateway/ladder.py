@@ -236,6 +236,7 @@ class Climb:
         commits = request.stream and (route.stream is StreamMode.COMMIT or is_last)
         is_measured = self._is_measured(deployment, more_permitted=more_permitted)
         way = None if self.crossing is None else self.crossing.way(deployment)
+        relaying = engine.relaying
         run = AttemptRun(
             services=self.services,
             engine=engine,
@@ -244,9 +245,11 @@ class Climb:
             less=None if way is None else way.less,
             restoring=None if way is None else way.restoring(self.footing.label, draft.request, self.runtime.trust),
             want_logprobs=LOGPROBS_PER_TOKEN if is_measured else 0,
-            as_it_comes=(
+            relaying=relaying
+            if (
                 way is None
-                and engine.relays is self.sink.dialect is not None
+                and relaying is not None
+                and relaying.dialect is self.sink.dialect
                 and request.is_generated
                 and not is_measured
                 and (commits or not more_permitted)
@@ -254,7 +257,8 @@ class Climb:
                 and not ((self._answers or route.canary_share) and self.services.learn.wants(draft.principal))
                 # What is to be known again has to be read.
                 and not self.services.memory.wants(draft.principal, draft.label_said or draft.label)
-            ),
+            )
+            else None,
             queue_ms=self.opened.queue_ms,
         )
         self.opened.begin(run)
@@ -262,7 +266,7 @@ class Climb:
             self.services.retries.of(deployment.name).request(self.services.clock.monotonic_s())
         if not request.is_generated:
             await self._compute(run)
-        elif not run.as_it_comes:
+        elif run.relaying is None:
             await self._look_into(run, commits=commits, by_prefix=more_permitted and self._goes_by_prefix(deployment))
         elif request.stream:
             await self._pass_through(run)
@@ -398,7 +402,7 @@ class Climb:
         is_chat = self.draft.request.task is Task.CHAT
         more_permitted, finish_reason = self._more_permitted and not self.live, run.noted.finish_reason
         found: Judgement | None = None
-        if is_chat and not run.as_it_comes:
+        if is_chat and run.relaying is None:
             judging = self._judging
             found = judging.whole(run)
             held.judged, held.failed = found.confidence, gate(found.confidence, finish_reason)

@@ -8,6 +8,7 @@ from typing import Final
 
 from freehold.domain.hardware import FitReport, HardwareProfile, ModelShape, missing_flags
 from freehold.planner.fit import Launch, fit
+from freehold.planner.launching import Asked, launch_of
 
 _LADDER: Final = ((4, 8_192), (4, 4_096), (2, 4_096), (1, 4_096), (1, 2_048))
 """Slots and context of one request, the first that fits is taken."""
@@ -104,11 +105,8 @@ def _choice(option: ModelOption, profile: HardwareProfile) -> Choice:
 
 
 def _launch(shape: ModelShape, profile: HardwareProfile, *, slots: int, context_tokens: int) -> Launch:
-    return Launch(
-        context_tokens=min(context_tokens, shape.context_length),
-        slots=slots,
-        threads=threads_for(profile),
-    )
+    context_tokens = min(context_tokens, shape.context_length)
+    return launch_of(Asked(context_tokens=context_tokens, slots=slots, threads=threads_for(profile)), on_card=False)
 
 
 def _reserve_bytes(profile: HardwareProfile) -> int:

@@ -13,7 +13,8 @@ from freehold.domain.engine_options import NO_OPTIONS, CacheType, EngineOptions,
 from freehold.domain.hardware import FitReport, HardwareProfile, ModelShape
 from freehold.domain.speculation import PAYS_FROM, SpeculationKey, SpeculationVerdict, verdict_for
 from freehold.planner import wording
-from freehold.planner.fit import Launch, fit
+from freehold.planner.fit import fit
+from freehold.planner.launching import Asked, launch_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +189,14 @@ def _cache(wanted: Wanted, machine: HardwareProfile) -> tuple[CacheType, str]:
 
 
 def _report(wanted: Wanted, machine: HardwareProfile, cache_type: CacheType) -> FitReport:
-    launch = Launch(context_tokens=wanted.context_tokens, slots=wanted.slots, cache_type=cache_type.value)
+    asked = Asked(
+        context_tokens=wanted.context_tokens,
+        slots=wanted.slots,
+        batch_tokens=wanted.batch_tokens,
+        embeds=wanted.embeds,
+        cache_type=cache_type.value,
+    )
+    launch = launch_of(asked, on_card=wanted.gpu_layers != 0 and bool(machine.gpus))
     report = fit(wanted.shape, launch, machine)
     return replace(report, weights_bytes=report.weights_bytes + wanted.draft_bytes)
 

@@ -9,8 +9,9 @@ from freehold.domain.hardware import FitReport, Gpu, HardwareProfile, ModelShape
 from freehold.domain.speed import Device, Load, ThroughputEstimate, WeightClass
 from freehold.planner.choose import ModelOption, threads_for
 from freehold.planner.devices import Sheet
-from freehold.planner.fit import Launch, fit
-from freehold.planner.memory import CARD_BATCH_TOKENS, cache_read_bytes
+from freehold.planner.fit import fit
+from freehold.planner.launching import Asked, launch_of
+from freehold.planner.memory import cache_read_bytes
 from freehold.planner.placement import Machine, score
 from freehold.planner.speed import estimate
 from freehold.planner.speed_cpu import processor, reads, writes
@@ -94,7 +95,7 @@ def serve(option: ModelOption, sheet: Sheet, wanted: Wanted) -> Served | None:
 
 def _on_card(shape: ModelShape, sheet: Sheet, wanted: Wanted) -> FitReport:
     """What ``freehold fit --gpu`` says of the card; of the machine around it nothing is known but that it must hold the rest."""
-    launch = Launch(context_tokens=wanted.context_tokens, slots=wanted.users, batch_tokens=CARD_BATCH_TOKENS)
+    launch = launch_of(Asked(context_tokens=wanted.context_tokens, slots=wanted.users), on_card=True)
     card = Gpu(name=sheet.device.name, vram_bytes=sheet.memory_bytes, free_bytes=sheet.memory_bytes)
     found = score(shape, launch, Machine(profile=_NO_MACHINE, cards=(card,)))
     need = found.needs[-1]
@@ -124,7 +125,8 @@ def serve_here(option: ModelOption, profile: HardwareProfile, wanted: Wanted) ->
     prompt, which is what it is: a batch.
     """
     threads = threads_for(profile)
-    launch = Launch(context_tokens=wanted.context_tokens, slots=wanted.users, threads=threads)
+    asked = Asked(context_tokens=wanted.context_tokens, slots=wanted.users, threads=threads)
+    launch = launch_of(asked, on_card=False)
     report = fit(option.shape, launch, profile)
     if not report.fits or not profile.bandwidth_bytes_per_s:
         return None

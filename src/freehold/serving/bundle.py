@@ -23,7 +23,7 @@ from freehold.serving.archive import ArchiveError, ArchiveReader, ArchiveWriter
 from freehold.serving.bundle_manifest import BundleFile, BundleManifest, BundleModel, paths_of
 from freehold.serving.digests import sha256_of, sync_folder
 from freehold.serving.gguf import read_header
-from freehold.serving.manifests import Manifest
+from freehold.serving.manifests import Facts, Manifest
 from freehold.serving.registry import ModelRegistry
 
 _MARGIN_BYTES = 64 << 20
@@ -252,29 +252,20 @@ def _placed(manifest: BundleManifest, registry: ModelRegistry, aside: Path, rest
 def _install(registry: ModelRegistry, model: BundleModel, aside: Path, unix_ms: int) -> bool:
     """Put one model in its place; whether its name serves it."""
     own, *beside = paths_of(model)
-    tokenizer = (aside / beside[0], model.tokenizer_sha256) if beside else None
+    tokenizer = aside / beside[0] if beside else None
     state = registry.state(model.name)
     known = registry.shelf.read(model.sha256)
-    license_text, origin = (model.license, model.origin) if known is None else (known.license, known.origin)
-    is_other = state is not None and state.sha256 != model.sha256
-    if is_other and tokenizer is None and not model.packed:  # other forms change with the program's own catalogue
-        registry.install_beside(
-            aside / own,
-            name=model.name,
-            sha256=model.sha256,
-            license_text=license_text,
-            origin=origin,
-            unix_ms=unix_ms,
-        )
-        return False
-    registry.install(
-        aside / own,
-        name=model.name,
-        sha256=model.sha256,
-        license_text=license_text,
-        origin=origin,
+    told = model if known is None else known
+    facts = Facts(
+        license=told.license,
+        origin=told.origin,
         unix_ms=unix_ms,
-        tokenizer=tokenizer,
+        tokenizer_sha256=model.tokenizer_sha256,
         packed=model.packed,
     )
+    is_other = state is not None and state.sha256 != model.sha256
+    if is_other and tokenizer is None and not model.packed:  # other forms change with the program's own catalogue
+        registry.install_beside(aside / own, name=model.name, sha256=model.sha256, facts=facts)
+        return False
+    registry.install(aside / own, name=model.name, sha256=model.sha256, facts=facts, tokenizer=tokenizer)
     return True

@@ -39,7 +39,7 @@ class DigestCache:
         Raises:
             OSError: The file cannot be read.
         """
-        state = _state(path)
+        state = list(file_state(path))
         stamp = self._stamp(path)
         if not fresh:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -47,7 +47,7 @@ class DigestCache:
                 if remembered["state"] == state:
                     return str(remembered["sha256"])
         digest = sha256_of(path)
-        if _state(path) == state:
+        if list(file_state(path)) == state:
             # Written to while it was read: the digest is of neither state, so it is not kept.
             write_atomically(stamp, json.dumps({"path": str(path), "state": state, "sha256": digest}).encode())
         return digest
@@ -84,6 +84,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _state(path: Path) -> list[int]:
+def file_state(path: Path) -> tuple[int, ...]:
+    """Size, moments of the last writing and of the last change in nanoseconds, inode and device.
+
+    Raises:
+        OSError: There is none.
+    """
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev

@@ -20,9 +20,8 @@ from freehold.domain.hardware import ModelShape, WeightRead
 from freehold.serving.gguf_cache import CacheFacts, Numbers, cache_facts
 from freehold.serving.gguf_stream import HeaderStream, MalformedError, of_descriptor, of_prefix
 from freehold.serving.gguf_tensors import Tensors, read_tensors
-from freehold.serving.gguf_types import FILE_TYPES, VALUE_ARRAY, VALUE_FORMATS, VALUE_STRING
+from freehold.serving.gguf_types import FILE_TYPES, MAGIC, VALUE_ARRAY, VALUE_FORMATS, VALUE_STRING
 
-_MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
 _VALUES_MAX: Final = 4_096
 _KEY_BYTES_MAX: Final = 256
@@ -190,8 +189,8 @@ def _read(stream: HeaderStream, *, file_bytes: int) -> GgufHeader:
 
 def _read_parts(stream: HeaderStream) -> tuple[dict[str, _Value], Tensors, bool]:
     """Values, tensors, and whether the vocabulary can fill in."""
-    magic = stream.take(min(len(_MAGIC), stream.remaining))
-    if magic != _MAGIC:
+    magic = stream.take(min(len(MAGIC), stream.remaining))
+    if magic != MAGIC:
         raise MalformedError(f"it begins with {magic!r}, not with b'GGUF'")
     version = int(stream.scalar("I"))
     if version not in _VERSIONS:

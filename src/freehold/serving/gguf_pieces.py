@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from freehold.serving.gguf_stream import HeaderStream, MalformedError, of_descriptor
-from freehold.serving.gguf_types import TENSOR_TYPES, VALUE_ARRAY, VALUE_FORMATS, VALUE_STRING
+from freehold.serving.gguf_types import MAGIC, TENSOR_TYPES, VALUE_ARRAY, VALUE_FORMATS, VALUE_STRING
 
-_MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
 _VALUES_MAX: Final = 4_096
 _KEY_BYTES_MAX: Final = 256
@@ -74,8 +73,8 @@ def read_pieces(path: str | os.PathLike[str]) -> Pieces:
 
 
 def _read(descriptor: int, stream: HeaderStream) -> Pieces:
-    magic = stream.take(min(len(_MAGIC), stream.remaining))
-    if magic != _MAGIC:
+    magic = stream.take(min(len(MAGIC), stream.remaining))
+    if magic != MAGIC:
         raise MalformedError(f"it begins with {magic!r}, not with b'GGUF'")
     version = int(stream.scalar("I"))
     if version not in _VERSIONS:

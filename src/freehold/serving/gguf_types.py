@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+MAGIC: Final = b"GGUF"
+"""How every file begins."""
+
 VALUE_STRING: Final = 8
 VALUE_ARRAY: Final = 9
 

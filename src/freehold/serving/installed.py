@@ -45,6 +45,12 @@ class InstalledModel:
         """``sha256:…`` as in ``ModelCard``."""
         return f"sha256:{self.sha256}"
 
+    @property
+    def files(self) -> dict[Path, str]:
+        """All its files, with the digests that they are held to."""
+        beside = {} if self.tokenizer is None else {self.tokenizer: self.tokenizer_sha256}
+        return {self.path: self.sha256} | beside
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedModel:

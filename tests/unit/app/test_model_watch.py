@@ -20,7 +20,9 @@ from freehold.app.stores import Stores, open_stores
 from freehold.config.compile import Compiled, DeploymentPlan, compile_config
 from freehold.config.load import load
 from freehold.domain.errors.engine import EngineStartFailed
+from freehold.domain.errors.model import ModelFileInvalid
 from freehold.hostinfo.probe import probe
+from freehold.serving.manifests import Facts
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.versions import collect, rollback, switch
 from tests.support.fake_engine import FakeEngine
@@ -55,7 +57,7 @@ def gateway(folder: Path, monkeypatch: pytest.MonkeyPatch, *, refuses: Callable[
     install(registry, NAME)
     (registry.folder / "fetched").write_bytes(NEW)
     registry.install_beside(
-        registry.folder / "fetched", name=NAME, sha256=digest(NEW), license_text="", origin="", unix_ms=1
+        registry.folder / "fetched", name=NAME, sha256=digest(NEW), facts=Facts(license="", origin="", unix_ms=1)
     )
     made: list[Local] = []
 
@@ -193,3 +195,62 @@ def test_files_of_engines_that_are_placed_are_held_by_what_is_closed_later(
 
 def registry_of(house: House) -> ModelRegistry:
     return house._stores.models
+
+
+OWN = '[deployments.own]\nengine = "embedded"\nmodel = "./own.gguf"\n'
+
+
+@contextmanager
+def own_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A house with an engine that was built from a file of its owner's; nothing is loaded."""
+    monkeypatch.setattr(ModelWatch, "has_room", lambda _self, _engines: False)
+    model = folder / "own.gguf"
+    model.write_bytes(tiny_model())
+    (folder / "freehold.toml").write_text(OWN)
+    compiled: Compiled = compile_config(load(folder / "freehold.toml"), environment={})
+    with open_stores(folder / "data", origin="x", tree=compiled.tree, tenants=tenants_of(compiled)) as stores:
+        yield House(stores=stores, compiled=compiled, known=Known(), machine=probe()), compiled, model
+
+
+def exchange(path: Path, content: bytes) -> None:
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.replace(path)
+
+
+def test_a_file_of_ones_own_that_was_exchanged_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with own_file(tmp_path, monkeypatch) as (house, compiled, model), caplog.at_level("INFO", logger="freehold.app"):
+
+        async def test() -> None:
+            before, told = house.engines["own"], house._stores.audit.size
+            await house.replace(compiled)
+            assert house.engines["own"] is before, "nothing changed"
+            exchange(model, NEW)
+            await house.replace(compiled)
+            assert house.engines["own"].deployment.model.digest == f"sha256:{digest(NEW)}"
+            assert f"own: {model} changed" in caplog.text
+            assert house._stores.audit.size == told + 1, "the switch"
+            await asyncio.gather(*house._tasks)
+
+        asyncio.run(test())
+
+
+@pytest.mark.parametrize("content", [NEW[:-1], b"JUNK" + NEW[4:], b""])
+def test_a_damaged_one_leaves_the_old_one_serving_and_says_why(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with own_file(tmp_path, monkeypatch) as (house, compiled, model):
+
+        async def test() -> None:
+            before = house.engines["own"]
+            exchange(model, content)
+            with pytest.raises(ModelFileInvalid, match=r"own\.gguf"):
+                await house.replace(compiled)
+            assert house.engines["own"] is before
+            model.unlink()
+            await house.replace(compiled)
+            assert house.engines["own"] is before, "what is gone takes nobody's place"
+
+        asyncio.run(test())

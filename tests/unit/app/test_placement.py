@@ -27,6 +27,7 @@ from freehold.net.broker import Broker
 from freehold.planner.fit import GPU_OVERHEAD_BYTES
 from freehold.serving.registry import ModelRegistry
 from tests.models import DEMO_FOLDER, starter_model
+from tests.support.gguf_files import tiny_model
 
 GB = 10**9
 MACHINE = HardwareProfile(cpu_name="", cores=2, cpu_flags=frozenset(), memory_bytes=16 * GB, memory_free_bytes=8 * GB)
@@ -226,19 +227,12 @@ def test_a_file_that_changed_while_it_was_not_loaded_is_not_loaded_under_its_old
     """A receipt would tell the digest of a file that did not answer."""
 
     async def test() -> None:
-        found = compiled(tmp_path, deployment("one"))
-        plans = {plan.deployment.name: plan for plan in found.deployments}
-        digests = {"now": "a" * 64}
-        placement = Placement(
-            machine=MACHINE,
-            plan=found.memory,
-            clock=stores.clock,
-            queued=lambda _name: 0,
-            digest=lambda _path: digests["now"],
-        )
-        placement.take({"one": build_engine(plans["one"], stores, MACHINE)}, plans)
-        digests["now"] = "b" * 64
-        with pytest.raises(EngineStartFailed, match="is another file than when this server began"):
+        own = tmp_path / "own.gguf"
+        own.write_bytes(tiny_model())
+        found = compiled(tmp_path, '[deployments.one]\nengine = "embedded"\nmodel = "./own.gguf"\n')
+        placement, _ = placed(found, stores)
+        own.write_bytes(tiny_model(name="Two."))
+        with pytest.raises(EngineStartFailed, match="is not the file that was checked"):
             await placement._loader.load("one", {})
 
     asyncio.run(test())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from freehold.app.reload import Reloader
+from freehold.app.reload import Reloader, own_files
 from freehold.app.rules import rulebook_of
 from freehold.app.server import _reread, serve
 from freehold.config.compile import Compiled, compile_config
@@ -224,3 +224,56 @@ def test_it_ends_when_told_in_the_tick_of_the_signal(force: Force) -> None:
         assert not hanging
 
     asyncio.run(scene())
+
+
+OWN = """\
+[deployments.own]
+engine = "embedded"
+model = "./own.gguf"
+adapters = ["a.gguf@0.5"]
+
+[deployments.pulled]
+engine = "embedded"
+model = "smollm2-135m"
+
+[deployments.elsewhere]
+engine = "llama-server"
+model = "their.gguf"
+zone = "device"
+base_url = "http://127.0.0.1:9"
+"""
+
+
+def test_files_of_ones_own_are_those_that_engines_of_ours_are_given_by_their_paths(force: Force) -> None:
+    force.path.write_text(OWN, encoding="utf-8")
+    folder = force.path.parent
+    assert own_files(force.read()) == (folder / "own.gguf", folder / "a.gguf")
+
+
+def test_a_model_is_taken_over_once_it_has_come_to_rest(force: Force, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at each look while it is being copied: it is no model until then, and it would be read whole each time."""
+    monkeypatch.setattr("freehold.app.reload._LOOK_EVERY_S", 0.001)
+    force.path.write_text(OWN, encoding="utf-8")
+    model = force.path.with_name("own.gguf")
+    model.write_bytes(b"old")
+    looks: list[bytes] = []
+    pieces = iter((b"n", b"ne", b"new"))
+
+    class Watched(Reloader):
+        def _models_state(self) -> tuple:
+            if looks and (piece := next(pieces, b"")):
+                model.write_bytes(piece + b" and longer than before")
+            looks.append(model.read_bytes())
+            return super()._models_state()
+
+    async def watch() -> None:
+        found = Watched(force.path, models=own_files(force.read()), read=force.read, replace=force.replace)
+        async with found.watching():
+            await asyncio.wait_for(force.changed.wait(), WAIT_S)
+            seen, force.changed = len(looks), asyncio.Event()
+            while len(looks) < seen + 5:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(watch())
+    assert len(force.routes) == 1, "once"
+    assert looks[4] == looks[3] == b"new and longer than before"

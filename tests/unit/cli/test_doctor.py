@@ -17,6 +17,7 @@ from freehold.config.load import load
 from freehold.domain.errors.server import StorageFailed
 from freehold.domain.hardware import HardwareProfile
 from freehold.hostinfo.clock import SystemClock
+from freehold.serving.manifests import Facts
 from freehold.storage.folder import DataFolder
 from tests.support.gguf_files import tiny_model
 from tests.support.gguf_files import write as write_gguf
@@ -146,7 +147,7 @@ def test_a_damaged_model_is_found(cli: Cli, home: Path) -> None:
     content = tiny_model()
     digest = sha256(content).hexdigest()
     model = registry_of(home).install(
-        write_gguf(home, content), name="tiny", sha256=digest, license_text="", origin="test", unix_ms=0
+        write_gguf(home, content), name="tiny", sha256=digest, facts=Facts(license="", origin="test", unix_ms=0)
     )
     assert "✓ ok      model tiny" in cli("doctor").out
     model.path.chmod(0o600)

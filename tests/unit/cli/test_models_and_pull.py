@@ -17,6 +17,7 @@ from freehold.domain.hardware import HardwareProfile
 from freehold.domain.model_ports import PullProgress
 from freehold.engines.detect import DetectedServer
 from freehold.serving.catalogue import load_catalogue
+from freehold.serving.manifests import Facts
 from tests.support.gguf_files import tiny_model, write
 from tests.unit.cli.conftest import Cli
 
@@ -32,7 +33,7 @@ def _install(home: Path, name: str) -> str:
     content = tiny_model()
     digest = hashlib.sha256(content).hexdigest()
     fetched = write(home, content)
-    registry_of(home).install(fetched, name=name, sha256=digest, license_text="MIT", origin="a test", unix_ms=1)
+    registry_of(home).install(fetched, name=name, sha256=digest, facts=Facts(license="MIT", origin="a test", unix_ms=1))
     return digest
 
 

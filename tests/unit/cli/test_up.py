@@ -19,6 +19,7 @@ from freehold.cli.snippets import snippets
 from freehold.config.load import LoadedConfig
 from freehold.domain.errors.model import HubUnreachable
 from freehold.domain.hardware import HardwareProfile
+from freehold.serving.manifests import Facts
 from tests.support.gguf_files import tiny_model, write
 from tests.unit.cli.conftest import Cli
 
@@ -41,7 +42,7 @@ class World:
         content = tiny_model()
         fetched = write(self.home, content)
         digest = hashlib.sha256(content).hexdigest()
-        registry.install(fetched, name=name, sha256=digest, license_text="MIT", origin="a test", unix_ms=0)
+        registry.install(fetched, name=name, sha256=digest, facts=Facts(license="MIT", origin="a test", unix_ms=0))
 
     def serve(self, loaded: LoadedConfig, *, announce: Callable[[Any], None], **_: object) -> int:
         self.served.append(loaded)

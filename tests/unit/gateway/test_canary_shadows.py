@@ -14,6 +14,7 @@ from freehold.domain.deployment import Route
 from freehold.domain.zones import DEVICE, LAN, Zone
 from freehold.gateway.shadows import Around, Seen, Shadows
 from freehold.serving.canary_records import LivePair, keep_live, read_live, read_record
+from freehold.serving.manifests import Facts
 from freehold.serving.registry import ModelRegistry
 from tests.support.fake_engine import FakeAnswer, FakeEngine
 from tests.support.gguf_files import tiny_model
@@ -193,7 +194,9 @@ def test_a_verdict_follows_from_live_requests(tmp_path: Path, monkeypatch: pytes
     old, content = install(registry, name), tiny_model(name="Two.")
     (registry.folder / "fetched").write_bytes(content)
     new = digest(content)
-    registry.install_beside(registry.folder / "fetched", name=name, sha256=new, license_text="", origin="", unix_ms=1)
+    registry.install_beside(
+        registry.folder / "fetched", name=name, sha256=new, facts=Facts(license="", origin="", unix_ms=1)
+    )
     assert run(("models", "canary", name, "--live")) == 1, "nobody was asked"
     for _ in range(60):
         keep_live(registry.folder, old_sha256=old.sha256, new_sha256=new, pair=LivePair(alike=True, old_chance=None))

@@ -13,7 +13,7 @@ from freehold.domain.decisions import Outcome
 from freehold.domain.deployment import TokenPrice
 from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.admission import Preempted, QueueFull
-from freehold.domain.ports import UpstreamCall
+from freehold.domain.ports import Relaying, UpstreamCall, WholeReply
 from freehold.domain.priority import Priority
 from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import ResponseChunk
@@ -183,12 +183,19 @@ class RelayingEngine(FakeEngine):
     relayed: list[HeldRelay] = field(default_factory=list["HeldRelay"])
 
     @property
-    def relays(self) -> Dialect:  # type: ignore[override]
+    def relaying(self) -> Relaying:
+        return self
+
+    @property
+    def dialect(self) -> Dialect:
         return Dialect.OPENAI
 
     async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> HeldRelay:
         self.relayed.append(HeldRelay())
         return self.relayed[-1]
+
+    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
+        raise AssertionError("all clients stream")
 
 
 class HeldRelay:

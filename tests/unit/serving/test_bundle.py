@@ -16,6 +16,7 @@ from freehold.domain.errors.model_versions import BundleInvalid, ModelPinned
 from freehold.serving.archive import ArchiveError, ArchiveReader, ArchiveWriter
 from freehold.serving.bundle import Extra, Imported, export, import_bundle
 from freehold.serving.bundle_manifest import FORM, BundleManifest
+from freehold.serving.manifests import Facts
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.versions import pin
 from tests.support.gguf_files import tiny_model
@@ -287,4 +288,4 @@ def test_a_pinned_name_is_moved_by_no_bundle_and_no_pull(target: ModelRegistry, 
         taken(tmp_path / "b.tar", target)
     assert target.state("words").sha256 == old.sha256
     with pytest.raises(ModelPinned):
-        target.add_name(digest(content), name="words", license_text="", origin="", unix_ms=1)
+        target.add_name(digest(content), name="words", facts=Facts(license="", origin="", unix_ms=1))

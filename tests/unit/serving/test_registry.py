@@ -12,7 +12,7 @@ import pytest
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
 from freehold.domain.errors.model_versions import ModelInUse
 from freehold.serving import digests
-from freehold.serving.manifests import Hold
+from freehold.serving.manifests import Facts, Hold
 from freehold.serving.registry import InstalledModel, ModelRegistry
 from tests.support.gguf_files import tiny_model
 
@@ -27,7 +27,7 @@ def install(registry: ModelRegistry, name: str, content: bytes | None = None) ->
     fetched = registry.folder / "fetched"
     fetched.write_bytes(content)
     return registry.install(
-        fetched, name=name, sha256=digest(content), license_text="MIT", origin="test", unix_ms=1_700_000_000_000
+        fetched, name=name, sha256=digest(content), facts=Facts(license="MIT", origin="test", unix_ms=1_700_000_000_000)
     )
 
 
@@ -113,7 +113,7 @@ def test_missing_file_is_named(registry: ModelRegistry) -> None:
 
 def test_two_names_share_one_file_and_the_last_removes_it(registry: ModelRegistry) -> None:
     first = install(registry, "a-name")
-    second = registry.add_name(first.sha256, name="b-name", license_text="MIT", origin="test", unix_ms=1)
+    second = registry.add_name(first.sha256, name="b-name", facts=Facts(license="MIT", origin="test", unix_ms=1))
     assert second.path == first.path
     assert second.names == ("a-name", "b-name")
     assert registry.remove("a-name") == 0
@@ -127,7 +127,7 @@ def test_two_names_share_one_file_and_the_last_removes_it(registry: ModelRegistr
 
 def test_what_a_gateway_runs_is_removed_only_where_another_name_keeps_it(registry: ModelRegistry) -> None:
     first = install(registry, "a-name")
-    registry.add_name(first.sha256, name="b-name", license_text="MIT", origin="test", unix_ms=1)
+    registry.add_name(first.sha256, name="b-name", facts=Facts(license="MIT", origin="test", unix_ms=1))
     hold = Hold(first.path)
     assert registry.remove("a-name") == 0
     with pytest.raises(ModelInUse, match="'b-name' is used by a running server"):

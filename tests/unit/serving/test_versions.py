@@ -10,7 +10,7 @@ import pytest
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled
 from freehold.domain.errors.model_versions import ModelPinned, NoVersionBefore, VersionUnknown
 from freehold.serving.installed import InstalledModel
-from freehold.serving.manifests import Hold
+from freehold.serving.manifests import Facts, Hold
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.versions import collect, pin, rollback, switch, version, versions
 from tests.support.gguf_files import tiny_model
@@ -28,7 +28,7 @@ def beside(registry: ModelRegistry, content: bytes) -> InstalledModel:
     fetched = registry.folder / "fetched"
     fetched.write_bytes(content)
     return registry.install_beside(
-        fetched, name=NAME, sha256=digest(content), license_text="MIT", origin="test", unix_ms=2
+        fetched, name=NAME, sha256=digest(content), facts=Facts(license="MIT", origin="test", unix_ms=2)
     )
 
 
@@ -175,7 +175,7 @@ def test_collection_takes_blobs_that_a_crash_left(registry: ModelRegistry, two: 
 
 def test_two_names_of_one_content_are_switched_apart(registry: ModelRegistry, two: tuple) -> None:
     old, new = two
-    registry.add_name(old.sha256, name="mine", license_text="MIT", origin="test", unix_ms=3)
+    registry.add_name(old.sha256, name="mine", facts=Facts(license="MIT", origin="test", unix_ms=3))
     switch(registry, NAME, new.sha256, unix_ms=5)
     assert registry.find("mine").sha256 == old.sha256
     assert collect(registry, remove=True, rollbacks=True).unneeded == ()

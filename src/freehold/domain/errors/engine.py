@@ -121,3 +121,17 @@ class BenchPromptsUnreadable(EngineError):
     code = "FH-ENGINE-031"
     status = 400
     retryable = False
+
+
+class ModelFileChanged(EngineStartFailed):
+    """The engine of {deployment} was not started: {path} is not the file that was checked: {reason!s}. Put that one back; a pulled model is fetched again with "freehold pull NAME --repair".
+
+    The files of an engine are checked before each of its starts, also after a crash: what is loaded has to be what
+    receipts name. A file of your own may be exchanged: a running server takes the new one over within seconds, once it is
+    a whole model, and says in its log why where it does not. Until then the engine is tried again from time to time, so
+    that a file that was put back is used without a restart. Exchange files by renaming a finished one over the old:
+    a file that is written over in its place ends the engine that runs it.
+    """
+
+    code = "FH-ENGINE-032"
+    retryable = True

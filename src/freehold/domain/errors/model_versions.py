@@ -89,6 +89,16 @@ class SignatureMissing(ModelError):
     status = 403
 
 
+class AdapterUnsigned(SignatureMissing):
+    """The adapter {path} is not used: only signed models are, and nobody can sign an adapter. Name its digest, adapter_digests = [{found}], or set [models] unsigned = "allow".
+
+    With keys in [models] trusted_keys nothing gets to an engine that nobody vouched for. An adapter changes a model's
+    weights and has no signature of its own; the digest that the configuration names stands for one.
+    """
+
+    code = "FH-MODEL-025"
+
+
 class SigningKeyUnusable(ModelError):
     """The key {path} cannot be used: {reason!s}.
 

@@ -14,6 +14,7 @@ from freehold.domain.errors.detect import DetectorFailed
 from freehold.domain.ports import Clock, EngineState
 from freehold.engines.detector.child import DetectorChild, DetectorSpec, NameModel
 from freehold.engines.process.asked import AskedChild, ChildDiedError, ChildDownError
+from freehold.engines.process.files import ModelFiles
 from freehold.engines.process.jail import Measure
 from freehold.engines.process.plan import Supervision
 from freehold.hostinfo.clock import any_share
@@ -33,6 +34,7 @@ class DetectorEngine:
         times: When to restart, give up, kill.
         jitter: Random number from 0 to 1, for the waits between restarts.
         launch: Starts a child.
+        files: Those of the model.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class DetectorEngine:
         times: Supervision | None = None,
         jitter: Callable[[], float] = any_share,
         launch: Callable[[DetectorSpec], Awaitable[DetectorChild]] = DetectorChild.launch,
+        files: ModelFiles | None = None,
     ) -> None:
         self._no_model = no_model or "there is no model that marks names"
         self._has_model = model is not None
@@ -52,7 +55,12 @@ class DetectorEngine:
         folder = f"{tempfile.gettempdir()}/freehold-{secrets.token_hex(8)}"
         spec = DetectorSpec(module=module, model=model, folder=folder)
         self._child = AskedChild(
-            name="detector", launch=lambda: launch(spec), clock=clock, times=times or Supervision(), jitter=jitter
+            name="detector",
+            launch=lambda: launch(spec),
+            clock=clock,
+            times=times or Supervision(),
+            jitter=jitter,
+            files=files,
         )
 
     def state(self) -> EngineState:

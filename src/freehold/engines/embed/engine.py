@@ -15,6 +15,7 @@ from freehold.domain.errors.vault import VaultModelFailed
 from freehold.domain.ports import Clock, EngineState
 from freehold.engines.embed.child import EmbedChild, EmbedSpec, TextModel
 from freehold.engines.process.asked import AskedChild, ChildDiedError, ChildDownError
+from freehold.engines.process.files import ModelFiles
 from freehold.engines.process.jail import Measure
 from freehold.engines.process.plan import Supervision
 from freehold.hostinfo.clock import SystemClock, any_share
@@ -29,6 +30,7 @@ class How(TypedDict, total=False):
     times: Supervision | None
     launch: Callable[[EmbedSpec], Awaitable[EmbedChild]]
     clock: Clock | None
+    files: ModelFiles | None
 
 
 class _TextChild:
@@ -42,6 +44,7 @@ class _TextChild:
         times: When the child is started again, given up, killed; the usual ones if not given.
         launch: Starts a child.
         clock: Time; the system's if not given.
+        files: Those of the model.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class _TextChild:
         times: Supervision | None = None,
         launch: Callable[[EmbedSpec], Awaitable[EmbedChild]] = EmbedChild.launch,
         clock: Clock | None = None,
+        files: ModelFiles | None = None,
     ) -> None:
         self._model = model
         self._times = times or Supervision()
@@ -61,6 +65,7 @@ class _TextChild:
             clock=clock or SystemClock(),
             times=self._times,
             jitter=any_share,
+            files=files,
         )
 
     @property

@@ -8,7 +8,7 @@ import os
 import platform
 import secrets
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from freehold.domain.errors.engine import EngineNotReady, EngineRefused, Process
 from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.errors.upstream import UpstreamError, UpstreamStatus
 from freehold.domain.hardware import missing_flags
-from freehold.domain.ports import Clock, EngineState, IdSource, Relay, UpstreamCall, WholeReply
+from freehold.domain.ports import Clock, EngineState, IdSource, UpstreamCall
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk
 from freehold.domain.zones import DEVICE
@@ -36,9 +36,11 @@ from freehold.engines.llama.sending import send
 from freehold.engines.llama.settings import LlamaSettings
 from freehold.engines.llama.tools import as_tool_calls, is_forced
 from freehold.engines.outward import base_path_of, fixed_headers
+from freehold.engines.process.files import ModelFiles
 from freehold.engines.process.jail import Measure
 from freehold.engines.process.plan import Plan
 from freehold.engines.process.supervisor import Supervisor
+from freehold.hostinfo.clock import any_share
 from freehold.net.broker import Broker
 
 _CONNECTIONS_BESIDE_SLOTS = 8
@@ -47,10 +49,6 @@ _LOADING = 503
 _SERVER_ERRORS = 500
 _CREDENTIAL = (401, 403)
 _PARSER_WORDS = "Unable to generate parser for this template. Automatic parser generation failed: "
-
-
-def _any_share() -> float:
-    return secrets.randbelow(1 << 20) / (1 << 20)
 
 
 class LlamaEngine:
@@ -64,7 +62,10 @@ class LlamaEngine:
         ids: Ids of forced tool calls.
         cores: Cores that this process may use; 0 asks the system.
         cpu_flags: For example ``avx2``; empty where they are not known, then nothing is checked.
-        jitter: Random number from 0 to 1, for the waits between restarts.
+        files: Those that a child of ours is started with.
+
+    Attributes:
+        files: As above.
     """
 
     def __init__(
@@ -77,8 +78,9 @@ class LlamaEngine:
         ids: IdSource,
         cores: int = 0,
         cpu_flags: frozenset[str] = frozenset(),
-        jitter: Callable[[], float] = _any_share,
+        files: ModelFiles | None = None,
     ) -> None:
+        self.files = files
         self._deployment = self._shown = deployment
         self._shown_plan: Plan | None = None
         self._shown_properties: Mapping[str, object] | None = None
@@ -91,7 +93,7 @@ class LlamaEngine:
         self._base_path = ""
         self._counts = True
         self._card_shares: tuple[float, ...] = ()
-        self._host = self._remote() if settings.base_url else self._child(cores or os.cpu_count() or 1, jitter)
+        self._host = self._remote() if settings.base_url else self._child(cores or os.cpu_count() or 1)
 
     def _remote(self) -> Host:
         settings, deployment = self._settings, self._deployment
@@ -108,7 +110,7 @@ class LlamaEngine:
             clock=self._clock,
         )
 
-    def _child(self, cores: int, jitter: Callable[[], float]) -> Host:
+    def _child(self, cores: int) -> Host:
         deployment = self._deployment
         spec = ChildSpec(
             name=deployment.name,
@@ -136,7 +138,8 @@ class LlamaEngine:
             plan=Plan(slots=deployment.slots, context_tokens=deployment.model.context_tokens),
             times=self._settings.supervision,
             launch=launch,
-            jitter=jitter,
+            jitter=any_share,
+            files=self.files,
         )
         return ChildHost(supervisor, client=client, name=deployment.name)
 
@@ -220,17 +223,9 @@ class LlamaEngine:
         await self._host.close()
 
     @property
-    def relays(self) -> None:
+    def relaying(self) -> None:
         """Never: llama.cpp is asked for progress, which must be taken out of what the client gets."""
         return None
-
-    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
-        """Never called; see ``relays``."""
-        raise NotImplementedError("llama.cpp's answers are looked into")
-
-    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
-        """Never called; see ``relays``."""
-        raise NotImplementedError("llama.cpp's answers are looked into")
 
     def prepare(
         self,
@@ -309,8 +304,9 @@ class LlamaEngine:
         return result
 
     async def rerank(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> RerankResult:
-        """Never called: ``prepare`` refuses it. A llama.cpp that reranks is reached by engine ``openai``."""
-        raise NotImplementedError("llama.cpp of ours reranks nothing")
+        """Refused, as ``prepare`` does. A llama.cpp that reranks is reached by engine ``openai``."""
+        del permit, deadline_s
+        raise _unable(self._deployment, call)
 
     @property
     def counts(self) -> bool:
@@ -382,6 +378,11 @@ class LlamaEngine:
             return error  # its own fault or ours, not the client's
         reason = str(error.values["reason"]).removeprefix(_PARSER_WORDS)
         return EngineRefused(source=name, deployment=name, reason=reason)
+
+
+def _unable(deployment: Deployment, call: UpstreamCall) -> ContentUnsupported:
+    content = f"{call.request.task.value} requests"
+    return ContentUnsupported(source=deployment.name, deployment=deployment.name, content=content)
 
 
 def _seat(lease: Lease, call: UpstreamCall, deadline_s: float) -> AbstractAsyncContextManager[Seat | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol
 
 from freehold.domain.errors.base import FreeholdError
@@ -54,7 +54,11 @@ class Lease(Protocol):
         ...
 
     def over(self, *, answered: bool) -> None:
-        """The call is over, whether it was answered to its end, failed, or was given up."""
+        """The call is over, whether it was answered to its end, failed, or was given up.
+
+        Raises:
+            EngineCrashed: What it answered does not count.
+        """
         ...
 
 
@@ -115,9 +119,10 @@ class Host(Protocol):
 class ChildLease:
     """Leave to call one life of a child."""
 
-    def __init__(self, life: Life[LlamaChild], *, name: str) -> None:
+    def __init__(self, life: Life[LlamaChild], *, name: str, is_spoilt: Callable[[], bool]) -> None:
         self._life = life
         self._name = name
+        self._is_spoilt = is_spoilt
         self.client = life.child.client
         self.headers = life.child.headers
         self.seats = life.child.seats
@@ -133,7 +138,14 @@ class ChildLease:
         return EngineCrashed(source=self._name, deployment=self._name, how=death.how)
 
     def over(self, *, answered: bool) -> None:
-        """Its process is watched, whatever becomes of single calls."""
+        """Its process is watched, whatever becomes of single calls; not so the file that it has mapped.
+
+        Raises:
+            EngineCrashed: The file was written over meanwhile: what was answered is nobody's.
+        """
+        if answered and self._is_spoilt():
+            how = "since its model file was written over"
+            raise EngineCrashed(source=self._name, deployment=self._name, how=how)
 
 
 class ChildHost:
@@ -193,7 +205,8 @@ class ChildHost:
 
     async def lease(self, *, wait_s: float) -> ChildLease:
         """Leave to call the child; raises ``EngineNotReady``."""
-        return ChildLease(await self._supervisor.ready(wait_s=wait_s), name=self._name)
+        life = await self._supervisor.ready(wait_s=wait_s)
+        return ChildLease(life, name=self._name, is_spoilt=self._supervisor.is_spoilt)
 
 
 class RemoteHost:

@@ -17,13 +17,14 @@ from freehold.domain.egress import EgressPermit
 from freehold.domain.errors.engine import EngineCrashed, EnginePackagesMissing
 from freehold.domain.errors.request import ContentUnsupported, InputTooLong, UnsupportedParameter
 from freehold.domain.errors.upstream import UpstreamError, UpstreamTimeout
-from freehold.domain.ports import Clock, EngineState, Relay, UpstreamCall, WholeReply
+from freehold.domain.ports import Clock, EngineState, UpstreamCall
 from freehold.domain.request import InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, Usage
 from freehold.engines.ability import refuse_unable
 from freehold.engines.onnx.child import Answer, ChildSpec, OnnxChild
 from freehold.engines.onnx.packages import INSTALL, missing_packages
 from freehold.engines.onnx.settings import OnnxSettings
+from freehold.engines.process.files import ModelFiles
 from freehold.engines.process.jail import Measure
 from freehold.engines.process.life import Life
 from freehold.engines.process.plan import Plan
@@ -56,9 +57,11 @@ class OnnxEngine:
         jitter: Random number from 0 to 1, for the waits between restarts.
         missing: Which packages are not there.
         launch: Starts a child.
+        files: Those of the model.
 
     Attributes:
         settings: Where the model is and how it is run.
+        files: As above.
     """
 
     def __init__(
@@ -71,9 +74,11 @@ class OnnxEngine:
         jitter: Callable[[], float] = any_share,
         missing: Callable[[], tuple[str, ...]] = missing_packages,
         launch: Callable[[ChildSpec], Awaitable[OnnxChild]] = OnnxChild.launch,
+        files: ModelFiles | None = None,
     ) -> None:
         self._deployment = deployment
         self.settings = settings
+        self.files = files
         self._times = settings.supervision
         self._clock = clock
         self._missing = missing
@@ -98,6 +103,7 @@ class OnnxEngine:
             times=self._times,
             launch=checked,
             jitter=jitter,
+            files=files,
         )
 
     def _check_packages(self) -> None:
@@ -139,7 +145,7 @@ class OnnxEngine:
         await self._supervisor.close()
 
     @property
-    def relays(self) -> None:
+    def relaying(self) -> None:
         """Never: it answers in numbers."""
         return None
 
@@ -157,37 +163,29 @@ class OnnxEngine:
             ContentUnsupported: The model cannot do what is asked.
             UnsupportedParameter: A text is to be cut where the client says.
         """
-        name = self._deployment.name
         if request.is_generated:
-            raise ContentUnsupported(source=name, deployment=name, content=f"{request.task.value} requests")
+            raise self._unable(request)
         refuse_unable(request, self._deployment)
         if (cut_at := request.fields.get(_CUT_AT, b"null")) not in _CUT_NOWHERE_ELSE:
             reason = 'texts are cut where the model can take no more; send "truncate": true for that'
             raise UnsupportedParameter(field=_CUT_AT, value=cut_at.decode(), reason=reason, param=_CUT_AT)
         return UpstreamCall(origin=_ORIGIN, path=f"/{request.task.value}", body=b"", headers=(), request=request)
 
-    async def relay(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> Relay:
-        """Never called; see ``relays``."""
-        raise NotImplementedError("it answers in numbers")
-
-    async def relay_whole(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> WholeReply:
-        """Never called; see ``relays``."""
-        raise NotImplementedError("it answers in numbers")
-
     @property
     def counts(self) -> bool:
         """Never: it answers nobody's messages."""
         return False
 
-    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> int | None:
-        """Never called; see ``counts``."""
-        raise NotImplementedError("it counts nothing")
+    async def count(self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float) -> None:
+        """Nothing; see ``counts``."""
+        del call, permit, deadline_s
 
     def stream(
         self, call: UpstreamCall, *, permit: EgressPermit | None, deadline_s: float
     ) -> AsyncGenerator[ResponseChunk]:
-        """Never called: ``prepare`` refuses what is answered in text."""
-        raise NotImplementedError("it answers in numbers")
+        """Refused, as ``prepare`` does: it answers in numbers."""
+        del permit, deadline_s
+        raise self._unable(call.request)
 
     async def embed(
         self,
@@ -311,6 +309,10 @@ class OnnxEngine:
         return InputTooLong(
             source=name, param=field, deployment=name, field=field, prompt_tokens=tokens, context_tokens=context_tokens
         )
+
+    def _unable(self, request: InferenceRequest) -> ContentUnsupported:
+        name = self._deployment.name
+        return ContentUnsupported(source=name, deployment=name, content=f"{request.task.value} requests")
 
     def _refuse_dimensions(self, request: InferenceRequest, has: int) -> None:
         wanted = request.fields.get("dimensions", b"null")

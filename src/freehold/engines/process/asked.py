@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.upstream import UpstreamBroken
 from freehold.domain.ports import Clock, EngineState
+from freehold.engines.process.files import ModelFiles
 from freehold.engines.process.jail import Measure
 from freehold.engines.process.life import Child, Life
 from freehold.engines.process.plan import Plan, Supervision
@@ -60,6 +61,7 @@ class AskedChild(Generic[ChildType]):
         clock: Time.
         times: When to restart, give up, kill.
         jitter: Random number from 0 to 1, for the waits between restarts.
+        files: What it is started with, as ``supervisor.Supervisor`` has it.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class AskedChild(Generic[ChildType]):
         clock: Clock,
         times: Supervision,
         jitter: Callable[[], float],
+        files: ModelFiles | None = None,
     ) -> None:
         self._name = name
         self._clock = clock
@@ -83,7 +86,7 @@ class AskedChild(Generic[ChildType]):
             return await launch()
 
         self._supervisor = Supervisor(
-            name=name, plan=Plan(slots=1, context_tokens=0), times=times, launch=launched, jitter=jitter
+            name=name, plan=Plan(slots=1, context_tokens=0), times=times, launch=launched, jitter=jitter, files=files
         )
 
     def state(self) -> EngineState:

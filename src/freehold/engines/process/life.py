@@ -57,12 +57,20 @@ ChildType = TypeVar("ChildType", bound=Child)
 
 
 class Life(Generic[ChildType]):
-    """A child from its start to its end, as the requests that run on it see it."""
+    """A child from its start to its end, as the requests that run on it see it.
+
+    Attributes:
+        child: Which.
+        ready: Whether it has shown that it works, and is to be used.
+        waiting: Requests that wait for it.
+        condemned: Why it is ended though it lives; empty where it is not.
+    """
 
     def __init__(self, child: ChildType) -> None:
         self.child = child
         self.ready = False
         self.waiting = 0
+        self.condemned = ""
         self._loop = asyncio.get_running_loop()
         self._sign_s = self._waiting_since_s = self._loop.time()
         self._ready_since_s: float | None = None

@@ -1,4 +1,4 @@
-"""Keeps one child alive: start, prove, watch, restart with backoff, lower the plan after deaths by memory.
+"""Keeps one child alive: check its files, start, prove, watch, restart with backoff, lower the plan after deaths by memory.
 
 The supervisor knows no processes and no HTTP, only the ``Child`` protocol, and takes time from the running event
 loop: its tests run with a scripted child in virtual time.
@@ -14,6 +14,7 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.engine import EngineNotReady, EngineStartFailed
 from freehold.domain.ports import EngineState
 from freehold.engines.process.death import Death, read_death
+from freehold.engines.process.files import ModelFiles
 from freehold.engines.process.life import ChildType, Life
 from freehold.engines.process.plan import Plan, Supervision
 
@@ -30,6 +31,7 @@ class Supervisor(Generic[ChildType]):
         launch: Starts a child with a plan. ``EngineStartFailed`` means that trying again is useless, ``OSError`` that
             it may help.
         jitter: Random number from 0 to 1.
+        files: What it is started with: checked before each start, and looked at before each use; ``None`` for none.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Supervisor(Generic[ChildType]):
         times: Supervision,
         launch: Callable[[Plan], Awaitable[ChildType]],
         jitter: Callable[[], float],
+        files: ModelFiles | None = None,
     ) -> None:
         self._name = name
         self._first_plan = plan
@@ -47,6 +50,7 @@ class Supervisor(Generic[ChildType]):
         self._times = times
         self._launch = launch
         self._jitter = jitter
+        self._files = files
         self._run: asyncio.Task[None] | None = None
         self._life: Life[ChildType] | None = None
         self._settled = asyncio.Event()
@@ -112,7 +116,7 @@ class Supervisor(Generic[ChildType]):
         """The life of a ready child, waited for while one is starting.
 
         Raises:
-            EngineNotReady: There is none within ``wait_s``.
+            EngineNotReady: There is none within ``wait_s``, or it is ended now since its files were written over.
         """
         if not self._settled.is_set() and self._run is not None and wait_s > 0:
             waiter = asyncio.create_task(self._settled.wait())
@@ -120,28 +124,50 @@ class Supervisor(Generic[ChildType]):
                 await asyncio.wait({waiter}, timeout=wait_s)
             finally:
                 waiter.cancel()
-        if self._life is not None and self._life.ready:
+        if self._life is not None and self._life.ready and not self.is_spoilt():
             return self._life
         retry_s = max(1, round(self._times.backoff_first_s))
         raise EngineNotReady(
             source=self._name, retry_after_s=retry_s, deployment=self._name, detail=self.state().detail, retry_s=retry_s
         )
 
+    def is_spoilt(self) -> bool:
+        """Whether a file that the ready child has mapped was written over in its place; then the child is ended.
+
+        What it answers now is of neither file, so that whoever has just been answered asks as well.
+        """
+        life = self._life
+        if life is None or self._files is None or not self._files.rewritten():
+            return False
+        if life.ready:
+            life.ready = False
+            life.condemned = "its model file was written over"
+            self._detail = f"ending ({life.condemned})"
+            life.child.kill()
+        return True
+
     async def _supervise(self) -> None:
         while True:
             try:
                 death, lived_s = await self._one_life()
             except EngineStartFailed as error:
-                self._fail(error)
-                return
-            self._learn(death, lived_s)
-            if not self._was_ready and not (death.by_memory and self._plan.smaller()):
-                self._fail(EngineStartFailed(source=self._name, deployment=self._name, reason=f"it ended {death.how}"))
-                return
+                if not (self._was_ready and error.retryable):
+                    self._fail(error)
+                    return
+                # A file may be put back. Nobody waits for that: requests are told at once.
+                self._failures_in_row += 1
+                self._failure, why = error, error.message
+                self._settled.set()
+            else:
+                self._learn(death, lived_s)
+                why = f"it ended {death.how}"
+                if not self._was_ready and not (death.by_memory and self._plan.smaller()):
+                    self._fail(EngineStartFailed(source=self._name, deployment=self._name, reason=why))
+                    return
             delay_s = self._backoff_s()
-            self._detail = f"restarting in {delay_s:.2g} s (it ended {death.how})"
+            self._detail = f"restarting in {delay_s:.2g} s ({why})"
             await asyncio.sleep(delay_s)
-            self._detail = f"restarting (it ended {death.how})"
+            self._detail = f"restarting ({why})"
 
     def _fail(self, error: EngineStartFailed) -> None:
         self._failure = error
@@ -166,9 +192,13 @@ class Supervisor(Generic[ChildType]):
 
     async def _one_life(self) -> tuple[Death, float]:
         """Start a child and serve with it: how it ended, and for how many seconds it was ready."""
-        self._starts += 1
-        if self._starts == 1:
+        if not self._starts:
             self._detail = "loading"
+        if self._files is not None:
+            await asyncio.to_thread(self._files.check)
+        self._failure = None
+        self._settled.clear()
+        self._starts += 1
         try:
             child = await self._launch(self._plan)
         except OSError as error:
@@ -187,9 +217,8 @@ class Supervisor(Generic[ChildType]):
             self._settled.clear()
             await self._end(child, ended, kindly=asked_to_end)
             self._life = None
-            life.died(
-                Death(how=f"by signal 9: {reason}") if reason else read_death(ended.result(), child.last_output())
-            )
+            why = reason or life.condemned
+            life.died(Death(how=f"by signal 9: {why}") if why else read_death(ended.result(), child.last_output()))
             await child.release()
         return await life.death(), life.ready_s()
 
@@ -199,6 +228,8 @@ class Supervisor(Generic[ChildType]):
         failure = await _unless_ended(
             life.child.prove_ready(), ended, timeout_s=limit_s, late=f"not ready within {limit_s:g} s of its start"
         )
+        if not failure and self._files is not None and not self._files.same():
+            failure = "a file of its model changed while it was loaded"
         if not failure and not ended.done():
             life.became_ready()
             self._was_ready = True

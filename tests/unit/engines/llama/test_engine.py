@@ -3,20 +3,26 @@ from __future__ import annotations
 import asyncio
 import platform
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
-from freehold.domain.errors.engine import EngineNotReady, EngineStartFailed
+from freehold.domain.errors.engine import EngineCrashed, EngineNotReady, EngineStartFailed
+from freehold.domain.errors.request import ContentUnsupported
 from freehold.domain.hardware import ENGINE_NEEDS
+from freehold.domain.ports import UpstreamCall
 from freehold.domain.zones import DEVICE
-from freehold.engines.llama.child import ChildSpec
+from freehold.engines.llama.child import ChildSpec, LlamaChild
 from freehold.engines.llama.engine import LlamaEngine
+from freehold.engines.llama.host import ChildLease
 from freehold.engines.llama.settings import LlamaSettings
+from freehold.engines.process.life import Life
 from freehold.engines.process.plan import Plan
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
-from freehold.wire.openai_request import decode_chat
+from freehold.wire.openai_request import decode_chat, decode_rerank
 
 HOME = Deployment(
     name="tiny", engine=EngineKind.EMBEDDED, model=ModelCard(name="m"), zone=DEVICE, terms=Terms(), slots=2
@@ -134,3 +140,28 @@ def test_every_instruction_set_that_the_build_uses_is_looked_for(
     for flag in ENGINE_NEEDS:
         assert f"processors with {flag.upper()}," in refusal(engine(settings, cpu_flags=has - {flag}))
     assert "No such file" in refusal(engine(settings, cpu_flags=has))
+
+
+def test_it_reranks_nothing_and_passes_nothing_through() -> None:
+    async def main() -> None:
+        idle = engine(LlamaSettings(model_path="m.gguf"))
+        asked = decode_rerank(b'{"model": "tiny", "query": "q", "documents": ["a"]}', request_id="r1")
+        call = UpstreamCall(origin="unix:///s", path="/rerank", body=b"", headers=(), request=asked)
+        with pytest.raises(ContentUnsupported, match="rerank requests"):
+            await idle.rerank(call, permit=None, deadline_s=1.0)
+        assert idle.relaying is None
+        await idle.close()
+
+    asyncio.run(main())
+
+
+def test_an_answer_of_a_file_that_was_written_over_does_not_count() -> None:
+    async def main() -> None:
+        child = SimpleNamespace(client=None, headers=(), seats=None)
+        spoilt = ChildLease(Life(cast("LlamaChild", child)), name="tiny", is_spoilt=lambda: True)
+        spoilt.over(answered=False)
+        with pytest.raises(EngineCrashed, match="ended since its model file was written over"):
+            spoilt.over(answered=True)
+        ChildLease(Life(cast("LlamaChild", child)), name="tiny", is_spoilt=lambda: False).over(answered=True)
+
+    asyncio.run(main())

@@ -16,6 +16,7 @@ from freehold.domain.deployment import Deployment, EngineKind, ModelCard, Terms
 from freehold.domain.errors.engine import EngineCrashed, EngineNotReady, EnginePackagesMissing
 from freehold.domain.errors.request import ContentUnsupported, InputTooLong, UnsupportedParameter
 from freehold.domain.errors.upstream import UpstreamBroken, UpstreamProtocol, UpstreamTimeout
+from freehold.domain.ports import UpstreamCall
 from freehold.domain.response import EmbeddingResult, RerankResult
 from freehold.domain.zones import DEVICE
 from freehold.engines.onnx.child import Answer, ChildSpec, OnnxChild
@@ -335,5 +336,18 @@ def test_it_never_answers_in_text() -> None:
     async def scenario(rig: Rig) -> None:
         with pytest.raises(ContentUnsupported, match="chat requests"):
             rig.engine.prepare(decode_chat(body, request_id="r"), want_logprobs=0)
+
+    run(scenario)
+
+
+def test_what_it_cannot_do_is_refused_and_it_counts_nothing() -> None:
+    async def scenario(rig: Rig) -> None:
+        hi = decode_chat(b'{"model": "home", "messages": [{"role": "user", "content": "Hi"}]}', request_id="r")
+        call = UpstreamCall(origin="child:", path="/chat", body=b"", headers=(), request=hi)
+        with pytest.raises(ContentUnsupported, match="chat requests"):
+            rig.engine.stream(call, permit=None, deadline_s=rig.clock.monotonic_s() + 1)
+        assert not rig.engine.counts
+        assert await rig.engine.count(call, permit=None, deadline_s=rig.clock.monotonic_s() + 1) is None
+        assert rig.engine.relaying is None
 
     run(scenario)

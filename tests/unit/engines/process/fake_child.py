@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from freehold.domain.errors.engine import ModelFileChanged
 from freehold.domain.errors.upstream import UpstreamUnreachable
 from freehold.engines.process.life import Life
 from freehold.engines.process.plan import Plan, Supervision
@@ -72,10 +74,41 @@ class FakeChild:
         self.released = True
 
 
+@dataclass
+class FakeFiles:
+    """What becomes of a child's files is said by the test."""
+
+    wrong: str = ""
+    moved: bool = False
+    over: bool = False
+    checks: int = 0
+
+    def check(self) -> None:
+        self.checks += 1
+        self.over = False
+        if self.wrong:
+            raise ModelFileChanged(deployment="tiny", path="/m.gguf", reason=self.wrong)
+
+    def same(self) -> bool:
+        return not self.moved
+
+    def rewritten(self) -> bool:
+        return self.over
+
+    def exchanged(self, *, outside: Path) -> tuple[Path, ...]:
+        raise AssertionError("a supervisor takes nothing over")
+
+
 class Rig:
     """A supervisor whose children follow ``scripts``: keyword arguments of each, the last one for all that follow."""
 
-    def __init__(self, *scripts: dict[str, object], plan: Plan | None = None, jitter: float = 1.0) -> None:
+    def __init__(
+        self,
+        *scripts: dict[str, object],
+        plan: Plan | None = None,
+        jitter: float = 1.0,
+        files: FakeFiles | None = None,
+    ) -> None:
         self.children: list[FakeChild] = []
         self.launched_s: list[float] = []
         self._scripts = scripts or ({},)
@@ -85,6 +118,7 @@ class Rig:
             times=TIMES,
             launch=self._launch,
             jitter=lambda: jitter,
+            files=files,
         )
 
     async def _launch(self, plan: Plan) -> FakeChild:
