@@ -134,3 +134,13 @@ def test_what_may_not_be_read_changes_nothing(
 
 def _name(step: Made | tuple[str, Readers | None]) -> str:
     return step.document.id if isinstance(step, Made) else step[0]
+
+
+def test_hits_are_the_same_but_for_what_no_sum_of_floats_tells() -> None:
+    exact = [("a", 0, 1.0), ("b", 0, 0.500_010_1), ("c", 0, 0.5)]
+    rounded = [("a", 0, 1.0), ("b", 0, 0.500_009_9), ("c", 0, 0.5)]
+    assert same(rounded, exact)
+    assert same([*exact[:2], ("d", 0, 0.5)], exact), "of two that are alike either may be the last"
+    assert not same([("d", 0, 1.0), *exact[1:]], exact)
+    assert not same([("a", 0, 1.0), ("d", 0, 0.6), ("c", 0, 0.5)], exact)
+    assert not same(exact[:2], exact)

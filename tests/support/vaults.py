@@ -188,10 +188,12 @@ async def _named(store: VaultStore, scores: Mapping[int, float], reader: Reader)
 
 
 def same(ours: Found, theirs: Found, within: float = 1e-5) -> bool:
-    """Whether hits are the same; where scores differ less than ``within``, their order may differ."""
+    """Whether hits are the same; where scores differ less than ``within``, their order may differ, and who comes last."""
     if len(ours) != len(theirs):
         return False
     close = all(abs(a[2] - b[2]) <= within for a, b in zip(ours, theirs, strict=True))
     least = min((hit[2] for hit in theirs), default=0.0) + within
-    sure = ({hit[:2] for hit in found if hit[2] > least} for found in (ours, theirs))
-    return close and next(sure) == next(sure)
+    return close and all(
+        {hit[:2] for hit in found if hit[2] > least} <= {hit[:2] for hit in others}
+        for found, others in ((ours, theirs), (theirs, ours))
+    )
