@@ -111,6 +111,6 @@ def _told(path: Path, export: Export) -> str:
     first = export.used[0]
     share = (first.input_tokens + first.output_tokens) / export.tokens
     return (
-        f"{path.name}: {export.tokens / _MICROS:,.1f} M tokens on {export.days} days,"
+        f"{path.name}: {export.tokens / _MICROS:,.1f} M tokens in {export.days} days,"
         f" {len(export.used)} models, most of it {first.model} ({share:.0%})"
     )

@@ -20,14 +20,13 @@ from freehold.domain.errors.planner import PriceUnknown
 from freehold.domain.response import Usage
 from freehold.hostinfo.clock import SystemClock
 from freehold.ledger.book import GenaiPriceBook
-from freehold.planner.assumptions import NAMES, Assumptions
+from freehold.planner.assumptions import ABOUT, NAMES, Assumptions
 from freehold.planner.hardware_kinds import assumptions_of
 from freehold.planner.owning import blend
 from freehold.planner.page import page
-from freehold.planner.repatriate import answer
+from freehold.planner.repatriate import WAYS, answer, months_text
 
 _MICROS = 1_000_000
-_WAYS = {"cloud": "the cloud alone", "hybrid": "home, doubtful ones in the cloud", "local": "home alone"}
 _DRAWS_MAX = 200_000
 
 
@@ -112,7 +111,9 @@ def repatriate(
         seed=seed,
     )
     if html:
-        Path(html).write_text(page(told, assumptions), encoding="utf-8")
+        Path(html).write_text(page(told, assumptions, demand_from=facts.told), encoding="utf-8")
+        if not as_json:
+            output.note(f"The page is in {html}.")
     if as_json:
         spreads = {name: asdict(each) for name, each in zip(NAMES, assumptions.spreads, strict=True)}
         output.print_json({**asdict(told), "assumptions": spreads, "from": facts.told, "cheapest": judged.told})
@@ -206,19 +207,22 @@ def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str) -> st
         for name, spread in (
             ("M tokens a month to break even", result.volume_mtok),
             ("net present value, $", result.npv),
-            ("payback, months (999: never)", result.payback_months),
         )
     ]
+    back = result.payback_months
+    rows.append(("paid back in month", *(months_text(each) for each in (back.p10, back.p50, back.p90))))
     served = [
         (
-            _WAYS[each.name],
+            WAYS[each.name],
             f"{each.a_month:,.2f}",
             f"{each.cloud_share:.0%}",
             "yes" if each.same_quality else "no: what was turned down stays so",
         )
         for each in told.ways
     ]
-    swings = [(each.name, f"{each.at_low:,.0f}", f"{each.at_high:,.0f}") for each in result.tornado[:5]]
+    swings = [
+        (each.name, f"{each.at_low:,.0f}", f"{each.at_high:,.0f}", ABOUT[each.name]) for each in result.tornado[:5]
+    ]
     return "\n".join(
         [
             told.advice.value.replace("-", " ").upper(),
@@ -238,7 +242,7 @@ def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str) -> st
             "",
             output.table(rows, head=("", "1 in 10 below", "middle", "1 in 10 above")),
             "",
-            output.table(swings, head=("decides most", "at its low", "at its high")),
+            output.table(swings, head=("decides most", "worth at its low, $", "at its high, $", "what it is")),
             "",
             judged,
             f"{result.draws:,} draws, seed {result.seed}. Put your own numbers in with --set; --json shows all of them.",
