@@ -110,15 +110,26 @@ def repatriate(
         count=draws,
         seed=seed,
     )
+    priced_as = facts.priced_as(cloud.model if not cloud.price else "")
     if html:
-        Path(html).write_text(page(told, assumptions, demand_from=facts.told), encoding="utf-8")
+        Path(html).write_text(
+            page(told, assumptions, demand_from="; ".join(filter(None, (facts.told, priced_as)))), encoding="utf-8"
+        )
         if not as_json:
             output.note(f"The page is in {html}.")
     if as_json:
         spreads = {name: asdict(each) for name, each in zip(NAMES, assumptions.spreads, strict=True)}
-        output.print_json({**asdict(told), "assumptions": spreads, "from": facts.told, "cheapest": judged.told})
+        output.print_json(
+            {
+                **asdict(told),
+                "assumptions": spreads,
+                "from": facts.told,
+                "priced_as": priced_as or None,
+                "cheapest": judged.told,
+            }
+        )
     else:
-        output.say(_text(told, facts, hardware, judged=judged.told))
+        output.say(_text(told, facts, hardware, judged=judged.told, priced_as=priced_as))
     return output.OK
 
 
@@ -200,7 +211,7 @@ def _changed(assumptions: Assumptions, typed: Sequence[str]) -> Assumptions:
     return assumptions.replaced(changes)
 
 
-def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str) -> str:
+def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str, priced_as: str) -> str:
     result = told.result
     rows = [
         (name, f"{spread.p10:,.0f}", f"{spread.p50:,.0f}", f"{spread.p90:,.0f}")
@@ -229,6 +240,7 @@ def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str) -> st
             *(f"  {each}" for each in told.because),
             "",
             f"from         {facts.told}",
+            *((f"             {priced_as}; --bill with what you paid is exact.",) if priced_as else ()),
             f"the bill now ${told.bill_a_month:,.2f} a month"
             + (
                 f", ${told.compared_bill_a_month:,.2f} at the cheapest"

@@ -12,7 +12,7 @@ from freehold.cli.options import Json
 from freehold.cli.vault_desk import Desk, Eyes, Which, at_desk
 from freehold.domain.vault import Reader, SearchSettings
 from freehold.evals.vault_measure import Measuring, Searching
-from freehold.evals.vault_questions import VaultQuestion, digest_of, read_questions
+from freehold.evals.vault_questions import VaultQuestion, digest_of, not_there, read_questions
 from freehold.evals.vault_report import SHOWN, Report, encoded, fall_json, falls, read_report, report_of
 from freehold.evals.vault_ways import (
     Compared,
@@ -30,6 +30,7 @@ from freehold.vault.settings_file import save_settings, settings_path
 
 _QUESTIONS_LEAST = 20
 """To choose on: of fewer chance makes the choice."""
+_NAMED_MAX = 5
 
 
 def vault_test(
@@ -92,9 +93,28 @@ def vault_tune(
     return at_desk(which, lambda desk: _tuned(desk, asked, dry_run=dry_run, as_json=as_json))
 
 
+async def _check(desk: Desk, asked: tuple[VaultQuestion, ...]) -> None:
+    """See that there is something to measure, and tell of answers that nobody can find.
+
+    Raises:
+        UsageError: The vault is empty.
+    """
+    documents = await desk.vaults.held(desk.name, tenant=desk.tenant)
+    if not documents:
+        raise output.UsageError(f"The vault {desk.name!r} has no documents to find; freehold add PATH adds some.")
+    missing = [each.source or each.document for each in not_there(asked, documents)]
+    if missing:
+        more = f" and {len(missing) - _NAMED_MAX} more" if len(missing) > _NAMED_MAX else ""
+        output.note(
+            f"Not in this vault, and so never found: {', '.join(missing[:_NAMED_MAX])}{more}."
+            ' A "source" is the end of a document\'s path, or its title.'
+        )
+
+
 async def _measured(
     desk: Desk, asked: tuple[VaultQuestion, ...], eyes: Eyes, *, quiet: bool
 ) -> tuple[list[Compared], Report]:
+    await _check(desk, asked)
     opened = await desk.vaults.open(desk.name, desk.tenant)
     reader = await desk.reader(eyes)
     models = _models(desk, opened)
@@ -151,6 +171,7 @@ def _search_with(opened: Opened, models: Remembering) -> Callable[[SearchSetting
 
 
 async def _tuned(desk: Desk, asked: tuple[VaultQuestion, ...], *, dry_run: bool, as_json: bool) -> int:
+    await _check(desk, asked)
     opened = await desk.vaults.open(desk.name, desk.tenant)
     reader: Reader = await desk.reader(Eyes())
     models = _models(desk, opened)
