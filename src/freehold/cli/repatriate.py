@@ -221,7 +221,7 @@ def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str, price
         )
     ]
     back = result.payback_months
-    rows.append(("paid back in month", *(months_text(each) for each in (back.p10, back.p50, back.p90))))
+    rows.append(("paid back in month", months_text(back.p10), months_text(back.p50), months_text(back.p90)))
     served = [
         (
             WAYS[each.name],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
-from freehold.domain.economics import Advice, BreakEven, Repatriation
+from freehold.domain.economics import Advice, BreakEven, Quantiles, Repatriation
 from freehold.planner.assumptions import ABOUT, NAMES, Assumptions
 from freehold.planner.repatriate import WAYS, months_text
 from freehold.wire.page import page_head
@@ -92,9 +93,9 @@ def _ways(told: Repatriation) -> str:
 
 
 def _quantiles(result: BreakEven) -> str:
-    named = (
+    named: tuple[tuple[str, Quantiles, Callable[[float], str]], ...] = (
         ("net present value", result.npv, _dollars),
-        ("M tokens a month to break even", result.volume_mtok, lambda each: f"{each:,.0f}"),
+        ("M tokens a month to break even", result.volume_mtok, "{:,.0f}".format),
         ("paid back in month", result.payback_months, months_text),
     )
     rows = [(name, words(each.p10), words(each.p50), words(each.p90)) for name, each, words in named]
