@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freehold.domain.economics import Advice, BreakEven, Demand, Repatriation, Spread, TokenPrices, Way
-from freehold.planner.assumptions import Assumed, Assumptions, Draws
+from freehold.planner.assumptions import ABOUT, Assumed, Assumptions, Draws
 from freehold.planner.break_even import bill_of, break_even
 from freehold.planner.owning import blend, own_month, stays_home
 
@@ -126,5 +126,7 @@ def _reasons(result: BreakEven, demand: Demand) -> tuple[str, ...]:
         else f"The middle case pays back in month {months:.0f}."
     )
     widest = result.tornado[0] if result.tornado else None
-    fourth = () if widest is None else (f"What decides most is {widest.name}: find that out first.",)
+    fourth = (
+        () if widest is None else (f"What decides most is {widest.name} ({ABOUT[widest.name]}): find that out first.",)
+    )
     return (first, second, third, *fourth)
