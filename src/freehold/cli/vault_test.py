@@ -27,6 +27,7 @@ from freehold.evals.vault_ways import (
 )
 from freehold.vault.search import VaultSearch
 from freehold.vault.settings_file import save_settings, settings_path
+from freehold.vault.tuning import Tuned
 
 _QUESTIONS_LEAST = 20
 """To choose on: of fewer chance makes the choice."""
@@ -202,18 +203,24 @@ async def _tuned(desk: Desk, asked: tuple[VaultQuestion, ...], *, dry_run: bool,
             }
         )
         return output.OK
-    output.say(
-        f"{now} finds with nDCG@10 {found.before:.3f} on {found.questions} questions; {then} is the best of all."
-    )
-    output.say(
+    output.say(_tuned_text(found, now=now, then=then))
+    if is_kept:
+        output.say(f"Kept in {path}.")
+    elif not found.pays and now != then:
+        output.say("That could be chance: the vault searches as before.")
+    return output.OK
+
+
+def _tuned_text(found: Tuned, *, now: str, then: str) -> str:
+    """What was tried came to."""
+    finds = f"{now} finds with nDCG@10 {found.before:.3f} on {found.questions} questions"
+    if now == then:
+        return f"{finds}; no other way finds better, and the vault searches as before."
+    return (
+        f"{finds}; {then} is the best of all.\n"
         f"Choosing so gives {found.after:.3f} on questions that were not chosen on:"
         f" a gain of {found.gain_low:+.3f} to {found.gain_high:+.3f}."
     )
-    if is_kept:
-        output.say(f"Kept in {path}.")
-    elif not found.pays:
-        output.say("That could be chance: the vault searches as before.")
-    return output.OK
 
 
 def _json(report: Report) -> dict[str, object]:
