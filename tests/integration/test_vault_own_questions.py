@@ -106,7 +106,7 @@ def test_what_was_chosen_is_how_the_vault_searches_and_a_chance_changes_nothing(
     said = capsys.readouterr().out
     assert (
         said
-        == "words finds with nDCG@10 1.000 on 24 questions; no other way finds better, and the vault searches as before.\n"
+        == "minmax 0.5 finds with nDCG@10 1.000 on 24 questions; no other way finds better, and the vault searches as before.\n"
     )
 
     async def settings(desk: Desk) -> SearchSettings:
