@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -87,9 +88,22 @@ def export(
         )
         if packed:
             output.say(f"The wheels are for Python {about.python} on {about.platform}; {_WHEELS_FROM}.")
-            output.say("There: tar -xf FILE wheels && pip install --no-index --find-links wheels freehold")
-        output.say("Then: freehold bundle import FILE")
+        output.say(_there(target.name, is_packed=bool(packed), extra=extra, key=key))
     return output.OK
+
+
+def _there(name: str, *, is_packed: bool, extra: tuple[str, ...], key: str) -> str:
+    """What takes the bundle in, to paste on the other machine."""
+    file, trust = shlex.quote(name), "--unsigned"
+    if key:
+        from freehold.app.model_trust import read_key  # lazy: loads cryptography
+
+        trust = f"--key {read_key(Path(key).expanduser()).verifier.text}"
+    program = shlex.quote(f"freehold[{','.join(extra)}]") if extra else "freehold"
+    lines = [f"  freehold bundle import {file} {trust}"]
+    if is_packed:
+        lines.insert(0, f"  tar -xf {file} wheels && pip install --no-index --find-links wheels {program}")
+    return "\n".join(["There:", *lines])
 
 
 @app.command(name="import")

@@ -136,7 +136,9 @@ def _card(text: str, number: int) -> Gpu:
         raise output.UsageError(f"--gpu is {text!r}; it is a size such as 24G, several as 24G,8G, or auto.") from None
     if size_bytes <= 0:
         raise output.UsageError(f"--gpu is {text!r}; a card has some memory.")
-    name = f"card {number} with {wording.size(size_bytes)}" if number else f"a card with {wording.size(size_bytes)}"
+    # As it was typed: 24G is what makers print on a card, which is 25.8 GB as bytes are counted here.
+    typed = f"{size} {unit}iB" if unit else f"{size_bytes:,} bytes"
+    name = f"card {number} with {typed}" if number else f"a card with {typed}"
     return Gpu(name=name, vram_bytes=size_bytes, free_bytes=size_bytes)
 
 
@@ -196,8 +198,8 @@ def _text(answer: _Answer) -> str:
             lines.append(f"{name}, {need.layers} layers:")
         lines += _parts(launch, need)
     if report.placement.layers_on_cards and len(report.needs) > 2:
-        split = ",".join(map(str, report.placement.card_layers))
-        lines.append(f"Layers over the cards: --tensor-split {split}")
+        split = ", ".join(map(str, report.placement.card_layers))
+        lines.append(f"Layers over the cards: tensor_split = [{split}]")
     if report.margin_bytes < 0:
         nothing = "Nothing but a smaller model helps." if not report.unknown else f"And {report.unknown}."
         lines.append("To make it fit:" if answer.changes else nothing)

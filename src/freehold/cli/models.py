@@ -121,7 +121,9 @@ def _one(registry: ModelRegistry, name: str, *, as_json: bool) -> int:
     if installed is None and entry is None:
         installed = registry.resolve(name)
     is_gguf = installed is not None and installed.tokenizer is None and not installed.packed
-    shape = read_header(installed.path).shape if installed is not None and is_gguf else _shape(entry)
+    header = read_header(installed.path) if installed is not None and is_gguf else None
+    shape = header.shape if header is not None else _shape(entry)
+    writes = not header.pooling if header is not None else entry is not None and entry.chat
     profile = probe(measure=True)
     launch = launch_for(shape, profile)
     report = fit(shape, launch, profile)
@@ -131,7 +133,7 @@ def _one(registry: ModelRegistry, name: str, *, as_json: bool) -> int:
     output.say(model_lines(installed) if installed is not None else _entry_text(entry))
     text = fit_text(launch, report)
     # A model that embeds or ranks decodes nothing: the formula's speed is not its own.
-    output.say(text if is_gguf or entry is None or not (entry.onnx or entry.packed) else text.rpartition(";")[0])
+    output.say(text if writes else text.rpartition(";")[0])
     return output.OK
 
 
@@ -234,11 +236,18 @@ def _catalogue(registry: ModelRegistry, *, as_json: bool) -> int:
         report = fits[entry.name][1]
         here = "installed" if registry.find(entry.name) else wording.size(entry.size_bytes)
         verdict = "yes" if report.fits else f"no, {wording.size(-report.margin_bytes)} too little"
-        speed = wording.speed(report) if entry.onnx is None and not entry.packed else ""
-        rows.append((entry.name, here, entry.license, verdict, speed))
+        speed = wording.speed(report) if entry.chat else ""
+        rows.append((entry.name, here, entry.license, _does(entry), verdict, speed))
     output.say(f"This machine: {wording.machine(profile)}.")
-    output.say(output.table(rows, head=("model", "size", "licence", "fits here", "speed")))
+    output.say(output.table(rows, head=("model", "size", "licence", "does", "fits here", "speed")))
     return output.OK
+
+
+def _does(entry: CatalogueEntry) -> str:
+    """What a model is for, in a cell of a table."""
+    if entry.chat:
+        return ", ".join(["writes", *(["tools"] if entry.tools else []), *(["fills gaps"] if entry.infill else [])])
+    return "embeds" if entry.embeds else "ranks" if entry.reranks else "marks names"
 
 
 def _fit(entry: CatalogueEntry, profile: HardwareProfile) -> tuple[Launch, FitReport]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from freehold.cli.key_ring import DATABASE_FILE
+from freehold.cli.vault_progress import counted_of
 from freehold.config.load import data_folder
 from freehold.domain.decisions import Outcome
 from freehold.domain.economics import Demand, Spread
@@ -24,6 +26,8 @@ _DAY_MS = 86_400_000
 _MICROS = 1_000_000
 _BYTES_MAX = 64 << 20
 _CURRENCY = "USD"
+_DATED = re.compile(r"-(20\d{6}|20\d\d-\d\d-\d\d)$")
+"""What providers write behind a model's name in an export, and not in their prices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +38,30 @@ class Facts:
         demand: How much is asked for in a month.
         told: Where that comes from, in words.
         measured: Assumptions that were counted instead of judged.
+        models: Share of the tokens of each model that was used, largest first; empty where that is not known.
     """
 
     demand: Demand
     told: str
     measured: Mapping[str, Spread] = field(default_factory=dict[str, Spread])
+    models: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def priced_as(self, model: str) -> str:
+        """What is to be known where all tokens are taken at one price and some are of other models; empty if none are.
+
+        Args:
+            model: The one whose price is taken, as PROVIDER/MODEL; empty where a price was typed.
+        """
+        if not model:
+            count = len(self.models)
+            return f"All tokens of {count} models are taken at the one price that was typed" if count > 1 else ""
+        name = model.rpartition("/")[2]
+        others = [each for each in self.models if name not in {each, _DATED.sub("", each)}]
+        if not others:
+            return ""
+        share = sum(self.models[each] for each in others)
+        more = " and others" if len(others) > 1 else ""
+        return f"All tokens are taken as if they were of {model}, {share:.0%} are of {others[0]}{more}"
 
 
 def from_export(path: Path) -> Facts:
@@ -66,7 +89,8 @@ def from_export(path: Path) -> Facts:
     measured = {"in_share": Spread.fixed(inputs / export.tokens)}
     if inputs:
         measured["cached"] = Spread.fixed(cached / inputs)
-    return Facts(demand=Demand(mtok_a_month=mtok), told=_told(path, export), measured=measured)
+    models = {each.model: (each.input_tokens + each.output_tokens) / export.tokens for each in export.used}
+    return Facts(demand=Demand(mtok_a_month=mtok), told=_told(path, export), measured=measured, models=models)
 
 
 def from_receipts(days: int) -> Facts:
@@ -111,6 +135,7 @@ def _told(path: Path, export: Export) -> str:
     first = export.used[0]
     share = (first.input_tokens + first.output_tokens) / export.tokens
     return (
-        f"{path.name}: {export.tokens / _MICROS:,.1f} M tokens on {export.days} days,"
-        f" {len(export.used)} models, most of it {first.model} ({share:.0%})"
+        f"{path.name}: {export.tokens / _MICROS:,.1f} M tokens in {counted_of(export.days, 'day')},"
+        f" {'all' if len(export.used) == 1 else f'{len(export.used)} models, most'} of it {first.model}"
+        + (f" ({share:.0%})" if len(export.used) > 1 else "")
     )

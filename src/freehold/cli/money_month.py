@@ -127,7 +127,9 @@ def check_text(found: Repriced, span: Span) -> str:
         )
     if found.differing > len(found.differences):
         lines.append(f"and {found.differing - len(found.differences):,} more")
-    if not found.differing:
+    if not found.receipts:
+        lines.append("There is nothing to compute again.")
+    elif not found.differing:
         lines.append("Every amount is the same to the millionth: computed again, in the receipts and in the ledger.")
     if missing := sum(each.without_basis for each in (*found.lines, *found.compared)):
         lines.append(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TextIO
 
 from freehold.domain.errors.base import FreeholdError
 
@@ -15,6 +16,10 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _MICROS = Decimal(1_000_000)
 _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
 _SMALLEST_PLACES = 6
+_DRIVES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+"""What moves a terminal's cursor, writes its title or its clipboard, and how it is shown instead."""
+_IN_JSON = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""The same where JSON leaves it as it is; in a string it says the same so."""
 
 
 class UsageError(Exception):
@@ -31,17 +36,30 @@ class AnsweredWithError(Exception):
 
 def say(text: str = "", *, end: str = "\n") -> None:
     """Text for people, at once even through a pipe."""
-    print(text, end=end, flush=True)
+    print(_tame(text, sys.stdout), end=end, flush=True)
 
 
 def note(text: str) -> None:
     """A line beside the result: standard error, so that the result can be piped."""
-    print(text, file=sys.stderr, flush=True)
+    print(_tame(text, sys.stderr), file=sys.stderr, flush=True)
+
+
+def _tame(text: str, stream: TextIO) -> str:
+    """On a terminal, what documents, models and file names bring is shown and drives nothing; a pipe gets it as it is."""
+    return text.replace("\r\n", "\n").translate(_DRIVES) if stream.isatty() else text
+
+
+def take_any_text() -> None:
+    """Have standard output and error write what their encoding has no form for, as names of files may hold, as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(value: object, *, one_line: bool = False) -> None:
     """A JSON document on standard output; on one line where the command goes on and a program reads along."""
-    print(json.dumps(value, ensure_ascii=False, indent=None if one_line else 2, default=str), flush=True)
+    text = json.dumps(value, ensure_ascii=False, indent=None if one_line else 2, default=str)
+    print(text.translate(_IN_JSON), flush=True)
 
 
 def envelope_of(error: FreeholdError) -> dict[str, object]:

@@ -20,14 +20,13 @@ from freehold.domain.errors.planner import PriceUnknown
 from freehold.domain.response import Usage
 from freehold.hostinfo.clock import SystemClock
 from freehold.ledger.book import GenaiPriceBook
-from freehold.planner.assumptions import NAMES, Assumptions
+from freehold.planner.assumptions import ABOUT, NAMES, Assumptions
 from freehold.planner.hardware_kinds import assumptions_of
 from freehold.planner.owning import blend
 from freehold.planner.page import page
-from freehold.planner.repatriate import answer
+from freehold.planner.repatriate import WAYS, answer, months_text
 
 _MICROS = 1_000_000
-_WAYS = {"cloud": "the cloud alone", "hybrid": "home, doubtful ones in the cloud", "local": "home alone"}
 _DRAWS_MAX = 200_000
 
 
@@ -111,13 +110,26 @@ def repatriate(
         count=draws,
         seed=seed,
     )
+    priced_as = facts.priced_as(cloud.model if not cloud.price else "")
     if html:
-        Path(html).write_text(page(told, assumptions), encoding="utf-8")
+        Path(html).write_text(
+            page(told, assumptions, demand_from="; ".join(filter(None, (facts.told, priced_as)))), encoding="utf-8"
+        )
+        if not as_json:
+            output.note(f"The page is in {html}.")
     if as_json:
         spreads = {name: asdict(each) for name, each in zip(NAMES, assumptions.spreads, strict=True)}
-        output.print_json({**asdict(told), "assumptions": spreads, "from": facts.told, "cheapest": judged.told})
+        output.print_json(
+            {
+                **asdict(told),
+                "assumptions": spreads,
+                "from": facts.told,
+                "priced_as": priced_as or None,
+                "cheapest": judged.told,
+            }
+        )
     else:
-        output.say(_text(told, facts, hardware, judged=judged.told))
+        output.say(_text(told, facts, hardware, judged=judged.told, priced_as=priced_as))
     return output.OK
 
 
@@ -199,32 +211,36 @@ def _changed(assumptions: Assumptions, typed: Sequence[str]) -> Assumptions:
     return assumptions.replaced(changes)
 
 
-def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str) -> str:
+def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str, priced_as: str) -> str:
     result = told.result
     rows = [
         (name, f"{spread.p10:,.0f}", f"{spread.p50:,.0f}", f"{spread.p90:,.0f}")
         for name, spread in (
             ("M tokens a month to break even", result.volume_mtok),
             ("net present value, $", result.npv),
-            ("payback, months (999: never)", result.payback_months),
         )
     ]
+    back = result.payback_months
+    rows.append(("paid back in month", months_text(back.p10), months_text(back.p50), months_text(back.p90)))
     served = [
         (
-            _WAYS[each.name],
+            WAYS[each.name],
             f"{each.a_month:,.2f}",
             f"{each.cloud_share:.0%}",
             "yes" if each.same_quality else "no: what was turned down stays so",
         )
         for each in told.ways
     ]
-    swings = [(each.name, f"{each.at_low:,.0f}", f"{each.at_high:,.0f}") for each in result.tornado[:5]]
+    swings = [
+        (each.name, f"{each.at_low:,.0f}", f"{each.at_high:,.0f}", ABOUT[each.name]) for each in result.tornado[:5]
+    ]
     return "\n".join(
         [
             told.advice.value.replace("-", " ").upper(),
             *(f"  {each}" for each in told.because),
             "",
             f"from         {facts.told}",
+            *((f"             {priced_as}; --bill with what you paid is exact.",) if priced_as else ()),
             f"the bill now ${told.bill_a_month:,.2f} a month"
             + (
                 f", ${told.compared_bill_a_month:,.2f} at the cheapest"
@@ -238,7 +254,7 @@ def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str) -> st
             "",
             output.table(rows, head=("", "1 in 10 below", "middle", "1 in 10 above")),
             "",
-            output.table(swings, head=("decides most", "at its low", "at its high")),
+            output.table(swings, head=("decides most", "worth at its low, $", "at its high, $", "what it is")),
             "",
             judged,
             f"{result.draws:,} draws, seed {result.seed}. Put your own numbers in with --set; --json shows all of them.",

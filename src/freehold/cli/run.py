@@ -22,6 +22,7 @@ _VERSION = (["--version"], ["-V"])
 def main() -> NoReturn:
     """The entry point of the ``freehold`` program."""
     sys.excepthook = _report_unexpected
+    output.take_any_text()
     code = run(sys.argv[1:])
     sys.exit(code)
 

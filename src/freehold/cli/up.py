@@ -62,6 +62,10 @@ def up(
 
     def announce(announcement: Announcement) -> None:
         _announce(announcement.url, announcement.key_path, announcement.is_new_key, loaded, as_json=as_json)
+        if not as_json and announcement.key_path is not None:
+            # Other commands look where the configuration says, and know of no flag of this one.
+            elsewhere = f" --url {announcement.url}" if flags or config else ""
+            output.say(f'\nOr: freehold ask{elsewhere} "What is the capital of France?"')
 
     return serve(loaded, data_folder=folder, announce=announce, insecure_bind=insecure_bind)
 
@@ -95,5 +99,3 @@ def _announce(url: str, key_path: Path | None, is_new_key: bool, loaded: LoadedC
     output.say(f"API key: in {key_path} (readable by you alone{made}).")
     output.say()
     output.say(snippets(url=url, key_path=str(key_path), certificate=loaded.config.server.tls_certificate))
-    output.say()
-    output.say('Or: freehold ask "What is the capital of France?"')

@@ -12,7 +12,7 @@ from freehold.cli.options import Json
 from freehold.cli.vault_desk import Desk, Eyes, Which, at_desk
 from freehold.domain.vault import Reader, SearchSettings
 from freehold.evals.vault_measure import Measuring, Searching
-from freehold.evals.vault_questions import VaultQuestion, digest_of, read_questions
+from freehold.evals.vault_questions import VaultQuestion, digest_of, not_there, read_questions
 from freehold.evals.vault_report import SHOWN, Report, encoded, fall_json, falls, read_report, report_of
 from freehold.evals.vault_ways import (
     Compared,
@@ -27,9 +27,11 @@ from freehold.evals.vault_ways import (
 )
 from freehold.vault.search import VaultSearch
 from freehold.vault.settings_file import save_settings, settings_path
+from freehold.vault.tuning import Tuned
 
 _QUESTIONS_LEAST = 20
 """To choose on: of fewer chance makes the choice."""
+_NAMED_MAX = 5
 
 
 def vault_test(
@@ -92,9 +94,28 @@ def vault_tune(
     return at_desk(which, lambda desk: _tuned(desk, asked, dry_run=dry_run, as_json=as_json))
 
 
+async def _check(desk: Desk, asked: tuple[VaultQuestion, ...]) -> None:
+    """See that there is something to measure, and tell of answers that nobody can find.
+
+    Raises:
+        UsageError: The vault is empty.
+    """
+    documents = await desk.vaults.held(desk.name, tenant=desk.tenant)
+    if not documents:
+        raise output.UsageError(f"The vault {desk.name!r} has no documents to find; freehold add PATH adds some.")
+    missing = [each.source or each.document for each in not_there(asked, documents)]
+    if missing:
+        more = f" and {len(missing) - _NAMED_MAX} more" if len(missing) > _NAMED_MAX else ""
+        output.note(
+            f"Not in this vault, and so never found: {', '.join(missing[:_NAMED_MAX])}{more}."
+            ' A "source" is the end of a document\'s path, or its title.'
+        )
+
+
 async def _measured(
     desk: Desk, asked: tuple[VaultQuestion, ...], eyes: Eyes, *, quiet: bool
 ) -> tuple[list[Compared], Report]:
+    await _check(desk, asked)
     opened = await desk.vaults.open(desk.name, desk.tenant)
     reader = await desk.reader(eyes)
     models = _models(desk, opened)
@@ -151,6 +172,7 @@ def _search_with(opened: Opened, models: Remembering) -> Callable[[SearchSetting
 
 
 async def _tuned(desk: Desk, asked: tuple[VaultQuestion, ...], *, dry_run: bool, as_json: bool) -> int:
+    await _check(desk, asked)
     opened = await desk.vaults.open(desk.name, desk.tenant)
     reader: Reader = await desk.reader(Eyes())
     models = _models(desk, opened)
@@ -181,18 +203,24 @@ async def _tuned(desk: Desk, asked: tuple[VaultQuestion, ...], *, dry_run: bool,
             }
         )
         return output.OK
-    output.say(
-        f"{now} finds with nDCG@10 {found.before:.3f} on {found.questions} questions; {then} is the best of all."
-    )
-    output.say(
+    output.say(_tuned_text(found, now=now, then=then))
+    if is_kept:
+        output.say(f"Kept in {path}.")
+    elif not found.pays and now != then:
+        output.say("That could be chance: the vault searches as before.")
+    return output.OK
+
+
+def _tuned_text(found: Tuned, *, now: str, then: str) -> str:
+    """What was tried came to."""
+    finds = f"{now} finds with nDCG@10 {found.before:.3f} on {found.questions} questions"
+    if now == then:
+        return f"{finds}; no other way finds better, and the vault searches as before."
+    return (
+        f"{finds}; {then} is the best of all.\n"
         f"Choosing so gives {found.after:.3f} on questions that were not chosen on:"
         f" a gain of {found.gain_low:+.3f} to {found.gain_high:+.3f}."
     )
-    if is_kept:
-        output.say(f"Kept in {path}.")
-    elif not found.pays:
-        output.say("That could be chance: the vault searches as before.")
-    return output.OK
 
 
 def _json(report: Report) -> dict[str, object]:

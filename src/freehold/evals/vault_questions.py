@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,25 @@ class VaultQuestion:
     text: str
     relevant: tuple[Wanted, ...] = ()
     answer: str = ""
+
+
+def not_there(questions: Sequence[VaultQuestion], documents: Iterable[Document]) -> tuple[Wanted, ...]:
+    """What questions take for an answer and is none of ``documents``, each once: whoever searches can never find it."""
+    ids, names = set[str](), defaultdict[str, list[Document]](list)
+    for each in documents:
+        ids.add(each.id)
+        for name in {each.title, each.source, each.source.rpartition("/")[2]}:
+            names[name].append(each)
+
+    def is_there(wanted: Wanted) -> bool:
+        if wanted.document:
+            return wanted.document in ids
+        near = (*names[wanted.source], *names[wanted.source.rpartition("/")[2]])
+        return any(wanted.is_it(each) for each in near)
+
+    asked = dict.fromkeys((each.source, each.document) for question in questions for each in question.relevant)
+    found = (Wanted(source=source, document=document) for source, document in asked)
+    return tuple(each for each in found if not is_there(each))
 
 
 def read_questions(path: Path) -> tuple[VaultQuestion, ...]:

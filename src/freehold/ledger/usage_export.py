@@ -10,7 +10,8 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any, cast
 
 _MODEL = ("model", "model_version", "snapshot_id")
@@ -26,6 +27,9 @@ _REQUESTS = ("num_model_requests", "n_requests")
 _DAY = ("usage_date_utc", "start_time_iso", "date", "start_time", "starting_at")
 _BUCKET_DAYS = ("start_time_iso", "starting_at", "start_time")
 _DEPTH_MAX = 8
+_DAY_CHARACTERS = len("2026-01-31")
+_MS_FROM = 100_000_000_000
+"""A time as a number is in seconds, or from here on, which in seconds were the year 5138, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,7 @@ class Export:
 
     Attributes:
         used: By model, most tokens first.
-        days: Days on which anything was used; at least 1.
+        days: From the first day that it tells of to the last, both among them, whether or not anything was used; at least 1.
     """
 
     used: tuple[Used, ...]
@@ -71,17 +75,18 @@ def read_export(text: str) -> Export:
     Raises:
         ValueError: It has none of them, or says nothing of tokens; the message says why.
     """
+    text = text.removeprefix("\ufeff")
     rows = list(_json_rows(text) if text.lstrip()[:1] in {"{", "["} else _csv_rows(text))
     sums: dict[str, list[int]] = {}
-    days: set[str] = set()
+    days = _Days()
     for row in rows:
+        days.note(row)
         found = _used(row)
         if found is None:
             continue
         own = sums.setdefault(found.model, [0, 0, 0, 0])
         for place, number in enumerate((found.requests, found.input_tokens, found.cached_tokens, found.output_tokens)):
             own[place] += number
-        days.add(str(next((row[name] for name in _DAY if row.get(name)), ""))[:10])
     if not sums:
         raise ValueError("nothing in it says how many tokens were used")
     used = [
@@ -89,7 +94,44 @@ def read_export(text: str) -> Export:
         for model, own in sums.items()
     ]
     ordered = sorted(used, key=lambda each: (-each.input_tokens - each.output_tokens, each.model))
-    return Export(used=tuple(ordered), days=max(1, len(days)))
+    return Export(used=tuple(ordered), days=days.count)
+
+
+@dataclass(slots=True)
+class _Days:
+    """Which days an export tells of. A week end without use is part of a month, and an hour is not a day."""
+
+    _first: date = date.max
+    _last: date = date.min
+    _unread: set[str] = field(default_factory=set[str])
+
+    def note(self, row: Mapping[str, Any]) -> None:
+        """The day of a row, if it has one."""
+        said = str(next((row[name] for name in _DAY if row.get(name)), "")).strip()
+        day = _day(said)
+        if day is not None:
+            self._first, self._last = min(self._first, day), max(self._last, day)
+        elif said:
+            self._unread.add(said)
+
+    @property
+    def count(self) -> int:
+        """How many; of days whose form is not known, how many different ones."""
+        return max(1, (self._last - self._first).days + 1 if self._first <= self._last else len(self._unread))
+
+
+def _day(said: str) -> date | None:
+    """A day as a date, or as the time at which it begins."""
+    try:
+        number = float(said)
+    except ValueError:
+        number = 0.0
+    try:
+        if number > 0:
+            return datetime.fromtimestamp(number / 1_000 if number >= _MS_FROM else number, UTC).date()
+        return date.fromisoformat(said[:_DAY_CHARACTERS])
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _used(row: Mapping[str, Any]) -> Used | None:
@@ -128,7 +170,7 @@ def _count(name: str, value: Any) -> int:
 
 
 def _csv_rows(text: str) -> Iterator[Mapping[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    reader = csv.DictReader(io.StringIO(text))
     known = {*_INPUT_TOTAL, *_INPUT_APART, *_OUTPUT}
     if not known & {each.strip() for each in reader.fieldnames or ()}:
         raise ValueError("no column has tokens")
@@ -159,5 +201,5 @@ def _rows_in(node: Any, bucket: Mapping[str, Any], depth: int) -> Iterator[Mappi
         here = {**bucket, **{name: members[name] for name in _BUCKET_DAYS if members.get(name)}}
         for name in inner:
             yield from _rows_in(members[name], here, depth + 1)
-        if not inner:
+        if not any(members[name] for name in inner):  # a bucket without results is a day all the same
             yield {**here, **members}

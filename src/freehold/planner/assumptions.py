@@ -74,6 +74,33 @@ class Assumed:
 
 NAMES = tuple(each.name for each in fields(Assumed))
 
+ABOUT = {
+    "capex": "price of the hardware, $",
+    "life_months": "months that it is used",
+    "residual": "share of its price left in the end",
+    "wacc": "cost of capital, a year",
+    "idle_w": "watts when idle",
+    "busy_w": "watts when busy",
+    "pue": "power of the site, for each watt",
+    "kwh": "price of a kWh, $",
+    "hosting_kw": "space, $ a month for a kW",
+    "support": "contracts, share of its price a year",
+    "fte": "people that it takes",
+    "salary": "cost of one of them, $ a year",
+    "busy": "share of the time that it is busy",
+    "software": "licences, $ a month",
+    "accept": "share good enough at home",
+    "escalate": "share of those asked again",
+    "batchable": "share that could go as a batch",
+    "batch_disc": "off the price of a batch",
+    "cached": "share of input that is cached",
+    "cache_price": "price of cached input, as a share",
+    "commit_disc": "off for a commitment",
+    "price_drift": "change of the cloud's price, a year",
+    "in_share": "share of tokens that are input",
+}
+"""What each of them is, in the few words that a table has room for."""
+
 _SERVER = {
     "capex": (32_000, 42_000, 55_000),
     "life_months": (36, 48, 60),

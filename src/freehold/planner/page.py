@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
-from freehold.domain.economics import Advice, BreakEven, Repatriation
-from freehold.planner.assumptions import NAMES, Assumptions
+from freehold.domain.economics import Advice, BreakEven, Quantiles, Repatriation
+from freehold.planner.assumptions import ABOUT, NAMES, Assumptions
+from freehold.planner.repatriate import WAYS, months_text
 from freehold.wire.page import page_head
 
 _TITLES = {
@@ -28,21 +30,34 @@ svg text{fill:var(--soft);font:12px system-ui,sans-serif}
 .good{fill:var(--good)}.bad{fill:var(--bad)}.axis{stroke:var(--rule)}.zero{stroke:var(--ink)}
 """
 _WIDTH, _HEIGHT = 800, 180
-_BAR, _LEFT = 22, 130
+_BAR, _LEFT = 22, 290
 _SHOWN = 8
 
 
-def page(told: Repatriation, assumptions: Assumptions) -> str:
-    """The whole page."""
+def page(told: Repatriation, assumptions: Assumptions, *, demand_from: str = "") -> str:
+    """The whole page.
+
+    Args:
+        told: The answer.
+        assumptions: What it rests on.
+        demand_from: Where the demand is known from, in words.
+    """
     title = _TITLES[told.advice]
     reasons = "".join(f"<li>{escape(each)}</li>" for each in told.because)
     return f"""{page_head(title, _STYLE)}
 <body>
 <h1>{escape(title)}</h1>
 <ul>{reasons}</ul>
-<h2>What it is worth over its life</h2>
+<h2>How to serve a month</h2>
+<p>{_bill(told, demand_from)}</p>
+{_ways(told)}
+<h2>What owning is worth over its life</h2>
+<p>Net present value against paying for tokens, over all draws; right of the line owning pays.</p>
 {_worth(told.result)}
+{_quantiles(told.result)}
 <h2>What decides it</h2>
+<p>That value with one assumption at its low and at its high, all others at their most likely. Green: the more of it, the
+better for owning. Red: the worse.</p>
 {_tornado(told.result)}
 <h2>A month of owning, at the most likely values</h2>
 {_month(told.result)}
@@ -54,6 +69,41 @@ def page(told: Repatriation, assumptions: Assumptions) -> str:
 </body>
 </html>
 """
+
+
+def _bill(told: Repatriation, demand_from: str) -> str:
+    """What is paid now, and how that is known."""
+    known = f" ({escape(demand_from)})" if demand_from else ""
+    cheaper = told.compared_bill_a_month
+    less = "" if cheaper == told.bill_a_month else f", {_dollars(cheaper)} at the cheapest that is good enough"
+    return f"The cloud's bill is {_dollars(told.bill_a_month)} a month{known}{less}."
+
+
+def _ways(told: Repatriation) -> str:
+    rows = [
+        (
+            WAYS[each.name],
+            _dollars(each.a_month),
+            f"{each.cloud_share:.0%}",
+            "yes" if each.same_quality else "no: what was turned down stays so",
+        )
+        for each in told.ways
+    ]
+    return _table((("", "a month", "of the cloud's bill", "same quality"), *rows))
+
+
+def _quantiles(result: BreakEven) -> str:
+    named: tuple[tuple[str, Quantiles, Callable[[float], str]], ...] = (
+        ("net present value", result.npv, _dollars),
+        ("M tokens a month to break even", result.volume_mtok, "{:,.0f}".format),
+        ("paid back in month", result.payback_months, months_text),
+    )
+    rows = [(name, words(each.p10), words(each.p50), words(each.p90)) for name, each, words in named]
+    return _table((("", "1 in 10 below", "middle", "1 in 10 above"), *rows))
+
+
+def _dollars(amount: float) -> str:
+    return f"{'-' if round(amount) < 0 else ''}${abs(amount):,.0f}"
 
 
 def _worth(result: BreakEven) -> str:
@@ -72,8 +122,8 @@ def _worth(result: BreakEven) -> str:
     label = f"Owning pays in {result.pays:.1%} of the draws"
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + 24}" role="img" aria-label="{label}">{bars}{zero}'
-        f'<text x="0" y="{_HEIGHT + 18}">{spread.low:,.0f}</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT + 18}" text-anchor="end">{spread.high:,.0f}</text></svg>'
+        f'<text x="0" y="{_HEIGHT + 18}">{_dollars(spread.low)}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT + 18}" text-anchor="end">{_dollars(spread.high)}</text></svg>'
     )
 
 
@@ -89,7 +139,7 @@ def _tornado(result: BreakEven) -> str:
         return _LEFT + (value - low) * scale
 
     rows = "".join(
-        f'<text x="0" y="{row * _BAR + 15}">{escape(each.name)}</text>'
+        f'<text x="0" y="{row * _BAR + 15}">{escape(ABOUT[each.name])}</text>'
         f'<rect class="{"good" if each.at_high > each.at_low else "bad"}" x="{min(place(each.at_low), place(each.at_high)):.1f}"'
         f' y="{row * _BAR + 3}" width="{abs(place(each.at_high) - place(each.at_low)):.1f}" height="{_BAR - 6}"/>'
         for row, each in enumerate(shown)
@@ -99,23 +149,28 @@ def _tornado(result: BreakEven) -> str:
     return (
         f'<svg viewBox="0 0 {_WIDTH} {height + 24}" role="img" aria-label="What each assumption does to the value">{rows}'
         f'<line class="zero" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height}"/>'
-        f'<text x="{_LEFT}" y="{height + 18}">{low:,.0f}</text>'
-        f'<text x="{_WIDTH}" y="{height + 18}" text-anchor="end">{high:,.0f}</text></svg>'
+        f'<text x="{_LEFT}" y="{height + 18}">{_dollars(low)}</text>'
+        f'<text x="{_WIDTH}" y="{height + 18}" text-anchor="end">{_dollars(high)}</text></svg>'
     )
 
 
 def _month(result: BreakEven) -> str:
     month = result.month
     parts = ("capital", "energy", "hosting", "support", "staff", "software", "total")
-    return _table((("", "a month"), *((each, f"{getattr(month, each):,.2f}") for each in parts)))
+    return _table((("", "a month"), *((each, f"${getattr(month, each):,.2f}") for each in parts)))
 
 
 def _spreads(assumptions: Assumptions) -> str:
     rows = [
-        (name, f"{each.low:,g}", f"{each.mode:,g}", f"{each.high:,g}")
+        (f"{name}: {ABOUT[name]}", *(_plain(value) for value in (each.low, each.mode, each.high)))
         for name, each in zip(NAMES, assumptions.spreads, strict=True)
     ]
     return _table((("", "low", "most likely", "high"), *rows))
+
+
+def _plain(value: float) -> str:
+    """A number as people write it: measured ones have more digits than anybody reads."""
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
 def _table(rows: tuple[tuple[str, ...], ...]) -> str:

@@ -132,7 +132,7 @@ def _experts(setting: Setting, machine: Machine) -> Iterator[tuple[str, Setting]
     counts = range(setting.host_expert_layers + 1, setting.shape.layers + 1)
     for found in _least([replace(setting, host_expert_layers=count) for count in counts], machine):
         count = found.host_expert_layers
-        yield f"the experts of {count} layers on the processor (--n-cpu-moe {count})", found
+        yield f"the experts of {count} layers on the processor (--cpu-moe {count})", found
 
 
 def _layers(setting: Setting, machine: Machine) -> Iterator[tuple[str, Setting]]:
@@ -141,7 +141,7 @@ def _layers(setting: Setting, machine: Machine) -> Iterator[tuple[str, Setting]]
         return
     most = setting.shape.layers if setting.layers is None else setting.layers
     for found in _least([replace(setting, layers=count) for count in range(most - 1, 0, -1)], machine):
-        yield f"{found.layers} of {setting.shape.layers} layers on the card (--n-gpu-layers {found.layers})", found
+        yield f"{found.layers} of {setting.shape.layers} layers on the card (--gpu-layers {found.layers})", found
 
 
 def _quantisations(setting: Setting, parameters: int) -> Iterator[tuple[str, Setting]]:

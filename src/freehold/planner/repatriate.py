@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freehold.domain.economics import Advice, BreakEven, Demand, Repatriation, Spread, TokenPrices, Way
-from freehold.planner.assumptions import Assumed, Assumptions, Draws
+from freehold.planner.assumptions import ABOUT, Assumed, Assumptions, Draws
 from freehold.planner.break_even import bill_of, break_even
 from freehold.planner.owning import blend, own_month, stays_home
 
@@ -13,6 +13,8 @@ _WORTH_A_CHANGE = 0.2
 """Share of the bill that a cheaper model must save to be named first."""
 _Z = 1.6449
 _NEVER = 999
+WAYS = {"cloud": "the cloud alone", "hybrid": "home, doubtful ones in the cloud", "local": "home alone"}
+"""What ``ways`` are called."""
 
 
 def answer(
@@ -83,6 +85,11 @@ def ways(values: Assumed, bill: float) -> tuple[Way, ...]:
     )
 
 
+def months_text(months: float) -> str:
+    """A number of months until something is paid back, which may be never."""
+    return "never" if months >= _NEVER else f"{months:,.0f}"
+
+
 def measured_share(hits: int, of: int) -> Spread:
     """A share that was counted, with what it may be elsewhere: Wilson's interval (1927), nine times of ten.
 
@@ -114,10 +121,12 @@ def _reasons(result: BreakEven, demand: Demand) -> tuple[str, ...]:
         second += f" You have {demand.mtok_a_month:,.0f}."
     months = result.payback_months.p50
     third = (
-        "It is paid back in the middle case never."
+        "In the middle case it is never paid back."
         if months >= _NEVER
         else f"The middle case pays back in month {months:.0f}."
     )
     widest = result.tornado[0] if result.tornado else None
-    fourth = () if widest is None else (f"What decides most is {widest.name}: find that out first.",)
+    fourth = (
+        () if widest is None else (f"What decides most is {widest.name} ({ABOUT[widest.name]}): find that out first.",)
+    )
     return (first, second, third, *fourth)

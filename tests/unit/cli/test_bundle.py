@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,23 @@ def model(home: Path) -> str:
 
 def test_one_model_is_exported_and_taken_in_again(cli: Cli, model: str, tmp_path: Path) -> None:
     file = str(tmp_path / "a.tar")
-    assert "1 model, 0 wheels" in cli("bundle", "export", file, model, "--no-wheels").out
+    shown = cli("bundle", "export", file, model, "--no-wheels").out
+    assert "1 model, 0 wheels" in shown
+    assert shown.endswith("There:\n  freehold bundle import a.tar --unsigned\n")
     assert cli("bundle", "import", file, "--unsigned").code == 0
+
+
+def test_what_takes_a_bundle_in_is_there_to_paste(
+    cli: Cli, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is printed it works: with the key of who signed it, from the folder that it was carried to."""
+    monkeypatch.chdir(tmp_path)
+    cli("models", "key", "models.example.org", "site.key")
+    shown = cli("bundle", "export", "a b.tar", model, "--no-wheels", "--key", "site.key").out
+    _, program, *words = shlex.split(shown.splitlines()[-1])
+    assert (program, words[1]) == ("bundle", "a b.tar")
+    taken = cli(program, *words)
+    assert (taken.code, taken.err) == (0, "")
 
 
 def test_a_folder_that_is_not_there(cli: Cli, model: str, tmp_path: Path) -> None:

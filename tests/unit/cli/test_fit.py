@@ -46,6 +46,7 @@ def test_more_context_than_there_is_memory(cli: Cli) -> None:
     shown = cli("fit", "qwen3-8b", "--gpu", "8G", "--ctx", "32768", "--users", "4")
     assert shown.code == 1
     assert "It does not fit" in shown.out
+    assert "\na card with 8 GiB, 36 layers:\n" in shown.out, "as it was typed"
     assert "To make it fit:\n  a context of 4,096 tokens: needs 8.5 GB" in shown.out
     found = told(cli, "qwen3-8b", "--gpu", "8G", "--ctx", "32768", "--users", "4")
     assert found["margin_bytes"] < 0
@@ -57,7 +58,7 @@ def test_changes_together_then_what_makes_it_slower_then_another_file(cli: Cli) 
     found = told(cli, "qwen3-8b", "--gpu", "6.2G", "--ctx", "8192", "--users", "4")["changes"]
     texts = [each["text"] for each in found]
     assert texts[0].startswith("together: 8 bits, ")
-    assert "--n-gpu-layers" in texts[1]
+    assert "--gpu-layers" in texts[1]
     smaller = told(cli, "qwen3-8b", "--gpu", "5G", "--ctx", "4096", "--users", "1")["changes"]
     assert any(each["text"].startswith("a file in Q") and each["fits"] for each in smaller)
     assert all(each["fits"] and each["needs_bytes"] <= each["free_bytes"] for each in found)
@@ -108,10 +109,10 @@ def test_no_card_here(cli: Cli) -> None:
 def test_two_cards_each_by_itself(cli: Cli) -> None:
     shown = cli("fit", "qwen3-8b", "--gpu", "6G,4G", "--ctx", "4096", "--users", "1")
     assert shown.code == 0
-    assert "--tensor-split " in shown.out
-    assert "card 2 with 4.3 GB" in shown.out
+    assert "tensor_split = [" in shown.out, "as a configuration has it"
+    assert "card 2 with 4 GiB" in shown.out
     found = told(cli, "qwen3-8b", "--gpu", "6G,4G", "--ctx", "4096", "--users", "1")
-    assert [each["device"] for each in found["devices"]] == ["memory", "card 1 with 6.4 GB", "card 2 with 4.3 GB"]
+    assert [each["device"] for each in found["devices"]] == ["memory", "card 1 with 6 GiB", "card 2 with 4 GiB"]
     assert all(each["needs_bytes"] <= each["free_bytes"] for each in found["devices"])
     assert sum(each["layers"] for each in found["devices"]) == 36
 
@@ -132,7 +133,7 @@ def test_experts_on_the_processor(cli: Cli, tmp_path: Path) -> None:
     arguments = (path, "--gpu", "1.5G", "--ctx", "4096", "--users", "1")
     shown = cli("fit", *arguments)
     assert shown.code == 1
-    change = next(each for each in told(cli, *arguments)["changes"] if "--n-cpu-moe" in each["text"])
+    change = next(each for each in told(cli, *arguments)["changes"] if "--cpu-moe" in each["text"])
     count = str(change["host_expert_layers"])
     again = told(cli, *arguments, "--cpu-moe", count)
     assert again["fits"]

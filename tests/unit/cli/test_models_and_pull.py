@@ -58,6 +58,15 @@ def test_the_catalogue_says_what_fits(cli: Cli) -> None:
     assert set(rows) == set(load_catalogue().entries)
     assert "  yes  " in rows["smollm2-135m"]
     assert " too little" in rows["gpt-oss-20b"]
+    does = {
+        "smollm2-135m": "  writes  ", "qwen2.5-coder-0.5b": "fills gaps", "multilingual-e5-small": "  embeds  ",
+        "ms-marco-minilm-l12": "  ranks  ", "rampart": "  marks names  ",
+    }  # fmt: skip
+    for name, words in does.items():
+        assert words in rows[name]
+    assert {name for name, row in rows.items() if "tok/s" in row} == {
+        name for name, each in load_catalogue().entries.items() if each.chat
+    }, "what embeds or ranks writes nothing"
     listed = {each["name"]: each["fit"] for each in json.loads(cli("models", "--catalogue", "--json").out)}
     assert listed["smollm2-135m"]["fits"] is True
     assert listed["gpt-oss-20b"]["fits"] is False
@@ -73,6 +82,11 @@ def test_one_model_shows_its_sum(cli: Cli, home: Path, name: str) -> None:
     fit = json.loads(cli("models", name, "--json").out)["fit"]
     parts = fit["weights_bytes"] + fit["kv_bytes"] + fit["compute_bytes"] + fit["overhead_bytes"]
     assert fit["needs_bytes"] == parts
+
+
+def test_what_embeds_has_no_speed_of_writing(cli: Cli) -> None:
+    assert "tok/s" in cli("models", "qwen3-4b").out
+    assert "tok/s" not in cli("models", "qwen3-embedding-0.6b").out
 
 
 def test_an_unknown_model_gets_the_nearest(cli: Cli) -> None:

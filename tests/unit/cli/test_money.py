@@ -112,7 +112,24 @@ def test_a_providers_export(cli: Cli, tmp_path: Path) -> None:
     assert told["demand"]["mtok_a_month"] == pytest.approx(30_416.67, rel=1e-6)
     assert told["assumptions"]["in_share"]["mode"] == 0.8
     assert told["assumptions"]["cached"]["mode"] == 0.25
-    assert "most of it gpt-x (100%)" in told["from"]
+    assert told["from"].endswith("in 30 days, all of it gpt-x")
+    assert told["priced_as"] is None
+
+
+def test_an_export_of_several_models_says_at_whose_price_they_are_taken(cli: Cli, tmp_path: Path) -> None:
+    """A bill of which three quarters are of the cheap model is not what it would be at the dear one's price."""
+    rows = "2026-01-01,gpt-4o-mini,750,0\n2026-01-01,gpt-4o-2024-08-06,250,0\n"
+    export = tmp_path / "usage.csv"
+    export.write_text("date,model,input_tokens,output_tokens\n" + rows)
+    told = "All tokens are taken as if they were of openai/gpt-4o, 75% are of gpt-4o-mini"
+    assert asked(cli, "--usage", str(export), "--model", "openai/gpt-4o")["priced_as"] == told
+    shown = cli("repatriate", "--draws", "100", "--usage", str(export), "--model", "openai/gpt-4o").out
+    assert f"{told}; --bill with what you paid is exact." in shown
+    typed = asked(cli, "--usage", str(export), "--price", "2/10")["priced_as"]
+    assert typed == "All tokens of 2 models are taken at the one price that was typed"
+    export.write_text("date,model,input_tokens,output_tokens\n" + rows.splitlines()[1])
+    assert asked(cli, "--usage", str(export), "--model", "openai/gpt-4o")["priced_as"] is None
+    assert "in 1 day, all of it gpt-4o-2024" in cli("repatriate", "--usage", str(export), "--price", "2/10").out
 
 
 @pytest.mark.usefixtures("kept")

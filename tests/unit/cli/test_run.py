@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -43,6 +44,18 @@ def test_golden_help_of_each_command(cli: Cli, command: str) -> None:
     shown = cli(command, "--help")
     assert (shown.code, shown.err) == (0, "")
     _golden(f"help-{command}", shown.out)
+
+
+@pytest.mark.parametrize("command", ["ask", "bench", "fit", "repatriate"])
+def test_the_lines_of_a_docstring_are_no_lines_of_help(cli: Cli, command: str) -> None:
+    """A description of several lines hangs below its option, and a paragraph is broken only where it is too long."""
+    before, _, options = cli(command, "--help").out.partition("\nParameters:\n")
+    for line in filter(None, options.splitlines()):
+        assert line.startswith(("  --", " " * 6)), line
+    for paragraph in before.split("\n\n"):
+        lines = [each.strip() for each in paragraph.splitlines()]
+        for first, second in itertools.pairwise(lines):
+            assert first.endswith(":") or len(first) + len(second.split()[0]) >= 74, first
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,35 @@ def test_ask_passes_on_what_was_said(cli: Cli, server: FakeServer, monkeypatch: 
     assert (asked["model"], asked["max_tokens"], asked["stream"]) == ("large", 5, False)
 
 
+def test_an_answer_from_documents_shows_what_says_so(cli: Cli, server: FakeServer) -> None:
+    lease = {"number": 2, "title": "lease.pdf", "page": 3, "quote": "ends on\n 31 May " + "x" * 200}
+    note = {"number": 1, "title": "note.md", "page": 0}
+    vault = {"citations": [lease, note, lease], "unsupported": [{"start": 0, "end": 3}], "passages": []}
+    whole = {"choices": [{"message": {"content": "It ends in May [2]."}}], "vault": vault}
+    server.answers[CHAT] = Answer(json.dumps(whole).encode())
+    shown = cli("ask", "When?", "--url", server.url, "--vault", "archive")
+    assert shown.code == 0
+    assert shown.out.splitlines() == [
+        "It ends in May [2].",
+        "",
+        "[1] note.md",
+        "[2] lease.pdf, page 3: ends on 31 May " + "x" * 144 + "…",
+        "No document was found to support 1 sentence of this.",
+        "",
+    ]
+    asked = json.loads(server.asked[0][3])
+    assert (asked["vault"], asked["stream"]) == ("archive", False), "it is checked as a whole"
+    told = json.loads(cli("ask", "When?", "--url", server.url, "--vault", "archive", "--json").out)
+    assert told == {"answer": "It ends in May [2].", "receipt": RECEIPT, "vault": vault}
+
+
+def test_an_answer_that_documents_do_not_give_has_no_sources(cli: Cli, server: FakeServer) -> None:
+    said = "This is not in your documents."
+    whole = {"choices": [{"message": {"content": said}}], "vault": {"citations": [], "unsupported": []}}
+    server.answers[CHAT] = Answer(json.dumps(whole).encode())
+    assert cli("ask", "When?", "--url", server.url, "--vault", "archive").out == said + "\n"
+
+
 def test_a_refusal_is_shown_with_its_code(cli: Cli, server: FakeServer) -> None:
     server.answers[CHAT] = Answer(json.dumps(REFUSED).encode(), status=403)
     shown = cli("ask", "x", "--url", server.url)

@@ -107,6 +107,12 @@ def test_yes_fetches_writes_and_serves(cli: Cli, world: World) -> None:
     assert "Freehold listens at http://127.0.0.1:9" in shown.out
     assert str(world.home / "first-key") in shown.out
     assert "cloud" not in (shown.out + shown.err).lower()
+    assert 'freehold ask --url http://127.0.0.1:9 "What' in shown.out, "other commands do not know of --port"
+
+
+@pytest.mark.usefixtures("world")
+def test_where_the_configuration_says_a_question_needs_no_address(cli: Cli) -> None:
+    assert cli("up", "--yes").out.endswith('\n\nOr: freehold ask "What is the capital of France?"\n')
 
 
 def test_a_second_start_asks_nothing(cli: Cli, world: World) -> None:

@@ -180,6 +180,24 @@ def test_questions_that_are_not_there_are_told(cli: Cli, tmp_path: Path) -> None
     assert (shown.code, shown.err[:13]) == (1, "FH-VAULT-085:")
 
 
+def test_answers_that_are_nowhere_are_told_and_an_empty_vault_is_not_measured(
+    cli: Cli, folder: Path, tmp_path: Path
+) -> None:
+    asked = tmp_path / "questions.jsonl"
+    lines = [
+        {"question": "What of herons?", "relevant": [{"source": "heron.txt"}, {"source": "herons.txt"}]},
+        {"question": "And of owls?", "relevant": [{"document": "no-such-id"}]},
+    ]
+    asked.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    empty = cli("vault", "test", str(asked))
+    assert (empty.code, empty.out) == (2, "")
+    assert "The vault 'archive' has no documents to find" in empty.err
+    cli("add", str(folder), "--later")
+    shown = cli("vault", "test", str(asked))
+    assert shown.code == 0
+    assert "Not in this vault, and so never found: herons.txt, no-such-id." in shown.err
+
+
 def test_folders_of_the_configuration(cli: Cli, folder: Path, home: Path) -> None:
     home.mkdir()
     text = (

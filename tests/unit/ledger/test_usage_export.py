@@ -52,7 +52,27 @@ def test_openai_as_json() -> None:
             {"object": "bucket", "start_time": 1_767_312_000, "results": []},
         ],
     }
-    assert read_export(json.dumps(document)) == Export(used=(used("gpt-x", 1, 10, 4, 2),), days=1)
+    expected = Export(used=(used("gpt-x", 1, 10, 4, 2),), days=2)
+    assert read_export(json.dumps(document)) == expected, "a day without use is one, too"
+    assert read_export("\ufeff" + json.dumps(document)) == expected
+
+
+def test_hours_are_no_days_and_a_week_end_is_part_of_a_week() -> None:
+    """Five days of 24 buckets, then two without a row, then one more: what was used in eight days."""
+    starts = [1_767_225_600 + 3_600 * hour for hour in range(5 * 24)] + [1_767_225_600 + 7 * 86_400]
+    rows = [{"start_time": each, "input_tokens": 1, "output_tokens": 1} for each in starts]
+    assert read_export(json.dumps(rows)).days == 8
+    assert read_export(json.dumps([{**row, "start_time": 1_000 * row["start_time"]} for row in rows])).days == 8
+    days = [f"2026-01-{day:02},1,1" for day in (2, 5, 9)]
+    assert read_export("\n".join(["date,input_tokens,output_tokens", *days])).days == 8
+
+
+@pytest.mark.parametrize(
+    ("days", "count"),
+    [(("1/2/26", "1/2/26", "1/3/26"), 2), (("2026-13-45",), 1), (("1e300", "-4", ""), 2), (("nan",), 1)],
+)
+def test_days_of_a_form_that_nobody_knows_are_counted(days: tuple[str, ...], count: int) -> None:
+    assert read_export("\n".join(["date,input_tokens,output_tokens", *(f"{day},1,1" for day in days)])).days == count
 
 
 def test_anthropic_as_json() -> None:

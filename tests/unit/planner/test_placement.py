@@ -148,10 +148,10 @@ def test_remedies_over_cards_are_enough_and_least() -> None:
     found = remedies(Setting(shape=SHAPE, launch=LAUNCH), machine, parameters=20_000 * MIB)
     texts = [each.text for each in found]
     assert all(each.report.fits for each in found)
-    experts = next(each for each in found if "--n-cpu-moe" in each.text)
+    experts = next(each for each in found if "--cpu-moe" in each.text)
     count = experts.report.placement.host_expert_layers
     assert not score(SHAPE, LAUNCH, machine, host_expert_layers=count - 1).fits
-    layers = next(each for each in found if "--n-gpu-layers" in each.text)
+    layers = next(each for each in found if "--gpu-layers" in each.text)
     assert not score(SHAPE, LAUNCH, machine, layers=layers.report.placement.layers_on_cards + 1).fits
     assert any("a file in Q" in text for text in texts)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.domain.economics import Advice, Demand, Repatriation, Spread, TokenPrices
-from freehold.planner.assumptions import NAMES, Assumptions
+from freehold.planner.assumptions import ABOUT, NAMES, Assumptions
 from freehold.planner.break_even import histogram
 from freehold.planner.hardware_kinds import KINDS, assumptions_of
 from freehold.planner.owning import own_month
@@ -35,7 +35,9 @@ def told(kind: str, bill: float, **changes: Spread) -> Repatriation:
 def test_between_yes_and_no_there_is_undecided() -> None:
     advice = [told("workstation", bill).advice for bill in (1_000, 6_000, 60_000)]
     assert advice == [Advice.STAY, Advice.UNDECIDED, Advice.MOVE]
-    assert told("workstation", 6_000).because[-1].startswith("What decides most is ")
+    assert told("workstation", 6_000).because[-1] in {
+        f"What decides most is {name} ({words}): find that out first." for name, words in ABOUT.items()
+    }
 
 
 def test_every_kind_has_assumptions() -> None:
@@ -77,6 +79,23 @@ def test_a_page_where_nothing_is_open() -> None:
     text = page(result, known)
     assert "Nothing: every number is known." in text
     assert "&lt;typed&gt;" in text
+
+
+def test_a_page_says_what_is_paid_what_each_number_is_and_in_which_unit() -> None:
+    assumptions = assumptions_of("workstation").replaced({"cached": Spread.fixed(1 / 3)})
+    text = page(told("workstation", 1_000), assumptions, demand_from="a bill & its <source>")
+    assert "is $1,000 a month (a bill &amp; its &lt;source&gt;)." in text
+    assert "the cloud alone</td><td>$1,000</td><td>100%</td><td>yes" in text
+    assert "paid back in month</td><td>never</td>" in text
+    assert "cached: share of input that is cached</td><td>0.3333<" in text
+    assert "capex: price of the hardware, $</td><td>12,000</td><td>14,500</td><td>18,000</td>" in text
+    assert ">-$" in text, "a loss is written as one"
+    assert tuple(ABOUT) == NAMES
+
+
+def test_what_is_never_paid_back_says_so() -> None:
+    assert "In the middle case it is never paid back." in told("workstation", 1_000).because
+    assert any(each.startswith("The middle case pays back in month") for each in told("workstation", 60_000).because)
 
 
 def test_a_hybrid_pays_for_the_hardware_and_for_what_does_not_stay() -> None:
