@@ -22,7 +22,7 @@ from freehold.domain.errors.model_versions import BundleImpossible, BundleUnsign
 from freehold.hostinfo.clock import SystemClock
 from freehold.hostinfo.wheels import Packed, WheelError, needed, pack
 from freehold.planner.wording import size
-from freehold.serving.bundle import Extra, Sign, import_bundle
+from freehold.serving.bundle import Extra, Sign, check_target, import_bundle
 from freehold.serving.bundle import export as export_bundle
 from freehold.serving.bundle_manifest import FORM, BundleManifest
 from freehold.serving.digests import sha256_of
@@ -48,6 +48,7 @@ def export(
     extra: tuple[str, ...] = (),
     wheels: Annotated[bool, Parameter(negative="--no-wheels")] = True,
     key: str = "",
+    force: bool = False,
     as_json: Json = False,
 ) -> int:
     """Write a bundle. No network is used: wheels are made of what is installed here, for machines like this one.
@@ -58,12 +59,14 @@ def export(
         extra: Put what this extra of Freehold needs in as well, for example vault; may be given more than once.
         wheels: With --no-wheels, models alone.
         key: File of a private key to sign with ("freehold models key").
+        force: Replace a file that is there.
     """
     registry, target = registry_of(data_folder()), Path(file).expanduser().absolute()
     chosen = names or tuple(each.name for each in registry.installed())
     models = [registry.resolve(name) for name in chosen]
     if not models:
         raise BundleImpossible(reason='no model is installed; "freehold pull NAME" fetches one')
+    check_target(target, replaces=force)
     unix_ms = SystemClock().unix_ms()
     with _scratch(target) as scratch:
         packed = _packed(Path(scratch), extra) if wheels else []
@@ -78,7 +81,7 @@ def export(
             files=(),
         )
         extras = _extras(Path(scratch), packed, models, unix_ms)
-        whole = export_bundle(registry, chosen, target, extras=extras, about=about, sign=_signer(key))
+        whole = export_bundle(registry, chosen, target, extras=extras, about=about, sign=_signer(key), replaces=force)
     if as_json:
         output.print_json({"path": str(target), "models": list(chosen), "files": len(whole.files), "signed": bool(key)})
     else:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.model import DiskTooSmall, ModelFileInvalid
-from freehold.domain.errors.model_versions import BundleImpossible, BundleInvalid, ModelPinned
+from freehold.domain.errors.model_versions import BundleExists, BundleImpossible, BundleInvalid, ModelPinned
 from freehold.serving import bundle_manifest
 from freehold.serving.archive import ArchiveError, ArchiveReader, ArchiveWriter
 from freehold.serving.bundle_manifest import BundleFile, BundleManifest, BundleModel, paths_of
@@ -68,18 +68,21 @@ def export(
     extras: Sequence[Extra],
     about: BundleManifest,
     sign: Sign | None = None,
+    replaces: bool = False,
 ) -> BundleManifest:
     """Write a bundle; it is at ``target`` whole or not at all.
 
     Args:
         registry: Where the models are.
         names: Of the models; each in the version that serves.
-        target: File to write; one that is there is replaced.
+        target: File to write.
         extras: Wheels, licences and the list.
         about: What the bundle says of itself besides models and files, which are filled in here.
         sign: Signs it; ``None`` for an unsigned one.
+        replaces: Whether a file that is there is replaced.
 
     Raises:
+        BundleExists: A file is there, also one that came meanwhile; it is as it was.
         ModelError: A model is not here or damaged.
         BundleImpossible: It cannot be written.
     """
@@ -108,12 +111,44 @@ def export(
             _write(stream, whole, files, sign)
             stream.flush()
             os.fsync(stream.fileno())
-        part.replace(target)
+        _put(part, target, replaces=replaces)
+        sync_folder(target.parent)
+    except FileExistsError as error:
+        raise BundleExists(path=str(target)) from error
     except (OSError, ArchiveError) as error:
         raise BundleImpossible(reason=_reason(error)) from error
     finally:
         part.unlink(missing_ok=True)
     return whole
+
+
+def check_target(target: Path, *, replaces: bool) -> None:
+    """See that a bundle may be written there, before any work is done for it.
+
+    Raises:
+        BundleExists: A file is there and may not be replaced.
+        BundleImpossible: Something is there that is no file.
+    """
+    if target.is_file() or (target.is_symlink() and not target.exists()):
+        if not replaces:
+            raise BundleExists(path=str(target))
+    elif target.exists():
+        raise BundleImpossible(reason=f"{target} is there, and is no file")
+
+
+def _put(part: Path, target: Path, *, replaces: bool) -> None:
+    """Give what was written its name; raises ``FileExistsError`` where that is taken and nothing may be replaced."""
+    if replaces:
+        part.replace(target)
+        return
+    try:
+        target.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError as error:  # sticks are formatted without links; nothing closes that gap there
+        if os.path.lexists(target):
+            raise FileExistsError from error
+        part.replace(target)
 
 
 def _reason(error: Exception) -> str:

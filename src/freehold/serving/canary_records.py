@@ -12,6 +12,9 @@ import msgspec
 from freehold.serving.digests import write_atomically
 from freehold.serving.names import DIGEST
 
+LIVE = "live"
+"""What live requests are called among what was looked at; a saved set is called by its digest."""
+
 _FOLDER = "canaries"
 LIVE_MAX = 20_000
 
@@ -30,13 +33,15 @@ class CanaryRecord:
         lost: That the old one alone answered right.
         won: That the new one alone did.
         unknown: On which they differ, and nobody knows who is right.
-        low: Bounds of the difference of the shares of right answers, each one-sided at 95 %.
+        low: Bounds of the difference of the shares of right answers, each one-sided at ``1 - alpha``.
         high: As above.
         delta: Loss that is borne.
         more: Further questions that would decide it.
         question_digest: ``sha256:…`` of the questions.
         unix_ms: When.
         reason: Why it did not run; empty where it did.
+        alpha: Chance that a version that is worse by ``delta`` passes at this look.
+        looked: What these two were compared on until now, oldest first: each spends some of the chance of a wrong pass.
     """
 
     name: str
@@ -55,6 +60,19 @@ class CanaryRecord:
     question_digest: str = ""
     unix_ms: int = 0
     reason: str = ""
+    alpha: float = 0.05
+    looked: tuple[str, ...] = ()
+
+
+def looked_with(earlier: CanaryRecord | None, at: str) -> tuple[str, ...]:
+    """What two versions were compared on until now, and with this; each once, oldest first.
+
+    A record that does not say so is of an earlier Freehold, and counts as one look.
+    """
+    before: tuple[str, ...] = ()
+    if earlier is not None:
+        before = earlier.looked or ((earlier.question_digest or LIVE,) if earlier.questions else ())
+    return before if at in before else (*before, at)
 
 
 def keep_record(models_folder: Path, record: CanaryRecord) -> None:
