@@ -100,6 +100,32 @@ def test_notes_and_size_come_before_any_download(
     assert registry.state(NAME).waiting == ""
 
 
+def test_one_that_cannot_be_asked_about_keeps_nobody_from_the_others(
+    hub: HubServer, registry: ModelRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newer(hub)
+    gone = "hf:another/repo/tiny.gguf"
+    content = tiny_model(name="Three.")
+    (registry.folder / "fetched").write_bytes(content)
+    registry.install(
+        registry.folder / "fetched",
+        name=gone,
+        sha256=hashlib.sha256(content).hexdigest(),
+        license_text="",
+        origin="hf:another/repo@main",
+        unix_ms=1,
+    )
+    capsys.readouterr()
+    assert run(("models", "updates")) == 1
+    shown = capsys.readouterr().out
+    assert f"{NAME}: a newer version" in shown
+    assert f"{gone}: FH-MODEL-" in shown
+    assert run(("models", "updates", "--json")) == 1
+    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+    assert found[gone]["error"]["freehold_code"].startswith("FH-MODEL-")
+    assert found[NAME]["offer"]["size_bytes"]
+
+
 def test_a_pull_fetches_beside_and_an_interrupted_one_goes_on(hub: HubServer, registry: ModelRegistry) -> None:
     content = newer(hub)
     old = registry.find(NAME).sha256

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import shutil
 import sys
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +20,8 @@ from freehold.domain.errors.model_versions import BundleImpossible, BundleUnsign
 from freehold.hostinfo.clock import SystemClock
 from freehold.hostinfo.wheels import Packed, WheelError, needed, pack
 from freehold.planner.wording import size
-from freehold.serving.bundle import Extra, Sign, check_target, import_bundle
+from freehold.serving.aside import aside
+from freehold.serving.bundle import ASIDE, Extra, Sign, check_target, import_bundle
 from freehold.serving.bundle import export as export_bundle
 from freehold.serving.bundle_manifest import FORM, BundleManifest
 from freehold.serving.digests import sha256_of
@@ -69,7 +68,7 @@ def export(
     check_target(target, replaces=force)
     unix_ms = SystemClock().unix_ms()
     with _scratch(target) as scratch:
-        packed = _packed(Path(scratch), extra) if wheels else []
+        packed = _packed(scratch, extra) if wheels else []
         about = BundleManifest(
             form=FORM,
             created_unix_ms=unix_ms,
@@ -80,7 +79,7 @@ def export(
             models=(),
             files=(),
         )
-        extras = _extras(Path(scratch), packed, models, unix_ms)
+        extras = _extras(scratch, packed, models, unix_ms)
         whole = export_bundle(registry, chosen, target, extras=extras, about=about, sign=_signer(key), replaces=force)
     if as_json:
         output.print_json({"path": str(target), "models": list(chosen), "files": len(whole.files), "signed": bool(key)})
@@ -145,16 +144,14 @@ def import_(
 
 
 @contextlib.contextmanager
-def _scratch(target: Path) -> Generator[str]:
+def _scratch(target: Path) -> Generator[Path]:
     """A folder beside the bundle, on the same disk: what does not fit there is known before."""
-    try:
-        scratch = tempfile.mkdtemp(prefix="freehold-bundle-", dir=target.parent)
-    except OSError as error:
-        raise BundleImpossible(reason=f"{target.parent} cannot be written to: {error.strerror}") from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            scratch = stack.enter_context(aside(target.parent, ASIDE))
+        except OSError as error:
+            raise BundleImpossible(reason=f"{target.parent} cannot be written to: {error.strerror}") from error
         yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _counted(count: int, what: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from freehold.cli.pulling import trusted_registry
 from freehold.config.load import data_folder, load
 from freehold.domain.errors.model_versions import CanaryFailed, CanaryImpossible, CanaryMissing
 from freehold.hostinfo.clock import SystemClock
+from freehold.serving.aside import aside
 from freehold.serving.canary_records import LIVE, CanaryRecord, keep_record, looked_with, read_live, read_record
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.versions import switch as switched
@@ -122,13 +122,13 @@ def _compared(name: str, *, to: str, prompts: str, delta: float, tenant: str, co
     registry = trusted_registry(config)
     old, new = chosen(registry, name, to)
     asked = _prompts(name, prompts, tenant=tenant, config=config)
-    with tempfile.TemporaryDirectory(prefix=".canary-", dir=folder) as answers:  # nobody's text stays
+    with aside(folder, ".canary-") as answers:  # nobody's text stays
         comparison = Comparison(
             name=name,
             old=old,
             new=new,
             prompts=asked,
-            folder=Path(answers),
+            folder=answers,
             delta=delta / _PER_CENT,
             earlier=read_record(registry.folder, old_sha256=old.sha256, new_sha256=new.sha256),
         )

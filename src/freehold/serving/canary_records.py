@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ LIVE = "live"
 
 _FOLDER = "canaries"
 LIVE_MAX = 20_000
+_SHORT = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +123,16 @@ def read_live(models_folder: Path, *, old_sha256: str, new_sha256: str) -> list[
     return found
 
 
+def forget_records(models_folder: Path, kept: Collection[str]) -> None:
+    """Remove comparisons of which a version is not among these digests: it is gone, and so is what was found of it."""
+    beginnings = {each[:_SHORT] for each in kept}
+    for path in (models_folder / _FOLDER).glob("*-*.*"):
+        if not beginnings.issuperset(path.stem.split("-")):
+            path.unlink(missing_ok=True)
+
+
 def _path(models_folder: Path, old_sha256: str, new_sha256: str) -> Path:
     for digest in (old_sha256, new_sha256):
         if not DIGEST.fullmatch(digest):
             raise ValueError(f"{digest!r} is not a sha256 in lower-case hex")
-    return models_folder / _FOLDER / f"{old_sha256[:32]}-{new_sha256[:32]}.json"
+    return models_folder / _FOLDER / f"{old_sha256[:_SHORT]}-{new_sha256[:_SHORT]}.json"
