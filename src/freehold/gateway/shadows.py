@@ -254,8 +254,11 @@ class Shadows:
     def _start(self) -> None:
         """Start what may run now, and drop what waited too long."""
         now_s = self._around.clock.monotonic_s()
-        while self._waiting and self._waiting[0].until_s <= now_s:
-            self._give_up(self._waiting.popleft())
+        late = [each for each in self._waiting if each.until_s <= now_s]  # not in order: who made way has more time
+        if late:
+            self._waiting = deque(each for each in self._waiting if each.until_s > now_s)
+        for each in late:
+            self._give_up(each)
         while self._waiting and len(self._running) < self._bounds.at_once and self._is_quiet(self._waiting[0]):
             shadow = self._waiting.popleft()
             if not self._around.fits(shadow.target):  # whoever is loaded would have to come back for the next client

@@ -204,6 +204,24 @@ def test_one_that_was_begun_and_finds_no_quiet_moment_again_is_not_left_out() ->
     run(scenario)
 
 
+def test_no_text_is_held_for_longer_behind_one_that_was_given_more_time() -> None:
+    async def scenario() -> None:
+        made = Making()
+        await made.begun()
+        await made.bench.ask(model="auto")  # has the first make way, and waits behind it
+        await until(lambda: made.bench.shadows.waiting == 2)
+        made.bench.may_run = False
+        made.bench.house.clock.now_s += 50
+        made.bench.shadows.make_way()
+        await until(lambda: len(made.bench.shadows._waiting) == 2)
+        made.bench.house.clock.now_s += 15
+        await until(lambda: ("next", "dropped") in made.bench.told)
+        assert [each.tries for each in made.bench.shadows._waiting] == [2]
+        await made.ends()
+
+    run(scenario)
+
+
 def test_what_the_new_version_fails_at_is_not_left_out() -> None:
     async def scenario() -> None:
         made = Making()
