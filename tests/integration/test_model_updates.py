@@ -90,6 +90,7 @@ def test_notes_and_size_come_before_any_download(
     assert offer.changes == ("2026-11-29 better weights",)
     assert "Knows [31mmore[0m." in offer.notes, "other people's words, without what a terminal would act on"
     assert "\u202e" not in offer.notes
+    assert offer.notes.startswith("# Tiny 2"), "what is for machines is left out"
     capsys.readouterr()
     assert run(("models", "updates")) == 0
     shown = capsys.readouterr().out
@@ -268,6 +269,8 @@ def test_each_further_set_of_questions_has_to_be_clearer_and_the_same_one_again_
     newer(hub)
     assert run(("models", "pull", NAME)) == 0
     fewer = "\n".join(KNOWN.splitlines()[:40])
+    tried = compared(registry, tmp_path, "\n".join(KNOWN.splitlines()[:29]), WRONG, RIGHT)
+    assert (tried.verdict, tried.passes, tried.looked) == ("undecided", False, ()), "trying some out spends nothing"
     first = compared(registry, tmp_path, fewer, RIGHT, RIGHT)
     again = compared(registry, tmp_path / "again", fewer, RIGHT, RIGHT)
     assert (again.looked, again.alpha) == (first.looked, first.alpha) == ((first.question_digest,), level(0))

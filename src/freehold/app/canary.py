@@ -27,9 +27,9 @@ from freehold.evals.question import digest
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
 from freehold.routing.calibration import Calibration
-from freehold.routing.canary import DELTA, Finding, compare, level
+from freehold.routing.canary import DELTA, LEAST, Finding, compare, level
 from freehold.routing.ladder import appraise
-from freehold.serving.canary_records import CanaryRecord, looked_with
+from freehold.serving.canary_records import CanaryRecord, looked_before, looked_with
 from freehold.serving.installed import InstalledModel
 from freehold.serving.registry import ModelRegistry
 
@@ -89,7 +89,7 @@ async def compare_versions(comparison: Comparison, *, engine_of: Callable[[str],
         delta=comparison.delta,
         question_digest=digest(questions),
         unix_ms=clock.unix_ms(),
-        looked=() if comparison.earlier is None else comparison.earlier.looked,
+        looked=looked_before(comparison.earlier),
     )
     try:
         old, chance = await _answers(comparison, comparison.old, engine_of, clock)
@@ -101,8 +101,8 @@ async def compare_versions(comparison: Comparison, *, engine_of: Callable[[str],
         return replace(record, reason=f"it does not run: {error.code}: {error.message}")
     looked = looked_with(comparison.earlier, record.question_digest)
     pairs = pairs_of(comparison.prompts, old, new, chance=chance)
-    found = compare(pairs, delta=comparison.delta, alpha=level(looked.index(record.question_digest)))
-    return with_finding(replace(record, looked=looked), found)
+    found = compare(pairs, delta=comparison.delta, alpha=level(looked.index(record.question_digest)), least=LEAST)
+    return with_finding(record if len(pairs) < LEAST else replace(record, looked=looked), found)
 
 
 def with_finding(record: CanaryRecord, found: Finding) -> CanaryRecord:

@@ -39,6 +39,9 @@ _WIDTHS = 5.0
 """Standard deviations of a distribution that are summed over; the rest is below 1e-6."""
 
 
+LEAST = 30
+"""Of fewer questions nothing passes, so that trying a few out spends nothing of what looks may."""
+
 Shows = Callable[[int, int, int], bool]
 """Whether so many lost, won and asked show that a version is not worse."""
 
@@ -113,13 +116,14 @@ def level(before: int) -> float:
     return ALPHA * _SPENT * (1.0 - _SPENT) ** before
 
 
-def compare(pairs: Iterable[Pair], *, delta: float = DELTA, alpha: float = ALPHA) -> Finding:
+def compare(pairs: Iterable[Pair], *, delta: float = DELTA, alpha: float = ALPHA, least: int = 0) -> Finding:
     """Hold the answers against each other.
 
     Args:
         pairs: One for each question, each question once.
         delta: The loss that is borne, above 0 and below 1.
         alpha: Level of each bound, above 0 and below 1.
+        least: Fewer questions than these show nothing but that it is worse.
 
     Raises:
         ValueError: ``delta`` or ``alpha`` is no such share.
@@ -141,6 +145,8 @@ def compare(pairs: Iterable[Pair], *, delta: float = DELTA, alpha: float = ALPHA
     low = lower_bound(worst, won, questions, z=z)
     high = -lower_bound(best, lost, questions, z=z)
     verdict = verdict_of(low, high, delta)
+    if verdict.passes and questions < least:
+        verdict = CanaryVerdict.UNDECIDED
     more = 0
     if verdict is CanaryVerdict.UNDECIDED:
         more = questions_needed(lost + won + unknown, questions, shows=_by_score(delta, z)) - questions
@@ -154,7 +160,7 @@ def compare(pairs: Iterable[Pair], *, delta: float = DELTA, alpha: float = ALPHA
         high=high,
         delta=delta,
         alpha=alpha,
-        more=max(0, more),
+        more=max(0, more, least - questions if verdict is CanaryVerdict.UNDECIDED else 0),
     )
 
 

@@ -44,6 +44,7 @@ class CanaryRecord:
         reason: Why it did not run; empty where it did.
         alpha: Chance that a version that is worse by ``delta`` passes at this look.
         looked: What these two were compared on until now, oldest first: each spends some of the chance of a wrong pass.
+            Sets that are too small to let anything pass are not among them.
     """
 
     name: str
@@ -63,17 +64,24 @@ class CanaryRecord:
     unix_ms: int = 0
     reason: str = ""
     alpha: float = 0.05
-    looked: tuple[str, ...] = ()
+    looked: tuple[str, ...] | None = None
 
 
-def looked_with(earlier: CanaryRecord | None, at: str) -> tuple[str, ...]:
-    """What two versions were compared on until now, and with this; each once, oldest first.
+def looked_before(earlier: CanaryRecord | None) -> tuple[str, ...]:
+    """What two versions were compared on until their last comparison.
 
     A record that does not say so is of an earlier Freehold, and counts as one look.
     """
-    before: tuple[str, ...] = ()
-    if earlier is not None:
-        before = earlier.looked or ((earlier.question_digest or LIVE,) if earlier.questions else ())
+    if earlier is None:
+        return ()
+    if earlier.looked is None:
+        return (earlier.question_digest or LIVE,) if earlier.questions else ()
+    return earlier.looked
+
+
+def looked_with(earlier: CanaryRecord | None, at: str) -> tuple[str, ...]:
+    """The same with one more; each once, oldest first."""
+    before = looked_before(earlier)
     return before if at in before else (*before, at)
 
 

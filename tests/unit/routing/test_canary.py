@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from freehold.routing.canary import (
     ALPHA,
+    LEAST,
     CanaryVerdict,
     Pair,
     compare,
@@ -139,6 +140,14 @@ def test_levels_of_all_looks_add_up_to_no_more_than_there_is() -> None:
     assert sum(levels) <= ALPHA
     assert levels == sorted(levels, reverse=True)
     assert levels[0] == pytest.approx(0.035)
+
+
+def test_few_questions_show_nothing_but_that_it_is_worse() -> None:
+    assert compare(pairs(0, 20, 29)).verdict is CanaryVerdict.BETTER
+    few = compare(pairs(0, 20, 29), least=LEAST)
+    assert (few.verdict, few.more > 0) == (CanaryVerdict.UNDECIDED, True)
+    assert compare(pairs(0, 20, 30), least=LEAST).verdict is CanaryVerdict.BETTER
+    assert compare(pairs(20, 0, 29), least=LEAST).verdict is CanaryVerdict.WORSE
 
 
 def test_a_later_look_has_to_be_clearer() -> None:
