@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import math
 import random
 import shutil
 import struct
@@ -25,7 +26,8 @@ from freehold.domain.errors.model import DigestMismatch, HubUnreachable, ModelFi
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.hub import HubSource
 from freehold.net.packages import PackageSource
-from freehold.routing.canary import Pair, compare, questions_needed, score
+from freehold.routing.canary import ALPHA, Pair, compare, level, quantile, questions_needed, score
+from freehold.routing.canary_sequence import money
 from freehold.serving.gguf import read_header
 from freehold.serving.manifests import Facts
 from freehold.serving.pull import Puller
@@ -37,6 +39,8 @@ from tests.support.gguf_files import tiny_model
 NAME, FILE = "hf:owner/repo/tiny.gguf", "owner/repo/tiny.gguf"
 TRUNCATIONS, FLIPS, HEADERS, CUTS = 200, 200, 400, 40
 DRAWS = 4_000
+LOOKED_AT, LIVE_ANSWERS, LIVE_EVERY, FOREVER = 1_000, 2_000, 50, 1_000_000
+RULES = ("one threshold", "spent")
 _MEMORY_MS = 1_000.0
 """A hostile header must not take longer than this."""
 
@@ -170,18 +174,77 @@ def canaries(draw: random.Random) -> Iterator[Row]:
             thrown = [draw.random() for _ in range(n)]
             lost = sum(each < (share + delta) / 2 for each in thrown)
             won = sum((share + delta) / 2 <= each < share for each in thrown)
-            passed += score(lost, won, n, -delta) > 1.6449
+            passed += score(lost, won, n, -delta) > quantile(ALPHA)
         rate = passed / DRAWS
         yield Row(f"a version worse by 5 points passes (differing: {share:.0%})", f"{rate:.1%}, bar 6 %", rate <= 0.06)
-    needed, passed = questions_needed(24, 200, delta=delta), 0
+
+    def shows(lost: int, won: int, n: int) -> bool:
+        return score(lost, won, n, -delta) > quantile(level(0))
+
+    needed, passed = questions_needed(24, 200, shows=shows), 0
     for _ in range(DRAWS // 2):
         differing = sum(draw.random() < 0.12 for _ in range(needed))
         lost = sum(draw.random() < 0.5 for _ in range(differing))
-        passed += score(lost, differing - lost, needed, -delta) > 1.6449
+        passed += shows(lost, differing - lost, needed)
     rate = passed / (DRAWS // 2)
     yield Row(f"an equal version passes at the {needed} questions that are told", f"{rate:.1%}, bar 77 %", rate >= 0.77)
     worse = compare([Pair(old=True, new=False)] * 20 + [Pair(old=True, new=True)] * 100)
     yield Row("a version that loses 20 of 120 is told worse", worse.verdict.value, worse.verdict.value == "worse")
+
+
+def looks(draw: random.Random) -> Iterator[Row]:
+    """What becomes of the level, and of a version that is as good, where it is looked at again and again.
+
+    Saved sets of 100, 200, 400 and 800 questions, each with the one before in it; live requests after each 50, to 2,000.
+    "One threshold" is what was in force before looks were counted.
+    """
+    for share in (0.06, 0.12, 0.2):
+        runs = [_run_of_looks(draw, share, worse_by=0.05) for _ in range(LOOKED_AT)]
+        for kind in ("saved sets", "live"):
+            before, after = (sum(each[kind, rule] < FOREVER for each in runs) / LOOKED_AT for rule in RULES)
+            yield Row(
+                f"worse by 5 points passes at any look ({kind}, differing: {share:.0%})",
+                f"{after:.1%}, bar 6 % (one threshold: {before:.1%})",
+                after <= 0.06,
+            )
+    for share in (0.0, 0.06, 0.12, 0.2):
+        runs = [_run_of_looks(draw, share, worse_by=0.0) for _ in range(LOOKED_AT)]
+        for kind in ("saved sets", "live"):
+            told = [
+                [sorted(each[kind, rule] for each in runs)[LOOKED_AT * of // 10] for of in (5, 8)] for rule in RULES
+            ]
+            (old_half, old_most), (half, most) = told
+            yield Row(
+                f"questions at which one as good passes in half, in 4 of 5 cases ({kind}, differing: {share:.0%})",
+                f"by {_number(half)}, {_number(most)} (one threshold: {_number(old_half)}, {_number(old_most)})",
+                half < FOREVER,
+            )
+
+
+def _number(questions: int) -> str:
+    return "more" if questions == FOREVER else f"{questions}"
+
+
+def _run_of_looks(draw: random.Random, share: float, *, worse_by: float) -> dict[tuple[str, str], int]:
+    """At how many questions a version passed first, by kind of look and rule; ``FOREVER`` for not."""
+    found = {(kind, rule): FOREVER for kind in ("saved sets", "live") for rule in RULES}
+    counts, lost_share = {-1.0: 0, 0.0: 0, 1.0: 0}, (share + worse_by) / 2
+    sets = (100, 200, 400, 800)
+    for n in range(1, LIVE_ANSWERS + 1):
+        thrown = draw.random()
+        counts[-1.0 if thrown < lost_share else 1.0 if thrown < share else 0.0] += 1
+        if n % LIVE_EVERY and n not in sets:
+            continue
+        z = score(int(counts[-1.0]), int(counts[1.0]), n, -0.05)
+        passed = {("live", "one threshold"): z > quantile(ALPHA)}
+        passed["live", "spent"] = money(counts, -0.05) >= -math.log(level(0))
+        if n in sets:
+            passed["saved sets", "one threshold"] = z > quantile(ALPHA)
+            passed["saved sets", "spent"] = z > quantile(level(sets.index(n)))
+        for where, has_passed in passed.items():
+            if has_passed:
+                found[where] = min(found[where], n)
+    return found
 
 
 def real() -> Iterator[Row]:
@@ -212,13 +275,14 @@ def main() -> int:
         lambda: interrupted_pulls(draw),
         switches,
         lambda: canaries(draw),
+        lambda: looks(draw),
     ]
     if asked.real:
         parts.append(real)
     rows = [row for part in parts for row in part()]
     width = min(max(len(row.bar) for row in rows), shutil.get_terminal_size().columns)
     for row in rows:
-        print(f"{row.bar:{width}}  {row.figure:>34}  {'holds' if row.holds else 'DOES NOT HOLD'}")
+        print(f"{row.bar:{width}}  {row.figure:>56}  {'holds' if row.holds else 'DOES NOT HOLD'}")
     return 0 if all(row.holds for row in rows) else 1
 
 

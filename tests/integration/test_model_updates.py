@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from freehold.evals.canary import parse_prompts
 from freehold.hostinfo.clock import SystemClock
 from freehold.net.hub import HubSource
 from freehold.net.packages import PackageSource
-from freehold.serving.canary_records import CanaryRecord, keep_record, read_record
+from freehold.routing.canary import level
+from freehold.serving.canary_records import LIVE, CanaryRecord, keep_record, looked_with, read_record
 from freehold.serving.pull import Puller
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.updates import outlook
@@ -89,6 +90,7 @@ def test_notes_and_size_come_before_any_download(
     assert offer.changes == ("2026-11-29 better weights",)
     assert "Knows [31mmore[0m." in offer.notes, "other people's words, without what a terminal would act on"
     assert "\u202e" not in offer.notes
+    assert offer.notes.startswith("# Tiny 2"), "what is for machines is left out"
     capsys.readouterr()
     assert run(("models", "updates")) == 0
     shown = capsys.readouterr().out
@@ -97,6 +99,32 @@ def test_notes_and_size_come_before_any_download(
     assert "\x1b" not in shown
     assert hub.ranges == [], "no byte of the model was fetched"
     assert registry.state(NAME).waiting == ""
+
+
+def test_one_that_cannot_be_asked_about_keeps_nobody_from_the_others(
+    hub: HubServer, registry: ModelRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newer(hub)
+    gone = "hf:another/repo/tiny.gguf"
+    content = tiny_model(name="Three.")
+    (registry.folder / "fetched").write_bytes(content)
+    registry.install(
+        registry.folder / "fetched",
+        name=gone,
+        sha256=hashlib.sha256(content).hexdigest(),
+        license_text="",
+        origin="hf:another/repo@main",
+        unix_ms=1,
+    )
+    capsys.readouterr()
+    assert run(("models", "updates")) == 1
+    shown = capsys.readouterr().out
+    assert f"{NAME}: a newer version" in shown
+    assert f"{gone}: FH-MODEL-" in shown
+    assert run(("models", "updates", "--json")) == 1
+    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+    assert found[gone]["error"]["freehold_code"].startswith("FH-MODEL-")
+    assert found[NAME]["offer"]["size_bytes"]
 
 
 def test_a_pull_fetches_beside_and_an_interrupted_one_goes_on(hub: HubServer, registry: ModelRegistry) -> None:
@@ -171,9 +199,9 @@ def engine(reference: str, answers: dict[str, str], *, refuses: bool = False) ->
 
 KNOWN = "\n".join(
     json.dumps({"id": f"q{n}", "prompt": f"{n} plus 1?", "grade": "number", "answers": [str(n + 1)]})
-    for n in range(10, 70)
+    for n in range(10, 90)
 )
-FREE = "\n".join(json.dumps({"prompt": f"free {n}?"}) for n in range(60))
+FREE = "\n".join(json.dumps({"prompt": f"free {n}?"}) for n in range(80))
 
 
 def compared(
@@ -194,6 +222,7 @@ def compared(
         new=version(registry, NAME),
         prompts=parse_prompts(prompts),
         folder=folder,
+        earlier=read_record(registry.folder, old_sha256=there.sha256, new_sha256=version(registry, NAME).sha256),
     )
     record = asyncio.run(compare_versions(comparison, engine_of=engine_of, clock=SystemClock()))
     assert [len(each.closed) for each in made] == [1, 1], "both were closed"
@@ -201,9 +230,9 @@ def compared(
     return record
 
 
-RIGHT = {f"{n} plus 1?": str(n + 1) for n in range(10, 70)}
+RIGHT = {f"{n} plus 1?": str(n + 1) for n in range(10, 90)}
 WRONG = dict.fromkeys(RIGHT, "I do not know")
-FREELY = {f"free {n}?": f"word{n}" for n in range(60)}
+FREELY = {f"free {n}?": f"word{n}" for n in range(80)}
 
 
 @pytest.mark.parametrize(
@@ -232,6 +261,34 @@ def test_only_a_version_that_passes_takes_over(
     if not code:
         assert run(("models", "rollback", NAME)) == 0
         assert registry.find(NAME).sha256 == before
+
+
+def test_each_further_set_of_questions_has_to_be_clearer_and_the_same_one_again_has_not(
+    hub: HubServer, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    newer(hub)
+    assert run(("models", "pull", NAME)) == 0
+    fewer = "\n".join(KNOWN.splitlines()[:40])
+    tried = compared(registry, tmp_path, "\n".join(KNOWN.splitlines()[:29]), WRONG, RIGHT)
+    assert (tried.verdict, tried.passes, tried.looked) == ("undecided", False, ()), "trying some out spends nothing"
+    first = compared(registry, tmp_path, fewer, RIGHT, RIGHT)
+    again = compared(registry, tmp_path / "again", fewer, RIGHT, RIGHT)
+    assert (again.looked, again.alpha) == (first.looked, first.alpha) == ((first.question_digest,), level(0))
+    failed = compared(registry, tmp_path / "failed", KNOWN, RIGHT, None)
+    assert (failed.verdict, failed.looked) == ("failed", first.looked), "who does not run was not looked at"
+    more = compared(registry, tmp_path / "more", KNOWN, RIGHT, RIGHT)
+    assert (more.looked, more.alpha) == ((first.question_digest, more.question_digest), level(1))
+    assert more.verdict == "undecided", "at a first look these would do"
+
+
+def test_a_comparison_by_an_earlier_freehold_counts_as_one_look() -> None:
+    earlier = CanaryRecord(
+        name=NAME, old_sha256="a" * 64, new_sha256="b" * 64, verdict="undecided", passes=False, questions=9
+    )
+    assert looked_with(None, LIVE) == (LIVE,)
+    assert looked_with(earlier, "sha256:x") == (LIVE, "sha256:x")
+    assert looked_with(replace(earlier, question_digest="sha256:y"), LIVE) == ("sha256:y", LIVE)
+    assert looked_with(replace(earlier, questions=0), LIVE) == (LIVE,)
 
 
 def test_a_comparison_counts_for_exactly_these_two_versions(

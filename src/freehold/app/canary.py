@@ -27,9 +27,9 @@ from freehold.evals.question import digest
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.net.broker import Broker
 from freehold.routing.calibration import Calibration
-from freehold.routing.canary import DELTA, Finding, compare
+from freehold.routing.canary import DELTA, LEAST, Finding, compare, level
 from freehold.routing.ladder import appraise
-from freehold.serving.canary_records import CanaryRecord
+from freehold.serving.canary_records import CanaryRecord, looked_before, looked_with
 from freehold.serving.installed import InstalledModel
 from freehold.serving.registry import ModelRegistry
 
@@ -52,6 +52,7 @@ class Comparison:
         folder: Where answers are kept meanwhile.
         delta: Loss of right answers that is borne.
         calibrations: Those whose word on the old version's answers counts where nobody knows what is right.
+        earlier: The last comparison of these two.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Comparison:
     folder: Path
     delta: float = DELTA
     calibrations: Sequence[Calibration] = ()
+    earlier: CanaryRecord | None = None
 
 
 async def compare_versions(comparison: Comparison, *, engine_of: Callable[[str], Engine], clock: Clock) -> CanaryRecord:
@@ -87,6 +89,7 @@ async def compare_versions(comparison: Comparison, *, engine_of: Callable[[str],
         delta=comparison.delta,
         question_digest=digest(questions),
         unix_ms=clock.unix_ms(),
+        looked=looked_before(comparison.earlier),
     )
     try:
         old, chance = await _answers(comparison, comparison.old, engine_of, clock)
@@ -96,25 +99,16 @@ async def compare_versions(comparison: Comparison, *, engine_of: Callable[[str],
         new, _ = await _answers(comparison, comparison.new, engine_of, clock)
     except FreeholdError as error:
         return replace(record, reason=f"it does not run: {error.code}: {error.message}")
-    found = compare(pairs_of(comparison.prompts, old, new, chance=chance), delta=comparison.delta)
-    return record_of(
-        found,
-        name=record.name,
-        old_sha256=record.old_sha256,
-        new_sha256=record.new_sha256,
-        unix_ms=record.unix_ms,
-        question_digest=record.question_digest,
-    )
+    looked = looked_with(comparison.earlier, record.question_digest)
+    pairs = pairs_of(comparison.prompts, old, new, chance=chance)
+    found = compare(pairs, delta=comparison.delta, alpha=level(looked.index(record.question_digest)), least=LEAST)
+    return with_finding(record if len(pairs) < LEAST else replace(record, looked=looked), found)
 
 
-def record_of(
-    found: Finding, *, name: str, old_sha256: str, new_sha256: str, unix_ms: int, question_digest: str = ""
-) -> CanaryRecord:
-    """What is kept of a finding."""
-    return CanaryRecord(
-        name=name,
-        old_sha256=old_sha256,
-        new_sha256=new_sha256,
+def with_finding(record: CanaryRecord, found: Finding) -> CanaryRecord:
+    """The record of a comparison, with what it found."""
+    return replace(
+        record,
         verdict=found.verdict.value,
         passes=found.verdict.passes,
         questions=found.questions,
@@ -124,9 +118,8 @@ def record_of(
         low=found.low,
         high=found.high,
         delta=found.delta,
+        alpha=found.alpha,
         more=found.more,
-        question_digest=question_digest,
-        unix_ms=unix_ms,
     )
 
 

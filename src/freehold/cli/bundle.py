@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +21,8 @@ from freehold.domain.errors.model_versions import BundleImpossible, BundleUnsign
 from freehold.hostinfo.clock import SystemClock
 from freehold.hostinfo.wheels import Packed, WheelError, needed, pack
 from freehold.planner.wording import size
-from freehold.serving.bundle import Extra, Sign, import_bundle
+from freehold.serving.aside import aside
+from freehold.serving.bundle import ASIDE, Extra, Sign, check_target, import_bundle
 from freehold.serving.bundle import export as export_bundle
 from freehold.serving.bundle_manifest import FORM, BundleManifest
 from freehold.serving.digests import sha256_of
@@ -49,6 +48,7 @@ def export(
     extra: tuple[str, ...] = (),
     wheels: Annotated[bool, Parameter(negative="--no-wheels")] = True,
     key: str = "",
+    force: bool = False,
     as_json: Json = False,
 ) -> int:
     """Write a bundle. No network is used: wheels are made of what is installed here, for machines like this one.
@@ -59,15 +59,17 @@ def export(
         extra: Put what this extra of Freehold needs in as well, for example vault; may be given more than once.
         wheels: With --no-wheels, models alone.
         key: File of a private key to sign with ("freehold models key").
+        force: Replace a file that is there.
     """
     registry, target = registry_of(data_folder()), Path(file).expanduser().absolute()
     chosen = names or tuple(each.name for each in registry.installed())
     models = [registry.resolve(name) for name in chosen]
     if not models:
         raise BundleImpossible(reason='no model is installed; "freehold pull NAME" fetches one')
+    check_target(target, replaces=force)
     unix_ms = SystemClock().unix_ms()
     with _scratch(target) as scratch:
-        packed = _packed(Path(scratch), extra) if wheels else []
+        packed = _packed(scratch, extra) if wheels else []
         about = BundleManifest(
             form=FORM,
             created_unix_ms=unix_ms,
@@ -78,8 +80,8 @@ def export(
             models=(),
             files=(),
         )
-        extras = _extras(Path(scratch), packed, models, unix_ms)
-        whole = export_bundle(registry, chosen, target, extras=extras, about=about, sign=_signer(key))
+        extras = _extras(scratch, packed, models, unix_ms)
+        whole = export_bundle(registry, chosen, target, extras=extras, about=about, sign=_signer(key), replaces=force)
     if as_json:
         output.print_json({"path": str(target), "models": list(chosen), "files": len(whole.files), "signed": bool(key)})
     else:
@@ -156,16 +158,14 @@ def import_(
 
 
 @contextlib.contextmanager
-def _scratch(target: Path) -> Generator[str]:
+def _scratch(target: Path) -> Generator[Path]:
     """A folder beside the bundle, on the same disk: what does not fit there is known before."""
-    try:
-        scratch = tempfile.mkdtemp(prefix="freehold-bundle-", dir=target.parent)
-    except OSError as error:
-        raise BundleImpossible(reason=f"{target.parent} cannot be written to: {error.strerror}") from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            scratch = stack.enter_context(aside(target.parent, ASIDE))
+        except OSError as error:
+            raise BundleImpossible(reason=f"{target.parent} cannot be written to: {error.strerror}") from error
         yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _counted(count: int, what: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ from freehold.cli.pulling import trusted_registry
 from freehold.config.load import data_folder, load
 from freehold.domain.errors.model_versions import CanaryFailed, CanaryImpossible, CanaryMissing
 from freehold.hostinfo.clock import SystemClock
-from freehold.serving.canary_records import CanaryRecord, keep_record, read_live, read_record
+from freehold.serving.aside import aside
+from freehold.serving.canary_records import LIVE, CanaryRecord, keep_record, looked_with, read_live, read_record
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.versions import switch as switched
 
@@ -122,9 +122,15 @@ def _compared(name: str, *, to: str, prompts: str, delta: float, tenant: str, co
     registry = trusted_registry(config)
     old, new = chosen(registry, name, to)
     asked = _prompts(name, prompts, tenant=tenant, config=config)
-    with tempfile.TemporaryDirectory(prefix=".canary-", dir=folder) as answers:  # nobody's text stays
+    with aside(folder, ".canary-") as answers:  # nobody's text stays
         comparison = Comparison(
-            name=name, old=old, new=new, prompts=asked, folder=Path(answers), delta=delta / _PER_CENT
+            name=name,
+            old=old,
+            new=new,
+            prompts=asked,
+            folder=answers,
+            delta=delta / _PER_CENT,
+            earlier=read_record(registry.folder, old_sha256=old.sha256, new_sha256=new.sha256),
         )
         record = _ask(comparison, registry, folder, config)
     keep_record(registry.folder, record)
@@ -137,8 +143,9 @@ def _seen_live(name: str, *, to: str, delta: float, config: str) -> CanaryRecord
     Raises:
         CanaryImpossible: Nothing was.
     """
-    from freehold.app.canary import record_of  # lazy: loads engines
-    from freehold.routing.canary import Pair, compare
+    from freehold.app.canary import with_finding  # lazy: loads engines
+    from freehold.routing.canary import Pair, level
+    from freehold.routing.canary_sequence import compare_so_far
 
     registry = trusted_registry(config)
     old, new = chosen(registry, name, to)
@@ -146,8 +153,22 @@ def _seen_live(name: str, *, to: str, delta: float, config: str) -> CanaryRecord
     if not pairs:
         reason = "no live request was answered by both; a route asks a canary with canary and canary_share"
         raise CanaryImpossible(name=name, reason=reason)
-    found = compare((Pair(alike=each.alike, old_chance=each.old_chance) for each in pairs), delta=delta / _PER_CENT)
-    record = record_of(found, name=name, old_sha256=old.sha256, new_sha256=new.sha256, unix_ms=SystemClock().unix_ms())
+    looked = looked_with(read_record(registry.folder, old_sha256=old.sha256, new_sha256=new.sha256), LIVE)
+    found = compare_so_far(
+        (Pair(alike=each.alike, old_chance=each.old_chance) for each in pairs),
+        delta=delta / _PER_CENT,
+        alpha=level(looked.index(LIVE)),
+    )
+    record = CanaryRecord(
+        name=name,
+        old_sha256=old.sha256,
+        new_sha256=new.sha256,
+        verdict=found.verdict.value,
+        passes=found.verdict.passes,
+        unix_ms=SystemClock().unix_ms(),
+        looked=looked,
+    )
+    record = with_finding(record, found)
     keep_record(registry.folder, record)
     return record
 
@@ -220,6 +241,8 @@ def _reason(record: CanaryRecord) -> str:
 
 
 def _record_text(record: CanaryRecord) -> str:
+    from freehold.routing.canary import level  # lazy: as above
+
     told = f"{record.name}: {record.new_sha256[:_SHORT]} against {record.old_sha256[:_SHORT]}, which serves: {record.verdict}"
     if record.reason:
         return f"{told}\n  {record.reason}"
@@ -230,10 +253,12 @@ def _record_text(record: CanaryRecord) -> str:
             f" {record.unknown} on which they differ and nobody knows who is right"
         ),
         (
-            f"  difference  {record.low:+.1%} to {record.high:+.1%} of right answers (95 % on each side);"
-            f" a loss of {record.delta:.1%} is borne"
+            f"  difference  {record.low:+.1%} to {record.high:+.1%} of right answers ({1 - record.alpha:.1%} on each"
+            f" side); a loss of {record.delta:.1%} is borne"
         ),
     ]
+    if record.alpha < level(0):
+        lines.append("  these two were compared on other questions before: each further look has to be clearer")
     if record.more:
         lines.append(f"  undecided; some {record.more:,} more questions would decide it")
     return "\n".join(lines)

@@ -151,15 +151,18 @@ def updates(
     """
     endpoint = hub_endpoint(config)
     registry = registry_of(data_folder())
-    found = [update_of(name, endpoint=endpoint) for name in names or [each.name for each in registry.states()]]
+    if len(names) == 1:
+        found: dict[str, Outlook | FreeholdError] = {names[0]: update_of(names[0], endpoint=endpoint)}
+    else:
+        found = {each: _asked(each, endpoint) for each in names or [state.name for state in registry.states()]}
     if as_json:
-        output.print_json([_outlook_json(each) for each in found])
-        return output.OK
-    if not found:
+        output.print_json([_outlook_json(name, each) for name, each in found.items()])
+    elif not found:
         output.say("No model is installed.")
-    for each in found:
-        output.say(_outlook_text(each))
-    return output.OK
+    else:
+        for name, each in found.items():
+            output.say(_outlook_text(each) if isinstance(each, Outlook) else f"{name}: {each.code}: {each.message}")
+    return output.FAILED if any(isinstance(each, FreeholdError) for each in found.values()) else output.OK
 
 
 def rollback(name: str, /, *, config: ConfigFile = "", as_json: Json = False) -> int:
@@ -220,6 +223,14 @@ def _verified(registry: ModelRegistry, model: InstalledModel) -> tuple[str, str]
     return model.name, ""
 
 
+def _asked(name: str, endpoint: str) -> Outlook | FreeholdError:
+    """What is known of newer versions, or why nothing is: one that cannot be asked about keeps nobody from the others."""
+    try:
+        return update_of(name, endpoint=endpoint)
+    except FreeholdError as error:
+        return error
+
+
 def _outlook_text(found: Outlook) -> str:
     offer = found.offer
     if offer is None:
@@ -246,7 +257,9 @@ def _outlook_text(found: Outlook) -> str:
     return "\n".join(lines)
 
 
-def _outlook_json(found: Outlook) -> dict[str, object]:
+def _outlook_json(name: str, found: Outlook | FreeholdError) -> dict[str, object]:
+    if isinstance(found, FreeholdError):
+        return {"name": name, **output.envelope_of(found)}
     return {
         "name": found.model.name,
         "digest": found.model.digest,

@@ -210,7 +210,7 @@ class _StageLines:
         if (progress.stage, tenth) == self._shown:
             return
         self._shown = (progress.stage, tenth)
-        amount = f" {size(progress.done_bytes)} of {size(total)}" if total else ""
+        amount = f" {10 * tenth} % of {size(total)}" if total else ""
         output.note(f"{self._name}: {progress.stage}{amount}")
 
 

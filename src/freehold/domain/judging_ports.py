@@ -9,6 +9,7 @@ from freehold.domain.certificates import UNCERTIFIED, Certificate, Standing
 from freehold.domain.deployment import EngineFingerprint
 from freehold.domain.identity import Principal
 from freehold.domain.outcomes import AnswerOutcome, Feedback, Judged
+from freehold.domain.request import InferenceRequest
 
 
 class OutcomeStore(Protocol):
@@ -97,7 +98,11 @@ class NothingCertified:
 
 
 class Learner(Protocol):
-    """Who is told of judged answers. Both are called in the request's way: they take microseconds and never fail."""
+    """Who is told of judged answers. All are called in the request's way: they take microseconds and never fail."""
+
+    def begins(self, request: InferenceRequest) -> None:
+        """A request came: what only learns, and is in its way, makes way."""
+        ...
 
     def wants(self, principal: Principal) -> bool:
         """Whether anything may be learnt from this caller's requests."""
@@ -110,6 +115,9 @@ class Learner(Protocol):
 
 class NothingLearnt:
     """Where nobody learns."""
+
+    def begins(self, request: InferenceRequest) -> None:
+        """Nothing is in its way."""
 
     def wants(self, principal: Principal) -> bool:  # noqa: ARG002 - a port's
         """No."""

@@ -19,7 +19,7 @@ from freehold.domain.errors.request import UnknownModel
 from freehold.domain.identity import Principal
 from freehold.domain.judging_ports import OutcomeStore
 from freehold.domain.outcomes import AnswerOutcome, Judged
-from freehold.domain.request import Purpose
+from freehold.domain.request import InferenceRequest, Purpose
 from freehold.gateway.outcomes import ScoredBy, outcomes_of
 from freehold.gateway.runtime import Runtime
 from freehold.gateway.shadows import Shadows
@@ -79,6 +79,11 @@ class Learning:
         self._graded: dict[str, Graded] = {}
         self._wake = asyncio.Event()
         self.forgotten = 0
+
+    def begins(self, request: InferenceRequest) -> None:
+        """Shadows make way for what somebody waits for."""
+        if self._shadows is not None and request.purpose is not Purpose.SHADOW:
+            self._shadows.make_way()
 
     def wants(self, principal: Principal) -> bool:
         """Whether anything may be learnt from this caller's requests."""

@@ -91,6 +91,7 @@ class Pipeline:
         self._active[runtime.epoch] += 1
         try:
             try:
+                self._services.learn.begins(request)
                 footing, asking = await self._label(draft, runtime)
                 if request.vault is not None or footing.route.vault:
                     grounding = await self._retrieve(draft, runtime, footing, asking)

@@ -101,7 +101,7 @@ class HubSource:
         """What is said of a version; see ``ports.HubWords``."""
         card = await asyncio.to_thread(self._card, repo, revision)
         changes = await asyncio.to_thread(self._changes, repo, revision, since)
-        return HubNotes(license=card_license(card), text=plain_text(card), changes=changes)
+        return HubNotes(license=card_license(card), text=plain_text(_without_head(card)), changes=changes)
 
     async def fetch(self, file: HubFile, *, target: str, progress: ProgressSink) -> str:
         """Fetch the file; see ``ports.HubFiles``. A cancelled call stops at once and keeps what it has."""
@@ -381,6 +381,11 @@ def plain_text(text: str) -> str:
     """Other people's words for a terminal: no control, no direction and no invisible characters."""
     plain = text.replace("\r\n", "\n").replace("\t", " ")
     return "".join(each for each in plain if each == "\n" or unicodedata.category(each)[0] not in "CZ" or each == " ")
+
+
+def _without_head(card: str) -> str:
+    """What a card says to people: its head is for machines, and often longer than what is shown."""
+    return re.sub(r"\A---\n.*?\n---[ ]*(?:\n|\Z)", "", card, count=1, flags=re.DOTALL).lstrip("\n")
 
 
 def card_license(card: str) -> str:

@@ -1,7 +1,10 @@
-"""Is a new version of a model as good as the one that serves? Answers to the same questions, held against each other.
+"""Is another model as good as the one that serves? Answers to the same questions, held against each other, once.
 
-What is tested is H0: ``p_new - p_old <= -delta``. A new version is *not worse* where the one-sided 95 % lower bound of
-the difference lies above ``-delta``, *better* where it lies above 0, and *worse* where the upper bound lies below
+This keeps its level at one look; ``level`` shares it out over several that are chosen by hand. Who looks as often as
+answers come in decides by ``routing.canary_sequence``.
+
+What is tested is H0: ``p_new - p_old <= -delta``. A new version is *not worse* where the one-sided lower bound of
+the difference (95 % at a single look) lies above ``-delta``, *better* where it lies above 0, and *worse* where the upper bound lies below
 ``-delta``; otherwise it is *undecided*, and so many more questions would decide it. The bounds are Tango's score
 interval for paired shares (Tango 1998, Statistics in Medicine 17:891), which keeps its level on few questions where
 the usual normal one does not.
@@ -14,21 +17,33 @@ where nothing is calibrated the lower bound takes all of them as lost and the up
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import NormalDist
 
 DELTA = 0.05
 """Loss of right answers that is borne, as a share of the questions. Chosen before anything is asked."""
 
-Z = 1.6448536269514722
-"""The normal distribution's 95 % point."""
+ALPHA = 0.05
+"""Chance that a version that is worse by as much as is borne ever passes, over all looks together."""
+
+_SPENT = 0.7
+"""Share of what is left of ALPHA that each further look spends: the first one needs 14 % more questions for it, the
+second 61 % (by the normal formula, at a power of 80 %)."""
 
 _POWER = 0.8
 _HALVINGS = 60
 _MOST = 20_000
 _WIDTHS = 5.0
 """Standard deviations of a distribution that are summed over; the rest is below 1e-6."""
+
+
+LEAST = 30
+"""Of fewer questions nothing passes, so that trying a few out spends nothing of what looks may."""
+
+Shows = Callable[[int, int, int], bool]
+"""Whether so many lost, won and asked show that a version is not worse."""
 
 
 class CanaryVerdict(StrEnum):
@@ -72,9 +87,10 @@ class Finding:
         lost: Questions that the old one alone answered right.
         won: Those that the new one alone did.
         unknown: Those on which they differ and nobody knows who is right.
-        low: Lower bound of the difference of the shares of right answers, new less old; one-sided, 95 %.
+        low: Lower bound of the difference of the shares of right answers, new less old; one-sided, at ``1 - alpha``.
         high: Upper bound, the same.
         delta: The loss that is borne.
+        alpha: Chance that either bound is wrong.
         more: Further questions that would decide it in four of five cases where both are as good; 0 where it is
             decided or no number below 20,000 would.
     """
@@ -87,21 +103,32 @@ class Finding:
     low: float
     high: float
     delta: float
+    alpha: float
     more: int = 0
 
 
-def compare(pairs: Iterable[Pair], *, delta: float = DELTA) -> Finding:
+def level(before: int) -> float:
+    """The level of a look, after so many others at the same two versions.
+
+    Levels of any number of looks add up to less than ``ALPHA``, so that it holds for all of them together (Bonferroni),
+    whatever is looked at and however the looks hang together. A look at what was looked at before is none.
+    """
+    return ALPHA * _SPENT * (1.0 - _SPENT) ** before
+
+
+def compare(pairs: Iterable[Pair], *, delta: float = DELTA, alpha: float = ALPHA, least: int = 0) -> Finding:
     """Hold the answers against each other.
 
     Args:
         pairs: One for each question, each question once.
         delta: The loss that is borne, above 0 and below 1.
+        alpha: Level of each bound, above 0 and below 1.
+        least: Fewer questions than these show nothing but that it is worse.
 
     Raises:
-        ValueError: ``delta`` is no such share.
+        ValueError: ``delta`` or ``alpha`` is no such share.
     """
-    if not 0.0 < delta < 1.0:
-        raise ValueError(f"delta must lie between 0 and 1, without either; it is {delta}")
+    check_shares(delta=delta, alpha=alpha)
     questions = lost = won = unknown = 0
     at_most_lost = at_most_won = 0.0
     for pair in pairs:
@@ -114,12 +141,15 @@ def compare(pairs: Iterable[Pair], *, delta: float = DELTA) -> Finding:
             at_most_lost += 1.0 if pair.old_chance is None else pair.old_chance
             at_most_won += 1.0 if pair.old_chance is None else 1.0 - pair.old_chance
     worst, best = lost + math.ceil(at_most_lost - 1e-9), won + math.ceil(at_most_won - 1e-9)
-    low = lower_bound(worst, won, questions)
-    high = -lower_bound(best, lost, questions)
-    verdict = _verdict(low, high, delta)
+    z = quantile(alpha)
+    low = lower_bound(worst, won, questions, z=z)
+    high = -lower_bound(best, lost, questions, z=z)
+    verdict = verdict_of(low, high, delta)
+    if verdict.passes and questions < least:
+        verdict = CanaryVerdict.UNDECIDED
     more = 0
     if verdict is CanaryVerdict.UNDECIDED:
-        more = questions_needed(lost + won + unknown, questions, delta=delta) - questions
+        more = questions_needed(lost + won + unknown, questions, shows=_by_score(delta, z)) - questions
     return Finding(
         verdict=verdict,
         questions=questions,
@@ -129,11 +159,20 @@ def compare(pairs: Iterable[Pair], *, delta: float = DELTA) -> Finding:
         low=low,
         high=high,
         delta=delta,
-        more=max(0, more),
+        alpha=alpha,
+        more=max(0, more, least - questions if verdict is CanaryVerdict.UNDECIDED else 0),
     )
 
 
-def _verdict(low: float, high: float, delta: float) -> CanaryVerdict:
+def check_shares(**shares: float) -> None:
+    """Raises ``ValueError`` where one of them is 0, 1 or outside."""
+    for name, share in shares.items():
+        if not 0.0 < share < 1.0:
+            raise ValueError(f"{name} must lie between 0 and 1, without either; it is {share}")
+
+
+def verdict_of(low: float, high: float, delta: float) -> CanaryVerdict:
+    """What follows from bounds of the difference."""
     if low > 0.0:
         return CanaryVerdict.BETTER
     if low > -delta:
@@ -141,20 +180,26 @@ def _verdict(low: float, high: float, delta: float) -> CanaryVerdict:
     return CanaryVerdict.WORSE if high < -delta else CanaryVerdict.UNDECIDED
 
 
-def lower_bound(lost: int, won: int, n: int) -> float:
-    """Tango's one-sided 95 % lower bound of (won - lost) / n; -1 where nothing was asked.
+def quantile(alpha: float) -> float:
+    """The normal distribution's point that is passed with this chance; 1.645 for 5 %."""
+    return NormalDist().inv_cdf(1.0 - alpha)
+
+
+def lower_bound(lost: int, won: int, n: int, *, z: float) -> float:
+    """Tango's one-sided lower bound of (won - lost) / n; -1 where nothing was asked.
 
     Args:
         lost: Questions that went from right to wrong.
         won: From wrong to right.
         n: All questions.
+        z: ``quantile`` of its level.
     """
     if n <= 0 or lost >= n:
         return -1.0
     low, high = -1.0, (won - lost) / n
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if score(lost, won, n, middle) > Z else (low, middle)
+        low, high = (middle, high) if score(lost, won, n, middle) > z else (low, middle)
     return low
 
 
@@ -171,43 +216,65 @@ def score(lost: int, won: int, n: int, difference: float) -> float:
     return distance / math.sqrt(variance)
 
 
-def questions_needed(differing: int, n: int, *, delta: float) -> int:
+def _by_score(delta: float, z: float) -> Shows:
+    return lambda lost, won, n: score(lost, won, n, -delta) > z
+
+
+def questions_needed(differing: int, n: int, *, shows: Shows) -> int:
     """The fewest questions that show in four of five cases that an equally good version is not worse.
 
     The share of questions on which the two differ is taken from what was seen. The power is summed exactly: the usual
     formula's number falls short (0.77 where 0.8 was asked for, at 297 questions). 0 where 20,000 are not enough.
+
+    Args:
+        differing: Questions on which they differed.
+        n: Questions so far.
+        shows: Whether so many lost, won and asked show it.
     """
     share = (differing + 1) / (n + 2)
+    power = Power(share=share, shows=shows)
     high = max(n, 8)
-    while _power(high, share, delta) < _POWER:
+    while power.at(high) < _POWER:
         high *= 2
         if high > _MOST:
             return 0
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _power(middle, share, delta) < _POWER else (low, middle)
+        low, high = (middle, high) if power.at(middle) < _POWER else (low, middle)
     return high
 
 
-def _power(n: int, share: float, delta: float) -> float:
-    """P(the lower bound lies above -delta | both are as good and differ on this share of questions)."""
-    spread = _WIDTHS * math.sqrt(n * share * (1.0 - share)) + 2.0
-    total = 0.0
-    for differing in range(max(0, int(n * share - spread)), min(n, int(n * share + spread)) + 1):
-        most = _most_lost(differing, n, delta)
-        if most >= 0:
-            total += _chance(differing, n, share) * _at_most(most, differing)
-    return total
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Power:
+    """How likely an equally good version is shown to be not worse.
 
+    Attributes:
+        share: Of questions on which the two differ.
+        shows: Whether so many lost, won and asked show it; never more easily for more that are lost.
+    """
 
-def _most_lost(differing: int, n: int, delta: float) -> int:
-    """The most of the differing questions that may be lost with the version still shown to be not worse; -1 for none."""
-    low, high = -1, differing
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if score(middle, differing - middle, n, -delta) > Z else (low, middle - 1)
-    return low
+    share: float
+    shows: Shows
+
+    def at(self, n: int) -> float:
+        """P(it is shown by ``n`` questions | both are as good)."""
+        share = self.share
+        spread = _WIDTHS * math.sqrt(n * share * (1.0 - share)) + 2.0
+        total = 0.0
+        for differing in range(max(0, int(n * share - spread)), min(n, int(n * share + spread)) + 1):
+            most = self._most_lost(differing, n)
+            if most >= 0:
+                total += _chance(differing, n, share) * _at_most(most, differing)
+        return total
+
+    def _most_lost(self, differing: int, n: int) -> int:
+        """The most of the differing questions that may be lost with it still shown; -1 for none."""
+        low, high = -1, differing
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.shows(middle, differing - middle, n) else (low, middle - 1)
+        return low
 
 
 def _at_most(most: int, n: int) -> float:

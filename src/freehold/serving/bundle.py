@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,18 @@ from typing import BinaryIO
 
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.model import DiskTooSmall, ModelFileInvalid
-from freehold.domain.errors.model_versions import BundleImpossible, BundleInvalid, ModelPinned
+from freehold.domain.errors.model_versions import BundleExists, BundleImpossible, BundleInvalid, ModelPinned
 from freehold.serving import bundle_manifest
 from freehold.serving.archive import ArchiveError, ArchiveReader, ArchiveWriter
+from freehold.serving.aside import aside
 from freehold.serving.bundle_manifest import BundleFile, BundleManifest, BundleModel, paths_of
 from freehold.serving.digests import sha256_of, sync_folder
 from freehold.serving.gguf import read_header
 from freehold.serving.manifests import Facts, Manifest
 from freehold.serving.registry import ModelRegistry
+
+ASIDE = ".freehold-bundle-"
+"""What folders beside a bundle are called while it is written."""
 
 _MARGIN_BYTES = 64 << 20
 
@@ -68,18 +71,21 @@ def export(
     extras: Sequence[Extra],
     about: BundleManifest,
     sign: Sign | None = None,
+    replaces: bool = False,
 ) -> BundleManifest:
     """Write a bundle; it is at ``target`` whole or not at all.
 
     Args:
         registry: Where the models are.
         names: Of the models; each in the version that serves.
-        target: File to write; one that is there is replaced.
+        target: File to write.
         extras: Wheels, licences and the list.
         about: What the bundle says of itself besides models and files, which are filled in here.
         sign: Signs it; ``None`` for an unsigned one.
+        replaces: Whether a file that is there is replaced.
 
     Raises:
+        BundleExists: A file is there, also one that came meanwhile; it is as it was.
         ModelError: A model is not here or damaged.
         BundleImpossible: It cannot be written.
     """
@@ -102,18 +108,49 @@ def export(
         models=tuple(model for model, _ in models),
         files=tuple(announced for announced, _ in files.values()),
     )
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as stream:
-            _write(stream, whole, files, sign)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(target)
+        with aside(target.parent, ASIDE) as scratch:
+            part = scratch / target.name
+            with part.open("wb") as stream:
+                _write(stream, whole, files, sign)
+                stream.flush()
+                os.fsync(stream.fileno())
+            _put(part, target, replaces=replaces)
+            sync_folder(target.parent)
+    except FileExistsError as error:
+        raise BundleExists(path=str(target)) from error
     except (OSError, ArchiveError) as error:
         raise BundleImpossible(reason=_reason(error)) from error
-    finally:
-        part.unlink(missing_ok=True)
     return whole
+
+
+def check_target(target: Path, *, replaces: bool) -> None:
+    """See that a bundle may be written there, before any work is done for it.
+
+    Raises:
+        BundleExists: A file is there and may not be replaced.
+        BundleImpossible: Something is there that is no file.
+    """
+    if target.is_file() or (target.is_symlink() and not target.exists()):
+        if not replaces:
+            raise BundleExists(path=str(target))
+    elif target.exists():
+        raise BundleImpossible(reason=f"{target} is there, and is no file")
+
+
+def _put(part: Path, target: Path, *, replaces: bool) -> None:
+    """Give what was written its name; raises ``FileExistsError`` where that is taken and nothing may be replaced."""
+    if replaces:
+        part.replace(target)
+        return
+    try:
+        target.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError as error:  # sticks are formatted without links; nothing closes that gap there
+        if os.path.lexists(target):
+            raise FileExistsError from error
+        part.replace(target)
 
 
 def _reason(error: Exception) -> str:
@@ -166,30 +203,36 @@ def import_bundle(path: Path, registry: ModelRegistry, *, folder: Path, check: C
         ModelError: As ``check``.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".import-", dir=folder))
     try:
-        with path.open("rb") as stream:
-            reader = ArchiveReader(stream)
-            content, manifest = _read_manifest(path, reader, check)
-            for model in manifest.models:
-                _check_beside(registry, model)
-            _check_disk(path, folder, manifest)
-            for name in ("models", "wheels", "licences"):
-                (aside / name).mkdir(mode=0o700)
-            for each in manifest.files:
-                reader.copy(each.path, aside / each.path, size_bytes=each.size_bytes, sha256=each.sha256)
-            reader.end()
-        for model in manifest.models:
-            if not model.packed and not model.tokenizer_sha256:
-                read_header(aside / paths_of(model)[0])
-        (aside / bundle_manifest.MANIFEST).write_bytes(content)
-        return _placed(manifest, registry, aside, folder / hashlib.sha256(content).hexdigest()[:16], unix_ms)
+        with aside(folder, ".import-") as scratch:
+            content, manifest = _unpacked(path, registry, scratch, folder=folder, check=check)
+            return _placed(manifest, registry, scratch, folder / hashlib.sha256(content).hexdigest()[:16], unix_ms)
     except ModelFileInvalid as error:
         raise BundleInvalid(path=str(path), reason=f"a model in it is none: {error.values['reason']}") from error
     except (ArchiveError, OSError, ValueError) as error:
         raise BundleInvalid(path=str(path), reason=_reason(error)) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _unpacked(
+    path: Path, registry: ModelRegistry, scratch: Path, *, folder: Path, check: Check
+) -> tuple[bytes, BundleManifest]:
+    """What a bundle says of itself, once all of it was checked and lies in ``scratch``."""
+    with path.open("rb") as stream:
+        reader = ArchiveReader(stream)
+        content, manifest = _read_manifest(path, reader, check)
+        for model in manifest.models:
+            _check_beside(registry, model)
+        _check_disk(path, folder, manifest)
+        for name in ("models", "wheels", "licences"):
+            (scratch / name).mkdir(mode=0o700)
+        for each in manifest.files:
+            reader.copy(each.path, scratch / each.path, size_bytes=each.size_bytes, sha256=each.sha256)
+        reader.end()
+    for model in manifest.models:
+        if not model.packed and not model.tokenizer_sha256:
+            read_header(scratch / paths_of(model)[0])
+    (scratch / bundle_manifest.MANIFEST).write_bytes(content)
+    return content, manifest
 
 
 def _read_manifest(path: Path, reader: ArchiveReader, check: Check) -> tuple[bytes, BundleManifest]:
@@ -234,25 +277,25 @@ def _check_disk(path: Path, folder: Path, manifest: BundleManifest) -> None:
         raise DiskTooSmall(name=path.name, needs=f"{needs / 1e9:.1f} GB", free=f"{free / 1e9:.1f} GB", path=str(folder))
 
 
-def _placed(manifest: BundleManifest, registry: ModelRegistry, aside: Path, rest: Path, unix_ms: int) -> Imported:
+def _placed(manifest: BundleManifest, registry: ModelRegistry, scratch: Path, rest: Path, unix_ms: int) -> Imported:
     """Put what was checked in its place."""
     serving: list[str] = []
     waiting: list[str] = []
     for model in manifest.models:
-        (serving if _install(registry, model, aside, unix_ms) else waiting).append(model.name)
+        (serving if _install(registry, model, scratch, unix_ms) else waiting).append(model.name)
         if model.note and not registry.signatures.read(model.name, model.sha256):
             registry.signatures.keep(model.name, model.sha256, model.note)
     if not rest.exists():
-        shutil.rmtree(aside / "models")
-        aside.rename(rest)
+        shutil.rmtree(scratch / "models")
+        scratch.rename(rest)
         sync_folder(rest.parent)
     return Imported(manifest=manifest, serving=tuple(serving), waiting=tuple(waiting), folder=rest)
 
 
-def _install(registry: ModelRegistry, model: BundleModel, aside: Path, unix_ms: int) -> bool:
+def _install(registry: ModelRegistry, model: BundleModel, scratch: Path, unix_ms: int) -> bool:
     """Put one model in its place; whether its name serves it."""
     own, *beside = paths_of(model)
-    tokenizer = aside / beside[0] if beside else None
+    tokenizer = scratch / beside[0] if beside else None
     state = registry.state(model.name)
     known = registry.shelf.read(model.sha256)
     told = model if known is None else known
@@ -265,7 +308,7 @@ def _install(registry: ModelRegistry, model: BundleModel, aside: Path, unix_ms: 
     )
     is_other = state is not None and state.sha256 != model.sha256
     if is_other and tokenizer is None and not model.packed:  # other forms change with the program's own catalogue
-        registry.install_beside(aside / own, name=model.name, sha256=model.sha256, facts=facts)
+        registry.install_beside(scratch / own, name=model.name, sha256=model.sha256, facts=facts)
         return False
-    registry.install(aside / own, name=model.name, sha256=model.sha256, facts=facts, tokenizer=tokenizer)
+    registry.install(scratch / own, name=model.name, sha256=model.sha256, facts=facts, tokenizer=tokenizer)
     return True

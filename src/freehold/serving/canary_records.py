@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,12 @@ import msgspec
 from freehold.serving.digests import write_atomically
 from freehold.serving.names import DIGEST
 
+LIVE = "live"
+"""What live requests are called among what was looked at; a saved set is called by its digest."""
+
 _FOLDER = "canaries"
 LIVE_MAX = 20_000
+_SHORT = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +35,16 @@ class CanaryRecord:
         lost: That the old one alone answered right.
         won: That the new one alone did.
         unknown: On which they differ, and nobody knows who is right.
-        low: Bounds of the difference of the shares of right answers, each one-sided at 95 %.
+        low: Bounds of the difference of the shares of right answers, each one-sided at ``1 - alpha``.
         high: As above.
         delta: Loss that is borne.
         more: Further questions that would decide it.
         question_digest: ``sha256:…`` of the questions.
         unix_ms: When.
         reason: Why it did not run; empty where it did.
+        alpha: Chance that a version that is worse by ``delta`` passes at this look.
+        looked: What these two were compared on until now, oldest first: each spends some of the chance of a wrong pass.
+            Sets that are too small to let anything pass are not among them.
     """
 
     name: str
@@ -55,6 +63,26 @@ class CanaryRecord:
     question_digest: str = ""
     unix_ms: int = 0
     reason: str = ""
+    alpha: float = 0.05
+    looked: tuple[str, ...] | None = None
+
+
+def looked_before(earlier: CanaryRecord | None) -> tuple[str, ...]:
+    """What two versions were compared on until their last comparison.
+
+    A record that does not say so is of an earlier Freehold, and counts as one look.
+    """
+    if earlier is None:
+        return ()
+    if earlier.looked is None:
+        return (earlier.question_digest or LIVE,) if earlier.questions else ()
+    return earlier.looked
+
+
+def looked_with(earlier: CanaryRecord | None, at: str) -> tuple[str, ...]:
+    """The same with one more; each once, oldest first."""
+    before = looked_before(earlier)
+    return before if at in before else (*before, at)
 
 
 def keep_record(models_folder: Path, record: CanaryRecord) -> None:
@@ -103,8 +131,16 @@ def read_live(models_folder: Path, *, old_sha256: str, new_sha256: str) -> list[
     return found
 
 
+def forget_records(models_folder: Path, kept: Collection[str]) -> None:
+    """Remove comparisons of which a version is not among these digests: it is gone, and so is what was found of it."""
+    beginnings = {each[:_SHORT] for each in kept}
+    for path in (models_folder / _FOLDER).glob("*-*.*"):
+        if not beginnings.issuperset(path.stem.split("-")):
+            path.unlink(missing_ok=True)
+
+
 def _path(models_folder: Path, old_sha256: str, new_sha256: str) -> Path:
     for digest in (old_sha256, new_sha256):
         if not DIGEST.fullmatch(digest):
             raise ValueError(f"{digest!r} is not a sha256 in lower-case hex")
-    return models_folder / _FOLDER / f"{old_sha256[:32]}-{new_sha256[:32]}.json"
+    return models_folder / _FOLDER / f"{old_sha256[:_SHORT]}-{new_sha256[:_SHORT]}.json"

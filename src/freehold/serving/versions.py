@@ -10,6 +10,7 @@ from typing import Literal
 
 from freehold.domain.errors.model import ModelFileInvalid, ModelNotInstalled
 from freehold.domain.errors.model_versions import ModelPinned, NoVersionBefore, VersionUnknown
+from freehold.serving.canary_records import forget_records
 from freehold.serving.installed import InstalledModel
 from freehold.serving.names import NameState
 from freehold.serving.registry import ModelRegistry
@@ -192,6 +193,8 @@ def collect(registry: ModelRegistry, *, remove: bool, rollbacks: bool = False) -
             unneeded.append(Unneeded(path=path, size_bytes=path.stat().st_size, why="no manifest knows it"))
             if remove:
                 path.unlink(missing_ok=True)
+        if remove:
+            forget_records(registry.folder, {each.sha256 for each in registry.shelf.all()})
     return Collected(unneeded=tuple(unneeded), in_use=tuple(in_use))
 
 

@@ -289,7 +289,7 @@ BUILD = MetricSpec(
 SHADOWS = MetricSpec(
     name="freehold_shadows_total",
     type=MetricType.COUNTER,
-    help="Shadows of accepted answers by the deployment to be asked and what became of them: asked, dropped or failed.",
+    help="Shadows of accepted answers by the deployment to be asked and what became of them: asked, repeated, dropped or failed.",
     labels=("deployment", "what"),
 )
 CERTIFICATE_ALARMS = MetricSpec(

@@ -40,6 +40,30 @@ def test_what_takes_a_bundle_in_is_there_to_paste(
     assert (taken.code, taken.err) == (0, "")
 
 
+def test_a_file_that_is_there_is_left_as_it_is_unless_it_is_to_be_replaced(
+    cli: Cli, model: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.tar"
+    file.write_bytes(b"somebody's")
+    shown = cli("bundle", "export", str(file), model, "--no-wheels")
+    assert shown.code == 1
+    assert shown.err.startswith("FH-MODEL-030: ")
+    assert "is there already. Choose another name, or replace it with --force" in shown.err
+    assert file.read_bytes() == b"somebody's"
+    assert cli("bundle", "export", str(file), model, "--no-wheels", "--force").code == 0
+    assert cli("bundle", "import", str(file), "--unsigned").code == 0
+    assert [each.name for each in tmp_path.iterdir() if "bundle" in each.name or "part" in each.name] == []
+
+
+def test_a_folder_of_that_name_is_not_replaced_either(cli: Cli, model: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tar").mkdir()
+    for words in ((), ("--force",)):
+        shown = cli("bundle", "export", str(tmp_path / "a.tar"), model, "--no-wheels", *words)
+        assert shown.code == 1
+        assert shown.err.startswith("FH-MODEL-022: ")
+        assert "is no file" in shown.err
+
+
 def test_a_folder_that_is_not_there(cli: Cli, model: str, tmp_path: Path) -> None:
     shown = cli("bundle", "export", str(tmp_path / "no" / "a.tar"), model, "--no-wheels")
     assert shown.code == 1

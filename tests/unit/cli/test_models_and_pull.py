@@ -135,7 +135,7 @@ def test_progress_without_a_terminal_is_a_line_a_tenth(capsys: pytest.CaptureFix
     shown = capsys.readouterr().err.splitlines()
     assert len(shown) == 12
     assert shown[0] == "m: asking"
-    assert shown[-1] == "m: downloading 1.0 GB of 1.0 GB"
+    assert shown[-1] == "m: downloading 100 % of 1.0 GB"
 
 
 def test_detected_servers_are_offered_as_lines_that_are_right(

@@ -13,6 +13,7 @@ from freehold.cli.run import run
 from freehold.domain.deployment import Route
 from freehold.domain.zones import DEVICE, LAN, Zone
 from freehold.gateway.shadows import Around, Seen, Shadows
+from freehold.routing.canary import level
 from freehold.serving.canary_records import LivePair, keep_live, read_live, read_record
 from freehold.serving.manifests import Facts
 from freehold.serving.registry import ModelRegistry
@@ -198,10 +199,13 @@ def test_a_verdict_follows_from_live_requests(tmp_path: Path, monkeypatch: pytes
         registry.folder / "fetched", name=name, sha256=new, facts=Facts(license="", origin="", unix_ms=1)
     )
     assert run(("models", "canary", name, "--live")) == 1, "nobody was asked"
-    for _ in range(60):
-        keep_live(registry.folder, old_sha256=old.sha256, new_sha256=new, pair=LivePair(alike=True, old_chance=None))
-    assert run(("models", "canary", name, "--live")) == 0
-    record = read_record(registry.folder, old_sha256=old.sha256, new_sha256=new)
-    assert record is not None
-    assert (record.verdict, record.questions) == ("not worse", 60)
+    for questions, passes in ((60, False), (100, True)):
+        for _ in range(questions - len(read_live(registry.folder, old_sha256=old.sha256, new_sha256=new))):
+            pair = LivePair(alike=True, old_chance=None)
+            keep_live(registry.folder, old_sha256=old.sha256, new_sha256=new, pair=pair)
+        assert run(("models", "canary", name, "--live")) == (0 if passes else 1)
+        record = read_record(registry.folder, old_sha256=old.sha256, new_sha256=new)
+        assert record is not None
+        assert (record.verdict, record.questions) == ("not worse" if passes else "undecided", questions)
+        assert (record.looked, record.alpha) == (("live",), level(0)), "looks at live requests spend nothing more"
     assert run(("models", "switch", name)) == 0

@@ -9,6 +9,7 @@ import pytest
 
 from freehold.domain.identity import Principal
 from freehold.domain.outcomes import Judged
+from freehold.domain.request import InferenceRequest
 from freehold.gateway.pipeline import Pipeline
 from tests.support.gateway import GOOD_KEY, MemorySink
 from tests.unit.gateway.test_pipeline import chat, engine, house
@@ -20,6 +21,9 @@ class Listener:
 
     is_listening: bool
     heard: list[Judged] = field(default_factory=list[Judged])
+
+    def begins(self, request: InferenceRequest) -> None:
+        """Nothing is in its way."""
 
     def wants(self, _principal: Principal) -> bool:
         return self.is_listening

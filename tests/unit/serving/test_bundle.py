@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from freehold.domain.errors.model_versions import BundleInvalid, ModelPinned
+from freehold.domain.errors.model_versions import BundleExists, BundleImpossible, BundleInvalid, ModelPinned
 from freehold.serving.archive import ArchiveError, ArchiveReader, ArchiveWriter
 from freehold.serving.bundle import Extra, Imported, export, import_bundle
 from freehold.serving.bundle_manifest import FORM, BundleManifest
@@ -43,6 +43,54 @@ def bundle(source: ModelRegistry, tmp_path: Path) -> Path:
     extras = [Extra(path="wheels/a-1-py3-none-any.whl", file=wheel), Extra(path=long, file=wheel)]
     export(source, ["tiny", "hf:o/r/f.gguf"], tmp_path / "b.tar", extras=extras, about=ABOUT)
     return tmp_path / "b.tar"
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+def test_an_export_that_breaks_leaves_what_is_there_and_nothing_of_its_own(
+    source: ModelRegistry, tmp_path: Path, *, replaces: bool
+) -> None:
+    """The last file that it announces is not what it was any more when its turn to be written comes."""
+    out = tmp_path / "out"
+    out.mkdir()
+    if replaces:
+        (out / "b.tar").write_bytes(b"before")
+    sizes = _Shrinks(tmp_path / "wheel.whl")
+    sizes.path.write_bytes(bytes(1_000_000))
+    extras = [Extra(path="wheels/a-1-py3-none-any.whl", file=sizes.path)]
+    with pytest.raises(BundleImpossible):
+        export(source, ["tiny"], out / "b.tar", extras=extras, about=ABOUT, sign=sizes.sign, replaces=replaces)
+    assert {each.name: each.read_bytes() for each in out.iterdir()} == ({"b.tar": b"before"} if replaces else {})
+
+
+class _Shrinks:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def sign(self, text: str) -> str:
+        """Called between what is announced and what is written."""
+        self.path.write_bytes(bytes(10))
+        return text
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_came_meanwhile_is_not_replaced(
+    source: ModelRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    def comes(text: str) -> str:
+        (tmp_path / "b.tar").write_bytes(b"somebody's")
+        return text
+
+    def refuses(*_: object) -> None:
+        raise PermissionError
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuses)
+    with pytest.raises(BundleExists):
+        export(source, ["tiny"], tmp_path / "b.tar", extras=[], about=ABOUT, sign=comes)
+    assert (tmp_path / "b.tar").read_bytes() == b"somebody's"
+    export(source, ["tiny"], tmp_path / "c.tar", extras=[], about=ABOUT)
+    assert (tmp_path / "c.tar").stat().st_nlink == 1
+    assert not list(tmp_path.glob(".*part"))
 
 
 @pytest.fixture

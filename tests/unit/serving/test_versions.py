@@ -9,6 +9,7 @@ import pytest
 
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled
 from freehold.domain.errors.model_versions import ModelPinned, NoVersionBefore, VersionUnknown
+from freehold.serving.canary_records import CanaryRecord, LivePair, keep_live, keep_record, read_live, read_record
 from freehold.serving.installed import InstalledModel
 from freehold.serving.manifests import Facts, Hold
 from freehold.serving.registry import ModelRegistry
@@ -140,6 +141,20 @@ def test_collection_keeps_what_serves_waits_and_is_gone_back_to(registry: ModelR
     assert len(collect(registry, remove=True, rollbacks=True).unneeded) == 2
     assert registry.load(NAME).card.digest == third.digest
     assert registry.state(NAME).held == {third.sha256}
+
+
+def test_what_was_found_of_a_version_goes_with_it(registry: ModelRegistry, two: tuple) -> None:
+    old, new = two
+    pair = {"old_sha256": old.sha256, "new_sha256": new.sha256}
+    keep_record(registry.folder, CanaryRecord(name=NAME, verdict="undecided", passes=False, **pair))
+    keep_live(registry.folder, **pair, pair=LivePair(alike=True, old_chance=None))
+    collect(registry, remove=True)
+    collect(registry, remove=False, rollbacks=True)
+    assert read_record(registry.folder, **pair) is not None
+    assert read_live(registry.folder, **pair)
+    collect(registry, remove=True, rollbacks=True)
+    assert read_record(registry.folder, **pair) is None
+    assert read_live(registry.folder, **pair) == []
 
 
 def test_a_version_that_is_not_here_is_said_plainly(registry: ModelRegistry) -> None:

@@ -119,6 +119,17 @@ class BundleInvalid(ModelError):
     code = "FH-MODEL-020"
 
 
+class BundleExists(ModelError):
+    """No bundle was made: {path} is there already. Choose another name, or replace it with --force.
+
+    A file that is there is somebody's, and may be the only copy of a bundle. With --force it is replaced by one rename once
+    the new one is whole; what fails before that leaves the old one as it was.
+    """
+
+    code = "FH-MODEL-030"
+    status = 409
+
+
 class BundleUnsigned(ModelError):
     """The bundle {path} was not taken: nobody whom you trust has signed it. Name the signer's key with --key, or say --unsigned.
 
