@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from freehold.cli import output
-from freehold.cli.machine_speed import this_machine, write_runs
+from freehold.cli.machine_speed import measured_machine, write_runs
 from freehold.cli.options import Json
 from freehold.cli.pulling import registry_of
 from freehold.config.load import data_folder
@@ -35,7 +35,7 @@ def hardware(*, run: bool = False, as_json: Json = False) -> int:
     folder = data_folder()
     if run:
         _run(folder)
-    profile, told = this_machine(folder)
+    profile, told = measured_machine(folder)
     state = processor_state()
     if as_json:
         document = asdict(profile) | {"cpu_flags": sorted(profile.cpu_flags), "processor": asdict(state)}
@@ -47,7 +47,10 @@ def hardware(*, run: bool = False, as_json: Json = False) -> int:
         ("processor", f"{profile.cpu_name}, {profile.cores} cores ({profile.physical_cores or '?'} physical)"),
         ("can", ", ".join(flags) or "nothing that speeds models up"),
         ("memory", memory),
-        ("bandwidth", f"{profile.bandwidth_bytes_per_s / 1e9:.1f} GB/s read and written, measured by copying just now"),
+        (
+            "bandwidth",
+            f"{profile.bandwidth_bytes_per_s / 1e9:.1f} GB/s read and written, measured just now by copying for a second",
+        ),
         (
             "power",
             f"{state.power_w:.1f} W"
@@ -69,7 +72,7 @@ def hardware(*, run: bool = False, as_json: Json = False) -> int:
 
 def _run(folder: Path) -> None:
     """Run what is installed, and keep how fast it was."""
-    profile = probe(measure=True)
+    profile = probe()
     if reason := unusable_reason(profile):
         raise output.UsageError(f"--run: {reason}.")
     found: list[tuple[str, Path, ModelShape]] = []

@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from freehold.cli import output
+from freehold.cli.hub import hub_of
 from freehold.cli.options import ConfigFile, Json
 from freehold.cli.pulling import (
-    hub_endpoint,
     model_json,
     model_lines,
     pull_beside,
@@ -76,19 +76,19 @@ def pull_newer(name: str, /, *, config: ConfigFile = "", as_json: Json = False) 
     Args:
         name: A name of "freehold models list", of the catalogue, or a hub's file.
     """
-    endpoint = hub_endpoint(config)
+    hub = hub_of(config)
     registry = registry_of(data_folder())
     if registry.find(name) is None:
-        model = pull_model(name, quiet=as_json, endpoint=endpoint)
+        model = pull_model(name, quiet=as_json, hub=hub)
         output.print_json(model_json(model)) if as_json else output.say(model_lines(model))
         return output.OK
-    found = update_of(name, endpoint=endpoint)
+    found = update_of(name, hub=hub)
     if found.offer is None:
         output.print_json({"name": name, "offer": None, "told": found.told}) if as_json else output.say(
             f"{name}: {found.told}."
         )
         return output.OK
-    model = pull_beside(found.offer, quiet=as_json, endpoint=endpoint)
+    model = pull_beside(found.offer, quiet=as_json, hub=hub)
     if as_json:
         output.print_json(model_json(model))
     else:
@@ -149,9 +149,9 @@ def updates(
     Args:
         names: Which; all if none is given.
     """
-    endpoint = hub_endpoint(config)
+    hub = hub_of(config)
     registry = registry_of(data_folder())
-    found = [update_of(name, endpoint=endpoint) for name in names or [each.name for each in registry.states()]]
+    found = [update_of(name, hub=hub) for name in names or [each.name for each in registry.states()]]
     if as_json:
         output.print_json([_outlook_json(each) for each in found])
         return output.OK

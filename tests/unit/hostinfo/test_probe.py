@@ -136,6 +136,14 @@ def test_bandwidth_is_plausible() -> None:
     assert 100_000_000 < measure_bandwidth(threads=1, seconds=0.01) < 10**13
 
 
+def test_bandwidth_is_of_one_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock of the test's, that goes an eighth of a second a copy: eight of them, each read and written."""
+    copies: list[int] = []
+    monkeypatch.setattr("ctypes.memmove", lambda _to, _from, count: copies.append(count))
+    assert measure_bandwidth(threads=1, now_s=lambda: max(0, len(copies) - 1) / 8) == 2 * 8 * copies[0]
+    assert len(copies) == 1 + 8, "the first one only touches the pages"
+
+
 def test_bandwidth_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(size: int) -> None:
         raise MemoryError
