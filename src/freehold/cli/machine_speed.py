@@ -15,7 +15,7 @@ import msgspec
 
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.speed import MachineRuns
-from freehold.hostinfo.bandwidth import GLANCE_S, measure_bandwidth
+from freehold.hostinfo.bandwidth import GLANCE_S, copy_memory, measure_bandwidth
 from freehold.hostinfo.clock import SystemClock
 from freehold.hostinfo.probe import probe
 
@@ -25,7 +25,7 @@ _SCHEMA = 1
 _FILE_BYTES_MAX = 1 << 20
 _GIB = 1 << 30
 _BANDWIDTH_MAX = 10**14
-_TAKEN_MUCH = 0.2
+TAKEN_MUCH = 0.2
 
 
 class _Bandwidth(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,17 +65,19 @@ def this_machine(folder: Path) -> tuple[HardwareProfile, str]:
     return _with_runs(folder, replace(profile, bandwidth_bytes_per_s=known))
 
 
-def measured_machine(folder: Path) -> tuple[HardwareProfile, str]:
-    """As ``this_machine``, with its bandwidth measured now by copying for a second.
+def measured_machine(folder: Path) -> tuple[HardwareProfile, str, float]:
+    """As ``this_machine``, with its bandwidth measured now by copying for a second, and the share that others took of it.
 
-    Kept for the others is the most that was ever measured of this hardware: whoever else uses it only makes it less.
+    Kept for the others is the most that was ever measured of this hardware, since whoever else uses it only makes it less;
+    and nothing while others take much.
     """
     profile = probe()
-    profile = replace(profile, bandwidth_bytes_per_s=measure_bandwidth(threads=profile.cores))
-    if profile.bandwidth_bytes_per_s > read_bandwidth(folder, profile):
+    copied = copy_memory(threads=profile.cores)
+    profile = replace(profile, bandwidth_bytes_per_s=copied.bytes_per_s)
+    if copied.taken_share <= TAKEN_MUCH and copied.bytes_per_s > read_bandwidth(folder, profile):
         with contextlib.suppress(OSError):  # who may not write there has seen it all the same
             write_bandwidth(folder, profile, unix_ms=SystemClock().unix_ms())
-    return _with_runs(folder, profile)
+    return *_with_runs(folder, profile), copied.taken_share
 
 
 def _with_runs(folder: Path, profile: HardwareProfile) -> tuple[HardwareProfile, str]:
@@ -99,7 +101,7 @@ def read_runs(folder: Path, profile: HardwareProfile) -> tuple[MachineRuns | Non
         return None, f"speeds are by the table, {FILE} has numbers that no run gives: {hint}"
     day = datetime.fromtimestamp(found.runs.unix_ms / 1000, UTC).date().isoformat()
     told = f"speeds are by runs of {', '.join(found.runs.models)} on this machine of {day}"
-    if found.runs.taken_share > _TAKEN_MUCH:
+    if found.runs.taken_share > TAKEN_MUCH:
         told += f", when others took {found.runs.taken_share:.0%} of the processor: they are for when nobody does"
     return found.runs, told
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from freehold.hostinfo import graphics as graphics_module
-from freehold.hostinfo.bandwidth import measure_bandwidth
+from freehold.hostinfo.bandwidth import Copied, copy_memory, measure_bandwidth
 from freehold.hostinfo.cgroups import CgroupLimits, read_limits
 from freehold.hostinfo.probe import parse_vm_stat, probe
 
@@ -137,11 +137,16 @@ def test_bandwidth_is_plausible() -> None:
 
 
 def test_bandwidth_is_of_one_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock of the test's, that goes an eighth of a second a copy: eight of them, each read and written."""
+    """By clocks of the test's: a copy takes an eighth of a second, of which others take a quarter."""
     copies: list[int] = []
     monkeypatch.setattr("ctypes.memmove", lambda _to, _from, count: copies.append(count))
-    assert measure_bandwidth(threads=1, now_s=lambda: max(0, len(copies) - 1) / 8) == 2 * 8 * copies[0]
+
+    def now_s() -> float:
+        return max(0, len(copies) - 1) / 8
+
+    found = copy_memory(threads=1, now_s=now_s, own_s=lambda: 0.75 * now_s())
     assert len(copies) == 1 + 8, "the first one only touches the pages"
+    assert found == Copied(bytes_per_s=2 * 8 * copies[0], taken_share=0.25)
 
 
 def test_bandwidth_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
