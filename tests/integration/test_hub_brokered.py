@@ -22,7 +22,7 @@ from freehold.domain.errors.audit import EgressBrokerAway
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.model import HubRefused, HubUnreachable, ModelUnknown
 from freehold.domain.errors.policy import EgressDenied
-from freehold.domain.model_ports import HubFile
+from freehold.domain.model_ports import HubFile, HubNotes
 from freehold.net.hub import HubSource
 from freehold.net.hub_ranges import HubRanges, RemoteFile
 from freehold.serving.looked_at import LookedAt, look_at
@@ -150,6 +150,20 @@ def test_a_file_is_fetched_whole_and_goes_on_where_it_broke_off(house: House, tm
     file, got = with_hub(house.way, fetch)
     assert (file.sha256, file.size_bytes, got) == (digest, len(MODEL), digest)
     assert house.hub.ranges == ["", "bytes=3000000-"]
+
+
+def test_what_is_written_of_a_version(house: House) -> None:
+    """Asked by the library's calls that block, in threads."""
+    house.hub.files["org/repo/README.md"] = b"---\nlicense: mit\n---\n" + b"Words. " * 20_000
+    house.hub.commits = [(COMMIT, "newer"), ("a" * 40, "older")]
+
+    async def notes(source: HubSource) -> HubNotes:
+        return await source.notes(repo="org/repo", revision=COMMIT, since="a" * 40)
+
+    found = with_hub(house.way, notes)
+    assert (found.license, found.changes) == ("mit", ("2026-11-29 newer",))
+    assert 60_000 < len(found.text) <= 1 << 16
+    assert f"GET /api/models/org/repo/commits/{COMMIT}" in house.asked()
 
 
 def test_the_commands_go_that_way(house: House, tmp_path: Path) -> None:
