@@ -196,7 +196,11 @@ def _set(name: str, value: object) -> Callable[[HubServer], None]:
 
 
 WRONG: dict[str, tuple[Callable[[HubServer], None], type[FreeholdError], str]] = {
-    "always cut": (_set("cut_after", [100] * 9), HubUnreachable, "broke off"),
+    "always cut": (
+        _set("cut_after", [100] * 9),
+        HubUnreachable,
+        "in the middle of its answer, through the egress broker",
+    ),
     "always busy": (_set("storage_status", 503), HubUnreachable, "503"),
     "no such range": (_set("storage_status", 416), HubRefused, "416"),
     "another part": (_set("shift_range", 1), HubRefused, "another part"),

@@ -7,9 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from freehold.config.load import find_file, load
 from freehold.config.schema import Config
-from freehold.domain.errors.config import ConfigMissing
 from freehold.domain.errors.policy import EgressNotBrokered
 from freehold.domain.zones import Zone
 from freehold.hostinfo.clock import SystemClock, SystemIds
@@ -45,13 +43,9 @@ def hub_of(config: str) -> Hub:
         ConfigMissing: The one that was asked for is not there.
         EgressNotBrokered: It says that only a broker's process connects, and names no hub for that.
     """
-    try:
-        path = find_file(config or None)
-    except ConfigMissing:
-        if config:
-            raise
-        path = None
-    return hub_in(load(path).config)
+    from freehold.cli.configured import loaded_or_default  # lazy: most that is asked of models asks no hub
+
+    return hub_in(loaded_or_default(config).config)
 
 
 def hub_in(config: Config) -> Hub:

@@ -122,6 +122,15 @@ def test_the_hub_is_the_configuration_s(home: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("command", [("pull", "qwen3-4b"), ("fit", "hf:org/repo/model.gguf"), ("models", "updates")])
+def test_a_configuration_that_was_named_and_is_not_there_asks_no_hub(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """It may be the one that says that only a broker connects."""
+    monkeypatch.setenv("FREEHOLD_CONFIG", str(tmp_path / "typo.toml"))
+    assert cli(*command).err.startswith("FH-CONFIG-")
+
+
 def test_progress_without_a_terminal_is_a_line_a_tenth(capsys: pytest.CaptureFixture[str]) -> None:
     lines = pulling._StageLines("m")
     lines(PullProgress(stage="asking", done_bytes=0, total_bytes=0))

@@ -233,8 +233,10 @@ def _silence_s(request: httpx2.Request) -> float:
 
 
 def _theirs(error: UpstreamError) -> httpx2.TransportError:
+    """As the library would have met it: the reason alone, since our message is of a deployment."""
+    reason = f"{error.values.get('reason') or 'it was too slow'}, through the egress broker"
     if isinstance(error, UpstreamTimeout):
-        return httpx2.ReadTimeout(error.message)
+        return httpx2.ReadTimeout(reason)
     if isinstance(error, UpstreamUnreachable):
-        return httpx2.ConnectError(error.message)
-    return httpx2.RemoteProtocolError(error.message)
+        return httpx2.ConnectError(reason)
+    return httpx2.RemoteProtocolError(reason)
