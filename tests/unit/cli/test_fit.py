@@ -159,6 +159,13 @@ def test_an_unknown_architecture_never_fits_by_the_closed_form(cli: Cli, tmp_pat
     assert "cannot be told" in cli("models", path).out
 
 
+@pytest.mark.parametrize("model", ["gpt-oss-20b", "qwen3-4b"])
+def test_experts_that_nobody_knows_are_not_left_out_silently(cli: Cli, model: str) -> None:
+    """It would be sized as if the option had not been given."""
+    shown = cli("fit", model, "--gpu", "12G", "--cpu-moe", "10")
+    assert (shown.code, "nothing says how large the experts" in shown.err) == (2, True)
+
+
 def test_safetensors_of_this_machine(cli: Cli, tmp_path: Path) -> None:
     write_tiny(tmp_path)
     found = told(cli, str(tmp_path), "--ctx", "2048", "--users", "1")
