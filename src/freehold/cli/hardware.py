@@ -95,7 +95,7 @@ def _run(folder: Path) -> None:
 def _bandwidth(bytes_per_s: int, taken_share: float) -> str:
     told = f"{bytes_per_s / 1e9:.1f} GB/s read and written, measured just now by copying for a second"
     if taken_share > TAKEN_MUCH:
-        told += f"; others took {taken_share:.0%} of the processor meanwhile: it is more when nobody does"
+        told += f"; others took {taken_share:.0%} of the processor meanwhile: it is for when nobody does"
     return told
 
 

@@ -68,8 +68,8 @@ def this_machine(folder: Path) -> tuple[HardwareProfile, str]:
 def measured_machine(folder: Path) -> tuple[HardwareProfile, str, float]:
     """As ``this_machine``, with its bandwidth measured now by copying for a second, and the share that others took of it.
 
-    Kept for the others is the most that was ever measured of this hardware, since whoever else uses it only makes it less;
-    and nothing while others take much.
+    Kept for the others is the most that was ever measured of this hardware, since whoever else uses its memory only makes it
+    less; and nothing while others take much of the processor, when it is rough.
     """
     profile = probe()
     copied = copy_memory(threads=profile.cores)

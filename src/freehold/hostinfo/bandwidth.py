@@ -24,8 +24,9 @@ class Copied:
     """What was measured.
 
     Attributes:
-        bytes_per_s: Read plus written, by all threads together; 0 if memory is short.
-        taken_share: Of the time that the threads could have had, what others took: with much of it that number is too low.
+        bytes_per_s: Read plus written by all threads together, in a second of the time that they had: as runs of models
+            are counted, so that the two agree on a busy machine. 0 if memory is short.
+        taken_share: Of the time that the threads could have had, what others took: with much of it that number is rough.
     """
 
     bytes_per_s: int
@@ -83,5 +84,7 @@ def copy_memory(
         worker.start()
     for worker in workers:
         worker.join()
-    bytes_per_s = sum(2 * copies * _BUFFER_BYTES / took_s for copies, took_s in zip(copied, took, strict=True))
-    return Copied(bytes_per_s=round(bytes_per_s), taken_share=max(0.0, 1 - sum(had) / sum(took)))
+    # Some systems count a thread's time in steps longer than all of it.
+    times = [own if own > 0 else whole for own, whole in zip(had, took, strict=True)]
+    bytes_per_s = sum(2 * copies * _BUFFER_BYTES / time_s for copies, time_s in zip(copied, times, strict=True))
+    return Copied(bytes_per_s=round(bytes_per_s), taken_share=max(0.0, 1 - sum(times) / sum(took)))

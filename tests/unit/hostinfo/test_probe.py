@@ -146,7 +146,10 @@ def test_bandwidth_is_of_one_second(monkeypatch: pytest.MonkeyPatch) -> None:
 
     found = copy_memory(threads=1, now_s=now_s, own_s=lambda: 0.75 * now_s())
     assert len(copies) == 1 + 8, "the first one only touches the pages"
-    assert found == Copied(bytes_per_s=2 * 8 * copies[0], taken_share=0.25)
+    assert found == Copied(bytes_per_s=round(2 * 8 * copies[0] / 0.75), taken_share=0.25)
+    copies.clear()
+    coarse = copy_memory(threads=1, now_s=now_s, own_s=lambda: 0.0)
+    assert coarse == Copied(bytes_per_s=2 * 8 * copies[0], taken_share=0.0)
 
 
 def test_bandwidth_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
