@@ -23,6 +23,7 @@ from freehold.domain.receipt import AuditRecord
 from freehold.engines.outward import ASKED_FIELDS
 from freehold.net.broker import Broker
 from freehold.net.brokered.frames import Intent, Permit, Send, Sent, State
+from freehold.net.brokered.reads import HubReads
 from freehold.net.brokered.serve import Answering, Leave
 from freehold.net.client import HttpClient, HttpReply
 from freehold.policy.decide import decide
@@ -68,6 +69,7 @@ class Granted:
     request_id: str
     tenant: str
     body: bytes
+    asked: str = ""
 
     @property
     def token(self) -> Permit:
@@ -127,6 +129,7 @@ class BrokerDesk:
         self._places: dict[tuple[str, str], _Open] = {}
         self._refused: Counter[str] = Counter()
         self._retiring: set[asyncio.Task[None]] = set()
+        self._reads = HubReads(clock)
         self._rules: Rulebook | None = None
         self._digest = ""
 
@@ -170,6 +173,7 @@ class BrokerDesk:
             connections_max=place.connections_max,
             headers=place.headers,
             ca_file=place.ca_file or None,
+            may_point=place.hub_part is not None,
         )
 
     # --- net.brokered.serve.Desk -----------------------------------------------------------------
@@ -184,6 +188,7 @@ class BrokerDesk:
         try:
             place = self._place(intent)
             _check_body(intent, body)
+            self._reads.check_intent(place.place, intent.asked, body)
             rules = self._allowed(place.place, intent)
         except EgressDenied as denied:
             self._record_refusal(intent, denied)
@@ -199,13 +204,21 @@ class BrokerDesk:
             body_bytes=len(body),
             body_commitment=intent.body_commitment,
             subject=intent.subject,
+            asked=intent.asked,
         )
         try:
             permit = await self._journal.permit_as_stated(leaving, body=body)
         except AuditUnwritable as error:
             raise AuditUnwritable(reason=f"that of the egress broker: {error.values.get('reason')}") from error
         place.calls += 1
-        return Granted(open=place, permit=permit, request_id=intent.request_id, tenant=intent.tenant, body=body)
+        return Granted(
+            open=place,
+            permit=permit,
+            request_id=intent.request_id,
+            tenant=intent.tenant,
+            body=body,
+            asked=intent.asked,
+        )
 
     async def send(self, leave: Leave, sending: Send) -> Answering:
         """Connect, and send what was permitted, as the server's engines would.
@@ -216,14 +229,10 @@ class BrokerDesk:
         """
         granted = _granted(leave)
         place = granted.open.place
-        if sending.method != "POST" or sending.path not in place.paths:
-            asked = f"{sending.method} {sending.path}"
-            raise EgressDenied(origin=place.origin, reason=f"{asked!r} is nothing that {place.name} is asked")
-        for name, value in sending.headers:
-            if name not in ASKED_FIELDS or len(value) > _FIELD_CHARACTERS_MAX:
-                raise EgressDenied(
-                    origin=place.origin, reason=f"the header field {name!r} is none that goes with a body"
-                )
+        if place.hub_part is not None:
+            self._reads.check_sending(place, granted.asked, sending)
+        else:
+            _check_sending(place, sending)
         try:
             seal = bytes.fromhex(sending.permit.seal)
         except ValueError:
@@ -237,7 +246,9 @@ class BrokerDesk:
             permit=shown,
             deadline_s=self._clock.monotonic_s() + min(max(sending.left_s, 0.0), _LEFT_S_MAX),
         )
-        return await _answering(reply, place.secret)
+        if place.hub_part is not None:
+            self._reads.pointed(place, sending, reply)
+        return await _answering(reply, place)
 
     def done(self, leave: Leave, *, outcome: str, was_sent: bool, answer_bytes: int) -> None:
         """Record how it went."""
@@ -355,19 +366,33 @@ def _check_body(intent: Intent, body: bytes) -> None:
         raise EgressDenied(origin=intent.origin, reason="the body is not the one of its intent")
 
 
+def _check_sending(place: Place, sending: Send) -> None:
+    if sending.method != "POST" or sending.path not in place.paths:
+        asked = f"{sending.method} {sending.path}"
+        raise EgressDenied(origin=place.origin, reason=f"{asked!r} is nothing that {place.name} is asked")
+    for name, value in sending.headers:
+        if name not in ASKED_FIELDS or len(value) > _FIELD_CHARACTERS_MAX:
+            raise EgressDenied(origin=place.origin, reason=f"the header field {name!r} is none that goes with a body")
+
+
 def _granted(leave: Leave) -> Granted:
     if not isinstance(leave, Granted):
         raise TypeError("a leave of another desk")
     return leave
 
 
-async def _answering(reply: HttpReply, secret: str) -> Answering:
-    """The answer without fields of one hop, and without the credential where the upstream quotes it."""
+async def _answering(reply: HttpReply, place: Place) -> Answering:
+    """The answer without fields of one hop, and without the credential where the upstream quotes it.
+
+    Of a hub's files the length is part of what is asked.
+    """
+    secret = place.secret
     hides = len(secret) >= _SECRET_CHARACTERS_MIN
+    ends_here = _OF_ONE_HOP - {"content-length"} if place.hub_part is not None else _OF_ONE_HOP
     headers = {
         name: value
         for name, value in reply.headers.items()
-        if name not in _OF_ONE_HOP and not (hides and secret in value)
+        if name not in ends_here and not (hides and secret in value)
     }
     if not (hides and reply.status >= _ERROR_STATUS):
         reply.headers = headers

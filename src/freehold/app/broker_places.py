@@ -13,8 +13,10 @@ from freehold.config.secrets import read_secret
 from freehold.domain.deployment import Deployment
 from freehold.domain.zones import DEVICE, Zone
 from freehold.engines.outward import asked_paths, fixed_headers
+from freehold.net.brokered.reads import HUB_LABEL, HubPart, hub_place_name
 from freehold.net.origin import Origin
 
+_HUB_CONNECTIONS_MAX = 8
 _ALL_CORES = 64
 """Workers, where the server has one for each core of a machine that may not be this one."""
 
@@ -34,6 +36,7 @@ class Place:
         connections_max: Most at once.
         deployment: What it is for the rules; ``None`` for what the house sends itself.
         label: For what the house sends itself, the strictest label that it may have.
+        hub_part: What it is of a model hub, which is read from and sent nothing; ``None`` for any other place.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Place:
     connections_max: int = 1
     deployment: Deployment | None = None
     label: str = ""
+    hub_part: HubPart | None = None
 
     @property
     def origin(self) -> str:
@@ -92,6 +96,16 @@ def places_of(loaded: LoadedConfig, compiled: Compiled, environment: Mapping[str
                 connections_max=workers,
                 label=WITNESS_LABEL,
             )
+    for number, address in enumerate(loaded.config.egress.hub):
+        yield Place(
+            name=hub_place_name(number),
+            base_url=address,
+            zone=Zone(loaded.config.egress.hub_zone),
+            paths=frozenset(),
+            connections_max=_HUB_CONNECTIONS_MAX,
+            label=HUB_LABEL,
+            hub_part=HubPart.STORAGE if number else HubPart.HUB,
+        )
 
 
 def _deployment(plan: DeploymentPlan, workers: int) -> Place:

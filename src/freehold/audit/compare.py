@@ -33,6 +33,7 @@ class Egress:
         label: The text's.
         body_bytes: Its length.
         body_commit: What stands for the exact body.
+        asked: What was asked, where that has no body.
     """
 
     request_id: str
@@ -42,6 +43,12 @@ class Egress:
     label: str
     body_bytes: int
     body_commit: str
+    asked: str = ""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is one that a broker makes for the command line."""
+        return bool(self.asked) and not self.body_bytes and not self.body_commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +62,15 @@ class Compared:
         only_server: What the server let out, and the broker did not send: it found another way, or this is another
             broker's log.
         before: What the server let out before the broker's log begins; not compared.
+        reads: What the broker read from a model hub for the command line, which keeps no log: only the broker's tells of
+            it, and says what was asked.
     """
 
     same: int
     only_broker: tuple[Egress, ...]
     only_server: tuple[Egress, ...]
     before: int
+    reads: int = 0
 
     @property
     def agree(self) -> bool:
@@ -81,8 +91,10 @@ def compare(main: Path, broker: Path) -> Compared:
     Raises:
         AuditBroken: A file or an entry cannot be read.
     """
-    theirs = list(_told(broker))
-    begin = min((unix_ms for unix_ms, _, _ in theirs), default=None)
+    told = list(_told(broker))
+    # A read has no body. One with a body, or without what was asked, is an egress like any other.
+    theirs = [each for each in told if not each[1].is_read]
+    begin = min((unix_ms for unix_ms, _, _ in told), default=None)
     every = [each for folder in (main, *further_shards(main).values()) for each in _told(folder)]
     ours = [each for each in every if begin is not None and each[0] >= begin - _APART_MS]
     server, other = Counter(each for _, each, _ in ours), Counter(each for _, each, _ in theirs)
@@ -92,6 +104,7 @@ def compare(main: Path, broker: Path) -> Compared:
         only_broker=tuple(sorted((broker_sent - server).elements())),
         only_server=tuple(sorted((server_sent - other).elements())),
         before=len(every) - len(ours),
+        reads=len(told) - len(theirs),
     )
 
 
@@ -110,6 +123,7 @@ def _told(folder: Path) -> Iterator[tuple[int, Egress, bool]]:
 
 def _egress(record: AuditRecord) -> Egress:
     deployment, origin, zone, label, body_bytes, commit = (record.detail.get(name) for name in _MEMBERS)
+    asked = record.detail.get("asked", "")
     return Egress(
         record.request_id,
         str(deployment),
@@ -118,4 +132,5 @@ def _egress(record: AuditRecord) -> Egress:
         str(label),
         body_bytes if isinstance(body_bytes, int) else -1,
         str(commit),
+        str(asked),
     )

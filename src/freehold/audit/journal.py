@@ -141,4 +141,5 @@ def _detail(intent: EgressIntent) -> dict[str, object]:
         "rules": list(intent.rules),
         "body_bytes": intent.body_bytes,
         "body_commit": intent.body_commitment,
+        **({"asked": intent.asked} if intent.asked else {}),
     }

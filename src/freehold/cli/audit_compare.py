@@ -36,6 +36,10 @@ def compare(broker: str, /, *, folder: str = "", as_json: Json = False) -> int:
         output.say(f"{found.same:,} egresses are the same in both logs.")
         if found.before:
             output.say(f"{found.before:,} of the server's are older than the broker's log and were not compared.")
+        if found.reads:
+            output.say(
+                f"{found.reads:,} reads of models are in the broker's alone: the command line, which asks, has none."
+            )
         _tell("The broker sent what the server's log does not tell of", found.only_broker)
         _tell("The server let out what the broker did not send", found.only_server)
     return output.OK if found.agree else output.FAILED

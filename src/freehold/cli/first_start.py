@@ -8,6 +8,7 @@ from pathlib import Path
 
 from freehold.cli import first_run, output
 from freehold.cli.first_run import Proposal, Reply
+from freehold.cli.hub import Hub
 from freehold.cli.machine_speed import this_machine
 from freehold.cli.pulling import pull_model, registry_of
 from freehold.config.load import FILE_NAME
@@ -20,7 +21,7 @@ from freehold.serving.catalogue import load_catalogue
 from freehold.serving.reference import FilePath, parse_reference
 
 
-def first_start(folder: Path, *, model: str, yes: bool, as_json: bool, endpoint: str) -> Path | None:
+def first_start(folder: Path, *, model: str, yes: bool, as_json: bool, hub: Hub) -> Path | None:
     """Everything that precedes the first start; ``None`` where the user did not want it.
 
     Args:
@@ -28,7 +29,7 @@ def first_start(folder: Path, *, model: str, yes: bool, as_json: bool, endpoint:
         model: The model that was asked for; empty for the best that fits.
         yes: Whether nothing is to be asked.
         as_json: Whether standard output is for a program.
-        endpoint: The model hub; empty for the library's own.
+        hub: The model hub.
 
     Returns:
         The configuration that was written.
@@ -46,7 +47,7 @@ def first_start(folder: Path, *, model: str, yes: bool, as_json: bool, endpoint:
     chosen = model or _choose(folder, profile, yes=yes)
     if chosen is None:
         return None
-    name = _fetched(chosen, profile, is_free=not model, yes=yes, quiet=as_json, endpoint=endpoint)
+    name = _fetched(chosen, profile, is_free=not model, yes=yes, quiet=as_json, hub=hub)
     return None if name is None else _write_config(folder, name, profile)
 
 
@@ -83,17 +84,15 @@ def _asked(proposal: Proposal) -> str | None:
     return str(reply)
 
 
-def _fetched(
-    name: str, profile: HardwareProfile, *, is_free: bool, yes: bool, quiet: bool, endpoint: str
-) -> str | None:
+def _fetched(name: str, profile: HardwareProfile, *, is_free: bool, yes: bool, quiet: bool, hub: Hub) -> str | None:
     """The name of a model that is here; another one than asked for only where the user agreed to any."""
     if isinstance(parse_reference(name), FilePath):
         return name
     _check_fits(name, profile)
     try:
-        pull_model(name, quiet=quiet, endpoint=endpoint)
+        pull_model(name, quiet=quiet, hub=hub)
     except HubUnreachable as error:
-        smaller = _without_hub(profile) if is_free else None
+        smaller = _without_hub(profile) if is_free and not hub.broker else None
         if smaller is None or smaller.option.name == name:
             raise
         size = wording.size(smaller.option.shape.file_bytes)

@@ -90,6 +90,11 @@ def _check_layers(asked: Asked, machine: Machine, *, gpu_layers: int, cpu_moe: i
         raise output.UsageError(f"--gpu-layers and --cpu-moe are 0 to {layers}, the layers of this model.")
     if not machine.cards and (gpu_layers > 0 or cpu_moe):
         raise output.UsageError("--gpu-layers and --cpu-moe are about cards; say which with --gpu.")
+    if cpu_moe and not any(asked.shape.expert_bytes):
+        raise output.UsageError(
+            "--cpu-moe: nothing says how large the experts of this model are. It has none, or is known from the catalogue"
+            " alone: name its file, or hf:OWNER/REPO/FILE.gguf, whose header says it."
+        )
 
 
 def _answer(asked: Asked, setting: Setting, machine: Machine) -> _Answer:

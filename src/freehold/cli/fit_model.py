@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from freehold.cli import output
-from freehold.cli.pulling import hub_endpoint, registry_of
+from freehold.cli.hub import hub_of, with_hub
+from freehold.cli.pulling import registry_of
 from freehold.config.load import data_folder
 from freehold.domain.hardware import ModelShape
 from freehold.serving.catalogue import CatalogueEntry
@@ -15,6 +17,9 @@ from freehold.serving.gguf import read_header, read_weight_bytes
 from freehold.serving.looked_at import FolderBeginnings, LookedAt, look_at
 from freehold.serving.reference import HUB_PREFIX, parse_remote
 from freehold.serving.registry import InstalledModel
+
+if TYPE_CHECKING:
+    from freehold.net.hub import HubSource
 
 _SAFETENSORS = (".safetensors", ".safetensors.index.json")
 _PROJECTORS = "*mmproj*.gguf"
@@ -89,12 +94,14 @@ def _looked_at(found: LookedAt) -> Asked:
 def _remote(model: str) -> Asked:
     """From a hub, where this process may ask one: the beginnings of the files that were named, nothing else."""
     from freehold.cli.fit_remote import HubBeginnings  # lazy: only here is a network needed
-    from freehold.net.hub import HubSource  # lazy: as above
     from freehold.net.hub_ranges import HubRanges  # lazy: as above
 
     reference = parse_remote(model)
-    ranges = HubRanges(HubSource(endpoint=hub_endpoint("") or None))
-    files = HubBeginnings(ranges, repo=reference.repo, revision=reference.revision)
-    found = asyncio.run(look_at(files, reference.filename))
-    output.note(f"{model}: {files.read_bytes / 1e6:.1f} MB read, the beginnings of its files.")
+
+    async def look(source: HubSource) -> tuple[LookedAt, int]:
+        files = HubBeginnings(HubRanges(source), repo=reference.repo, revision=reference.revision)
+        return await look_at(files, reference.filename), files.read_bytes
+
+    found, read_bytes = with_hub(hub_of(""), look)
+    output.note(f"{model}: {read_bytes / 1e6:.1f} MB read, the beginnings of its files.")
     return _looked_at(found)

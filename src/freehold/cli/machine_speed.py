@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -14,13 +15,24 @@ import msgspec
 
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.speed import MachineRuns
+from freehold.hostinfo.bandwidth import GLANCE_S, copy_memory, measure_bandwidth
+from freehold.hostinfo.clock import SystemClock
 from freehold.hostinfo.probe import probe
 
 FILE = "machine-speed.json"
+BANDWIDTH_FILE = "machine-bandwidth.json"
 _SCHEMA = 1
 _FILE_BYTES_MAX = 1 << 20
 _GIB = 1 << 30
-_TAKEN_MUCH = 0.2
+_BANDWIDTH_MAX = 10**14
+TAKEN_MUCH = 0.2
+
+
+class _Bandwidth(msgspec.Struct, forbid_unknown_fields=True):
+    schema: int
+    machine: str
+    bytes_per_s: int
+    unix_ms: int
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,8 +55,32 @@ def machine_digest(profile: HardwareProfile) -> str:
 
 
 def this_machine(folder: Path) -> tuple[HardwareProfile, str]:
-    """The machine with what was measured on it, where that is of this very hardware; and in words, which it is."""
-    profile = probe(measure=True)
+    """The machine with what was measured on it, where that is of this very hardware; and in words, which it is.
+
+    Its bandwidth is the one that ``freehold hardware`` measured and kept, else one of a glance at it.
+    """
+    profile = probe()
+    kept = read_bandwidth(folder, profile)
+    known = kept or profile.bandwidth_bytes_per_s or measure_bandwidth(threads=profile.cores, seconds=GLANCE_S)
+    return _with_runs(folder, replace(profile, bandwidth_bytes_per_s=known))
+
+
+def measured_machine(folder: Path) -> tuple[HardwareProfile, str, float]:
+    """As ``this_machine``, with its bandwidth measured now by copying for a second, and the share that others took of it.
+
+    Kept for the others is the most that was ever measured of this hardware, since whoever else uses its memory only makes it
+    less; and nothing while others take much of the processor, when it is rough.
+    """
+    profile = probe()
+    copied = copy_memory(threads=profile.cores)
+    profile = replace(profile, bandwidth_bytes_per_s=copied.bytes_per_s)
+    if copied.taken_share <= TAKEN_MUCH and copied.bytes_per_s > read_bandwidth(folder, profile):
+        with contextlib.suppress(OSError):  # who may not write there has seen it all the same
+            write_bandwidth(folder, profile, unix_ms=SystemClock().unix_ms())
+    return *_with_runs(folder, profile), copied.taken_share
+
+
+def _with_runs(folder: Path, profile: HardwareProfile) -> tuple[HardwareProfile, str]:
     runs, told = read_runs(folder, profile)
     return replace(profile, measured=runs), told
 
@@ -65,17 +101,47 @@ def read_runs(folder: Path, profile: HardwareProfile) -> tuple[MachineRuns | Non
         return None, f"speeds are by the table, {FILE} has numbers that no run gives: {hint}"
     day = datetime.fromtimestamp(found.runs.unix_ms / 1000, UTC).date().isoformat()
     told = f"speeds are by runs of {', '.join(found.runs.models)} on this machine of {day}"
-    if found.runs.taken_share > _TAKEN_MUCH:
+    if found.runs.taken_share > TAKEN_MUCH:
         told += f", when others took {found.runs.taken_share:.0%} of the processor: they are for when nobody does"
     return found.runs, told
 
 
 def write_runs(folder: Path, profile: HardwareProfile, runs: MachineRuns) -> Path:
     """Keep what was measured, wholly or not at all."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / FILE
-    scratch = path.with_name(f".{FILE}.{os.getpid()}.part")
     document = {"schema": _SCHEMA, "machine": machine_digest(profile), "runs": asdict(runs)}
+    return _written(folder / FILE, document)
+
+
+def read_bandwidth(folder: Path, profile: HardwareProfile) -> int:
+    """The bandwidth that was measured and kept, in bytes a second; 0 for none, or where it is of other hardware."""
+    try:
+        with (folder / BANDWIDTH_FILE).open("rb") as file:
+            found = msgspec.json.decode(file.read(_FILE_BYTES_MAX), type=_Bandwidth)
+    except (OSError, msgspec.MsgspecError):
+        return 0
+    is_ours = found.schema == _SCHEMA and found.machine == machine_digest(profile)
+    return found.bytes_per_s if is_ours and 0 < found.bytes_per_s < _BANDWIDTH_MAX else 0
+
+
+def write_bandwidth(folder: Path, profile: HardwareProfile, *, unix_ms: int) -> None:
+    """Keep the profile's bandwidth; one that could not be measured is not kept.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    if profile.bandwidth_bytes_per_s:
+        document = _Bandwidth(
+            schema=_SCHEMA,
+            machine=machine_digest(profile),
+            bytes_per_s=profile.bandwidth_bytes_per_s,
+            unix_ms=unix_ms,
+        )
+        _written(folder / BANDWIDTH_FILE, msgspec.to_builtins(document))
+
+
+def _written(path: Path, document: object) -> Path:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
     scratch.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     scratch.chmod(0o600)
     scratch.rename(path)

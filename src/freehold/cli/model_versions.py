@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from freehold.cli import output
+from freehold.cli.hub import hub_of
 from freehold.cli.options import ConfigFile, Json
 from freehold.cli.pulling import (
-    hub_endpoint,
     model_json,
     model_lines,
     pull_beside,
@@ -76,19 +76,19 @@ def pull_newer(name: str, /, *, config: ConfigFile = "", as_json: Json = False) 
     Args:
         name: A name of "freehold models list", of the catalogue, or a hub's file.
     """
-    endpoint = hub_endpoint(config)
+    hub = hub_of(config)
     registry = registry_of(data_folder())
     if registry.find(name) is None:
-        model = pull_model(name, quiet=as_json, endpoint=endpoint)
+        model = pull_model(name, quiet=as_json, hub=hub)
         output.print_json(model_json(model)) if as_json else output.say(model_lines(model))
         return output.OK
-    found = update_of(name, endpoint=endpoint)
+    found = update_of(name, hub=hub)
     if found.offer is None:
         output.print_json({"name": name, "offer": None, "told": found.told}) if as_json else output.say(
             f"{name}: {found.told}."
         )
         return output.OK
-    model = pull_beside(found.offer, quiet=as_json, endpoint=endpoint)
+    model = pull_beside(found.offer, quiet=as_json, hub=hub)
     if as_json:
         output.print_json(model_json(model))
     else:
@@ -149,12 +149,12 @@ def updates(
     Args:
         names: Which; all if none is given.
     """
-    endpoint = hub_endpoint(config)
+    hub = hub_of(config)
     registry = registry_of(data_folder())
     if len(names) == 1:
-        found: dict[str, Outlook | FreeholdError] = {names[0]: update_of(names[0], endpoint=endpoint)}
+        found: dict[str, Outlook | FreeholdError] = {names[0]: update_of(names[0], hub=hub)}
     else:
-        found = {each: _asked(each, endpoint) for each in names or [state.name for state in registry.states()]}
+        found = {each: _asked(each, hub) for each in names or [state.name for state in registry.states()]}
     if as_json:
         output.print_json([_outlook_json(name, each) for name, each in found.items()])
     elif not found:
@@ -226,7 +226,7 @@ def _verified(registry: ModelRegistry, model: InstalledModel) -> tuple[str, str]
 def _asked(name: str, endpoint: str) -> Outlook | FreeholdError:
     """What is known of newer versions, or why nothing is: one that cannot be asked about keeps nobody from the others."""
     try:
-        return update_of(name, endpoint=endpoint)
+        return update_of(name, hub=hub)
     except FreeholdError as error:
         return error
 

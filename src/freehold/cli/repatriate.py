@@ -14,6 +14,7 @@ from freehold.cli import output
 from freehold.cli.cheapest import NOT_JUDGED, Judged, cheapest_judged, own_outcomes
 from freehold.cli.money_facts import Facts, from_export, from_receipts
 from freehold.cli.options import Json
+from freehold.cli.repatriate_sheet import sheet
 from freehold.domain.deployment import TokenPrice
 from freehold.domain.economics import Demand, Repatriation, Spread, TokenPrices
 from freehold.domain.errors.planner import PriceUnknown
@@ -67,7 +68,21 @@ class Cloud:
     cheapest_price: str = ""
 
 
-_NO_VOLUME, _NO_CLOUD = Volume(), Cloud()
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What is written besides.
+
+    Attributes:
+        html: Write the answer as a page with drawings to this file, too.
+        csv: Write the numbers and all assumptions as comma-separated values, with a head, to this file, too.
+    """
+
+    html: str = ""
+    csv: str = ""
+
+
+_NO_VOLUME, _NO_CLOUD, _NO_FILES = Volume(), Cloud(), Files()
 
 
 def repatriate(
@@ -78,7 +93,7 @@ def repatriate(
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
     draws: int = 20_000,
     seed: int = 1,
-    html: str = "",
+    files: Files = _NO_FILES,
     as_json: Json = False,
 ) -> int:
     """Say whether to bring a workload home, with probabilities; the answer may be to stay in the cloud.
@@ -88,7 +103,6 @@ def repatriate(
         set_: Your own number for an assumption, as NAME=VALUE or NAME=LOW:LIKELY:HIGH; may be given more than once.
         draws: How many times all assumptions are drawn.
         seed: Of what is drawn; the same one gives the same answer.
-        html: Write the answer as a page with drawings to this file, too.
     """
     if not 100 <= draws <= _DRAWS_MAX:
         raise output.UsageError(f"--draws is {draws}; 100 to {_DRAWS_MAX:,} are taken.")
@@ -111,12 +125,13 @@ def repatriate(
         seed=seed,
     )
     priced_as = facts.priced_as(cloud.model if not cloud.price else "")
-    if html:
-        Path(html).write_text(
-            page(told, assumptions, demand_from="; ".join(filter(None, (facts.told, priced_as)))), encoding="utf-8"
-        )
+    if files.html:
+        demand_from = "; ".join(filter(None, (facts.told, priced_as)))
+        _write(files.html, page(told, assumptions, demand_from=demand_from), "--html")
         if not as_json:
-            output.note(f"The page is in {html}.")
+            output.note(f"The page is in {files.html}.")
+    if files.csv:
+        _write(files.csv, sheet(told, assumptions), "--csv")
     if as_json:
         spreads = {name: asdict(each) for name, each in zip(NAMES, assumptions.spreads, strict=True)}
         output.print_json(
@@ -131,6 +146,13 @@ def repatriate(
     else:
         output.say(_text(told, facts, hardware, judged=judged.told, priced_as=priced_as))
     return output.OK
+
+
+def _write(path: str, text: str, option: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise output.UsageError(f"{option} {path}: it cannot be written ({error.strerror}).") from error
 
 
 def _facts(volume: Volume) -> Facts:

@@ -8,8 +8,8 @@ from pathlib import Path
 from freehold.cli import output
 from freehold.cli.detected import show_detected
 from freehold.cli.first_start import first_start
+from freehold.cli.hub import hub_in
 from freehold.cli.options import ConfigFile, Json
-from freehold.cli.pulling import endpoint_of
 from freehold.cli.snippets import snippets
 from freehold.config.load import LoadedConfig, data_folder, find_file, load
 from freehold.domain.errors.config import ConfigMissing
@@ -53,7 +53,7 @@ def up(
     loaded = load(path, flags=flags, check_label=parse_label)
     check_bind(loaded.config.server, insecure_bind=insecure_bind)
     if path is None:
-        path = first_start(folder, model=model, yes=yes, as_json=as_json, endpoint=endpoint_of(loaded.config))
+        path = first_start(folder, model=model, yes=yes, as_json=as_json, hub=hub_in(loaded.config))
         if path is None:
             return output.FAILED
         loaded = load(path, flags=flags, check_label=parse_label)

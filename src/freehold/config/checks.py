@@ -444,6 +444,29 @@ def _egress(config: Config) -> Iterator[Mistake]:
         yield Mistake(path=("egress", "broker"), text=f"{place!r}: write unix:// and the absolute path of a socket")
     if config.egress.users and not place:
         yield Mistake(path=("egress", "users"), text="there is no broker that they could use; set broker")
+    yield from _egress_hub(config)
     for number, user in enumerate(config.egress.users):
         if not _USER.fullmatch(user):
             yield Mistake(path=("egress", "users", number), text=f"{user!r} is no name or number of a user")
+
+
+def _egress_hub(config: Config) -> Iterator[Mistake]:
+    egress, zones = config.egress, zone_tree(config)
+    if not egress.hub:
+        return
+    if not egress.broker:
+        yield Mistake(path=("egress", "hub"), text="there is no broker that could read from them; set broker")
+    if egress.hub_zone == DEVICE or not zones.is_known(Zone(egress.hub_zone)):
+        suggestion = near(egress.hub_zone, zones.zones) or "; name it in [site] regions"
+        text = f"{egress.hub_zone!r} is none of this site's zones beyond this device{suggestion}"
+        yield Mistake(path=("egress", "hub_zone"), text=text)
+    for number, address in enumerate(egress.hub):
+        path = ("egress", "hub", number)
+        if any(mark in address for mark in "@?#"):
+            yield Mistake(path=path, text="the address of a hub has no user, no query and no fragment")
+        else:
+            yield from _address(path, address, egress.hub_zone, setting="")
+    endpoint = config.hub.endpoint.rstrip("/")
+    if endpoint and endpoint != egress.hub[0].rstrip("/"):
+        text = f"{egress.hub[0]!r} must be the hub, which is {endpoint!r} by [hub] endpoint"
+        yield Mistake(path=("egress", "hub", 0), text=text)

@@ -23,6 +23,7 @@ class EgressIntent:
         body_bytes: Length of the exact body.
         body_commitment: Keyed commitment (HMAC-SHA256, hex) of the exact body.
         subject: Id of the key that sent it, whose data key the commitment is made with; empty for what the house sends.
+        asked: For a read, which has no body, what is asked: ``GET /path bytes=0-99``; else empty.
     """
 
     request_id: str
@@ -35,6 +36,7 @@ class EgressIntent:
     body_bytes: int
     body_commitment: str
     subject: str = ""
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

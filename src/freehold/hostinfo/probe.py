@@ -6,22 +6,19 @@ import math
 import os
 import platform
 from pathlib import Path
-from typing import Final
 
 from freehold.domain.hardware import HardwareProfile
-from freehold.hostinfo.bandwidth import measure_bandwidth
+from freehold.hostinfo.bandwidth import GLANCE_S, measure_bandwidth
 from freehold.hostinfo.cgroups import CgroupLimits, read_limits
 from freehold.hostinfo.files import number, read_text
 from freehold.hostinfo.graphics import cards, tool
-
-_BANDWIDTH_THREADS_MAX: Final = 8
 
 
 def probe(*, measure: bool = False, root: Path = Path("/")) -> HardwareProfile:
     """The machine as this process may use it, now.
 
     Args:
-        measure: Whether to measure the memory bandwidth, which takes a third of a second.
+        measure: Whether to measure the memory bandwidth at a glance, which takes a third of a second.
         root: Root of the file system; another folder in tests.
     """
     limits = read_limits(root)
@@ -35,7 +32,7 @@ def probe(*, measure: bool = False, root: Path = Path("/")) -> HardwareProfile:
         memory_bytes=memory_bytes,
         memory_free_bytes=free_bytes,
         gpus=cards(root, memory_bytes=memory_bytes, free_bytes=free_bytes),
-        bandwidth_bytes_per_s=measure_bandwidth(threads=min(cores, _BANDWIDTH_THREADS_MAX)) if measure else 0,
+        bandwidth_bytes_per_s=measure_bandwidth(threads=cores, seconds=GLANCE_S) if measure else 0,
         physical_cores=min(cores, _physical_cores(cpu_info)),
     )
 

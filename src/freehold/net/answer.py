@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import ClassVar
 
 import httptools
 
@@ -54,7 +55,10 @@ class Answer:
         queued_bytes: Unread bytes.
         tap: Takes pieces as they arrive instead of the queue; returns whether it wants no more for now.
         stopped: It wanted no more.
+        may_point: Whether a redirect is an answer. It is never followed here.
     """
+
+    may_point: ClassVar[bool] = False
 
     __slots__ = (
         "_bodiless",
@@ -208,7 +212,7 @@ class Answer:
         headers = self.headers
         if parser.get_http_version() not in ("1.1", "1.0"):
             self._refuse(f"HTTP version {parser.get_http_version()}")
-        if not 200 <= self.status < 600 or 300 <= self.status < 400:
+        if not 200 <= self.status < 600 or (300 <= self.status < 400 and not self.may_point):
             self._refuse(f"status {self.status}, and redirects are not followed")
         transfer = headers.get("transfer-encoding", "").strip().lower()
         if transfer not in ("", "chunked"):
@@ -251,3 +255,11 @@ class Answer:
     def _refuse(self, reason: str) -> None:
         self.fault = reason
         raise ViolationError(reason)
+
+
+class PointingAnswer(Answer):
+    """One that may point elsewhere, as a model hub's does; whether anybody goes there is for who asked."""
+
+    may_point: ClassVar[bool] = True
+
+    __slots__ = ()

@@ -8,6 +8,7 @@ from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.ports import Clock
 from freehold.domain.zones import DEVICE, Zone
 from freehold.net.addresses import Resolver, kinds_of_zone, system_resolver
+from freehold.net.answer import Answer, PointingAnswer
 from freehold.net.brokered.way import Way
 from freehold.net.client import HttpClient
 from freehold.net.factory import ClientFactory
@@ -52,6 +53,7 @@ class Broker:
         connections_max: int = 64,
         headers: tuple[tuple[str, str], ...] = (),
         ca_file: str | None = None,
+        may_point: bool = False,
     ) -> HttpClient:
         """A client of one configured upstream; opens nothing yet.
 
@@ -65,6 +67,7 @@ class Broker:
             connections_max: Most connections at once; requests beyond wait in line.
             headers: Fields of every request, the credential among them.
             ca_file: PEM file with the only certificates to trust; ``None`` for the system's authorities.
+            may_point: Whether it may answer with a redirect, which is handed on and never followed.
 
         Raises:
             BaseUrlInvalid: ``base_url`` cannot be read.
@@ -86,6 +89,7 @@ class Broker:
                 connections_max=connections_max,
                 headers=headers,
                 ca_file=ca_file,
+                answer=PointingAnswer if may_point else Answer,
             )
         # Clients that were closed one by one, by a reload for example, are not kept.
         self._clients = [known for known in self._clients if not known.is_closed]

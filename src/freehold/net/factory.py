@@ -8,6 +8,7 @@ from functools import partial
 from freehold.domain.ports import Clock
 from freehold.domain.zones import DEVICE, LAN, Zone
 from freehold.net.addresses import AddressKind, Resolver
+from freehold.net.answer import Answer
 from freehold.net.client import ClientParts, HttpClient
 from freehold.net.connection import Setting
 from freehold.net.dial import Dialer
@@ -52,6 +53,7 @@ class ClientFactory:
         connections_max: int,
         headers: tuple[tuple[str, str], ...],
         ca_file: str | None,
+        answer: type[Answer] = Answer,
     ) -> HttpClient:
         """A client of ``origin``; opens nothing yet.
 
@@ -63,6 +65,7 @@ class ClientFactory:
             connections_max: Most connections at once.
             headers: Fields of every request, the credential among them.
             ca_file: PEM file with the only certificates to trust; ``None`` for the system's.
+            answer: How answers are read.
 
         Raises:
             EgressDenied: A field of ``headers`` is not allowed.
@@ -81,7 +84,7 @@ class ClientFactory:
             tls=self._context(ca_file),
         )
         first_byte_s = limits.first_byte_near_s if near else limits.first_byte_far_s
-        setting = Setting(limits=limits, first_byte_s=first_byte_s, faults=faults)
+        setting = Setting(limits=limits, first_byte_s=first_byte_s, faults=faults, answer=answer)
         return HttpClient(
             ClientParts(
                 name=name,

@@ -68,6 +68,11 @@ def test_what_connects_by_itself_refuses(cli: Cli, config: Path) -> None:
     shown = cli("pull", "qwen3-0.6b", "--config", str(config))
     assert shown.code == 1
     assert "FH-POLICY-008" in shown.err
+    config.write_text(config.read_text() + 'hub = ["https://hub.test"]\n')
+    # The installer of packages has a network of its own, so that it is no way round either.
+    shown = cli("pull", "smollm2-135m", "--from", "packages", "--config", str(config))
+    assert shown.err.startswith("FH-POLICY-008")
+    assert "FH-AUDIT-003" in cli("pull", "qwen3-4b", "--config", str(config)).err
 
 
 def test_a_broker_in_the_servers_folder_is_refused(cli: Cli, config: Path, home: Path) -> None:

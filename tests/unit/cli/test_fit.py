@@ -22,11 +22,7 @@ from tests.unit.cli.conftest import Cli
 
 @pytest.fixture(autouse=True)
 def _this_machine(machine: Callable[..., HardwareProfile], monkeypatch: pytest.MonkeyPatch) -> None:
-    def probed(*, measure: bool) -> HardwareProfile:
-        assert measure
-        return machine()
-
-    monkeypatch.setattr(machine_speed, "probe", probed)
+    monkeypatch.setattr(machine_speed, "probe", machine)
 
 
 def told(cli: Cli, *arguments: str) -> dict[str, Any]:
@@ -162,6 +158,13 @@ def test_an_unknown_architecture_never_fits_by_the_closed_form(cli: Cli, tmp_pat
         assert "cannot be told: what the architecture 'from-tomorrow' keeps" in shown.out
         assert not told(cli, path, *more)["fits"]
     assert "cannot be told" in cli("models", path).out
+
+
+@pytest.mark.parametrize("model", ["gpt-oss-20b", "qwen3-4b"])
+def test_experts_that_nobody_knows_are_not_left_out_silently(cli: Cli, model: str) -> None:
+    """It would be sized as if the option had not been given."""
+    shown = cli("fit", model, "--gpu", "12G", "--cpu-moe", "10")
+    assert (shown.code, "nothing says how large the experts" in shown.err) == (2, True)
 
 
 def test_safetensors_of_this_machine(cli: Cli, tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from freehold.cli import machine_speed
-from freehold.cli.machine_speed import FILE, read_runs, write_runs
+from freehold.cli.machine_speed import (
+    BANDWIDTH_FILE,
+    FILE,
+    read_bandwidth,
+    read_runs,
+    write_bandwidth,
+    write_runs,
+)
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.speed import MachineRuns, Measured
 from freehold.planner.speed_cpu import cpu_load
@@ -92,6 +99,22 @@ def test_commands_go_by_it(
     planned = json.loads(cli("plan", "--tok-s", "5", "--ctx", "1024", "--prompt", "256", "--json").out)
     (own,) = [each for each in planned if each["this_machine"]]
     assert own["source"] == "measured"
+
+
+def test_a_bandwidth_there_and_back(tmp_path: Path, machine: Callable[..., HardwareProfile]) -> None:
+    profile = machine(bandwidth_bytes_per_s=9_000_000_000)
+    write_bandwidth(tmp_path / "new", profile, unix_ms=1)
+    path = tmp_path / "new" / BANDWIDTH_FILE
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert read_bandwidth(tmp_path / "new", machine(bandwidth_bytes_per_s=0)) == 9_000_000_000
+    assert read_bandwidth(tmp_path / "new", machine(cores=3)) == 0, "of other hardware"
+    assert read_bandwidth(tmp_path, profile) == 0
+    write_bandwidth(tmp_path / "none", machine(bandwidth_bytes_per_s=0), unix_ms=1)
+    assert not (tmp_path / "none").exists()
+    kept = path.read_text()
+    for spoilt in ("", "{", '{"schema": 1}', kept.replace("9000000000", "-1"), kept.replace("9000000000", "1e99")):
+        path.write_text(spoilt)
+        assert read_bandwidth(tmp_path / "new", profile) == 0
 
 
 def test_nothing_to_run(cli: Cli) -> None:

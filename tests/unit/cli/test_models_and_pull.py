@@ -11,7 +11,8 @@ import pytest
 
 from freehold.cli import detected, models, pulling
 from freehold.cli.detected import toml_lines
-from freehold.cli.pulling import hub_endpoint, registry_of
+from freehold.cli.hub import Hub, hub_of
+from freehold.cli.pulling import registry_of
 from freehold.config.load import load
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.model_ports import PullProgress
@@ -121,10 +122,28 @@ def test_a_source_that_there_is_not(cli: Cli) -> None:
 
 
 def test_the_hub_is_the_configuration_s(home: Path) -> None:
-    assert hub_endpoint("") == ""
+    assert hub_of("") == Hub()
     home.mkdir()
     (home / "freehold.toml").write_text('[hub]\nendpoint = "https://hub.example"\n')
-    assert hub_endpoint("") == "https://hub.example"
+    assert hub_of("") == Hub(endpoint="https://hub.example")
+    (home / "freehold.toml").write_text(
+        '[egress]\nbroker = "unix:///b"\nhub = ["https://hub.example", "https://store.example"]\n'
+    )
+    assert hub_of("") == Hub(
+        endpoint="https://hub.example",
+        broker="unix:///b",
+        addresses=("https://hub.example", "https://store.example"),
+        zone="world",
+    )
+
+
+@pytest.mark.parametrize("command", [("pull", "qwen3-4b"), ("fit", "hf:org/repo/model.gguf"), ("models", "updates")])
+def test_a_configuration_that_was_named_and_is_not_there_asks_no_hub(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """It may be the one that says that only a broker connects."""
+    monkeypatch.setenv("FREEHOLD_CONFIG", str(tmp_path / "typo.toml"))
+    assert cli(*command).err.startswith("FH-CONFIG-")
 
 
 def test_progress_without_a_terminal_is_a_line_a_tenth(capsys: pytest.CaptureFixture[str]) -> None:

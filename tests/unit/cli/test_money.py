@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sqlite3
 from pathlib import Path
@@ -149,6 +150,25 @@ def test_a_page_needs_nothing_else(cli: Cli, tmp_path: Path) -> None:
     assert "http" not in page.replace("http-equiv", "")
     assert "<script" not in page
     assert "nan" not in page.lower()
+
+
+def test_a_sheet_has_all_numbers_and_all_assumptions(cli: Cli, tmp_path: Path) -> None:
+    told = asked(cli, "--mtok", "50", "--price", "2/10", "--csv", str(tmp_path / "a.csv"))
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = {(each["part"], each["name"]): each for each in csv.DictReader(file)}
+    assert rows["answer", "advice"]["middle"] == "stay"
+    npv = rows["result", "net_present_value"]
+    assert [float(npv[each]) for each in ("low", "middle", "high")] == list(told["result"]["npv"].values())
+    assumed = {name: row for (part, name), row in rows.items() if part == "assumption"}
+    assert {name: float(row["middle"]) for name, row in assumed.items()} == {
+        name: each["mode"] for name, each in told["assumptions"].items()
+    }
+    assert {name for part, name in rows if part == "way"} == {"cloud", "hybrid", "local"}
+    for option in ("--csv", "--html"):
+        shown = cli(
+            "repatriate", "--mtok", "50", "--price", "2/10", "--draws", "100", option, str(tmp_path / "no" / "a")
+        )
+        assert (shown.code, f"{option} " in shown.err, "cannot be written" in shown.err) == (2, True, True)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class World:
     pulled: list[tuple[str, str]] = field(default_factory=list)
     served: list[LoadedConfig] = field(default_factory=list)
 
-    def pull(self, name: str, *, source: str = "auto", quiet: bool = False, endpoint: str = "") -> None:
+    def pull(self, name: str, *, source: str = "auto", quiet: bool = False, hub: object = None) -> None:
         if not self.hub and source != "packages":
             raise HubUnreachable(hub="https://hub.example", reason="no route")
         self.pulled.append((name, source))

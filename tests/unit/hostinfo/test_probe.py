@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from freehold.hostinfo import graphics as graphics_module
-from freehold.hostinfo.bandwidth import measure_bandwidth
+from freehold.hostinfo.bandwidth import Copied, copy_memory, measure_bandwidth
 from freehold.hostinfo.cgroups import CgroupLimits, read_limits
 from freehold.hostinfo.probe import parse_vm_stat, probe
 
@@ -134,6 +134,22 @@ def test_a_tool_that_fails_hangs_or_babbles(tmp_path: Path, monkeypatch: pytest.
 
 def test_bandwidth_is_plausible() -> None:
     assert 100_000_000 < measure_bandwidth(threads=1, seconds=0.01) < 10**13
+
+
+def test_bandwidth_is_of_one_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By clocks of the test's: a copy takes an eighth of a second, of which others take a quarter."""
+    copies: list[int] = []
+    monkeypatch.setattr("ctypes.memmove", lambda _to, _from, count: copies.append(count))
+
+    def now_s() -> float:
+        return max(0, len(copies) - 1) / 8
+
+    found = copy_memory(threads=1, now_s=now_s, own_s=lambda: 0.75 * now_s())
+    assert len(copies) == 1 + 8, "the first one only touches the pages"
+    assert found == Copied(bytes_per_s=round(2 * 8 * copies[0] / 0.75), taken_share=0.25)
+    copies.clear()
+    coarse = copy_memory(threads=1, now_s=now_s, own_s=lambda: 0.0)
+    assert coarse == Copied(bytes_per_s=2 * 8 * copies[0], taken_share=0.0)
 
 
 def test_bandwidth_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,11 +102,13 @@ class CasesUnreadable(PolicyError):
 
 
 class EgressNotBrokered(PolicyError):
-    """{what!s} connects by itself, and [egress] broker says that only the broker's process may. Do it where that is not set, for example with --config and a file of another installation, and bring here what it fetched.
+    """{what!s} connects by itself, and [egress] broker says that only the broker's process may. Name the hub and its storage in [egress] hub, in the broker's configuration too, or do it where no broker is set and bring here what it fetched.
 
     What leaves for a model, a collector or a witness goes through the broker, which knows them from its own copy of the
-    configuration. Downloads do not: where models come from, and where they redirect to, is known to nobody beforehand.
-    docs/how-to/offline.md says how models are brought to a machine without a network.
+    configuration. With [egress] hub = ["https://HUB", "https://STORAGE"] it also reads models, for "freehold pull" and
+    "freehold fit": from these addresses, and at the storage only what the hub pointed to. The installers of packages have
+    a network of their own and never go through it. docs/how-to/broker.md shows it; docs/how-to/offline.md says how models
+    are brought to a machine without a network.
     """
 
     code = "FH-POLICY-008"

@@ -53,7 +53,7 @@ class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     protocol: int
 
 
-class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What is to leave; the exact body follows the frame.
 
     Attributes:
@@ -68,6 +68,8 @@ class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         body_bytes: Length of the body.
         body_sha256: Its digest in hex; held against the body and never written down.
         body_commitment: What the server's log says of it.
+        asked: For a read, which has no body, what is asked: ``GET /path bytes=0-99``. A broker that knows no reads
+            refuses the frame, and one without this is what it was.
     """
 
     request_id: str
@@ -81,6 +83,7 @@ class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     body_bytes: int
     body_sha256: str
     body_commitment: str
+    asked: str = ""
 
 
 class Permit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

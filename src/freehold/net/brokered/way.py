@@ -117,6 +117,7 @@ class BrokeredClient(HttpClient):
             body_bytes=len(body),
             body_sha256=hashlib.sha256(body).hexdigest(),
             body_commitment=intent.body_commitment,
+            asked=intent.asked,
         )
         connection, answer = await self._exchange(said(Kind.INTENT, asked), body, within_s=_PERMIT_S)
         try:
@@ -168,6 +169,44 @@ class BrokeredClient(HttpClient):
             raise
         if grant is None:
             raise EgressDenied(origin=self.origin, reason="the egress broker gave no permit for it")
+        return await self._send(grant, method=method, path=path, headers=headers, budget_s=budget_s)
+
+    async def fetch(
+        self,
+        intent: EgressIntent,
+        *,
+        method: str,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        deadline_s: float,
+    ) -> HttpReply:
+        """One read, without a body: the broker's record is the only one of it.
+
+        Args:
+            intent: Whose ``asked`` says what is asked.
+            method: ``GET`` or ``HEAD``.
+            path: The whole path.
+            headers: The range that is wanted.
+            deadline_s: As of ``request``.
+
+        Raises:
+            EgressBrokerAway: The broker is not there.
+            EgressDenied: It refuses.
+            AuditUnwritable: Its log takes nothing.
+            UpstreamError: As ``request``.
+        """
+        grant = await self.grant(intent, b"")
+        budget_s = deadline_s - self._clock.monotonic_s()
+        try:
+            self._heads.head(method, path, headers, 0)
+        except BaseException:
+            grant.drop()
+            raise
+        return await self._send(grant, method=method, path=path, headers=headers, budget_s=budget_s)
+
+    async def _send(
+        self, grant: Grant, *, method: str, path: str, headers: Sequence[tuple[str, str]], budget_s: float
+    ) -> HttpReply:
         if budget_s <= 0:
             grant.drop()
             raise self._faults.timeout("finish its answer", 0.0, reached="no")
