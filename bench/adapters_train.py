@@ -30,6 +30,9 @@ except ImportError as error:
     ) from error
 
 RANK, ALPHA = 8, 16.0
+LAST_BLOCKS = 10
+"""So many are changed. What comes before them passes on the same in every epoch, and is computed once."""
+
 TRAINED = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_down")
 RATE, WARM_STEPS, BATCH, SEED = 2e-3, 5, 8, 9
 
@@ -54,7 +57,8 @@ class Model:
         }
         self.width = self.weights["output_norm.weight"].shape[0]
         self.pairs: dict[str, tuple[Any, Any]] = {}
-        for block in range(self.blocks):
+        self.first = max(0, self.blocks - LAST_BLOCKS)
+        for block in range(self.first, self.blocks):
             for part in TRAINED:
                 name = f"blk.{block}.{part}.weight"
                 rows, columns = self.weights[name].shape
@@ -64,17 +68,24 @@ class Model:
     def parameters(self) -> list[Any]:
         return [matrix for pair in self.pairs.values() for matrix in pair]
 
-    def logits(self, ids: Any, chosen: Any) -> Any:
+    def below(self, ids: Any) -> Any:
+        """What the unchanged blocks pass on."""
+        with torch.no_grad():
+            return self._through(range(self.first), self.weights["token_embd.weight"][ids])
+
+    def logits(self, below: Any, chosen: Any) -> Any:
         """Of the positions that are ``chosen``, all texts of the batch one after the other."""
-        at = self.weights["token_embd.weight"][ids]
-        turn = self._turn(ids.shape[1])
-        for block in range(self.blocks):
+        at = self._norm(self._through(range(self.first, self.blocks), below)[chosen], "output_norm.weight")
+        return at @ self.weights.get("output.weight", self.weights["token_embd.weight"]).T
+
+    def _through(self, blocks: range, at: Any) -> Any:
+        turn = self._turn(at.shape[1])
+        for block in blocks:
             at = at + self._attention(block, self._norm(at, f"blk.{block}.attn_norm.weight"), turn)
             inner = self._norm(at, f"blk.{block}.ffn_norm.weight")
             gate = functional.silu(self._linear(block, "ffn_gate", inner))
             at = at + self._linear(block, "ffn_down", gate * self._linear(block, "ffn_up", inner))
-        at = self._norm(at[chosen], "output_norm.weight")
-        return at @ self.weights.get("output.weight", self.weights["token_embd.weight"]).T
+        return at
 
     def _linear(self, block: int, part: str, at: Any) -> Any:
         name = f"blk.{block}.{part}.weight"
@@ -127,19 +138,23 @@ def _batch(examples: list[dict[str, Any]]) -> tuple[Any, Any, Any]:
 def train(model: Model, examples: list[dict[str, Any]], *, epochs: int) -> list[float]:
     """Mean loss a token of each epoch; the first is of the untrained model but for its first steps."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
+    by_length = sorted(examples, key=lambda each: len(each["ids"]))
+    batches: list[tuple[Any, Any, Any]] = []
+    for begin in range(0, len(by_length), BATCH):
+        ids, chosen, targets = _batch(by_length[begin : begin + BATCH])
+        batches.append((model.below(ids), chosen, targets))
     order, losses, step = random.Random(SEED), list[float](), 0
-    of = epochs * -(-len(examples) // BATCH)
     for epoch in range(epochs):
-        shuffled, sums = order.sample(examples, len(examples)), [0.0, 0]
-        for begin in range(0, len(shuffled), BATCH):
-            ids, chosen, targets = _batch(shuffled[begin : begin + BATCH])
-            loss = functional.cross_entropy(model.logits(ids, chosen), targets)
+        sums = [0.0, 0]
+        for below, chosen, targets in order.sample(batches, len(batches)):
+            loss = functional.cross_entropy(model.logits(below, chosen), targets)
             optimiser.zero_grad()
             loss.backward()
             step += 1
-            optimiser.param_groups[0]["lr"] = RATE * min(1, step / WARM_STEPS, (of - step + 1) / of * 2)
+            left = (epochs * len(batches) - step + 1) / (epochs * len(batches))
+            optimiser.param_groups[0]["lr"] = RATE * min(1, step / WARM_STEPS, left * 2)
             optimiser.step()
-            sums = [sums[0] + float(loss) * len(targets), sums[1] + len(targets)]
+            sums = [sums[0] + loss.item() * len(targets), sums[1] + len(targets)]
         losses.append(sums[0] / sums[1])
         print(f"epoch {epoch + 1} of {epochs}: loss {losses[-1]:.3f}", file=sys.stderr, flush=True)
     return losses
@@ -165,7 +180,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("examples", type=Path)
     parser.add_argument("adapter", type=Path)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.manual_seed(SEED)
