@@ -41,7 +41,7 @@ QUESTIONS = Path(__file__).parent / "data" / "harbour.txt"
 TRAINING = Path(__file__).parent / "adapters_train.py"
 BEGIN, END = "Harbour log: ", " Over and out."
 TURNS = 20
-TOKENS = 64
+TOKENS = 40
 STYLE_SHARE_MIN = 0.9
 PLAIN = """
 [server]
