@@ -66,6 +66,7 @@ def settings() -> list[Setting]:
         draft(3, 0.75),
         draft(3, 0.0),
         lookup(6, 8),
+        lookup(6, 3),
         lookup(3, 3),
         lookup(3, 15),
         draft(2, 0.75),
