@@ -4,8 +4,8 @@
 
 The 1.5B goes on with pieces of this repository's sources, greedily, plain and then with each setting, prompt by prompt in
 turn; reading the prompt is not counted. Settings: how many tokens the 0.5B drafts and how sure it has to be, and how many
-tokens a lookup wants alike and guesses. ``--kind edit`` has other prompts, where lookup is at its best: a function of these sources
-is to be written again with a name changed. The bar of issue 9 is 1.15 on completion with the same answers.
+tokens a lookup wants alike and guesses. ``--kind edit`` has other prompts, where lookup is at its best: a function of these
+sources is to be written again with a name changed. The bar of issue 9 is 1.15 on completion with the same answers.
 """
 
 from __future__ import annotations
