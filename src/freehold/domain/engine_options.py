@@ -15,7 +15,7 @@ class CacheType(StrEnum):
 
 
 class Speculation(StrEnum):
-    """Whether tokens are guessed and then checked several at once; greedy answers stay the same.
+    """Whether tokens are guessed and then checked several at once; greedy answers stay the same but for near ties.
 
     Attributes:
         AUTO: Where it was measured to pay on this machine.
