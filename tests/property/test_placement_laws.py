@@ -47,7 +47,9 @@ def laws(state: State, plan: Plan) -> None:
     tight=st.floats(0.35, 1.2),
     pinned=st.sets(st.sampled_from(("m0", "m3")), max_size=1),
 )
-@example(seed=36, shape="zipf", tight=1.0, pinned=set())  # patience is over at a moment that no sum of floats says exactly
+@example(
+    seed=36, shape="zipf", tight=1.0, pinned=set()
+)  # patience is over at a moment that no sum of floats says exactly
 def test_every_decision_keeps_the_laws_and_all_that_fit_are_served(
     seed: int, shape: str, tight: float, pinned: set[str]
 ) -> None:
