@@ -30,7 +30,7 @@ from freehold.policy.flow import FlowRules
 from freehold.routing.calibration import Calibration
 from freehold.wire.openai_whole import Aggregator
 from tests.support.ledger import LedgerEntry, entries
-from tests.support.rules import rulebook
+from tests.support.rules import shipped_rulebook
 
 TREE = ZoneTree(site_region=Zone("eu"), regions=frozenset({Zone("eu"), Zone("us")}))
 PUBLIC = Label(level=Level.PUBLIC, zones=TREE.zones)
@@ -302,7 +302,7 @@ class House:
             deadlines=Deadlines(),
             config_digest="sha256:test",
             certificates=self.certificates,
-            policy=rulebook(*(engine.deployment for engine in self.engines.values()), tree=TREE),
+            policy=shipped_rulebook(*(engine.deployment for engine in self.engines.values()), tree=TREE),
             flow=self.flow,
             detect=self.detect,
             trusted_vaults=self.trusted_vaults,

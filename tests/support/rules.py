@@ -31,6 +31,17 @@ def rulebook(
     )
 
 
+@lru_cache(maxsize=256)
+def shipped_rulebook(*deployments: Deployment, tree: ZoneTree = TREE) -> Rulebook:
+    """The shipped rules over some deployments, of which it was not looked again whether a raise of a label opens a way.
+
+    That these rules open none, whatever the deployments, is what tests/property/test_policy_monotone.py is about. It
+    takes a tenth of a second for each that differs, which was most of what a test of the pipeline took.
+    """
+    whole = rulebook(tree=tree)
+    return Rulebook(whole.rules, deployments, tree=tree, digest=whole.digest, checked=whole.checked)
+
+
 def shipped_without(rule: str) -> str:
     """The shipped rules but for one."""
     kept = [text for _, text in statements(rules_text()) if f'@id("{rule}")' not in text]

@@ -186,12 +186,15 @@ def test_long_texts_are_several_passages_and_each_is_known() -> None:
 
 
 def test_looking_takes_a_fraction_of_a_millisecond_for_a_kilobyte() -> None:
-    """0.3 ms is the bar on an idle core; what other processes do to this one is left room for."""
+    """0.3 ms is the bar on an idle core; what other processes do to this one is left room for, and the best of ten counts."""
     lot = random.Random(11)
     index = index_of(*(" ".join(document(lot)) for _ in range(100)))
     text = " ".join(document(lot, 60))
-    before = time.process_time()
-    for _ in range(10):
+
+    def look_s() -> float:
+        before = time.process_time()
         index.found(PRINTER.prints(text), unix_ms=0)
-    per_kb_ms = (time.process_time() - before) * 1_000 / (10 * len(text) / 1_000)
+        return time.process_time() - before
+
+    per_kb_ms = min(look_s() for _ in range(10)) * 1_000 / (len(text) / 1_000)
     assert per_kb_ms < 0.9, per_kb_ms
