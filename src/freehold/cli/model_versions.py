@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from freehold.cli import output
-from freehold.cli.hub import hub_of
+from freehold.cli.hub import Hub, hub_of
 from freehold.cli.options import ConfigFile, Json
 from freehold.cli.pulling import (
     model_json,
@@ -223,7 +223,7 @@ def _verified(registry: ModelRegistry, model: InstalledModel) -> tuple[str, str]
     return model.name, ""
 
 
-def _asked(name: str, endpoint: str) -> Outlook | FreeholdError:
+def _asked(name: str, hub: Hub) -> Outlook | FreeholdError:
     """What is known of newer versions, or why nothing is: one that cannot be asked about keeps nobody from the others."""
     try:
         return update_of(name, hub=hub)
