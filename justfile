@@ -135,6 +135,18 @@ bench-placement *args:
 bench-registry *args:
     {{python}} -m bench.registry {{args}}
 
+# a trained adapter on its own route: --python FILE (one with torch and gguf) or --adapter FILE
+bench-adapters *args:
+    {{python}} -m bench.adapters {{args}}
+
+# why guessed tokens change greedy answers
+bench-rounding *args:
+    {{python}} -m bench.rounding {{args}}
+
+# settings of guessing that the product does not have
+bench-guessing *args:
+    {{python}} -m bench.guessing {{args}}
+
 # whether guessing tokens pays here, and answers the same
 bench-speculation *args:
     {{python}} -m bench.speculation {{args}}
