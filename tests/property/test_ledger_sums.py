@@ -82,17 +82,22 @@ def spent(kept: Iterable[Receipt]) -> list[SpendRow]:
 
 def requested(kept: Iterable[Receipt]) -> list[RequestRow]:
     """The requests of some receipts, one by one."""
-    found: dict[tuple[str, str, str | None], RequestRow] = {}
+    found: dict[tuple[str, str, str | None, str | None], RequestRow] = {}
     for receipt in kept:
         shown = receipt.answered_by or (receipt.attempts[-1] if receipt.attempts else None)
         cost, compared = receipt.cost, receipt.counterfactual
-        comparable = cost is not None and compared is not None and cost.currency == compared.currency
         zone = shown.zone if shown else Zone("")
-        key = (receipt.outcome.value, zone, cost.currency if comparable and cost else None)
+        key = (
+            receipt.outcome.value,
+            zone,
+            cost.currency if cost else None,
+            compared.currency if compared else None,
+        )
         before = found.get(key) or RequestRow(
             outcome=Outcome(key[0]),
             zone=zone,
-            currency=key[2],
+            cost_currency=key[2],
+            counterfactual_currency=key[3],
             requests=0,
             escalated=0,
             bytes_left=0,

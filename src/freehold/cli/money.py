@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
 from freehold.cli.key_ring import DATABASE_FILE
-from freehold.cli.money_month import check_document, check_text, price_again, read_view, view_text
+from freehold.cli.money_month import check_document, check_text, left_out, price_again, read_view, view_text
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
 from freehold.domain.money import Money
@@ -151,11 +151,9 @@ def money_text(months: tuple[Month, ...]) -> str:
     head = ("month", "requests", "at home", "escalated", "spent", "in the cloud", "saved")
     now = months[-1].summary
     notes = [f"energy of owned hardware this month, where it is known: {now.energy_mwh / 1_000_000:.4f} kWh"]
-    if left_out := now.answered - now.compared:
-        notes.append(
-            f"{left_out:,} answers of this month have no price to compare with, and are in no saving;"
-            " [ledger] compare_with names a cloud model"
-        )
+    notes += left_out(
+        answered=now.answered, comparable=now.comparable, compared=now.compared, what="answers of this month"
+    )
     if now.unpriced_attempts:
         notes.append(f"{now.unpriced_attempts:,} attempts of this month are unpriced: what they cost is in no sum")
     return "\n".join([output.table(rows, head=head), "", *notes])

@@ -101,7 +101,7 @@ def from_receipts(days: int) -> Facts:
     """
     path = data_folder() / DATABASE_FILE
     rows = asyncio.run(_rows(path, days)) if path.exists() else ()
-    answered = [each for each in rows if each.outcome is Outcome.COMPLETE and each.currency == _CURRENCY]
+    answered = [each for each in rows if each.outcome is Outcome.COMPLETE and each.counterfactual_currency == _CURRENCY]
     micros = sum(each.counterfactual_micros for each in answered)
     requests = sum(each.requests for each in answered)
     if not micros:

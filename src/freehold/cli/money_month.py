@@ -86,10 +86,27 @@ def view_text(lines: Sequence[MoneyLine], by: By) -> str:
     told = sorted({each for line in lines for each in line.compared_with})
     notes = [f"compared with {each}" for each in told]
     notes.append(energy_text(sum(each.energy_mwh for each in lines), sum(each.measured_mwh for each in lines)))
-    left_out = sum(each.answered - each.compared for each in lines)
-    if left_out:
-        notes.append(f"{left_out:,} answers have no cost and price to compare, and are in no saving")
+    answered, comparable, compared = (
+        sum(getattr(each, name) for each in lines) for name in ("answered", "comparable", "compared")
+    )
+    notes += left_out(answered=answered, comparable=comparable, compared=compared)
     return "\n".join([output.table(rows, head=head), "", *notes])
+
+
+def left_out(*, answered: int, comparable: int, compared: int, what: str = "answers") -> list[str]:
+    """Which answers are in which sum not, and what would change that."""
+    notes: list[str] = []
+    if missing := answered - comparable:
+        notes.append(
+            f"{missing:,} {what} have no price to compare with, and are in no saving; [ledger] compare_with names a"
+            " cloud model"
+        )
+    if missing := comparable - compared:
+        notes.append(
+            f"{missing:,} {what} have no cost of their own, and are in no saving; [ledger] purchase_price says what this"
+            " machine cost, [deployments.NAME.price] what others take"
+        )
+    return notes
 
 
 def energy_text(energy_mwh: int, measured_mwh: int) -> str:

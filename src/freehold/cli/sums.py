@@ -56,7 +56,8 @@ def sums_text(found: Summary, *, days: int) -> str:
         f"escalated       {found.escalated:,} ({_percent(found.escalated_share_permille)})",
         f"bytes that left {found.bytes_left:,}",
         f"spent           {_amounts(found.spent)}{unpriced}",
-        f"saved           {_amounts(found.saved)}, over the {found.compared:,} requests that can be compared",
+        f"in the cloud    {_amounts(found.counterfactual)}, the {found.comparable:,} answers that have such a price",
+        f"saved           {_amounts(found.saved)}, over the {found.compared:,} of them whose cost is known, too",
         f"energy          {found.energy_mwh / _MWH_PER_KWH:.4f} kWh of owned hardware, where it is known",
     ]
     rows = [

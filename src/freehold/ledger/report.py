@@ -26,10 +26,12 @@ class Summary:
         escalated: Those that had an answer turned down.
         bytes_left: Body bytes that left this machine.
         spent: What all priced attempts cost, by currency.
-        counterfactual: What the compared answers would have cost at the model to compare with, by currency.
-        saved: Price to compare with minus cost, by currency, over requests that have both; negative where answering
-            at home was dearer. Requests without a price to compare with are left out, not counted as saved.
-        compared: How many requests ``saved`` is about.
+        counterfactual: What the answers with a price to compare with would have cost by it, by currency, whatever is
+            known of their own cost.
+        comparable: How many those are.
+        saved: Price to compare with minus cost, by currency, over answers that have both; negative where answering
+            at home was dearer. Answers without one of them are left out, not counted as saved.
+        compared: How many answers ``saved`` is about.
         unpriced_attempts: Attempts whose cost is not known.
         energy_mwh: Drawn by owned hardware while it answered.
         deployments: Where the money went.
@@ -43,6 +45,7 @@ class Summary:
     bytes_left: int
     spent: tuple[Money, ...]
     counterfactual: tuple[Money, ...]
+    comparable: int
     saved: tuple[Money, ...]
     compared: int
     unpriced_attempts: int
@@ -73,7 +76,8 @@ def summarise(requests: Iterable[RequestRow], spend: Iterable[SpendRow]) -> Summ
         escalated=sum(row.escalated for row in rows),
         bytes_left=sum(row.bytes_left for row in rows),
         spent=_by_currency((row.currency, row.amount_micros) for row in spent_rows),
-        counterfactual=_by_currency((row.currency, row.counterfactual_micros) for row in compared),
+        counterfactual=_by_currency((row.counterfactual_currency, row.counterfactual_micros) for row in answered),
+        comparable=sum(row.requests for row in answered if row.counterfactual_currency is not None),
         saved=_by_currency((row.currency, row.counterfactual_micros - row.cost_micros) for row in compared),
         compared=sum(row.requests for row in compared),
         unpriced_attempts=sum(row.attempts for row in spent_rows if row.currency is None),

@@ -41,11 +41,12 @@ class MoneyLine:
         escalated: Those that had an answer turned down.
         attempts: Calls of models.
         unpriced: Attempts whose cost is not known; they are in no sum.
-        compared: Answers with a price to compare with and a cost in the same currency, which ``saved`` is about.
+        comparable: Answers with a price to compare with, which ``counterfactual`` is about.
+        compared: Those of them with a cost in the same currency, which ``saved`` is about.
         energy_mwh: Drawn by owned hardware.
         measured_mwh: Of it, what a counter said; the rest is the stated watts.
         spent: What all priced attempts cost, by currency.
-        counterfactual: What the compared answers would have cost, by currency.
+        counterfactual: What the comparable answers would have cost, by currency.
         saved: The difference, by currency; negative where answering at home was dearer.
         compared_with: What they are compared with: model, source, edition and date of its price.
     """
@@ -57,6 +58,7 @@ class MoneyLine:
     escalated: int = 0
     attempts: int = 0
     unpriced: int = 0
+    comparable: int = 0
     compared: int = 0
     energy_mwh: int = 0
     measured_mwh: int = 0
@@ -128,12 +130,14 @@ def _answered(line: MoneyLine, receipt: Receipt) -> None:
     line.answered += 1
     line.at_home += answered is not None and answered.zone in _OWN_ZONES
     cost, compared = receipt.cost, receipt.counterfactual
-    if cost is None or compared is None or cost.currency != compared.currency:
+    if compared is None:
         return
-    line.compared += 1
+    line.comparable += 1
     _plus(line.counterfactual, compared.currency, compared.micros)
-    _plus(line.saved, compared.currency, compared.micros - cost.micros)
     line.compared_with.add(_told(receipt))
+    if cost is not None and cost.currency == compared.currency:
+        line.compared += 1
+        _plus(line.saved, compared.currency, compared.micros - cost.micros)
 
 
 def _told(receipt: Receipt) -> str:
@@ -185,7 +189,8 @@ def money_csv(lines: Sequence[MoneyLine], by: By) -> str:
 
 _MONEY = ("spent", "counterfactual", "saved")
 _COUNTS = (
-    "requests", "answered", "at_home", "escalated", "attempts", "unpriced", "compared", "energy_mwh", "measured_mwh",
+    "requests", "answered", "at_home", "escalated", "attempts", "unpriced", "comparable", "compared", "energy_mwh",
+    "measured_mwh",
 )  # fmt: skip
 
 

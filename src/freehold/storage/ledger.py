@@ -39,8 +39,8 @@ class RequestRow:
     Attributes:
         outcome: How they ended.
         zone: Empty where no attempt was made.
-        currency: Currency of both sums; ``None`` for requests without a price or a price to compare with, whose sums
-            mean nothing.
+        cost_currency: Of what they cost; ``None`` where that is not known, and the sum means nothing.
+        counterfactual_currency: Of what they would have cost; ``None`` where there is no price to compare with.
         requests: How many.
         escalated: How many of them had an answer turned down.
         bytes_left: Body bytes that left this machine.
@@ -50,12 +50,18 @@ class RequestRow:
 
     outcome: Outcome
     zone: Zone
-    currency: str | None
+    cost_currency: str | None
+    counterfactual_currency: str | None
     requests: int
     escalated: int
     bytes_left: int
     cost_micros: int
     counterfactual_micros: int
+
+    @property
+    def currency(self) -> str | None:
+        """Of both sums; ``None`` where they cannot be held against each other."""
+        return self.cost_currency if self.cost_currency == self.counterfactual_currency else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +97,7 @@ _SPEND_SUMS = (
     "attempts", "amount_micros", "energy_mwh", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens",
     "estimated",
 )  # fmt: skip
-_REQUEST_KEYS = ("outcome", "zone", "currency")
+_REQUEST_KEYS = ("outcome", "zone", "cost_currency", "counterfactual_currency")
 _REQUEST_SUMS = ("requests", "escalated", "bytes_left", "cost_micros", "counterfactual_micros")
 
 
@@ -111,7 +117,7 @@ class SqliteLedger:
         )
 
     async def requests(self, *, from_unix_ms: int, to_unix_ms: int, tenant: str | None) -> tuple[RequestRow, ...]:
-        """Requests by outcome, zone and currency, from the first moment up to but without the second."""
+        """Requests by outcome, zone and currencies, from the first moment up to but without the second."""
         found = await self._rows("requests", _Span(from_unix_ms, to_unix_ms, tenant), _requests_of)
         return tuple(msgspec.convert(row, RequestRow) for row in _summed(found, _REQUEST_KEYS, _REQUEST_SUMS))
 
@@ -170,10 +176,7 @@ def _spend_of(page: PageRows) -> list[_Sums]:
 
 
 def _requests_of(page: PageRows) -> list[_Sums]:
-    return [
-        row._asdict() | {"currency": row.cost_currency if row.cost_currency == row.counterfactual_currency else None}
-        for row in page.requests()
-    ]
+    return [row._asdict() for row in page.requests()]
 
 
 def _summed(rows: Iterable[_Sums], keys: Sequence[str], sums: Sequence[str]) -> list[dict[str, Any]]:

@@ -133,6 +133,31 @@ def test_an_export_of_several_models_says_at_whose_price_they_are_taken(cli: Cli
     assert "in 1 day, all of it gpt-4o-2024" in cli("repatriate", "--usage", str(export), "--price", "2/10").out
 
 
+def test_what_the_cloud_would_take_is_said_where_nobody_knows_what_this_machine_costs(home: Path, cli: Cli) -> None:
+    """As it is for whoever has just begun: no price of this machine is configured."""
+    home.mkdir(mode=0o700)
+    database = Database.open(home / "freehold.db")
+    store = SqliteReceipts(database, journal=home / "receipts")
+    start = span_of(Window.MONTH, SystemClock().unix_ms()).from_unix_ms
+    unpriced = make_attempt(cost=None)
+    for number in (1, 2):
+        dollars = Money(micros=40_000_000)
+        store.keep(
+            make_receipt(id=receipt_id(number), created_unix_ms=start, counterfactual=dollars, attempts=(unpriced,))
+        )
+    store.close()
+    database.close()
+    shown = cli("money", "--months", "1").out
+    assert "$80.00" in shown
+    assert "2 answers of this month have no cost of their own, and are in no saving; [ledger] purchase_price" in shown
+    (now,) = json.loads(cli("money", "--months", "1", "--json").out)["months"]
+    assert (now["comparable"], now["compared"], now["saved"]) == (2, 0, [])
+    (line,) = json.loads(cli("money", "--by", "tenant", "--json").out)["data"]
+    assert (line["comparable"], line["compared"], line["saved"]) == (2, 0, [])
+    assert [each["micros"] for each in line["counterfactual"]] == [80_000_000]
+    assert "$80.00 in the cloud, 100.0% answered at home" in cli("repatriate", "--days", "31", "--price", "2/10").out
+
+
 @pytest.mark.usefixtures("kept")
 def test_own_receipts_say_how_much_is_answered_at_home(cli: Cli) -> None:
     told = asked(cli, "--days", "31", "--price", "2/10")

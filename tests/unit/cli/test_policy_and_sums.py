@@ -99,7 +99,8 @@ def test_sums_as_text() -> None:
         escalated=1,
         bytes_left=1234,
         spent=(Money(micros=1500), Money(micros=20_000, currency="EUR")),
-        counterfactual=(),
+        counterfactual=(Money(micros=8_000_000),),
+        comparable=7,
         saved=(),
         compared=0,
         unpriced_attempts=9,
@@ -109,6 +110,7 @@ def test_sums_as_text() -> None:
     text = sums_text(found, days=7)
     assert "answered here   6 (75.0 %)" in text
     assert "spent           $0.0015 + €0.02, 9 attempts unpriced" in text
-    assert "saved           nothing that is priced, over the 0 requests" in text
+    assert "in the cloud    $8.00, the 7 answers that have such a price" in text
+    assert "saved           nothing that is priced, over the 0 of them whose cost is known, too" in text
     assert "2.0000 kWh" in text
     assert "small       device  9         1,200 + 340      unpriced" in text

@@ -147,7 +147,8 @@ def test_sums_keep_unpriced_apart_and_currencies_too(store, database):
         RequestRow(
             outcome=Outcome.COMPLETE,
             zone=Zone("us"),
-            currency="USD",
+            cost_currency="USD",
+            counterfactual_currency="USD",
             requests=1,
             escalated=1,
             bytes_left=400,

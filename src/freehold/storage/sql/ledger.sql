@@ -42,7 +42,8 @@ WHERE
 SELECT
     outcome,
     zone,
-    CASE WHEN counterfactual_currency = cost_currency THEN cost_currency END AS currency,
+    cost_currency,
+    counterfactual_currency,
     SUM(requests) AS requests,
     SUM(escalated) AS escalated,
     SUM(bytes_left) AS bytes_left,
@@ -59,7 +60,7 @@ WHERE
             OR last_unix_ms >= :to_unix_ms AND last_unix_ms < :to_unix_ms + :span_ms AND first_unix_ms < :to_unix_ms)
             AND (:tenant IS NULL OR tenant = :tenant)
     )
-GROUP BY 1, 2, 3
+GROUP BY 1, 2, 3, 4
 
 -- name: requests_partly
 SELECT form, content FROM receipt_pages
