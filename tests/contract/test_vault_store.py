@@ -168,7 +168,10 @@ def test_vectors_may_come_later(run: Run) -> None:
         assert [text for _, text in waiting] == ["a word"]
         assert len(await words_found(store, "word words", GUEST)) == 2
         assert await vectors_found(store, pointing("word"), GUEST) == []
-        assert (await store.counts(reader=GUEST))["pending"] == 2
+        await made("broken", state="failed", reason="it is broken").into(store)
+        counts = await store.counts(reader=GUEST)
+        assert [counts[name] for name in ("documents", "failed", "filling", "chunks", "pending")] == [2, 1, 1, 2, 2]
+        await store.erase(["broken"], tenant="home")
         everything = await store.without_vectors(9)
         await store.put_vectors({number: vector_bytes(pointing(text)) for number, text in everything[:1]})
         assert [it.state for it in await store.documents(reader=GUEST)] == ["pending"]

@@ -52,6 +52,8 @@ def test_stores_are_listed_and_shown_with_the_callers_counts(gateway: Inside) ->
         )
         assert gateway.run(client(gateway, user).vector_stores.retrieve("archive")) == store
         assert store.usage_bytes == 15 * files
+        counts = store.file_counts
+        assert (counts.completed, counts.failed, counts.in_progress) == (files, 0, 0)
 
 
 def test_a_search_finds_what_its_reader_may_read(gateway: Inside) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from freehold.domain.errors.vault import VaultError, VaultUnknown
 from freehold.domain.vault import ANYTHING, Document, Filters, Found, Passage, Reader, Readers, VaultQuery
+from freehold.domain.vault_ports import NO_COUNTS
 
 _PIECE = 200
 
@@ -84,7 +85,14 @@ class MemoryDesk:
         self._check(vault, reader.tenant)
         found = self._readable(vault, reader, ANYTHING)
         size_bytes = sum(each.size_bytes for each, _ in found)
-        return {"documents": len(found), "chunks": len(found), "pending": 0, "bytes": size_bytes}
+        failed = sum(each.state == "failed" for each, _ in found)
+        return {
+            **NO_COUNTS,
+            "documents": len(found),
+            "failed": failed,
+            "chunks": len(found) - failed,
+            "bytes": size_bytes,
+        }
 
     async def add(
         self, vault: str, *, path: str, source: str, name: str, tenant: str, label: str, readers: Readers, by: str

@@ -95,6 +95,8 @@ class VaultCounter:
         return VaultView(
             name=vault,
             documents=counts["documents"],
+            failed=counts["failed"],
+            filling=counts["filling"],
             chunks=counts["chunks"],
             pending=counts["pending"],
             bytes=counts["bytes"],

@@ -13,6 +13,7 @@ from freehold.app.vault_shelf import Shelf
 from freehold.config.compile_vault import VaultPlan
 from freehold.domain.errors.vault import VaultOfAnotherModel, VaultUnknown
 from freehold.domain.vault import ANYTHING, Document, Filters, Found, Reader, Readers, VaultQuery
+from freehold.domain.vault_ports import NO_COUNTS
 from freehold.policy.text import parse_label
 from freehold.vault.filling import fill
 from freehold.vault.ingest_ports import FileDone, HeldStore, Place, Terms
@@ -22,7 +23,6 @@ from freehold.vault.turn import turn
 
 _TURN_SUFFIX = ".turn"
 _PAGE = 1_000
-_NOTHING: Mapping[str, int] = dict.fromkeys(("documents", "chunks", "pending", "bytes"), 0)
 
 
 class Vaults:
@@ -89,9 +89,9 @@ class Vaults:
         """See ``VaultStore.counts``. Where nothing makes vectors, no piece waits for one."""
         async with self._using(vault, reader.tenant) as opened:
             if opened is None:
-                return _NOTHING
+                return NO_COUNTS
             counts = await opened.store.counts(reader=reader)
-            return counts if opened.models.embedder is not None else {**counts, "pending": 0}
+            return counts if opened.models.embedder is not None else {**counts, "pending": 0, "filling": 0}
 
     # --- changing --------------------------------------------------------------------------------------
 

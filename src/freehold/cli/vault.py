@@ -269,13 +269,12 @@ def status(*, which: Which = _DEFAULT, as_json: Json = False) -> int:
         }
         reader = await desk.vaults.key_holder(desk.name, desk.tenant)
         counts = await desk.vaults.counts(desk.name, reader=reader)
-        failed = [each for each in await desk.vaults.held(desk.name, tenant=desk.tenant) if each.state == "failed"]
         if path.exists():
             models = (await desk.vaults.open(desk.name, desk.tenant)).models
             shown["embedder"] = "" if models.embedder is None else models.embedder.model
             shown["reranker"] = "" if models.ranker is None else models.ranker.model
             shown["notice"] = models.notice
-        return shown | dict(counts) | {"failed": len(failed)}
+        return shown | dict(counts)
 
     shown = at_desk(which, work)
     if as_json:

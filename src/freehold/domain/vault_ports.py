@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from freehold.domain.errors.vault import VaultUnknown
 from freehold.domain.vault import (
@@ -19,6 +19,10 @@ from freehold.domain.vault import (
     Readers,
     VaultQuery,
 )
+
+NO_COUNTS: Final[Mapping[str, int]] = dict.fromkeys(("documents", "failed", "filling", "chunks", "pending", "bytes"), 0)
+"""What is counted of a vault: documents, those of them that could not be read and those that have pieces without vectors,
+pieces, those of them without vectors, and bytes."""
 
 
 class FileParser(Protocol):
@@ -190,7 +194,7 @@ class VaultStore(Protocol):
         ...
 
     async def counts(self, *, reader: Reader) -> Mapping[str, int]:
-        """``documents``, ``chunks``, ``pending`` (pieces without vectors) and ``bytes`` that the reader may read."""
+        """How much there is that the reader may read, by the names of ``NO_COUNTS``."""
         ...
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from freehold.domain.errors.vault import VaultUploadsFull, VaultVectorsUnfit
 from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passage, Reader, Readers
+from freehold.domain.vault_ports import NO_COUNTS
 from freehold.vault import store_documents, store_removed, store_vectors, store_words
 from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
 from freehold.vault.store_database import Database
@@ -422,13 +423,18 @@ class SqliteVault:
         def work(connection: Database) -> dict[str, int]:
             reach = self._book.reach(connection, reader)
             if reach is None:
-                return dict.fromkeys(("documents", "chunks", "pending", "bytes"), 0)
+                return dict(NO_COUNTS)
             condition, values = store_documents.readable(reach, ANYTHING)
-            totals = "SELECT count(*), coalesce(sum(chunks), 0), coalesce(sum(size_bytes), 0) FROM document WHERE "
-            ((documents, chunks, size_bytes),) = connection.execute(totals + condition, values).fetchall()
+            totals = (
+                "SELECT count(*), coalesce(sum(state = 'failed'), 0), coalesce(sum(state = 'pending'), 0),"
+                " coalesce(sum(chunks), 0), coalesce(sum(size_bytes), 0) FROM document WHERE "
+            )
+            (row,) = connection.execute(totals + condition, values).fetchall()
+            documents, failed, filling, chunks, size_bytes = row
             waiting = "SELECT count(*) FROM chunk JOIN document ON row = document WHERE embedded = 0 AND "
             ((pending,),) = connection.execute(waiting + condition, values).fetchall()
-            return {"documents": documents, "chunks": chunks, "pending": pending, "bytes": size_bytes}
+            told = (documents, failed, filling, chunks, pending, size_bytes)
+            return dict(zip(NO_COUNTS, told, strict=True))
 
         return await self._at.read(work)
 

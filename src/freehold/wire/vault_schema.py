@@ -152,11 +152,16 @@ class VaultSearchView(Struct, kw_only=True):
 
 
 class VaultView(Struct, kw_only=True):
-    """A vault, with what of it the caller may read."""
+    """A vault, with what of it the caller may read.
+
+    Of the documents ``failed`` could not be read, and ``filling`` have some of the ``pending`` pieces without vectors.
+    """
 
     object: Literal["vault"] = "vault"
     name: str
     documents: int
+    failed: int
+    filling: int
     chunks: int
     pending: int
     bytes: int

@@ -87,7 +87,13 @@ def _not_there(key: object, how: object) -> UnsupportedParameter:
 
 def store_view(vault: VaultView) -> StoreView:
     """A vault."""
-    counts = {"cancelled": 0, "completed": vault.documents, "failed": 0, "in_progress": 0, "total": vault.documents}
+    counts = {
+        "cancelled": 0,
+        "completed": vault.documents - vault.failed - vault.filling,
+        "failed": vault.failed,
+        "in_progress": vault.filling,
+        "total": vault.documents,
+    }
     return StoreView(
         id=vault.name,
         name=vault.name,
