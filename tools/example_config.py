@@ -52,6 +52,7 @@ NAMES = {
     "tools": "look_up",
     "vaults": "archive",
     "folders": "contracts",
+    "prices": "gpt-4o-mini",
 }
 """Names of the examples that stand for the user's own."""
 
@@ -85,6 +86,12 @@ EXAMPLES = {
     "deployments.NAME.price.input_per_mtok": "0.15",
     "deployments.NAME.price.output_per_mtok": "0.60",
     "deployments.NAME.price.cached_input_per_mtok": "0.075",
+    "deployments.NAME.price.since": "2026-11-01",
+    "prices.NAME.model": '"openai/gpt-4o-mini"',
+    "prices.NAME.since": "2026-11-01",
+    "prices.NAME.input_per_mtok": "0.15",
+    "prices.NAME.output_per_mtok": "0.60",
+    "prices.NAME.cached_input_per_mtok": "0.075",
     "routes.NAME.deployments": '["small"]',
     "routes.NAME.risk_max": "0.1",
     "routes.NAME.worth": "0.01",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from freehold.cli.money_month import price_again, read_view
 from freehold.ledger.usage import span_of_month
@@ -34,6 +37,13 @@ deployments = ["{name}"]
 signals = false
 """
 REQUESTS = 12
+OWN_PRICE = """
+[prices.agreed]
+model = "openai/gpt-4o"
+since = 2026-01-01
+input_per_mtok = 1
+output_per_mtok = 4
+"""
 
 
 def ask(folder: Path, server: MeteredServer, *, name: str, price: str) -> Path:
@@ -49,6 +59,32 @@ def ask(folder: Path, server: MeteredServer, *, name: str, price: str) -> Path:
             assert client.post("/v1/chat/completions", json=body).status_code == 200
         eventually(lambda: len(server.used) >= REQUESTS, what="the answers")
     return folder / "data" / "freehold.db"
+
+
+def test_a_price_of_ones_own_holds_from_the_next_reload_on(tmp_path: Path) -> None:
+    body = {"model": "plain", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}
+    with in_thread(MeteredServer()) as server:
+        config = CONFIG.format(name="cloud", base_url=server.base_url, price="")
+        with running(config, tmp_path) as gateway, gateway.http() as client:
+
+            def compared() -> dict[str, Any]:
+                receipt = client.post("/v1/chat/completions", json=body).headers["freehold-receipt"]
+                return client.get(f"/v1/receipts/{receipt}").json()
+
+            before = compared()
+            gateway.config.write_text(config + OWN_PRICE, encoding="utf-8")
+            gateway.process.send_signal(signal.SIGHUP)
+            after = eventually(
+                lambda: found if (found := compared())["counterfactual"] != before["counterfactual"] else None,
+                what="the new price",
+            )
+            assert "prices.agreed" in json.dumps(after)
+            assert "2026-01-01" in json.dumps(after)
+    found = price_again(
+        tmp_path / "data" / "freehold.db", span_of_month(datetime.now(UTC).strftime("%Y-%m")), tenant=None
+    )
+    assert found.holds, found.differences
+    assert {line.source for line in found.compared} == {"genai-prices", "config"}
 
 
 def test_a_month_is_priced_again(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from freehold.engines.openai_compatible import _fingerprint
 from freehold.gateway.scan_cache import ScanCache
 from freehold.gateway.scanner import Scanner
 from freehold.identity.keys import KeyRing
+from freehold.ledger.book import OwnPriceBook
 from freehold.net import connection, dial
 from freehold.net.broker import Broker
 from freehold.policy.lattice import bottom
@@ -254,7 +255,8 @@ class SimHouse:
             "audit": self.audit,
             "journal": Journal(self.audit, self.clock, self.ids, permit_key),
             "broker": self.broker,
-            "prices": NoPrices(),
+            "list_prices": NoPrices(),
+            "prices": OwnPriceBook(NoPrices()),
             "files": NoBatches(),
             "batches": NoBatches(),
             "batches_folder": Path("/nowhere"),

@@ -108,6 +108,7 @@ class House:
         self._machine = machine
         self._known, self._settings = known, compiled
         stores.models.trust = trust_of(compiled.models)
+        stores.prices.typed = compiled.prices
         self._plans = {plan.deployment.name: plan for plan in compiled.deployments}
         self._admission = SlotAdmission(clock=stores.clock, queue=own_queue if fellows is None else fellows.queue)
         self._placement = self._placement_of(compiled)
@@ -236,7 +237,7 @@ class House:
             *self._vaults.tasks(),
         ):
             self._spawn(task)
-        self._spawn(asyncio.to_thread(self._stores.prices.warm))
+        self._spawn(asyncio.to_thread(self._stores.list_prices.warm))
         try:
             await self._quotas.refresh()
             await self._learnt.begin()
@@ -328,6 +329,7 @@ class House:
         self._placement.current(engines)
         self._placement.know(compiled.memory)
         self._limit_book.currency = compiled.ledger.currency
+        self._stores.prices.typed = compiled.prices
         self._admission.keep(engines)
         self._retries.keep(engines)
         self._observation.know(runtime)

@@ -23,7 +23,7 @@ from freehold.domain.zones import ZoneTree
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.identity.first_key import FirstKey, ensure_first_key
 from freehold.identity.keys import KeyRing
-from freehold.ledger.book import GenaiPriceBook
+from freehold.ledger.book import GenaiPriceBook, OwnPriceBook
 from freehold.net.broker import Broker
 from freehold.net.brokered.journal import BrokeredJournal
 from freehold.net.brokered.way import Way
@@ -76,7 +76,8 @@ class Stores:
     journal: EgressJournal
     broker: Broker
     way: Way | None
-    prices: GenaiPriceBook
+    list_prices: GenaiPriceBook
+    prices: OwnPriceBook
     models: ModelRegistry
     files: SqliteFiles
     batches: SqliteBatches
@@ -168,6 +169,7 @@ def open_stores(
         way = Way(broker, clock=clock, limits=HttpLimits()) if broker else None
         keys = _key_ring(database, tree, tenants, clock)
         files = SqliteFiles(database, folder / FILES_FOLDER)
+        list_prices = GenaiPriceBook()
         yield Stores(
             clock=clock,
             ids=ids,
@@ -183,7 +185,8 @@ def open_stores(
             journal=_through(way, Journal(audit, clock, ids, permit_key, bodies=bodies)),
             broker=Broker(clock=clock, permit_key=permit_key, way=way),
             way=way,
-            prices=GenaiPriceBook(),
+            list_prices=list_prices,
+            prices=OwnPriceBook(list_prices),
             models=ModelRegistry(folder / MODELS_FOLDER),
             files=files,
             batches=SqliteBatches(database, files),

@@ -12,15 +12,17 @@ from cyclopts import Parameter
 
 from freehold.cli import output
 from freehold.cli.cheapest import NOT_JUDGED, Judged, cheapest_judged, own_outcomes
+from freehold.cli.configured import loaded_or_default
 from freehold.cli.money_facts import Facts, from_export, from_receipts
 from freehold.cli.options import Json
 from freehold.cli.repatriate_sheet import sheet
+from freehold.config.compile import dated_prices
 from freehold.domain.deployment import TokenPrice
 from freehold.domain.economics import Demand, Repatriation, Spread, TokenPrices
 from freehold.domain.errors.planner import PriceUnknown
 from freehold.domain.response import Usage
 from freehold.hostinfo.clock import SystemClock
-from freehold.ledger.book import GenaiPriceBook
+from freehold.ledger.book import GenaiPriceBook, OwnPriceBook
 from freehold.planner.assumptions import ABOUT, NAMES, Assumptions
 from freehold.planner.hardware_kinds import assumptions_of
 from freehold.planner.owning import blend
@@ -28,6 +30,7 @@ from freehold.planner.page import page
 from freehold.planner.repatriate import WAYS, answer, months_text
 
 _MICROS = 1_000_000
+_CURRENCY = "USD"
 _DRAWS_MAX = 200_000
 
 
@@ -190,7 +193,13 @@ def _price(model: str, typed: str, model_option: str, price_option: str) -> tupl
 
 
 def _listed(model: str) -> TokenPrice | None:
-    return GenaiPriceBook().price(model, usage=Usage(), unix_ms=SystemClock().unix_ms())
+    book = OwnPriceBook(GenaiPriceBook(), dated_prices(loaded_or_default("").config))
+    found = book.price(model, usage=Usage(), unix_ms=SystemClock().unix_ms())
+    if found is not None and found.currency != _CURRENCY:
+        raise output.UsageError(
+            f"[{found.price_version}] is in {found.currency}, and this is reckoned in {_CURRENCY}: type its price."
+        )
+    return found
 
 
 def _prices(found: TokenPrice) -> TokenPrices:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Self, cast
 
 from freehold.config.checks_options import check_options
 from freehold.config.checks_vault import check_vaults, folder_labels
 from freehold.config.lines import KeyPath
 from freehold.config.mistakes import Mistake, near
-from freehold.config.schema import Config, DeploymentSection, Ledger, RouteSection, Server
+from freehold.config.schema import Config, DeploymentSection, Ledger, ModelPriceSection, RouteSection, Server
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.model_size import SELF_CHECK_BILLIONS_MIN, billions_of
 from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
@@ -71,6 +72,7 @@ def cross_check(config: Config, names: Names, check_label: LabelCheck | None = N
         *_routes(config, names),
         *_aliases(config, names),
         *_ledger(config.ledger),
+        *_prices(config.prices),
         *_labels(config, check_label),
         *_sources(config),
         *_telemetry(config),
@@ -366,6 +368,16 @@ def _aliases(config: Config, names: Names) -> Iterator[Mistake]:
             yield Mistake(path=path, text=f"{target!r} is an alias too; name what it leads to")
         elif target not in known:
             yield Mistake(path=path, text=f"there is no route or deployment {target!r}{near(target, known)}")
+
+
+def _prices(prices: Mapping[str, ModelPriceSection]) -> Iterator[Mistake]:
+    known: dict[tuple[str, date], str] = {}
+    for name, price in prices.items():
+        yield from _price_model(("prices", name, "model"), price.model)
+        other = known.setdefault((price.model, price.since), name)
+        if other != name:
+            text = f"{price.since} is the day of [prices.{other}] too, which is of the same model; one of them holds"
+            yield Mistake(path=("prices", name, "since"), text=text)
 
 
 def _ledger(ledger: Ledger) -> Iterator[Mistake]:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 
 from freehold.config.checks import AUTO, zone_tree
 from freehold.config.compile_vault import VaultPlan, compile_vaults
 from freehold.config.label_sections import Labels
 from freehold.config.load import LoadedConfig
-from freehold.config.schema import Config, DeploymentSection, Learning, Ledger, RouteSection
+from freehold.config.schema import (
+    Config,
+    DeploymentPriceSection,
+    DeploymentSection,
+    Learning,
+    Ledger,
+    ModelPriceSection,
+    RouteSection,
+    TypedPrice,
+)
 from freehold.config.schema_detect import Detect
 from freehold.config.schema_files import Batches, Files
 from freehold.config.schema_memory import size_bytes
 from freehold.config.secrets import read_secret
 from freehold.domain.deployment import (
+    DatedPrice,
     Declassify,
     Deployment,
     Doubt,
@@ -120,6 +130,7 @@ class Compiled:
         sources: Pattern and label text by the name of a rule for sources.
         learning: What is learnt from judged answers.
         ledger: What owned hardware costs.
+        prices: List prices of one's own.
         files: Bounds of files.
         batches: Bounds of batches.
         body_limit_bytes: Longest request, also in a batch.
@@ -149,6 +160,7 @@ class Compiled:
     sources: Mapping[str, tuple[str, str]]
     learning: Learning
     ledger: Ledger
+    prices: tuple[DatedPrice, ...]
     files: Files
     batches: Batches
     body_limit_bytes: int
@@ -201,6 +213,7 @@ def compile_config(loaded: LoadedConfig, *, environment: Mapping[str, str], as_b
         sources={name: (each.match, each.label) for name, each in config.sources.items()},
         learning=config.learning,
         ledger=config.ledger,
+        prices=dated_prices(config),
         files=config.files,
         batches=config.batches,
         body_limit_bytes=config.server.body_limit_bytes,
@@ -281,7 +294,7 @@ def _deployment(
             terms=_terms(section, zone),
             slots=section.slots,
             queue_max=section.queue_max,
-            price=_price(section, config.ledger.currency),
+            price=_deployment_price(section.price, config.ledger.currency),
             price_model=section.price_model,
         ),
         settings=EngineSettings(
@@ -343,14 +356,11 @@ def _terms(section: DeploymentSection, zone: Zone) -> Terms:
         retention_days=retention_days if retention_days is not None else 0 if is_home else _FOR_EVER_DAYS,
         trains=section.trains if section.trains is not None else not is_home,
         contracts=frozenset(section.contracts),
-        expires_unix_ms=None if expires is None else int(datetime.combine(expires, time(), UTC).timestamp() * 1000),
+        expires_unix_ms=None if expires is None else _begins_unix_ms(expires),
     )
 
 
-def _price(section: DeploymentSection, currency: str) -> TokenPrice | None:
-    price = section.price
-    if price is None:
-        return None
+def _price(price: TypedPrice, currency: str, *, since: date | None, version: str = "") -> TokenPrice:
     cached = price.cached_input_per_mtok
     return TokenPrice(
         input_micros_per_mtok=Money.of(price.input_per_mtok, currency).micros,
@@ -358,7 +368,27 @@ def _price(section: DeploymentSection, currency: str) -> TokenPrice | None:
         cached_input_micros_per_mtok=None if cached is None else Money.of(cached, currency).micros,
         currency=currency,
         source="config",
+        price_version=version,
+        effective="" if since is None else since.isoformat(),
     )
+
+
+def _deployment_price(section: DeploymentPriceSection | None, currency: str) -> TokenPrice | None:
+    return None if section is None else _price(section, currency, since=section.since)
+
+
+def dated_prices(config: Config) -> tuple[DatedPrice, ...]:
+    """List prices of one's own, which need no secret to be read."""
+    return tuple(_dated(name, each, config.ledger.currency) for name, each in config.prices.items())
+
+
+def _dated(name: str, section: ModelPriceSection, currency: str) -> DatedPrice:
+    price = _price(section, currency, since=section.since, version=f"prices.{name}")
+    return DatedPrice(model=section.model, from_unix_ms=_begins_unix_ms(section.since), price=price)
+
+
+def _begins_unix_ms(day: date) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp() * 1000)
 
 
 def _route(name: str, section: RouteSection, currency: str) -> Route:

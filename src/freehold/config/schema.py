@@ -84,6 +84,19 @@ class TypedPrice(Section):
     )
 
 
+class DeploymentPriceSection(TypedPrice):
+    """What a deployment costs."""
+
+    since: date | None = Field(default=None, description="From which day on it holds; receipts say so.")
+
+
+class ModelPriceSection(TypedPrice):
+    """What a model costs from a day on, where the list that comes with Freehold does not know it, or not yet."""
+
+    model: str = Field(description="PROVIDER/MODEL, as price_model and compare_with name it.")
+    since: date = Field(description="From which day on, in UTC; before it an earlier one holds, else the list.")
+
+
 class DeploymentSection(Section):
     """A model on an engine in a zone."""
 
@@ -213,7 +226,7 @@ class DeploymentSection(Section):
         " prompt anew, shared does nothing. If not said: unused for a llama-server at base_url where there are several"
         " tenants, else shared. Engines of ours keep theirs apart.",
     )
-    price: TypedPrice | None = Field(
+    price: DeploymentPriceSection | None = Field(
         default=None, description="List price, where the one that price_model finds is not yours."
     )
     price_model: str = Field(
@@ -387,6 +400,9 @@ class Config(Section):
     policy: Policy = Field(default=Policy(), description="Rules of this site's own, beside the shipped ones.")
     learning: Learning = Field(default=Learning(), description="What is learnt from judged answers.")
     ledger: Ledger = Field(default=Ledger(), description="What this machine costs.")
+    prices: dict[Name, ModelPriceSection] = Field(
+        default={}, description="List prices of one's own, each from a day on; of one model the latest holds."
+    )
     tools: dict[ToolName, ToolSection] = Field(default={}, description="What tools do, by name; '*' for all others.")
     output: Output = Field(default=Output(), description="What answers in an untrusted context may hold.")
     deadlines: DeadlineSection = Field(default=DeadlineSection(), description="How long things may take.")

@@ -89,6 +89,21 @@ class TokenPrice:
     effective: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedPrice:
+    """What a model costs from a moment on.
+
+    Attributes:
+        model: As ``provider/model``.
+        from_unix_ms: Since when.
+        price: What.
+    """
+
+    model: str
+    from_unix_ms: int
+    price: TokenPrice
+
+
 class PromptCache(StrEnum):
     """What is done about a server's cache of prompts, which its answers show: by a count, and by how soon they come.
 

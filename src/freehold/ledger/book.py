@@ -1,13 +1,15 @@
-"""List prices of cloud models from the data bundled with ``genai-prices``; never from the network."""
+"""List prices of cloud models: typed in, else from the data bundled with ``genai-prices``; never from the network."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
 
-from freehold.domain.deployment import TokenPrice
+from freehold.domain.deployment import DatedPrice, TokenPrice
+from freehold.domain.ports import PriceBook
 from freehold.domain.response import Usage
 
 if TYPE_CHECKING:
@@ -18,6 +20,25 @@ SOURCE = "genai-prices"
 _MICROS_PER_UNIT = 1_000_000
 _MS_PER_DAY = 86_400_000
 _CACHE_MAX = 1_024
+
+
+class OwnPriceBook:
+    """Prices that were typed in, each from a moment on, before those of a book. Implements ``domain.ports.PriceBook``.
+
+    Attributes:
+        typed: What was typed in; replaced as a whole where the configuration changes.
+    """
+
+    def __init__(self, book: PriceBook, typed: Sequence[DatedPrice] = ()) -> None:
+        self._book = book
+        self.typed = tuple(typed)
+
+    def price(self, model: str, *, usage: Usage, unix_ms: int) -> TokenPrice | None:
+        """See ``PriceBook``: the latest that was typed in for it and holds by then, else the book's."""
+        held = [each for each in self.typed if each.model == model and each.from_unix_ms <= unix_ms]
+        if held:
+            return max(held, key=lambda each: each.from_unix_ms).price
+        return self._book.price(model, usage=usage, unix_ms=unix_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,14 @@ retention_days = 30
 trains = false
 contracts = ["dpa"]
 evidence = { url = "https://api.example/terms", checked = 2026-01-01, expires = 2027-01-01 }
-price = { input_per_mtok = 0.15, output_per_mtok = "0.6" }
+price = { input_per_mtok = 0.15, output_per_mtok = "0.6", since = 2026-02-01 }
+
+[prices.of-november]
+model = "openai/gpt-4o"
+since = 2026-11-01
+input_per_mtok = 2
+output_per_mtok = 8
+cached_input_per_mtok = 0.5
 
 [routes.auto]
 deployments = ["small", "office", "cloud"]
@@ -112,9 +119,27 @@ def test_what_is_said_holds(plans: dict[str, DeploymentPlan]) -> None:
 
 def test_prices_become_micro_units(plans: dict[str, DeploymentPlan]) -> None:
     assert plans["bound"].deployment.price == TokenPrice(
-        input_micros_per_mtok=150_000, output_micros_per_mtok=600_000, currency="EUR", source="config"
+        input_micros_per_mtok=150_000,
+        output_micros_per_mtok=600_000,
+        currency="EUR",
+        source="config",
+        effective="2026-02-01",
     )
     assert plans["cloud"].deployment.price is None
+
+
+def test_prices_of_models_have_a_day_and_a_name(tmp_path: Path) -> None:
+    (dated,) = compiled(tmp_path).prices
+    assert (dated.model, dated.from_unix_ms) == ("openai/gpt-4o", 1_793_491_200_000)  # 2026-11-01T00:00Z
+    assert dated.price == TokenPrice(
+        input_micros_per_mtok=2_000_000,
+        output_micros_per_mtok=8_000_000,
+        cached_input_micros_per_mtok=500_000,
+        currency="EUR",
+        source="config",
+        price_version="prices.of-november",
+        effective="2026-11-01",
+    )
 
 
 def test_secrets_are_resolved_and_not_shown(plans: dict[str, DeploymentPlan]) -> None:

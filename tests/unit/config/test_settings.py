@@ -49,6 +49,7 @@ def test_names_beside() -> None:
         "input_per_mtok",
         "output_per_mtok",
         "cached_input_per_mtok",
+        "since",
     }
     assert names_beside(("aliases", "x")) == ()
     assert names_beside(("server", "port", "x")) == ()

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from freehold.domain.deployment import DatedPrice, TokenPrice
 from freehold.domain.money import Money
 from freehold.domain.ports import PriceBook
 from freehold.domain.response import Usage
-from freehold.ledger.book import GenaiPriceBook
+from freehold.ledger.book import GenaiPriceBook, OwnPriceBook
 from freehold.ledger.pricing import cost_of_tokens
 
 USAGE = Usage(input_tokens=1000, cached_tokens=400, output_tokens=100)
@@ -153,3 +154,30 @@ def test_nothing_is_imported_and_nothing_started_before_first_use():
         env={"PYTHONPATH": ":".join(sys.path)},
     )
     assert done.stdout == "ok\n", done.stderr
+
+
+def typed(model: str, *when: int, micros: int) -> DatedPrice:
+    price = TokenPrice(input_micros_per_mtok=micros, output_micros_per_mtok=micros)
+    return DatedPrice(model=model, from_unix_ms=ms(*when), price=price)
+
+
+def test_what_was_typed_in_holds_from_its_day_on_and_the_book_before(book):
+    own = OwnPriceBook(
+        book,
+        [typed("openai/gpt-4o", 2027, 1, 1, micros=7), typed("openai/gpt-4o", 2026, 7, 1, micros=5),
+         typed("here/unlisted", 2026, 7, 1, micros=3)],
+    )  # fmt: skip
+
+    def micros(model: str, *when: int) -> int | None:
+        price = own.price(model, usage=USAGE, unix_ms=ms(*when))
+        return None if price is None else price.input_micros_per_mtok
+
+    assert micros("openai/gpt-4o", 2026, 6, 30, 23, 59) == 2_500_000
+    assert micros("openai/gpt-4o", 2026, 7, 1) == 5
+    assert micros("openai/gpt-4o", 2026, 12, 31, 23, 59) == 5
+    assert micros("openai/gpt-4o", 2027, 1, 1) == 7
+    assert micros("openai/gpt-4o-mini", 2027, 1, 1) == 150_000
+    assert micros("here/unlisted", 2026, 8, 1) == 3
+    assert micros("here/unlisted", 2026, 6, 1) is None, "unknown, not free"
+    own.typed = ()
+    assert micros("here/unlisted", 2026, 8, 1) is None
