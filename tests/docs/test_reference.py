@@ -36,7 +36,7 @@ def test_the_example_works_with_every_option_set(tmp_path: Path) -> None:
     loaded = load(file, environment={}, check_label=parse_label)
     written = {
         re.sub(
-            r"^(deployments|routes|tenants|tools|sources|aliases|audit\.witnesses|labels\.mip|vaults(?:\.\w+\.folders)?)\.(\"[^\"]*\"|[^.]+)",
+            r"^(deployments|routes|tenants|tools|sources|prices|aliases|audit\.witnesses|labels\.mip|vaults(?:\.\w+\.folders)?)\.(\"[^\"]*\"|[^.]+)",
             rf"\1.{ANY_NAME}",
             key,
         ).replace("vaults.archive.", f"vaults.{ANY_NAME}.")
