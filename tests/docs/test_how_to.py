@@ -24,6 +24,7 @@ from freehold.app.stores import (
 from freehold.app.vault_opening import VAULT_KEYS_FOLDER, VAULTS_FOLDER
 from freehold.audit.bodies import BODIES_FOLDER
 from freehold.audit.subjects import SUBJECTS_FOLDER
+from freehold.cli.machine_speed import BANDWIDTH_FILE
 from freehold.cli.machine_speed import FILE as SPEED_FILE
 from freehold.domain.deployment import StreamMode
 from freehold.domain.labels import Level
@@ -70,7 +71,7 @@ def test_everything_in_the_data_folder_is_explained(tmp_path: Path) -> None:
     named = {DATABASE_FILE, FIRST_KEY_FILE, LOCK_NAME, AUDIT_FOLDER, SUBJECTS_FOLDER, BODIES_FOLDER, RECEIPTS_FOLDER}
     named |= {FILES_FOLDER, BATCHES_FOLDER, MODELS_FOLDER, CALIBRATIONS_FOLDER, CERTIFICATES_FOLDER, OUTCOMES_FOLDER}
     named |= {KEYS_FOLDER, PSEUDONYM_KEYS_FOLDER, CACHE_KEY_FILE, WORKERS_FOLDER, VAULTS_FOLDER, VAULT_KEYS_FOLDER}
-    named |= {SPEED_FILE, SPECULATION_FILE}
+    named |= {SPEED_FILE, BANDWIDTH_FILE, SPECULATION_FILE}
     assert named | {"freehold.toml", "receipts-N"} == table
     with inside(tmp_path):
         found = {each.name for each in (tmp_path / "data").iterdir()}
