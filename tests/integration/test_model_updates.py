@@ -26,6 +26,7 @@ from freehold.net.hub import HubSource
 from freehold.net.packages import PackageSource
 from freehold.routing.canary import level
 from freehold.serving.canary_records import LIVE, CanaryRecord, keep_record, looked_with, read_record
+from freehold.serving.manifests import Facts
 from freehold.serving.pull import Puller
 from freehold.serving.registry import ModelRegistry
 from freehold.serving.updates import outlook
@@ -112,9 +113,7 @@ def test_one_that_cannot_be_asked_about_keeps_nobody_from_the_others(
         registry.folder / "fetched",
         name=gone,
         sha256=hashlib.sha256(content).hexdigest(),
-        license_text="",
-        origin="hf:another/repo@main",
-        unix_ms=1,
+        facts=Facts(license="", origin="hf:another/repo@main", unix_ms=1),
     )
     capsys.readouterr()
     assert run(("models", "updates")) == 1

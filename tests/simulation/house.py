@@ -255,7 +255,6 @@ class SimHouse:
             "audit": self.audit,
             "journal": Journal(self.audit, self.clock, self.ids, permit_key),
             "broker": self.broker,
-            "list_prices": NoPrices(),
             "prices": OwnPriceBook(NoPrices()),
             "files": NoBatches(),
             "batches": NoBatches(),

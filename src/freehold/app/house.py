@@ -237,7 +237,7 @@ class House:
             *self._vaults.tasks(),
         ):
             self._spawn(task)
-        self._spawn(asyncio.to_thread(self._stores.list_prices.warm))
+        self._spawn(asyncio.to_thread(self._stores.prices.warm))
         try:
             await self._quotas.refresh()
             await self._learnt.begin()

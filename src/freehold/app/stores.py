@@ -76,7 +76,6 @@ class Stores:
     journal: EgressJournal
     broker: Broker
     way: Way | None
-    list_prices: GenaiPriceBook
     prices: OwnPriceBook
     models: ModelRegistry
     files: SqliteFiles
@@ -169,7 +168,6 @@ def open_stores(
         way = Way(broker, clock=clock, limits=HttpLimits()) if broker else None
         keys = _key_ring(database, tree, tenants, clock)
         files = SqliteFiles(database, folder / FILES_FOLDER)
-        list_prices = GenaiPriceBook()
         yield Stores(
             clock=clock,
             ids=ids,
@@ -185,8 +183,7 @@ def open_stores(
             journal=_through(way, Journal(audit, clock, ids, permit_key, bodies=bodies)),
             broker=Broker(clock=clock, permit_key=permit_key, way=way),
             way=way,
-            list_prices=list_prices,
-            prices=OwnPriceBook(list_prices),
+            prices=OwnPriceBook(GenaiPriceBook()),
             models=ModelRegistry(folder / MODELS_FOLDER),
             files=files,
             batches=SqliteBatches(database, files),

@@ -33,6 +33,10 @@ class OwnPriceBook:
         self._book = book
         self.typed = tuple(typed)
 
+    def warm(self) -> None:
+        """Have the book read its prices now. May block for about half a second; call it off the event loop."""
+        self._book.price("openai/gpt-4o", usage=Usage(), unix_ms=0)
+
     def price(self, model: str, *, usage: Usage, unix_ms: int) -> TokenPrice | None:
         """See ``PriceBook``: the latest that was typed in for it and holds by then, else the book's."""
         held = [each for each in self.typed if each.model == model and each.from_unix_ms <= unix_ms]
@@ -55,16 +59,11 @@ class GenaiPriceBook:
     Standard prices of text tokens; batch discounts, service tiers and what is written to a prompt cache, which
     ``Usage`` does not tell apart, are not in them.
 
-    The package takes about half a second to import, so that happens on first use; ``warm`` does it ahead of time on
-    another thread. Its updater, which fetches from the public web, is never started.
+    The package takes about half a second to import, so that happens on first use. Its updater, which fetches from the public web, is never started.
     """
 
     def __init__(self) -> None:
         self._days: dict[tuple[str, int], _DayPrice | None] = {}
-
-    def warm(self) -> None:
-        """Import the price data now. Blocks for about half a second; call it off the event loop."""
-        self.price("openai/gpt-4o", usage=Usage(), unix_ms=0)
 
     def price(self, model: str, *, usage: Usage, unix_ms: int) -> TokenPrice | None:
         """Price of ``provider/model`` at a moment; ``None`` where unknown, never zero.

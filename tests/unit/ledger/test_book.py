@@ -141,7 +141,7 @@ def test_nothing_is_imported_and_nothing_started_before_first_use():
         "import freehold.ledger.book as book\n"
         "b = book.GenaiPriceBook()\n"
         "assert 'genai_prices' not in sys.modules\n"
-        "b.warm()\n"
+        "book.OwnPriceBook(b).warm()\n"
         "assert 'genai_prices' in sys.modules\n"
         "assert threading.active_count() == 1, threading.enumerate()\n"
         "print('ok')\n"
