@@ -66,8 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f" {row.same} of {row.answers} answers the same  {row.peak_bytes / 1e9:.2f} GB"
         )
     verdicts = verdicts_of(variants, rows, models=models, machine=machine, unix_ms=clock.unix_ms())
-    prepared = prepare_llama(varied(base, sets[0]).plan, models=models, machine=machine)
-    keys = speculation_keys(prepared.verified, prepared.draft, machine)
+    plan = varied(base, sets[0]).plan
+    prepared = prepare_llama(plan, models=models, machine=machine)
+    keys = speculation_keys(prepared.verified, prepared.draft, machine, options=plan.settings.options)
     shape = prepared.verified.header.shape
     decided = decide(Wanted(shape=shape, quantisation="", context_tokens=2_048, slots=1, keys=keys), machine, verdicts)
     (shown,) = (each for each in decided.reasons if each.name == "speculation")

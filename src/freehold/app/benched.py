@@ -223,7 +223,7 @@ def verdicts_of(
         if kind not in {Speculation.DRAFT, Speculation.LOOKUP} or not _only_guesses(first.plan, variant.plan):
             continue
         prepared = prepare_llama(variant.plan, models=models, machine=machine)
-        keys = speculation_keys(prepared.verified, prepared.draft, machine)
+        keys = speculation_keys(prepared.verified, prepared.draft, machine, options=options)
         found.append(
             SpeculationVerdict(
                 key=next(key for key in keys if key.kind is kind),

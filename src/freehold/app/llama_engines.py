@@ -10,7 +10,7 @@ from pathlib import Path
 
 from freehold.config.compile import DeploymentPlan
 from freehold.domain.deployment import Deployment, EngineKind, ModelCard
-from freehold.domain.engine_options import Adapter, Speculation
+from freehold.domain.engine_options import Adapter, EngineOptions, Speculation
 from freehold.domain.errors.model_versions import AdapterUnsigned, SignatureMissing
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Clock, IdSource
@@ -144,7 +144,7 @@ def digest_with(model_digest: str, adapters: Sequence[Adapter]) -> str:
 
 
 def speculation_keys(
-    verified: VerifiedModel, draft: VerifiedModel | None, machine: HardwareProfile
+    verified: VerifiedModel, draft: VerifiedModel | None, machine: HardwareProfile, *, options: EngineOptions
 ) -> tuple[SpeculationKey, ...]:
     """What a verdict of guessing has to be for to hold here: by the draft where there is one, and by lookup."""
     plain = SpeculationKey(
@@ -152,6 +152,7 @@ def speculation_keys(
         engine="xllamacpp " + importlib.metadata.version("xllamacpp"),
         model_sha256=verified.model.sha256,
         kind=Speculation.LOOKUP,
+        draft_tokens=options.draft_tokens,
     )
     if draft is None:
         return (plain,)
@@ -178,7 +179,7 @@ def _wanted(
         embeds=deployment.model.embeds,
         is_embedded=is_embedded,
         options=settings.options,
-        keys=speculation_keys(verified, draft, machine) if is_embedded else (),
+        keys=speculation_keys(verified, draft, machine, options=settings.options) if is_embedded else (),
         draft_bytes=0 if draft is None else draft.model.size_bytes,
     )
 

@@ -21,6 +21,7 @@ class SpeculationKey:
         model_sha256: Of the model that answers.
         kind: How tokens are guessed.
         draft_sha256: Of the model that guesses; empty for lookup.
+        draft_tokens: Most tokens guessed at once; 0 for the engine's own number.
     """
 
     processor: str
@@ -28,6 +29,7 @@ class SpeculationKey:
     model_sha256: str
     kind: Speculation
     draft_sha256: str = ""
+    draft_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,7 @@ def test_the_cache_has_eight_bits_only_where_sixteen_do_not_fit() -> None:
         ((measured(DRAFT, 1.3, same=False),), Speculation.OFF, "a near tie falls the other way (13.0 against 10.0"),
         ((measured(replace(DRAFT, engine="e 2"), 1.3),), Speculation.OFF, "not measured"),
         ((measured(replace(DRAFT, processor="q"), 1.3),), Speculation.OFF, "not measured"),
+        ((measured(replace(DRAFT, draft_tokens=2), 1.3),), Speculation.OFF, "not measured"),
         ((measured(DRAFT, 1.3, unix_ms=1), measured(DRAFT, 0.9, unix_ms=2)), Speculation.OFF, "0.90 times"),
     ],
 )
