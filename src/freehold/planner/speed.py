@@ -31,6 +31,9 @@ _NUDGE: Final = 1e-4
 _LOCAL_NOISE: Final = 0.1
 """Spread of the logarithm of a measured time around what the form says on the same device."""
 
+_RUN_NOISE: Final = 0.04
+"""Spread of that of one model's runs alone; the rest of ``_LOCAL_NOISE`` is a model's own, which no form knows."""
+
 Constants = Mapping[str, float]
 
 
@@ -137,12 +140,31 @@ def moved(form: Form, constants: Constants, device: Device, runs: Sequence[Measu
     return _with(constants, names, offsets)
 
 
+def own_factor(form: Form, known: Constants, device: Device, runs: Sequence[Measured]) -> float:
+    """How many times as fast as the form says a model is that ran here itself; 1 without runs of it.
+
+    What a model has of its own is a random effect beside the run's noise, and so is counted for
+    ``n·own² / (n·own² + noise²)`` of the mean that its ``n`` runs are off by (Robinson 1991, "That BLUP is a good thing",
+    Statistical Science 6:15, section 2).
+
+    Args:
+        form: Writing or reading.
+        known: Constants of this device, ``moved`` by all runs on it.
+        device: What computed.
+        runs: Of the very model that is asked about.
+    """
+    if not runs:
+        return 1.0
+    off = sum(math.log(_run_seconds(run) / form.seconds(known, device, run.load, _tokens(run))) for run in runs)
+    own = _LOCAL_NOISE**2 - _RUN_NOISE**2
+    return math.exp(-off * own / (len(runs) * own + _RUN_NOISE**2))
+
+
 def _linear(
     form: Form, known: Constants, device: Device, run: Measured, names: Sequence[str]
 ) -> tuple[list[float], float]:
     """How the logarithm of a run's time answers to each constant, and how far off it is."""
-    tokens = float(run.prompt_tokens) if run.prompt_tokens else run.depth_tokens
-    seconds = (run.prompt_tokens or 1) / run.tok_per_s
+    tokens, seconds = _tokens(run), _run_seconds(run)
     here = math.log(form.seconds(known, device, run.load, tokens))
     slopes = [
         (math.log(form.seconds({**known, name: known.get(name, 0.0) + _NUDGE}, device, run.load, tokens)) - here)
@@ -150,6 +172,14 @@ def _linear(
         for name in names
     ]
     return slopes, math.log(seconds) - here
+
+
+def _tokens(run: Measured) -> float:
+    return float(run.prompt_tokens) if run.prompt_tokens else run.depth_tokens
+
+
+def _run_seconds(run: Measured) -> float:
+    return (run.prompt_tokens or 1) / run.tok_per_s
 
 
 def _with(constants: Constants, names: Sequence[str], offsets: Sequence[float]) -> dict[str, float]:

@@ -12,11 +12,12 @@ The constants, and how far each may be off, are from three models on one process
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Final
 
 from freehold.domain.hardware import HardwareProfile, ModelShape
 from freehold.domain.speed import Device, DeviceFamily, Load, ThroughputEstimate, WeightClass
-from freehold.planner.speed import Constants, Form, estimate, moved
+from freehold.planner.speed import Constants, Form, estimate, moved, own_factor
 from freehold.planner.weight_types import weights_of_bytes, worked_bytes, worked_weights
 
 _MS: Final = 1e-3
@@ -98,26 +99,22 @@ def processor(profile: HardwareProfile, threads: int) -> Device:
 
 def writes(shape: ModelShape, profile: HardwareProfile, *, threads: int, depth_tokens: float) -> ThroughputEstimate:
     """How fast the processor of this machine writes, by what was measured on it where anything was."""
-    known = _known(WRITING, profile)
-    return _estimate(WRITING, known, profile, shape, threads=threads, tokens=depth_tokens)
+    return _estimate(WRITING, profile, shape, threads=threads, tokens=depth_tokens)
 
 
 def reads(shape: ModelShape, profile: HardwareProfile, *, threads: int, prompt_tokens: float) -> ThroughputEstimate:
     """How fast it reads a prompt."""
-    known = _known(READING, profile)
-    return _estimate(READING, known, profile, shape, threads=threads, tokens=prompt_tokens)
-
-
-def _known(form: Form, profile: HardwareProfile) -> Constants:
-    found = profile.measured
-    if found is None:
-        return CONSTANTS
-    runs = found.reading if form.reads_prompts else found.writing
-    return moved(form, CONSTANTS, processor(profile, found.threads), runs)
+    return _estimate(READING, profile, shape, threads=threads, tokens=prompt_tokens)
 
 
 def _estimate(
-    form: Form, known: Constants, profile: HardwareProfile, shape: ModelShape, *, threads: int, tokens: float
+    form: Form, profile: HardwareProfile, shape: ModelShape, *, threads: int, tokens: float
 ) -> ThroughputEstimate:
-    is_measured = profile.measured is not None
-    return estimate(form, known, processor(profile, threads), cpu_load(shape), tokens, is_measured=is_measured)
+    device, load, here = processor(profile, threads), cpu_load(shape), profile.measured
+    if here is None:
+        return estimate(form, CONSTANTS, device, load, tokens)
+    runs, ran_on = here.reading if form.reads_prompts else here.writing, processor(profile, here.threads)
+    known = moved(form, CONSTANTS, ran_on, runs)
+    own = own_factor(form, known, ran_on, [each for each in runs if each.load == load])
+    told = estimate(form, known, device, load, tokens, is_measured=True)
+    return replace(told, tok_per_s=told.tok_per_s * own, low=told.low * own, high=told.high * own)

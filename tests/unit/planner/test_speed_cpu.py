@@ -68,6 +68,22 @@ def test_others_say_how_fast_a_model_is(name: str) -> None:
     assert written.low < CROWDED[name][0] < written.high
 
 
+@pytest.mark.parametrize("name", CROWDED)
+@pytest.mark.parametrize("own", [0.85, 1.0, 1.15])
+def test_a_model_that_ran_here_is_told_as_it_ran_and_says_less_of_others(name: str, own: float) -> None:
+    others = [each for each in CROWDED if each != name]
+    alike, fast = [ran(each) for each in others], [*(ran(each) for each in others), ran(name, own)]
+
+    def told(runs: list[tuple[Measured, Measured]], asked: str) -> float:
+        writing, reading = zip(*runs, strict=True)
+        found = MachineRuns(threads=1, writing=writing, reading=reading, models=(), unix_ms=0)
+        return writes(shape(asked), replace(MACHINE, measured=found), threads=1, depth_tokens=204).tok_per_s
+
+    assert told(fast, name) == pytest.approx(CROWDED[name][0] * own, rel=0.03)
+    for other in others:
+        assert told(fast, other) == pytest.approx(told(alike, other), rel=0.03)
+
+
 def test_without_runs_it_is_the_table_and_wider() -> None:
     cold = writes(shape("smollm2-135m"), MACHINE, threads=1, depth_tokens=204)
     warm = writes(shape("smollm2-135m"), here("qwen2.5-coder-0.5b"), threads=1, depth_tokens=204)
