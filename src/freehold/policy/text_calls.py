@@ -36,11 +36,13 @@ _PLAIN = re.compile(
     |(?:(?-i:Action)|(?<![^\W_])action)[\s_]*+\d*+[\s_]*+input[\s_]*+\d*+[\s*_`"']*+(?P<label>:)
     |(?<![\w"'])(?:arguments|tool_input)\s*(?P<bare>:)\s*\{
     |^[ \t>*_\#+-]*(?:tool|function)[ _](?:input|args)[ \t*_`]*(?P<other>:)
-    |^[ \t>*_\#+-]*action[ \t]*+\d*+[ \t*_`]*+(?P<act>:)[ \t*_`]*[a-z_][\w.-]*(?:[\[(]|[ \t]*\{)
+    |^[ \t>*_\#+-]*action[ \t]*+\d*+[ \t*_`]*+(?P<act>:)[ \t*_`]*[a-z_\\][\w.\\-]*
+        (?:[\[(]|[ \t]*\\?\{|[ \t]+\\?\[[^\n]*\][ \t]*$)
     """,
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
 )
-"""Marks of which one character is enough; a group is that character. ``<|…|>`` are tokens of chat templates."""
+"""Marks of which one character is enough; a group is that character. ``<|…|>`` are tokens of chat templates. Within the name
+of an action there are backslashes where the block was written anew."""
 
 _QUOTES = "\"'\u201c\u201d"
 _MEMBER = re.compile(rf"[{_QUOTES}](?P<name>[^{_QUOTES}\n]{{1,64}})[{_QUOTES}]\s*(?P<colon>:)\s*(?P<value>[^\s]?)")
