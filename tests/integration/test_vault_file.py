@@ -429,3 +429,22 @@ def test_what_nobody_waits_for_is_stopped_and_its_place_free_again(tmp_path: Pat
         assert len(await store.search_words("cat", reader=Reader(tenant="home"), filters=ANYTHING, limit=3)) == 1
 
     with_store(tmp_path / "v.db", use)
+
+
+def test_work_that_is_between_two_statements_when_nobody_waits_any_more_is_stopped_too(tmp_path: Path) -> None:
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+    begun, cancelled = threading.Event(), threading.Event()
+
+    def work(connection: Any) -> None:
+        begun.set()
+        cancelled.wait(20)
+        connection.execute(endless).fetchall()
+
+    async def use(store: VaultStore) -> None:
+        reading = asyncio.ensure_future(store._at.read(work))  # pyright: ignore[reportAttributeAccessIssue] - of this store
+        await asyncio.to_thread(begun.wait, 20)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        cancelled.set()
+
+    with_store(tmp_path / "v.db", use)  # closing waits for whoever reads

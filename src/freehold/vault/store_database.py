@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from types import TracebackType
@@ -65,9 +65,17 @@ class Database(Protocol):
         """End the statement that another thread runs, with an error; nothing where none runs."""
         ...
 
+    def set_progress_handler(self, callable: Callable[[], bool] | None, nsteps: int) -> None:  # noqa: A002
+        """Have it asked every so many steps of a statement whether that is to end with an error; ``None`` for nobody."""
+        ...
+
     def close(self) -> None:
         """Close it."""
         ...
+
+
+_STEPS = 10_000
+"""Of a statement, between two questions whether anybody still waits for it: some tenths of a millisecond."""
 
 
 class InUse:
@@ -76,20 +84,24 @@ class InUse:
     def __init__(self) -> None:
         self._lock = Lock()
         self._connection: Database | None = None
+        self._is_stopped = False
 
     @contextmanager
     def of(self, connection: Database) -> Generator[None]:
         """Use it inside; behind this it is for others, and never stopped."""
         with self._lock:
             self._connection = connection
+        connection.set_progress_handler(lambda: self._is_stopped, _STEPS)
         try:
             yield
         finally:
             with self._lock:
                 self._connection = None
+            connection.set_progress_handler(None, _STEPS)
 
     def interrupt(self) -> None:
-        """Stop the statement that runs; the connection may be used again."""
+        """Stop the statement that runs, or the next one where it is between two; the connection may be used again."""
         with self._lock:
+            self._is_stopped = True
             if self._connection is not None:
                 self._connection.interrupt()
