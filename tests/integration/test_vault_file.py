@@ -432,13 +432,16 @@ def test_what_nobody_waits_for_is_stopped_and_its_place_free_again(tmp_path: Pat
 
 
 def test_work_that_is_between_two_statements_when_nobody_waits_any_more_is_stopped_too(tmp_path: Path) -> None:
-    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+    long = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 30000000) SELECT count(*) FROM n"
     begun, cancelled = threading.Event(), threading.Event()
+    finished: list[bool] = []
 
     def work(connection: Any) -> None:
         begun.set()
         cancelled.wait(20)
-        connection.execute(endless).fetchall()
+        finished.append(False)
+        connection.execute(long).fetchall()
+        finished[0] = True
 
     async def use(store: VaultStore) -> None:
         reading = asyncio.ensure_future(store._at.read(work))  # pyright: ignore[reportAttributeAccessIssue] - of this store
@@ -448,3 +451,4 @@ def test_work_that_is_between_two_statements_when_nobody_waits_any_more_is_stopp
         cancelled.set()
 
     with_store(tmp_path / "v.db", use)  # closing waits for whoever reads
+    assert finished == [False], "the next statement ran to its end"

@@ -65,7 +65,7 @@ class Database(Protocol):
         """End the statement that another thread runs, with an error; nothing where none runs."""
         ...
 
-    def set_progress_handler(self, callable: Callable[[], bool] | None, nsteps: int) -> None:  # noqa: A002
+    def set_progress_handler(self, asked: Callable[[], bool] | None, steps: int, /) -> None:
         """Have it asked every so many steps of a statement whether that is to end with an error; ``None`` for nobody."""
         ...
 
