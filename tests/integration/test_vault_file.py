@@ -31,7 +31,10 @@ from tests.support.vaults import DIMENSIONS, KEY, MODEL, Made, made, with_store,
 pytest.importorskip("apsw")
 pytest.importorskip("sqlite_vec")
 
-from freehold.vault.store_schema import connected
+import apsw
+
+from freehold.vault.store_database import Database
+from freehold.vault.store_schema import connected, keep_log, unlocking
 from freehold.vault.store_seal import opened_values, sealed_values
 
 READER = Reader(tenant="home")
@@ -328,6 +331,31 @@ def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
         await asyncio.gather(*(store.close() for store in stores))
 
     asyncio.run(scenario())
+
+
+def test_who_opens_a_new_file_waits_for_another_who_does(tmp_path: Path) -> None:
+    path = tmp_path / "vault.db"
+    connected(path, KEY).close()
+    opening, reading = apsw.Connection(str(path)), apsw.Connection(str(path))
+    for connection in (opening, reading):
+        for statement in unlocking(KEY):
+            connection.execute(f"PRAGMA {statement}")
+    opening.execute("PRAGMA journal_mode = delete; CREATE TABLE t (n)").fetchall()
+    reading.execute("BEGIN; SELECT * FROM t").fetchall()
+    with pytest.raises(apsw.BusyError):
+        keep_log(cast("Database", opening))
+
+    def traced(_cursor: object, statement: str, _bindings: object) -> bool:
+        if "EXCLUSIVE" in statement and reading.in_transaction:
+            reading.execute("ROLLBACK")
+        return True
+
+    opening.set_exec_trace(traced)
+    keep_log(cast("Database", opening))
+    assert opening.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+    assert not opening.in_transaction
+    opening.close()
+    reading.close()
 
 
 def test_an_erasure_that_somebody_holds_up_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from freehold.domain.errors.server import StorageFailed
 from freehold.storage.folder import private_file
 
 _BUSY_TIMEOUT_MS = 5_000
+_LOG_TRIES = 100
 _CACHE_KIB = 8_192
 
 # Failures of the disk rather than of one statement: nothing of the connection is to be trusted after them.
@@ -42,7 +43,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         raise StorageFailed(name=path.name, done="opened", reason=error) from error
     try:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        keep_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         # Apple's disks acknowledge fsync before the data is on the medium unless asked for more; elsewhere no effect.
         connection.execute("PRAGMA fullfsync = ON")
@@ -53,6 +54,25 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection.close()
         raise StorageFailed(name=path.name, done="opened", reason=error) from error
     return connection
+
+
+def keep_log(connection: sqlite3.Connection) -> None:
+    """Have changes written to a log first (WAL); waits for another who opens the file.
+
+    Raises:
+        sqlite3.Error: It cannot be changed, or somebody else has it for longer than the connection waits.
+    """
+    for left in reversed(range(_LOG_TRIES)):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if left == 0 or _primary_code(error) != sqlite3.SQLITE_BUSY:
+                raise
+            # The change itself waits for nobody, since two who open a new file would wait for each other; this does.
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("ROLLBACK")
+        else:
+            return
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

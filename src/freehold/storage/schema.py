@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 from freehold.domain.errors.server import StorageFailed, StorageNewer
 
 APPLICATION_ID = 0x46524845  # "FRHE"; the file command and we tell our file from any other SQLite file by it
+_WHOSE = """
+SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id),
+       (SELECT COUNT(*) FROM sqlite_master)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,40 +53,44 @@ def migrate(connection: sqlite3.Connection, path: Path, steps: tuple[Migration, 
         StorageFailed: The file is not ours, or a step failed; nothing was changed.
     """
     known = steps[-1].version
-    version = _check_ours(connection, path)
-    if version > known:
-        raise StorageNewer(path=path, found=version, known=known)
-    pending = [step for step in steps if step.version > version]
-    if not pending:
+    version = _version(connection, path, known)
+    if version == known:
         return version
-    script = "\n".join(
-        (
-            "BEGIN IMMEDIATE;",
-            *(step.script for step in pending),
-            f"PRAGMA application_id = {APPLICATION_ID};",
-            f"PRAGMA user_version = {known};",
-            "COMMIT;",
-        )
-    )
     try:
-        connection.executescript(script)
+        connection.execute("BEGIN IMMEDIATE")
+        # What another process, which opened it at the same time, brought there meanwhile is not done twice.
+        version = _version(connection, path, known)
+        for step in steps:
+            if step.version > version:
+                for statement in _statements(step.script):
+                    connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {known}")
+        connection.execute("COMMIT")
     except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.rollback()
         reason = f"from version {version} to {known}: {error}"
         raise StorageFailed(name=path.name, done="migrated", reason=reason) from error
+    finally:
+        if connection.in_transaction:
+            connection.rollback()
     return known
 
 
-def _check_ours(connection: sqlite3.Connection, path: Path) -> int:
-    version = _pragma(connection, "user_version")
-    application = _pragma(connection, "application_id")
-    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+def _statements(script: str) -> Iterator[str]:
+    """A script's statements: ``executescript`` would end our transaction before it begins."""
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
+    # One statement sees one state of the file, also while another process makes it.
+    version, application, tables = connection.execute(_WHOSE).fetchone()
     if application != APPLICATION_ID and (application or version or tables):
         raise StorageFailed(name=path.name, done="opened", reason="it was not made by Freehold")
-    return version
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
-    return int(value)
+    if version > known:
+        raise StorageNewer(path=path, found=version, known=known)
+    return int(version)

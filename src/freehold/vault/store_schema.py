@@ -22,6 +22,7 @@ from freehold.vault.store_seal import hold_keys_still
 SCHEMA = 2
 KEY_BYTES = 32
 BUSY_TIMEOUT_S = 30
+_LOG_TRIES = 100
 CIPHER = "aegis"
 """AEGIS-256: authenticated like ChaCha20-Poly1305, and twice as fast where the processor has AES."""
 
@@ -32,7 +33,6 @@ ORDINAL_BITS = 32
 """A piece's id is its tenant's number and its ordinal among that tenant's pieces; none is ever given twice."""
 
 _PRAGMAS = (
-    "journal_mode = wal",
     "synchronous = FULL",
     "secure_delete = ON",
     "temp_store = MEMORY",
@@ -144,12 +144,33 @@ def connected(path: Path, key: bytes) -> Database:
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
             except apsw.NotADBError as error:
                 raise VaultKeyWrong(path=path.name, key="the one that was given") from error
+            keep_log(connection)
             for statement in _PRAGMAS:
                 connection.execute(f"PRAGMA {statement}").fetchall()
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def keep_log(connection: Database) -> None:
+    """Have changes written to a log first (WAL); waits for another who opens the file.
+
+    Raises:
+        apsw.BusyError: Somebody else has it for longer than the connection waits.
+    """
+    import apsw
+
+    for left in reversed(range(_LOG_TRIES)):
+        try:
+            connection.execute("PRAGMA journal_mode = wal").fetchall()
+        except apsw.BusyError:
+            if left == 0:
+                raise
+            # The change itself waits for nobody, since two who open a new file would wait for each other; this does.
+            connection.execute("BEGIN EXCLUSIVE; ROLLBACK").fetchall()
+        else:
+            return
 
 
 def tables(connection: Database, *, model: str, dimensions: int, words: str) -> dict[str, Any]:

@@ -65,6 +65,39 @@ def test_60_a_migration_that_fails_changes_nothing(tmp_path):
     connection.close()
 
 
+@pytest.mark.parametrize("theirs", [2, 3])
+def test_what_another_process_brought_there_meanwhile_is_not_done_twice(tmp_path, theirs):
+    path = tmp_path / "f.db"
+    scripts = ("CREATE TABLE a (n);", "CREATE TABLE b (n);", "CREATE TABLE c (n); INSERT INTO c VALUES (1);")
+    steps = tuple(Migration(version=n, name="s", script=script) for n, script in enumerate(scripts, start=1))
+    ours, other = connect(path), connect(path)
+    waiting = [steps[:theirs]]
+
+    def before(statement):
+        if statement == "BEGIN IMMEDIATE" and waiting:
+            migrate(other, path, waiting.pop())
+
+    ours.set_trace_callback(before)
+    assert migrate(ours, path, steps) == 3
+    assert waiting == []
+    assert other.execute("SELECT n FROM c").fetchall() == [(1,)]
+    ours.close()
+    other.close()
+
+
+def test_a_newer_program_that_was_faster_is_seen(tmp_path):
+    path = tmp_path / "f.db"
+    ours, other = connect(path), connect(path)
+    newer = f"PRAGMA application_id = {schema.APPLICATION_ID}; PRAGMA user_version = 900"
+    ours.set_trace_callback(lambda text: text == "BEGIN IMMEDIATE" and other.executescript(newer))
+    with pytest.raises(StorageNewer, match="is of version 900"):
+        migrate(ours, path, migrations())
+    assert not ours.in_transaction
+    assert other.execute("SELECT name FROM sqlite_master").fetchall() == []
+    ours.close()
+    other.close()
+
+
 def test_another_programs_database_is_left_alone(tmp_path):
     connection = connect(tmp_path / "f.db")
     connection.execute("CREATE TABLE theirs (n)")
