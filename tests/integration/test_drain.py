@@ -114,13 +114,23 @@ def scene(folder: Path, *, drain_s: int = 20, streams: int = STREAMS, slots: int
         server = stack.enter_context(in_thread(GatedServer()))
         config = CONFIG.format(drain_s=drain_s, model="first", base_url=server.base_url, slots=slots)
         gateway = stack.enter_context(running(config, folder))
-        clients = [Client.ask(gateway) for _ in range(streams)]
+        clients = [Client.ask(gateway) for _ in range(min(streams, slots))]
+        for client in clients:
+            client.hear(b"data: ")
+        eventually(lambda: len(server.exchanges) == len(clients), what="all streams at the upstream")
+        # Only now: of two that ask at once nobody knows which one waits for the other.
+        clients += [Client.ask(gateway) for _ in range(slots, streams)]
+        eventually(lambda: waiting(gateway) == max(0, streams - slots), what="the others in the queue")
         for client in clients:
             stack.callback(client.connection.close)
-        for client in clients[:slots]:
-            client.hear(b"data: ")
-        eventually(lambda: len(server.exchanges) == min(streams, slots), what="all streams at the upstream")
         yield Scene(gateway, server, clients)
+
+
+def waiting(gateway: Gateway) -> int:
+    """How many wait for a slot."""
+    with gateway.http() as client:
+        depths = re.findall(r"^freehold_queue_depth\{.*\} (\d+)$", client.get("/metrics").text, re.MULTILINE)
+    return sum(int(depth) for depth in depths)
 
 
 def refused_from_now_on(gateway: Gateway) -> None:
