@@ -21,6 +21,7 @@ import pytest
 from freehold.audit.keys import VERIFIER_KEY
 from freehold.audit.verify import verify_folder
 from tests.models import starter_model
+from tests.support.processes import children_of
 from tests.support.server import Gateway, eventually, running
 
 pytestmark = pytest.mark.models
@@ -97,11 +98,8 @@ def first_token_s(gateway: Gateway) -> float:
 
 
 def child_of(gateway: Gateway) -> int:
-    children = Path(f"/proc/{gateway.pid}/task").glob("*/children")
-    pids = [int(pid) for path in children for pid in path.read_text().split()]
-    workers = [pid for pid in pids if b"llama.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    assert len(workers) == 1, pids
-    return workers[0]
+    (worker,) = children_of(gateway.pid, b"llama.worker")
+    return worker
 
 
 def cpu_s(pid: int) -> float:

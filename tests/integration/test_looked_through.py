@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from tests.servers.openai_server import TEXT, OpenAIServer
+from tests.support.processes import children_of
 from tests.support.server import eventually
 from tests.support.site import Site, refusal, site
 
@@ -85,6 +86,5 @@ def _passes(house: Site, text: str) -> bool:
 
 
 def _detector_of(gateway: int) -> int:
-    pids = Path(f"/proc/{gateway}/task/{gateway}/children").read_text().split()
-    (found,) = [pid for pid in pids if b"scan_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return int(found)
+    (found,) = children_of(gateway, b"scan_worker")
+    return found

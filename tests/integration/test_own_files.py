@@ -13,6 +13,7 @@ import pytest
 
 from freehold.serving.gguf import read_header
 from tests.models import starter_model
+from tests.support.processes import children_of
 from tests.support.server import Gateway, eventually, running
 
 pytestmark = pytest.mark.models
@@ -64,10 +65,7 @@ def digest_of(path: Path) -> str:
 
 def engine_of(gateway: Gateway) -> int:
     """The process that has the model."""
-    for pid in Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split():
-        if b"freehold.engines.llama.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return int(pid)
-    raise AssertionError("there is no engine")
+    return children_of(gateway.pid, b"freehold.engines.llama.worker")[0]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -433,50 +432,3 @@ def test_vectors_of_a_model_that_another_process_replaced_are_neither_put_nor_se
             await other.close()
 
     with_store(path, scenario)
-
-
-def test_what_nobody_waits_for_is_stopped_and_its_place_free_again(tmp_path: Path) -> None:
-    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
-    begun = threading.Semaphore(0)
-
-    def work(connection: Any) -> None:
-        begun.release()
-        connection.execute(endless).fetchall()
-
-    async def use(store: VaultStore) -> None:
-        await made("one", "the cat sat").into(store)
-        reading = [asyncio.ensure_future(store._at.read(work)) for _ in range(3)]  # pyright: ignore[reportAttributeAccessIssue] - of this store
-        for _ in reading:
-            await asyncio.to_thread(begun.acquire)
-        for each in reading:
-            each.cancel()
-        assert await asyncio.wait_for(store.counts(reader=Reader(tenant="home")), 20)
-        assert all(
-            isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*reading, return_exceptions=True)
-        )
-        assert len(await store.search_words("cat", reader=Reader(tenant="home"), filters=ANYTHING, limit=3)) == 1
-
-    with_store(tmp_path / "v.db", use)
-
-
-def test_work_that_is_between_two_statements_when_nobody_waits_any_more_is_stopped_too(tmp_path: Path) -> None:
-    long = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 30000000) SELECT count(*) FROM n"
-    begun, cancelled = threading.Event(), threading.Event()
-    finished: list[bool] = []
-
-    def work(connection: Any) -> None:
-        begun.set()
-        cancelled.wait(20)
-        finished.append(False)
-        connection.execute(long).fetchall()
-        finished[0] = True
-
-    async def use(store: VaultStore) -> None:
-        reading = asyncio.ensure_future(store._at.read(work))  # pyright: ignore[reportAttributeAccessIssue] - of this store
-        await asyncio.to_thread(begun.wait, 20)
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        cancelled.set()
-
-    with_store(tmp_path / "v.db", use)  # closing waits for whoever reads
-    assert finished == [False], "the next statement ran to its end"

@@ -24,6 +24,7 @@ from tests.integration.test_drain import Client, GatedServer
 from tests.servers.http import Exchange
 from tests.servers.openai_server import OpenAIServer
 from tests.support.ports import free_port
+from tests.support.processes import children_of
 from tests.support.server import Gateway, eventually, refused_start, running
 from tests.support.upstream import in_thread
 
@@ -81,8 +82,7 @@ class CountedServer(OpenAIServer):
 
 def workers_of(gateway: Gateway) -> list[int]:
     """Process ids of its workers."""
-    found = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
-    return [int(each) for each in found if b"freehold.app.worker" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    return children_of(gateway.pid, b"freehold.app.worker")
 
 
 def owner(workers: list[int], port: int) -> int:

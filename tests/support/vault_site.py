@@ -23,12 +23,13 @@ EVERYBODY = Reader(tenant="default")
 
 @dataclass
 class Told:
-    """Events of a script: each step does something, and tells some paths or (``None``) that more happened."""
+    """Events of a script: each step does something, and tells some paths or (``None``) that more happened, as is said first."""
 
     steps: list[Callable[[], frozenset[Path] | None]] = field(default_factory=list)
 
     async def changes(self, folders: Sequence[Path]) -> AsyncIterator[frozenset[Path] | None]:
         del folders
+        yield None
         for step in self.steps:
             yield step()
 

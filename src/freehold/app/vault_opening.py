@@ -178,7 +178,9 @@ class Opening:
         if plan.key:
             return derived_key(plan.key.encode(), "file")
         kept = self._key_path(plan)
-        if not kept.exists() and path.exists() and path.stat().st_size:
+        # The file first: another process that makes both just now makes the key before there is anything in the file.
+        has_content = path.exists() and path.stat().st_size > 0
+        if has_content and not kept.exists():
             raise VaultKeyMissing(vault=plan.name, file=str(path), path=str(kept))
         return kept_key(kept)
 

@@ -14,11 +14,13 @@ Names are percent-encoded. What is kept in the log is ``HMAC-SHA256(k, body)`` w
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hmac
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,7 +130,7 @@ class SubjectKeys:
             return held
         try:
             if not path.exists():
-                _make(path, tenant, subject, period)
+                self._make(path, tenant, subject, period)
             data_key = _unwrap(path, tenant, subject, period)
             identity = _identity(path)
         except OSError as error:
@@ -138,6 +140,12 @@ class SubjectKeys:
         self._held = {known: each for known, each in self._held.items() if known[2] == period}
         self._held[name] = held = _Held(identity, data_key, _extract(data_key))
         return held
+
+    def _make(self, path: Path, tenant: str, subject: str, period: str) -> None:
+        for changed in disk.make_folders(self.folder):
+            disk.sync_folder(changed)
+        with _alone_in(self.folder):
+            _make(path, tenant, subject, period)
 
     def _path(self, tenant: str, subject: str, period: str) -> Path:
         return self.folder / encoded(tenant) / encoded(subject) / f"{period}{SUFFIX}"
@@ -187,14 +195,15 @@ def destroy(folder: Path, *, tenant: str, subject: str | None = None, before: st
         OSError: Not everything may be destroyed; calling again goes on.
     """
     place = folder / encoded(tenant)
-    count = 0
-    for data_key in list(_data_keys(place if subject is None else place / encoded(subject))):
-        if not before or data_key.stem < before:
-            shred(data_key)
-            count += 1
-    if subject is None and not before:
-        shred(place / TENANT_KEY)
-    _drop_empty(place)
+    of_whom = place if subject is None else place / encoded(subject)
+    count = _shred_keys(of_whom, before)
+    if place.is_dir():
+        # What was made meanwhile goes too: of a key that outlives the one that wraps it nothing could ever be sent again.
+        with _alone_in(folder):
+            count += _shred_keys(of_whom, before)
+            if subject is None and not before:
+                shred(place / TENANT_KEY)
+            _drop_empty(place)
     return count
 
 
@@ -218,6 +227,25 @@ def shred(path: Path) -> None:
 def subjects_of(folder: Path, tenant: str) -> list[str]:
     """The subjects of a tenant that have keys."""
     return sorted({decoded(path.parent.name) for path in _data_keys(folder / encoded(tenant))})
+
+
+def _shred_keys(place: Path, before: str) -> int:
+    found = [each for each in _data_keys(place) if not before or each.stem < before]
+    for each in found:
+        shred(each)
+    return len(found)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Generator[None]:
+    """Keep other processes from making keys, or from ending those of a tenant; waits for them."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _data_keys(place: Path) -> Iterator[Path]:
@@ -283,6 +311,8 @@ def _unwrap(path: Path, tenant: str, subject: str, period: str) -> bytes:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     tenant_key, wrapped = (path.parent.parent / TENANT_KEY).read_bytes(), path.read_bytes()
+    if not any(wrapped):  # what ``shred`` has written, and not deleted yet
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     try:
         return AESGCM(tenant_key).decrypt(
             wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], _bound_to(tenant, subject, period)

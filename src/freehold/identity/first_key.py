@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,8 @@ def write_secret(path: Path, secret: str) -> None:
     Raises:
         DataFolderUnusable: It cannot be written, or the file exists.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Of this call alone: threads write keys at once, and what a process of the same number left lies there for good.
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _PRIVATE_FILE)
         try:

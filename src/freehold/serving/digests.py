@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 from pathlib import Path
 
 
@@ -61,9 +62,12 @@ class DigestCache:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``, durably; a crash leaves the old or the new content, never a mixture."""
+    """Replace ``path`` by ``content``, durably; a crash leaves the old or the new content, never a mixture.
+
+    Several may do so at once, in one process too: one of them comes last.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
     try:
         with temporary.open("wb") as stream:
             stream.write(content)

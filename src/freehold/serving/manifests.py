@@ -169,7 +169,7 @@ class Hold:
         self._descriptor = -1
         with contextlib.suppress(OSError):
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # waits for who just looks whether it is held
 
     def close(self) -> None:
         """Let go."""

@@ -22,13 +22,16 @@ class SystemEvents:
             from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - lazy: only where something is watched
         except ImportError as error:
             raise VaultNeedsExtra(missing="watchfiles", extra="vault") from error
+        is_unseen = True
         while True:
             there = [folder for folder in folders if await asyncio.to_thread(folder.is_dir)]
             missing = len(there) < len(folders)
             if not there:
+                yield None if is_unseen else frozenset()
+                is_unseen = False
                 await asyncio.sleep(_LOOK_AGAIN_S)
-                yield frozenset()
                 continue
+            is_unseen, is_begun = True, False
             try:
                 async for changes in awatch(
                     *there,
@@ -39,7 +42,9 @@ class SystemEvents:
                     yield_on_timeout=True,
                     ignore_permission_denied=True,
                 ):
-                    yield frozenset(Path(path) for _, path in changes)
+                    # Nobody was told of what happened before the system watched.
+                    yield frozenset(Path(path) for _, path in changes) if is_begun else None
+                    is_begun = True
                     if any(not folder.is_dir() for folder in there) or (
                         missing and any(folder.is_dir() for folder in folders if folder not in there)
                     ):
@@ -47,5 +52,5 @@ class SystemEvents:
                 else:
                     return  # it was told to stop
             except (OSError, RuntimeError):  # a folder went away, or the system watches no more: look at everything
+                yield None
                 await asyncio.sleep(_LOOK_AGAIN_S)
-            yield None

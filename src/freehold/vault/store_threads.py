@@ -54,11 +54,12 @@ class Connections:
         def run() -> T:
             connection = self._idle.get()
             try:
-                with told(self.path), use.of(connection):
+                with told(self.path):
                     # One transaction: everything that a search looks at is of one generation.
                     connection.execute("BEGIN")
                     try:
-                        return work(connection)
+                        with use.of(connection):  # its end is never stopped, or nobody could begin another one here
+                            return work(connection)
                     finally:
                         connection.execute("ROLLBACK")
             finally:

@@ -42,7 +42,8 @@ class FolderEvents(Protocol):
     def changes(self, folders: Sequence[Path]) -> AsyncIterator[frozenset[Path] | None]:
         """Paths to which something happened since the last time; empty now and then, so that time is noticed.
 
-        ``None`` says that more happened than was told: everything is to be looked at.
+        ``None`` says that more happened than was told: everything is to be looked at. It comes first, once whatever
+        happens from then on is told.
         """
         ...
 
@@ -100,8 +101,8 @@ class Watcher:
         self.held: set[Path] = set()
 
     async def run(self) -> None:
-        """Look at everything, then at whatever happens; until cancelled, or nothing is told any more."""
-        looked_s = await self.rescan()
+        """Look at everything, and at whatever happens from then on; until cancelled, or nothing is told any more."""
+        looked_s = 0.0
         async for paths in self._events.changes([each.path for each in self._folders]):
             now_s = self._clock.monotonic_s()
             if paths is None or now_s - looked_s >= RESCAN_EVERY_S:

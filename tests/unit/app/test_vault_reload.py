@@ -12,7 +12,9 @@ from typing import Any, cast
 
 import pytest
 
+from freehold.app.kept_key import kept_key
 from freehold.app.vault_house import VaultHouse
+from freehold.app.vault_opening import VAULT_KEYS_FOLDER, VAULTS_FOLDER
 from freehold.app.vault_parts import Models
 from freehold.domain.errors.vault import VaultOfAnotherModel, VaultUnknown
 from freehold.domain.vault import Reader, SearchSettings, VaultQuery
@@ -20,6 +22,8 @@ from freehold.storage.database import Database
 from freehold.vault.ingest_ports import Place, Terms
 from freehold.vault.places import source_of
 from freehold.vault.settings_file import save_settings, settings_path
+from freehold.vault.store import open_store
+from freehold.vault.store_model import NO_DIMENSIONS, NO_MODEL
 from tests.support.vault_parts import FakeParts, FixedClock, HashEmbedder, WordsSearch, compiled_of
 
 READER = Reader(tenant="default", names=frozenset({"user:ana"}))
@@ -119,6 +123,31 @@ def test_a_vault_that_is_new_is_there_and_one_that_is_gone_is_not(house: House) 
             await house.found("heron", "law")
         house.know("[vaults.law]\n")
         assert await house.found("heron", "law") == ["heron"]  # its file stayed
+
+    run(house, work)
+
+
+def test_another_process_may_make_the_same_vault_at_the_same_moment(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, path, is_there = house.folder / VAULT_KEYS_FOLDER / "law", house.folder / VAULTS_FOLDER / "law.db", Path.exists
+
+    async def other() -> None:
+        path.parent.mkdir()
+        await (await open_store(path, key=kept_key(key), model=NO_MODEL, dimensions=NO_DIMENSIONS)).close()
+
+    def made_behind_the_first_look(asked: Path) -> bool:
+        found = is_there(asked)
+        if asked in {key, path}:
+            monkeypatch.undo()
+            asyncio.run(other())
+        return found
+
+    async def work() -> None:
+        house.know("[vaults.law]\n")
+        monkeypatch.setattr(Path, "exists", made_behind_the_first_look)
+        await house.take("a.txt", "heron", "law")
+        assert await house.found("heron", "law") == ["heron"]
 
     run(house, work)
 

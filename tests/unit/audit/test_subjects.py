@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from freehold.domain.errors.audit import AuditBroken, AuditUnwritable
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.zones import Zone
 from freehold.hostinfo.clock import SystemClock, SystemIds
+from freehold.storage import disk
 from tests.support.audit import ORIGIN, CountingIds, StillClock
 
 BODY = b'{"messages": [{"role": "user", "content": "Frau Beispiel hat Diabetes"}]}'
@@ -95,6 +99,48 @@ def test_a_key_that_another_program_erased_is_not_used_again(tmp_path: Path) -> 
     again = commit(keys)
     destroy(keys.folder, tenant="acme")
     assert commit(keys) != again  # noticed at the next use, without anybody saying so
+
+
+def test_a_key_that_is_just_being_erased_is_none_and_not_a_damaged_one(tmp_path: Path) -> None:
+    keys = keys_in(tmp_path)
+    commit(keys)
+    file = next(keys.folder.rglob("*-*.key"))
+    file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(AuditUnwritable):
+        commit(keys_in(tmp_path))
+    with pytest.raises(AuditBroken, match="it was erased"):
+        keys.find("acme", "key-1", keys.period("r-1"))
+
+
+def test_a_key_that_is_made_while_its_tenant_is_erased_keeps_nobody_from_sending_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, append, flock = keys_in(tmp_path), disk.append, fcntl.flock
+    commit(keys, subject="key-2")  # the tenant has its key
+    met = threading.Event()
+
+    def erase() -> None:
+        destroy(keys.folder, tenant="acme")
+        met.set()
+
+    def wait(descriptor: int, how: int) -> None:
+        if threading.current_thread() is eraser:
+            met.set()
+        flock(descriptor, how)
+
+    def while_it_is_written(descriptor: int, data: bytes) -> None:
+        if not eraser.ident:
+            eraser.start()
+            assert met.wait(30)
+        append(descriptor, data)
+
+    eraser = threading.Thread(target=erase)
+    monkeypatch.setattr(fcntl, "flock", wait)
+    monkeypatch.setattr(disk, "append", while_it_is_written)
+    with contextlib.suppress(AuditUnwritable):  # it was erased before it was used
+        commit(keys)
+    eraser.join()
+    assert commit(keys) == commit(keys_in(tmp_path))
 
 
 def test_where_no_key_can_be_made_nothing_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,22 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
     return Kept(tmp_path, monkeypatch)
 
 
+def test_two_may_come_to_know_one_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, cache = tmp_path / "m.gguf", DigestCache(tmp_path / "stamps")
+    path.write_bytes(CONTENT)
+    found: list[str] = []
+
+    def while_it_is_written(descriptor: int) -> None:
+        monkeypatch.undo()
+        found.append(cache.digest(path))
+        os.fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", while_it_is_written)
+    found.append(cache.digest(path))
+    assert found == [digest(CONTENT)] * 2
+    assert [each.suffix for each in (tmp_path / "stamps").iterdir()] == [".json"]
+
+
 def test_what_did_not_change_is_not_read_again(kept: Kept) -> None:
     kept.files.check()
     assert kept.reads == []

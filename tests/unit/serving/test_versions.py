@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from pathlib import Path
 
@@ -176,6 +177,26 @@ def test_collection_leaves_alone_what_a_gateway_runs(registry: ModelRegistry, tw
     assert collect(registry, remove=True, rollbacks=True).size_bytes == old.size_bytes
     assert not old.path.exists()
     Hold(old.path).close()  # what is not there is not held
+
+
+def test_who_looks_whether_it_is_held_keeps_nobody_from_holding_it(
+    registry: ModelRegistry, two: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, flock = two[0], fcntl.flock
+    switch(registry, NAME, two[1].sha256, unix_ms=5)
+    with old.path.open("rb") as looking:
+        flock(looking, fcntl.LOCK_EX)
+
+        def waits(descriptor: int, how: int) -> None:
+            if not how & fcntl.LOCK_NB:  # until the other one has seen enough
+                flock(looking, fcntl.LOCK_UN)
+            flock(descriptor, how)
+
+        monkeypatch.setattr(fcntl, "flock", waits)
+        hold = Hold(old.path)
+    monkeypatch.undo()
+    assert collect(registry, remove=True, rollbacks=True).in_use == (old.path,)
+    hold.close()
 
 
 def test_collection_takes_blobs_that_a_crash_left(registry: ModelRegistry, two: tuple) -> None:

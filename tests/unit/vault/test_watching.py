@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from freehold.domain.vault import Reader
+from freehold.vault.folder_events import SystemEvents
 from freehold.vault.ingest_ports import Outcome
 from freehold.vault.watching import HELD_FROM, RESCAN_EVERY_S, SETTLES_S
 from tests.support.vault_site import Site, run, settings, site
@@ -31,6 +33,44 @@ def test_what_happened_while_nobody_watched_is_made_up_for(site: Site) -> None:
         assert await site.titles() == ["b.txt", "d.txt", "e.txt"]
 
     run(site, work)
+
+
+def test_nothing_is_looked_at_before_all_that_happens_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    before: list[list[str]] = []
+
+    async def changes(folders: Sequence[Path]) -> AsyncIterator[None]:
+        assert folders == [site.folder]
+        before.append(site.outcomes())
+        yield None
+
+    async def work() -> None:
+        site.file("a.txt", "heron")
+        monkeypatch.setattr(site.told, "changes", changes)
+        await (await site.watcher()).run()
+        assert before == [[]]
+        assert site.outcomes() == ["added a.txt"]
+
+    run(site, work)
+
+
+def test_the_system_tells_all_that_happens_once_it_has_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freehold.vault.folder_events._LOOK_AGAIN_S", 0.01)
+    folder, path = tmp_path / "files", tmp_path / "files" / "a.txt"
+
+    async def work() -> None:
+        told = SystemEvents().changes([folder])
+        assert await anext(told) is None
+        assert await anext(told) == frozenset()  # it is not there: no need to look again
+        folder.mkdir()
+        while (first := await anext(told)) == frozenset():
+            pass
+        assert first is None
+        path.write_text("heron", encoding="utf-8")
+        while not (then := await anext(told)):
+            assert then is not None
+        assert path in then
+
+    asyncio.run(work())
 
 
 def test_a_file_is_read_once_it_is_at_rest(site: Site) -> None:
