@@ -17,6 +17,7 @@ from freehold.serving.gguf import read_prefix
 from freehold.serving.looked_at import LookedAt, look_at
 from tests.servers.hub_server import COMMIT, HubServer
 from tests.support.gguf_files import LLAMA_PAIRS, STRING, TENSORS, array, header, tensor_info
+from tests.support.ports import closed_port
 from tests.support.safetensors_files import SHARDS, TINY_BYTES, tiny_files
 
 _TOKENS = [f"token-{number:028}" for number in range(130_000)]
@@ -123,6 +124,14 @@ def test_a_wrong_hub_is_refused_with_its_reason(case: str, hub: HubServer) -> No
     with pytest.raises(error, match=reason):
         looked(hub, "model.gguf")
     assert hub.sent_bytes < len(MODEL)
+
+
+def test_a_storage_behind_a_firewall_is_named(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub answers, so that nobody would look for another host by an error that names the hub alone."""
+    closed = f"http://127.0.0.1:{closed_port()}"
+    monkeypatch.setattr(HubServer, "storage", closed)
+    with pytest.raises(HubUnreachable, match=f"its storage {closed}: "):
+        looked(hub, "model.gguf")
 
 
 def test_more_than_was_asked_for_is_not_taken(hub: HubServer) -> None:

@@ -247,8 +247,10 @@ def test_a_silent_storage_is_given_up(house: House) -> None:
 
 def test_a_redirect_to_a_place_that_is_not_named_is_not_followed(house: House) -> None:
     narrow = Hub(endpoint=house.hub.endpoint, broker=house.way.broker, addresses=(house.hub.endpoint,), zone="lan")
-    with pytest.raises(EgressDenied, match="none of the addresses"):
+    with pytest.raises(EgressDenied, match="none of the addresses") as caught:
         house.look(way=narrow)
+    assert caught.value.values["origin"] == house.hub.storage
+    assert "Add it to them" in caught.value.message
     assert house.hub.ranges == []
 
 

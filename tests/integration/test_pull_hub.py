@@ -26,6 +26,7 @@ from freehold.serving.registry import InstalledModel, ModelRegistry
 from tests.servers.hub_server import COMMIT, HubServer
 from tests.support.gguf_files import LLAMA_PAIRS as PAIRS
 from tests.support.gguf_files import TENSOR_BYTES, TENSORS, header, pair, tiny_model
+from tests.support.ports import closed_port
 
 NAME = "hf:owner/repo/tiny.gguf"
 FILE = "owner/repo/tiny.gguf"
@@ -219,6 +220,16 @@ def test_refusals(hub: HubServer, registry: ModelRegistry, code: str, hint: str)
         with pytest.raises(HubUnreachable, match="the storage answered 403"):
             pull(registry, hub.endpoint, retries=1)
         assert len(hub.ranges) == 2
+
+
+def test_a_storage_behind_a_firewall_is_named(
+    hub: HubServer, registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub answers, so that nobody would look for another host by an error that names the hub alone."""
+    closed = f"http://127.0.0.1:{closed_port()}"
+    monkeypatch.setattr(HubServer, "storage", closed)
+    with pytest.raises(HubUnreachable, match=f"its storage {closed}: "):
+        pull(registry, hub.endpoint, retries=0)
 
 
 def test_private_repository_is_unknown_without_a_token(hub: HubServer, registry: ModelRegistry) -> None:

@@ -17,13 +17,13 @@ from tests.support.gguf_headers import (
 KIND = "Q8_0"
 
 
-def gpt_oss(path: Path, dims: Dims, *, window: int = 128) -> Path:
+def gpt_oss(path: Path, dims: Dims, *, window: int = 128, experts: str = KIND) -> Path:
     """Every second layer looks over its window only; sinks, biases, experts."""
     tensors = table(dims, KIND)
     for layer in range(dims.layers):
         prefix = f"blk.{layer}."
         tensors += attention(dims, layer, KIND, biased=True)
-        tensors += feed_forward(dims, layer, KIND, norm="post_attention_norm")
+        tensors += feed_forward(dims, layer, experts, norm="post_attention_norm")
         tensors += [
             (f"{prefix}attn_sinks.weight", (dims.heads,), "F32"),
             (f"{prefix}ffn_gate_inp.bias", (dims.experts,), "F32"),

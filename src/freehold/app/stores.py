@@ -35,7 +35,7 @@ from freehold.storage.approvals import SqliteApprovals
 from freehold.storage.batches import SqliteBatches
 from freehold.storage.classifiers import SqliteClassifiers
 from freehold.storage.database import Database
-from freehold.storage.fellows import drop_journal, holds_receipts
+from freehold.storage.fellows import RECEIPTS_FOLDER, drop_journal, holds_receipts
 from freehold.storage.files import SqliteFiles
 from freehold.storage.folder import DataFolder
 from freehold.storage.keys import SqliteKeys
@@ -49,7 +49,6 @@ FIRST_KEY_FILE = "first-key"
 MODELS_FOLDER = "models"
 DATABASE_FILE = "freehold.db"
 AUDIT_FOLDER = "audit"
-RECEIPTS_FOLDER = "receipts"
 FILES_FOLDER = "files"
 BATCHES_FOLDER = "batches"
 CACHE_KEY_FILE = "cache-key"

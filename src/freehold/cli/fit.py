@@ -92,8 +92,8 @@ def _check_layers(asked: Asked, machine: Machine, *, gpu_layers: int, cpu_moe: i
         raise output.UsageError("--gpu-layers and --cpu-moe are about cards; say which with --gpu.")
     if cpu_moe and not any(asked.shape.expert_bytes):
         raise output.UsageError(
-            "--cpu-moe: nothing says how large the experts of this model are. It has none, or is known from the catalogue"
-            " alone: name its file, or hf:OWNER/REPO/FILE.gguf, whose header says it."
+            "--cpu-moe: nothing says how large the experts of this model are, if it has any: name its file, or"
+            " hf:OWNER/REPO/FILE.gguf, whose header says it."
         )
 
 

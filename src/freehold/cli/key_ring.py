@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from freehold.app.tenants import tenants_of
 from freehold.config.compile import Compiled
 from freehold.domain.labels import Label
+from freehold.domain.receipt import Receipt
 from freehold.hostinfo.clock import SystemClock, SystemIds
 from freehold.identity.keys import KeyRing
 from freehold.policy.lattice import bottom
 from freehold.policy.text import parse_label
 from freehold.storage.database import Database
+from freehold.storage.fellows import unfiled_in
 from freehold.storage.keys import SqliteKeys
 
 DATABASE_FILE = "freehold.db"
+
+
+def unfiled(folder: Path) -> Callable[[], list[Receipt]]:
+    """What a running server has kept and the database of its data folder may not have yet; so also what one left behind."""
+    return functools.partial(unfiled_in, folder)
 
 
 def this_user(command: str) -> str:

@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from freehold.api.limit_documents import limit_documents
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
-from freehold.cli.key_ring import open_ring, this_user
+from freehold.cli.key_ring import open_ring, this_user, unfiled
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
 from freehold.domain.limits import Limit
@@ -138,5 +138,5 @@ def _used(limit: Limit, used: int | str) -> str:
 
 
 def _documents(limits: tuple[Limit, ...], ring: KeyRing, database: Database) -> list[dict[str, Any]]:
-    usage, unix_ms = SqliteUsage(database), SystemClock().unix_ms()
+    usage, unix_ms = SqliteUsage(database, unfiled=unfiled(data_folder())), SystemClock().unix_ms()
     return limit_documents(limits, usage=usage, unix_ms=unix_ms, line_of=ring.line_of)

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
-from freehold.cli.key_ring import DATABASE_FILE
+from freehold.cli.key_ring import DATABASE_FILE, unfiled
 from freehold.cli.money_month import check_document, check_text, left_out, price_again, read_view, view_text
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
@@ -162,7 +162,7 @@ def money_text(months: tuple[Month, ...]) -> str:
 async def _read(path: Path, names: tuple[str, ...], tenant: str | None) -> tuple[Month, ...]:
     database = Database.open(path)
     try:
-        ledger, found = SqliteLedger(database), list[Month]()
+        ledger, found = SqliteLedger(database, unfiled=unfiled(path.parent)), list[Month]()
         for name in names:
             span = span_of_month(name)
             first, last = span.from_unix_ms, span.to_unix_ms

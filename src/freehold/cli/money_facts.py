@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from freehold.cli.key_ring import DATABASE_FILE
+from freehold.cli.key_ring import DATABASE_FILE, unfiled
 from freehold.cli.vault_progress import counted_of
 from freehold.config.load import data_folder
 from freehold.domain.decisions import Outcome
@@ -124,7 +124,7 @@ async def _rows(path: Path, days: int) -> tuple[RequestRow, ...]:
     database = Database.open(path)
     try:
         now_ms = SystemClock().unix_ms()
-        return await SqliteLedger(database).requests(
+        return await SqliteLedger(database, unfiled=unfiled(path.parent)).requests(
             from_unix_ms=now_ms - days * _DAY_MS, to_unix_ms=now_ms + 1, tenant=None
         )
     finally:

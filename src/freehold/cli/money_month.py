@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from freehold.cli import output
+from freehold.cli.key_ring import unfiled
 from freehold.domain.limits import Span
 from freehold.ledger.repricing import PriceLine, Repriced, Repricing
 from freehold.ledger.usage import day_of
@@ -28,7 +29,9 @@ def read_view(path: Path, span: Span, by: By, *, tenant: str | None, workloads: 
     database = Database.open(path)
     try:
         asyncio.run(
-            ReceiptHistory(database).visit(view.add, from_unix_ms=span.from_unix_ms, to_unix_ms=span.to_unix_ms)
+            ReceiptHistory(database, unfiled=unfiled(path.parent)).visit(
+                view.add, from_unix_ms=span.from_unix_ms, to_unix_ms=span.to_unix_ms
+            )
         )
     finally:
         database.close()

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from freehold.app.rules import rulebook_of
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
-from freehold.cli.key_ring import DATABASE_FILE
+from freehold.cli.key_ring import DATABASE_FILE, unfiled
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
 from freehold.config.rules import read_rules_file
@@ -120,7 +120,7 @@ def _visit(found: Replay, *, span_ms: int) -> None:
     now_ms = SystemClock().unix_ms()
     database = Database.open(path)
     try:
-        history = ReceiptHistory(database)
+        history = ReceiptHistory(database, unfiled=unfiled(path.parent))
         asyncio.run(history.visit(found.see, from_unix_ms=now_ms - span_ms, to_unix_ms=now_ms + 1))
     finally:
         database.close()

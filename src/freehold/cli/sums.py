@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import asdict
 
 from freehold.cli import output
-from freehold.cli.key_ring import DATABASE_FILE
+from freehold.cli.key_ring import DATABASE_FILE, unfiled
 from freehold.cli.output import money
 from freehold.config.load import data_folder
 from freehold.domain.money import Money
@@ -30,7 +30,9 @@ def show_sums(*, days: int, as_json: bool) -> int:
         return output.OK
     database = Database.open(path)
     try:
-        found = asyncio.run(_summary(SqliteLedger(database), now_ms=SystemClock().unix_ms(), days=days))
+        found = asyncio.run(
+            _summary(SqliteLedger(database, unfiled=unfiled(data_folder())), now_ms=SystemClock().unix_ms(), days=days)
+        )
     finally:
         database.close()
     if as_json:

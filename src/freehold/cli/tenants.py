@@ -8,9 +8,11 @@ from cyclopts import App, Parameter
 
 from freehold.api.limit_documents import tenant_documents
 from freehold.cli import output
+from freehold.cli.key_ring import unfiled
 from freehold.cli.limits import limits_text, open_book
 from freehold.cli.options import ConfigFile, Json
 from freehold.cli.usage import cost_text
+from freehold.config.load import data_folder
 from freehold.domain.limits import Subject, SubjectKind
 from freehold.hostinfo.clock import SystemClock
 from freehold.storage.usage import SqliteUsage
@@ -26,7 +28,7 @@ def list_tenants(*, config: ConfigFile = "", as_json: Json = False) -> int:
             ring.tenants.values(),
             book=book,
             keys=ring,
-            usage=SqliteUsage(database),
+            usage=SqliteUsage(database, unfiled=unfiled(data_folder())),
             unix_ms=SystemClock().unix_ms(),
         )
     if as_json:
@@ -66,7 +68,11 @@ def show_tenant(
     with open_book(config) as (book, ring, database):
         subject = book.subject(f"{SubjectKind.TENANT}:{name}")
         (found,) = tenant_documents(
-            [ring.tenants[name]], book=book, keys=ring, usage=SqliteUsage(database), unix_ms=SystemClock().unix_ms()
+            [ring.tenants[name]],
+            book=book,
+            keys=ring,
+            usage=SqliteUsage(database, unfiled=unfiled(data_folder())),
+            unix_ms=SystemClock().unix_ms(),
         )
         limits = tuple(limit for limit in book.all() if limit.subject == Subject(subject.kind, subject.name))
         keys = [record for record in ring.list() if record.tenant == name and record.revoked_unix_ms is None]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from freehold.cli import output
 from freehold.cli.configured import compiled_or_default
-from freehold.cli.key_ring import open_ring
+from freehold.cli.key_ring import open_ring, unfiled
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.load import data_folder
 from freehold.hostinfo.clock import SystemClock
@@ -45,10 +45,10 @@ def usage(
     except ValueError as error:
         raise output.UsageError(f"{error}.") from error
     chosen = By(by)
-    with open_ring(data_folder(), compiled_or_default(config)) as (ring, database):
+    with open_ring(folder := data_folder(), compiled_or_default(config)) as (ring, database):
         if tenant and tenant not in ring.tenants:
             raise output.UsageError(f"{tenant!r} is no tenant; the configuration has: {', '.join(ring.tenants)}.")
-        uses = SqliteUsage(database).read(
+        uses = SqliteUsage(database, unfiled=unfiled(folder)).read(
             from_unix_ms=span.from_unix_ms, to_unix_ms=span.to_unix_ms, tenant=tenant or None, step_ms=chosen.step_ms
         )
         names = {record.id: record.name for record in ring.list()}

@@ -154,7 +154,7 @@ class HubSource:
                 finally:
                     await response.aclose()
         except (httpx2.TransportError, httpx2.InvalidURL, httpx2.DecodingError) as error:
-            raise _TransferError(_reason(error)) from error
+            raise _TransferError(self.reason_at(url, _reason(error))) from error
         raise _TransferError(f"more than {_REDIRECTS_MAX} redirects")
 
     def headers(self, url: str) -> dict[str, str]:
@@ -166,6 +166,10 @@ class HubSource:
         headers: dict[str, str] = build_hf_headers(token=token, library_name="freehold")
         headers["accept-encoding"] = "identity"
         return headers
+
+    def reason_at(self, url: str, reason: str) -> str:
+        """Why a connection failed, with the storage that it was to: a firewall may let through to the hub alone."""
+        return reason if _origin(url) == _origin(self.endpoint) else f"its storage {_origin(url)}: {reason}"
 
     def pinned(self, url: str, repo: str, filename: str, *, revision: str) -> str:
         """Where a file's bytes are: ``url``, or where the hub sends them itself its address of that revision."""

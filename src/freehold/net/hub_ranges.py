@@ -126,7 +126,7 @@ class HubRanges:
                 finally:
                     await response.aclose()
         except (httpx2.TransportError, httpx2.InvalidURL, httpx2.DecodingError) as error:
-            raise _BrokenError(str(error) or type(error).__name__) from error
+            raise _BrokenError(self._source.reason_at(url, str(error) or type(error).__name__)) from error
         raise self._refused(file.repo, file.filename, f"more than {_REDIRECTS_MAX} redirects")
 
     def _checked(self, response: Response, file: RemoteFile, *, start: int, count: int) -> int:

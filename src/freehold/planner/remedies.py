@@ -14,6 +14,7 @@ from freehold.planner.placement import Machine, SpreadReport, score
 _CONTEXT_LEAST: Final = 2_048
 _BATCH_SMALL: Final = 128
 _TOGETHER: Final = "together"
+_TRAINED_IN_FOUR_BITS: Final = "MXFP4"
 _QUANTISATIONS: Final = (("Q8_0", 8.6), ("Q6_K", 6.6), ("Q5_K_M", 5.8), ("Q4_K_M", 4.9), ("Q3_K_M", 4.0), ("Q2_K", 3.2))
 """Bits a weight of the usual mixes (llama.cpp, tools/quantize/README.md, Llama 3.1 8B), rounded up."""
 
@@ -145,8 +146,9 @@ def _layers(setting: Setting, machine: Machine) -> Iterator[tuple[str, Setting]]
 
 
 def _quantisations(setting: Setting, parameters: int) -> Iterator[tuple[str, Setting]]:
+    """None for a model that was trained in four bits: its experts stay as they are in every file of it."""
     shape = setting.shape
-    if not parameters:
+    if not parameters or any(each.type == _TRAINED_IN_FOUR_BITS for each in shape.reads):
         return
     bits = 8 * shape.file_bytes / parameters
     for name, smaller in _QUANTISATIONS:

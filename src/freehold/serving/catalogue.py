@@ -53,7 +53,12 @@ class PackageOrigin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueShape:
-    """What the file's header says; see ``ModelShape``."""
+    """What the file's header says; see ``ModelShape``.
+
+    Attributes:
+        layer_bytes: Of each layer, where all are of one size; 0 where only their sum is known.
+        expert_bytes: Of these, those of experts; 0 for none.
+    """
 
     architecture: str
     layers: int
@@ -63,6 +68,9 @@ class CatalogueShape:
     head_dim: int
     vocabulary: int
     sliding_window: int = 0
+    layer_bytes: int = 0
+    expert_bytes: int = 0
+    embedding_bytes: int = 0
     read_bytes: int = 0
     reads: tuple[WeightRead, ...] = ()
 
@@ -153,6 +161,9 @@ class CatalogueEntry:
             sliding_window=shape.sliding_window,
             read_bytes=shape.read_bytes,
             reads=shape.reads,
+            layer_bytes=(shape.layer_bytes,) * shape.layers if shape.layer_bytes else (),
+            expert_bytes=(shape.expert_bytes,) * shape.layers if shape.expert_bytes else (),
+            embedding_bytes=shape.embedding_bytes,
         )
 
 

@@ -1,4 +1,4 @@
-"""Reading the journals of fellow workers: receipts that their processes have kept and the database does not have yet.
+"""Reading journals that others write: receipts that their processes have kept and the database does not have yet.
 
 Each worker notes up to where its journal is in the database. Whoever reads that note first, then the journal from there
 on, and the database last, misses nothing: what moves meanwhile is seen twice.
@@ -7,15 +7,26 @@ on, and the database last, misses nothing: what moves meanwhile is seen twice.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
+import msgspec
+
+from freehold.domain.errors.server import StorageFailed
+from freehold.domain.receipt import Receipt
 from freehold.storage import disk
 from freehold.storage.journal import SUFFIX, Place, decode_frames
+from freehold.storage.pages import decode_receipt
 from freehold.storage.segment import segment_files
+
+_LOG = logging.getLogger(__name__)
+
+RECEIPTS_FOLDER = "receipts"
+"""Of the first worker, in the data folder; that of the others has its number behind it."""
 
 MARK = "indexed"
 
@@ -62,6 +73,33 @@ def not_indexed(folder: Path) -> Iterator[bytes]:
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # deleted meanwhile: it is all there
             file.seek(mark.offset if number == mark.number else 0)
             yield from decode_frames(file.read(), whole=True)[0]
+
+
+def unfiled_in(data_folder: Path) -> list[Receipt]:
+    """The receipts of all journals of a data folder that the database may not have yet, for who is none of its workers.
+
+    They may run: what one wrote at this moment is there. Or they may have ended before all was in the database, which is
+    done at the next start. Read before the database, they and it together miss none.
+
+    Raises:
+        StorageFailed: A journal cannot be read.
+    """
+    found: dict[str, Receipt] = {}
+    try:
+        for folder in sorted(data_folder.glob(f"{RECEIPTS_FOLDER}*")):
+            number = folder.name.removeprefix(RECEIPTS_FOLDER).removeprefix("-")
+            if number and not number.isdecimal():
+                continue
+            for payload in not_indexed(folder):
+                try:
+                    receipt = decode_receipt(payload)
+                except msgspec.MsgspecError as error:
+                    _LOG.error("a receipt cannot be read: %s", error)
+                else:
+                    found[receipt.id] = receipt
+    except OSError as error:
+        raise StorageFailed(name="receipts", done="read", reason=error.strerror or error) from error
+    return list(found.values())
 
 
 def holds_receipts(folder: Path) -> bool:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import operator
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 
 from freehold.domain.decisions import Outcome
+from freehold.domain.receipt import Receipt
 from freehold.domain.response import Usage
 from freehold.domain.zones import Zone
 from freehold.storage.database import Database
 from freehold.storage.named_sql import load
-from freehold.storage.pages import Page, decode_page
+from freehold.storage.pages import PAGE_RECEIPTS_MAX, Page, decode_page, encode_receipt, new_page
 from freehold.storage.receipt_rows import SPAN_MS, PageRows
 
 
@@ -102,11 +103,19 @@ _REQUEST_SUMS = ("requests", "escalated", "bytes_left", "cost_micros", "counterf
 
 
 class SqliteLedger:
-    """Sums over a span of time. ``tenant=None`` is for administrators only: it sums over all tenants."""
+    """Sums over a span of time. ``tenant=None`` is for administrators only: it sums over all tenants.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Where receipts are filed.
+        unfiled: Gives those that may not be there yet; ``spend`` and ``requests`` count them too. It may give some that
+            are.
+    """
+
+    def __init__(self, database: Database, *, unfiled: Callable[[], Iterable[Receipt]] = tuple) -> None:
         self._database = database
+        self._unfiled = unfiled
         self._sql = load("ledger")
+        self._is_there = load("receipts")["is_there"]
 
     async def spend(self, *, from_unix_ms: int, to_unix_ms: int, tenant: str | None) -> tuple[SpendRow, ...]:
         """Attempts by deployment, zone and currency, from the first moment up to but without the second."""
@@ -147,17 +156,27 @@ class SqliteLedger:
         values = {**span._asdict(), "span_ms": SPAN_MS}
 
         def query(connection: sqlite3.Connection) -> list[_Sums]:
+            # Before the database: what moves there meanwhile is seen twice, and is counted once.
+            fresh = [each for each in self._unfiled() if span.from_unix_ms <= each.created_unix_ms < span.to_unix_ms]
             # Both see one state of the database: a page that comes between them is in neither.
             connection.execute("BEGIN")
             try:
                 found: list[_Sums] = [dict(row) for row in connection.execute(wholly, values)]
                 for form, content in connection.execute(partly, values):
                     found += of_page(_within(decode_page(form, content), span))
+                for page in self._pages_of(fresh, connection):
+                    found += of_page(PageRows(page, 0, tenant=span.tenant))
             finally:
                 connection.execute("COMMIT")
             return found
 
         return await self._database.read(query)
+
+    def _pages_of(self, fresh: Sequence[Receipt], connection: sqlite3.Connection) -> Iterator[Page]:
+        """Those that are not filed, as they will be."""
+        late = [each for each in fresh if not connection.execute(self._is_there, (each.tenant, each.id)).fetchone()]
+        for start in range(0, len(late), PAGE_RECEIPTS_MAX):
+            yield new_page([encode_receipt(each) for each in late[start : start + PAGE_RECEIPTS_MAX]])
 
 
 def _within(page: Page, span: _Span) -> PageRows:

@@ -160,10 +160,20 @@ def test_an_unknown_architecture_never_fits_by_the_closed_form(cli: Cli, tmp_pat
     assert "cannot be told" in cli("models", path).out
 
 
-@pytest.mark.parametrize("model", ["gpt-oss-20b", "qwen3-4b"])
-def test_experts_that_nobody_knows_are_not_left_out_silently(cli: Cli, model: str) -> None:
+def test_a_model_of_the_catalogue_has_experts_too(cli: Cli) -> None:
+    """By name, so before anything is fetched; and no smaller file is proposed, for its experts are small in each."""
+    arguments = ("gpt-oss-20b", "--gpu", "12G", "--ctx", "8192", "--users", "4")
+    changes = [each["text"] for each in told(cli, *arguments)["changes"]]
+    assert "the experts of 2 layers on the processor (--cpu-moe 2)" in changes
+    assert not any("a file in" in each for each in changes)
+    assert told(cli, *arguments, "--cpu-moe", "2")["fits"]
+    host, card = told(cli, *arguments, "--cpu-moe", "24")["devices"]
+    assert host["weights_bytes"] > 10_000_000_000 > 2_000_000_000 > card["weights_bytes"]
+
+
+def test_experts_that_nobody_knows_are_not_left_out_silently(cli: Cli) -> None:
     """It would be sized as if the option had not been given."""
-    shown = cli("fit", model, "--gpu", "12G", "--cpu-moe", "10")
+    shown = cli("fit", "qwen3-4b", "--gpu", "12G", "--cpu-moe", "10")
     assert (shown.code, "nothing says how large the experts" in shown.err) == (2, True)
 
 

@@ -17,6 +17,8 @@ from freehold.domain.money import Money
 from freehold.domain.zones import WORLD
 from freehold.hostinfo.clock import SystemClock
 from freehold.storage.database import Database
+from freehold.storage.journal import Journal
+from freehold.storage.pages import encode_receipt
 from freehold.storage.receipts import SqliteReceipts
 from tests.support.receipts import make_attempt, make_receipt, receipt_id
 from tests.unit.cli.conftest import Cli
@@ -61,6 +63,34 @@ def test_months_say_what_was_saved_and_what_is_not_known(cli: Cli) -> None:
     assert now["saved"] == [{"micros": 150_000_000 - 36, "currency": "USD"}]
     only = json.loads(cli("money", "--months", "2", "--tenant", "other", "--json").out)["months"]
     assert [each["requests"] for each in only] == [1, 0]
+
+
+def test_what_the_database_does_not_have_yet_is_in_every_sum(cli: Cli, home: Path) -> None:
+    """A server whose database is busy, or that was killed: its receipts are in the journal, and "receipts" shows them."""
+    now_ms = SystemClock().unix_ms()
+    journal = Journal(home / "receipts")
+    dollars = Money(micros=50_000_000)
+    filed, *late = (
+        make_receipt(id=receipt_id(number), created_unix_ms=now_ms, counterfactual=dollars) for number in range(1, 4)
+    )
+    database = Database.open(home / "freehold.db")
+    store = SqliteReceipts(database, journal=home / "receipts-1")
+    store.keep(filed)
+    store.close()
+    database.close()
+    # One of them moves into the database while it is read.
+    journal.append(*map(encode_receipt, (filed, *late)))
+    journal.close()
+    (month,) = json.loads(cli("money", "--months", "1", "--json").out)["months"]
+    assert (month["requests"], month["compared"]) == (3, 3)
+    assert month["counterfactual"] == [{"micros": 150_000_000, "currency": "USD"}]
+    assert [each["attempts"] for each in month["deployments"]] == [3]
+    (day,) = json.loads(cli("money", "--by", "day", "--json").out)["data"]
+    assert day["requests"] == 3
+    assert json.loads(cli("receipts", "--sum", "--json").out)["requests"] == 3
+    (key,) = json.loads(cli("usage", "--json").out)["data"]
+    assert key["requests"] == 3
+    assert "3 receipts of the last 7 days" in cli("repatriate", "--days", "7", "--price", "2/10").out
 
 
 def test_nothing_was_asked(cli: Cli) -> None:

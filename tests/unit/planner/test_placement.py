@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.domain.hardware import Gpu, HardwareProfile, ModelShape
+from freehold.domain.hardware import Gpu, HardwareProfile, ModelShape, WeightRead
 from freehold.planner.memory import GPU_OVERHEAD_BYTES, Launch, cache_bytes, compute_bytes, layer_cache_bytes
 from freehold.planner.placement import (
     MEMORY,
@@ -154,6 +154,9 @@ def test_remedies_over_cards_are_enough_and_least() -> None:
     layers = next(each for each in found if "--gpu-layers" in each.text)
     assert not score(SHAPE, LAUNCH, machine, layers=layers.report.placement.layers_on_cards + 1).fits
     assert any("a file in Q" in text for text in texts)
+    four_bits = replace(SHAPE, reads=(WeightRead(type="MXFP4", read_bytes=1, block_weights=1),))
+    again = remedies(Setting(shape=four_bits, launch=LAUNCH), machine, parameters=20_000 * MIB)
+    assert [each.text for each in again] == [each for each in texts if "a file in Q" not in each]
 
 
 def test_wrong_placements_are_refused() -> None:

@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from freehold.domain.errors.model import ModelUnknown
 from freehold.serving.catalogue import load_catalogue, parse_catalogue
+from freehold.serving.gguf import read_header
 from freehold.serving.reference import FilePath, parse_reference
+from tests.support.gguf_headers import Dims
+from tests.support.gguf_kinds import gpt_oss
 
 ENTRIES = list(load_catalogue().entries.values())
+IDLE_SHARE = 1 / 2
+"""Of a file less than this is read for a token only where most of it are experts."""
+
+PUBLISHED: dict[str, Callable[[Path], Path]] = {
+    # openai/gpt-oss-20b, config.json; types and number of tensors as llama.cpp says of the file.
+    "gpt-oss-20b": lambda path: gpt_oss(
+        path,
+        Dims(
+            layers=24,
+            width=2_880,
+            heads=64,
+            kv_heads=8,
+            head_dim=64,
+            inner=2_880,
+            vocabulary=201_088,
+            experts=32,
+            experts_used=4,
+        ),
+        experts="MXFP4",
+    ),
+}
+"""Of each model with experts: a header-only file of the dimensions that its makers publish."""
 
 MINIMAL = """
 [[model]]
@@ -107,3 +135,21 @@ def test_mistakes_in_a_catalogue_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r".+"):
             parse_catalogue(wrong)
+
+
+def test_of_each_model_with_experts_the_dimensions_are_known() -> None:
+    sparse = [each for each in ENTRIES if 0 < each.shape.read_bytes < each.size_bytes * IDLE_SHARE]
+    moe = [each for each in ENTRIES if "moe" in each.shape.architecture or each.shape.architecture == "gpt-oss"]
+    assert {each.name for each in (*sparse, *moe)} == set(PUBLISHED)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_experts_add_up_to_what_the_catalogue_says_of_the_whole(tmp_path: Path, name: str) -> None:
+    """Number of weights to the last one; bytes but for the part of the file that is no weights, its vocabulary."""
+    entry = load_catalogue().entries[name]
+    header = read_header(PUBLISHED[name](tmp_path / "made.gguf"))
+    assert header.parameters == entry.parameters
+    assert replace(entry.model_shape, file_bytes=header.tensor_bytes) == replace(
+        header.shape, context_length=entry.context_tokens
+    )
+    assert 0 < entry.size_bytes - header.tensor_bytes < 100 * entry.shape.vocabulary

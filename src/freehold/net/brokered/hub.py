@@ -107,7 +107,9 @@ class _Reader:
         client = self._clients.get(origin)
         if client is None:
             raise EgressDenied(
-                origin=origin, reason="it is none of the addresses of [egress] hub, and the hub leads there"
+                origin=origin,
+                reason="the hub leads there, and it is none of the addresses of [egress] hub. Add it to them, in the"
+                " broker's configuration too, if that is where the hub keeps its files",
             )
         ranges = request.headers.get("range")
         headers = (("range", ranges),) if ranges else ()
