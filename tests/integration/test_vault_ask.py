@@ -180,6 +180,18 @@ def test_the_command_says_which_document_raised_the_label(site: Archive) -> None
     assert f"1 of document {caused}: restricted;zones=device; it raised the label" in said.stdout, said.stderr
 
 
+def test_another_key_of_the_tenant_is_given_no_proof_of_a_record_that_names_documents(site: Archive) -> None:
+    _, receipt = site.ask(QUESTION, model="cloud-first", extra_body={"vault": True})
+    (caused,) = [each["id"] for each in receipt["retrieved"]["documents"] if each["raised"]]
+    path = f"/v1/receipts/{receipt['id']}"
+    eventually(lambda: caused in ((site.gateway.get(path)["proof"] or {}).get("entry") or ""), what="its proof")
+    key, _ = site.gateway.new_key(tenant="default")
+    assert caused not in json.dumps(site.gateway.get(path, key=key))
+    _, plain = site.ask(QUESTION, model="cloud-first")
+    path = f"/v1/receipts/{plain['id']}"
+    eventually(lambda: site.gateway.get(path, key=key)["proof"], what="the proof of one that names none")
+
+
 def test_a_stream_through_openais_own_client_tells_of_search_and_citation(site: Archive) -> None:
     tool: Any = {"type": "file_search", "vector_store_ids": ["archive"], "max_num_results": 4}
     stream = site.gateway.openai().responses.create(

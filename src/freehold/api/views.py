@@ -121,7 +121,8 @@ class Views:
             raise NotFound(path=scope["path"])
         index, log = found.get("audit_index"), found.get("audit_log") or ""
         proof = await self._proofs.prove(index, log=str(log)) if isinstance(index, int) else None
-        return _json({**receipt_shown(found, principal), "proof": None if proof is None else proof_json(proof)})
+        whole = {**found, "proof": None if proof is None else proof_json(proof)}
+        return _json(receipt_shown(whole, principal))
 
     async def healthz(self, _scope: Scope, _principal: None) -> View:
         """The process answers."""

@@ -153,7 +153,10 @@ def _proof_of(receipt: dict[str, Any]) -> Any:
 
     proof = receipt.get("proof")
     if proof is None:
-        raise output.UsageError("No checkpoint covers this receipt's record yet, or it was never recorded; try again.")
+        raise output.UsageError(
+            "No checkpoint covers this receipt's record yet, or it was never recorded; try again. Where it names private "
+            "documents, the proof is for the key that asked and for admin."
+        )
     return proof_of_json(proof)
 
 

@@ -10,7 +10,7 @@ from freehold.domain.errors.vault import VaultOfAnotherModel, VaultOfNewerVersio
 from freehold.vault import store_codes, store_words
 from freehold.vault.places import is_sent
 from freehold.vault.store_database import Database
-from freehold.vault.store_schema import LATER, SCHEMA, VECTORS, tables
+from freehold.vault.store_schema import LATER, ORDINAL_BITS, SCHEMA, VECTORS, tables
 from freehold.vault.store_seal import opened_text, opened_values, sealed_values
 from freehold.vault.words import kept_terms
 
@@ -44,6 +44,8 @@ def prepare(connection: Database, path: Path, *, model: str, dimensions: int, is
         raise VaultOfNewerVersion(path=path.name, found=found["schema"], known=SCHEMA)
     if int(found["schema"]) < SCHEMA:
         _upgrade(connection)
+    if not connection.execute("SELECT 1 FROM pragma_table_info('vector') WHERE name = 'tenant'").fetchall():
+        _divide_by_tenant(connection, dimensions=found["dimensions"])
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'code'").fetchall():
         store_codes.fill(connection)
     if is_renewed and (found["model"], found["dimensions"]) != (model, dimensions):
@@ -87,6 +89,17 @@ def _upgrade(connection: Database) -> None:
         about = [*opened_values(secret, sealed), json.loads(names) if names else None]
         new = (int(is_sent(str(about[0]))), sealed_values(secret, about), row)
         connection.execute("UPDATE document SET sent = ?, about = ? WHERE row = ?", new)
+
+
+def _divide_by_tenant(connection: Database, *, dimensions: int) -> None:
+    """Make the table of vectors anew with the vectors it has: some files of the first version divide a tenant's in two."""
+    found = connection.execute("SELECT chunk, access, embedding FROM vector").fetchall()
+    connection.execute("DROP TABLE vector")
+    connection.execute(VECTORS.format(dimensions=dimensions))
+    connection.executemany(
+        "INSERT INTO vector (chunk, tenant, access, embedding) VALUES (?, ?, ?, ?)",
+        ((chunk_id, chunk_id >> ORDINAL_BITS, access, vector) for chunk_id, access, vector in found),
+    )
 
 
 def words_now() -> str:

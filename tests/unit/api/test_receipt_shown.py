@@ -47,6 +47,15 @@ def test_another_key_is_told_that_something_was_looked_for_and_nothing_of_what()
         ]
 
 
+def test_the_proof_of_a_record_that_names_documents_is_for_who_asked_and_an_admin() -> None:
+    found = {**FOUND, "proof": {"entry": "doc-1", "leaf_hash": "aGFzaA=="}}
+    assert receipt_shown(found, ANA) == found
+    assert receipt_shown(found, replace(ANA, key_id="key-admin", scopes=frozenset({"admin"}))) == found
+    shown = receipt_shown(found, replace(ANA, key_id="key-bo"))
+    assert shown["proof"] is None
+    assert "doc-1" not in json.dumps(shown)
+
+
 def test_a_receipt_without_documents_is_as_it_was() -> None:
-    plain = {"id": "r2", "key_id": "key-ana", "retrieved": None, "label_sources": []}
+    plain = {"id": "r2", "key_id": "key-ana", "retrieved": None, "label_sources": [], "proof": {"entry": "{}"}}
     assert receipt_shown(plain, replace(ANA, key_id="key-bo")) == plain
