@@ -215,11 +215,6 @@ def shred(path: Path) -> None:
         disk.sync_folder(path.parent)
 
 
-def subjects_of(folder: Path, tenant: str) -> list[str]:
-    """The subjects of a tenant that have keys."""
-    return sorted({decoded(path.parent.name) for path in _data_keys(folder / encoded(tenant))})
-
-
 def _data_keys(place: Path) -> Iterator[Path]:
     return (path for path in place.rglob(f"*{SUFFIX}") if path.name != TENANT_KEY)
 
