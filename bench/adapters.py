@@ -33,6 +33,7 @@ from freehold.hostinfo.clock import SystemClock
 from freehold.hostinfo.probe import probe
 from freehold.serving.registry import ModelRegistry
 from tests.models import DEMO_FOLDER, starter_model
+from tests.support.adapters import PLAIN
 from tests.support.server import Gateway, eventually
 from tests.support.server import running as gateway_running
 
@@ -43,18 +44,6 @@ BEGIN, END = "Harbour log: ", " Over and out."
 TURNS = 20
 TOKENS = 40
 STYLE_SHARE_MIN = 0.9
-PLAIN = """
-[server]
-port = 0
-
-[deployments.plain]
-engine = "embedded"
-model = "{model}"
-context_tokens = 1024
-
-[routes.everyday]
-deployments = ["plain"]
-"""
 ADDED = """
 [deployments.harbour]
 engine = "embedded"

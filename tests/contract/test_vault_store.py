@@ -12,7 +12,7 @@ import pytest
 
 from freehold.domain.errors.vault import VaultUploadsFull
 from freehold.domain.labels import Level
-from freehold.domain.vault import ANYTHING, Filters, Reader, Readers, vector_bytes
+from freehold.domain.vault import ANYTHING, Filters, Reader, Readers, VaultCounts, vector_bytes
 from freehold.domain.vault_ports import VaultStore
 from tests.support.vaults import EVERYBODY, made, pointing, vectors_found, with_store, with_store_by_codes, words_found
 
@@ -93,7 +93,7 @@ def test_what_may_not_be_read_is_nowhere(run: Run) -> None:
             assert await store.text("hidden", reader=reader) is None
             assert [it.id for it in await store.documents(reader=reader)] == mine
             counts = await store.counts(reader=reader)
-            assert (counts["documents"], counts["chunks"]) == (len(mine), len(mine))
+            assert (counts.documents, counts.chunks) == (len(mine), len(mine))
         assert [it.id for it in await store.by_source("file:///plan.pdf", tenant="elsewhere")] == []
         assert [it.id for it in await store.by_content("abc", tenant="elsewhere")] == []
         assert not await store.relabel("hidden", tenant="elsewhere", label="public", readers=EVERYBODY)
@@ -170,7 +170,8 @@ def test_vectors_may_come_later(run: Run) -> None:
         assert await vectors_found(store, pointing("word"), GUEST) == []
         await made("broken", state="failed", reason="it is broken").into(store)
         counts = await store.counts(reader=GUEST)
-        assert [counts[name] for name in ("documents", "failed", "filling", "chunks", "pending")] == [2, 1, 1, 2, 2]
+        size_bytes = len("a word\ntwo words\n")
+        assert counts == VaultCounts(documents=2, failed=1, filling=1, chunks=2, pending=2, size_bytes=size_bytes)
         await store.erase(["broken"], tenant="home")
         everything = await store.without_vectors(9)
         await store.put_vectors({number: vector_bytes(pointing(text)) for number, text in everything[:1]})
@@ -197,7 +198,7 @@ def test_a_document_takes_the_place_of_its_elder(run: Run) -> None:
         assert len(await words_found(store, "new", GUEST)) == 1
         assert len(await vectors_found(store, pointing("old words"), GUEST)) == 1
         assert await store.text("it", reader=STRANGER) == "other tenant\n"
-        assert (await store.counts(reader=GUEST))["documents"] == 1
+        assert (await store.counts(reader=GUEST)).documents == 1
 
     run(scenario)
 

@@ -14,25 +14,13 @@ import pytest
 from freehold.engines.llama import calls
 from tests.integration.test_llama_engine import TINY, Bench, bench, chat
 from tests.models import starter_model
-from tests.support.adapters import lora_file
+from tests.support.adapters import PLAIN, lora_file
 from tests.support.server import Gateway, eventually, running
 
 pytestmark = pytest.mark.models
 
 STRONG = 3.0
 QUESTION = "Name three colours."
-CONFIG = """
-[server]
-port = 0
-
-[deployments.plain]
-engine = "embedded"
-model = "{model}"
-context_tokens = 1024
-
-[routes.everyday]
-deployments = ["plain"]
-"""
 ADDED = """
 [deployments.lists]
 engine = "embedded"
@@ -57,9 +45,9 @@ def ask(gateway: Gateway, route: str, **members: object) -> str:
 def test_a_route_gets_an_adapter_without_a_restart_and_no_other_route_sees_it(tmp_path: Path) -> None:
     model, adapter = starter_model(TINY), lora_file(tmp_path, name="short.gguf", strength=STRONG)
     sha256 = hashlib.sha256(adapter.read_bytes()).hexdigest()
-    with running(CONFIG.format(model=model), tmp_path) as gateway:
+    with running(PLAIN.format(model=model), tmp_path) as gateway:
         plain = ask(gateway, "everyday")
-        whole = CONFIG.format(model=model) + ADDED.format(model=model, adapter=adapter, sha256=sha256)
+        whole = PLAIN.format(model=model) + ADDED.format(model=model, adapter=adapter, sha256=sha256)
         gateway.config.write_text(whole, encoding="utf-8")
         gateway.process.send_signal(signal.SIGHUP)
         eventually(lambda: "lists is ready" in gateway.log, within_s=60, what="the new deployment")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from freehold.cli.fit_remote import HubBeginnings
-from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.model import HubRefused, HubUnreachable, ModelUnknown
 from freehold.domain.errors.planner import NotSizable
 from freehold.net.hub import HubSource
@@ -16,31 +15,14 @@ from freehold.net.hub_ranges import HubRanges
 from freehold.serving.gguf import read_prefix
 from freehold.serving.looked_at import LookedAt, look_at
 from tests.servers.hub_server import COMMIT, HubServer
-from tests.support.gguf_files import LLAMA_PAIRS, STRING, TENSORS, array, header, tensor_info
+from tests.support.hub import MODEL, WRONG, Wrong, behaving, hub_with_models
 from tests.support.ports import closed_port
-from tests.support.safetensors_files import SHARDS, TINY_BYTES, tiny_files
-
-_TOKENS = [f"token-{number:028}" for number in range(130_000)]
-_WEIGHTS = 1 << 24
-
-
-def _model() -> bytes:
-    """A header longer than the first read, and 16 MiB of weights that nobody may fetch."""
-    pairs = [each for each in LLAMA_PAIRS if b"tokenizer.ggml.tokens" not in each]
-    tensors = (*TENSORS, tensor_info("blk.1.ffn_up.weight", (64, _WEIGHTS // 256), offset=64 * 164 * 4))
-    start = header([*pairs, array("tokenizer.ggml.tokens", STRING, _TOKENS)], tensors)
-    return start + b"\1" * (64 * 164 * 4 + _WEIGHTS)
-
-
-MODEL = _model()
-GGUF = "org/repo/model.gguf"
+from tests.support.safetensors_files import SHARDS, TINY_BYTES
 
 
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
-    files = {GGUF: MODEL, **{f"org/tensors/{name}": content for name, content in tiny_files().items()}}
-    with HubServer(files) as server:
-        server.plain = {"org/tensors/config.json", "org/tensors/model.safetensors.index.json"}
+    with hub_with_models() as server:
         yield server
 
 
@@ -96,30 +78,20 @@ def test_broken_off_and_redirected_it_is_asked_again(hub: HubServer) -> None:
     assert looked(hub, "model.gguf").shape.layers == 2
 
 
-def _set(name: str, value: object) -> Callable[[HubServer], None]:
-    return lambda hub: setattr(hub.behaviour, name, value)
-
-
-WRONG: dict[str, tuple[Callable[[HubServer], None], type[FreeholdError], str]] = {
-    "always cut": (_set("cut_after", [100] * 9), HubUnreachable, "closed"),
-    "always busy": (_set("storage_status", 503), HubUnreachable, "503"),
-    "a status that is no answer": (_set("storage_status", 400), HubRefused, "400"),
-    "another part": (_set("shift_range", 1), HubRefused, "another part"),
-    "another length than the hub says": (_set("total", str(1 << 40)), HubRefused, "its storage has"),
-    "a length that is no number": (_set("total", "9" * 40), HubRefused, "another part"),
-    "the hub says longer": (_set("linked_size", str(len(MODEL) + 1)), HubRefused, "is said to have"),
-    "the hub says shorter": (_set("linked_size", "5000000"), HubRefused, "is said to have"),
-    "no length": (_set("linked_size", "0"), HubRefused, "states a size"),
-    "a length of all the disks": (_set("linked_size", str(1 << 60)), HubRefused, "states a size"),
-    "redirects without end": (_set("hops", 99), HubRefused, "redirects"),
-    "a scheme that is none": (_set("downgrade", "ftp"), HubRefused, "ftp"),
-    "terms to accept": (_set("error_code", "GatedRepo"), HubRefused, "terms"),
+WRONG_HERE: dict[str, Wrong] = WRONG | {
+    "always cut": (behaving("cut_after", [100] * 9), HubUnreachable, "closed"),
+    "a status that is no answer": (behaving("storage_status", 400), HubRefused, "400"),
+    "a length that is no number": (behaving("total", "9" * 40), HubRefused, "another part"),
+    "the hub says longer": (behaving("linked_size", str(len(MODEL) + 1)), HubRefused, "is said to have"),
+    "the hub says shorter": (behaving("linked_size", "5000000"), HubRefused, "is said to have"),
+    "no length": (behaving("linked_size", "0"), HubRefused, "states a size"),
+    "a length of all the disks": (behaving("linked_size", str(1 << 60)), HubRefused, "states a size"),
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("case", WRONG_HERE)
 def test_a_wrong_hub_is_refused_with_its_reason(case: str, hub: HubServer) -> None:
-    spoil, error, reason = WRONG[case]
+    spoil, error, reason = WRONG_HERE[case]
     spoil(hub)
     with pytest.raises(error, match=reason):
         looked(hub, "model.gguf")

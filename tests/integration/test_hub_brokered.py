@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from freehold.audit.compare import compare
 from freehold.cli.fit_remote import HubBeginnings
 from freehold.cli.hub import Hub, with_hub
 from freehold.domain.errors.audit import EgressBrokerAway
-from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.model import HubRefused, HubUnreachable, ModelUnknown
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.model_ports import HubFile, HubNotes
@@ -29,31 +28,17 @@ from freehold.serving.looked_at import LookedAt, look_at
 from tests.servers.hub_server import COMMIT, HubBehaviour, HubServer
 from tests.support.audit import open_log
 from tests.support.brokered import Broker
-from tests.support.gguf_files import LLAMA_PAIRS, STRING, TENSORS, array, header, tensor_info
-from tests.support.safetensors_files import TINY_BYTES, tiny_files
+from tests.support.hub import GGUF, MODEL, WRONG, Wrong, behaving, hub_with_models
+from tests.support.safetensors_files import TINY_BYTES
 from tests.support.server import ROOT, STOP_S, environment, eventually
 from tests.support.site import closed_port
 
-_TOKENS = [f"token-{number:028}" for number in range(130_000)]
-_WEIGHTS = 1 << 24
-GGUF = "org/repo/model.gguf"
 CONFIG = """
 [egress]
 broker = "{place}"
 hub = ["{hub}", "{storage}"]
 hub_zone = "lan"
 """
-
-
-def _model() -> bytes:
-    """A header longer than the first read, and 16 MiB of weights that a look may not fetch."""
-    pairs = [each for each in LLAMA_PAIRS if b"tokenizer.ggml.tokens" not in each]
-    tensors = (*TENSORS, tensor_info("blk.1.ffn_up.weight", (64, _WEIGHTS // 256), offset=64 * 164 * 4))
-    start = header([*pairs, array("tokenizer.ggml.tokens", STRING, _TOKENS)], tensors)
-    return start + b"\1" * (64 * 164 * 4 + _WEIGHTS)
-
-
-MODEL = _model()
 
 
 @dataclass
@@ -89,9 +74,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[House]:
-    files = {GGUF: MODEL, **{f"org/tensors/{name}": content for name, content in tiny_files().items()}}
-    with HubServer(files) as hub, tempfile.TemporaryDirectory(prefix="fhb-") as home:
-        hub.plain = {"org/tensors/config.json", "org/tensors/model.safetensors.index.json"}
+    with hub_with_models() as hub, tempfile.TemporaryDirectory(prefix="fhb-") as home:
         place = f"unix://{home}/broker.sock"
         config = CONFIG.format(place=place, hub=hub.endpoint, storage=hub.storage)
         broker = Broker(config, tmp_path_factory.mktemp("hub-broker"), place, {})
@@ -191,29 +174,19 @@ def test_offline_nothing_is_asked(house: House, tmp_path: Path) -> None:
     assert len(house.broker.records()) == before
 
 
-def _set(name: str, value: object) -> Callable[[HubServer], None]:
-    return lambda hub: setattr(hub.behaviour, name, value)
-
-
-WRONG: dict[str, tuple[Callable[[HubServer], None], type[FreeholdError], str]] = {
+WRONG_HERE: dict[str, Wrong] = WRONG | {
     "always cut": (
-        _set("cut_after", [100] * 9),
+        behaving("cut_after", [100] * 9),
         HubUnreachable,
         "in the middle of its answer, through the egress broker",
     ),
-    "always busy": (_set("storage_status", 503), HubUnreachable, "503"),
-    "no such range": (_set("storage_status", 416), HubRefused, "416"),
-    "another part": (_set("shift_range", 1), HubRefused, "another part"),
-    "another length than the hub says": (_set("total", str(1 << 40)), HubRefused, "its storage has"),
-    "redirects without end": (_set("hops", 99), HubRefused, "redirects"),
-    "a scheme that is none": (_set("downgrade", "ftp"), HubRefused, "ftp"),
-    "terms to accept": (_set("error_code", "GatedRepo"), HubRefused, "terms"),
+    "no such range": (behaving("storage_status", 416), HubRefused, "416"),
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("case", WRONG_HERE)
 def test_a_wrong_hub_is_refused_with_its_reason(case: str, house: House) -> None:
-    spoil, error, reason = WRONG[case]
+    spoil, error, reason = WRONG_HERE[case]
     spoil(house.hub)
     with pytest.raises(error, match=reason):
         house.look()

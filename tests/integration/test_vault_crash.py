@@ -92,7 +92,7 @@ def test_nothing_that_was_reported_done_is_lost_to_kill_9(tmp_path: Path) -> Non
         waiting = await store.without_vectors(10_000)
         await store.put_vectors({number: vector_bytes(pointing(text)) for number, text in waiting})
         found = await store.search_vectors(vector_bytes(pointing("word")), reader=READER, filters=ANYTHING, limit=4000)
-        assert len(found) == min((await store.counts(reader=READER))["chunks"], 4000)
+        assert len(found) == min((await store.counts(reader=READER)).chunks, 4000)
 
     for kill in range(KILLS):
         said = run_and_kill(path, f"run{kill}", chance.choice((1, 1, 3, 10, 30)), chance.uniform(0, 40))

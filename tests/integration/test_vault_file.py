@@ -131,7 +131,7 @@ def test_a_vector_that_does_not_fit_is_refused_whole(tmp_path: Path) -> None:
             await store.put_vectors({1: b"12345678"})
         with pytest.raises(VaultVectorsUnfit):
             await store.search_vectors(b"1234", reader=READER, filters=ANYTHING, limit=1)
-        assert (await store.counts(reader=READER))["documents"] == 0
+        assert (await store.counts(reader=READER)).documents == 0
 
     with_store(tmp_path / "vault.db", scenario)
 

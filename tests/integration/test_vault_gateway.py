@@ -56,7 +56,7 @@ def test_a_watched_folder_is_searched_as_it_is(tmp_path: Path, monkeypatch: pyte
         await until(is_gone)
 
         async def has_vectors() -> bool:
-            return (await desk.counts("archive", reader=reader))["pending"] == 0
+            return (await desk.counts("archive", reader=reader)).pending == 0
 
         await until(has_vectors)
 

@@ -21,7 +21,6 @@ from freehold.domain.vault import Reader, Readers
 from tests.support.inside import Inside, inside
 from tests.support.vault_desk import MemoryDesk
 
-VAULTS = {"archive": ("ours", "theirs"), "closed": ("theirs",)}
 UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 NAMES = ["user:ana", "user:bo", "group:hr", "group:it"]
 WORDS = ["salary", "plan", "merger", "cake"]

@@ -78,7 +78,7 @@ def test_a_search_finds_what_looking_at_every_readable_piece_finds(
             seen = shelf.readable(reader)
             assert [it.id for it in await store.documents(reader=reader)] == sorted(it.document.id for it in seen)
             counts = await store.counts(reader=reader)
-            assert counts["chunks"] == sum(len(it.chunks) for it in seen)
+            assert counts.chunks == sum(len(it.chunks) for it in seen)
             for among in (None, frozenset("abc")):
                 filters = Filters(documents=tuple(among or ()))
                 found = await words_found(store, asked, reader, filters=filters, limit=limit)

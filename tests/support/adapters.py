@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,20 @@ from tests.support.gguf_files import ALIGNMENT, F32, STRING, U32, header, pair, 
 
 WIDTH, HIDDEN = 576, 1_536
 """Of smollm2-135m."""
+
+PLAIN = """
+[server]
+port = 0
+
+[deployments.plain]
+engine = "embedded"
+model = "{model}"
+context_tokens = 1024
+
+[routes.everyday]
+deployments = ["plain"]
+"""
+"""A deployment without an adapter, with the route ``everyday``."""
 
 
 def lora_file(
@@ -48,11 +61,3 @@ def lora_file(
     path = folder / name
     path.write_bytes(header(pairs, infos) + b"".join(data))
     return path
-
-
-def with_alpha(path: Path, alpha: float) -> None:
-    """Change an adapter's strength in place: another file with the same header's shape."""
-    raw = bytearray(path.read_bytes())
-    at = raw.index(b"adapter.lora.alpha") + len(b"adapter.lora.alpha") + 4
-    raw[at : at + 4] = struct.pack("<f", alpha)
-    path.write_bytes(raw)

@@ -22,7 +22,7 @@ from freehold.domain.request import Dialect, InferenceRequest
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
 from freehold.domain.turn import Turn
 from freehold.domain.vault_ports import NoVault, Vault
-from freehold.domain.zones import DEVICE, LAN, WORLD, Zone, ZoneTree
+from freehold.domain.zones import DEVICE, Zone, ZoneTree
 from freehold.gateway.pipeline import Pipeline
 from freehold.gateway.prerouting import Prerouting
 from freehold.gateway.runtime import Deadlines, NoQuotas, Runtime, Services
@@ -344,6 +344,3 @@ class House:
         """The one receipt that there must be."""
         assert len(self.receipts.kept) == 1, self.receipts.kept
         return self.receipts.kept[0]
-
-
-ALL_ZONES = (DEVICE, LAN, Zone("eu"), Zone("us"), WORLD)

@@ -71,3 +71,22 @@ def write(folder: Path, content: bytes, *, name: str = "model.gguf") -> Path:
     path = folder / name
     path.write_bytes(content)
     return path
+
+
+OWN_FILES = """\
+[deployments.own]
+engine = "embedded"
+model = "./own.gguf"
+adapters = {adapters}
+
+[deployments.pulled]
+engine = "embedded"
+model = "smollm2-135m"
+
+[deployments.elsewhere]
+engine = "llama-server"
+model = "their.gguf"
+zone = "device"
+base_url = "http://127.0.0.1:9"
+"""
+"""A configuration of which one deployment is of files of one's own."""

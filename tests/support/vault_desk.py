@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from freehold.domain.errors.vault import VaultError, VaultUnknown
-from freehold.domain.vault import ANYTHING, Document, Filters, Found, Passage, Reader, Readers, VaultQuery
-from freehold.domain.vault_ports import NO_COUNTS
+from freehold.domain.vault import ANYTHING, Document, Filters, Found, Passage, Reader, Readers, VaultCounts, VaultQuery
 
 _PIECE = 200
 
@@ -81,18 +80,12 @@ class MemoryDesk:
         found = [text for each, text in self._readable(vault, reader, ANYTHING) if each.id == document_id]
         return found[0] if found else None
 
-    async def counts(self, vault: str, *, reader: Reader) -> Mapping[str, int]:
+    async def counts(self, vault: str, *, reader: Reader) -> VaultCounts:
         self._check(vault, reader.tenant)
         found = self._readable(vault, reader, ANYTHING)
         size_bytes = sum(each.size_bytes for each, _ in found)
         failed = sum(each.state == "failed" for each, _ in found)
-        return {
-            **NO_COUNTS,
-            "documents": len(found),
-            "failed": failed,
-            "chunks": len(found) - failed,
-            "bytes": size_bytes,
-        }
+        return VaultCounts(documents=len(found), failed=failed, chunks=len(found) - failed, size_bytes=size_bytes)
 
     async def add(
         self, vault: str, *, path: str, source: str, name: str, tenant: str, label: str, readers: Readers, by: str

@@ -94,12 +94,12 @@ class VaultCounter:
         counts = await self.desk_of(principal, vault).counts(vault, reader=reader_of(principal))
         return VaultView(
             name=vault,
-            documents=counts["documents"],
-            failed=counts["failed"],
-            filling=counts["filling"],
-            chunks=counts["chunks"],
-            pending=counts["pending"],
-            bytes=counts["bytes"],
+            documents=counts.documents,
+            failed=counts.failed,
+            filling=counts.filling,
+            chunks=counts.chunks,
+            pending=counts.pending,
+            bytes=counts.size_bytes,
         )
 
     async def search(self, principal: Principal, query: VaultQuery) -> Found:

@@ -12,8 +12,7 @@ from freehold.app.vault_opening import Around, Opened, Opening
 from freehold.app.vault_shelf import Shelf
 from freehold.config.compile_vault import VaultPlan
 from freehold.domain.errors.vault import VaultOfAnotherModel, VaultUnknown
-from freehold.domain.vault import ANYTHING, Document, Filters, Found, Reader, Readers, VaultQuery
-from freehold.domain.vault_ports import NO_COUNTS
+from freehold.domain.vault import ANYTHING, Document, Filters, Found, Reader, Readers, VaultCounts, VaultQuery
 from freehold.policy.text import parse_label
 from freehold.vault.filling import fill
 from freehold.vault.ingest_ports import FileDone, HeldStore, Place, Terms
@@ -85,13 +84,13 @@ class Vaults:
         async with self._using(vault, reader.tenant) as opened:
             return None if opened is None else await opened.store.text(document_id, reader=reader)
 
-    async def counts(self, vault: str, *, reader: Reader) -> Mapping[str, int]:
+    async def counts(self, vault: str, *, reader: Reader) -> VaultCounts:
         """See ``VaultStore.counts``. Where nothing makes vectors, no piece waits for one."""
         async with self._using(vault, reader.tenant) as opened:
             if opened is None:
-                return NO_COUNTS
+                return VaultCounts()
             counts = await opened.store.counts(reader=reader)
-            return counts if opened.models.embedder is not None else {**counts, "pending": 0, "filling": 0}
+            return counts if opened.models.embedder is not None else replace(counts, filling=0, pending=0)
 
     # --- changing --------------------------------------------------------------------------------------
 

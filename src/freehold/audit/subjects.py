@@ -224,11 +224,6 @@ def shred(path: Path) -> None:
         disk.sync_folder(path.parent)
 
 
-def subjects_of(folder: Path, tenant: str) -> list[str]:
-    """The subjects of a tenant that have keys."""
-    return sorted({decoded(path.parent.name) for path in _data_keys(folder / encoded(tenant))})
-
-
 def _shred_keys(place: Path, before: str) -> int:
     found = [each for each in _data_keys(place) if not before or each.stem < before]
     for each in found:

@@ -132,7 +132,7 @@ async def _add_vectors(desk: Desk, summary: _Summary, show: ShowVectors) -> None
     opened = await desk.vaults.open(desk.name, desk.tenant)
     summary.notice = opened.models.notice
     holder = await desk.vaults.key_holder(desk.name, desk.tenant)
-    total = (await desk.vaults.counts(desk.name, reader=holder))["pending"]
+    total = (await desk.vaults.counts(desk.name, reader=holder)).pending
     if opened.models.embedder is None or not total:
         return
     try:

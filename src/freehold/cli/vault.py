@@ -274,7 +274,14 @@ def status(*, which: Which = _DEFAULT, as_json: Json = False) -> int:
             shown["embedder"] = "" if models.embedder is None else models.embedder.model
             shown["reranker"] = "" if models.ranker is None else models.ranker.model
             shown["notice"] = models.notice
-        return shown | dict(counts)
+        return shown | {
+            "documents": counts.documents,
+            "failed": counts.failed,
+            "filling": counts.filling,
+            "chunks": counts.chunks,
+            "pending": counts.pending,
+            "bytes": counts.size_bytes,
+        }
 
     shown = at_desk(which, work)
     if as_json:

@@ -128,7 +128,7 @@ async def _measured(
         clock=desk.clock,
     )
     ranker = "" if models.ranker is None else models.ranker.model
-    pending = (await desk.vaults.counts(desk.name, reader=reader))["pending"]
+    pending = (await desk.vaults.counts(desk.name, reader=reader)).pending
     if vectors and pending:
         output.note(f"{pending} pieces have no vectors yet, and are found by their words alone.")
     found: list[Compared] = []

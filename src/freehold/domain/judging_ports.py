@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from freehold.domain.certificates import UNCERTIFIED, Certificate, Standing
+from freehold.domain.certificates import UNCERTIFIED, Standing
 from freehold.domain.deployment import EngineFingerprint
 from freehold.domain.identity import Principal
 from freehold.domain.outcomes import AnswerOutcome, Feedback, Judged
@@ -38,22 +38,6 @@ class OutcomeStore(Protocol):
 
     async def erase(self, *, tenant: str) -> int:
         """Erase all of a tenant's; how many there were."""
-        ...
-
-
-class CertificateStore(Protocol):
-    """Certificates on disk; who issues or voids one has it in the audit log too."""
-
-    async def put(self, certificate: Certificate) -> None:
-        """Keep a certificate; one for the same tenant, ``scored_on`` and label kind is replaced."""
-        ...
-
-    async def all(self) -> Sequence[Certificate]:
-        """All of them, oldest first."""
-        ...
-
-    async def void(self, certificate_id: str, *, why: str) -> bool:
-        """Take one out of force; whether it was there."""
         ...
 
 

@@ -274,6 +274,27 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VaultCounts:
+    """How much of a vault somebody may read.
+
+    Attributes:
+        documents: All of them.
+        failed: Documents that could not be read.
+        filling: Documents that have pieces without vectors.
+        chunks: Pieces of all documents.
+        pending: Pieces without vectors.
+        size_bytes: Of the files that the documents were made of.
+    """
+
+    documents: int = 0
+    failed: int = 0
+    filling: int = 0
+    chunks: int = 0
+    pending: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
     """A quote that was found, character for character, where it says.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from freehold.domain.errors.vault import VaultUnknown
 from freehold.domain.vault import (
@@ -17,12 +17,9 @@ from freehold.domain.vault import (
     Passage,
     Reader,
     Readers,
+    VaultCounts,
     VaultQuery,
 )
-
-NO_COUNTS: Final[Mapping[str, int]] = dict.fromkeys(("documents", "failed", "filling", "chunks", "pending", "bytes"), 0)
-"""What is counted of a vault: documents, those of them that could not be read and those that have pieces without vectors,
-pieces, those of them without vectors, and bytes."""
 
 
 class FileParser(Protocol):
@@ -193,8 +190,8 @@ class VaultStore(Protocol):
         """Rises with every change."""
         ...
 
-    async def counts(self, *, reader: Reader) -> Mapping[str, int]:
-        """How much there is that the reader may read, by the names of ``NO_COUNTS``."""
+    async def counts(self, *, reader: Reader) -> VaultCounts:
+        """How much there is that the reader may read."""
         ...
 
     async def close(self) -> None:
@@ -266,7 +263,7 @@ class VaultDesk(Vault, Protocol):
         """See ``VaultStore.text``."""
         ...
 
-    async def counts(self, vault: str, *, reader: Reader) -> Mapping[str, int]:
+    async def counts(self, vault: str, *, reader: Reader) -> VaultCounts:
         """See ``VaultStore.counts``."""
         ...
 

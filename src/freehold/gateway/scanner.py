@@ -14,6 +14,7 @@ from freehold.domain.findings import Finding, Scan
 from freehold.domain.ports import Clock
 from freehold.gateway.scan_cache import ScanCache
 from freehold.policy.names import names_in, repeated
+from freehold.policy.recognise.structured import outermost
 
 PIECE_CHARACTERS = 8_000
 """Looked through at once: a piece takes the worker less than half a second, and others wait no longer for it."""
@@ -75,7 +76,7 @@ class Scanner:
             try:
                 looked = await self._reader.look(piece, names=names, deadline_s=deadline_s)
             except DetectError as error:
-                return Looked(findings=_whole(found), versions=versions), str(
+                return Looked(findings=outermost(found), versions=versions), str(
                     error.values.get("reason") or error.message
                 )
             found += (_moved(each, start) for each in looked.findings)
@@ -85,7 +86,7 @@ class Scanner:
             for start, piece in pieces(text):
                 await asyncio.sleep(0)  # others have their turn: a long text takes long
                 found += (_moved(each, start) for each in repeated(piece, known))
-        whole = Looked(findings=_whole(found), missed=missed, versions=versions)
+        whole = Looked(findings=outermost(found), missed=missed, versions=versions)
         if not missed:
             self._cache.put(key, whole)
         return whole, ""
@@ -120,14 +121,3 @@ def _moved(finding: Finding, by: int) -> Finding:
         score=finding.score,
         detector=finding.detector,
     )
-
-
-def _whole(found: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Findings of all pieces by place: of what two pieces saw, the longer."""
-    kept: list[Finding] = []
-    reached: dict[str, int] = {}
-    for each in sorted(found, key=lambda each: (each.start, -each.end, -each.score)):
-        if each.end > reached.get(each.kind, 0):
-            kept.append(each)
-            reached[each.kind] = each.end
-    return tuple(kept)

@@ -1,4 +1,4 @@
-"""Certificates and watches in SQLite: ``domain.judging_ports.CertificateStore``, and what else learning keeps."""
+"""Certificates and watches in SQLite, and what else learning keeps."""
 
 from __future__ import annotations
 

@@ -6,9 +6,6 @@ import re
 
 from freehold.telemetry.redact import redact
 
-REQUEST_ID_HEADER = b"x-request-id"
-TRACEPARENT_HEADER = b"traceparent"
-
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _TRACEPARENT = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<parent>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"

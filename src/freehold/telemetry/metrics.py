@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping
 
 from freehold.telemetry.metric_table import METRICS, MetricSpec, MetricType
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 
 _SERIES_MAX = 2_000

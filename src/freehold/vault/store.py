@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from freehold.domain.errors.vault import VaultUploadsFull, VaultVectorsUnfit
-from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passage, Reader, Readers
-from freehold.domain.vault_ports import NO_COUNTS
+from freehold.domain.vault import ANYTHING, Chunk, Document, Filters, Hit, Passage, Reader, Readers, VaultCounts
 from freehold.vault import store_documents, store_removed, store_vectors, store_words
 from freehold.vault.store_access import AccessBook, Reach, forget_unused, interned
 from freehold.vault.store_database import Database
@@ -417,13 +416,13 @@ class SqliteVault:
 
         return await self._at.read(work)
 
-    async def counts(self, *, reader: Reader) -> Mapping[str, int]:
+    async def counts(self, *, reader: Reader) -> VaultCounts:
         """See ``VaultStore.counts``."""
 
-        def work(connection: Database) -> dict[str, int]:
+        def work(connection: Database) -> VaultCounts:
             reach = self._book.reach(connection, reader)
             if reach is None:
-                return dict(NO_COUNTS)
+                return VaultCounts()
             condition, values = store_documents.readable(reach, ANYTHING)
             totals = (
                 "SELECT count(*), coalesce(sum(state = 'failed'), 0), coalesce(sum(state = 'pending'), 0),"
@@ -433,8 +432,14 @@ class SqliteVault:
             documents, failed, filling, chunks, size_bytes = row
             waiting = "SELECT count(*) FROM chunk JOIN document ON row = document WHERE embedded = 0 AND "
             ((pending,),) = connection.execute(waiting + condition, values).fetchall()
-            told = (documents, failed, filling, chunks, pending, size_bytes)
-            return dict(zip(NO_COUNTS, told, strict=True))
+            return VaultCounts(
+                documents=documents,
+                failed=failed,
+                filling=filling,
+                chunks=chunks,
+                pending=pending,
+                size_bytes=size_bytes,
+            )
 
         return await self._at.read(work)
 

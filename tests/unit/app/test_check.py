@@ -6,7 +6,7 @@ from pathlib import Path
 
 from freehold.app.check import problems
 from freehold.config.load import LoadedConfig, load
-from tests.support.gguf_files import tiny_model
+from tests.support.gguf_files import OWN_FILES, tiny_model
 
 LADDER = """\
 [deployments.near]
@@ -91,28 +91,10 @@ def test_a_value_from_a_flag_says_so(tmp_path: Path) -> None:
     ]
 
 
-OWN_FILES = """\
-[deployments.own]
-engine = "embedded"
-model = "./own.gguf"
-adapters = ["gone.gguf@0.5", "picture.gguf"]
-
-[deployments.pulled]
-engine = "embedded"
-model = "smollm2-135m"
-
-[deployments.elsewhere]
-engine = "llama-server"
-model = "their.gguf"
-zone = "device"
-base_url = "http://127.0.0.1:9"
-"""
-
-
 def test_files_of_models_and_adapters_are_looked_for_and_pulled_ones_are_not(tmp_path: Path) -> None:
     """A machine that only checks has pulled nothing."""
     file = tmp_path / "freehold.toml"
-    file.write_text(OWN_FILES, encoding="utf-8")
+    file.write_text(OWN_FILES.format(adapters='["gone.gguf@0.5", "picture.gguf"]'), encoding="utf-8")
     (tmp_path / "picture.gguf").write_bytes(b"\x89PNG\r\n")
     config = load(file, environment={})
     assert [line.replace(f"{tmp_path}/", "") for line in problems(config, environment={})] == [

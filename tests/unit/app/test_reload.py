@@ -18,9 +18,11 @@ from freehold.config.load import load
 from freehold.domain.errors.config import ConfigInvalid
 from freehold.domain.errors.model import ModelNotInstalled
 from freehold.domain.errors.policy import RulesInvalid
+from tests.support.gguf_files import OWN_FILES
 
 GOOD = "[deployments.small]\nengine = 'embedded'\nmodel = 'm'\n\n[routes.{name}]\ndeployments = ['small']\n"
 BAD = "[server]\nprot = 1\nport = 70000\n"
+OWN = OWN_FILES.format(adapters='["a.gguf@0.5"]')
 WAIT_S = 10
 
 
@@ -224,24 +226,6 @@ def test_it_ends_when_told_in_the_tick_of_the_signal(force: Force) -> None:
         assert not hanging
 
     asyncio.run(scene())
-
-
-OWN = """\
-[deployments.own]
-engine = "embedded"
-model = "./own.gguf"
-adapters = ["a.gguf@0.5"]
-
-[deployments.pulled]
-engine = "embedded"
-model = "smollm2-135m"
-
-[deployments.elsewhere]
-engine = "llama-server"
-model = "their.gguf"
-zone = "device"
-base_url = "http://127.0.0.1:9"
-"""
 
 
 def test_files_of_ones_own_are_those_that_engines_of_ours_are_given_by_their_paths(force: Force) -> None:

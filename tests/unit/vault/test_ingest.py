@@ -400,9 +400,9 @@ def test_vectors_come_later_and_only_once(desk: Desk) -> None:
     async def work() -> None:
         document = (await desk.take(path)).documents[0]
         assert (document.state, document.chunks) == ("pending", 70)
-        assert (await desk.vaults.counts("archive", reader=EVERYBODY))["pending"] == 70
+        assert (await desk.vaults.counts("archive", reader=EVERYBODY)).pending == 70
         assert [done async for done in desk.vaults.fill("archive")] == [32, 64, 70]
-        assert (await desk.vaults.counts("archive", reader=EVERYBODY))["pending"] == 0
+        assert (await desk.vaults.counts("archive", reader=EVERYBODY)).pending == 0
         assert [each.state for each in await desk.documents()] == ["ready"]
         assert [done async for done in desk.vaults.fill("archive")] == []
 
