@@ -14,13 +14,14 @@ from tools import example_config
 from tools.generate_reference import ROOT, generated
 
 EXAMPLE = (ROOT / "freehold.example.toml").read_text("utf-8")
+GENERATED = generated()
 
 
-@pytest.mark.parametrize("path", sorted(generated()))
+@pytest.mark.parametrize("path", sorted(GENERATED))
 def test_generated_files_are_up_to_date(path: str) -> None:
     file = ROOT / path
     assert file.is_file(), f"{path} is missing; run tools/generate_reference.py"
-    assert file.read_text("utf-8") == generated()[path], f"{path} is out of date; run tools/generate_reference.py"
+    assert file.read_text("utf-8") == GENERATED[path], f"{path} is out of date; run tools/generate_reference.py"
 
 
 def test_the_example_works_as_it_is(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from freehold.app.vault_models import local_embedder, local_ranker, text_model
+from freehold.app.vault_models import local_embedder, local_ranker
 from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid
 from freehold.domain.errors.vault import VaultModelFailed, VaultModelMissing, VaultRankerUnfit
 from freehold.engines.embed.child import TextModel
@@ -165,7 +165,7 @@ async def test_the_reranker_puts_what_answers_first_however_long_the_question_is
 def test_a_model_that_is_not_here_is_an_error_with_a_command(tmp_path: Path) -> None:
     text_model_files(ENGLISH)
     with pytest.raises(VaultModelMissing, match="freehold pull multilingual-e5-small") as caught:
-        text_model(ModelRegistry(tmp_path), MULTILINGUAL)
+        local_embedder(ModelRegistry(tmp_path), MULTILINGUAL)
     assert str(tmp_path) in str(caught.value)
 
 
@@ -185,7 +185,7 @@ def test_a_file_that_changed_is_refused(tmp_path: Path) -> None:
         stream.seek(60_000_000)
         stream.write(b"changed")
     with pytest.raises(DigestMismatch):
-        text_model(registry, MULTILINGUAL)
+        local_embedder(registry, MULTILINGUAL)
 
 
 @pytest.mark.parametrize("kept", [0, 4, 40, 5_000, 4_000_000])

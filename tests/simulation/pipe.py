@@ -132,11 +132,6 @@ class Pipe(asyncio.Transport):
         self._begun = True
         self._deliver()
 
-    @property
-    def is_dead(self) -> bool:
-        """Whether nothing more can come of it."""
-        return self._dead
-
     def waits(self) -> bool:
         """Whether a look into the kernel's buffer would show anything: bytes, an end or a reset."""
         return self._dead or bool(self._inbox)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -344,3 +346,34 @@ class House:
         """The one receipt that there must be."""
         assert len(self.receipts.kept) == 1, self.receipts.kept
         return self.receipts.kept[0]
+
+
+class Leaving:
+    """A client that leaves once an answer has come to one of its pieces, which holds it until then.
+
+    Args:
+        at_piece: Its place, to be given to the answer as ``before_piece=leaving.hold``.
+    """
+
+    def __init__(self, *, at_piece: int) -> None:
+        self._at_piece = at_piece
+        self._reached = asyncio.Event()
+
+    async def hold(self, place: int) -> None:
+        if place == self._at_piece:
+            self._reached.set()
+            await asyncio.Event().wait()
+
+    def ask(self, at: House, request: InferenceRequest) -> MemorySink:
+        """Ask, and leave; what the sink got until then."""
+        sink = MemorySink()
+
+        async def leave() -> None:
+            asking = asyncio.ensure_future(at.ask(request, sink))
+            await self._reached.wait()
+            asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asking
+
+        asyncio.run(leave())
+        return sink

@@ -39,7 +39,7 @@ class EngineParts(Protocol):
 
     @property
     def ids(self) -> IdSource:
-        """Ids."""
+        """Where new ids come from."""
         ...
 
 

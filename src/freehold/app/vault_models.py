@@ -55,11 +55,6 @@ class EnglishRanker(LocalRanker):
         return await super().scores(question, texts)
 
 
-def text_model(registry: ModelRegistry, name: str, *, threads: int = 1) -> TextModel:
-    """A verified model as its child needs it; raises as ``local_embedder``."""
-    return _model(_verified(registry, name), threads)
-
-
 def _verified(registry: ModelRegistry, name: str) -> VerifiedText:
     if missing := missing_packages():
         raise VaultNeedsExtra(missing=", ".join(missing), extra="vault")

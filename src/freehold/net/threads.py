@@ -16,7 +16,7 @@ class Threads:
         self._executor: ThreadPoolExecutor | None = None
 
     def executor(self) -> ThreadPoolExecutor:
-        """The executor."""
+        """It, which the first call makes."""
         if self._executor is None:
             self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="freehold-net")
         return self._executor

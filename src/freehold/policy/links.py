@@ -19,7 +19,6 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_WEB = frozenset({"http", "https"})
 _SPECIAL = frozenset({"http", "https", "ws", "wss", "ftp", "file"})
 _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
 _CLICKABLE = re.compile(

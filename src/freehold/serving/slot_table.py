@@ -187,7 +187,7 @@ class SlotTable:
         return [Cell(*each) for each in _CELL.iter_unpack(self._map[place + _CELLS_AT : place + self._row_bytes])]
 
     def cell(self, place: int, worker: int) -> Cell:
-        """One cell."""
+        """The cell of one process in a row."""
         return Cell(*_CELL.unpack_from(self._map, place + _CELLS_AT + worker * _CELL.size))
 
     def put(self, place: int, worker: int, cell: Cell) -> None:

@@ -22,7 +22,7 @@ from freehold.domain.response import ResponseChunk, Usage
 from freehold.domain.zones import DEVICE, WORLD, Zone
 from freehold.wire.openai_request import decode_chat, decode_completion, decode_embedding, decode_rerank
 from tests.support.fake_engine import FakeAnswer, FakeEngine
-from tests.support.gateway import RESTRICTED, House, MemorySink
+from tests.support.gateway import RESTRICTED, House, Leaving, MemorySink
 
 REQUEST_ID = "01890000-0000-7000-8000-000000000001"
 
@@ -106,25 +106,11 @@ def test_a_held_stream_shows_only_the_accepted_answer() -> None:
 
 @pytest.mark.parametrize("route", [{"stream": StreamMode.COMMIT}, {"attempts_max": 1}])
 def test_a_stream_passes_through_live_when_nothing_further_could_be_chosen(route: dict[str, object]) -> None:
-    reached = asyncio.Event()
-
-    async def hold(place: int) -> None:
-        if place == 2:
-            reached.set()
-            await asyncio.Event().wait()
-
-    at = house(engine("small", default=FakeAnswer(text="one two three", before_piece=hold)), engine("large"), **route)
-
-    sink = MemorySink()
-
-    async def watch() -> None:
-        asking = asyncio.ensure_future(at.ask(chat(stream=True), sink))
-        await reached.wait()
-        asking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asking
-
-    asyncio.run(watch())
+    leaving = Leaving(at_piece=2)
+    at = house(
+        engine("small", default=FakeAnswer(text="one two three", before_piece=leaving.hold)), engine("large"), **route
+    )
+    sink = leaving.ask(at, chat(stream=True))
     assert sink.text == "one two"
     assert at.receipt.outcome is Outcome.CANCELLED
 

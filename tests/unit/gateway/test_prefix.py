@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from freehold.domain.errors.engine import EngineCrashed
 from freehold.domain.errors.upstream import UpstreamBroken
 from freehold.wire.openai_request import decode_chat
 from tests.support.fake_engine import FakeAnswer
-from tests.support.gateway import House, MemorySink
+from tests.support.gateway import House, Leaving, MemorySink
 from tests.support.routing import calibration
 from tests.unit.gateway.test_pipeline import REQUEST_ID, chat, engine, house
 
@@ -62,48 +61,18 @@ def test_a_rejected_prefix_never_reaches_the_client_and_its_upstream_is_left_at_
 
 
 def test_a_prefix_that_is_good_enough_is_sent_and_the_rest_follows_live() -> None:
-    reached = asyncio.Event()
-
-    async def hold(place: int) -> None:
-        if place == 4:
-            reached.set()
-            await asyncio.Event().wait()
-
-    at = staged(says(SURE, before_piece=hold))
-    sink = MemorySink()
-
-    async def watch() -> None:
-        asking = asyncio.ensure_future(at.ask(chat(stream=True), sink))
-        await reached.wait()
-        asking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asking
-
-    asyncio.run(watch())
+    leaving = Leaving(at_piece=4)
+    at = staged(says(SURE, before_piece=leaving.hold))
+    sink = leaving.ask(at, chat(stream=True))
     assert sink.text == "one two three four"
     assert at.receipt.outcome is Outcome.CANCELLED
     assert at.receipt.answered_index is None
 
 
 def test_nothing_is_sent_before_the_prefix_is_judged() -> None:
-    reached = asyncio.Event()
-
-    async def hold(place: int) -> None:
-        if place == 2:
-            reached.set()
-            await asyncio.Event().wait()
-
-    at = staged(says(SURE, before_piece=hold))
-    sink = MemorySink()
-
-    async def leave() -> None:
-        asking = asyncio.ensure_future(at.ask(chat(stream=True), sink))
-        await reached.wait()
-        asking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asking
-
-    asyncio.run(leave())
+    leaving = Leaving(at_piece=2)
+    at = staged(says(SURE, before_piece=leaving.hold))
+    sink = leaving.ask(at, chat(stream=True))
     assert (sink.text, sink.deployments) == ("", [])
     small: Any = at.engines["small"]
     assert small.aborted_calls == 1
@@ -156,25 +125,10 @@ def test_where_nothing_is_calibrated_a_refusal_is_still_seen_at_its_beginning() 
 
 
 def test_the_last_permitted_deployment_passes_live_from_its_first_token() -> None:
-    reached = asyncio.Event()
-
-    async def hold(place: int) -> None:
-        if place == 1:
-            reached.set()
-            await asyncio.Event().wait()
-
-    at = staged(says(UNSURE, before_piece=hold))
+    leaving = Leaving(at_piece=1)
+    at = staged(says(UNSURE, before_piece=leaving.hold))
     at.routes = {"auto": replace(at.routes["auto"], attempts_max=1)}
-    sink = MemorySink()
-
-    async def watch() -> None:
-        asking = asyncio.ensure_future(at.ask(chat(stream=True), sink))
-        await reached.wait()
-        asking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asking
-
-    asyncio.run(watch())
+    sink = leaving.ask(at, chat(stream=True))
     assert sink.text == "one"
     assert at.receipt.attempts[0].prefix is None
 

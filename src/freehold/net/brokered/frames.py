@@ -215,7 +215,7 @@ _ERRORS: Mapping[str, type[FreeholdError]] = {
 
 
 def frame(kind: Kind, payload: bytes = b"") -> bytes:
-    """One frame."""
+    """A frame as it is sent: its kind and its length, then the payload."""
     return _HEADER.pack(kind, len(payload)) + payload
 
 
