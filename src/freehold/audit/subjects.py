@@ -132,8 +132,8 @@ class SubjectKeys:
         try:
             if not path.exists():
                 self._make(path, tenant, subject, period)
+            identity = _identity(path)  # before: another file that takes its place meanwhile is seen at the next use
             data_key = _unwrap(path, tenant, subject, period)
-            identity = _identity(path)
         except OSError as error:
             raise AuditUnwritable(reason=f"no key for {subject}: {error.strerror or error}") from error
         if identity is None:
