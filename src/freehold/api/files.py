@@ -129,7 +129,7 @@ class Files:
             FreeholdError: It is not taken.
             OSError: The disk fails or is full.
         """
-        draft = await asyncio.to_thread(self._store.draft, new_id(self._ids, "file-"))
+        draft = await self._store.drafted(new_id(self._ids, "file-"))
         try:
             form = await read_form(scope, scope["receive"], draft, file_bytes_max=most_bytes)
             file = self._file(form, draft, tenant=principal.tenant.name)

@@ -97,7 +97,7 @@ class MessageBatches:
         """The requests as a file of the tenant."""
         draft = None
         try:
-            draft = await asyncio.to_thread(self._files.draft, new_id(self._ids, "file-"))
+            draft = await self._files.drafted(new_id(self._ids, "file-"))
             await asyncio.to_thread(draft.write, b"".join(lines))
             await asyncio.to_thread(draft.finish)
             file = StoredFile(

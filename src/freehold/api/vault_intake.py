@@ -87,7 +87,7 @@ class VaultIntake:
         said = header(scope, LABEL_HEADER.encode())
         self._counter.label_of(principal, (said,))  # what cannot be read is refused before a long file is taken
         try:
-            draft = await asyncio.to_thread(self._files.draft, new_id(self._ids, "file-"))
+            draft = await self._files.drafted(new_id(self._ids, "file-"))
             try:
                 given = await self._received(scope, draft, said)
                 await asyncio.to_thread(draft.finish)

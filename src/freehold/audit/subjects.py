@@ -119,8 +119,9 @@ class SubjectKeys:
 
     def forget_erased(self) -> None:
         """Drop keys from memory whose files are gone."""
-        for name in [name for name, held in self._held.items() if _identity(self._path(*name)) != held.file]:
-            del self._held[name]
+        for name, held in list(self._held.items()):
+            if _identity(self._path(*name)) != held.file:
+                self._held.pop(name, None)  # a thread that seals a body may have put other keys in place meanwhile
 
     def _current(self, tenant: str, subject: str, period: str) -> _Held:
         name = (tenant, subject, period)
@@ -131,14 +132,15 @@ class SubjectKeys:
         try:
             if not path.exists():
                 self._make(path, tenant, subject, period)
+            identity = _identity(path)  # before: another file that takes its place meanwhile is seen at the next use
             data_key = _unwrap(path, tenant, subject, period)
-            identity = _identity(path)
         except OSError as error:
             raise AuditUnwritable(reason=f"no key for {subject}: {error.strerror or error}") from error
         if identity is None:
             raise AuditUnwritable(reason=f"the key of {subject} is being erased")
-        self._held = {known: each for known, each in self._held.items() if known[2] == period}
-        self._held[name] = held = _Held(identity, data_key, _extract(data_key))
+        held = _Held(identity, data_key, _extract(data_key))
+        # A whole new one of a copy: bodies are sealed in threads, each of which may be here.
+        self._held = {known: each for known, each in list(self._held.items()) if known[2] == period} | {name: held}
         return held
 
     def _make(self, path: Path, tenant: str, subject: str, period: str) -> None:

@@ -7,9 +7,12 @@ the next start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import sqlite3
-from collections.abc import Iterable
+import threading
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +24,11 @@ from freehold.storage.named_sql import load
 
 
 class FileDraft:
-    """Content that is being written. ``drop`` it unless it was kept; both are idempotent."""
+    """Content that is being written. ``drop`` it unless it was kept; both are idempotent.
+
+    It may be dropped while a thread still writes: a descriptor is closed once nobody uses it, since its number is given
+    to the next file that is opened.
+    """
 
     def __init__(self, path: Path) -> None:
         """Make the file.
@@ -32,15 +39,19 @@ class FileDraft:
         self.path = path
         self.size_bytes = 0
         self._descriptor = disk.create_appendable(path)
+        self._lock = threading.Lock()
+        self._is_used = False
+        self._is_over = False
 
     def write(self, data: bytes) -> None:
         """Append.
 
         Raises:
-            OSError: The disk fails or is full.
+            OSError: The disk fails or is full, or it was dropped.
         """
-        disk.append(self._descriptor, data)
-        self.size_bytes += len(data)
+        with self._using() as descriptor:
+            disk.append(descriptor, data)
+            self.size_bytes += len(data)
 
     def finish(self) -> None:
         """Bring it to the medium and close it.
@@ -48,21 +59,35 @@ class FileDraft:
         Raises:
             OSError: It may not be there.
         """
-        if self._descriptor >= 0:
-            try:
-                disk.sync(self._descriptor)
-            finally:
-                self._close()
+        if self._is_over:
+            return
+        with self._using() as descriptor:
+            self._is_over = True
+            disk.sync(descriptor)
 
     def drop(self) -> None:
         """Remove it."""
-        self._close()
+        self._is_over = True
+        self._close_unused()
         self.path.unlink(missing_ok=True)
 
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+    @contextlib.contextmanager
+    def _using(self) -> Generator[int]:
+        with self._lock:
+            if self._is_over:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            self._is_used = True
+        try:
+            yield self._descriptor
+        finally:
+            self._is_used = False
+            self._close_unused()
+
+    def _close_unused(self) -> None:
+        with self._lock:
+            if self._is_over and not self._is_used and self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
 
 class SqliteFiles:
@@ -81,6 +106,19 @@ class SqliteFiles:
         """
         disk.make_folders(self._folder)
         return FileDraft(self._folder / file_id)
+
+    async def drafted(self, file_id: str) -> FileDraft:
+        """As ``draft``, off the loop. Where nobody waits for it any more, nothing is left of it.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        making = asyncio.ensure_future(asyncio.to_thread(self.draft, file_id))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_drop_made)
+            raise
 
     def open(self, file_id: str) -> BinaryIO:
         """The content of a file that ``get`` found, for reading.
@@ -194,6 +232,11 @@ class SqliteFiles:
             return
         known = {row[0] for row in self._database.query(lambda c: c.execute(self._sql["all_ids"]).fetchall())}
         disk.remove_files(path for path in self._folder.iterdir() if path.name not in known)
+
+
+def _drop_made(making: asyncio.Future[FileDraft]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        making.result().drop()
 
 
 def _row(file: StoredFile) -> dict[str, object]:

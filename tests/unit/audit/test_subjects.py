@@ -8,6 +8,7 @@ import fcntl
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,43 @@ def test_a_key_that_another_program_erased_is_not_used_again(tmp_path: Path) -> 
     again = commit(keys)
     destroy(keys.folder, tenant="acme")
     assert commit(keys) != again  # noticed at the next use, without anybody saying so
+
+
+def test_erased_keys_are_forgotten_also_while_a_thread_seals_the_first_body_of_a_month(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = StillClock()
+    keys, look = keys_in(tmp_path, clock), subjects_module._identity
+    commit(keys)
+    destroy(keys.folder, tenant="acme", subject="key-1")
+
+    def while_it_is_looked_at(path: Path) -> tuple[int, int] | None:
+        monkeypatch.undo()
+        clock.now_s += MONTH_MS / 1000
+        commit(keys, subject="key-2")
+        return look(path)
+
+    monkeypatch.setattr(subjects_module, "_identity", while_it_is_looked_at)
+    keys.forget_erased()
+    assert commit(keys, subject="key-2") == commit(keys_in(tmp_path, clock), subject="key-2")
+
+
+def test_a_key_that_is_replaced_while_it_is_read_is_not_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, other, unwrap = keys_in(tmp_path), keys_in(tmp_path), subjects_module._unwrap
+    commit(other)
+
+    def before_it_is_erased(*of_what: Any) -> bytes:
+        found = unwrap(*of_what)
+        monkeypatch.undo()
+        destroy(keys.folder, tenant="acme")
+        commit(other)
+        return found
+
+    monkeypatch.setattr(subjects_module, "_unwrap", before_it_is_erased)
+    commit(keys)
+    assert commit(keys) == commit(other)
 
 
 def test_a_key_that_is_just_being_erased_is_none_and_not_a_damaged_one(tmp_path: Path) -> None:

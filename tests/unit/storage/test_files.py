@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 
 import pytest
 
@@ -10,6 +12,7 @@ from freehold.domain.batch import BatchState, cancelled
 from freehold.domain.errors.batch import BatchesFull
 from freehold.domain.errors.file import FileInUse, FileQuotaReached
 from freehold.domain.files import Paging, StoredFile
+from freehold.storage import disk
 from freehold.storage.batches import SqliteBatches
 from freehold.storage.database import Database
 from freehold.storage.files import SqliteFiles
@@ -156,6 +159,54 @@ def test_what_a_crash_left_of_an_upload_goes_at_the_next_start(files):
     files.sweep()
     assert files.path("file-1").exists()
     assert not files.path("file-2").exists()
+
+
+@pytest.mark.parametrize("step", ["append", "sync"])
+def test_what_is_dropped_while_it_is_written_is_written_into_no_other_file(files, tmp_path, monkeypatch, step):
+    draft, work, opened = files.draft("file-1"), getattr(disk, step), []
+
+    def while_it_is_dropped(descriptor, *data):
+        draft.drop()
+        opened.extend((descriptor, os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)))
+        work(descriptor, *data)
+
+    monkeypatch.setattr(disk, step, while_it_is_dropped)
+    draft.write(b"private") if step == "append" else draft.finish()
+    used, other = opened
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(used)
+    assert os.fstat(other).st_size == 0
+    os.close(other)
+    assert not draft.path.exists()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        draft.write(b"more")
+
+
+def test_of_a_draft_that_nobody_waits_for_nothing_is_left(files, monkeypatch):
+    begun, go, make, made = threading.Event(), threading.Event(), disk.create_appendable, []
+
+    def slowly(path):
+        begun.set()
+        assert go.wait(20)
+        made.append(make(path))
+        return made[0]
+
+    async def scene():
+        waiting = asyncio.ensure_future(files.drafted("file-1"))
+        await asyncio.to_thread(begun.wait, 20)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        go.set()
+        await asyncio.get_running_loop().shutdown_default_executor()
+        async with asyncio.timeout(20):
+            while files.path("file-1").exists():
+                await asyncio.sleep(0)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(made[0])
+
+    monkeypatch.setattr(disk, "create_appendable", slowly)
+    asyncio.run(scene())
 
 
 def test_a_tenant_has_a_bounded_number_of_batches(batches):

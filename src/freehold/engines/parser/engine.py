@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,11 +134,13 @@ class ParserEngine:
 
         async def read(child: ParserChild) -> Heard:
             nonlocal copied
+            given_up = threading.Event()
             try:
-                await asyncio.to_thread(_copy, path, place, name, int(self._limits["bytes_max"]))
+                await asyncio.to_thread(_copy, path, place, name, int(self._limits["bytes_max"]), given_up)
                 copied = True
                 return await child.ask({"file": str(place), "name": _name_hint(name), "sees": self._sees})
             finally:
+                given_up.set()
                 _remove(place)
 
         # Where nobody waits for what it reads, the next file shall not wait for that.
@@ -153,8 +156,8 @@ def _remove(place: Path) -> None:
     place.unlink(missing_ok=True)
 
 
-def _copy(path: str, place: Path, name: str, bytes_max: int) -> None:
-    """Copy a regular file, never waiting for what is none.
+def _copy(path: str, place: Path, name: str, bytes_max: int, given_up: threading.Event) -> None:
+    """Copy a regular file, never waiting for what is none; nothing is left of a copy that is given up before its end.
 
     Raises:
         FileGone: There is none, or it may not be read.
@@ -172,7 +175,7 @@ def _copy(path: str, place: Path, name: str, bytes_max: int) -> None:
             copy = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 total = 0
-                while piece := os.read(source, _PIECE_BYTES):
+                while not given_up.is_set() and (piece := os.read(source, _PIECE_BYTES)):
                     total += len(piece)
                     if total > bytes_max:
                         raise too_large
@@ -181,6 +184,8 @@ def _copy(path: str, place: Path, name: str, bytes_max: int) -> None:
                         view = view[os.write(copy, view) :]
             finally:
                 os.close(copy)
+                if given_up.is_set():  # who gave it up may have removed it before it was there
+                    _remove(place)
         finally:
             os.close(source)
     except (OSError, ValueError) as error:
