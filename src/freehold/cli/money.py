@@ -154,6 +154,8 @@ def money_text(months: tuple[Month, ...]) -> str:
     notes += left_out(
         answered=now.answered, comparable=now.comparable, compared=now.compared, what="answers of this month"
     )
+    if unanswered := now.requests - now.answered:
+        notes.append(f"{unanswered:,} requests of this month were refused, failed or cancelled: they have no answer")
     if now.unpriced_attempts:
         notes.append(f"{now.unpriced_attempts:,} attempts of this month are unpriced: what they cost is in no sum")
     return "\n".join([output.table(rows, head=head), "", *notes])

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
@@ -23,15 +23,16 @@ from freehold.domain.errors.planner import PriceUnknown
 from freehold.domain.response import Usage
 from freehold.hostinfo.clock import SystemClock
 from freehold.ledger.book import GenaiPriceBook, OwnPriceBook
-from freehold.planner.assumptions import ABOUT, NAMES, Assumptions
+from freehold.planner.assumptions import ABOUT, BOUNDS, NAMES, Assumptions
 from freehold.planner.hardware_kinds import assumptions_of
 from freehold.planner.owning import blend
 from freehold.planner.page import page
-from freehold.planner.repatriate import WAYS, answer, months_text
+from freehold.planner.repatriate import WAYS, answer, months_text, volume_text
 
 _MICROS = 1_000_000
 _CURRENCY = "USD"
 _DRAWS_MAX = 200_000
+_MOST, _DAYS_MAX = 1e12, 36_500
 
 
 @Parameter(name="*")
@@ -117,6 +118,10 @@ def repatriate(
         cheapest, cheapest_source = _price(
             cloud.cheapest or judged.model, cloud.cheapest_price, "--cheapest", "--cheapest-price"
         )
+    if not all(blend(each, assumptions.modes()) > 0 for each in (now, cheapest or now)):
+        raise output.UsageError(
+            "With these assumptions a token costs nothing in the cloud; there is nothing to compare."
+        )
     told = answer(
         assumptions,
         facts.demand,
@@ -139,7 +144,7 @@ def repatriate(
         spreads = {name: asdict(each) for name, each in zip(NAMES, assumptions.spreads, strict=True)}
         output.print_json(
             {
-                **asdict(told),
+                **_finite(asdict(told)),
                 "assumptions": spreads,
                 "from": facts.told,
                 "priced_as": priced_as or None,
@@ -149,6 +154,18 @@ def repatriate(
     else:
         output.say(_text(told, facts, hardware, judged=judged.told, priced_as=priced_as))
     return output.OK
+
+
+def _finite(document: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no number for a volume that there is not."""
+    return {
+        name: _finite(cast("dict[str, Any]", value))
+        if isinstance(value, dict)
+        else None
+        if value == float("inf")
+        else value
+        for name, value in document.items()
+    }
 
 
 def _write(path: str, text: str, option: str) -> None:
@@ -164,6 +181,10 @@ def _facts(volume: Volume) -> Facts:
         raise output.UsageError("Give one of --mtok, --bill, --usage and --days: how much is asked for.")
     if volume.mtok < 0 or volume.bill < 0 or volume.days < 0:
         raise output.UsageError(f"--{given[0]} is below 0.")
+    if not (volume.mtok <= _MOST and volume.bill <= _MOST and volume.days <= _DAYS_MAX):
+        raise output.UsageError(
+            f"--{given[0]} is {getattr(volume, given[0])}; at most {_DAYS_MAX if volume.days else _MOST:,.0f} is taken."
+        )
     if volume.usage:
         return from_export(Path(volume.usage))
     if volume.days:
@@ -239,16 +260,19 @@ def _changed(assumptions: Assumptions, typed: Sequence[str]) -> Assumptions:
             ) from None
         if name not in NAMES:
             raise output.UsageError(f"--set {each!r}: there is no assumption {name!r}. There is: {', '.join(NAMES)}.")
+        least, most = BOUNDS[name]
+        if low < least or high > most:
+            raise output.UsageError(f"--set {each!r}: {name} ({ABOUT[name]}) is {least:g} to {most:g}.")
     return assumptions.replaced(changes)
 
 
 def _text(told: Repatriation, facts: Facts, hardware: str, *, judged: str, priced_as: str) -> str:
     result = told.result
     rows = [
-        (name, f"{spread.p10:,.0f}", f"{spread.p50:,.0f}", f"{spread.p90:,.0f}")
-        for name, spread in (
-            ("M tokens a month to break even", result.volume_mtok),
-            ("net present value, $", result.npv),
+        (name, words(spread.p10), words(spread.p50), words(spread.p90))
+        for name, spread, words in (
+            ("M tokens a month to break even", result.volume_mtok, volume_text),
+            ("net present value, $", result.npv, "{:,.0f}".format),
         )
     ]
     back = result.payback_months

@@ -14,6 +14,9 @@ HEAD = ("part", "name", "low", "middle", "high")
 """Of results one in ten is below ``low`` and one in ten above ``high``; of an assumption these are its triangle, of a swing
 what the net present value is at either end of it."""
 
+_NEVER = float("inf")
+"""The volume from which owning costs less, where there is none: an empty cell."""
+
 Row = tuple[str, str, object, object, object]
 
 
@@ -23,7 +26,7 @@ def sheet(told: Repatriation, assumptions: Assumptions) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEAD)
     for row in _rows(told, assumptions):
-        writer.writerow([as_cell(each) for each in row])
+        writer.writerow(["" if each == _NEVER else as_cell(each) for each in row])
     return out.getvalue()
 
 

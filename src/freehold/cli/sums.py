@@ -16,14 +16,15 @@ from freehold.storage.database import Database
 from freehold.storage.ledger import SqliteLedger
 
 _DAY_MS = 86_400_000
+_DAYS_MAX = 36_500
 _PERMILLE_PER_PERCENT = 10
 _MWH_PER_KWH = 1_000_000
 
 
 def show_sums(*, days: int, as_json: bool) -> int:
     """Print the report over the last days, all tenants together."""
-    if days < 1:
-        raise output.UsageError(f"--days is {days}; 1 or more are taken.")
+    if not 1 <= days <= _DAYS_MAX:
+        raise output.UsageError(f"--days is {days}; 1 to {_DAYS_MAX:,} are taken.")
     path = data_folder() / DATABASE_FILE
     if not path.exists():
         output.print_json(None) if as_json else output.say("No receipts yet.")

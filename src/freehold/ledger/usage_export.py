@@ -26,6 +26,7 @@ _OUTPUT = ("output_tokens", "usage_output_tokens", "n_generated_tokens_total")
 _REQUESTS = ("num_model_requests", "n_requests")
 _DAY = ("usage_date_utc", "start_time_iso", "date", "start_time", "starting_at")
 _BUCKET_DAYS = ("start_time_iso", "starting_at", "start_time")
+_DELIMITERS = (",", ";", "\t")
 _DEPTH_MAX = 8
 _DAY_CHARACTERS = len("2026-01-31")
 _MS_FROM = 100_000_000_000
@@ -89,6 +90,8 @@ def read_export(text: str) -> Export:
             own[place] += number
     if not sums:
         raise ValueError("nothing in it says how many tokens were used")
+    if not days.are_told:
+        raise ValueError("nothing in it says of which days it tells, so nobody knows what that is in a month")
     used = [
         Used(model=model, requests=own[0], input_tokens=own[1], cached_tokens=own[2], output_tokens=own[3])
         for model, own in sums.items()
@@ -113,6 +116,11 @@ class _Days:
             self._first, self._last = min(self._first, day), max(self._last, day)
         elif said:
             self._unread.add(said)
+
+    @property
+    def are_told(self) -> bool:
+        """Whether any row has one."""
+        return self._first <= self._last or bool(self._unread)
 
     @property
     def count(self) -> int:
@@ -145,7 +153,7 @@ def _used(row: Mapping[str, Any]) -> Used | None:
         raise ValueError(f"{within} of {total} input tokens are cached")
     if not total and not output:
         return None
-    model = next((str(row[name]) for name in _MODEL if row.get(name)), "all models")
+    model = next((said for name in _MODEL if (said := row.get(name)) and isinstance(said, str)), "all models")
     return Used(
         model=model,
         requests=_sum(row, _REQUESTS),
@@ -156,32 +164,43 @@ def _used(row: Mapping[str, Any]) -> Used | None:
 
 
 def _sum(row: Mapping[str, Any], names: Iterable[str]) -> int:
-    return sum(_count(name, row[name]) for name in names if row.get(name) not in {None, ""})
+    return sum(_count(name, row[name]) for name in names if row.get(name) not in (None, ""))
 
 
 def _count(name: str, value: Any) -> int:
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is {value!r}, which is no number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} is {value!r:.60}, which is no number") from None
     if not 0 <= number < 1e18 or number != int(number):
-        raise ValueError(f"{name} is {value!r}, which is no count of tokens")
+        raise ValueError(f"{name} is {value!r:.60}, which is no count of tokens")
     return int(number)
 
 
 def _csv_rows(text: str) -> Iterator[Mapping[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text))
-    known = {*_INPUT_TOTAL, *_INPUT_APART, *_OUTPUT}
-    if not known & {each.strip() for each in reader.fieldnames or ()}:
-        raise ValueError("no column has tokens")
-    for row in reader:
-        yield {str(name).strip(): value for name, value in row.items() if name is not None}
+    """Rows by the names of the head. One that is cut, or has a cell too many, may have its numbers in wrong columns."""
+    first, known = text.partition("\n")[0], {*_INPUT_TOTAL, *_INPUT_APART, *_OUTPUT}
+    # Spreadsheets of many countries write semicolons when they save what came with commas.
+    delimiter = max(_DELIMITERS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        head = [each.strip() for each in next(reader, ())]
+        if not known & set(head):
+            raise ValueError("no column has tokens")
+        for cells in reader:
+            if not any(cells):
+                continue
+            if len(cells) < len(head) or any(cells[len(head) :]):
+                raise ValueError(f"line {reader.line_num} has {len(cells)} cells, the head has {len(head)}")
+            yield dict(zip(head, cells, strict=False))
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num} is broken ({error})") from None
 
 
 def _json_rows(text: str) -> Iterator[Mapping[str, Any]]:
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"it is no JSON ({error})") from None
     yield from _rows_in(document, {}, 0)
 

@@ -101,6 +101,19 @@ ABOUT = {
 }
 """What each of them is, in the few words that a table has room for."""
 
+_SHARE, _AMOUNT = (0.0, 1.0), (0.0, 1e12)
+BOUNDS = {
+    **dict.fromkeys(NAMES, _SHARE),
+    **dict.fromkeys(("capex", "idle_w", "busy_w", "kwh", "hosting_kw", "fte", "salary", "software"), _AMOUNT),
+    "life_months": (1, 600),
+    "pue": (0, 100),
+    "wacc": (0, 10),
+    "support": (0, 10),
+    "cache_price": (0, 10),
+    "price_drift": (-0.99, 10),
+}
+"""Between what each of them can be; beyond it nothing that follows means anything."""
+
 _SERVER = {
     "capex": (32_000, 42_000, 55_000),
     "life_months": (36, 48, 60),

@@ -7,7 +7,7 @@ from html import escape
 
 from freehold.domain.economics import Advice, BreakEven, Quantiles, Repatriation
 from freehold.planner.assumptions import ABOUT, NAMES, Assumptions
-from freehold.planner.repatriate import WAYS, months_text
+from freehold.planner.repatriate import WAYS, months_text, volume_text
 from freehold.wire.page import page_head
 
 _TITLES = {
@@ -25,7 +25,10 @@ p,li,footer{color:var(--soft)}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--rule);text-align:right}
 th:first-child,td:first-child{text-align:left}
-svg{width:100%;height:auto;display:block}
+.wide{overflow-x:auto}
+svg{width:100%;height:auto;display:block}.named{min-width:40rem}
+.ends{display:flex;justify-content:space-between;margin:0;font-size:.8rem}
+@media print{.named{min-width:0}svg,tr{break-inside:avoid}h2{break-after:avoid}}
 svg text{fill:var(--soft);font:12px system-ui,sans-serif}
 .good{fill:var(--good)}.bad{fill:var(--bad)}.axis{stroke:var(--rule)}.zero{stroke:var(--ink)}
 """
@@ -52,7 +55,7 @@ def page(told: Repatriation, assumptions: Assumptions, *, demand_from: str = "")
 <p>{_bill(told, demand_from)}</p>
 {_ways(told)}
 <h2>What owning is worth over its life</h2>
-<p>Net present value against paying for tokens, over all draws; right of the line owning pays.</p>
+<p>Net present value against paying for tokens, over all draws; {_where(told.result)}.</p>
 {_worth(told.result)}
 {_quantiles(told.result)}
 <h2>What decides it</h2>
@@ -95,7 +98,7 @@ def _ways(told: Repatriation) -> str:
 def _quantiles(result: BreakEven) -> str:
     named: tuple[tuple[str, Quantiles, Callable[[float], str]], ...] = (
         ("net present value", result.npv, _dollars),
-        ("M tokens a month to break even", result.volume_mtok, "{:,.0f}".format),
+        ("M tokens a month to break even", result.volume_mtok, volume_text),
         ("paid back in month", result.payback_months, months_text),
     )
     rows = [(name, words(each.p10), words(each.p50), words(each.p90)) for name, each, words in named]
@@ -104,6 +107,14 @@ def _quantiles(result: BreakEven) -> str:
 
 def _dollars(amount: float) -> str:
     return f"{'-' if round(amount) < 0 else ''}${abs(amount):,.0f}"
+
+
+def _where(result: BreakEven) -> str:
+    """Where in the drawing owning pays, which may have no line where it begins to."""
+    spread = result.npv_histogram
+    if spread.low < 0 < spread.high:
+        return "right of the line owning pays"
+    return "owning pays in all of it" if spread.low >= 0 else "owning pays nowhere in it"
 
 
 def _worth(result: BreakEven) -> str:
@@ -121,9 +132,8 @@ def _worth(result: BreakEven) -> str:
         zero = f'<line class="zero" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{_HEIGHT}"/>'
     label = f"Owning pays in {result.pays:.1%} of the draws"
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + 24}" role="img" aria-label="{label}">{bars}{zero}'
-        f'<text x="0" y="{_HEIGHT + 18}">{_dollars(spread.low)}</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT + 18}" text-anchor="end">{_dollars(spread.high)}</text></svg>'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{bars}{zero}</svg>'
+        f'<p class="ends"><span>{_dollars(spread.low)}</span><span>{_dollars(spread.high)}</span></p>'
     )
 
 
@@ -147,10 +157,10 @@ def _tornado(result: BreakEven) -> str:
     at = place(result.npv_mode)
     height = len(shown) * _BAR
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {height + 24}" role="img" aria-label="What each assumption does to the value">{rows}'
+        f'<div class="wide"><svg class="named" viewBox="0 0 {_WIDTH} {height + 24}" role="img" aria-label="What each assumption does to the value">{rows}'
         f'<line class="zero" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height}"/>'
         f'<text x="{_LEFT}" y="{height + 18}">{_dollars(low)}</text>'
-        f'<text x="{_WIDTH}" y="{height + 18}" text-anchor="end">{_dollars(high)}</text></svg>'
+        f'<text x="{_WIDTH}" y="{height + 18}" text-anchor="end">{_dollars(high)}</text></svg></div>'
     )
 
 
@@ -176,4 +186,4 @@ def _plain(value: float) -> str:
 def _table(rows: tuple[tuple[str, ...], ...]) -> str:
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in rows[0])
     body = "".join(f"<tr>{''.join(f'<td>{escape(each)}</td>' for each in row)}</tr>" for row in rows[1:])
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

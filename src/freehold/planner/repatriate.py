@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from freehold.domain.economics import Advice, BreakEven, Demand, Repatriation, Spread, TokenPrices, Way
 from freehold.planner.assumptions import ABOUT, Assumed, Assumptions, Draws
-from freehold.planner.break_even import bill_of, break_even
-from freehold.planner.owning import blend, own_month, stays_home
+from freehold.planner.break_even import bill_of, break_even, mtok_of
+from freehold.planner.owning import HOURS_A_MONTH, blend, own_month, stays_home
 
 SURE = 0.8
 """Share of the draws from which an answer is given; between it and its opposite there is none."""
@@ -13,6 +13,7 @@ _WORTH_A_CHANGE = 0.2
 """Share of the bill that a cheaper model must save to be named first."""
 _Z = 1.6449
 _NEVER = 999
+_TOKENS_PER_MTOK, _SECONDS_PER_HOUR = 1_000_000, 3_600
 WAYS = {"cloud": "the cloud alone", "hybrid": "home, doubtful ones in the cloud", "local": "home alone"}
 """What ``ways`` are called."""
 
@@ -47,7 +48,7 @@ def answer(
     against = demand if demand.mtok_a_month else Demand(bill_a_month=compared)
     result = break_even(assumptions, price, against, draws=draws, count=count, seed=seed)
     saved = 1 - compared / bill
-    reasons = list(_reasons(result, against))
+    reasons = list(_reasons(result, against, mtok=mtok_of(against, modes, price)))
     advice = _advice(result)
     if saved >= _WORTH_A_CHANGE and advice is not Advice.MOVE:
         advice = Advice.CHEAPER_CLOUD
@@ -90,6 +91,11 @@ def months_text(months: float) -> str:
     return "never" if months >= _NEVER else f"{months:,.0f}"
 
 
+def volume_text(mtok: float) -> str:
+    """Million tokens a month from which owning costs less; there may be no such volume."""
+    return f"{mtok:,.0f}" if mtok < float("inf") else "never"
+
+
 def measured_share(hits: int, of: int) -> Spread:
     """A share that was counted, with what it may be elsewhere: Wilson's interval (1927), nine times of ten.
 
@@ -110,15 +116,21 @@ def _advice(result: BreakEven) -> Advice:
     return Advice.STAY if result.pays <= 1 - SURE else Advice.UNDECIDED
 
 
-def _reasons(result: BreakEven, demand: Demand) -> tuple[str, ...]:
+def _reasons(result: BreakEven, demand: Demand, *, mtok: float) -> tuple[str, ...]:
     first = f"Owning pays in {result.pays:.1%} of {result.draws:,} draws, within a year in {result.pays_in_a_year:.1%}."
     needed = result.volume_mtok
     second = (
-        f"It costs less from {needed.p50:,.0f} M tokens a month on (one draw in ten: below {needed.p10:,.0f}; one in ten:"
-        f" above {needed.p90:,.0f})."
+        f"It costs less from {volume_text(needed.p50)} M tokens a month on (one draw in ten: below"
+        f" {volume_text(needed.p10)}; one in ten: above {volume_text(needed.p90)})."
+        if needed.p50 < float("inf")
+        else "In the middle case it costs less at no volume."
     )
-    if demand.mtok_a_month:
-        second += f" You have {demand.mtok_a_month:,.0f}."
+    have = f"{mtok:,.0f}" if demand.mtok_a_month else f"about {mtok:,.0f}"
+    per_s = mtok * _TOKENS_PER_MTOK / (HOURS_A_MONTH * _SECONDS_PER_HOUR)
+    second += (
+        f" You have {have}. If they came evenly, these were {per_s:,.0f} tokens a second; whether the hardware does so many"
+        ' is not judged here ("freehold plan").'
+    )
     months = result.payback_months.p50
     third = (
         "In the middle case it is never paid back."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def test_months_say_what_was_saved_and_what_is_not_known(cli: Cli) -> None:
     shown = cli("money", "--months", "2")
     assert shown.code == 0
     assert "1 answers of this month have no price to compare with" in shown.out
+    assert "1 requests of this month were refused, failed or cancelled" in shown.out
     before, now = json.loads(cli("money", "--months", "2", "--json").out)["months"]
     assert before["saved"] == [{"micros": 49_999_988, "currency": "USD"}]
     assert (now["requests"], now["answered"], now["answered_at_home"], now["compared"]) == (5, 4, 3, 3)
@@ -311,3 +313,48 @@ def test_what_is_no_month(cli: Cli, arguments: tuple[str, ...], message: str) ->
     shown = cli("money", *arguments)
     assert shown.code == 2
     assert message in shown.err + shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--mtok", "nan"), "--mtok is nan"),
+        (("--mtok", "inf"), "--mtok is inf"),
+        (("--bill", "1e300"), "--bill is 1e+300"),
+        (("--days", "100000000000"), "--days is 100000000000"),
+        *(
+            (("--mtok", "50", "--set", each), each.partition("=")[0])
+            for each in (
+                "capex=-5", "life_months=0", "life_months=1e9", "wacc=-12", "price_drift=-2", "kwh=inf", "kwh=1e308",
+                "in_share=1.5", "accept=2", "busy=-0.1:0:1",
+            )
+        ),
+        (("--mtok", "50", "--set", "cached=1", "--set", "cache_price=0", "--set", "in_share=1"), "costs nothing"),
+    ],
+)  # fmt: skip
+def test_numbers_that_mean_nothing_are_refused(cli: Cli, arguments: tuple[str, ...], why: str) -> None:
+    shown = cli("repatriate", "--price", "2/10", "--draws", "100", *arguments)
+    assert (shown.code, shown.out) == (2, "")
+    assert why in shown.err
+
+
+def test_where_owning_never_costs_less_every_form_says_so(cli: Cli, tmp_path: Path) -> None:
+    """Nothing is good enough at home: there is no such volume, and JSON has no number for that."""
+    page, table = tmp_path / "a.html", tmp_path / "a.csv"
+    asks = ("repatriate", "--mtok", "50", "--price", "2/10", "--draws", "100", "--set", "accept=0")
+    shown = cli(*asks, "--html", str(page), "--csv", str(table))
+    assert "it costs less at no volume" in shown.out
+    assert re.search(r"break even +never +never +never", shown.out)
+    document = cli(*asks, "--json").out
+    assert json.loads(document, parse_constant=pytest.fail)["result"]["volume_mtok"] == dict.fromkeys(
+        ("p10", "p50", "p90")
+    )
+    assert "inf" not in page.read_text(encoding="utf-8").partition("</style>")[2].replace("information", "")
+    assert "result,break_even_mtok_a_month,,,\n" in table.read_text(encoding="utf-8")
+
+
+def test_a_volume_is_said_as_tokens_a_second_which_nobody_judged(cli: Cli) -> None:
+    """One server is cheaper than ten trillion tokens a month, and does not write them."""
+    shown = cli("repatriate", "--mtok", "10000000", "--price", "2/10", "--draws", "100").out
+    assert "You have 10,000,000. If they came evenly, these were 3,805,175 tokens a second" in shown
+    assert "not judged here" in shown

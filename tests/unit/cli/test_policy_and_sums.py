@@ -76,6 +76,7 @@ def test_what_there_is_not(cli: Cli, words: tuple[str, ...], code: int) -> None:
 def test_no_receipts_no_sums(cli: Cli, home: Path) -> None:
     assert cli("receipts", "--sum").out == "No receipts yet.\n"
     assert cli("receipts", "--sum", "--days", "0").code == 2
+    assert cli("receipts", "--sum", "--days", "9" * 20).code == 2
     assert not home.exists()
     home.mkdir(mode=0o700)
     Database.open(home / "freehold.db").close()

@@ -100,11 +100,27 @@ def test_anthropic_as_json() -> None:
         ("input_tokens,output_tokens\n1.5,1\n", "no count"),
         ("input_tokens,output_tokens\nnan,1\n", "no count"),
         ("input_tokens,input_cached_tokens,output_tokens\n5,6,1\n", "cached"),
+        ("date,input_tokens,output_tokens\n2026-01-01,5\n", "line 2 has 2 cells, the head has 3"),
+        ("date,input_tokens,output_tokens\n2026-01-01,5,1,7\n", "line 2 has 4 cells, the head has 3"),
+        ('date,input_tokens,output_tokens\n2026-01-01,5,1\n"2026-01-02,5,1\n', "line 3 is broken"),
+        ("date,input_tokens,output_tokens\n2026-01-01," + "5" * 200_000 + ",1\n", "line 2 is broken"),
+        ("input_tokens,output_tokens\n5,1\n", "of which days"),
+        ('{"data": [{"results": [{"input_tokens": [], "output_tokens": 5}]}]}', "no number"),
+        ('{"data": [{"results": [{"input_tokens": {}, "output_tokens": 5}]}]}', "no number"),
+        ('{"data": [{"results": [{"input_tokens": 1' + "0" * 400 + "}]}]}", "no number"),
+        ("[" * 100_000, "no JSON"),
     ],
 )
 def test_what_is_no_export(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         read_export(text)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_spreadsheet_saved_it_with_its_own_delimiter(delimiter: str) -> None:
+    rows = ["date,model,input_tokens,output_tokens", '2026-01-01,"a,b",5,1', "2026-01-02,c,7,2,", "", ",,,"]
+    with_commas = "\n".join(row.replace(",", delimiter) for row in rows).replace(f"a{delimiter}b", "a,b")
+    assert read_export(with_commas) == Export(used=(used("c", 0, 7, 0, 2), used("a,b", 0, 5, 0, 1)), days=2)
 
 
 def test_a_deep_document_ends() -> None:

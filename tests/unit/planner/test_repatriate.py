@@ -93,6 +93,16 @@ def test_a_page_says_what_is_paid_what_each_number_is_and_in_which_unit() -> Non
     assert tuple(ABOUT) == NAMES
 
 
+@pytest.mark.parametrize(
+    ("bill", "where"),
+    [(50, "owning pays nowhere in it"), (6_000, "right of the line owning pays"), (1e6, "owning pays in all of it")],
+)
+def test_a_drawing_tells_of_no_line_that_it_has_not(bill: float, where: str) -> None:
+    text = page(told("server", bill), assumptions_of("server"))
+    drawing = text.partition("Owning pays in ")[2].partition("</svg>")[0]
+    assert (where in text, "<line" in drawing) == (True, "line" in where)
+
+
 def test_what_is_never_paid_back_says_so() -> None:
     assert "In the middle case it is never paid back." in told("workstation", 1_000).because
     assert any(each.startswith("The middle case pays back in month") for each in told("workstation", 60_000).because)
