@@ -288,6 +288,7 @@ class House:
                 await asyncio.gather(*(engine.close() for engine in new.values()))
             raise
         self._start_all({name: engine for name, engine in new.items() if name not in tried})
+        await asyncio.to_thread(self._watch.warn_unvouched, kept)
         log.info("configuration %s is in force", compiled.digest[:19])
 
     async def _build(

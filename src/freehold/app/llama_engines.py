@@ -74,7 +74,12 @@ def llama_engine(
     else:
         prepared = prepare_llama(plan, models=models, machine=machine)
         own, deployment = _settings(plan, prepared), prepared.deployment
-        files = CheckedFiles(_files(prepared), digests=models.shelf.digests, deployment=deployment.name)
+        files = CheckedFiles(
+            _files(prepared),
+            digests=models.shelf.digests,
+            deployment=deployment.name,
+            vouched=lambda: _check_signed(plan, prepared, models),
+        )
     return LlamaEngine(
         deployment=deployment,
         settings=own,
@@ -132,6 +137,17 @@ def _check_vouched(asked: Sequence[Adapter], found: Sequence[VerifiedAdapter], m
             raise AdapterUnsigned(path=adapter.path, found=verified.adapter.sha256) from error
 
 
+def _check_signed(plan: DeploymentPlan, prepared: Prepared, models: ModelRegistry) -> None:
+    """Ask for the signatures of what is loaded, by who is trusted now.
+
+    Raises:
+        ModelError: One is wrong, or missing.
+    """
+    for each in _models(prepared):
+        models.check_signed(each.model)
+    _check_vouched(plan.settings.options.adapters, prepared.adapters, models)
+
+
 def digest_with(model_digest: str, adapters: Sequence[Adapter]) -> str:
     """The digest of a model with its adapters: SHA-256 of its own one and a line ``sha256:HEX@SCALE`` for each.
 
@@ -186,7 +202,7 @@ def _wanted(
 
 def _settings(plan: DeploymentPlan, prepared: Prepared) -> LlamaSettings:
     settings, decided = plan.settings, prepared.decided
-    drafts = decided.speculation is Speculation.DRAFT and prepared.draft is not None
+    draft = prepared.draft.model if decided.speculation is Speculation.DRAFT and prepared.draft is not None else None
     return LlamaSettings(
         model_path=str(prepared.verified.model.path),
         program=settings.program,
@@ -197,20 +213,25 @@ def _settings(plan: DeploymentPlan, prepared: Prepared) -> LlamaSettings:
         cache_type=decided.cache_type,
         flash_attention=decided.flash_attention,
         speculation=decided.speculation,
-        draft_path=str(prepared.draft.model.path) if drafts and prepared.draft is not None else "",
+        draft_path="" if draft is None else str(draft.path),
+        draft_digest="" if draft is None else draft.digest,
         draft_tokens=settings.options.draft_tokens,
         adapters=tuple((each.adapter.path, each.adapter.scale) for each in prepared.adapters),
         prompt_cache=settings.prompt_cache,
     )
 
 
-def _files(prepared: Prepared) -> dict[Path, str]:
-    """What the engine is loaded from, with the digests that were right; the draft only where it guesses."""
-    models = [prepared.verified]
+def _models(prepared: Prepared) -> list[VerifiedModel]:
+    """The models that the engine is loaded from; the draft only where it guesses."""
     if prepared.decided.speculation is Speculation.DRAFT and prepared.draft is not None:
-        models.append(prepared.draft)
+        return [prepared.verified, prepared.draft]
+    return [prepared.verified]
+
+
+def _files(prepared: Prepared) -> dict[Path, str]:
+    """What the engine is loaded from, with the digests that were right."""
     adapters = {Path(each.adapter.path): each.adapter.sha256 for each in prepared.adapters}
-    return {each.model.path: each.model.sha256 for each in models} | adapters
+    return {each.model.path: each.model.sha256 for each in _models(prepared)} | adapters
 
 
 def _described_by_file(plan: DeploymentPlan, card: ModelCard, adapters: tuple[VerifiedAdapter, ...]) -> Deployment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,21 @@ def trust_of(plan: ModelTrustPlan, further: Iterable[str] = ()) -> KeyTrust:
         SigningKeyUnusable: A key is none.
     """
     return KeyTrust(keys=tuple(map(verifier_key, (*plan.keys, *further))), unsigned=plan.unsigned)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustNow:
+    """Implements ``serving.signed.Trust`` by what the configuration states at the moment of each look.
+
+    Attributes:
+        plan: What it states now.
+    """
+
+    plan: Callable[[], ModelTrustPlan]
+
+    def check(self, text: str, note: str, *, name: str) -> None:
+        """See ``Trust``."""
+        trust_of(self.plan()).check(text, note, name=name)
 
 
 def verifier_key(text: str) -> VerifierKey:

@@ -13,6 +13,7 @@ from freehold.domain.deployment import EngineKind
 from freehold.domain.ports import AuditRecord, Engine
 from freehold.engines.llama.engine import LlamaEngine
 from freehold.engines.onnx.engine import OnnxEngine
+from freehold.engines.process.files import ModelFiles
 from freehold.gateway.runtime import Runtime
 from freehold.hostinfo.probe import probe
 from freehold.serving.manifests import Hold
@@ -67,7 +68,7 @@ class ModelWatch:
         return found
 
     def moved(self, plans: Mapping[str, DeploymentPlan], engines: Mapping[str, Engine]) -> frozenset[str]:
-        """Deployments whose model is another one by now than the one that runs.
+        """Deployments whose model, or the one that guesses for it, is another one by now than the one that runs.
 
         Its name leads to another version, or a file that its owner keeps was exchanged. May read such a file whole.
         """
@@ -80,15 +81,30 @@ class ModelWatch:
             running = _weights(engine)
             if model is not None and running and model.digest != running:
                 found.add(name)
+            elif self._draft_moved(plan, engine):
+                log.info("%s guesses with another version of %s", name, plan.settings.options.draft_model)
+                found.add(name)
             elif exchanged := self._exchanged(engine):
                 log.info("%s: %s changed", name, ", ".join(map(str, exchanged)))
                 found.add(name)
         return frozenset(found)
 
+    def _draft_moved(self, plan: DeploymentPlan, engine: Engine) -> bool:
+        """Whether the name of the model that guesses leads to another version; one that does not guess is not loaded."""
+        guesses = _draft(engine)
+        draft = self._models.find(plan.settings.options.draft_model) if guesses else None
+        return draft is not None and draft.digest != guesses
+
+    def warn_unvouched(self, engines: Mapping[str, Engine]) -> None:
+        """Say of which engines the files would not be loaded any more, since nobody trusted now signed them."""
+        for name, engine in engines.items():
+            files = _files_of(engine)
+            if files is not None and (reason := files.unvouched()):
+                log.warning("%s runs on until it is loaded anew, and does not start then: %s", name, reason)
+
     def _exchanged(self, engine: Engine) -> tuple[Path, ...]:
         """Files of its owner's that it was built from and that are others now: what was pulled is never changed in its place."""
-        inner = engine.inner if isinstance(engine, PlacedEngine) else engine
-        files = inner.files if isinstance(inner, LlamaEngine | OnnxEngine) else None
+        files = _files_of(engine)
         return () if files is None else files.exchanged(outside=self._models.folder)
 
     def has_room(self, engines: Iterable[Engine]) -> bool:
@@ -97,10 +113,21 @@ class ModelWatch:
         return _ROOM * size_bytes < probe().memory_free_bytes
 
 
+def _files_of(engine: Engine) -> ModelFiles | None:
+    inner = engine.inner if isinstance(engine, PlacedEngine) else engine
+    return inner.files if isinstance(inner, LlamaEngine | OnnxEngine) else None
+
+
 def _weights(engine: Engine) -> str:
     """Digest of the file that it runs; adapters are not part of it."""
     model = engine.deployment.model
     return model.weights_digest or model.digest
+
+
+def _draft(engine: Engine) -> str:
+    """Digest of the model that guesses for it; empty where none does."""
+    inner = engine.inner if isinstance(engine, PlacedEngine) else engine
+    return inner.settings.draft_digest if isinstance(inner, LlamaEngine) else ""
 
 
 def changes(
@@ -112,5 +139,14 @@ def changes(
             unix_ms=unix_ms, tenant=tenant, before=before.config_digest, after=after.config_digest, source="reload"
         )
     for name in sorted(moved):
-        old, new = before.engines[name].deployment.model, after.engines[name].deployment.model
-        yield model_switch_record(unix_ms=unix_ms, tenant=tenant, deployment=name, before=old.digest, after=new.digest)
+        old, new = before.engines[name], after.engines[name]
+        drafts = _draft(old), _draft(new)
+        if drafts[0] != drafts[1]:
+            yield model_switch_record(
+                unix_ms=unix_ms, tenant=tenant, deployment=name, before=drafts[0], after=drafts[1], part="draft"
+            )
+        digests = old.deployment.model.digest, new.deployment.model.digest
+        if digests[0] != digests[1] or drafts[0] == drafts[1]:
+            yield model_switch_record(
+                unix_ms=unix_ms, tenant=tenant, deployment=name, before=digests[0], after=digests[1]
+            )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold.app.memory import KEYS_FOLDER, key_of
-from freehold.app.model_trust import trust_of
+from freehold.app.model_trust import TrustNow
 from freehold.app.snapshot import flow_rules
 from freehold.app.stores import MODELS_FOLDER, Stores
 from freehold.app.tenants import tenants_of
@@ -108,7 +108,7 @@ def vaults_in(
 
     def models() -> ModelRegistry:
         registry = ModelRegistry(folder / MODELS_FOLDER)
-        registry.trust = trust_of(known.signatures)
+        registry.trust = TrustNow(lambda: known.signatures)
         return registry
 
     return Vaults(

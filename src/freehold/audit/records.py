@@ -69,9 +69,16 @@ def policy_change_record(*, unix_ms: int, tenant: str, before: str, after: str, 
     return AuditRecord(event="policy.change", unix_ms=unix_ms, tenant=tenant, detail=detail)
 
 
-def model_switch_record(*, unix_ms: int, tenant: str, deployment: str, before: str, after: str) -> AuditRecord:
-    """Another version of a model answers from now on: digests of its files before and after."""
+def model_switch_record(
+    *, unix_ms: int, tenant: str, deployment: str, before: str, after: str, part: str = ""
+) -> AuditRecord:
+    """Another version of a model answers from now on: digests of its files before and after.
+
+    ``part`` is ``draft`` where it is the model that guesses for the one that answers; one of both digests may be empty.
+    """
     detail: dict[str, object] = {"deployment": deployment, "before": before, "after": after}
+    if part:
+        detail["part"] = part
     return AuditRecord(event="model.switch", unix_ms=unix_ms, tenant=tenant, detail=detail)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from freehold.cli import output
 from freehold.cli.learnt import open_learnt
-from freehold.cli.model_versions import chosen
+from freehold.cli.model_versions import chosen, guesses_told
 from freehold.cli.options import ConfigFile, Json
 from freehold.cli.pulling import trusted_registry
 from freehold.config.load import data_folder, load
@@ -110,7 +110,8 @@ def switch(
         output.print_json({"name": name, "digest": f"sha256:{state.sha256}", "before": old.digest})
     else:
         output.say(f"{name} serves sha256:{state.sha256[:_SHORT]} now. A running server takes it over within seconds.")
-        output.say(f'The version before is kept: "freehold models rollback {name}" goes back to it.')
+        kept = f'The version before is kept: "freehold models rollback {name}" goes back to it.'
+        output.say("\n".join([kept, *guesses_told(name, config)]))
     return output.OK
 
 

@@ -176,7 +176,20 @@ def rollback(name: str, /, *, config: ConfigFile = "", as_json: Json = False) ->
         output.print_json({"name": name, "digest": f"sha256:{state.sha256}", "waiting": f"sha256:{state.waiting}"})
     else:
         output.say(f"{name} serves sha256:{state.sha256[:_SHORT]} again; {state.waiting[:_SHORT]} waits.")
+        output.say("\n".join(["A running server takes it over within seconds.", *guesses_told(name, config)]))
     return output.OK
+
+
+def guesses_told(name: str, config: str) -> list[str]:
+    """What is to be known of a switch of a model that guesses for others: a line, or none."""
+    from freehold.cli.configured import loaded_or_default  # lazy: few commands read it
+
+    deployments = loaded_or_default(config).config.deployments
+    who = [each for each, section in deployments.items() if section.draft_model == name]
+    if not who:
+        return []
+    told = f"It may guess for {', '.join(who)}. What was measured of guessing holds for one version:"
+    return [f'{told} "freehold models explain {who[0]}" shows whether this one does.']
 
 
 def gc(*, remove: bool = False, rollbacks: bool = False, as_json: Json = False) -> int:

@@ -15,12 +15,14 @@ class Turn:
         weight: The tenant's share of a busy deployment against other tenants', 1 to 1,000.
         priority: How urgent it is.
         tokens: What it will about cost, prompt and answer; 0 where nothing is known.
+        awaited: Whether anybody waits for the answer; of a shadow nobody does.
     """
 
     tenant: str
     weight: int = 1
     priority: Priority = Priority.NORMAL
     tokens: int = 0
+    awaited: bool = True
 
 
 @value

@@ -14,10 +14,12 @@ from freehold.domain.errors.audit import AuditError
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.policy import EgressDenied
 from freehold.domain.findings import Look
+from freehold.domain.identity import Tenant
 from freehold.domain.ports import Engine, Relay, Relaying, UpstreamCall, WholeReply
 from freehold.domain.receipt import Attempt, AuditRecord, Cost, Role
-from freehold.domain.request import InferenceRequest
+from freehold.domain.request import InferenceRequest, Purpose
 from freehold.domain.response import EmbeddingResult, RerankResult, ResponseChunk, TokenCount, Usage
+from freehold.domain.turn import Turn
 from freehold.gateway.declassifying import Less
 from freehold.gateway.footing import Footing
 from freehold.gateway.receipt import ReceiptDraft
@@ -44,6 +46,17 @@ def tokens_about(request: InferenceRequest) -> int:
     most = request.sampling.max_tokens
     output = _OUTPUT_TOKENS_ABOUT if most is None else min(most, _OUTPUT_TOKENS_ABOUT)
     return request.input_bytes // _BYTES_PER_TOKEN + output
+
+
+def turn_of(request: InferenceRequest, tenant: Tenant) -> Turn:
+    """What a queue has to know of a request."""
+    return Turn(
+        tenant=tenant.name,
+        weight=tenant.weight,
+        priority=request.priority,
+        tokens=tokens_about(request),
+        awaited=request.purpose is not Purpose.SHADOW,
+    )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from freehold.domain.request import Task
 from freehold.domain.response import FinishReason, ResponseChunk
 from freehold.domain.turn import Turn
 from freehold.gateway.answer import Sink
-from freehold.gateway.attempt import AttemptRun, tokens_about
+from freehold.gateway.attempt import AttemptRun, turn_of
 from freehold.gateway.crossing import Crossing
 from freehold.gateway.detours import Detour, detour_of
 from freehold.gateway.doubting import Doubting
@@ -209,8 +209,7 @@ class Climb:
 
     def _turn(self) -> Turn:
         """What a queue has to know of this request."""
-        request, tenant = self.draft.request, self.draft.principal.tenant
-        return Turn(tenant=tenant.name, weight=tenant.weight, priority=request.priority, tokens=tokens_about(request))
+        return turn_of(self.draft.request, self.draft.principal.tenant)
 
     async def _attempt_until_asked(self, deployment: Deployment) -> None:
         """Run a batch request, which gives its slot up to a more urgent one while nothing of its answer was sent.

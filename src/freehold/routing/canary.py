@@ -78,6 +78,16 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What was counted of pairs; see ``Finding``."""
+
+    questions: int
+    lost: int
+    won: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What a comparison found.
 
@@ -144,23 +154,41 @@ def compare(pairs: Iterable[Pair], *, delta: float = DELTA, alpha: float = ALPHA
     z = quantile(alpha)
     low = lower_bound(worst, won, questions, z=z)
     high = -lower_bound(best, lost, questions, z=z)
-    verdict = verdict_of(low, high, delta)
+    counts = Counts(questions=questions, lost=lost, won=won, unknown=unknown)
+    return finding(counts, low=low, high=high, delta=delta, alpha=alpha, shows=_by_score(delta, z), least=least)
+
+
+def finding(
+    counts: Counts, *, low: float, high: float, delta: float, alpha: float, shows: Shows, least: int = 0
+) -> Finding:
+    """What follows from bounds and counts.
+
+    Args:
+        counts: What was counted.
+        low: Lower bound of the difference.
+        high: Upper bound.
+        delta: The loss that is borne.
+        alpha: Level of each bound.
+        shows: What would show that it is not worse, by the same bounds.
+        least: Fewer questions than these show nothing but that it is worse.
+    """
+    questions, verdict, more = counts.questions, verdict_of(low, high, delta), 0
     if verdict.passes and questions < least:
         verdict = CanaryVerdict.UNDECIDED
-    more = 0
     if verdict is CanaryVerdict.UNDECIDED:
-        more = questions_needed(lost + won + unknown, questions, shows=_by_score(delta, z)) - questions
+        needed = questions_needed(counts.lost + counts.won + counts.unknown, questions, shows=shows)
+        more = max(0, needed - questions, least - questions)
     return Finding(
         verdict=verdict,
         questions=questions,
-        lost=lost,
-        won=won,
-        unknown=unknown,
+        lost=counts.lost,
+        won=counts.won,
+        unknown=counts.unknown,
         low=low,
         high=high,
         delta=delta,
         alpha=alpha,
-        more=max(0, more, least - questions if verdict is CanaryVerdict.UNDECIDED else 0),
+        more=more,
     )
 
 

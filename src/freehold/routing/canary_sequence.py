@@ -28,12 +28,11 @@ from typing import Final
 from freehold.routing.canary import (
     ALPHA,
     DELTA,
-    CanaryVerdict,
+    Counts,
     Finding,
     Pair,
     check_shares,
-    questions_needed,
-    verdict_of,
+    finding,
 )
 
 _BETS: Final = ((0.93, 0.28), (0.5, 0.28), (0.26, 0.22), (0.12, 0.14), (0.04, 0.08))
@@ -73,25 +72,12 @@ def compare_so_far(pairs: Iterable[Pair], *, delta: float = DELTA, alpha: float 
         else:
             unknown += pair.alike is not True
     low, high = lower_bound(least, alpha=alpha), -lower_bound(most, alpha=alpha)
-    verdict, more = verdict_of(low, high, delta), 0
-    if verdict is CanaryVerdict.UNDECIDED:
+    counts = Counts(questions=questions, lost=lost, won=won, unknown=unknown)
 
-        def shows(lost: int, won: int, n: int) -> bool:
-            return money({-1.0: lost, 0.0: n - lost - won, 1.0: won}, -delta) >= -math.log(alpha)
+    def shows(lost: int, won: int, n: int) -> bool:
+        return money({-1.0: lost, 0.0: n - lost - won, 1.0: won}, -delta) >= -math.log(alpha)
 
-        more = questions_needed(lost + won + unknown, questions, shows=shows) - questions
-    return Finding(
-        verdict=verdict,
-        questions=questions,
-        lost=lost,
-        won=won,
-        unknown=unknown,
-        low=low,
-        high=high,
-        delta=delta,
-        alpha=alpha,
-        more=max(0, more),
-    )
+    return finding(counts, low=low, high=high, delta=delta, alpha=alpha, shows=shows)
 
 
 def lower_bound(differences: Mapping[float, int], *, alpha: float) -> float:

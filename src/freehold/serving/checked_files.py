@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from freehold.domain.errors.engine import ModelFileChanged
+from freehold.domain.errors.engine import ModelFileChanged, ModelUnvouched
+from freehold.domain.errors.model import ModelError
 from freehold.serving.digests import DigestCache, file_state
+
+
+def _anybody() -> None:
+    """Nobody has to vouch for them."""
 
 
 class CheckedFiles:
@@ -21,12 +26,21 @@ class CheckedFiles:
         files: Paths with the digests that were right when the engine was built.
         digests: Of files.
         deployment: Whose they are, for messages.
+        vouched: Raises ``ModelError`` where nobody whose word counts by now vouches for one of them.
     """
 
-    def __init__(self, files: Mapping[Path, str], *, digests: DigestCache, deployment: str) -> None:
+    def __init__(
+        self,
+        files: Mapping[Path, str],
+        *,
+        digests: DigestCache,
+        deployment: str,
+        vouched: Callable[[], None] = _anybody,
+    ) -> None:
         self._files = dict(files)
         self._digests = digests
         self._deployment = deployment
+        self._vouched = vouched
         self._seen: dict[Path, tuple[int, ...]] = {}
 
     def check(self) -> None:
@@ -40,7 +54,17 @@ class CheckedFiles:
                 raise self._changed(path, f"it cannot be read ({error.strerror})") from error
             if found != expected:
                 raise self._changed(path, f"its digest is {found}, expected {expected}")
+        if reason := self.unvouched():
+            raise ModelUnvouched(source=self._deployment, deployment=self._deployment, reason=reason)
         self._seen = seen
+
+    def unvouched(self) -> str:
+        """See ``ModelFiles``."""
+        try:
+            self._vouched()
+        except ModelError as error:
+            return error.message.rstrip(".")
+        return ""
 
     def same(self) -> bool:
         """See ``ModelFiles``."""

@@ -62,7 +62,7 @@ class PlacedAdmission:
         model = self._models().get(deployment.name)
         if model is None:
             return self._slots.try_admit(deployment, turn)
-        if not self._placer.try_use(model):
+        if not self._placer.try_use(model, awaited=turn.awaited):
             return None
         slot = self._slots.try_admit(deployment, turn)
         if slot is None:
@@ -80,8 +80,8 @@ class PlacedAdmission:
         began_s = self._clock.monotonic_s()
         slot = await self._slots.admit(deployment, turn, deadline_s=deadline_s, told=told)
         try:
-            if not self._placer.try_use(model):
-                await self._placer.use(model, deadline_s=deadline_s, told=told)
+            if not self._placer.try_use(model, awaited=turn.awaited):
+                await self._placer.use(model, deadline_s=deadline_s, told=told, awaited=turn.awaited)
         except BaseException:
             slot.release()
             raise

@@ -158,17 +158,18 @@ class Placer:
 
     # --- using ---------------------------------------------------------------------------------------
 
-    def try_use(self, model: str) -> bool:
-        """Have a model stay for a request, if it is loaded and takes new ones. ``leave`` follows."""
+    def try_use(self, model: str, *, awaited: bool = True) -> bool:
+        """Have a model stay for a request, if it is loaded and takes new ones. ``leave`` follows. ``awaited`` as in ``use``."""
         entry = self.entry(model)
         if not entry.takes:
             return False
-        entry.demand.came(now_s=self._clock.monotonic_s())
-        self._company.came()
+        self._asked(entry, awaited=awaited)
         entry.slots += 1
         return True
 
-    async def use(self, model: str, *, deadline_s: float, told: Callable[[Place], None] = _untold) -> None:
+    async def use(
+        self, model: str, *, deadline_s: float, told: Callable[[Place], None] = _untold, awaited: bool = True
+    ) -> None:
         """Have a model stay for a request, loaded where it is not. ``leave`` follows, unless this raises.
 
         A caller that is cancelled leaves no trace: what nobody waits for any more is not loaded.
@@ -177,6 +178,8 @@ class Placer:
             model: Its id.
             deadline_s: Until when it may come.
             told: Called once with the place among those who wait, if there is anything to wait for.
+            awaited: Whether anybody waits for the answer. Where nobody does, nothing is lost if the model has left by
+                then: it makes it no likelier to be needed.
 
         Raises:
             EngineError: It does not load, or cannot; said at once where that is known.
@@ -184,14 +187,18 @@ class Placer:
             ShuttingDown: ``close`` was called.
         """
         entry, now_s = self.entry(model), self._clock.monotonic_s()
-        entry.demand.came(now_s=now_s)
-        self._company.came()
+        self._asked(entry, awaited=awaited)
         if not entry.takes:
             if entry.failure is not None and now_s < entry.failed_until_s:
                 raise entry.failure
             await self._wait(entry, deadline_s=deadline_s, told=told)
         else:
             entry.slots += 1
+
+    def _asked(self, entry: Entry, *, awaited: bool) -> None:
+        if awaited:
+            entry.demand.came(now_s=self._clock.monotonic_s())
+            self._company.came()
 
     def leave(self, model: str) -> None:
         """A request is over."""

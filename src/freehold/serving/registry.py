@@ -136,8 +136,13 @@ class ModelRegistry:
         self.trust.check(manifest_text(manifest, name), note, name=name)
 
     def checked_files(self, model: InstalledModel, *, of: str) -> CheckedFiles:
-        """The files of a model that was verified, to be looked at before each start of the engine ``of`` a deployment."""
-        return CheckedFiles(model.files, digests=self.shelf.digests, deployment=of)
+        """The files of a model that was verified, to be looked at before each start of the engine ``of`` a deployment.
+
+        Its signature, too, by who is trusted then.
+        """
+        return CheckedFiles(
+            model.files, digests=self.shelf.digests, deployment=of, vouched=lambda: self.check_signed(model)
+        )
 
     def load(self, reference: str) -> VerifiedModel:
         """Resolve, verify and read the header: what must precede every start of an engine.

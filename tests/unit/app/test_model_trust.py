@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from freehold.app.model_trust import KeyTrust, make_key, read_key, signed_by, trust_of, verifier_key
+from freehold.app.model_trust import KeyTrust, TrustNow, make_key, read_key, signed_by, trust_of, verifier_key
 from freehold.cli.run import run
 from freehold.config.compile import ModelTrustPlan, compile_config
 from freehold.config.load import load
+from freehold.domain.errors.engine import ModelUnvouched
 from freehold.domain.errors.model_versions import BundleUnsigned, SignatureMissing, SignatureWrong, SigningKeyUnusable
 from freehold.serving.manifests import Facts
 from freehold.serving.registry import ModelRegistry
@@ -70,6 +71,31 @@ def test_somebody_else_counts_as_nobody(registry: ModelRegistry, key: Path, tmp_
     assert run(("models", "sign", NAME, "--key", str(tmp_path / "other.key"))) == 0
     with pytest.raises(SignatureMissing):
         trusting(registry, key).load(NAME)
+
+
+def test_a_key_that_comes_or_goes_holds_for_files_that_were_checked_before(registry: ModelRegistry, key: Path) -> None:
+    files = registry.checked_files(registry.load(NAME).model, of="small")
+    files.check()
+    trusting(registry, key)
+    with pytest.raises(ModelUnvouched, match="nobody whom the configuration trusts has signed it"):
+        files.check()
+    assert run(("models", "sign", NAME, "--key", str(key))) == 0
+    files.check()
+    trusting(registry)
+    with pytest.raises(ModelUnvouched):
+        files.check()
+    trusting(registry, key)
+    files.check()
+
+
+def test_what_the_configuration_states_at_the_moment_counts(registry: ModelRegistry, key: Path) -> None:
+    plan = ModelTrustPlan()
+    registry.trust = TrustNow(lambda: plan)
+    files = registry.checked_files(registry.load(NAME).model, of="small")
+    files.check()
+    plan = ModelTrustPlan(keys=(read_key(key).verifier.text,), unsigned=False)
+    with pytest.raises(ModelUnvouched):
+        files.check()
 
 
 @pytest.mark.parametrize("unsigned", [True, False])

@@ -19,7 +19,8 @@ from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores
 from freehold.config.compile import Compiled, DeploymentPlan, compile_config
 from freehold.config.load import load
-from freehold.domain.errors.engine import EngineStartFailed
+from freehold.domain.engine_options import Speculation
+from freehold.domain.errors.engine import EngineStartFailed, ModelUnvouched
 from freehold.domain.errors.model import ModelFileInvalid
 from freehold.hostinfo.probe import probe
 from freehold.serving.manifests import Facts
@@ -252,5 +253,109 @@ def test_a_damaged_one_leaves_the_old_one_serving_and_says_why(
             model.unlink()
             await house.replace(compiled)
             assert house.engines["own"] is before, "what is gone takes nobody's place"
+
+        asyncio.run(test())
+
+
+KEY = "models.example.org+86d40092+Ad/g1fljx0jDHyG1XdkMPJx0r9Riwwo/+I8OAR3vTRtE"
+
+
+def test_a_key_that_a_reload_adds_or_takes_away_holds_for_the_next_start_of_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with own_file(tmp_path, monkeypatch) as (house, compiled, _), caplog.at_level("WARNING", logger="freehold.app"):
+
+        async def test() -> None:
+            engine = house.engines["own"]
+            engine.inner.files.check()
+            file = tmp_path / "freehold.toml"
+            file.write_text(f'{OWN}[models]\ntrusted_keys = ["{KEY}"]\n')
+            await house.replace(compile_config(load(file), environment={}))
+            assert house.engines["own"] is engine, "it runs on"
+            assert "own runs on until it is loaded anew, and does not start then: 'own' is not used" in caplog.text
+            with pytest.raises(ModelUnvouched):
+                engine.inner.files.check()
+            caplog.clear()
+            await house.replace(compiled)
+            engine.inner.files.check()
+            assert not caplog.text
+
+        asyncio.run(test())
+
+
+GUESSING = f'''[deployments.small]
+engine = "embedded"
+model = "{NAME}"
+draft_model = "DRAFT"
+speculation = "draft"
+'''
+
+
+@contextmanager
+def guessing(folder: Path, monkeypatch: pytest.MonkeyPatch, draft: str) -> Any:
+    """A house with an engine for which a draft guesses; nothing is loaded."""
+    monkeypatch.setattr(ModelWatch, "has_room", lambda _self, _engines: False)
+    registry = ModelRegistry(folder / "data" / "models")
+    install(registry, NAME)
+    install(registry, "hf:o/r/d.gguf", tiny_model(name="Guesses."))
+    (folder / "freehold.toml").write_text(GUESSING.replace("DRAFT", draft))
+    compiled: Compiled = compile_config(load(folder / "freehold.toml"), environment={})
+    with open_stores(folder / "data", origin="x", tree=compiled.tree, tenants=tenants_of(compiled)) as stores:
+        house = House(stores=stores, compiled=compiled, known=Known(), machine=probe())
+        yield house, compiled, registry
+
+
+def test_a_draft_that_is_switched_is_taken_over_and_gone_back_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    draft = "hf:o/r/d.gguf"
+    told: list[Any] = []
+    with guessing(tmp_path, monkeypatch, draft) as (house, compiled, registry), caplog.at_level("INFO", "freehold.app"):
+        old, new = digest(tiny_model(name="Guesses.")), digest(NEW)
+        (registry.folder / "fetched").write_bytes(NEW)
+        registry.install_beside(
+            registry.folder / "fetched", name=draft, sha256=new, facts=Facts(license="", origin="", unix_ms=1)
+        )
+        monkeypatch.setattr(house._stores.audit, "append", told.append)
+
+        async def test() -> None:
+            before = house.engines["small"]
+            await house.replace(compiled)
+            assert house.engines["small"] is before, "nothing was switched"
+            switch(registry, draft, new, unix_ms=2)
+            await house.replace(compiled)
+            after = house.engines["small"].inner
+            assert after.settings.draft_path == str(registry.blob_path(new))
+            assert after is not before.inner, "it is not what loads the version before"
+            assert f"small guesses with another version of {draft}" in caplog.text
+            after.files.check()
+            rollback(registry, draft, unix_ms=3)
+            await house.replace(compiled)
+            assert house.engines["small"].inner.settings.draft_path == str(registry.blob_path(old))
+            await asyncio.gather(*house._tasks)
+
+        asyncio.run(test())
+        assert [(each.event, each.detail) for each in told] == [
+            ("model.switch", {"deployment": "small", "before": f"sha256:{one}", "after": f"sha256:{two}", "part": "draft"})
+            for one, two in ((old, new), (new, old))
+        ]  # fmt: skip
+
+
+def test_a_draft_of_ones_own_that_was_exchanged_is_not_taken_for_the_one_that_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = tmp_path / "draft.gguf"
+    draft.write_bytes(tiny_model(name="Guesses."))
+    with guessing(tmp_path, monkeypatch, "./draft.gguf") as (house, compiled, _):
+
+        async def test() -> None:
+            before = house.engines["small"].inner
+            assert before.settings.speculation is Speculation.DRAFT
+            exchange(draft, NEW)
+            await house.replace(compiled)
+            after = house.engines["small"].inner
+            assert after is not before
+            after.files.check()
+            await asyncio.gather(*house._tasks)
 
         asyncio.run(test())

@@ -13,11 +13,13 @@ from typing import Any, cast
 import pytest
 
 from freehold.app.kept_key import kept_key
-from freehold.app.vault_house import VaultHouse
+from freehold.app.vault_house import Known, VaultHouse, vaults_in
 from freehold.app.vault_opening import VAULT_KEYS_FOLDER, VAULTS_FOLDER
 from freehold.app.vault_parts import Models
+from freehold.domain.errors.model_versions import SignatureMissing
 from freehold.domain.errors.vault import VaultOfAnotherModel, VaultUnknown
 from freehold.domain.vault import Reader, SearchSettings, VaultQuery
+from freehold.serving.registry import ModelRegistry
 from freehold.storage.database import Database
 from freehold.vault.ingest_ports import Place, Terms
 from freehold.vault.places import source_of
@@ -290,3 +292,21 @@ def test_folders_are_watched_as_they_are_named_now(house: House, caplog: pytest.
             await asyncio.gather(*tasks, return_exceptions=True)
 
     run(house, work)
+
+
+def test_its_models_are_held_to_the_keys_of_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that a vault's models were loaded from asks for signatures by the configuration of the moment."""
+    registries: list[Callable[[], ModelRegistry]] = []
+    monkeypatch.setattr(
+        "freehold.app.vault_house.RealParts", lambda models, _clock: registries.append(models) or Parts()
+    )
+    compiled = compiled_of(tmp_path)
+    known, database = Known(compiled), Database.open(tmp_path / "freehold.db")
+    vaults_in(tmp_path, compiled, known, database=database, clock=FixedClock())._around.parts()
+    (models,) = registries
+    registry = models()
+    registry.trust.check("text", "", name="m")
+    known.know(compiled_of(tmp_path, '[models]\nunsigned = "refuse"\n'))
+    with pytest.raises(SignatureMissing):
+        registry.trust.check("text", "", name="m")
+    database.close()

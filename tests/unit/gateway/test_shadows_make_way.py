@@ -152,6 +152,28 @@ def test_the_memory_is_the_users_at_once() -> None:
     run(scenario)
 
 
+def test_a_canary_is_no_reason_to_keep_its_model() -> None:
+    """Its model leaves for the next user, however often it was asked: nobody waits for it to come back."""
+
+    async def scenario() -> None:
+        loader = FakeLoader({"next": 6.0, "small": 2.0})
+        placer, made = placer_of(loader), Making()
+        made.lasts_s = 0.1
+        names = {"next": "next", "small": "small"}
+        made.admits(PlacedAdmission(SlotAdmission(clock=LoopClock()), placer, models=lambda: names, clock=LoopClock()))
+        for _ in range(5):
+            await made.bench.ask()
+            made.starts()
+        await until(lambda: len(made.seen) == 5)
+        assert placer.entry("next").loads == 1
+        assert placer.entry("next").soon(now_s()) == 0.0
+        assert placer.entry("small").soon(now_s()) > 0.0
+        await made.ends()
+        await placer.close()
+
+    run(scenario)
+
+
 def test_who_comes_in_the_tick_in_which_one_is_about_to_begin_is_not_behind_it() -> None:
     async def scenario() -> None:
         made = Making()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from freehold.domain.errors.engine import ModelFileChanged
+from freehold.domain.errors.engine import ModelFileChanged, ModelUnvouched
+from freehold.domain.errors.model_versions import SignatureMissing
 from freehold.serving import digests as digests_module
 from freehold.serving.checked_files import CheckedFiles
 from freehold.serving.digests import DigestCache, sha256_of
@@ -123,3 +124,21 @@ def test_what_was_exchanged_is_told_but_not_what_is_pulled(kept: Kept, tmp_path:
     kept.renamed_over(b"another")
     assert kept.files.exchanged(outside=tmp_path / "models") == (kept.model,)
     assert kept.files.exchanged(outside=tmp_path) == ()
+
+
+def test_what_nobody_vouches_for_is_refused_as_long_as_nobody_does(tmp_path: Path) -> None:
+    model, trusted = tmp_path / "m.gguf", False
+    model.write_bytes(CONTENT)
+
+    def vouched() -> None:
+        if not trusted:
+            raise SignatureMissing(name="m")
+
+    known = {model: digest(CONTENT)}
+    files = CheckedFiles(known, digests=DigestCache(tmp_path / "stamps"), deployment="small", vouched=vouched)
+    with pytest.raises(ModelUnvouched, match=r"'small' was not started: 'm' is not used: nobody .* does without\.$"):
+        files.check()
+    assert files.unvouched()
+    trusted = True
+    files.check()
+    assert not files.unvouched()

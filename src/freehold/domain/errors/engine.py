@@ -135,3 +135,15 @@ class ModelFileChanged(EngineStartFailed):
 
     code = "FH-ENGINE-032"
     retryable = True
+
+
+class ModelUnvouched(EngineStartFailed):
+    """The engine of {deployment} was not started: {reason!s}.
+
+    Signatures are asked for before each start of an engine, also after a crash, by the keys that [models] trusted_keys
+    names by then: a reload that takes a key away ends no engine that runs, and none starts by that key any more. It is
+    tried again from time to time, so that a key or a signature that was added is enough, without a restart.
+    """
+
+    code = "FH-ENGINE-033"
+    retryable = True

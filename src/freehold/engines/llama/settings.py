@@ -51,6 +51,7 @@ class LlamaSettings:
         flash_attention: Whether attention is computed without its whole score matrix; ``None`` where llama.cpp decides.
         speculation: Whether tokens are guessed; never ``AUTO``, which is decided before.
         draft_path: The verified file of the model that guesses; set exactly with ``Speculation.DRAFT``.
+        draft_digest: ``sha256:…`` of that file, which tells versions of it apart.
         draft_tokens: Most tokens guessed at once; 0 for what suits.
         adapters: Path and scale of each verified LoRA adapter. They are the child's for its whole life: llama.cpp uses what
             it read under one adapter again under another (ggml-org/llama.cpp#26207).
@@ -73,6 +74,7 @@ class LlamaSettings:
     flash_attention: bool | None = None
     speculation: Speculation = Speculation.OFF
     draft_path: str = ""
+    draft_digest: str = ""
     draft_tokens: int = 0
     adapters: tuple[tuple[str, float], ...] = ()
     pooling: str = ""

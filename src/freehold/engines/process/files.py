@@ -14,7 +14,12 @@ class ModelFiles(Protocol):
 
         Raises:
             ModelFileChanged: One is another file, or cannot be read.
+            ModelUnvouched: See ``unvouched``.
         """
+        ...
+
+    def unvouched(self) -> str:
+        """Why nobody whose signature counts by now vouches for one of them; empty where somebody does, or nobody has to."""
         ...
 
     def same(self) -> bool:

@@ -89,6 +89,9 @@ class FakeFiles:
         if self.wrong:
             raise ModelFileChanged(deployment="tiny", path="/m.gguf", reason=self.wrong)
 
+    def unvouched(self) -> str:
+        raise AssertionError("a supervisor asks by a check")
+
     def same(self) -> bool:
         return not self.moved
 
