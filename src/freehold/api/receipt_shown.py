@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from freehold.domain.identity import Principal, Scope
@@ -26,7 +26,19 @@ def receipt_shown(found: Mapping[str, object], principal: Principal) -> dict[str
     shown["label_sources"] = [
         {**each, "rule": _VAULT} if each.get("origin") == _VAULT else dict(each) for each in sources
     ]
+    rules = [str(each["rule"]) for each in sources if each.get("origin") == _VAULT]
+    decisions = cast("list[Mapping[str, Any]]", found.get("decisions") or [])
+    shown["decisions"] = [
+        {**each, "reasons": [_without(rules, said) for said in each["reasons"]]} for each in decisions
+    ]
     shown["retrieved"] = {**retrieved, "generation": 0, "support": None, "documents": [], "left_out": {}}
     if "proof" in shown:
         shown["proof"] = None
     return shown
+
+
+def _without(rules: Sequence[str], reason: str) -> str:
+    """Why a tool's call was held, which names the document that nobody vouches for."""
+    for rule in rules:
+        reason = reason.replace(rule, _VAULT)
+    return reason

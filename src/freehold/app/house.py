@@ -200,7 +200,9 @@ class House:
             "house": house,
             "keys": KeyViews(keys=stores.keys, audit=stores.audit, clock=stores.clock),
             "limits": limits,
-            "approvals": ApprovalViews(ApprovalBook(stores.approvals, clock=stores.clock)),
+            "approvals": ApprovalViews(
+                ApprovalBook(stores.approvals, clock=stores.clock), receipts=stores.receipts, desk=self._vaults.desk
+            ),
             "queue": QueueViews(runtime=self._current, seen=self._admission.waiting),
             "memory": MemoryViews(self._placement.placer, runtime=self._current, clock=stores.clock),
             "learning": self._learnt.views(),

@@ -82,7 +82,9 @@ def _report_unexpected(kind: type[BaseException], error: BaseException, trace: T
     text = "".join(traceback.format_exception(kind, error, trace))
     path = data_folder() / f"error-{error_id}.txt"
     try:
-        path.write_text(text, encoding="utf-8")
+        # For its owner alone: what an error says may be words of a document.
+        with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(text)
         where = f" Details: {path}"
     except OSError:
         where = f" ({kind.__name__}: {error})"

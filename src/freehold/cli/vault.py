@@ -263,7 +263,10 @@ def status(*, which: Which = _DEFAULT, as_json: Json = False) -> int:
             "vault": desk.name,
             "tenant": desk.tenant,
             "file": str(path),
-            "file_bytes": path.stat().st_size if path.exists() else 0,
+            # With its log, where most of it is until that is written into the file.
+            "file_bytes": sum(
+                each.stat().st_size for each in (path, path.with_name(f"{path.name}-wal")) if each.exists()
+            ),
             "folders": {each.name: each.path for each in desk.plan.folders if each.tenant == desk.tenant},
             **dict.fromkeys(("embedder", "reranker", "notice"), ""),
         }

@@ -13,6 +13,9 @@ FOUND = {
     "id": "r1",
     "key_id": "key-ana",
     "label_sources": [{"origin": "tenant", "rule": "tenant:ours"}, {"origin": "vault", "rule": "vault:doc-1"}],
+    "decisions": [
+        {"deployment": "tool:send", "rules": ["untrusted-tool"], "reasons": ["the context is untrusted: vault:doc-1"]}
+    ],
     "retrieved": {
         "vault": "archive",
         "generation": 7,
@@ -44,6 +47,9 @@ def test_another_key_is_told_that_something_was_looked_for_and_nothing_of_what()
         assert shown["label_sources"] == [
             {"origin": "tenant", "rule": "tenant:ours"},
             {"origin": "vault", "rule": "vault"},
+        ]
+        assert shown["decisions"] == [
+            {"deployment": "tool:send", "rules": ["untrusted-tool"], "reasons": ["the context is untrusted: vault"]}
         ]
 
 

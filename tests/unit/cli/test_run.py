@@ -178,6 +178,7 @@ def test_nothing_unforeseen_shows_a_traceback(home: Path, capsys: pytest.Capture
     (file,) = home.glob("error-*.txt")
     assert str(file) in shown.err
     assert "ZeroDivisionError: division by zero" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_unwritable_folder_loses_no_message(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

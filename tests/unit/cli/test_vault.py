@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
 
+from freehold.app.kept_key import kept_key
 from freehold.app.vault_adding import Far
 from freehold.cli.vault_progress import progress
 from tests.support.gateway import ManualClock
@@ -224,6 +226,16 @@ def test_vectors_may_come_later(cli: Cli, folder: Path) -> None:
     assert list(told.items())[-6:] == list(counts.items())
     cli("add", str(folder))
     assert json.loads(cli("vault", "status", "--json").out)["pending"] == 0
+
+
+def test_the_size_of_a_vault_that_another_process_has_open_is_with_its_log(cli: Cli, folder: Path, home: Path) -> None:
+    schema = pytest.importorskip("freehold.vault.store_schema")
+    cli("add", str(folder / "heron.txt"))
+    file, log = (home / "vaults" / name for name in ("archive.db", "archive.db-wal"))
+    with contextlib.closing(schema.connected(file, kept_key(home / "vault-keys" / "archive"))):
+        cli("add", str(folder / "inner"))
+        said = json.loads(cli("vault", "status", "--json").out)["file_bytes"]
+        assert said == file.stat().st_size + log.stat().st_size > file.stat().st_size
 
 
 def test_what_makes_vectors_may_fail(cli: Cli, folder: Path, parts: FakeParts) -> None:
