@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from threading import get_native_id
 
 
 def sha256_of(path: Path) -> str:
@@ -63,7 +64,8 @@ class DigestCache:
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace ``path`` by ``content``, durably; a crash leaves the old or the new content, never a mixture."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    # One for each thread: two that write the same would take each other's away.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{get_native_id()}.new")
     try:
         with temporary.open("wb") as stream:
             stream.write(content)
