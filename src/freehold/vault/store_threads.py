@@ -54,12 +54,14 @@ class Connections:
         def run() -> T:
             connection = self._idle.get()
             try:
-                with told(self.path), use.of(connection):
+                with told(self.path):
                     # One transaction: everything that a search looks at is of one generation.
                     connection.execute("BEGIN")
                     try:
-                        return work(connection)
+                        with use.of(connection):
+                            return work(connection)
                     finally:
+                        # Never stopped, or the next search would find it open.
                         connection.execute("ROLLBACK")
             finally:
                 self._idle.put(connection)
