@@ -136,6 +136,14 @@ def test_a_server_that_ignores_ranges(hub: HubServer, registry: ModelRegistry) -
     assert pull(registry, hub.endpoint).path.read_bytes() == CONTENT
 
 
+def test_a_server_that_ignores_ranges_and_breaks_off_is_given_up(hub: HubServer, registry: ModelRegistry) -> None:
+    hub.behaviour.ignore_range = True
+    hub.behaviour.cut_after = [1_000, 500] * 20
+    with pytest.raises(HubUnreachable):
+        pull(registry, hub.endpoint, retries=1)
+    assert len(hub.ranges) == 3
+
+
 def test_a_range_that_begins_elsewhere_is_not_taken(hub: HubServer, registry: ModelRegistry) -> None:
     hub.behaviour.shift_range = 1
     hub.behaviour.cut_after = [600_000]
@@ -273,6 +281,23 @@ def test_a_file_without_any_digest_is_refused(hub: HubServer, registry: ModelReg
     hub.behaviour.plain_etag = hub.behaviour.no_lfs = True
     with pytest.raises(HubRefused, match="no sha256"):
         pull(registry, hub.endpoint)
+
+
+@pytest.mark.parametrize("size", ["-5", "0", "9" * 40, "9" * 400, "9" * 5_000, "many"])
+def test_a_size_that_no_file_has_is_refused(hub: HubServer, registry: ModelRegistry, size: str) -> None:
+    hub.behaviour.linked_size = size
+    with pytest.raises(HubRefused, match="no sha256 or size"):
+        pull(registry, hub.endpoint)
+    assert leftovers(registry) == []
+
+
+@pytest.mark.parametrize("start", ["9" * 5_000, "-1", "x"])
+def test_a_range_that_begins_at_no_number_is_not_taken(hub: HubServer, registry: ModelRegistry, start: str) -> None:
+    hub.behaviour.cut_after = [600_000]
+    hub.behaviour.range_start = start
+    with pytest.raises(HubUnreachable, match="another part of the file"):
+        pull(registry, hub.endpoint, retries=1)
+    assert partial(registry).stat().st_size == 600_000
 
 
 def test_another_file_than_the_catalogue_names_is_refused_before_a_byte(

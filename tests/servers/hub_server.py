@@ -35,6 +35,7 @@ class HubBehaviour:
         flip_at: Position of a byte that is sent changed.
         ignore_range: Answer 200 with the whole file.
         shift_range: Answer a range that begins elsewhere.
+        range_start: Where ``Content-Range`` says that a range begins, in place of the true one.
         surplus: Bytes sent beyond the end.
         error_code: ``X-Error-Code`` of a 401 or 403 answer for all files.
         storage_status: Status of all answers of the storage.
@@ -51,6 +52,7 @@ class HubBehaviour:
     flip_at: int | None = None
     ignore_range: bool = False
     shift_range: int = 0
+    range_start: str = ""
     surplus: int = 0
     error_code: str = ""
     storage_status: int = 0
@@ -264,7 +266,7 @@ class _StorageHandler(_Handler):
         partial = bool(match and (start or match[2]))
         self.send_response(206 if partial else 200)
         if partial:
-            shown, total = start + behaviour.shift_range, behaviour.total or str(len(content))
+            shown, total = behaviour.range_start or start + behaviour.shift_range, behaviour.total or str(len(content))
             self.send_header("Content-Range", f"bytes {shown}-{end}/{total}")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19}|\*)", re.ASCII)
+_SIZE_MAX: Final = 1 << 46
 _METADATA_TIMEOUT_S: Final = 10.0
 _BLOCK_BYTES: Final = 1 << 20
 _REDIRECTS_MAX: Final = 5
@@ -87,14 +88,15 @@ class HubSource:
         sha256 = metadata.etag or ""
         if not _SHA256.fullmatch(sha256):
             sha256 = await asyncio.to_thread(self._lfs_digest, repo, filename, revision)
-        if not _SHA256.fullmatch(sha256) or not metadata.size:
+        size_bytes = metadata.size or 0
+        if not _SHA256.fullmatch(sha256) or not 0 < size_bytes <= _SIZE_MAX:
             raise HubRefused(hub=self.endpoint, name=_name(repo, filename), reason="it states no sha256 or size for it")
         return HubFile(
             repo=repo,
             filename=filename,
             revision=metadata.commit_hash or revision,
             sha256=sha256,
-            size_bytes=metadata.size,
+            size_bytes=size_bytes,
         )
 
     async def notes(self, *, repo: str, revision: str, since: str) -> HubNotes:
@@ -108,14 +110,15 @@ class HubSource:
         from huggingface_hub.utils import get_async_session
 
         with await asyncio.to_thread(PartialFile, target, limit_bytes=file.size_bytes) as partial:
-            failures = 0
+            failures, reached = 0, partial.size_bytes
             async with get_async_session() as client:
                 while partial.size_bytes < file.size_bytes:
-                    before = partial.size_bytes
                     try:
                         await self._transfer(client, file, partial, progress)
                     except _TransferError as error:
-                        failures = 0 if partial.size_bytes > before else failures + 1
+                        # Further than ever: one that ignores ranges begins anew each time.
+                        failures = 0 if partial.size_bytes > reached else failures + 1
+                        reached = max(reached, partial.size_bytes)
                         if failures > self._retries:
                             raise HubUnreachable(hub=self.endpoint, reason=str(error)) from error
                         await asyncio.sleep(self._retry_wait_s * 2 ** max(0, failures - 1))

@@ -8,6 +8,7 @@ program finds nothing. It is done to the characters as they are sent, in code to
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -21,6 +22,7 @@ _PIECES_MAX = 512
 _WORDS = (
     "argument", "param", "args", "input", "tool", "function", "action", "command", "name", "recipient", "invoke", "execute_",
     "write_to_", "replace_in_", "apply_diff", "mcp_", "attempt_", "<|", "<\uff5c", "\u273f", "\\u", "\\x",
+    "\\1", "\\n{",
 )  # fmt: skip
 """Without any of these there is no mark."""
 
@@ -45,8 +47,23 @@ _PLAIN = re.compile(
 of an action there are backslashes where the block was written anew."""
 
 _QUOTES = "\"'\u201c\u201d"
-_MEMBER = re.compile(rf"[{_QUOTES}](?P<name>[^{_QUOTES}\n]{{1,64}})[{_QUOTES}]\s*(?P<colon>:)\s*(?P<value>[^\s]?)")
-_ESCAPE = re.compile(r"\\u([0-9a-f]{4})|\\x([0-9a-f]{2})", re.IGNORECASE)
+_BLANK = rf"(?:\s++|\\\n|(?:\#|//)(?:[^\n{_QUOTES}]*+|[^\n]{{0,256}}+)\n|/\*[^*{_QUOTES}]*+\*/)*+"
+"""What programs pass over between two words: Python's that read its own values, and those that read JSON with comments."""
+
+_NAME = rf"(?:[^{_QUOTES}\n]|\\\n){{1,400}}"
+_VALUE = rf"(?P<value>[urUR](?=[{_QUOTES}])|[^\s]?)"
+_MEMBER = re.compile(rf"[{_QUOTES}](?P<name>{_NAME})[{_QUOTES}]{_BLANK}(?P<colon>:){_BLANK}{_VALUE}")
+_SPELLED = re.compile(
+    rf"""[{_QUOTES}]{_BLANK}[uUrR]?+(?P<quote>["'])[^"'\n]{{0,400}}(?P=quote)(?:{_BLANK}\))*+{_BLANK}(?P<joined>:)
+    |[{{,]{_BLANK}(?:\({_BLANK})++[uUrR]?+(?P<mark>["'])(?P<name>{_NAME})(?P=mark){_BLANK}(?:\){_BLANK})++(?P<inner>:)""",
+    re.VERBOSE,
+)
+"""Names of members as Python alone may write them: in pieces or three quotes, whatever they say, and in brackets."""
+
+_ESCAPE = re.compile(
+    r"\\[uU]([0-9a-f]{8}|[0-9a-f]{4})|\\u\{([0-9a-f]{1,6})\}|\\x([0-9a-f]{2})|\\([0-7]{1,3})|\\N\{([^}]{1,64})\}",
+    re.IGNORECASE,
+)
 _PIECE = re.compile(rf"[{_QUOTES}{{}}\[\]]")
 
 _ALONE = frozenset({
@@ -55,13 +72,16 @@ _ALONE = frozenset({
 })  # fmt: skip
 """Members that hardly anything has but a call."""
 
-_OBJECT, _TEXT = ("{", ""), (*_QUOTES, "")
-"""How a value begins, as far as it is known by now."""
+_OBJECT, _TEXT = ("{", "", "("), (*_QUOTES, "", "(", *"uUrR")
+"""How a value begins, as far as it is known by now; in brackets it may be either."""
 
 _ALIKE = {quote: "\u201c\u201d" if quote in "\u201c\u201d" else quote for quote in _QUOTES}
-_BEHIND = re.compile(r"\s*:\s*(?P<value>\S?)")
+_BEHIND = re.compile(rf"{_BLANK}:{_BLANK}{_VALUE}")
 _WIDE = re.compile(r"(\s{16})\s+")
 """White space of which less is remembered: programs pass over any length of it."""
+
+_WITHIN = (":", "'", '"', "(", ")")
+"""What a block begins with that goes on with a member of the one before."""
 
 _WORDS_BACK, _TAIL = 3, 4 * 1024
 """How far before a block a mark may begin: words, and characters."""
@@ -108,14 +128,18 @@ class TextCalls:
         """Places in a block, in order, of the characters that are to be broken."""
         # A mark may begin in what was sent: with up to three words of it, and any white space between them.
         words = self._tail.rsplit(None, _WORDS_BACK)
-        first = len(words[0]) if len(words) > _WORDS_BACK else 0
-        seen = (self._tail[first:] + block).lower()
-        if not any(word in seen for word in _WORDS):
+        is_within = block.lstrip()[:1] in _WITHIN  # a remark of any length may stand between
+        first = len(words[0]) if len(words) > _WORDS_BACK and not is_within else 0
+        seen = self._tail[first:] + block
+        spelled = _SPELLED.search(seen) if any(quote in seen for quote in "'\"") else None
+        if spelled is None and not any(word in seen.lower() for word in _WORDS):
             return []
         sent = self._joined()
         text, begun = sent + block, len(sent)
         first += begun - len(self._tail)
         found = {match.start(match.lastgroup or 0) for match in _PLAIN.finditer(text, first)}
+        if spelled is not None:
+            found.update(_spelled(text, first))
         members = list(_MEMBER.finditer(text, first))
         if members:
             self._pieces += [each.start() for each in _PIECE.finditer(sent, self._scanned)]
@@ -174,6 +198,15 @@ class _Before(NamedTuple):
 
 
 _ANYTHING = _Before(has_name=True, has_tool=True, has_arguments=True, has_object=True)
+
+
+def _spelled(text: str, first: int) -> Iterator[int]:
+    """Places of the colons behind names that are written as Python alone may write them."""
+    for match in _SPELLED.finditer(text, first):
+        if match["joined"] is not None:
+            yield match.start("joined")
+        elif (name := _bare(match["name"])) in _ALONE or name in _ARGUMENTS or name in _NAMES:
+            yield match.start("inner")
 
 
 def _calling(members: list[re.Match[str]], text: str, pieces: list[int]) -> Iterator[int]:
@@ -239,5 +272,15 @@ def _is_escaped(text: str, place: int) -> bool:
 
 def _bare(name: str) -> str:
     """A member's name as programs compare it, whatever way it is written."""
-    plain = _ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), name) if "\\" in name else name
+    plain = _ESCAPE.sub(_letter, name) if "\\" in name else name
     return "".join(filter(str.isalnum, plain)).lower()
+
+
+def _letter(escape: re.Match[str]) -> str:
+    code, braced, two, octal, named = escape.groups()
+    try:
+        if named is not None:
+            return unicodedata.lookup(named)
+        return chr(int(octal, 8) if octal is not None else int(code or braced or two, 16))
+    except (KeyError, ValueError, OverflowError):
+        return ""  # no program reads that

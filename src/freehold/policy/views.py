@@ -13,11 +13,14 @@ import base64
 import binascii
 import html
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-VIEWS_VERSION = "1"
+from freehold.policy.recognise.folding import INVISIBLE
+
+VIEWS_VERSION = "2"
 """Of this set of layers; records name it. Raised whenever a finding may come out differently."""
 DEPTH_MAX = 3
 """Layers taken off each other."""
@@ -29,14 +32,22 @@ VIEWS_MAX = 512
 CONTEXT_CHARACTERS = 96
 """Shown on both sides of what was decoded: a word beside it says what a number is."""
 
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
-)
-_NOT_ASCII = re.compile(r"[\x00-\x7f]?[^\x00-\x7f]+")
+_INVISIBLE = re.compile(f"[{INVISIBLE}]+")
+_UNSEEN_ASCII = re.compile("[\x00-\x08\x0e-\x1b\x7f]")
+_NOT_PLAIN = re.compile("[\x00-\x7f]?[\x00-\x08\x0e-\x1b\x7f-\U0010ffff]+")
+_MARKS = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_MARKED = re.compile(f"([!-~]){_MARKS}+")
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
+_HIDING = re.compile(f"{_INVISIBLE.pattern}|{_MARKED.pattern}|{_OTHER_DIGIT.pattern}")
 _ENTITY_OR_TAG = re.compile(
-    r"&(?:\#\d{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});?|<!--.{0,300}?-->|</?[A-Za-z][^<>]{0,400}>",
+    r"&(?:\#\d{1,32}|\#[xX][0-9a-fA-F]{1,32}|[A-Za-z][A-Za-z0-9]{1,30});?|<!--.{0,300}?-->|</?[A-Za-z][^<>]*>",
     re.DOTALL,
+)
+_MARK_CATEGORIES = frozenset({"Mn", "Me"})
+_ESCAPE = re.compile(
+    r"""\\{1,8}u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\{1,8}u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})
+    |\\{1,8}(?:u(?P<four>[0-9a-fA-F]{4})|u\{(?P<any>[0-9a-fA-F]{1,6})\}|[xX](?P<two>[0-9a-fA-F]{2})|U(?P<eight>[0-9a-fA-F]{8}))""",
+    re.VERBOSE,
 )
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{12,}(?:\r?\n[ \t]{0,8}[A-Za-z0-9+/_-]{4,}){0,20000}={0,2}")
@@ -196,22 +207,24 @@ def _splits(text: str, change: _Change) -> bool:
 
 
 def _visible(text: str) -> Iterator[_Change]:
-    """Without characters that show nothing, and letters in their plain form (NFKC)."""
-    if text.isascii():
+    """Without characters that show nothing, and letters and digits in their plain form (NFKC)."""
+    if text.isascii() and _UNSEEN_ASCII.search(text) is None:
         return
-    for run in _NOT_ASCII.finditer(text):
-        if not unicodedata.is_normalized("NFKC", run.group()) or _INVISIBLE.search(run.group()):
-            yield from _plain(run.group(), run.start())
+    for run in _NOT_PLAIN.finditer(text):
+        was = run.group()
+        if not unicodedata.is_normalized("NFKC", was) or _HIDING.search(was):
+            yield from _plain(was, run.start())
 
 
 def _plain(run: str, at: int) -> Iterator[_Change]:
     place = 0
     while place < len(run):
         end = place + 1
-        while end < len(run) and unicodedata.combining(run[end]):
+        while end < len(run) and unicodedata.category(run[end]) in _MARK_CATEGORIES:
             end += 1
         was = run[place:end]
-        now = unicodedata.normalize("NFKC", _INVISIBLE.sub("", was))
+        now = _MARKED.sub(r"\1", unicodedata.normalize("NFKC", _INVISIBLE.sub("", was)))
+        now = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit.group())), now)
         if now != was:
             yield _Change(at + place, at + end, now)
         place = end
@@ -226,6 +239,19 @@ def _unmarked(text: str) -> Iterator[_Change]:
         now = "" if was.startswith("<") else html.unescape(was)
         if now != was:
             yield _Change(match.start(), match.end(), now)
+
+
+def _unescaped(text: str) -> Iterator[_Change]:
+    """With the escapes of programs' texts resolved, as JSON writes letters: it stands in logs, code and quoted answers."""
+    if "\\" not in text:
+        return
+    for match in _ESCAPE.finditer(text):
+        if match["high"]:
+            code = 0x10000 + ((int(match["high"], 16) & 0x3FF) << 10 | int(match["low"], 16) & 0x3FF)
+        else:
+            code = int(match[match.lastgroup or 0], 16)
+        if code <= sys.maxunicode and not 0xD800 <= code <= 0xDFFF:
+            yield _Change(match.start(), match.end(), chr(code))
 
 
 def _unquoted(text: str) -> Iterator[_Change]:
@@ -292,4 +318,4 @@ def _quanta(decoded: str, at: Sequence[int]) -> list[tuple[int, int]]:
     return places
 
 
-_LAYERS: tuple[Callable[[str], Iterator[_Change]], ...] = (_visible, _unmarked, _unquoted, _unpacked)
+_LAYERS: tuple[Callable[[str], Iterator[_Change]], ...] = (_visible, _unmarked, _unescaped, _unquoted, _unpacked)

@@ -58,9 +58,10 @@ class Connections:
                     # One transaction: everything that a search looks at is of one generation.
                     connection.execute("BEGIN")
                     try:
-                        with use.of(connection):  # its end is never stopped, or nobody could begin another one here
+                        with use.of(connection):
                             return work(connection)
                     finally:
+                        # Never stopped, or the next search would find it open.
                         connection.execute("ROLLBACK")
             finally:
                 self._idle.put(connection)

@@ -25,7 +25,7 @@ from freehold.policy.recognise.secret_values import (
 )
 from freehold.policy.recognise.structured import outermost
 
-SECRETS_VERSION = "1"
+SECRETS_VERSION = "2"
 """Of this set of rules; records name it. Raised whenever a finding may come out differently."""
 
 _DETECTOR = "secrets"

@@ -17,7 +17,7 @@ from freehold.policy.recognise.national import NATIONAL
 from freehold.policy.recognise.networks import NETWORKS
 from freehold.policy.recognise.rules import Given, everything, found_by, words_of
 
-RECOGNISERS_VERSION = "1"
+RECOGNISERS_VERSION = "2"
 """Of this set of recognisers; records name it. Raised whenever a finding may come out differently."""
 
 _RULES = (*CONTACTS, *NETWORKS, *MONEY, *NATIONAL, *LIVES, *ADDRESSES)
