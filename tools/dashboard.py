@@ -200,10 +200,11 @@ ROWS = [
                 "Healthy",
                 [
                     (now(table.AUDIT_HEALTHY), "audit log"),
+                    (now(table.EGRESS_BROKER_HEALTHY), "egress broker"),
                     (now(table.STORAGE_HEALTHY), "receipts"),
                 ],
                 "short",
-                "At 0 of the audit log nothing leaves this machine.",
+                "At 0 of the audit log or the egress broker nothing leaves this machine.",
             ),
             Panel("Entries not on the disk yet", [(now(table.AUDIT_UNSYNCED), "{{instance}}")]),
             Panel(

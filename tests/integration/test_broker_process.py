@@ -57,6 +57,13 @@ def _readyz(house: BrokeredSite) -> tuple[int, dict[str, Any]]:
     return reply.status_code, reply.json()
 
 
+def _healthy(house: BrokeredSite) -> set[str]:
+    """The values of the metric that says whether the broker lets anything leave, of all workers."""
+    with house.gateway.http() as client:
+        lines = client.get("/metrics").text.splitlines()
+    return {line.split()[-1] for line in lines if line.startswith("freehold_egress_broker_healthy")}
+
+
 def _intents(records: list[dict[str, Any]]) -> list[list[Any]]:
     return [[each[key] for key in SAME] for each in records if each["event"] == "egress.intent"]
 
@@ -96,12 +103,16 @@ def test_without_the_broker_nothing_leaves_and_local_answers_go_on(house: Broker
     eventually(lambda: _readyz(house)[0] == 503, what="that readyz says so")
     assert _readyz(house)[1]["egress_broker"] != "ok"
     assert _readyz(house)[1]["audit"] is True
-    assert _refused(house, "hello")["freehold_code"] == "FH-POLICY-001", "planned without it, by the rule about records"
+    assert _healthy(house) == {"0"}
+    told = _refused(house, "hello")
+    assert told["freehold_code"] == "FH-POLICY-001", "planned without it, by the rule about records"
+    assert "or the egress broker is away" in told["message"]
     assert house.ask("hello", model="home").headers["freehold-deployment"] == "near"
     assert house.ask("hello", model="ladder").headers["freehold-deployment"] == "near"
     assert (len(house.small.exchanges), len(house.large.exchanges)) == asked
     house.broker.start()
     eventually(lambda: _readyz(house)[0] == 200, within_s=30, what="that the way is open again")
+    assert _healthy(house) == {"1"}
     assert _text(house.ask("hello")) == TEXT
     assert "away" in house.gateway.log
 

@@ -142,6 +142,8 @@ class Observation:
         metrics.set(table.REQUESTS_IN_FLIGHT, value=active())
         metrics.set(table.OVERLOAD_LEVEL, value=int(door.level))
         metrics.set(table.AUDIT_HEALTHY, value=int(stores.audit.healthy))
+        if stores.way is not None:
+            metrics.set(table.EGRESS_BROKER_HEALTHY, value=int(not stores.way.told()))
         metrics.set(table.AUDIT_ENTRIES, value=stores.audit.size)
         metrics.set(table.AUDIT_UNSYNCED, value=stores.audit.unsynced)
         metrics.set(table.STORAGE_HEALTHY, value=int(not (stores.database.failure or stores.receipts.failure)))

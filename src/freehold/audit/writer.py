@@ -268,12 +268,17 @@ class Writer:
         return self._number
 
     def _resume(self) -> None:
-        """Try to write again. While a failure stands nobody appends, so that nothing moves meanwhile."""
-        failed, failure = self._segment, self._failure
+        """Try to write again. While a failure stands nobody appends, so that nothing moves meanwhile.
+
+        That the log goes on is an entry of it, and the last one that is written again: without a byte to write, a fresh
+        segment on a full disk would pass for one that can be written.
+        """
+        failed, failure, again = self._segment, self._failure, len(self._unsynced)
+        entries = [*self._unsynced, self._resumed_entry(failure, again)]
         fresh: Segment | None = None
         try:
             fresh = Segment(failed.path.parent, self._next_number())
-            _write_again(fresh, self._unsynced)
+            _write_again(fresh, entries)
             # What the failed segment holds beyond its last flush is in the fresh one, or was never acknowledged.
             disk.cut(failed.path, failed.synced_bytes)
         except OSError as error:
@@ -282,19 +287,21 @@ class Writer:
                 _discard(fresh)
             return
         with self._pen:
-            entries, self._unsynced = self._unsynced, []
+            self._unsynced, self._size = [], entries[-1].index + 1
             self._segment, self._failure = fresh, ""
         self._hand_over(entries)
         failed.close()
         self._sealer.retire(failed.path, end=self._synced)
-        _LOG.warning("audit log: writing goes on after: %s", failure)
-        self._note_resumed(failure, len(entries))
+        self._note_resumed(failure)
 
-    def _note_resumed(self, failure: str, again: int) -> None:
+    def _resumed_entry(self, failure: str, again: int) -> Entry:
         detail: dict[str, object] = {"failure": failure, "written_again": again}
         record = AuditRecord(event=RESUMED, unix_ms=self._clock.unix_ms(), tenant=SYSTEM_TENANT, detail=detail)
-        with contextlib.suppress(AuditUnwritable):
-            self.append(record)
+        return encode_entry(record, self._size)
+
+    @staticmethod
+    def _note_resumed(failure: str) -> None:
+        _LOG.warning("audit log: writing goes on after: %s", failure)
 
     def _settle(self, failure: str) -> None:
         """Tell who waits for what is durable now, or that it is not."""

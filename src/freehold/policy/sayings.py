@@ -99,7 +99,9 @@ SAYINGS: Mapping[str, Saying] = MappingProxyType(
             allowed="keeps texts no longer than personal data may be kept, or there is none",
         ),
         "audit": Saying(
-            denied=lambda _: "is beyond this machine, and the audit log cannot be written",
+            denied=lambda _: (
+                "is beyond this machine, and what leaves cannot be recorded: the audit log fails, or the egress broker is away"
+            ),
             allowed="can be recorded before anything is sent",
         ),
         "scan": Saying(

@@ -217,6 +217,11 @@ AUDIT_HEALTHY = MetricSpec(
     type=MetricType.GAUGE,
     help="1 while the audit log can be written; at 0 nothing leaves this machine.",
 )
+EGRESS_BROKER_HEALTHY = MetricSpec(
+    name="freehold_egress_broker_healthy",
+    type=MetricType.GAUGE,
+    help="1 while the egress broker answers and can record; at 0 nothing leaves this machine. Only with [egress] broker.",
+)
 STORAGE_HEALTHY = MetricSpec(
     name="freehold_storage_healthy",
     type=MetricType.GAUGE,
@@ -334,6 +339,7 @@ METRICS: tuple[MetricSpec, ...] = (
     AUDIT_ENTRIES,
     AUDIT_UNSYNCED,
     AUDIT_HEALTHY,
+    EGRESS_BROKER_HEALTHY,
     STORAGE_HEALTHY,
     STORAGE_QUEUE_DEPTH,
     RECEIPTS_UNINDEXED,

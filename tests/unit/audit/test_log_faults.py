@@ -39,11 +39,11 @@ def resumed(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     event = threading.Event()
     really = writer.Writer._note_resumed
 
-    def note(self: writer.Writer, failure: str, again: int) -> None:
-        really(self, failure, again)
+    def note(failure: str) -> None:
+        really(failure)
         event.set()
 
-    monkeypatch.setattr(writer.Writer, "_note_resumed", note)
+    monkeypatch.setattr(writer.Writer, "_note_resumed", staticmethod(note))
     monkeypatch.setattr(writer, "RETRY_S", 0.01)
     return event
 
@@ -172,6 +172,38 @@ def test_49_a_full_disk_cuts_a_frame_and_the_log_goes_on_without_it(
     asyncio.run(run())
     assert [each.event for each in told(tmp_path)] == ["test", "log.resumed", "test"]
     assert verify_folder(tmp_path).truncations == ()
+
+
+def test_while_a_disk_is_full_the_log_does_not_say_that_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file can be made on a full disk, and nothing be written into it."""
+    tries = threading.Semaphore(0)
+
+    def full(descriptor: int, data: bytes) -> None:
+        tries.release()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def run() -> None:
+        log = open_log(tmp_path)
+        await append_all(log, [record(0)])
+        with monkeypatch.context() as broken:
+            broken.setattr(disk, "append", full)
+            with pytest.raises(AuditUnwritable, match="No space left"):
+                log.append(record(1))
+            for _ in range(4):
+                assert await asyncio.to_thread(tries.acquire, timeout=20)
+            assert not log.healthy
+            assert not resumed.is_set()
+        assert await asyncio.to_thread(resumed.wait, 20)
+        assert log.healthy
+        log.close()
+
+    asyncio.run(run())
+    assert [each.event for each in told(tmp_path)] == ["test", "log.resumed"]
+    said = [each.getMessage() for each in caplog.records if each.name == "freehold.audit.writer"]
+    failed = "writing failed (No space left on device)"
+    assert said == [f"audit log: {failed}", f"audit log: writing goes on after: {failed}"]
 
 
 def test_a_full_disk_cuts_a_frame_and_the_next_start_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
