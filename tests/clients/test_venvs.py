@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.venvs import CLIENTS, HERE, PROGRAMS, pins_of, surprises
+from tests.clients import venvs
+from tests.clients.venvs import CLIENTS, HERE, PROGRAMS, ClientVenv, EditorPlugin, pins_of, surprises
 
 TROJANS = {"litellm": {"1.82.7", "1.82.8", "1.107.0"}}
 
@@ -79,3 +80,13 @@ def test_every_pin_has_a_version_and_hashes_and_names_no_place(client: str) -> N
         assert version, f"{line} names no version"
         assert version not in TROJANS.get(name.partition("[")[0], ())
         assert f"{name.partition('[')[0]}" in pins
+
+
+def test_every_model_that_a_test_asks_is_pulled_before_the_network_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pulled: list[str] = []
+    for each in (ClientVenv, EditorPlugin):
+        monkeypatch.setattr(each, "make", lambda _: None)
+    monkeypatch.setattr(venvs, "starter_model", lambda name: pulled.append(name) or Path(name))
+    venvs.main()
+    asked = "".join(each.read_text() for each in HERE.glob("test_*.py"))
+    assert set(pulled) == set(re.findall(r'starter_model\("([^"]+)"\)', asked))

@@ -1,7 +1,8 @@
 """An environment for each client, made from hashes, and looked through for what could run without being called.
 
-``python -m tests.clients.venvs`` makes them in the user's cache folder. To move a client to another version, change its
-``requirements.in``, read what changed, and write its ``requirements.txt`` anew::
+``python -m tests.clients.venvs`` makes them in the user's cache folder, and pulls the models that the tests ask, which run where
+no network is. To move a client to another version, change its ``requirements.in``, read what changed, and write its
+``requirements.txt`` anew::
 
     uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
         requirements.in -o requirements.txt
@@ -26,10 +27,15 @@ import tarfile
 import venv
 from pathlib import Path
 
+from tests.models import starter_model
+
 HERE = Path(__file__).parent
 CLIENTS = ("openai", "anthropic", "ollama", "litellm", "langchain_openai", "llm")
 PROGRAMS = ("open_webui", "chromium", "neovim")
 """Whole programs: a chat in the browser, what drives a browser, an editor. They have no suite: each has a test of its own."""
+
+MODELS = ("smollm2-135m", "qwen2.5-coder-0.5b")
+"""Starter models that clients are tested with."""
 
 START_HOOKS = ("sitecustomize.py", "usercustomize.py")
 """Files that Python runs at its start wherever they lie; ``.pth`` files are the others."""
@@ -175,7 +181,11 @@ class EditorPlugin:
 
 
 def main() -> None:
-    """Make all of them."""
+    """Make all of them, and have the models here.
+
+    Raises:
+        pytest.skip.Exception: A model cannot be had; it says why.
+    """
     for client in CLIENTS + PROGRAMS:
         found = ClientVenv(client)
         found.make()
@@ -183,6 +193,8 @@ def main() -> None:
     plugin = EditorPlugin()
     plugin.make()
     print(f"llama.vim: {plugin.file}")
+    for model in MODELS:
+        print(f"{model}: {starter_model(model)}")
 
 
 if __name__ == "__main__":
