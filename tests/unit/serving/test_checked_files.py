@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from freehold.domain.errors.engine import ModelFileChanged, ModelUnvouched
 from freehold.domain.errors.model_versions import SignatureMissing
 from freehold.serving import digests as digests_module
 from freehold.serving.checked_files import CheckedFiles
-from freehold.serving.digests import DigestCache, sha256_of, write_atomically
+from freehold.serving.digests import DigestCache, sha256_of
 from tests.unit.serving.test_registry import digest
 
 CONTENT = b"GGUF and what follows"
@@ -143,18 +142,3 @@ def test_what_nobody_vouches_for_is_refused_as_long_as_nobody_does(tmp_path: Pat
     trusted = True
     files.check()
     assert not files.unvouched()
-
-
-def test_two_threads_that_write_the_same_stamp_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, sync, also = tmp_path / "stamp.json", os.fsync, threading.Thread(target=lambda: write_atomically(path, b"2"))
-
-    def synced(descriptor: int) -> None:
-        sync(descriptor)
-        if also.ident is None:  # while the first one is not in its place yet
-            also.start()
-            also.join()
-
-    monkeypatch.setattr(digests_module.os, "fsync", synced)
-    write_atomically(path, b"1")
-    assert path.read_bytes() == b"1"
-    assert [each.name for each in tmp_path.iterdir()] == ["stamp.json"]
