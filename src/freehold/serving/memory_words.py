@@ -61,7 +61,6 @@ def refused_error(refused: Refusal, entry: Entry, entries: Iterable[Entry], *, n
             needs=needs,
             device=device,
             most=size(refused.most_bytes),
-            model=entry.given.model,
         )
     free, who = size(refused.free_bytes), holders(everyone, refused.device, now_s=now_s)
     if refused.why is Why.PINNED:

@@ -30,7 +30,7 @@ class Wanted:
     Attributes:
         id: Unique; deployments with the same weights and the same engine share it.
         deployments: Their names, at least one.
-        model: What "freehold fit" knows it by.
+        model: Its name, as the configuration has it.
         need: What it takes, before anybody has measured it.
         spare_bytes: Of it, what is taken in the course of time only: prompts that are kept.
         pinned: Once loaded, it makes way for nobody.

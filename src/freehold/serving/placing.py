@@ -23,6 +23,7 @@ from freehold.serving.demand import Company
 from freehold.serving.memory_words import refused_error
 from freehold.serving.placed import Entry, Loader, Waiter, Wanted
 from freehold.serving.placement import RULES, Rules, decide, expected_due_s
+from freehold.serving.room import refusal
 
 log = logging.getLogger("freehold.serving")
 
@@ -391,10 +392,15 @@ class Placer:
             if entry.wanted:
                 self._not_now(entry)
 
-    @staticmethod
-    def _not_now(entry: Entry) -> None:
+    def _not_now(self, entry: Entry) -> None:
         entry.wanted, entry.begun = False, True
-        log.info("%s is not loaded yet: there is no room beside the others; it is when it is asked for", entry.name)
+        state = self.state()
+        refused = refusal(state, state.models[entry.id])
+        if refused is None:
+            log.info("%s is not loaded yet: there is no room beside the others; it is when it is asked for", entry.name)
+        else:
+            error = refused_error(refused, entry, self.entries(), now_s=state.now_s)
+            log.warning("%s is not loaded, and could not be: %s: %s", entry.name, error.code, error.message)
 
     def _look_again(self, again_s: float | None, *, now_s: float) -> None:
         if self._timer is not None:
