@@ -85,9 +85,8 @@ def export(
     if as_json:
         output.print_json({"path": str(target), "models": list(chosen), "files": len(whole.files), "signed": bool(key)})
     else:
-        output.say(
-            f"{target}: {size(target.stat().st_size)}, {_counted(len(chosen), 'model')}, {_counted(len(packed), 'wheel')}."
-        )
+        what = [_counted(len(chosen), "model"), *([_counted(len(packed), "wheel")] if packed else [])]
+        output.say(f"{target}: {size(target.stat().st_size)}, {', '.join(what)}.")
         if packed:
             output.say(f"The wheels are for Python {about.python} on {about.platform}; {_WHEELS_FROM}.")
         output.say(_there(target.name, is_packed=bool(packed), extra=extra, key=key))
@@ -153,7 +152,9 @@ def import_(
         output.say(f"{name}: here, checked")
     for name in found.waiting:
         output.say(f'{name}: waits beside the version that serves; "freehold models switch {name}" lets it take over')
-    output.say(f"Wheels, licences and the list of both are in {found.folder}.")
+    has_wheels = any(each.path.startswith("wheels/") for each in found.manifest.files)
+    what = "Wheels, licences and the list of both" if has_wheels else "Licences and the list of what was in it"
+    output.say(f"{what} are in {found.folder}.")
     return output.OK
 
 

@@ -50,8 +50,8 @@ def _show(found: dict[str, Any], *, as_json: bool) -> int:
         (
             str(each["device"]),
             size(each["bytes_max"]),
-            size(each["reserved_bytes"]),
-            size(max(0, each["bytes_max"] - each["reserved_bytes"])),
+            _size(each["reserved_bytes"]),
+            _size(max(0, each["bytes_max"] - each["reserved_bytes"])),
         )
         for each in found["devices"]
     ]
@@ -79,12 +79,16 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
         ", ".join(model["deployments"]),
         str(model["state"]),
         " + ".join(f"{size(held)} {device}" for device, held in sorted(reserved.items()) if held) or "-",
-        "-" if measured is None else size(measured),
+        _size(measured or 0),
         str(model["in_use"]),
         str(model["waiting"]),
         "-" if idle_s is None else _duration(idle_s),
         "-" if load_s is None else f"{load_s:.1f} s",
     )
+
+
+def _size(size_bytes: int) -> str:
+    return size(size_bytes) if size_bytes else "-"
 
 
 def _duration(seconds: float) -> str:

@@ -70,11 +70,15 @@ def remove(name: str, /, *, as_json: Json = False) -> int:
     Args:
         name: Its name.
     """
-    freed = registry_of(data_folder()).remove(name)
+    registry = registry_of(data_folder())
+    found = registry.find(name)
+    freed = registry.remove(name)
     if as_json:
         output.print_json({"removed": name, "freed_bytes": freed})
     else:
-        output.say(f"{name} is removed, {wording.size(freed)} freed.")
+        is_kept = not freed and found is not None and found.path.exists()
+        told = "another name keeps its file" if is_kept else f"{wording.size(freed)} freed"
+        output.say(f"{name} is removed, {told}.")
     return output.OK
 
 

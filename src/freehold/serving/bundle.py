@@ -24,6 +24,7 @@ from freehold.serving.bundle_manifest import BundleFile, BundleManifest, BundleM
 from freehold.serving.digests import sha256_of, sync_folder
 from freehold.serving.gguf import read_header
 from freehold.serving.manifests import Facts, Manifest
+from freehold.serving.memory_words import size
 from freehold.serving.registry import ModelRegistry
 
 ASIDE = ".freehold-bundle-"
@@ -274,7 +275,7 @@ def _check_disk(path: Path, folder: Path, manifest: BundleManifest) -> None:
     needs = sum(each.size_bytes for each in manifest.files) + _MARGIN_BYTES
     free = shutil.disk_usage(folder).free
     if needs > free:
-        raise DiskTooSmall(name=path.name, needs=f"{needs / 1e9:.1f} GB", free=f"{free / 1e9:.1f} GB", path=str(folder))
+        raise DiskTooSmall(name=path.name, needs=size(needs), free=size(free), path=str(folder))
 
 
 def _placed(manifest: BundleManifest, registry: ModelRegistry, scratch: Path, rest: Path, unix_ms: int) -> Imported:

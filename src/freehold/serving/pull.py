@@ -29,6 +29,7 @@ from freehold.serving.assemble import assemble
 from freehold.serving.catalogue import CatalogueEntry, OnnxForm, PackageOrigin
 from freehold.serving.gguf import read_header
 from freehold.serving.manifests import Facts
+from freehold.serving.memory_words import size
 from freehold.serving.pull_lock import pull_lock
 from freehold.serving.reference import HubReference
 from freehold.serving.registry import InstalledModel, ModelRegistry
@@ -355,5 +356,5 @@ class Puller:
 
     def _too_small(self, name: str, *, needs: int) -> DiskTooSmall:
         folder = self._registry.folder
-        shown = f"{needs / 1e9:.1f} GB" if needs else "more"
-        return DiskTooSmall(name=name, needs=shown, free=f"{self._free_bytes(folder) / 1e9:.1f} GB", path=str(folder))
+        shown = size(needs) if needs else "more"
+        return DiskTooSmall(name=name, needs=shown, free=size(self._free_bytes(folder)), path=str(folder))

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
+from freehold.domain.errors.model import DigestMismatch, ModelError, ModelFileInvalid, ModelNotInstalled, ModelUnknown
 from freehold.domain.errors.model_versions import ModelInUse, ModelPinned
 from freehold.serving.catalogue import Catalogue, load_catalogue
 from freehold.serving.checked_files import CheckedFiles
@@ -96,10 +96,15 @@ class ModelRegistry:
         parsed = parse_reference(reference)
         if isinstance(parsed, FilePath):
             return self._own_file(parsed)
-        if isinstance(parsed, HubReference) or parsed in self.catalogue.entries:
-            raise ModelNotInstalled(name=reference)
+        raise self.missing(reference)
+
+    def missing(self, name: str) -> ModelError:
+        """What is to be said of a name that leads to nothing here: it can be pulled, or there is no such model."""
+        is_hub = isinstance(parse_reference(name), HubReference)
+        if is_hub or name in self.catalogue.entries or _VERSION.fullmatch(name) is not None:
+            return ModelNotInstalled(name=name)
         installed = tuple(name for model in self.installed() for name in model.names)
-        raise ModelUnknown(name=reference, suggestion=self.catalogue.suggestion(reference, others=installed))
+        return ModelUnknown(name=name, suggestion=self.catalogue.suggestion(name, others=installed))
 
     def verify(self, model: InstalledModel, *, fresh: bool = False) -> None:
         """Check that the file still has its digest; read whole only if it changed since the last time.
@@ -208,14 +213,14 @@ class ModelRegistry:
         """Remove a name with its versions, and each file with its last name; bytes that became free.
 
         Raises:
-            ModelNotInstalled: It is not here.
+            ModelNotInstalled: It is not here; ``ModelUnknown`` where it cannot be had, either.
             ModelInUse: A gateway of this machine runs a file of it that no other name keeps. Nothing was removed.
         """
         with self.names.changing():
             mine = [each for each in self.shelf.all() if name in each.names]
             state = self.state(name)
             if state is None:
-                raise ModelNotInstalled(name=name)
+                raise self.missing(name)
             wanted = {state.sha256, state.waiting, *state.earlier}
             alone = wanted - self._held(but=name)
             if any(each.sha256 in alone and self.shelf.in_use(each) for each in self.shelf.all()):
@@ -246,7 +251,7 @@ class ModelRegistry:
         """The same for a newer GGUF file of a name that is here: it waits, what serves goes on serving.
 
         Raises:
-            ModelNotInstalled: There is no such name.
+            ModelError: There is no such name; see ``missing``.
         """
         with self.names.changing():
             self._place(fetched, sha256=sha256, facts=facts)
@@ -290,7 +295,7 @@ class ModelRegistry:
         """Keep a content that is here as the version that ``name`` could be switched to; it does not serve.
 
         Raises:
-            ModelNotInstalled: There is no such name.
+            ModelError: There is no such name; see ``missing``.
         """
         with self.names.changing():
             return self._waiting(sha256, name=name, facts=facts)
@@ -298,7 +303,7 @@ class ModelRegistry:
     def _waiting(self, sha256: str, *, name: str, facts: Facts) -> InstalledModel:
         state = self.state(name)
         if state is None:
-            raise ModelNotInstalled(name=name)
+            raise self.missing(name)
         manifest = self._described(sha256, name="", facts=facts)
         self.names.write(replace(state, waiting="" if sha256 == state.sha256 else sha256))
         return self._view(manifest, f"{name}@sha256:{sha256}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from freehold.domain.errors.model import ModelNotInstalled
 from freehold.domain.model_ports import HubFiles, HubWords
 from freehold.serving.catalogue import Catalogue, PackageOrigin
 from freehold.serving.installed import InstalledModel
@@ -70,12 +69,11 @@ async def outlook(registry: ModelRegistry, name: str, *, hub: Hub) -> Outlook:
     packages is held against the catalogue, whose digest is the only word on packages that can be checked.
 
     Raises:
-        ModelNotInstalled: There is no such name.
-        ModelError: The hub cannot be asked.
+        ModelError: There is no such name, or the hub cannot be asked.
     """
     model = registry.find(name)
     if model is None:
-        raise ModelNotInstalled(name=name)
+        raise registry.missing(name)
     if model.tokenizer is not None or model.packed:
         return Outlook(
             model=model, offer=None, told="it comes with the catalogue of this Freehold, and changes with it"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from freehold.domain.errors.model import ModelFileInvalid, ModelNotInstalled
+from freehold.domain.errors.model import ModelFileInvalid
 from freehold.domain.errors.model_versions import ModelPinned, NoVersionBefore, VersionUnknown
 from freehold.serving.canary_records import forget_records
 from freehold.serving.installed import InstalledModel
@@ -70,7 +70,7 @@ def versions(registry: ModelRegistry, name: str) -> tuple[Version, ...]:
     """All versions of a name that are here, the one that serves first.
 
     Raises:
-        ModelNotInstalled: There is no such name.
+        ModelError: There is no such name.
     """
     state = _state(registry, name)
     wanted: dict[str, Standing] = {state.sha256: "serves"}
@@ -90,7 +90,7 @@ def version(registry: ModelRegistry, name: str, digest: str = "") -> InstalledMo
     """A version by its digest or the beginning of it; the one that waits where none is given.
 
     Raises:
-        ModelNotInstalled: There is no such name.
+        ModelError: There is no such name.
         VersionUnknown: There is no such version of it, or the beginning fits several.
     """
     there = versions(registry, name)
@@ -112,7 +112,7 @@ def switch(registry: ModelRegistry, name: str, sha256: str, *, unix_ms: int) -> 
     The file is checked against its digest and its header read before: what could not be loaded is never switched to.
 
     Raises:
-        ModelNotInstalled: There is no such name, or no such content.
+        ModelError: There is no such name, or no such content.
         ModelPinned: The name is pinned.
         ModelError: The file is not what it should be.
     """
@@ -147,7 +147,7 @@ def pin(registry: ModelRegistry, name: str, *, on: bool) -> NameState:
     """Keep a name from being switched, or let it be.
 
     Raises:
-        ModelNotInstalled: There is no such name.
+        ModelError: There is no such name.
     """
     with registry.names.changing():
         state = replace(_state(registry, name), pinned=on)
@@ -225,7 +225,7 @@ def _changed(registry: ModelRegistry, name: str) -> Generator[NameState]:
 def _state(registry: ModelRegistry, name: str) -> NameState:
     state = registry.state(name)
     if state is None:
-        raise ModelNotInstalled(name=name)
+        raise registry.missing(name)
     return state
 
 

@@ -96,3 +96,14 @@ def test_by_hand(cli: Cli, server: FakeServer) -> None:
 def test_a_server_that_loads_nothing(cli: Cli, server: FakeServer) -> None:
     server.answers["/v1/admin/memory"] = Answer(json.dumps(SHOWN | {"models": []}).encode())
     assert "No model is loaded by this server." in cli("ps", "--url", server.url).out
+
+
+def test_where_nothing_is_held_no_size_is_shown(cli: Cli, server: FakeServer) -> None:
+    shown = SHOWN | {
+        "devices": [{"device": "cpu", "bytes_max": 2_000_000_000, "reserved_bytes": 0}],
+        "models": [AWAY],
+    }
+    server.answers["/v1/admin/memory"] = Answer(json.dumps(shown).encode())
+    told = cli("ps", "--url", server.url).out
+    assert told.splitlines()[1].split() == ["cpu", "2.0", "GB", "-", "2.0", "GB"]
+    assert "0.0" not in told

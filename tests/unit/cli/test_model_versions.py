@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from freehold.cli.pulling import registry_of
 from freehold.serving.manifests import Facts
 from tests.support.gguf_files import tiny_model
@@ -42,3 +44,22 @@ def test_one_that_guesses_for_nobody_says_nothing_of_it(cli: Cli, home: Path) ->
     shown = cli("models", "switch", NAME, "--without-canary")
     assert shown.code == 0
     assert "guess" not in shown.out
+
+
+@pytest.mark.parametrize("command", ["switch", "rollback", "pin", "verify", "remove", "updates", "canary"])
+def test_a_name_that_nobody_knows_is_not_said_to_be_had(cli: Cli, home: Path, command: str) -> None:
+    two_versions(home)
+    shown = cli("models", command, "smolm2-135m")
+    assert shown.code == 1
+    assert shown.err.startswith("FH-MODEL-001: There is no model named 'smolm2-135m' (did you mean smollm2-135m?).")
+    shown = cli("models", command, "smollm2-135m")
+    assert shown.code == 1
+    assert 'Fetch it with "freehold pull smollm2-135m"' in shown.err
+
+
+def test_a_name_whose_file_another_one_keeps_frees_nothing(cli: Cli, home: Path) -> None:
+    registry = registry_of(home)
+    install(registry, NAME)
+    registry.add_name(digest(tiny_model()), name="hf:o/r/again.gguf", facts=Facts(license="", origin="", unix_ms=1))
+    assert cli("models", "remove", NAME).out == f"{NAME} is removed, another name keeps its file.\n"
+    assert "freed" in cli("models", "remove", "hf:o/r/again.gguf").out

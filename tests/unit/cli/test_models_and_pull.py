@@ -101,7 +101,7 @@ def test_removing(cli: Cli, home: Path) -> None:
     _install(home, "tiny")
     assert cli("models", "remove", "tiny").code == 0
     assert "No model is installed" in cli("models").out
-    assert cli("models", "remove", "tiny").err.startswith("FH-MODEL-007: ")
+    assert cli("models", "remove", "tiny").err.startswith("FH-MODEL-001: ")
 
 
 def test_a_pull_of_what_is_here_asks_nobody(cli: Cli, home: Path) -> None:

@@ -21,18 +21,12 @@ from freehold.domain.errors.placement import (
 )
 from freehold.domain.place import Place
 from freehold.domain.placement import PROCESSOR
-from freehold.domain.turn import Turn
-from freehold.domain.zones import DEVICE
-from freehold.serving.admission import SlotAdmission
 from freehold.serving.memory_map import memory_map
 from freehold.serving.placed import Entry
-from freehold.serving.placed_admission import PlacedAdmission
 from freehold.serving.placing import Placer
 from tests.support.placing import GB, FakeLoader, LoopClock, placer_of
-from tests.support.routing import deployment
 from tests.support.virtual_time import run_virtual
 
-SLOTS = {name: deployment(name, DEVICE) for name in ("user", "shadowed", "new")}
 TWO = {"a": 6.0, "b": 6.0}
 
 
@@ -511,44 +505,6 @@ def test_who_is_refused_is_not_told_how_many_others_ask() -> None:
             await placer.use("a", deadline_s=now_s() + 60)
         with pytest.raises(NoMemoryBeside, match=r"a holds 6.0 GB, pinned, used within the last minute\)"):
             await ask(placer, "b")
-        await placer.close()
-
-    run(scenario)
-
-
-def test_what_nobody_waits_for_makes_a_model_no_likelier_to_be_needed() -> None:
-    """A shadow every second is no reason to keep a model before one that a user asks for twice a minute."""
-
-    async def scenario() -> None:
-        loader = FakeLoader({"user": 4.0, "shadowed": 4.0, "new": 4.0})
-        placer = placer_of(loader)
-        slots = PlacedAdmission(
-            SlotAdmission(clock=LoopClock()), placer, models=lambda: {each: each for each in SLOTS}, clock=LoopClock()
-        )
-
-        async def asks(name: str, *, every_s: float, awaited: bool) -> None:
-            while True:
-                turn = Turn(tenant="t", awaited=awaited)
-                slot = slots.try_admit(SLOTS[name], turn) or await slots.admit(
-                    SLOTS[name], turn, deadline_s=now_s() + 600, told=lambda _: None
-                )
-                await asyncio.sleep(0.1)
-                slot.release()
-                await asyncio.sleep(every_s)
-
-        asking = [
-            asyncio.create_task(asks("user", every_s=30.0, awaited=True)),
-            asyncio.create_task(asks("shadowed", every_s=1.0, awaited=False)),
-        ]
-        await asyncio.sleep(314)
-        assert placer.entry("shadowed").soon(now_s()) == 0.0
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
-        began_s = now_s()
-        await ask(placer, "new", within_s=60)
-        assert [each for each in loader.said if each.startswith("unload")] == ["unload shadowed"]
-        assert now_s() - began_s < 4.0, "and it is not waited for, either"
         await placer.close()
 
     run(scenario)

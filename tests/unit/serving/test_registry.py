@@ -121,7 +121,7 @@ def test_two_names_share_one_file_and_the_last_removes_it(registry: ModelRegistr
     assert registry.remove("b-name") == first.size_bytes
     assert not first.path.exists()
     assert registry.installed() == ()
-    with pytest.raises(ModelNotInstalled):
+    with pytest.raises(ModelUnknown):
         registry.remove("b-name")
 
 

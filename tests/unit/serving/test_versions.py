@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled
+from freehold.domain.errors.model import DigestMismatch, ModelFileInvalid, ModelNotInstalled, ModelUnknown
 from freehold.domain.errors.model_versions import ModelPinned, NoVersionBefore, VersionUnknown
 from freehold.serving.canary_records import CanaryRecord, LivePair, keep_live, keep_record, read_live, read_record
 from freehold.serving.installed import InstalledModel
@@ -120,7 +120,7 @@ def test_unknown_versions_are_told(registry: ModelRegistry, two: tuple) -> None:
             switch(registry, NAME, new.sha256, unix_ms=5)  # nothing waits any more
         with pytest.raises(VersionUnknown):
             version(registry, NAME, wrong)
-    with pytest.raises(ModelNotInstalled):
+    with pytest.raises(ModelUnknown):
         switch(registry, "other", new.sha256, unix_ms=5)
     with pytest.raises(ModelNotInstalled):
         switch(registry, NAME, "0" * 64, unix_ms=5)
