@@ -151,23 +151,6 @@ def test_what_can_never_fit_is_said_at_once() -> None:
     run(scenario)
 
 
-def test_at_the_start_what_can_never_be_loaded_is_not_promised_for_later(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario() -> None:
-        loader = FakeLoader({"a": 4.0, "b": 12.0, "c": 7.0})
-        placer = placer_of(loader, wanted=True)
-        await soon(lambda: all(each.begun for each in placer.entries()))
-        await placer.close()
-
-    caplog.set_level("INFO", logger="freehold.serving")
-    run(scenario)
-    said = [(each.levelname, each.getMessage()) for each in caplog.records if "not loaded" in each.getMessage()]
-    needs = "'b' needs 12.0 GB of the memory, and models may have 10.0 GB there. Give it fewer slots"
-    (level, never), later = said
-    assert level == "WARNING"
-    assert never.startswith(f"b is not loaded, and could not be: FH-ENGINE-016: {needs}")
-    assert later == ("INFO", "c is not loaded yet: there is no room beside the others; it is when it is asked for")
-
-
 def test_who_answers_is_not_stopped() -> None:
     async def scenario() -> None:
         loader = FakeLoader(TWO)
