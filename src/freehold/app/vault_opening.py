@@ -93,6 +93,32 @@ class Opened:
         await asyncio.gather(*(each.close() for each in self.closes))
 
 
+def vault_path(folder: Path, vault: str) -> Path:
+    """The file of a vault of a data folder."""
+    return folder / VAULTS_FOLDER / f"{vault}{_SUFFIX}"
+
+
+def has_content(path: Path) -> bool:
+    """Whether there is anything in a vault's file. Blocks."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def check_key(folder: Path, plan: VaultPlan) -> None:
+    """See that what opens a vault's file is there, if there is anything in that. Blocks.
+
+    Raises:
+        VaultKeyMissing: It is gone.
+    """
+    path, kept = vault_path(folder, plan.name), _key_path(folder, plan)
+    # The file first: another process that makes both just now makes the key before there is anything in the file.
+    if not plan.key and has_content(path) and not kept.exists():
+        raise VaultKeyMissing(vault=plan.name, file=str(path), path=str(kept))
+
+
+def _key_path(folder: Path, plan: VaultPlan) -> Path:
+    return folder / VAULT_KEYS_FOLDER / plan.name
+
+
 class Opening:
     """Opens vaults.
 
@@ -106,7 +132,7 @@ class Opening:
 
     def path_of(self, vault: str) -> Path:
         """The file of a vault."""
-        return self._around.folder / VAULTS_FOLDER / f"{vault}{_SUFFIX}"
+        return vault_path(self._around.folder, vault)
 
     async def open(self, plan: VaultPlan) -> Opened:
         """Open one, whose file is made where there is none.
@@ -115,12 +141,14 @@ class Opening:
             VaultError: It cannot be opened.
         """
         parts, path = self._made(), self.path_of(plan.name)
-        key = await asyncio.to_thread(self._key, plan, path)
+        key = await asyncio.to_thread(self._key, plan)
         await asyncio.to_thread(_made_private, path)
         try:
             had = await asyncio.to_thread(parts.model_of, path, key=key)
         except VaultKeyWrong as error:
-            raise VaultKeyWrong(path=path.name, key=plan.key_named or str(self._key_path(plan))) from error
+            raise VaultKeyWrong(
+                path=path.name, key=plan.key_named or str(_key_path(self._around.folder, plan))
+            ) from error
         store = None if had is None else await parts.store(path, key=key, model=had[0], dimensions=had[1])
         try:
             language = "" if store is None else _language(await store.languages())
@@ -169,7 +197,7 @@ class Opening:
             self._parts = self._around.parts()
         return self._parts
 
-    def _key(self, plan: VaultPlan, path: Path) -> bytes:
+    def _key(self, plan: VaultPlan) -> bytes:
         """The key of a vault's file. Blocks.
 
         Raises:
@@ -177,15 +205,8 @@ class Opening:
         """
         if plan.key:
             return derived_key(plan.key.encode(), "file")
-        kept = self._key_path(plan)
-        # The file first: another process that makes both just now makes the key before there is anything in the file.
-        has_content = path.exists() and path.stat().st_size > 0
-        if has_content and not kept.exists():
-            raise VaultKeyMissing(vault=plan.name, file=str(path), path=str(kept))
-        return kept_key(kept)
-
-    def _key_path(self, plan: VaultPlan) -> Path:
-        return self._around.folder / VAULT_KEYS_FOLDER / plan.name
+        check_key(self._around.folder, plan)
+        return kept_key(_key_path(self._around.folder, plan))
 
     def _assembled(self, plan: VaultPlan, parts: Parts, store: HeldStore, models: Models, key: bytes) -> Opened:
         around = self._around

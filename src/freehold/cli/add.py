@@ -15,7 +15,7 @@ from freehold.app.vault_house import watcher_of
 from freehold.cli import output
 from freehold.cli.key_ring import this_user
 from freehold.cli.options import Json
-from freehold.cli.vault_desk import Desk, Said, Which, at_desk, document_json
+from freehold.cli.vault_desk import Desk, Said, Which, at_desk, document_json, readers_text
 from freehold.cli.vault_progress import ShowVectors, counted_of, progress
 from freehold.domain.errors.vault import VaultError, VaultNothingAdded
 from freehold.vault.ingest import REMOVED
@@ -52,6 +52,7 @@ class _Summary:
     Attributes:
         outcomes: How many of each.
         failed: What could not be read.
+        told: What is now true of documents that were there already, a line each.
         pages: That were read.
         removed: Files that were left out since somebody removed their documents.
         vectors: How many were made.
@@ -60,17 +61,20 @@ class _Summary:
 
     outcomes: Counter[Outcome] = field(default_factory=Counter[Outcome])
     failed: list[FileDone] = field(default_factory=list[FileDone])
+    told: list[str] = field(default_factory=list[str])
     pages: int = 0
     removed: int = 0
     vectors: int = 0
     notice: str = ""
 
-    def note(self, done: FileDone) -> None:
+    def note(self, done: FileDone, said: Said) -> None:
         self.outcomes[done.outcome] += 1
         self.pages += done.pages
         if done.outcome is Outcome.FAILED:
             self.failed.append(done)
         self.removed += done.reason == REMOVED
+        if told := _now_true(done, said):
+            self.told.append(told)
 
     def json(self) -> dict[str, Any]:
         return {
@@ -86,7 +90,7 @@ async def _add(desk: Desk, paths: Sequence[str], said: Said, *, later: bool, as_
     with progress(desk.clock, quiet=as_json) as (show, show_vectors):
 
         def told(done: FileDone) -> None:
-            summary.note(done)
+            summary.note(done, said)
             if as_json and done.outcome is not Outcome.LEFT_OUT:
                 output.print_json(_done_json(done), one_line=True)
 
@@ -154,9 +158,30 @@ def _done_json(done: FileDone) -> dict[str, Any]:
     }
 
 
+def _now_true(done: FileDone, said: Said) -> str:
+    """Who reads a document that was there already, where that changed or is not what was said; empty elsewhere."""
+    if not done.documents or done.outcome in (Outcome.ADDED, Outcome.ERASED):
+        return ""
+    document = done.documents[0]
+    told = f"{document.title}: {document.label}, read by {readers_text(document)}."
+    if said.reader and document.readers.names != frozenset(said.reader):
+        wanted = " ".join(f"--reader {each}" for each in said.reader)
+        return f"{told} Adding widens nothing: freehold vault relabel {document.id} {wanted}"
+    is_named = bool(said.label or said.reader or said.owner)
+    return told if done.outcome is Outcome.RELABELLED or (is_named and done.outcome is Outcome.CHANGED) else ""
+
+
+def _say_some(lines: Sequence[str]) -> None:
+    for each in lines[:_SHOWN_MAX]:
+        output.say(f"  {each}")
+    if len(lines) > _SHOWN_MAX:
+        output.say(f'  and {len(lines) - _SHOWN_MAX} more: "freehold vault list" shows them all.')
+
+
 def _say(summary: _Summary) -> None:
     counted = [f"{summary.outcomes[each]} {_WORDS[each]}" for each in Outcome if summary.outcomes[each]]
     output.say((", ".join(counted) or "Nothing changed") + f"; {counted_of(summary.pages, 'page')} read.")
+    _say_some(summary.told)
     if summary.removed:
         files = counted_of(summary.removed, "file")
         output.say(

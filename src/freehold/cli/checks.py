@@ -118,6 +118,8 @@ def check_folder(folder: Path) -> list[Check]:
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         return [bad("data folder", f"others may write to {folder} (mode {mode:04o}); run: chmod 700 {folder}")]
+    if mode & _OTHERS:
+        return [bad("data folder", f"others may look into {folder} (mode {mode:04o}); run: chmod 700 {folder}")]
     try:
         DataFolder.open(folder).close()
     except DataFolderLocked as error:
@@ -222,6 +224,22 @@ def check_tools(compiled: Compiled) -> list[Check]:
     if said := remark_on_tools(compiled):
         return [remark("tools", said)]
     return [good("tools", f"{count} declared")] if (count := len(compiled.trust.tools)) else []
+
+
+def check_vaults(folder: Path, compiled: Compiled) -> Iterator[Check]:
+    """Whether every vault that has something in it has its key; nothing where there is none."""
+    from freehold.app.vault_opening import check_key, has_content, vault_path  # lazy: loads the vault's modules
+
+    for plan in compiled.vaults.values():
+        path, name = vault_path(folder, plan.name), f"vault {plan.name}"
+        if not has_content(path):
+            continue
+        try:
+            check_key(folder, plan)
+        except FreeholdError as error:
+            yield bad(name, f"{error.code}: {error.message}")
+        else:
+            yield good(name, f"{path}, its key is there")
 
 
 def check_clock(folder: Path, *, unix_s: float) -> list[Check]:

@@ -100,6 +100,7 @@ def _configured(loaded: LoadedConfig, compiled: Compiled, *, engine: bool) -> It
     yield checks.good("configuration", f"{where}; {len(compiled.deployments)} deployments")
     yield from guarded("bind address", lambda: checks.check_bind_address(loaded))
     yield from guarded("database", lambda: checks.check_database(folder, compiled))
+    yield from guarded("vaults", lambda: list(checks.check_vaults(folder, compiled)))
     yield from guarded("tools", lambda: checks.check_tools(compiled))
     yield from guarded("packages", lambda: checks.check_packages(compiled))
     yield from guarded("names", lambda: checks.check_names(folder, compiled))

@@ -54,7 +54,7 @@ class Said:
     Attributes:
         label: Label that they have at least, for example restricted. Markings in them, and the tenant's label, raise it.
         reader: Who may read them, user:NAME or group:NAME; several times for several. Else everybody of the tenant.
-        owner: Who may always read them, user:NAME.
+        owner: Who may always read them, user:NAME, instead of who was named before.
     """
 
     label: str = ""

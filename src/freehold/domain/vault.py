@@ -15,6 +15,9 @@ DEFAULT_VAULT = "archive"
 NOT_IN_DOCUMENTS = "This is not in your documents."
 """The answer where the documents do not say."""
 
+ANSWER_TOKENS = 512
+"""Of a context, kept free for an answer from documents where nobody says how long it may be."""
+
 USER, GROUP = "user:", "group:"
 """How a reader is written: ``user:ana``, ``group:legal``."""
 

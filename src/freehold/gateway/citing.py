@@ -1,9 +1,10 @@
 """An answer from documents on its way to the client: its quotes checked, its sources told.
 
-Wraps a surface's sink, as ``gateway.guard`` does, and stands *behind* the guard and ``FoundSink`` (``guarded(FoundSink(citing(sink, …), …), …)``): what
-is checked is what is shown, and places in it are right. Text is held back until a sentence, and every quote in it, is
-over; then it goes on as ``vault.cite`` gives it. With the last event come ``annotations`` on the turn and one member
-``vault`` beside ``choices``, which every dialect passes on as it does ``freehold``.
+Wraps a surface's sink, as ``gateway.guard`` does, and stands *behind* the guard and ``FoundSink``
+(``guarded(FoundSink(CitingSink(sink, …), …), …)``): what is checked is what is shown, and places in it are right. Text is
+held back until a sentence, and every quote in it, is over; then it goes on as ``vault.cite`` gives it. With the last event
+come ``annotations`` on the turn and one member ``vault`` beside ``choices``, which every dialect passes on as it does
+``freehold``.
 """
 
 from __future__ import annotations
@@ -234,11 +235,6 @@ class CitingSink(PassingSink):
         doubted = not abstained and not self._options.holds and self._is_not_good_enough()
         told = vault_member(self._found, cited, quotes=quotes, abstained=abstained, doubted=doubted)
         return {MEMBER: (before or {}) | told}
-
-
-def citing(sink: Sink, found: Found | None, request: InferenceRequest, options: CitingOptions | None = None) -> Sink:
-    """The sink itself where nothing was looked for, else one that checks what is said against what was found."""
-    return sink if found is None else CitingSink(sink, found, request, options)
 
 
 def member_of(payload: Mapping[str, object]) -> JsonObject:

@@ -16,7 +16,7 @@ from freehold.domain.identity import Scope, reader_of
 from freehold.domain.labels import Label, LabelSource, Level
 from freehold.domain.request import InferenceRequest, Purpose, Task
 from freehold.domain.retrieved import Retrieved, RetrievedDocument
-from freehold.domain.vault import DEFAULT_VAULT, Found, Passage, VaultAsk, VaultQuery
+from freehold.domain.vault import ANSWER_TOKENS, DEFAULT_VAULT, Found, Passage, VaultAsk, VaultQuery
 from freehold.gateway.flow import label_of_text
 from freehold.gateway.footing import Asking, Footing, Footings
 from freehold.gateway.grounding import INSTRUCTION, framed, question_of, with_passages
@@ -33,7 +33,6 @@ ORIGIN = "vault"
 PASSAGES = 8
 """Passages at most where nobody says how many."""
 
-_ANSWER_TOKENS = 512
 _TEMPLATE_TOKENS = 256
 _BYTES_PER_TOKEN = 3
 """Of a prompt, rather too few: what is too long for a context is refused by its engine."""
@@ -295,7 +294,7 @@ def _room_bytes(request: InferenceRequest, footing: Footing, vault: str) -> int:
     said = request.text_bytes // _BYTES_PER_TOKEN + _TEMPLATE_TOKENS + len(INSTRUCTION.encode()) // _BYTES_PER_TOKEN
     contexts = sorted(each.model.context_tokens for each in footing.deployments)
     for context in contexts:
-        answer = min(request.sampling.max_tokens or _ANSWER_TOKENS, context // 4)
+        answer = min(request.sampling.max_tokens or ANSWER_TOKENS, context // 4)
         room_bytes = (context - answer - said) * _BYTES_PER_TOKEN
         if room_bytes >= _ROOM_BYTES_MIN:
             return room_bytes

@@ -232,7 +232,8 @@ class Ingest:
                 continue
             if place.source.startswith(FILE) and await asyncio.to_thread(is_gone, each.source):
                 await self.erase(tuple(job.here.values()), by=terms.by)
-                return await self._moved(each, replace(job, terms=terms), wanted)
+                said = replace(terms, owner=job.terms.owner)  # its own owner stays, unless somebody names another
+                return await self._moved(each, replace(job, terms=said), wanted)
             readers = self._labelling.readers(each.label, names=names, owner=terms.owner)
             if readers == each.readers and self._joined(each, wanted) == each.label:
                 await self.erase(tuple(job.here.values()), by=terms.by)
@@ -264,10 +265,10 @@ class Ingest:
         return FileDone(source=own.source, outcome=outcome, documents=now, reason=reason)
 
     async def _raised(self, document: Document, wanted: str, terms: Terms) -> Document:
-        """A document with its label raised to what is wanted, and the readers that hold now."""
+        """A document with its label raised to what is wanted, the readers that hold now, and the owner that was named."""
         hand, names = readers_after(document, terms)
-        label = self._joined(document, wanted)
-        return await self._changed(document, label, names, hand, document.readers.owner, terms.by)
+        label, owner = self._joined(document, wanted), terms.owner or document.readers.owner
+        return await self._changed(document, label, names, hand, owner, terms.by)
 
     async def _changed(
         self,
@@ -388,7 +389,7 @@ class Ingest:
         document = replace(document, label=label, readers=readers, state="failed")
         left = [each for each in job.here.values() if each.source != place.source]
         await self.erase(left, by=job.terms.by)
-        if own is None or (own.sha256, own.state, own.reason) != (document.sha256, "failed", reason):
+        if own is None or _told(own) != _told(document):
             document = replace(document, id=await self._id(document) if own is None else own.id)
             await self._book.adding(document, text="", by=job.terms.by, instead=own is not None)
             await self._store.add(document, text="", chunks=(), vectors=(), blob=None)
@@ -462,6 +463,11 @@ class Ingest:
 
     def _joined(self, document: Document, wanted: str) -> str:
         return self._labelling.label(tenant=document.tenant, said=(document.label, wanted), names=(), text=None)
+
+
+def _told(failed: Document) -> tuple[object, ...]:
+    """What is new of a file that could not be read, where any of it is."""
+    return failed.sha256, failed.state, failed.reason, failed.label, failed.readers, failed.by_hand
 
 
 def _reason(error: FileUnread) -> str:

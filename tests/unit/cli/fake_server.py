@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -12,12 +12,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: whole, or in pieces that end with the connection."""
+    """One answer: whole, or in pieces that end with the connection.
+
+    Attributes:
+        meanwhile: Runs while the last byte is still to come.
+    """
 
     body: bytes
     status: int = 200
     kind: str = "application/json"
     receipt: str = "r-1"
+    meanwhile: Callable[[], object] | None = None
 
 
 @dataclass
@@ -42,10 +47,14 @@ def fake_server() -> Generator[FakeServer]:
             answer = made.answers.get(self.path, Answer(b'{"error": {"message": "nothing here"}}', status=404))
             self.send_response(answer.status)
             self.send_header("content-type", answer.kind)
-            self.send_header("content-length", str(len(answer.body)))
+            self.send_header("content-length", str(len(answer.body) + bool(answer.meanwhile)))
             self.send_header("freehold-receipt", answer.receipt)
             self.end_headers()
             self.wfile.write(answer.body)
+            if answer.meanwhile is not None:
+                answer.meanwhile()
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(b"\n")
 
         do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the library's names
 

@@ -85,8 +85,28 @@ def test_the_data_folder(tmp_path: Path) -> None:
     assert "not in use" in _only(checks.check_folder(tmp_path), State.OK)
     with DataFolder.open(tmp_path):
         assert "in use by the server" in _only(checks.check_folder(tmp_path), State.OK)
-    tmp_path.chmod(0o777)
-    assert "chmod 700" in _only(checks.check_folder(tmp_path), State.FAILED)
+    for mode, what in ((0o777, "write to"), (0o755, "look into"), (0o750, "look into"), (0o701, "look into")):
+        tmp_path.chmod(mode)
+        told = _only(checks.check_folder(tmp_path), State.FAILED)
+        assert f"others may {what} {tmp_path} (mode {mode:04o}); run: chmod 700 {tmp_path}" in told
+
+
+@pytest.mark.usefixtures("sound")
+def test_a_vault_whose_key_is_gone(cli: Cli, home: Path) -> None:
+    assert "vault archive" not in cli("doctor").out, "there is none yet"
+    for name in ("vaults", "vault-keys"):
+        (home / name).mkdir(mode=0o700, parents=True)
+    home.chmod(0o700)
+    key = home / "vault-keys" / "archive"
+    (home / "vaults" / "archive.db").write_bytes(b"sealed")
+    key.write_text("0" * 64)
+    assert "✓ ok      vault archive:" in cli("doctor").out
+    key.unlink()
+    shown = cli("doctor")
+    assert shown.code == 1
+    assert f"✗ FAILED  vault archive: FH-VAULT-084: The key of the vault 'archive' is missing: '{home}" in shown.out
+    assert "Put the key back from a backup" in shown.out
+    assert not key.exists(), "it changes nothing"
 
 
 def test_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

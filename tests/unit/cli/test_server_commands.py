@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from freehold.cli import ask as ask_module
 from freehold.cli.receipt_line import receipt_line
 from freehold.cli.server_call import url_of
 from freehold.config.schema import Server
@@ -133,8 +136,74 @@ def test_a_stream_without_an_end_is_said_to_be_cut(cli: Cli, server: FakeServer)
     server.answers[CHAT] = _stream(EVENTS.split(b"data: [DONE]")[0])
     shown = cli("ask", "x", "--url", server.url)
     assert shown.code == 1
-    assert shown.out.startswith("Paris.")
+    assert shown.out == "Paris.\n", "the error begins a line of its own"
     assert "FH-UPSTREAM" in shown.err
+
+
+@pytest.fixture
+def over(server: FakeServer) -> Generator[threading.Event]:
+    """That a test is over: what answers may end."""
+    del server
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_an_answer_that_is_interrupted_shows_what_came(
+    cli: Cli, server: FakeServer, over: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = EVENTS.split(b'data: {"choices": [{"delta": {"content": "is."')[0]
+    server.answers[CHAT] = Answer(first, kind="text/event-stream", meanwhile=over.wait)
+    show = ask_module._shown
+
+    def shown_and_interrupted(text: str) -> None:
+        show(text)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(ask_module, "_shown", shown_and_interrupted)
+    shown = cli("ask", "x", "--url", server.url)
+    assert (shown.code, shown.out) == (130, "Par\n")
+    assert shown.err == "Interrupted: the answer is not whole. Receipt: freehold receipts r-1\n"
+    monkeypatch.setattr(ask_module, "_hidden", lambda _: signal.raise_signal(signal.SIGINT))
+    shown = cli("ask", "x", "--url", server.url, "--json")
+    assert (shown.code, shown.err) == (130, "")
+    assert json.loads(shown.out) == {"answer": "Par", "interrupted": True, "receipt_id": "r-1"}
+
+
+def test_what_was_not_checked_is_not_shown_by_interrupting(cli: Cli, server: FakeServer, over: threading.Event) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt() -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        over.wait()
+
+    server.answers[CHAT] = Answer(b'{"choices": [', meanwhile=interrupt)
+    shown = cli("ask", "x", "--url", server.url, "--vault", "archive")
+    assert (shown.code, shown.out) == (130, "")
+    assert shown.err.startswith("Interrupted: nothing of an answer was shown.")
+
+
+def test_an_answer_from_documents_ends_where_one_that_loops_would_not(cli: Cli, server: FakeServer) -> None:
+    whole = {"choices": [{"message": {"content": "It ends in"}, "finish_reason": "length"}], "vault": {"x": 1}}
+    server.answers[CHAT] = Answer(json.dumps(whole).encode())
+    shown = cli("ask", "When?", "--url", server.url, "--vault", "archive")
+    assert (shown.code, shown.out) == (0, "It ends in\n")
+    said = "The answer is cut off where it had no more tokens (512): --max-tokens may allow more."
+    assert shown.err.splitlines() == [said, receipt_line(RECEIPT)]
+    assert json.loads(cli("ask", "x", "--url", server.url, "--vault", "archive", "--json").out)["cut_off"] is True
+    cli("ask", "x", "--url", server.url, "--vault", "archive", "--max-tokens", "2000")
+    asked = [json.loads(body) for method, _, _, body in server.asked if method == "POST"]
+    assert [each["max_tokens"] for each in asked] == [512, 512, 2000], "as many as are kept free for it"
+
+
+def test_a_stream_that_is_cut_off_says_so(cli: Cli, server: FakeServer) -> None:
+    end = b'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}\n\ndata: [DONE]\n\n'
+    server.answers[CHAT] = _stream(EVENTS.split(b"data: [DONE]")[0] + end)
+    shown = cli("ask", "x", "--url", server.url)
+    assert shown.out == "Paris.\n"
+    said = "The answer is cut off where it had no more tokens: the model has room for no more."
+    assert shown.err.splitlines() == [said, receipt_line(RECEIPT)]
 
 
 @pytest.mark.parametrize("words", [("ask", "x"), ("receipts",), ("receipts", "r-1")])

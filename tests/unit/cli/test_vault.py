@@ -65,6 +65,30 @@ def test_adding_as_json_is_a_line_for_each_file_and_one_for_all(cli: Cli, folder
     assert last["vectors"] == 3
 
 
+def test_adding_again_says_who_reads_it_now(cli: Cli, folder: Path) -> None:
+    path = str(folder / "heron.txt")
+    cli("add", path)
+    again = cli("add", path, "--reader", "group:legal", "--owner", "user:ana")
+    (document,) = json.loads(cli("vault", "list", "--json").out)
+    label, number = document["label"], document["id"]
+    assert again.out.splitlines() == [
+        "1 relabelled; 0 pages read.",
+        f"  heron.txt: {label}, read by group:legal (owner user:ana).",
+    ]
+    assert "heron" in cli("vault", "search", "heron", "--as", "user:ana").out
+    owned = cli("add", path, "--owner", "user:bo")
+    assert owned.out.splitlines()[1:] == [f"  heron.txt: {label}, read by group:legal (owner user:bo)."]
+    for named in (("group:board",), ("group:legal", "group:board")):
+        wanted = [word for each in named for word in ("--reader", each)]
+        other = cli("add", path, *wanted)
+        first, told = other.out.splitlines()
+        assert first == "1 there already; 0 pages read."
+        assert told.startswith(f"  heron.txt: {label}, read by group:legal (owner user:bo). Adding widens nothing:")
+        assert told.endswith(f": freehold vault relabel {number} {' '.join(wanted)}")
+    assert "read by group:board (owner user:bo)." in cli("vault", "relabel", number, "--reader", "group:board").out
+    assert cli("add", path, "--reader", "group:board").out == "1 there already; 0 pages read.\n"
+
+
 def test_where_nothing_could_be_added_the_command_fails(cli: Cli, folder: Path) -> None:
     shown = cli("add", str(folder / "bad.txt"))
     assert (shown.code, shown.err.splitlines()[-1][:13]) == (1, "FH-VAULT-052:")

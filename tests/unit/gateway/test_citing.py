@@ -10,7 +10,7 @@ from freehold.domain.receipt import Receipt
 from freehold.domain.request import InferenceRequest, Task
 from freehold.domain.response import FinishReason, ResponseChunk, TokenLogprob
 from freehold.domain.vault import Found
-from freehold.gateway.citing import CitingOptions, CitingSink, citing
+from freehold.gateway.citing import CitingOptions, CitingSink
 from freehold.vault.cite import CiteOptions
 from freehold.wire.openai_whole import Aggregator
 from tests.support.chunks import call, piece
@@ -205,8 +205,3 @@ def test_unsupported_sentences_can_be_marked() -> None:
     whole = stream(cut(ANSWER, 9), options).whole
     assert whole["choices"][0]["message"]["content"].endswith("The sky is blue. [not in your documents]")
     assert "[1]" not in whole["choices"][0]["message"]["content"]
-
-
-def test_without_documents_the_surface_is_asked_directly() -> None:
-    surface: Any = Surface()
-    assert citing(surface, None, REQUEST) is surface
