@@ -192,6 +192,30 @@ def test_a_refusal_that_quotes_the_credential_does_not_bring_it_to_the_server(tm
     inside(tmp_path, scenario, script)
 
 
+@pytest.mark.parametrize("before_edge", [1, 9, len(SECRET) - 1, len(SECRET)])
+def test_nor_a_part_of_it_where_the_refusal_is_cut(tmp_path: Path, before_edge: int) -> None:
+    """Text of an upstream's is cut at 64 KiB, and the credential may lie across that edge."""
+
+    async def script(server: Server, peer: Peer) -> None:
+        await server.note(peer)
+        body = b"." * (64 * 1024 - before_edge) + SECRET.encode() + b"." * 1_000
+        edge = 64 * 1024
+        await peer.send(
+            b"HTTP/1.1 401 Unauthorized\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n",
+            chunk(body[:edge]),
+            chunk(body[edge:]),
+            LAST_CHUNK,
+        )
+
+    async def scenario(made: Ends, server: Server) -> None:
+        reply = await made.ask(made.client(server.base_url))
+        body = await reply.read(limit_bytes=100_000)
+        dots = 64 * 1024 - before_edge
+        assert (body[:dots], body[dots:]) == (b"." * dots, "…".encode() if before_edge == len(SECRET) else b"")
+
+    inside(tmp_path, scenario, script)
+
+
 def test_a_new_configuration_opens_and_closes_ways_while_calls_run(tmp_path: Path) -> None:
     async def script(server: Server, peer: Peer) -> None:
         await server.note(peer)

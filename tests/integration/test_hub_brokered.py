@@ -136,7 +136,6 @@ def test_a_file_is_fetched_whole_and_goes_on_where_it_broke_off(house: House, tm
 
 
 def test_what_is_written_of_a_version(house: House) -> None:
-    """Asked by the library's calls that block, in threads."""
     house.hub.files["org/repo/README.md"] = b"---\nlicense: mit\n---\n" + b"Words. " * 20_000
     house.hub.commits = [(COMMIT, "newer"), ("a" * 40, "older")]
 
@@ -147,6 +146,16 @@ def test_what_is_written_of_a_version(house: House) -> None:
     assert (found.license, found.changes) == ("mit", ("2026-11-29 newer",))
     assert 60_000 < len(found.text) <= 1 << 16
     assert f"GET /api/models/org/repo/commits/{COMMIT}" in house.asked()
+
+
+def test_a_digest_that_only_the_list_of_files_has(house: House) -> None:
+    """Asked by the library's calls that block, in threads."""
+    house.hub.behaviour.plain_etag = True
+
+    async def describe(source: HubSource) -> HubFile:
+        return await source.describe(repo="org/repo", filename="model.gguf", revision="main")
+
+    assert with_hub(house.way, describe).sha256 == hashlib.sha256(MODEL).hexdigest()
 
 
 def test_the_commands_go_that_way(house: House, tmp_path: Path) -> None:

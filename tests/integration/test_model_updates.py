@@ -154,6 +154,16 @@ def test_a_file_that_is_no_model_never_waits(hub: HubServer, registry: ModelRegi
     assert registry.load(NAME).header.name == "One."
 
 
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_hub_that_trickles_is_left_in_the_end(hub: HubServer, registry: ModelRegistry, part: str) -> None:
+    """It is never silent for long, and a card would take it as long as it likes."""
+    newer(hub)
+    hub.files[CARD] = b"a line\n" * 50
+    hub.behaviour.trickle = part
+    with pytest.raises(HubUnreachable, match=r"the card did not come within 0\.3 s"):
+        asyncio.run(outlook(registry, NAME, hub=HubSource(endpoint=hub.endpoint, notes_s=0.3)))
+
+
 def test_a_hub_without_card_and_history_still_offers(hub: HubServer, registry: ModelRegistry) -> None:
     newer(hub)
     del hub.files[CARD]

@@ -45,6 +45,7 @@ class HubBehaviour:
         linked_size: ``X-Linked-Size`` of all files, in place of the true one.
         total: Length of the whole file that ``Content-Range`` states, in place of the true one.
         hops: Redirects of the storage to itself before it answers.
+        trickle: ``head`` or ``body`` of a card that the hub sends a byte at a time, each soon after the one before.
     """
 
     cut_after: list[int | None] = field(default_factory=list)
@@ -62,6 +63,7 @@ class HubBehaviour:
     linked_size: str = ""
     total: str = ""
     hops: int = 0
+    trickle: str = ""
 
 
 class HubServer:
@@ -121,6 +123,10 @@ class HubServer:
             server.shutdown()
             thread.join()
             server.server_close()
+
+    def stops_within(self, seconds: float) -> bool:
+        """Block for a moment, or until the servers stop."""
+        return self._stop.wait(seconds)
 
     def wait_for_end(self) -> None:
         """Block a hanging transfer until the servers stop."""
@@ -193,6 +199,8 @@ class _HubHandler(_Handler):
             digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
             headers = {"X-Repo-Commit": self.owner.commit, "ETag": f'"{digest}"', "Accept-Ranges": "bytes"}
             self._plain(content, headers)
+        elif filename == "README.md" and behaviour.trickle:
+            self._trickled(self.owner.files[key], behaviour.trickle)
         elif filename == "README.md":  # small files are not in the storage
             self.answer(200, {"X-Repo-Commit": COMMIT, "ETag": '"readme"'}, self.owner.files[key])
         else:
@@ -214,6 +222,17 @@ class _HubHandler(_Handler):
             self.answer(206, {**headers, **shown}, content[start : end + 1])
         else:
             self.answer(200, headers, content)
+
+    def _trickled(self, content: bytes, part: str) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-Long: %s\r\n\r\n" % (len(content), b"-" * 300)
+        slow = head + content if part == "head" else content
+        self.close_connection = True
+        with contextlib.suppress(OSError):  # until the other side has had enough
+            self.wfile.write((head + content).removesuffix(slow))
+            for each in slow:
+                self.wfile.write(bytes((each,)))
+                if self.owner.stops_within(0.02):
+                    return
 
     def _commits(self) -> None:
         self.owner.seen.append(f"GET {self.path}")

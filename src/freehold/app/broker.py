@@ -165,7 +165,7 @@ async def _life(
         log.info("configuration %s is in force at the egress broker", found.digest[:19])
 
     await know(compiled)
-    reloader = Reloader(loaded.path, rules=compiled.rules_path, read=reread, replace=know)
+    reloader = Reloader(loaded.path, rules=compiled.rules_path, seen=loaded.seen, read=reread, replace=know)
     hurried = asyncio.Event()
     _stopped_by_signals(stopping, hurried)
     path = Origin.parse(loaded.config.egress.broker).socket_path

@@ -397,13 +397,19 @@ async def _answering(reply: HttpReply, place: Place) -> Answering:
     if not (hides and reply.status >= _ERROR_STATUS):
         reply.headers = headers
         return reply
+    quoted = secret.encode("latin-1")
     parts: list[bytes] = []
-    size = 0
+    size, wanted = 0, _ERROR_BYTES_MAX + len(quoted)  # one that lies across the edge is seen whole
     try:
-        while size < _ERROR_BYTES_MAX and (piece := await reply.next_piece()):
+        while size < wanted and (piece := await reply.next_piece()):
             parts.append(piece)
             size += len(piece)
     finally:
         reply.abort()
-    body = b"".join(parts)[:_ERROR_BYTES_MAX].replace(secret.encode("latin-1"), "…".encode())
-    return ErrorAnswer(reply, headers, body)
+    return ErrorAnswer(reply, headers, _cut(b"".join(parts), quoted).replace(quoted, "…".encode()))
+
+
+def _cut(body: bytes, quoted: bytes) -> bytes:
+    """The beginning of a text, up to a credential that lies across the edge: a part of one is not known again."""
+    across = body.find(quoted, _ERROR_BYTES_MAX - len(quoted) + 1, _ERROR_BYTES_MAX + len(quoted) - 1)
+    return body[: _ERROR_BYTES_MAX if across < 0 else across]

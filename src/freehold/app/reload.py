@@ -12,6 +12,7 @@ from typing import Any
 
 from freehold.app.waiting import set_within
 from freehold.config.compile import Compiled
+from freehold.config.load import FileState, state_of
 from freehold.config.paths import is_model_path
 from freehold.domain.deployment import EngineKind
 from freehold.domain.errors.base import FreeholdError
@@ -23,8 +24,6 @@ log = logging.getLogger("freehold.app")
 _LOOK_EVERY_S = 2.0
 _LLAMA = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER})
 
-_State = tuple[int, int, int]
-
 
 class Reloader:
     """Watches a configuration's files and puts what they say in force.
@@ -34,6 +33,8 @@ class Reloader:
         rules: Path of the file of rules that it names; empty for none.
         models: Files of models that it names (``own_files``). They are taken over once they have come to rest.
         also: Folders in which files are renamed where something else changes that what is in force is made of.
+        seen: States of the file and of its rules from before they were read (``LoadedConfig.seen``): what was edited
+            since is read again. As they are now where not given.
         read: Reads and compiles it.
         replace: Puts a compiled configuration in force.
     """
@@ -45,6 +46,7 @@ class Reloader:
         rules: str = "",
         models: tuple[Path, ...] = (),
         also: tuple[Path, ...] = (),
+        seen: tuple[FileState | None, FileState | None] | None = None,
         read: Callable[[], Compiled],
         replace: Callable[[Compiled], Coroutine[Any, Any, None]],
     ) -> None:
@@ -54,7 +56,8 @@ class Reloader:
         self._also = also
         self._read = read
         self._replace = replace
-        self._seen = self._state()
+        now = self._state()
+        self._seen = now if seen is None else (*seen, *now[2:])
         self._models_seen = self._models_last = self._models_state()
         self._wanted = False
         self._look = asyncio.Event()
@@ -94,7 +97,8 @@ class Reloader:
             compiled = await asyncio.to_thread(self._read)
             if compiled.rules_path != self._rules:
                 self._rules = compiled.rules_path
-                self._seen = self._state()
+                # The others are from before the reading: what was edited meanwhile is seen at the next look.
+                self._seen = (self._seen[0], self._state()[1], *self._seen[2:])
             if (models := own_files(compiled)) != self._models:
                 self._models = models
                 self._models_seen = self._models_last = self._models_state()
@@ -107,11 +111,11 @@ class Reloader:
             return False
         return True
 
-    def _state(self) -> tuple[_State | None, ...]:
-        return tuple(_state_of(each) for each in (self._path, Path(self._rules) if self._rules else None, *self._also))
+    def _state(self) -> tuple[FileState | None, ...]:
+        return tuple(state_of(each) for each in (self._path, Path(self._rules) if self._rules else None, *self._also))
 
-    def _models_state(self) -> tuple[_State | None, ...]:
-        return tuple(map(_state_of, self._models))
+    def _models_state(self) -> tuple[FileState | None, ...]:
+        return tuple(map(state_of, self._models))
 
 
 def own_files(compiled: Compiled) -> tuple[Path, ...]:
@@ -123,13 +127,3 @@ def own_files(compiled: Compiled) -> tuple[Path, ...]:
             found += filter(is_model_path, (plan.deployment.model.name, options.draft_model))
             found += (each.path for each in options.adapters)
     return tuple(map(Path, dict.fromkeys(found)))
-
-
-def _state_of(path: Path | None) -> _State | None:
-    if path is None:
-        return None
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

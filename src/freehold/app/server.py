@@ -173,6 +173,7 @@ def _run(
             rules=compiled.rules_path,
             models=own_files(compiled),
             also=(stores.models.names.folder,),
+            seen=loaded.seen,
             read=lambda: _reread(loaded),
             replace=house.replace,
         )

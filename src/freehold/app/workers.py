@@ -158,6 +158,7 @@ class Workers:
             rules=self._loaded.config.policy.rules,
             models=own_files(compile_config(self._loaded, environment=os.environ)),
             also=(ModelRegistry(self._folder / MODELS_FOLDER).names.folder,),
+            seen=self._loaded.seen,
             read=self._compiled,
             replace=self._replace,
         )

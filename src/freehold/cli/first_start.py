@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from freehold.planner.choose import Choice, launch_for, unusable_reason
 from freehold.planner.fit import fit
 from freehold.serving.catalogue import load_catalogue
 from freehold.serving.reference import FilePath, parse_reference
+from freehold.storage.disk import write_atomically
 
 
 def first_start(folder: Path, *, model: str, yes: bool, as_json: bool, hub: Hub) -> Path | None:
@@ -125,13 +125,9 @@ def _write_config(folder: Path, name: str, profile: HardwareProfile) -> Path:
     """Write the configuration for a model that is here; wholly or not at all."""
     shape = registry_of(folder).load(name).header.shape
     launch = launch_for(shape, profile)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / FILE_NAME
     text = first_run.config_text(model=name, slots=launch.slots, context_tokens=launch.context_tokens)
-    scratch = path.with_name(f".{FILE_NAME}.{os.getpid()}.part")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.chmod(0o600)
-    scratch.rename(path)
+    write_atomically(path, text.encode(), mode=0o600)
     _tell(f"Configuration written to {path}.")
     return path
 

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import os
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from freehold.domain.speed import MachineRuns
 from freehold.hostinfo.bandwidth import GLANCE_S, copy_memory, measure_bandwidth
 from freehold.hostinfo.clock import SystemClock
 from freehold.hostinfo.probe import probe
+from freehold.storage.disk import write_atomically
 
 FILE = "machine-speed.json"
 BANDWIDTH_FILE = "machine-bandwidth.json"
@@ -140,11 +140,7 @@ def write_bandwidth(folder: Path, profile: HardwareProfile, *, unix_ms: int) -> 
 
 
 def _written(path: Path, document: object) -> Path:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    scratch.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    scratch.chmod(0o600)
-    scratch.rename(path)
+    write_atomically(path, (json.dumps(document, indent=1) + "\n").encode(), mode=0o600)
     return path
 
 

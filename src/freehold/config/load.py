@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
@@ -28,6 +28,7 @@ from freehold.config.shipped import rules_text, schema_text
 from freehold.domain.errors.config import ConfigInvalid, ConfigMissing, ConfigUnreadable
 
 FILE_NAME = "freehold.toml"
+FileState = tuple[int, int, int]
 _AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -42,6 +43,8 @@ class LoadedConfig:
         digest: ``sha256:…`` of the effective values; secrets are in it as references only.
         flags: The flags it was loaded with, so that a reload keeps them.
         rules: Text of the site's own rules, as it was then; empty for none.
+        seen: States of the file and of that of its rules from before they were read: what is edited later has another
+            one. ``None`` where another process read them.
     """
 
     config: Config
@@ -50,6 +53,7 @@ class LoadedConfig:
     digest: str
     flags: Mapping[str, object]
     rules: str = ""
+    seen: tuple[FileState | None, FileState | None] | None = field(default=None, compare=False)
 
 
 def data_folder(environment: Mapping[str, str] | None = None) -> Path:
@@ -103,15 +107,16 @@ def load(
         ConfigUnreadable: It is there and cannot be read.
         ConfigInvalid: With all mistakes, each with its line.
     """
-    shown = "the configuration" if path is None else str(path)
+    shown, seen = "the configuration" if path is None else str(path), state_of(path)
     text = "" if path is None else _read(path)
     tree = _parse(text, shown)
     lines = line_index(text)
     sources = overlay_environment(tree, os.environ if environment is None else environment)
     sources |= overlay_flags(tree, flags or {})
     config, mistakes = _validate(tree, check_label)
-    folder, rules = Path.cwd() if path is None else path.absolute().parent, ""
+    folder, rules, rules_seen = Path.cwd() if path is None else path.absolute().parent, "", None
     if config is not None:
+        rules_seen = state_of(folder / Path(config.policy.rules).expanduser()) if config.policy.rules else None
         try:
             rules = read_rules(config, folder)
         except OSError as error:
@@ -135,7 +140,19 @@ def load(
         digest=config_digest(config, rules),
         flags=MappingProxyType(dict(flags or {})),
         rules=rules,
+        seen=(seen, rules_seen),
     )
+
+
+def state_of(path: Path | None) -> FileState | None:
+    """When a file was last written, its size and which one it is; ``None`` where there is none."""
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def config_digest(config: Config, rules: str = "") -> str:

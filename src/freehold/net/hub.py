@@ -51,6 +51,7 @@ class HubSource:
         stall_s: Silence after which a connection counts as broken.
         retries: Interruptions in a row, without a new byte between them, that are borne.
         retry_wait_s: Wait before the first retry; doubles with each.
+        notes_s: For all of one text that is said of a version, however steadily it trickles.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class HubSource:
         stall_s: float = 30.0,
         retries: int = 5,
         retry_wait_s: float = 1.0,
+        notes_s: float = 30.0,
     ) -> None:
         self._endpoint = endpoint.rstrip("/") if endpoint else None
         self._token = token
         self._stall_s = stall_s
         self._retries = retries
         self._retry_wait_s = retry_wait_s
+        self._notes_s = notes_s
 
     @property
     def stall_s(self) -> float:
@@ -101,8 +104,8 @@ class HubSource:
 
     async def notes(self, *, repo: str, revision: str, since: str) -> HubNotes:
         """What is said of a version; see ``ports.HubWords``."""
-        card = await asyncio.to_thread(self._card, repo, revision)
-        changes = await asyncio.to_thread(self._changes, repo, revision, since)
+        card = await self._card(repo, revision)
+        changes = await self._changes(repo, revision, since)
         return HubNotes(license=card_license(card), text=plain_text(_without_head(card)), changes=changes)
 
     async def fetch(self, file: HubFile, *, target: str, progress: ProgressSink) -> str:
@@ -239,32 +242,42 @@ class HubSource:
                 return sibling.lfs.sha256
         return ""
 
-    def _card(self, repo: str, revision: str) -> str:
+    async def _card(self, repo: str, revision: str) -> str:
         """The beginning of the model's card; empty where it has none."""
         from huggingface_hub import hf_hub_url
 
         url = hf_hub_url(repo, _CARD, revision=revision, endpoint=self.endpoint)
-        return self._beginning(url, _CARD_BYTES_MAX, what="the card").decode("utf-8", errors="replace")
+        return (await self._beginning(url, _CARD_BYTES_MAX, what="the card")).decode("utf-8", errors="replace")
 
-    def _beginning(self, url: str, most: int, *, what: str) -> bytes:
+    async def _beginning(self, url: str, most: int, *, what: str) -> bytes:
         """At most so many first bytes of what an address of the hub gives, wherever else that points; none of nothing.
 
         Raises:
-            HubUnreachable: There is no answer, or another one than that.
+            HubUnreachable: There is no answer, or another one than that, or it takes too long in all.
         """
+        try:
+            return await asyncio.wait_for(self._first_bytes(url, most, what=what), self._notes_s)
+        except TimeoutError as error:  # one that sends a byte now and then is never silent
+            reason = f"{what} did not come within {self._notes_s:g} s"
+            raise HubUnreachable(hub=self.endpoint, reason=reason) from error
+
+    async def _first_bytes(self, url: str, most: int, *, what: str) -> bytes:
         import httpx2
-        from huggingface_hub.utils import get_session
+        from huggingface_hub.utils import get_async_session
 
         found = bytearray()
         try:
-            with get_session().stream(
-                "GET", url, headers=self.headers(url), timeout=_METADATA_TIMEOUT_S, follow_redirects=False
-            ) as response:
+            async with (
+                get_async_session() as client,
+                client.stream(
+                    "GET", url, headers=self.headers(url), timeout=_METADATA_TIMEOUT_S, follow_redirects=False
+                ) as response,
+            ):
                 if response.status_code == HTTPStatus.NOT_FOUND:
                     return b""
                 if response.status_code != HTTPStatus.OK:
                     raise HubUnreachable(hub=self.endpoint, reason=f"it answered {response.status_code} for {what}")
-                for chunk in response.iter_raw():
+                async for chunk in response.aiter_raw():
                     found += chunk
                     if len(found) >= most:
                         break
@@ -272,14 +285,14 @@ class HubSource:
             raise HubUnreachable(hub=self.endpoint, reason=_reason(error)) from error
         return bytes(found[:most])
 
-    def _changes(self, repo: str, revision: str, since: str) -> tuple[str, ...]:
+    async def _changes(self, repo: str, revision: str, since: str) -> tuple[str, ...]:
         """Titles of the commits from ``revision`` back to ``since``; of the last few where that is not among them.
 
         Of the first page only: the client library would follow the hub to page after page, without an end.
         """
         url = f"{self.endpoint}/api/models/{repo}/commits/{quote(revision, safe='')}"
         try:
-            commits = json.loads(self._beginning(url, _HISTORY_BYTES_MAX, what="the history"))
+            commits = json.loads(await self._beginning(url, _HISTORY_BYTES_MAX, what="the history"))
             told = [(str(each["id"]), str(each["date"]), str(each["title"])) for each in commits[:_CHANGES_MAX]]
         except (HubUnreachable, ValueError, KeyError, TypeError, RecursionError):
             return ()  # a mirror without a history still has its files

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.serving.digests import write_atomically
 from freehold.serving.names import DIGEST
+from freehold.storage.disk import write_atomically
 
 LIVE = "live"
 """What live requests are called among what was looked at; a saved set is called by its digest."""

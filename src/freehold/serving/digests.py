@@ -10,8 +10,9 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 from pathlib import Path
+
+from freehold.storage.disk import write_atomically
 
 
 def sha256_of(path: Path) -> str:
@@ -59,24 +60,6 @@ class DigestCache:
 
     def _stamp(self, path: Path) -> Path:
         return self._folder / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``, durably; a crash leaves the old or the new content, never a mixture.
-
-    Several may do so at once, in one process too: one of them comes last.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.serving.digests import DigestCache, write_atomically
+from freehold.serving.digests import DigestCache
 from freehold.serving.names import DIGEST
+from freehold.storage.disk import write_atomically
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,8 @@ from typing import Final
 import msgspec
 
 from freehold.domain.errors.model_versions import ModelsUnreadable
-from freehold.serving.digests import sync_folder, write_atomically
+from freehold.serving.digests import sync_folder
+from freehold.storage.disk import write_atomically
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 EARLIER_MAX: Final = 8

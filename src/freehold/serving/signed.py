@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Protocol
 
-from freehold.serving.digests import write_atomically
 from freehold.serving.manifests import Manifest
+from freehold.storage.disk import write_atomically
 
 FORM = "freehold-model 1"
 _NOTE_BYTES_MAX = 1 << 16

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from freehold.domain.speculation import SpeculationVerdict
-from freehold.serving.digests import write_atomically
+from freehold.storage.disk import write_atomically
 
 SPECULATION_FILE: Final = "machine-speculation.json"
 """In the data folder."""

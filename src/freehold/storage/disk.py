@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import secrets
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -86,6 +87,33 @@ def replace_file(path: Path | str, data: bytes) -> None:
     finally:
         os.close(descriptor)
     os.replace(scratch, path)  # noqa: PTH105 - see above
+
+
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Replace ``path`` by ``content``, durably; a crash leaves the old or the new content, never a mixture.
+
+    Several may do so at once, in one process too: one of them comes last.
+
+    Args:
+        path: The file. Its folder is made where it is missing.
+        content: All of it.
+        mode: Who may use it, less what the umask takes.
+
+    Raises:
+        OSError: It could not be written; a file that was there before is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=_PRIVATE_FOLDER)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def make_folders(path: Path) -> tuple[Path, ...]:

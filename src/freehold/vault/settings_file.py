@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +9,7 @@ import msgspec
 
 from freehold.domain.errors.vault import VaultSettingsInvalid
 from freehold.domain.vault import SearchSettings
+from freehold.storage.disk import write_atomically
 
 _SUFFIX = ".search.json"
 _BYTES_MAX = 65_536
@@ -84,10 +84,4 @@ def save_settings(path: Path, settings: SearchSettings, *, measured: dict[str, f
         support_at=settings.support_at,
         measured=measured or {},
     )
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as stream:
-        partial.chmod(0o600)
-        stream.write(msgspec.json.format(msgspec.json.encode(file)))
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(file)), mode=0o600)

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from freehold.app import server
+from freehold.app.broker import _life
 from freehold.app.reload import Reloader, own_files
 from freehold.app.rules import rulebook_of
 from freehold.app.server import _reread, serve
 from freehold.config.compile import Compiled, compile_config
-from freehold.config.load import load
+from freehold.config.load import LoadedConfig, load
 from freehold.domain.errors.config import ConfigInvalid
 from freehold.domain.errors.model import ModelNotInstalled
 from freehold.domain.errors.policy import RulesInvalid
+from freehold.hostinfo.clock import SystemClock
+from freehold.net.brokered.serve import LineLimits
+from tests.support.audit import open_log
 from tests.support.gguf_files import OWN_FILES
 
 GOOD = "[deployments.small]\nengine = 'embedded'\nmodel = 'm'\n\n[routes.{name}]\ndeployments = ['small']\n"
@@ -140,6 +149,104 @@ def test_it_looks_at_the_rules_too_also_where_they_were_named_later(
             await until(FORBID.format(name="another"))
 
     asyncio.run(watch())
+
+
+@pytest.mark.parametrize("edited", ["file", "rules"])
+def test_what_is_edited_between_the_reading_and_the_watching_is_seen(
+    force: Force, monkeypatch: pytest.MonkeyPatch, edited: str
+) -> None:
+    monkeypatch.setattr("freehold.app.reload._LOOK_EVERY_S", 0.001)
+    rules = with_rules(force)
+    loaded = load(force.path, environment={})
+    if edited == "file":
+        force.path.write_text(force.path.read_text("utf-8") + "\n[routes.more]\ndeployments = ['small']\n", "utf-8")
+    else:
+        rules.write_text(FORBID.format(name="another"), encoding="utf-8")
+
+    async def watch() -> None:
+        watched = Reloader(force.path, rules=str(rules), seen=loaded.seen, read=force.read, replace=force.replace)
+        async with watched.watching():
+            await asyncio.wait_for(force.changed.wait(), WAIT_S)
+            looked, force.changed = asyncio.Event(), asyncio.Event()
+            monkeypatch.setattr(watched, "_models_state", lambda: (looked.set(), ())[1])
+            for _ in range(3):
+                looked.clear()
+                await asyncio.wait_for(looked.wait(), WAIT_S)
+
+    asyncio.run(watch())
+    assert len(force.routes) == 1, "once"
+
+
+def test_nor_is_what_is_edited_while_rules_that_are_new_are_read_lost(
+    force: Force, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freehold.app.reload._LOOK_EVERY_S", 0.001)
+    edits = iter(("\n[routes.more]\ndeployments = ['small']\n",))
+
+    def read() -> Compiled:
+        compiled = force.read()
+        if compiled.rules and (more := next(edits, "")):
+            force.path.write_text(force.path.read_text("utf-8") + more, encoding="utf-8")
+        return compiled
+
+    async def watch() -> None:
+        async with Reloader(force.path, read=read, replace=force.replace).watching():
+            with_rules(force)
+            while not force.routes or "more" not in force.routes[-1]:
+                force.changed.clear()
+                await asyncio.wait_for(force.changed.wait(), WAIT_S)
+
+    asyncio.run(watch())
+
+
+def test_a_server_sees_what_was_edited_while_it_started(force: Force, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freehold.app.reload._LOOK_EVERY_S", 0.001)
+    loaded = load(force.path, environment={})
+    compiled = compile_config(loaded, environment={})
+    force.path.write_text(GOOD.format(name="other-name"), encoding="utf-8")
+
+    @contextlib.asynccontextmanager
+    async def nothing(*_: object) -> AsyncIterator[None]:
+        yield
+
+    async def live(life: Any) -> None:
+        async with life():
+            await asyncio.wait_for(force.changed.wait(), WAIT_S)
+
+    monkeypatch.setattr(server, "witnessing", nothing)
+    monkeypatch.setattr(server, "calm_collector", lambda: None)
+    monkeypatch.setattr(server, "listener_of", lambda *_, life, **__: life)
+    monkeypatch.setattr(server, "run_listener", lambda life, *_: asyncio.run(live(life)))
+    house = SimpleNamespace(run=nothing, replace=force.replace)
+    stores = SimpleNamespace(models=SimpleNamespace(names=SimpleNamespace(folder=force.path.parent / "names")))
+    server._run(cast("Any", house), loaded, compiled, cast("Any", stores), None, ())
+    assert force.routes == [("other-name", "auto")]
+
+
+def test_a_broker_sees_what_was_edited_while_it_started(
+    force: Force, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("freehold.app.reload._LOOK_EVERY_S", 0.001)
+    monkeypatch.chdir(tmp_path)
+    text = "[egress]\nbroker = 'unix:///{}'\n[deployments.far]\nengine = 'openai'\nmodel = 'm'\nzone = 'lan'\n"
+    text = text.format(str(tmp_path / "s").lstrip("/"))
+    force.path.write_text(text + "base_url = 'http://10.0.0.1/v1'\n", encoding="utf-8")
+    loaded: LoadedConfig = load(force.path, environment={})
+    compiled = compile_config(loaded, environment={}, as_broker=True)
+    force.path.write_text(text + "base_url = 'http://10.0.0.2/v1'\n", encoding="utf-8")
+    audit, limits = open_log(tmp_path / "audit"), LineLimits(users=frozenset(), body_bytes=1)
+
+    async def live() -> None:
+        life = asyncio.ensure_future(_life(loaded, compiled, audit, SystemClock(), limits, None))
+        async with asyncio.timeout(WAIT_S):
+            while sum("is in force at the egress broker" in each for each in caplog.messages) < 2:
+                await asyncio.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await life
+
+    with caplog.at_level(logging.INFO, logger="freehold.app"):
+        asyncio.run(live())
+    audit.close()
 
 
 def test_another_text_of_the_rules_is_another_configuration(force: Force) -> None:

@@ -158,6 +158,27 @@ def test_signals_are_handed_on(scene: Callable[..., Scene]) -> None:
         assert stop == {"do": "stop"}
 
 
+def test_what_is_edited_before_they_are_made_is_handed_on(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freehold.app.reload._LOOK_EVERY_S", 0.001)
+    found = scene(("", True))
+
+    async def script() -> None:
+        workers = found.workers()
+        found.config.write_text("[server]\nworkers = 2\ndrain_s = 3\n", encoding="utf-8")
+        running = asyncio.ensure_future(workers.run())
+        async with asyncio.timeout(10):
+            while len(found.children) < 2 or not all(len(child.told) == 2 for child in found.children):
+                await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+    asyncio.run(script())
+    for child in found.children:
+        assert child.told[1]["loaded"]["config"]["server"]["drain_s"] == 3
+
+
 def test_one_that_is_being_made_misses_no_reload(scene: Callable[..., Scene]) -> None:
     found = scene(("", False), ("", True))
 

@@ -22,6 +22,7 @@ from freehold.domain.hardware import HardwareProfile
 from freehold.domain.speed import MachineRuns, Measured
 from freehold.planner.speed_cpu import cpu_load
 from freehold.serving.catalogue import load_catalogue
+from tests.support.same_time import write_within_writing
 from tests.unit.cli.conftest import Cli
 
 LOAD = cpu_load(load_catalogue().find("smollm2-135m").model_shape)
@@ -45,6 +46,13 @@ def test_there_and_back(tmp_path: Path, machine: Callable[..., HardwareProfile])
         "speeds are by runs of smollm2-135m on this machine of 2026-09-21, when others took 50% of the processor:"
         " they are for when nobody does"
     )
+
+
+def test_two_may_keep_theirs_at_once(
+    tmp_path: Path, machine: Callable[..., HardwareProfile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_within_writing(monkeypatch, tmp_path / FILE, lambda: write_runs(tmp_path, machine(), RUNS))
+    assert read_runs(tmp_path, machine())[0] == RUNS
 
 
 def test_another_machine_has_none_of_it(tmp_path: Path, machine: Callable[..., HardwareProfile]) -> None:

@@ -21,6 +21,7 @@ from freehold.domain.errors.model import HubUnreachable
 from freehold.domain.hardware import HardwareProfile
 from freehold.serving.manifests import Facts
 from tests.support.gguf_files import tiny_model, write
+from tests.support.same_time import write_within_writing
 from tests.unit.cli.conftest import Cli
 
 
@@ -113,6 +114,16 @@ def test_yes_fetches_writes_and_serves(cli: Cli, world: World) -> None:
 @pytest.mark.usefixtures("world")
 def test_where_the_configuration_says_a_question_needs_no_address(cli: Cli) -> None:
     assert cli("up", "--yes").out.endswith('\n\nOr: freehold ask "What is the capital of France?"\n')
+
+
+def test_two_may_write_the_first_configuration_at_once(
+    world: World, machine: Callable[..., HardwareProfile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.pull("some-model")
+    path = world.home / "freehold.toml"
+    write = first_start._write_config
+    write_within_writing(monkeypatch, path, lambda: write(world.home, "some-model", machine()))
+    assert "some-model" in path.read_text(encoding="utf-8")
 
 
 def test_a_second_start_asks_nothing(cli: Cli, world: World) -> None:

@@ -9,6 +9,7 @@ import pytest
 from freehold.domain.errors.vault import VaultSettingsInvalid
 from freehold.domain.vault import SearchSettings
 from freehold.vault.settings_file import load_settings, save_settings, settings_path
+from tests.support.same_time import write_within_writing
 
 SETTINGS = SearchSettings(
     embedder="m", reranker="r", words=0.3, fusion="rrf", candidates=50, reranked=20, support_at=0.4
@@ -23,6 +24,12 @@ def test_what_is_kept_is_read_and_only_its_owner_may(tmp_path: Path) -> None:
     assert load_settings(path) == SETTINGS
     assert path.stat().st_mode & 0o777 == 0o600
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_two_may_keep_theirs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = settings_path(tmp_path / "archive.db")
+    write_within_writing(monkeypatch, path, lambda: save_settings(path, SETTINGS))
+    assert load_settings(path) == SETTINGS
 
 
 @pytest.mark.parametrize(

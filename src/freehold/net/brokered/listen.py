@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import socket
 import stat
@@ -15,6 +16,8 @@ from freehold.domain.errors.server import SocketUnusable
 from freehold.net.brokered.serve import Counter, Desk, Line, LineLimits
 
 _MODE = 0o660
+_LOCK_MODE = 0o600
+_LOCK_SUFFIX = ".lock"
 _BACKLOG = 1024
 
 
@@ -36,13 +39,19 @@ async def listening(
         SocketUnusable: Another broker listens there, or the socket cannot be made.
     """
     loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(lambda: Line(desk, limits, counter), sock=_bound(path), backlog=_BACKLOG)
+    lock = _lock(path)
+    try:
+        server = await loop.create_unix_server(lambda: Line(desk, limits, counter), sock=_bound(path), backlog=_BACKLOG)
+    except BaseException:
+        _unlock(path, lock)
+        raise
     try:
         yield
     finally:
         counter.is_closing = True
         server.close()
         _forget(path)
+        _unlock(path, lock)
         running = {line.task for line in counter.lines if line.task is not None}
         if running:
             await _ended(running, drain_s, hurried)
@@ -64,6 +73,33 @@ async def _ended(running: set[asyncio.Task[None]], drain_s: float, hurried: asyn
 def _forget(path: str) -> None:
     with contextlib.suppress(OSError):
         Path(path).unlink()
+
+
+def _lock(path: str) -> int:
+    """Have the place alone. A socket that is bound and does not listen yet looks like one that a dead broker left."""
+    name = path + _LOCK_SUFFIX
+    while True:
+        try:
+            lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, _LOCK_MODE)
+        except OSError as error:
+            raise SocketUnusable(path=path, reason=f"{name}: {error.strerror or error}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(lock), os.lstat(name)):
+                return lock
+        except FileNotFoundError:
+            pass  # whoever had it took it away as they ended: it keeps nobody out any more
+        except OSError as error:
+            os.close(lock)
+            is_held = isinstance(error, BlockingIOError)
+            reason = "another broker listens there, or is about to" if is_held else f"{name}: {error.strerror}"
+            raise SocketUnusable(path=path, reason=reason) from error
+        os.close(lock)
+
+
+def _unlock(path: str, lock: int) -> None:
+    _forget(path + _LOCK_SUFFIX)
+    os.close(lock)
 
 
 def _bound(path: str) -> socket.socket:
