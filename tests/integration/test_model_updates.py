@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from freehold.app import canary as canary_module
 from freehold.app.canary import Comparison, compare_versions
 from freehold.cli.run import run
 from freehold.domain.deployment import Deployment, EngineFingerprint, EngineKind, ModelCard, Terms
@@ -144,6 +145,34 @@ def test_a_pull_fetches_beside_and_an_interrupted_one_goes_on(hub: HubServer, re
     assert registry.find(NAME).sha256 == old
     assert version(registry, NAME).sha256 == hashlib.sha256(content).hexdigest()
     assert look(registry, hub).offer.is_here
+
+
+def test_one_that_waits_makes_way_for_a_newer_one_and_can_be_had_back(
+    hub: HubServer, registry: ModelRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also one that passed its canary: that is said before anything is fetched, and how to get it back after."""
+    newer(hub)
+    assert run(("models", "pull", NAME)) == 0
+    serves, waited = registry.find(NAME).sha256, version(registry, NAME).sha256
+    passed = CanaryRecord(
+        name=NAME, old_sha256=serves, new_sha256=waited, verdict="not worse", passes=True, unix_ms=1, looked=()
+    )
+    keep_record(registry.folder, passed)
+    capsys.readouterr()
+    assert run(("models", "pull", NAME)) == 0
+    assert "makes way" not in capsys.readouterr().err, "the same one goes on waiting"
+
+    hub.files[FILE] = tiny_model(name="Three.")
+    assert run(("models", "pull", NAME)) == 0
+    shown = capsys.readouterr()
+    assert f"{NAME}: sha256:{waited[:12]}, which passed its canary, waits, and makes way for the newer one" in shown.err
+    assert f"sha256:{waited[:12]} waits no longer." in shown.out
+    back = f"freehold models switch {NAME} --to {waited}"
+    assert shown.out.endswith(f"  {back}\n")
+    third = version(registry, NAME).sha256
+    assert third not in {serves, waited}
+    assert run(back.split()[1:]) == 0, "what its canary found still holds"
+    assert (registry.find(NAME).sha256, registry.state(NAME).waiting) == (waited, third)
 
 
 def test_a_file_that_is_no_model_never_waits(hub: HubServer, registry: ModelRegistry) -> None:
@@ -351,3 +380,27 @@ def test_a_switch_survives_what_else_happens_to_the_folder(hub: HubServer, regis
     switch(registry, NAME, version(registry, NAME).sha256, unix_ms=5)
     assert run(("pull", NAME, "--repair")) == 0
     assert registry.load(NAME).header.name == "Two.", "a repair is of the version that serves"
+
+
+def test_a_canary_shows_how_far_it_is_beside_its_result(
+    hub: HubServer,
+    registry: ModelRegistry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A line a tenth where nobody looks at a terminal, for each of the two; nothing of it is in what a program reads."""
+    newer(hub)
+    assert run(("models", "pull", NAME)) == 0
+    old, new = registry.find(NAME).sha256[:12], version(registry, NAME).sha256[:12]
+    (tmp_path / "questions.jsonl").write_text(KNOWN, encoding="utf-8")
+    monkeypatch.setattr(canary_module, "engine_maker", lambda *_, **__: lambda reference: engine(reference, RIGHT))
+    capsys.readouterr()
+    assert run(("models", "canary", NAME, "--prompts", str(tmp_path / "questions.jsonl"), "--json")) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["passes"] is True
+    lines = shown.err.splitlines()
+    for digest, standing in ((old, "which serves"), (new, "the new one")):
+        told = [each for each in lines if each.startswith(f"{NAME}, {digest}, {standing}: ")]
+        assert told[-1].endswith(": 80 of 80 questions asked")
+        assert len(told) == 11, "a line a tenth, and one at the first answer"

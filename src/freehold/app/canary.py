@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from freehold.app.engines import EngineParts, build_engine
@@ -21,7 +22,7 @@ from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.model_versions import CanaryImpossible
 from freehold.domain.hardware import HardwareProfile
 from freehold.domain.ports import Clock, Engine
-from freehold.evals.calibrate import Graded, ask_all, known_fingerprint
+from freehold.evals.calibrate import Graded, Progress, ask_all, known_fingerprint
 from freehold.evals.canary import Chance, Prompt, pairs_of
 from freehold.evals.question import digest
 from freehold.hostinfo.clock import SystemClock, SystemIds
@@ -65,13 +66,20 @@ class Comparison:
     earlier: CanaryRecord | None = None
 
 
-async def compare_versions(comparison: Comparison, *, engine_of: Callable[[str], Engine], clock: Clock) -> CanaryRecord:
+async def compare_versions(
+    comparison: Comparison,
+    *,
+    engine_of: Callable[[str], Engine],
+    clock: Clock,
+    progress: Callable[[InstalledModel, Progress], None] = lambda _model, _progress: None,
+) -> CanaryRecord:
     """Ask both, and decide.
 
     Args:
         comparison: What.
         engine_of: The engine of a version, by its reference ``NAME@sha256:DIGEST``; on this device. It is closed here.
         clock: Time.
+        progress: Receives each answer: which version is asked, and how far that is.
 
     Returns:
         What was found. A new version that does not run has failed, and does not pass.
@@ -92,11 +100,11 @@ async def compare_versions(comparison: Comparison, *, engine_of: Callable[[str],
         looked=looked_before(comparison.earlier),
     )
     try:
-        old, chance = await _answers(comparison, comparison.old, engine_of, clock)
+        old, chance = await _answers(comparison, comparison.old, engine_of, clock, partial(progress, comparison.old))
     except FreeholdError as error:
         raise CanaryImpossible(name=comparison.name, reason=f"the version that serves: {error.message}") from error
     try:
-        new, _ = await _answers(comparison, comparison.new, engine_of, clock)
+        new, _ = await _answers(comparison, comparison.new, engine_of, clock, partial(progress, comparison.new))
     except FreeholdError as error:
         return replace(record, reason=f"it does not run: {error.code}: {error.message}")
     looked = looked_with(comparison.earlier, record.question_digest)
@@ -124,7 +132,11 @@ def with_finding(record: CanaryRecord, found: Finding) -> CanaryRecord:
 
 
 async def _answers(
-    comparison: Comparison, model: InstalledModel, engine_of: Callable[[str], Engine], clock: Clock
+    comparison: Comparison,
+    model: InstalledModel,
+    engine_of: Callable[[str], Engine],
+    clock: Clock,
+    progress: Callable[[Progress], None],
 ) -> tuple[list[Graded], Chance]:
     """A version's answers, and how far its confidence can be trusted."""
     engine = await asyncio.to_thread(engine_of, f"{comparison.name}@sha256:{model.sha256}")
@@ -134,7 +146,9 @@ async def _answers(
         name = engine.deployment.name
         calibrations = CalibrationLookup({name: engine}, comparison.calibrations)(name, WORKLOAD)
         questions = [each.question for each in comparison.prompts]
-        graded = await ask_all(engine, questions, fingerprint=fingerprint, folder=comparison.folder, clock=clock)
+        graded = await ask_all(
+            engine, questions, fingerprint=fingerprint, folder=comparison.folder, clock=clock, progress=progress
+        )
     finally:
         await engine.close()
 

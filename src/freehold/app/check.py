@@ -16,13 +16,16 @@ from freehold.config.secrets import read_secret
 from freehold.domain.deployment import EngineKind
 from freehold.domain.errors.base import FreeholdError
 from freehold.domain.errors.config import SecretUnreadable
-from freehold.domain.errors.model_versions import SigningKeyUnusable
+from freehold.domain.errors.model import ModelNotInstalled, ModelUnknown
+from freehold.domain.errors.model_versions import SignatureMissing, SigningKeyUnusable
 from freehold.domain.errors.policy import PolicyError, RulesInvalid
 from freehold.domain.zones import DEVICE
 from freehold.policy.text import parse_label
 from freehold.serving.gguf_types import MAGIC
+from freehold.serving.registry import ModelRegistry
 
 _LLAMA = frozenset({"embedded", "llama-server"})
+_OURS = frozenset({EngineKind.EMBEDDED, EngineKind.LLAMA_SERVER, EngineKind.ONNX})
 
 UNDECLARED_TOOLS = (
     "none is declared, so from the second turn of an agent on every call waits for a human; say what each does:"
@@ -58,6 +61,55 @@ def remark_on_tools(compiled: Compiled) -> str:
         return ""
     models = [each.deployment.model for each in compiled.deployments if each.deployment.engine is not EngineKind.ONNX]
     return UNDECLARED_TOOLS if any(model.tools and not model.embeds and not model.reranks for model in models) else ""
+
+
+def model_problems(loaded: LoadedConfig, compiled: Compiled, registry: ModelRegistry) -> tuple[list[str], list[str]]:
+    """What is wrong with the models that deployments of ours name, going by what is installed on this machine.
+
+    Args:
+        loaded: A configuration without ``problems``.
+        compiled: The same in domain values.
+        registry: The models of this machine, as far as the configuration trusts them.
+
+    Returns:
+        Mistakes, and remarks: a model that is not installed keeps a server from starting here, though not where it was pulled,
+        and a machine that only checks has pulled nothing.
+    """
+    mistakes: list[str] = []
+    remarks: list[str] = []
+    for path, name in _named_models(compiled):
+        where = f"{loaded.provenance.get(dotted(path), 'default')}: {dotted(path)}: "
+        try:
+            registry.check_signed(registry.resolve(name))
+        except (ModelNotInstalled, ModelUnknown) as error:
+            remarks.append(f"{where}a server does not start here: {error.message}")
+        except FreeholdError as error:
+            mistakes.append(f"{where}{error.message}")
+    mistakes += _unvouched(loaded, compiled, registry)
+    return mistakes, remarks
+
+
+def _unvouched(loaded: LoadedConfig, compiled: Compiled, registry: ModelRegistry) -> Iterator[str]:
+    """Adapters without a digest, where signatures are asked for: nobody can sign one."""
+    for plan in compiled.deployments:
+        for adapter in plan.settings.options.adapters:
+            path = dotted(("deployments", plan.deployment.name, "adapters"))
+            try:
+                if not adapter.sha256:
+                    registry.trust.check("", "", name=adapter.name)
+            except SignatureMissing:
+                where = f"{loaded.provenance.get(path, 'default')}: {path}"
+                yield f"{where}: {adapter.path} is not used: nobody can sign an adapter; name its digest in adapter_digests"
+
+
+def _named_models(compiled: Compiled) -> Iterator[tuple[KeyPath, str]]:
+    for plan in compiled.deployments:
+        if plan.deployment.engine not in _OURS or plan.settings.base_url:
+            continue
+        path = ("deployments", plan.deployment.name)
+        yield (*path, "model"), plan.deployment.model.name
+        if draft := plan.settings.options.draft_model:
+            yield (*path, "draft_model"), draft
 
 
 def _secrets(loaded: LoadedConfig, environment: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:

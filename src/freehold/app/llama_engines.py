@@ -73,7 +73,7 @@ def llama_engine(
         )
     else:
         prepared = prepare_llama(plan, models=models, machine=machine)
-        own, deployment = _settings(plan, prepared), prepared.deployment
+        own, deployment = settings_of(plan, prepared), prepared.deployment
         files = CheckedFiles(
             _files(prepared),
             digests=models.shelf.digests,
@@ -200,7 +200,8 @@ def _wanted(
     )
 
 
-def _settings(plan: DeploymentPlan, prepared: Prepared) -> LlamaSettings:
+def settings_of(plan: DeploymentPlan, prepared: Prepared) -> LlamaSettings:
+    """How the engine of a prepared deployment is run."""
     settings, decided = plan.settings, prepared.decided
     draft = prepared.draft.model if decided.speculation is Speculation.DRAFT and prepared.draft is not None else None
     return LlamaSettings(

@@ -13,7 +13,7 @@ from freehold.app.placed_engine import FingerprintedEngine, PlacedEngine, Unload
 from freehold.config.compile import DeploymentPlan, MemoryPlan
 from freehold.domain.deployment import Deployment
 from freehold.domain.errors.engine import EngineStartFailed
-from freehold.domain.hardware import HardwareProfile
+from freehold.domain.hardware import FitReport, HardwareProfile
 from freehold.domain.judging_ports import Fingerprinted
 from freehold.domain.placement import PROCESSOR, Held, Need
 from freehold.domain.ports import Admission, Clock, Engine
@@ -312,14 +312,40 @@ class Placement:
             self._tell_shares([model])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaNeed:
+    """What a model of llama.cpp takes, and the parts of that.
+
+    Attributes:
+        need: What is set aside for it.
+        report: The parts by the formula; its overhead holds ``spare_bytes``.
+        beside_bytes: What is loaded with the model: the one that guesses, and adapters.
+        spare_bytes: What comes with time only: prompts that are kept.
+    """
+
+    need: Need
+    report: FitReport
+    beside_bytes: int
+    spare_bytes: int
+
+
 def need_of(engine: LlamaEngine | OnnxEngine, machine: HardwareProfile) -> tuple[Need, int, int]:
     """What an engine takes, what of it comes with time only, and the size of its file, in bytes."""
     path = Path(engine.settings.model_path)
     file_bytes = path.stat().st_size
     if isinstance(engine, OnnxEngine):
         return Need(bytes=_ONNX_FACTOR * file_bytes + ENGINE_OVERHEAD_BYTES), 0, file_bytes
-    settings, deployment = engine.settings, engine.deployment
-    shape, embeds = read_header(path).shape, deployment.model.embeds
+    found = llama_need(engine.settings, engine.deployment, machine)
+    return found.need, found.spare_bytes, file_bytes
+
+
+def llama_need(settings: LlamaSettings, deployment: Deployment, machine: HardwareProfile) -> LlamaNeed:
+    """What a model of llama.cpp takes, as it is set aside when it is loaded: what is shown is what is reserved.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    shape, embeds = read_header(Path(settings.model_path)).shape, deployment.model.embeds
     on_cards = settings.gpu_layers != 0 and bool(machine.gpus)
     spare_bytes = 0 if settings.program or embeds else settings.memory_mib * _MIB
     asked = Asked(
@@ -331,18 +357,18 @@ def need_of(engine: LlamaEngine | OnnxEngine, machine: HardwareProfile) -> tuple
         prompt_cache_bytes=spare_bytes,
     )
     report = fit(shape, launch_of(asked, on_card=on_cards), machine)
-    report = replace(report, weights_bytes=report.weights_bytes + sum(map(_size_bytes, _beside(settings))))
-    if not on_cards:
-        return Need(bytes=report.needs_bytes), spare_bytes, file_bytes
-    model_bytes = report.weights_bytes + report.kv_bytes + report.compute_bytes
-    share = 1.0 if settings.gpu_layers < 0 else min(1.0, settings.gpu_layers / max(1, shape.layers))
-    card_bytes = round(share * model_bytes)
-    need = Need(
-        bytes=model_bytes - card_bytes + report.overhead_bytes,
-        card_bytes=card_bytes,
-        each_card_bytes=GPU_OVERHEAD_BYTES,
-    )
-    return need, spare_bytes, file_bytes
+    beside_bytes = sum(map(_size_bytes, _beside(settings)))
+    need = Need(bytes=report.needs_bytes + beside_bytes)
+    if on_cards:
+        model_bytes = report.needs_bytes - report.overhead_bytes + beside_bytes
+        share = 1.0 if settings.gpu_layers < 0 else min(1.0, settings.gpu_layers / max(1, shape.layers))
+        card_bytes = round(share * model_bytes)
+        need = Need(
+            bytes=model_bytes - card_bytes + report.overhead_bytes,
+            card_bytes=card_bytes,
+            each_card_bytes=GPU_OVERHEAD_BYTES,
+        )
+    return LlamaNeed(need=need, report=report, beside_bytes=beside_bytes, spare_bytes=spare_bytes)
 
 
 def _is_run_alike(one: LlamaEngine | OnnxEngine, other: Unloads) -> bool:
@@ -363,7 +389,12 @@ def _size_bytes(path: str) -> int:
     return Path(path).stat().st_size
 
 
-def _devices(machine: HardwareProfile, plan: MemoryPlan) -> dict[str, int]:
+def for_models_bytes(machine: HardwareProfile, plan: MemoryPlan) -> int:
+    """What models may have of the processor's memory together, where a server starts now."""
     free_bytes = machine.memory_free_bytes or machine.memory_bytes or 1 << 62
-    found = {PROCESSOR: plan.cap_bytes or max(0, free_bytes - _RESERVE_BYTES)}
+    return plan.cap_bytes or max(0, free_bytes - _RESERVE_BYTES)
+
+
+def _devices(machine: HardwareProfile, plan: MemoryPlan) -> dict[str, int]:
+    found = {PROCESSOR: for_models_bytes(machine, plan)}
     return found | {f"gpu{number}": card.free_bytes for number, card in enumerate(machine.gpus)}

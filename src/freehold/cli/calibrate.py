@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -21,6 +20,7 @@ from freehold.app.rules import rulebook_of
 from freehold.app.snapshot import tenants_of
 from freehold.app.stores import Stores, open_stores
 from freehold.cli import output
+from freehold.cli.asking import asking
 from freehold.cli.options import ConfigFile, Json
 from freehold.config.compile import Compiled, DeploymentPlan, compile_config
 from freehold.config.load import LoadedConfig, data_folder, find_file, load
@@ -308,23 +308,5 @@ def _questions(path: str) -> tuple[Question, ...]:
 
 @contextlib.contextmanager
 def _progress(name: str) -> Generator[Callable[[Progress], None]]:
-    """How far the asking is, on standard error: one line that is overwritten on a terminal, a line a tenth elsewhere."""
-    is_terminal = sys.stderr.isatty()
-    shown = -1
-
-    def show(progress: Progress) -> None:
-        nonlocal shown
-        tenth = progress.asked * 10 // progress.total
-        line = f"{name}: {progress.asked} of {progress.total} questions asked, {progress.right} right"
-        if is_terminal:
-            sys.stderr.write(f"\r{line}")
-            sys.stderr.flush()
-        elif tenth != shown:
-            output.note(line)
-        shown = tenth
-
-    try:
-        yield show
-    finally:
-        if is_terminal:
-            output.note("")
+    with asking() as show:
+        yield lambda progress: show(name, progress.asked, progress.total, f", {progress.right} right")

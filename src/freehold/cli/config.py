@@ -9,10 +9,11 @@ from typing import cast
 
 from cyclopts import App
 
-from freehold.app.check import problems, remark_on_tools
+from freehold.app.check import model_problems, problems, remark_on_tools
 from freehold.cli import output
 from freehold.cli.configured import loaded_or_default
 from freehold.cli.options import ConfigFile, Json
+from freehold.cli.pulling import trusted_registry
 from freehold.config.compile import compile_config
 from freehold.config.lines import KeyPath, dotted, split_dotted
 from freehold.config.load import LoadedConfig, find_file, load
@@ -35,9 +36,13 @@ def check(*, config: ConfigFile = "", as_json: Json = False) -> int:
         return _wrong(str(path), [f"{path}: {mistake}" for mistake in error.mistakes], as_json=as_json)
     if found := problems(loaded, environment=os.environ):
         return _wrong(str(path), found, as_json=as_json)
-    remark = remark_on_tools(compile_config(loaded, environment=os.environ))
+    compiled = compile_config(loaded, environment=os.environ)
+    found, absent = model_problems(loaded, compiled, trusted_registry(config))
+    if found:
+        return _wrong(str(path), found, as_json=as_json)
+    remark = remark_on_tools(compiled)
     if as_json:
-        remarks = [f"tools: {remark}"] if remark else []
+        remarks = [*([f"tools: {remark}"] if remark else []), *absent]
         document = {"valid": True, "path": str(path), "digest": loaded.digest, "mistakes": [], "remarks": remarks}
         output.print_json(document)
     else:
@@ -46,6 +51,8 @@ def check(*, config: ConfigFile = "", as_json: Json = False) -> int:
         output.say(f"{path} is right. {counts}, {loaded.digest[:19]}.")
         if remark:
             output.say(f"Tools: {remark}.")
+        for each in absent:
+            output.say(each)
     return output.OK
 
 

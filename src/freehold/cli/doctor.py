@@ -101,6 +101,7 @@ def _configured(loaded: LoadedConfig, compiled: Compiled, *, engine: bool) -> It
     yield from guarded("bind address", lambda: checks.check_bind_address(loaded))
     yield from guarded("database", lambda: checks.check_database(folder, compiled))
     yield from guarded("vaults", lambda: list(checks.check_vaults(folder, compiled)))
+    yield from guarded("egress broker", lambda: _broker(compiled))
     yield from guarded("tools", lambda: checks.check_tools(compiled))
     yield from guarded("packages", lambda: checks.check_packages(compiled))
     yield from guarded("names", lambda: checks.check_names(folder, compiled))
@@ -109,6 +110,12 @@ def _configured(loaded: LoadedConfig, compiled: Compiled, *, engine: bool) -> It
         from freehold.cli.engine_check import check_engine  # lazy: loads the engine's modules
 
         yield from guarded("engine", lambda: check_engine(folder, loaded, compiled))
+
+
+def _broker(compiled: Compiled) -> list[Check]:
+    from freehold.cli.egress_broker import check_answers  # lazy: as for the jail
+
+    return check_answers(compiled)
 
 
 def _jail() -> list[Check]:

@@ -1,4 +1,4 @@
-"""``freehold doctor --egress`` where a broker's process connects: what the server could still reach, and what was sent."""
+"""``freehold doctor`` where a broker's process connects: whether it answers; and, with ``--egress``, what was sent."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PROC = Path("/proc")
 _LOOPBACK = "lo"
+_BROKER = "egress broker"
 _CLOSE_IT = (
     "give it none: deploy/systemd/freehold.service.d/brokered.conf (docs/how-to/broker.md). Where packets of its unit are"
     " filtered instead, only a process of that unit can show it"
@@ -36,15 +37,31 @@ def check_brokered(compiled: Compiled, folder: Path, more: dict[str, object]) ->
         more: Gets what a program reads beside the checks.
     """
     yield check_network(folder)
-    from freehold.app.broker import broker_state  # lazy: loads the server's libraries
-
-    try:
-        state = asyncio.run(broker_state(compiled.broker))
-    except FreeholdError as error:
-        yield bad("egress broker", f"{error.code}: {error.message}")
+    state = _asked(compiled)
+    if isinstance(state, Check):
+        yield state
         return
     more["broker"] = state_json(state)
     yield from check_state(compiled, state)
+
+
+def check_answers(compiled: Compiled) -> list[Check]:
+    """Whether the configured broker answers at its socket and knows what would be sent; nothing where none is configured."""
+    if not compiled.broker:
+        return []
+    state = _asked(compiled)
+    found = [state] if isinstance(state, Check) else check_state(compiled, state)
+    return [each for each in found if each.name == _BROKER]
+
+
+def _asked(compiled: Compiled) -> State | Check:
+    """What the broker says, or that it says nothing."""
+    from freehold.app.broker import broker_state  # lazy: loads the server's libraries
+
+    try:
+        return asyncio.run(broker_state(compiled.broker))
+    except FreeholdError as error:
+        return bad(_BROKER, f"{error.code}: {error.message}")
 
 
 def check_network(folder: Path, *, proc: Path = _PROC) -> Check:
@@ -76,14 +93,15 @@ def check_network(folder: Path, *, proc: Path = _PROC) -> Check:
 def check_state(compiled: Compiled, state: State) -> Iterator[Check]:
     """What the broker says of itself, held against what the server would send."""
     if state.healthy:
-        yield good("egress broker", f"answers, and records what leaves in {state.log} ({state.entries:,} entries)")
+        yield good(_BROKER, f"answers, and records what leaves in {state.log} ({state.entries:,} entries)")
     else:
-        yield bad("egress broker", "its log cannot be written, so that nothing leaves; free its disk")
+        yield bad(_BROKER, "its log cannot be written, so that nothing leaves; free its disk")
     known = {(each.name, each.origin) for each in state.destinations}
     for plan in compiled.deployments:
         name, url = plan.deployment.name, plan.settings.base_url
         if not plan.deployment.is_on_device and (name, Origin.parse(url).text) not in known:
-            yield bad("egress broker", f"it does not know {name} at this address, and refuses what goes there")
+            yield bad(_BROKER, f"it does not know {name} at this address, and refuses what goes there")
+
     sent = [line for line in state_lines(state) if not line.startswith("0 ")]
     for line in sent:
         yield good("broker sent", line)

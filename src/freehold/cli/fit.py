@@ -21,6 +21,10 @@ from freehold.planner.remedies import Remedy, Setting, remedies
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _CARDS_MAX = 64
+_NOT_COUNTED = (
+    "Not counted: the 256 MiB that a server sets aside besides for kept prompts, a draft and adapters, and [memory] cap;"
+    ' of a model that is here "freehold models explain NAME" counts them.'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,7 @@ def fit_model(
         output.say(_text(answer))
         if not machine.cards:
             output.say(f"  {told}")
+        output.say(_NOT_COUNTED)
     return output.OK if answer.report.fits else output.FAILED
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from freehold.cli import output
+from freehold.cli.asking import ShowAsked, asking
 from freehold.cli.learnt import open_learnt
 from freehold.cli.model_versions import chosen, guesses_told
 from freehold.cli.options import ConfigFile, Json
@@ -21,8 +22,12 @@ from freehold.serving.registry import ModelRegistry
 from freehold.serving.versions import switch as switched
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from freehold.app.canary import Comparison
+    from freehold.evals.calibrate import Progress
     from freehold.evals.canary import Prompt
+    from freehold.serving.installed import InstalledModel
 
 DELTA_PERCENT = 5.0
 _SHORT = 12
@@ -192,14 +197,24 @@ def _ask(comparison: Comparison, registry: ModelRegistry, folder: Path, config: 
     comparison = replace(comparison, calibrations=known_from(loaded, folder).calibrations)
     engine_of = engine_maker(compiled, name, parts=parts, machine=probe())
 
-    async def ask() -> CanaryRecord:
+    def shows(show: ShowAsked) -> Callable[[InstalledModel, Progress], None]:
+        standing = {comparison.old.sha256: "which serves", comparison.new.sha256: "the new one"}
+
+        def told(model: InstalledModel, progress: Progress) -> None:
+            who = f"{name}, {model.sha256[:_SHORT]}, {standing[model.sha256]}"
+            show(who, progress.asked, progress.total)
+
+        return told
+
+    async def ask(show: ShowAsked) -> CanaryRecord:
         try:
-            return await compare_versions(comparison, engine_of=engine_of, clock=parts.clock)
+            return await compare_versions(comparison, engine_of=engine_of, clock=parts.clock, progress=shows(show))
         finally:
             await parts.broker.close()
 
     output.note(f"{name}: {len(comparison.prompts):,} questions to each of two versions")
-    return asyncio.run(ask())
+    with asking() as show:
+        return asyncio.run(ask(show))
 
 
 def _prompts(name: str, path: str, *, tenant: str, config: str) -> tuple[Prompt, ...]:

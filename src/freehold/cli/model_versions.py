@@ -23,6 +23,7 @@ from freehold.config.load import data_folder
 from freehold.domain.errors.base import FreeholdError
 from freehold.hostinfo.clock import SystemClock
 from freehold.planner.wording import size
+from freehold.serving.canary_records import read_record
 from freehold.serving.gguf import read_header
 from freehold.serving.installed import InstalledModel
 from freehold.serving.registry import ModelRegistry
@@ -71,7 +72,7 @@ def list_models(*, as_json: Json = False) -> int:
 def pull_newer(name: str, /, *, config: ConfigFile = "", as_json: Json = False) -> int:
     """Fetch the newer version of an installed model beside the one that serves, or a model that is not installed yet.
 
-    Nothing is switched: "freehold models switch" does that.
+    Nothing is switched: "freehold models switch" does that. Of versions that wait the newest does.
 
     Args:
         name: A name of "freehold models list", of the catalogue, or a hub's file.
@@ -88,13 +89,33 @@ def pull_newer(name: str, /, *, config: ConfigFile = "", as_json: Json = False) 
             f"{name}: {found.told}."
         )
         return output.OK
+    replaced = _makes_way(registry, name, found)
+    if replaced and not as_json:
+        passed = read_record(registry.folder, old_sha256=found.model.sha256, new_sha256=replaced)
+        told = ", which passed its canary," if passed is not None and passed.passes else ""
+        output.note(
+            f"{name}: sha256:{replaced[:_SHORT]}{told} waits, and makes way for the newer one once that is here"
+        )
     model = pull_beside(found.offer, quiet=as_json, hub=hub)
     if as_json:
-        output.print_json(model_json(model))
+        output.print_json({**model_json(model), "replaced": f"sha256:{replaced}" if replaced else None})
     else:
         output.say(model_lines(model))
         output.say(f"It waits; {found.model.digest[:19]} goes on serving. Next: freehold models canary {name}")
+        if replaced:
+            output.say(
+                f'sha256:{replaced[:_SHORT]} waits no longer. Until "freehold models gc --remove" it can be had back:'
+            )
+            output.say(f"  freehold models switch {name} --to {replaced}")
     return output.OK
+
+
+def _makes_way(registry: ModelRegistry, name: str, found: Outlook) -> str:
+    """Digest of the version that waits, where another one is about to wait in its place; empty where none does."""
+    state = registry.state(name)
+    if state is None or found.offer is None or state.waiting == found.offer.sha256:
+        return ""
+    return state.waiting
 
 
 def verify(

@@ -101,7 +101,7 @@ for _target, _name, _help in (
     (
         "freehold.cli.models_explain:explain",
         "explain",
-        "Show how a model is run on this machine: each option, who chose it, and why.",
+        "Show how a model is run on this machine: each option and why, and what memory a server sets aside.",
     ),
     ("freehold.cli.model_versions:pin", "pin", "Keep a name from being switched."),
     ("freehold.cli.model_versions:updates", "updates", "Ask whether there is a newer version, and show its notes."),

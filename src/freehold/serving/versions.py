@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from freehold.serving.registry import ModelRegistry
 Standing = Literal["serves", "waits", "earlier"]
 
 _SHORT = 12
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,8 @@ def versions(registry: ModelRegistry, name: str) -> tuple[Version, ...]:
 def version(registry: ModelRegistry, name: str, digest: str = "") -> InstalledModel:
     """A version by its digest or the beginning of it; the one that waits where none is given.
 
+    One that waited until a newer one was fetched is found by its whole digest, as long as its file is here.
+
     Raises:
         ModelError: There is no such name.
         VersionUnknown: There is no such version of it, or the beginning fits several.
@@ -100,10 +104,22 @@ def version(registry: ModelRegistry, name: str, digest: str = "") -> InstalledMo
     else:
         wanted = digest.removeprefix("sha256:").lower()
         fitting = [each for each in there if wanted and each.model.sha256.startswith(wanted)]
+        fitting = fitting or _replaced(registry, name, wanted)
     if len(fitting) != 1:
         known = ", ".join(f"{each.model.sha256[:_SHORT]} ({each.standing})" for each in there)
         raise VersionUnknown(name=name, version=repr(digest) if digest else "that waits", known=f"There are: {known}.")
     return fitting[0].model
+
+
+def _replaced(registry: ModelRegistry, name: str, sha256: str) -> list[Version]:
+    """A content that is here and that no other name has; none where there is no such."""
+    model = registry.find(_named(name, sha256)) if _DIGEST.fullmatch(sha256) else None
+    if model is None or (model.names and name not in model.names):
+        return []
+    others = [each for each in registry.states() if each.name != name]
+    if any(sha256 in {each.sha256, each.waiting, *each.earlier} for each in others):
+        return []
+    return [Version(model=model, standing="earlier")]
 
 
 def switch(registry: ModelRegistry, name: str, sha256: str, *, unix_ms: int) -> NameState:

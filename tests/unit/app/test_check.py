@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from freehold.app.check import problems
+from freehold.app.check import model_problems, problems
+from freehold.app.model_trust import KeyTrust
+from freehold.config.compile import compile_config
 from freehold.config.load import LoadedConfig, load
+from freehold.serving.registry import ModelRegistry
 from tests.support.gguf_files import OWN_FILES, tiny_model
 
 LADDER = """\
@@ -105,3 +108,21 @@ def test_files_of_models_and_adapters_are_looked_for_and_pulled_ones_are_not(tmp
     for name in ("own.gguf", "gone.gguf", "picture.gguf"):
         (tmp_path / name).write_bytes(tiny_model())
     assert problems(config, environment={}) == []
+
+
+def test_files_of_ones_own_that_nobody_vouched_for_are_told_where_signatures_are_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "freehold.toml"
+    file.write_text(OWN_FILES.format(adapters='["gone.gguf@0.5"]'), encoding="utf-8")
+    for name in ("own.gguf", "gone.gguf"):
+        (tmp_path / name).write_bytes(tiny_model())
+    config = load(file, environment={})
+    compiled, registry = compile_config(config, environment={}), ModelRegistry(tmp_path / "models")
+    mistakes, remarks = model_problems(config, compiled, registry)
+    assert mistakes == []
+    assert [line.split(": ")[1] for line in remarks] == ["deployments.pulled.model"]
+    registry.trust = KeyTrust(keys=(), unsigned=False)
+    mistakes, _ = model_problems(config, compiled, registry)
+    assert [line.replace(f"{tmp_path}/", "").partition(" is not used: nobody ")[0] for line in mistakes] == [
+        "freehold.toml:3: deployments.own.model: 'own'",
+        "freehold.toml:4: deployments.own.adapters: gone.gguf",
+    ]

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from freehold.app.model_trust import make_key
 from freehold.cli.first_run import config_text
+from freehold.cli.pulling import registry_of
 from freehold.config.settings import settings_by_path
 from tests.unit.cli.conftest import Cli
+from tests.unit.serving.test_registry import install
 
 WRONG = """\
 [server]
@@ -57,6 +60,36 @@ def test_what_only_this_machine_can_say_is_checked_too(cli: Cli, home: Path) -> 
     shown = cli("config", "check")
     assert shown.code == 1
     assert "there is no file /nonexistent/c" in shown.out
+
+
+def test_a_model_that_is_not_installed_is_told_and_does_not_fail_where_one_only_checks(cli: Cli, home: Path) -> None:
+    """A machine that only checks has pulled nothing; a server on it would not start."""
+    file = _write(home, config_text(model="smollm2-135m", slots=1, context_tokens=2048))
+    shown = cli("config", "check")
+    assert shown.code == 0
+    told = (
+        "a server does not start here: The model 'smollm2-135m' is not on this machine. Fetch it with \"freehold pull"
+    )
+    assert f"{file}:" in shown.out.splitlines()[-1]
+    assert f"deployments.small.model: {told}" in shown.out.splitlines()[-1]
+    assert told in json.loads(cli("config", "check", "--json").out)["remarks"][-1]
+
+
+def test_a_model_that_nobody_trusted_signed_is_a_mistake(cli: Cli, home: Path, tmp_path: Path) -> None:
+    name = "hf:o/r/f.gguf"
+    install(registry_of(home), name)
+    public = make_key("models.example.org", tmp_path / "own.key").text
+    file = _write(home, config_text(model=name, slots=1, context_tokens=2048))
+    assert cli("config", "check").code == 0
+    file.write_text(f'{file.read_text("utf-8")}\n[models]\ntrusted_keys = ["{public}"]\n', encoding="utf-8")
+    shown = cli("config", "check")
+    assert shown.code == 1
+    assert (
+        f"deployments.small.model: '{name}' is not used: nobody whom the configuration trusts has signed it."
+        in shown.out
+    )
+    assert cli("models", "sign", name, "--key", str(tmp_path / "own.key")).code == 0
+    assert cli("config", "check").code == 0
 
 
 def test_a_configuration_that_was_asked_for_must_be_there(cli: Cli, home: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from freehold.app import broker
 from freehold.audit.log import TransparencyLog
 from freehold.cli import checks, doctor, jail_probe
 from freehold.cli.checks import Check, State, guarded
@@ -17,6 +18,8 @@ from freehold.config.load import load
 from freehold.domain.errors.server import StorageFailed
 from freehold.domain.hardware import HardwareProfile
 from freehold.hostinfo.clock import SystemClock
+from freehold.net.brokered.frames import Sent
+from freehold.net.brokered.frames import State as BrokerState
 from freehold.serving.manifests import Facts
 from freehold.storage.folder import DataFolder
 from tests.support.gguf_files import tiny_model
@@ -56,6 +59,33 @@ def test_a_failed_check_is_a_word_and_the_exit_code(cli: Cli, home: Path) -> Non
     document = json.loads(cli("doctor", "--json").out)
     assert document["ok"] is False
     assert sum(each["state"] == "failed" for each in document["checks"]) == 2
+
+
+@pytest.mark.usefixtures("sound")
+def test_a_broker_that_does_not_answer_is_no_good_health(cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir(mode=0o700)
+    place = home / "broker.sock"
+    far = '[deployments.far]\nengine = "openai"\nmodel = "m"\nzone = "world"\nbase_url = "https://far.test/v1"\n'
+    (home / "freehold.toml").write_text(f'{far}[egress]\nbroker = "unix://{place}"\n', encoding="utf-8")
+    shown = cli("doctor")
+    assert shown.code == 1
+    assert f"✗ FAILED  egress broker: FH-AUDIT-003: The egress broker at unix://{place} does not record" in shown.out
+    assert shown.out.endswith("1 check failed.\n")
+
+    sent = Sent(
+        name="far", origin="https://far.test:443", zone="world", calls=1, body_bytes=2, answer_bytes=3, outcomes={}
+    )
+    state = BrokerState(
+        healthy=True, log="here", entries=4, config="x", since_unix_ms=1, running=0, destinations=(sent,), refused={}
+    )
+
+    async def answers(place: str) -> BrokerState:
+        return state
+
+    monkeypatch.setattr(broker, "broker_state", answers)
+    shown = cli("doctor")
+    assert (shown.code, "✓ ok      egress broker: answers" in shown.out) == (0, True)
+    assert "broker sent" not in shown.out, "that is what --egress is for"
 
 
 @pytest.mark.usefixtures("sound")

@@ -33,6 +33,7 @@ def test_a_model_that_fits(cli: Cli) -> None:
     shown = cli("fit", "qwen3-4b", "--ctx", "4096", "--users", "1")
     assert shown.code == 0
     assert shown.out.startswith("It fits (by the closed form)")
+    assert "Not counted: the 256 MiB that a server sets aside besides for kept prompts" in shown.out
     found = told(cli, "qwen3-4b", "--ctx", "4096", "--users", "1")
     assert found["needs_bytes"] + found["margin_bytes"] == found["free_bytes"]
     assert found["changes"] == []

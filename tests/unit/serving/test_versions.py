@@ -112,6 +112,25 @@ def test_a_pinned_name_is_not_moved(registry: ModelRegistry, two: tuple) -> None
     assert registry.find(NAME).sha256 == new.sha256
 
 
+def test_one_that_waited_is_found_by_its_whole_digest_and_no_other_names_file_is(
+    registry: ModelRegistry, two: tuple
+) -> None:
+    _, new = two
+    third, fourth = tiny_model(name="Three."), tiny_model(name="Four.")
+    (registry.folder / "fetched").write_bytes(third)
+    facts = Facts(license="", origin="", unix_ms=1)
+    registry.install_beside(registry.folder / "fetched", name=NAME, sha256=digest(third), facts=facts)
+    assert version(registry, NAME, new.sha256).sha256 == new.sha256
+    with pytest.raises(VersionUnknown):
+        version(registry, NAME, new.sha256[:12])
+    install(registry, "another", fourth)
+    with pytest.raises(VersionUnknown):
+        version(registry, NAME, digest(fourth))
+    registry.add_name(new.sha256, name="another", facts=facts)
+    with pytest.raises(VersionUnknown):
+        version(registry, NAME, new.sha256)
+
+
 def test_unknown_versions_are_told(registry: ModelRegistry, two: tuple) -> None:
     old, new = two
     assert version(registry, NAME, f"sha256:{old.sha256[:10]}").sha256 == old.sha256

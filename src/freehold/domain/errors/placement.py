@@ -8,8 +8,8 @@ class ModelTooLarge(EngineError):
     """{deployment} needs {needs!s} of {device!s}, and models may have {most!s} there. Give it fewer slots, a shorter context or a smaller quantisation, or raise [memory] cap.
 
     Nothing was unloaded for it: what can never fit makes nobody leave. What a model needs is computed from its file and
-    corrected by what it was seen to take. Beside what "freehold fit" counts it has 256 MiB for prompts that an embedded
-    engine keeps.
+    corrected by what it was seen to take; "freehold models explain" shows its parts. Beside what "freehold fit" counts
+    it has 256 MiB for prompts that an embedded engine keeps.
     """
 
     code = "FH-ENGINE-016"
