@@ -149,6 +149,15 @@ def over(server: FakeServer) -> Generator[threading.Event]:
     event.set()
 
 
+@pytest.fixture
+def interruptible() -> Generator[None]:
+    """Interrupting has an effect, also where the tests were started in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_answer_that_is_interrupted_shows_what_came(
     cli: Cli, server: FakeServer, over: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +179,7 @@ def test_an_answer_that_is_interrupted_shows_what_came(
     assert json.loads(shown.out) == {"answer": "Par", "interrupted": True, "receipt_id": "r-1"}
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_what_was_not_checked_is_not_shown_by_interrupting(cli: Cli, server: FakeServer, over: threading.Event) -> None:
     main = threading.main_thread().ident
     assert main is not None
