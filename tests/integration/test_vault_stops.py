@@ -16,6 +16,8 @@ from tests.support.vaults import made, with_store
 pytest.importorskip("apsw")
 pytest.importorskip("sqlite_vec")
 
+from freehold.vault import store_database
+
 
 def test_what_nobody_waits_for_is_stopped_and_its_place_free_again(tmp_path: Path) -> None:
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
@@ -98,3 +100,28 @@ def test_the_end_of_what_was_read_is_not_stopped(tmp_path: Path, monkeypatch: py
 
     with_store(tmp_path / "v.db", use)
     assert stopped == []
+
+
+def test_what_was_stopped_is_closed_whole_so_that_the_next_may_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_database, "_STEPS", 1)
+    begun, cancelled = threading.Event(), threading.Event()
+
+    def work(_connection: Any) -> None:
+        begun.set()
+        cancelled.wait(20)
+
+    async def use(store: VaultStore) -> None:
+        reading = asyncio.ensure_future(store._at.read(work))  # pyright: ignore[reportAttributeAccessIssue] - of this store
+        await asyncio.to_thread(begun.wait, 20)
+        reading.cancel()
+        await asyncio.wait([reading])
+        cancelled.set()
+        monkeypatch.setattr(store_database, "_STEPS", 10_000)
+        found = [
+            await asyncio.gather(*(store.generation() for _ in range(4))) for _ in range(8)
+        ]  # each connection is used
+        assert found == [[0] * 4] * 8
+
+    with_store(tmp_path / "v.db", use)

@@ -196,3 +196,4 @@ def test_a_damaged_stamp_costs_one_reading_only(registry: ModelRegistry) -> None
     for stamp in (registry.folder / "stamps").iterdir():
         stamp.write_text("{")
     registry.load("x")
+    assert "{" not in [stamp.read_text() for stamp in (registry.folder / "stamps").iterdir()]
