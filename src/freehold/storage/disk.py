@@ -73,6 +73,8 @@ def cut(path: Path, size_bytes: int) -> None:
 def replace_file(path: Path | str, data: bytes) -> None:
     """Put a whole file in place: its content is durable, its name is once ``sync_folder`` has run.
 
+    For the one writer of a folder, who syncs it once for many files; ``write_atomically`` is for everybody else.
+
     A ``Path`` interns its parts. Of thousands of file names that are used once the interpreter's table of such strings
     grows, by a megabyte; so who writes many gives strings.
 
